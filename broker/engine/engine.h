@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The engine: what the broker means. Topics, groups, leases, producers, parked
+ * pulls, administration. A pure state machine: every input comes in through a
+ * call with the time of the event, every output leaves as an effect or as a
+ * call on the store. No sockets, files, clocks, threads or randomness of its
+ * own; the same inputs give the same outputs, byte for byte.
+ *
+ * The host owns connections, sessions and credit, and drives:
+ *     engine_request(), engine_session_gone(), engine_undelivered() ...  per event
+ *     engine_pump()        after each batch of events and of finished jobs: takes
+ *                          the store's completions, serves parked pulls and
+ *                          timers, then flushes the store
+ *     engine_next_effect() until there is none
+ *     engine_deadline_ms() when engine_pump() wants to be called at the latest
+ */
+#ifndef ZSP_ENGINE_ENGINE_H
+#define ZSP_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/store/store.h"
+#include "common/buf.h"
+#include "common/diag.h"
+#include "common/wire.h"
+
+struct engine;
+
+struct engine_options {
+    struct store *store;              /* lent; not yet started */
+    const struct zsp_diag *diag;      /* lent; NULL = silent */
+    uint64_t (*random_fn)(void *arg); /* lease numbers, hash seeds */
+    void *random_arg;
+    bool auto_create_topics;         /* a first publish creates its topic */
+    bool auto_create_groups;         /* a first pull creates its group */
+    uint32_t default_partitions;     /* of a topic created by a publish, 1..ZSP_PARTITIONS_MAX */
+    uint32_t topics_max, groups_max; /* 0 = no limit; beyond: ZSP_ELIMIT_REACHED */
+};
+
+/* A new engine that has done nothing yet. NULL: out of memory, or an option out
+ * of range. */
+struct engine *engine_new(const struct engine_options *options, struct zsp_err *err);
+void engine_destroy(struct engine **self_p);
+
+/* Start the store, replay durable state, open every partition. After it the
+ * engine takes events. Errors: those of the store; ZSP_ECORRUPT when an entry
+ * makes no sense (named). */
+int engine_start(struct engine *self, struct instant now, struct zsp_err *err);
+
+/* One request. All but `args` and `bodies` are plain values; `args` is borrowed for the
+ * call, of each body the engine takes its own reference. Exactly one
+ * EFFECT_REPLY with `ticket` follows, now or later. */
+struct engine_request {
+    uint64_t ticket;  /* the host's name for the request, unique among unanswered ones */
+    uint64_t session; /* 0 = sessionless; else the same for all requests of a session */
+    uint64_t id;      /* the request id, echoed in the reply header */
+    struct zsp_slice verb;
+    const msgpack_object *args;
+    struct zsp_buf *const *bodies;
+    size_t body_count;
+};
+void engine_request(struct engine *self, struct instant now, const struct engine_request *request);
+
+/* Does the engine have this verb? (The host answers HELLO, PING and other verbs
+ * of connections itself.) */
+bool engine_has_verb(struct zsp_slice verb);
+
+/* The session's parked pulls end unanswered, its reservations are undone; its
+ * leases stay (they end by time) unless `release` hands them back at once. */
+void engine_session_gone(struct engine *self, struct instant now, uint64_t session, bool release);
+
+/* The reply of a pull could not be delivered: its lease ends early, uncounted. */
+void engine_undelivered(struct engine *self, struct instant now, uint64_t lease);
+
+/* A parked request whose client has gone: dropped without a reply. */
+void engine_abandon(struct engine *self, struct instant now, uint64_t ticket);
+
+/* No new work from now on: parked pulls are answered empty (shutting_down), new
+ * requests refused; what is in flight completes. */
+void engine_drain(struct engine *self, struct instant now);
+/* Is anything unanswered or not durable yet? */
+bool engine_busy(const struct engine *self);
+
+void engine_pump(struct engine *self, struct instant now);
+int64_t engine_deadline_ms(const struct engine *self);
+
+/* A stretch of bytes of a reply's body. */
+struct engine_part {
+    struct zsp_buf *buf; /* holds a reference */
+    size_t pos, len;
+};
+
+enum engine_effect_kind {
+    EFFECT_REPLY,    /* answer a request */
+    EFFECT_FAIL_STOP /* the storage failed: answer what is there, then end; comes once */
+};
+
+struct engine_effect {
+    enum engine_effect_kind kind;
+    uint64_t ticket;        /* REPLY */
+    uint64_t lease;         /* REPLY of a pull that granted one, for engine_undelivered(); else 0 */
+    struct zsp_buf *header; /* REPLY: the encoded header; holds a reference */
+    struct engine_part
+        *parts; /* REPLY: the body, in order; valid until the next call on the engine */
+    size_t part_count;
+    struct zsp_err error; /* FAIL_STOP: why */
+};
+
+/* The next effect in order; false when there is none. The host owns the effect
+ * and gives its references back with engine_effect_release(). */
+bool engine_next_effect(struct engine *self, struct engine_effect *ret);
+void engine_effect_release(struct engine_effect *self);
+
+/* Figures for STATS and for people; see docs/PROTOCOL.md, STATS. */
+struct engine_stats {
+    uint64_t published_messages, published_bytes, duplicate_messages;
+    uint64_t delivered_messages, settled_messages, redelivered_messages, dead_messages;
+    uint64_t topic_count, group_count, partition_count, lease_count, parked_count, producer_count;
+};
+void engine_stats(const struct engine *self, struct engine_stats *ret);
+
+#endif

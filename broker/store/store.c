@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void store_completion_release(struct store_completion *self)
+{
+    for (uint32_t i = 0; i < self->batch_count; i++) {
+        zsp_buf_put(&self->batches[i].frame);
+    }
+    free(self->batches);
+    memset(self, 0, sizeof *self);
+}

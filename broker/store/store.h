@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The store as the engine sees it: ordered logs of batches, one per partition,
+ * and small durable state objects. The segmented log (log_store.h) is the first
+ * implementation; a Kafka-protocol cluster can be another, so nothing here
+ * speaks of files, and no offset is known before the store tells it.
+ *
+ * A store is a state machine: calls only queue work, completions come out of
+ * next_completion() later, in an order that depends on nothing but the calls
+ * and the outcome of the I/O. One thread owns it. A call that returns an error
+ * changed nothing and yields no completion.
+ *
+ *   append       -> STORE_APPENDED (the offset; written), later STORE_SYNCED covers it
+ *   read         -> STORE_READ     (whole batches, and the range they cover)
+ *   find_time    -> STORE_FOUND
+ *   retain       -> STORE_TRIMMED, when anything went
+ *   state_put    -> STORE_STATE    (written or synced, as asked)
+ *   topic_create -> STORE_TOPIC_CREATED     topic_drop -> STORE_TOPIC_DROPPED
+ * and at any time: STORE_IMAGE_WANTED, STORE_SPACE, STORE_FAILED, STORE_FENCED.
+ */
+#ifndef ZSP_STORE_STORE_H
+#define ZSP_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/bytes.h"
+#include "common/err.h"
+
+/* The time of an event, given by the host; the store and the engine have no clock. */
+struct instant {
+    int64_t mono_ms; /* monotonic; differences only */
+    int64_t wall_ms; /* Unix time; may jump */
+};
+
+/* What an implementation can do. */
+enum store_capability {
+    STORE_ATOMIC = 1,   /* several appends and state entries as one unit */
+    STORE_DENSE = 2,    /* offsets of one partition have no gaps but recorded ones */
+    STORE_EXCLUSIVE = 4 /* another owner can take the data away: STORE_FENCED */
+};
+
+/* Partition of the store; opaque, alive until its topic is dropped. */
+struct store_part;
+
+/* One batch: 1..n records that stay together. */
+struct store_batch {
+    struct zsp_buf *frame; /* holds the body; see who owns it at each use */
+    struct zsp_slice body; /* inside `frame` */
+    uint64_t first_offset; /* told by the store; ignored by append */
+    uint32_t record_count; /* >= 1 */
+    int64_t timestamp_ms;  /* the broker's wall time at append */
+    uint32_t raw_bytes;    /* size before compression, 0 = not compressed */
+    uint8_t codec;         /* 0 = none */
+    uint8_t priority;      /* 0-9 */
+    int64_t not_before_ms; /* wall, 0 = none */
+    int64_t expires_at_ms; /* wall, 0 = none */
+    uint64_t producer_id;  /* 0 = none */
+    uint32_t producer_epoch;
+    uint64_t sequence; /* of the first record, 0 = none */
+};
+
+/* A stretch of one partition's log. */
+struct store_range {
+    uint64_t first_offset;
+    uint64_t end_offset;
+};
+
+struct store_read {
+    struct store_part *part;
+    uint64_t from_offset;
+    uint64_t to_offset; /* exclusive; cut at the synced mark */
+    uint32_t max_bytes; /* body bytes; the first batch comes in any case */
+    uint64_t tag;
+};
+
+/* What of a partition retention may drop: whole sealed segments only. */
+struct store_retain {
+    int64_t before_ms;  /* all batches older than this wall time, 0 = no limit by time */
+    uint64_t max_bytes; /* keep about this much, 0 = no limit by bytes */
+};
+
+enum store_level { STORE_WRITTEN, STORE_SYNCED_LEVEL };
+
+enum store_entry_kind { STORE_IMAGE, STORE_DELTA, STORE_GONE };
+
+/* One change of one durable object. An image replaces whatever was known of the
+ * key, a delta adds to it, gone removes it. Keys and values are the engine's. */
+struct store_entry {
+    struct zsp_slice key; /* 1..ZSP_STATE_KEY_MAX bytes */
+    enum store_entry_kind kind;
+    struct zsp_slice value;
+};
+
+enum store_completion_kind {
+    STORE_APPENDED,
+    STORE_SYNCED,
+    STORE_READ,
+    STORE_FOUND,
+    STORE_TRIMMED,
+    STORE_STATE,
+    STORE_TOPIC_CREATED,
+    STORE_TOPIC_DROPPED,
+    STORE_IMAGE_WANTED, /* the object's last image is about to go: put a new one */
+    STORE_SPACE,        /* `refuses` changed: too little room for appends, or room again */
+    STORE_FAILED,       /* fail-stop: nothing will be confirmed any more */
+    STORE_FENCED        /* another owner took over (STORE_EXCLUSIVE) */
+};
+
+struct store_completion {
+    enum store_completion_kind kind;
+    struct zsp_err error;        /* code 0 = it worked */
+    uint64_t tag;                /* of the call */
+    void *owner;                 /* of the partition, as given to part_open */
+    uint64_t offset;             /* APPENDED: first offset; SYNCED: the new mark (exclusive); FOUND:
+                                 * the offset; TRIMMED: the new start */
+    struct store_range covered;  /* READ: what the batches stand for; an offset inside that no
+                                 * batch holds is absent for good. ZSP_ECORRUPT: the damaged
+                                 * range, at least one offset */
+    struct store_batch *batches; /* READ: each holds a reference on its frame; all are released by
+                                 * store_completion_release() */
+    uint32_t batch_count;
+    struct zsp_slice key; /* IMAGE_WANTED; valid until the release */
+    bool refuses;         /* SPACE */
+};
+
+/* Figures of one partition. */
+struct store_part_info {
+    uint64_t start_offset;  /* the oldest kept */
+    uint64_t synced_offset; /* end of what consumers may see */
+    uint64_t end_offset;    /* end of what was assigned */
+    uint64_t bytes;         /* on disk */
+    uint32_t segment_count;
+    bool refuses_appends;       /* damaged at the mark: no publishes until repaired */
+    struct store_range corrupt; /* the first known damage, empty when none */
+};
+
+/* Figures of the whole store. */
+struct store_stats {
+    uint64_t appended_batches, appended_bytes, commit_cycles, synced_files;
+    uint64_t read_requests, tail_reads, cold_reads;
+    uint64_t journal_records, journal_bytes, journal_file_count;
+    uint64_t unsynced_bytes, waiting_bytes, tail_bytes;
+    uint64_t free_bytes;
+    uint64_t cut_bytes; /* torn tails set aside at the last start */
+};
+
+struct store_hooks {
+    void *arg;
+    /* start(): every durable entry that still matters, oldest first. A nonzero
+     * return ends the start with that code. */
+    int (*entry_fn)(void *arg, const struct store_entry *entry, struct zsp_err *err);
+    /* part_open(): the header of every batch from `replay_from` on (frame and body are absent). */
+    int (*batch_fn)(void *arg, void *owner, const struct store_batch *batch, struct zsp_err *err);
+};
+
+struct store_topic {
+    uint64_t id;           /* never used again */
+    struct zsp_slice name; /* for people who look at the disk */
+    uint32_t partition_count;
+};
+
+struct store;
+
+struct store_ops {
+    uint32_t capabilities; /* of enum store_capability */
+
+    /* --- start-up, synchronous, before any other call, in this order --- */
+    int (*start)(struct store *self, const struct store_hooks *hooks, struct instant now,
+                 struct zsp_err *err);
+    /* Open a partition of a topic that an entry spoke of. `replay_from`: batch
+     * headers from this offset on are told to hooks->batch_fn, UINT64_MAX = none;
+     * `hint` = what place() said for that offset, 0 = unknown. A damaged partition
+     * opens all the same and says so in its info. */
+    int (*part_open)(struct store *self, const struct store_topic *topic, uint32_t partition,
+                     void *owner, uint64_t replay_from, uint64_t hint, struct store_part **ret,
+                     struct zsp_err *err);
+    /* All partitions are open. Reports (never deletes) what nobody asked for. */
+    int (*ready)(struct store *self, struct zsp_err *err);
+
+    /* --- topics --- */
+    /* Make the logs of partitions [first, topic->partition_count) durable.
+     * `ret_parts[i]` and owners[i] are partition first + i. */
+    int (*topic_create)(struct store *self, const struct store_topic *topic, uint32_t first,
+                        void *const *owners, struct store_part **ret_parts, uint64_t tag,
+                        struct zsp_err *err);
+    /* Drop all partitions of a topic whose state entry is durably gone. Queued
+     * appends and reads fail with ZSP_ENOT_FOUND; the handles are dead at once. */
+    int (*topic_drop)(struct store *self, const struct store_topic *topic,
+                      struct store_part *const *parts, uint64_t tag, struct zsp_err *err);
+
+    /* --- log --- */
+    /* Queue a batch. The store takes its own reference on batch->frame. Batches of
+     * one partition complete in the order of the calls; when one fails, all queued
+     * behind it in its partition fail too (error.maybe tells whether bytes may
+     * have reached the disk).
+     * Errors (definite, before any write): ZSP_ENO_SPACE, ZSP_ECORRUPT,
+     *         ZSP_ESTORAGE_FAILED */
+    int (*append)(struct store *self, struct store_part *part, const struct store_batch *batch,
+                  uint64_t tag, struct zsp_err *err);
+    /* Queue a read. Completes with ZSP_EOUT_OF_RANGE when from_offset is below the
+     * start or above the synced mark. */
+    int (*read)(struct store *self, const struct store_read *read, struct zsp_err *err);
+    /* Offset of the first batch at or after wall time `time_ms` (by the running
+     * maximum of timestamps); the synced mark when there is none. */
+    int (*find_time)(struct store *self, struct store_part *part, int64_t time_ms, uint64_t tag,
+                     struct zsp_err *err);
+    int (*retain)(struct store *self, struct store_part *part, const struct store_retain *retain,
+                  struct zsp_err *err);
+    void (*part_info)(const struct store *self, const struct store_part *part,
+                      struct store_part_info *ret);
+    /* An opaque place from which a scan for `offset` may begin, see part_open. */
+    uint64_t (*place)(const struct store *self, const struct store_part *part, uint64_t offset);
+
+    /* --- durable state --- */
+    /* All entries or none survive a crash. They must name no offset above the
+     * synced mark. Bytes are copied. Records become durable in the order of the
+     * calls; WRITTEN survives a crash of the process only, its sync follows with
+     * the next commit or within ZSP_JOURNAL_SYNC_MS.
+     * Errors: ZSP_ENO_SPACE        the journal waits for room; put nothing more
+     *         ZSP_ETOO_LARGE       more than ZSP_JOURNAL_RECORD_MAX
+     *         ZSP_ESTORAGE_FAILED */
+    int (*state_put)(struct store *self, const struct store_entry *entries, size_t count,
+                     enum store_level level, uint64_t tag, struct zsp_err *err);
+    /* Broker time: kept with every record, the highest is known after start(). */
+    void (*set_broker_time)(struct store *self, int64_t broker_ms);
+    int64_t (*broker_time)(const struct store *self);
+
+    /* --- driving --- */
+    /* End of a turn: what was queued may go out now, batches of one partition in
+     * one write. */
+    void (*flush)(struct store *self, struct instant now);
+    /* The next completion; false when there is none. */
+    bool (*next_completion)(struct store *self, struct store_completion *ret);
+    /* When flush() wants to be called at the latest, INT64_MAX = never. */
+    int64_t (*deadline_ms)(const struct store *self);
+    void (*stats)(const struct store *self, struct store_stats *ret);
+    /* Is anything queued, in flight or unsynced? For a clean stop. */
+    bool (*busy)(const struct store *self);
+    void (*destroy)(struct store *self);
+};
+
+/* The base of every implementation: its first member. */
+struct store {
+    const struct store_ops *ops;
+};
+
+/* Drop the frames of a completion; the struct is empty afterwards. */
+void store_completion_release(struct store_completion *self);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Every fixed bound of zspool, with its reason. Bounds that an operator may
+ * lower or raise are defaults here and fields of a configuration elsewhere.
+ * Sizes are bytes, times milliseconds, everything else is a count.
+ */
+#ifndef ZSP_LIMITS_H
+#define ZSP_LIMITS_H
+
+#define ZSP_KIB 1024u
+#define ZSP_MIB (1024u * 1024u)
+
+/* The protocol: told to every client by HELLO. */
+#define ZSP_PROTOCOL_VERSION    1u
+#define ZSP_FRAME_MAX           (8u * ZSP_MIB) /* one body frame; what one turn may have to copy */
+#define ZSP_RECORD_MAX          (4u * ZSP_MIB) /* one message, so that any two fit a frame */
+#define ZSP_HEADER_MAX          (256u * ZSP_KIB) /* one request or reply header frame */
+#define ZSP_REPLY_MAX           (16u * ZSP_MIB)  /* body bytes of one reply */
+#define ZSP_RUNS_MAX            4096u            /* runs in one SETTLE or one reply */
+#define ZSP_REQUESTS_MAX        256u             /* unanswered requests of one connection */
+#define ZSP_REQUEST_BYTES_MAX   (32u * ZSP_MIB)  /* bytes of one connection's unanswered requests */
+#define ZSP_PUBLISH_BYTES_MAX   (256u * ZSP_MIB) /* bytes of all waiting publishes */
+#define ZSP_WAIT_MS_MAX         60000u           /* the longest long poll */
+#define ZSP_ENVELOPE_FRAMES_MAX 8u               /* frames before the first empty one */
+#define ZSP_MESSAGE_FRAMES_MAX  64u              /* all frames of one request; more is an attack */
+#define ZSP_DEPTH_MAX           8u               /* nesting of any MessagePack value */
+#define ZSP_HEADERS_MAX         256u             /* headers of one message */
+#define ZSP_LIST_MAX            1000u            /* items of one LIST reply */
+
+/* Names and numbers. */
+#define ZSP_NAME_MAX         200u  /* topics, groups, producers, clients: fits a file name */
+#define ZSP_PARTITIONS_MAX   1024u /* of one topic */
+#define ZSP_GROUP_TOPICS_MAX 1024u /* topics a group may name */
+#define ZSP_REASON_MAX       256u  /* a failure reason kept for a message; longer ones are cut */
+#define ZSP_REASONS_KEPT     3u    /* the last reasons of one message */
+
+/* Storage. */
+#define ZSP_SEGMENT_BYTES     (256u * ZSP_MIB) /* default size at which a segment is sealed */
+#define ZSP_SEGMENT_BYTES_MIN (64u * ZSP_KIB)  /* tests and simulation use small ones */
+#define ZSP_UNSYNCED_BYTES_MAX \
+    (64u * ZSP_MIB) /* written, not yet synced; beyond it publishes wait */
+#define ZSP_JOURNAL_FILE_BYTES (64u * ZSP_MIB)  /* a journal file ends here */
+#define ZSP_JOURNAL_BYTES_MIN  (256u * ZSP_MIB) /* below it nothing is carried forward */
+#define ZSP_JOURNAL_RECORD_MAX (4u * ZSP_MIB)   /* one journal record, all its entries */
+#define ZSP_STATE_KEY_MAX      512u             /* one state object's key */
+#define ZSP_STATE_BLOCK        65536u           /* offsets of one block of group state */
+#define ZSP_FILL_BYTES         (1u * ZSP_MIB)   /* zero-filled space ahead of an active file */
+#define ZSP_TAIL_BYTES         (64u * ZSP_MIB) /* received frames kept for tail reads, all partitions */
+#define ZSP_JOURNAL_SYNC_MS    100u            /* an unsynced journal record waits no longer */
+
+/* Groups and producers. */
+#define ZSP_LEASE_MS            30000u /* default lease */
+#define ZSP_LEASE_MS_MIN        100u
+#define ZSP_LEASE_MS_MAX        86400000u    /* a day; also the longest extend */
+#define ZSP_DELAY_MS_MAX        31536000000u /* a year: retry delays */
+#define ZSP_MAX_LEASED          1000000u     /* default messages out at once, one group */
+#define ZSP_MAX_FAILURES        5u           /* default failures after which a message is dead */
+#define ZSP_BACKOFF_MS          1000u        /* default first retry delay, doubling */
+#define ZSP_BACKOFF_MS_MAX      60000u       /* default longest retry delay */
+#define ZSP_STALL_MS            1000u  /* a gap between two events longer than this is a stall */
+#define ZSP_STALL_GRACE_MS      10000u /* after a start or a stall no lease ends for this long */
+#define ZSP_TIME_RECORD_MS      10000u /* broker time is journaled this often while a timer runs */
+#define ZSP_PRODUCER_EXPIRE_MS  604800000u /* a named producer is forgotten after 7 days */
+#define ZSP_EPHEMERAL_EXPIRE_MS 600000u    /* an ephemeral one after 10 minutes */
+#define ZSP_PRODUCER_WINDOW     64u        /* batches whose original offsets are remembered */
+#define ZSP_SESSION_MS          60000u     /* a silent session is forgotten */
+
+_Static_assert(ZSP_RECORD_MAX * 2u <= ZSP_FRAME_MAX, "two records fit a frame");
+_Static_assert(ZSP_FRAME_MAX <= ZSP_REPLY_MAX, "a stored batch fits a reply");
+_Static_assert(ZSP_FRAME_MAX <= ZSP_REQUEST_BYTES_MAX, "a frame fits a connection's credit");
+
+#endif
