@@ -1,14 +1,61 @@
-# A thin entry over the CMake presets; needs nothing installed but cmake and ninja.
-.PHONY: all check asan tsan release
-all:
-	cmake --preset dev
+# A thin entry over the CMake presets; nothing here that they do not do.
+# `scripts/deps` installs what they need.
+.PHONY: all check asan tsan release lint fmt fuzz crash sim bench run coverage demo test clean
+
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+CTEST := ctest -j $(JOBS) --preset
+
+all:                    ## build everything, warnings as errors
+	@cmake --preset dev >/dev/null
 	cmake --build --preset dev
-check: all
-	ctest --preset dev
-asan tsan:
-	cmake --preset $@
+
+check: all              ## every fast test
+	$(CTEST) dev
+
+asan tsan:              ## every fast test under sanitizers
+	@cmake --preset $@ >/dev/null
 	cmake --build --preset $@
-	ctest --preset $@
-release:
-	cmake --preset release
+	$(CTEST) $@
+
+release:                ## what one would install, in build/release
+	@cmake --preset release >/dev/null
 	cmake --build --preset release
+
+lint: all               ## formatting, clang-tidy, who includes whom, symbols, sizes, words
+	scripts/lint
+
+fmt:                    ## format all C sources in place
+	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+fuzz:                   ## each fuzzer for SECONDS (60)
+	scripts/fuzz $(or $(SECONDS),60)
+
+crash: all              ## kill -9 and damaged files
+	$(CTEST) dev -L crash
+
+sim: release            ## many simulated histories: HISTORIES=20000 SEED=1
+	scripts/sim $(or $(HISTORIES),20000) $(SEED)
+
+bench: release          ## throughput of this machine
+	scripts/bench
+
+run: all                ## a broker on the default port, data in build/run
+	@mkdir -p build/run
+	build/dev/broker/zspoold --data build/run --listen tcp://127.0.0.1:7227
+
+coverage:               ## line coverage in build/coverage/report
+	@cmake --preset coverage >/dev/null
+	cmake --build --preset coverage
+	$(CTEST) coverage
+	@mkdir -p build/coverage/report
+	gcovr --root . --exclude tests --exclude build --print-summary \
+	    --html-details build/coverage/report/index.html build/coverage
+
+demo:                   ## the main job on real input, shown and verified
+	scripts/demo.sh
+
+test:                   ## what CI runs
+	scripts/test.sh
+
+clean:
+	rm -rf build
