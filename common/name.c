@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "common/name.h"
+
+#include <stdio.h>
+
+#include "common/limits.h"
+
+#define SHOWN_BYTES 24u /* of a bad name; the rest is "..." */
+
+static bool is_name_byte(uint8_t byte, bool first)
+{
+    if ((byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+        (byte >= '0' && byte <= '9') || byte == '_' || byte == '-') {
+        return true;
+    }
+    return byte == '.' && !first;
+}
+
+/* Position of the first byte that may not be there; name.len when all may. */
+static size_t first_bad(struct zsp_slice name)
+{
+    size_t i = 0;
+    while (i < name.len && is_name_byte(name.data[i], i == 0)) {
+        i++;
+    }
+    return i;
+}
+
+bool zsp_name_valid(struct zsp_slice name)
+{
+    return name.len >= 1 && name.len <= ZSP_NAME_MAX && first_bad(name) == name.len;
+}
+
+/* The name for people: printable ASCII, everything else as \xNN, cut. `text`
+ * holds 4 x SHOWN_BYTES + 4 bytes. */
+static void show(struct zsp_slice name, char *text)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < name.len && i < SHOWN_BYTES; i++) {
+        const uint8_t byte = name.data[i];
+        if (byte >= 0x20 && byte < 0x7f && byte != '\\') {
+            text[used++] = (char)byte;
+        } else {
+            (void)snprintf(text + used, 5, "\\x%02x", byte); /* exactly four characters */
+            used += 4;
+        }
+    }
+    (void)snprintf(text + used, 4, "%s", name.len > SHOWN_BYTES ? "..." : "");
+}
+
+int zsp_name_check(const char *what, struct zsp_slice name, struct zsp_err *err)
+{
+    if (zsp_name_valid(name)) {
+        return 0;
+    }
+    char shown[4 * SHOWN_BYTES + 4];
+    show(name, shown);
+    if (name.len == 0 || name.len > ZSP_NAME_MAX) {
+        (void)zsp_err_set(err, ZSP_EBAD_NAME, "%s name \"%s\": length %zu is not 1..%u", what,
+                          shown, name.len, ZSP_NAME_MAX);
+    } else {
+        (void)zsp_err_set(err, ZSP_EBAD_NAME, "%s name \"%s\": character %zu is not allowed", what,
+                          shown, first_bad(name));
+    }
+    zsp_err_detail(err, what, "[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}", shown);
+    return ZSP_EBAD_NAME;
+}
+
+bool zsp_name_match(struct zsp_slice pattern, struct zsp_slice name)
+{
+    size_t p = 0, n = 0;
+    size_t star = SIZE_MAX; /* the last `*` met: only the last one needs backtracking */
+    size_t star_name = 0;   /* where in the name its match ends at the moment */
+    while (n < name.len) {
+        if (p < pattern.len && pattern.data[p] == '*') {
+            star = p++;
+            star_name = n;
+        } else if (p < pattern.len && (pattern.data[p] == '?' || pattern.data[p] == name.data[n])) {
+            p++;
+            n++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            n = ++star_name;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.len && pattern.data[p] == '*') {
+        p++;
+    }
+    return p == pattern.len;
+}
