@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The logs of mem_store: queued appends become batches when they are written,
+ * the mark moves when they are synced, reads see what lies below the mark.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/assert.h"
+#include "tests/support/mem_store_priv.h"
+
+static struct mem_store *mem_of(struct store *base)
+{
+    return (struct mem_store *)base;
+}
+
+static uint64_t batch_end(const struct store_batch *batch)
+{
+    return batch->first_offset + batch->record_count;
+}
+
+static int check_part(const struct mem_store *self, const struct store_part *part,
+                      struct zsp_err *err)
+{
+    zsp_assert(self->ready);
+    if (self->failed) {
+        return zsp_err_set(err, ZSP_ESTORAGE_FAILED, "the store failed");
+    }
+    zsp_assert(part->log); /* the handle of a dropped topic is dead */
+    return 0;
+}
+
+int mem_append(struct store *base, struct store_part *part, const struct store_batch *batch,
+               uint64_t tag, struct zsp_err *err)
+{
+    struct mem_store *self = mem_of(base);
+    int rc = check_part(self, part, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct mem_log *log = part->log;
+    if (log->corrupt.first_offset < log->corrupt.end_offset) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "the partition is damaged");
+    }
+    if (self->refuses) {
+        return zsp_err_set(err, ZSP_ENO_SPACE, "too little room");
+    }
+    zsp_assert(batch->record_count > 0);
+    zsp_assert(batch->body.len > 0);
+    const size_t used = log->batch_count + log->queued;
+    log->batches = mem_grow(log->batches, &log->capacity, used + 1, sizeof *log->batches);
+    struct mem_batch *queued = &log->batches[used];
+    queued->batch = *batch;
+    queued->batch.frame = zsp_buf_get(batch->frame);
+    queued->tag = tag;
+    log->queued++;
+    return 0;
+}
+
+static struct mem_call *add_call(struct mem_store *self, enum mem_call_kind kind,
+                                 struct store_part *part, uint64_t tag)
+{
+    self->calls =
+        mem_grow(self->calls, &self->call_capacity, self->call_count + 1, sizeof *self->calls);
+    struct mem_call *call = &self->calls[self->call_count++];
+    memset(call, 0, sizeof *call);
+    call->kind = kind;
+    call->part = part;
+    call->tag = tag;
+    return call;
+}
+
+int mem_read(struct store *base, const struct store_read *read, struct zsp_err *err)
+{
+    struct mem_store *self = mem_of(base);
+    int rc = check_part(self, read->part, err);
+    if (rc < 0) {
+        return rc;
+    }
+    add_call(self, MEM_CALL_READ, read->part, read->tag)->read = *read;
+    return 0;
+}
+
+int mem_find_time(struct store *base, struct store_part *part, int64_t time_ms, uint64_t tag,
+                  struct zsp_err *err)
+{
+    struct mem_store *self = mem_of(base);
+    int rc = check_part(self, part, err);
+    if (rc < 0) {
+        return rc;
+    }
+    add_call(self, MEM_CALL_FIND, part, tag)->time_ms = time_ms;
+    return 0;
+}
+
+int mem_retain(struct store *base, struct store_part *part, const struct store_retain *retain,
+               struct zsp_err *err)
+{
+    struct mem_store *self = mem_of(base);
+    int rc = check_part(self, part, err);
+    if (rc < 0) {
+        return rc;
+    }
+    add_call(self, MEM_CALL_RETAIN, part, 0)->retain = *retain;
+    return 0;
+}
+
+static uint64_t log_bytes(const struct mem_log *log)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < log->batch_count; i++) {
+        bytes += log->batches[i].batch.body.len;
+    }
+    return bytes;
+}
+
+void mem_part_info(const struct store *base, const struct store_part *part,
+                   struct store_part_info *ret)
+{
+    const struct mem_store *self = (const struct mem_store *)base;
+    const struct mem_log *log = part->log;
+    zsp_assert(log);
+    const uint64_t first_segment = log->batches_trimmed / self->segment_batches;
+    const uint64_t last_segment = (log->batches_trimmed + log->batch_count) / self->segment_batches;
+    *ret = (struct store_part_info){
+        .start_offset = log->start_offset,
+        .synced_offset = log->synced_offset,
+        .end_offset = log->end_offset,
+        .bytes = log_bytes(log),
+        .segment_count = (uint32_t)(last_segment - first_segment + 1),
+        .refuses_appends = log->corrupt.first_offset < log->corrupt.end_offset,
+        .corrupt = log->corrupt,
+    };
+}
+
+uint64_t mem_place(const struct store *base, const struct store_part *part, uint64_t offset)
+{
+    (void)base;
+    (void)part;
+    return offset;
+}
+
+/* --- Writing and syncing --------------------------------------------------------- */
+
+void mem_log_fail_queued(struct mem_store *self, struct mem_log *log, int code, bool maybe)
+{
+    for (size_t i = 0; i < log->queued; i++) {
+        struct mem_batch *queued = &log->batches[log->batch_count + i];
+        struct store_completion *done = mem_complete(self, STORE_APPENDED);
+        done->tag = queued->tag;
+        done->owner = log->part ? log->part->owner : NULL;
+        (void)zsp_err_set(&done->error, code, "append: %s", zsp_strerror(code));
+        done->error.maybe = maybe;
+        zsp_buf_put(&queued->batch.frame);
+    }
+    log->queued = 0;
+}
+
+static void log_write(struct mem_store *self, struct mem_log *log)
+{
+    while (log->queued > 0) {
+        if (self->fail_append) {
+            self->fail_append = false;
+            mem_log_fail_queued(self, log, self->fail_append_code, self->fail_append_maybe);
+            return;
+        }
+        struct mem_batch *next = &log->batches[log->batch_count];
+        next->batch.first_offset = log->end_offset;
+        log->end_offset += next->batch.record_count;
+        log->batch_count++;
+        log->queued--;
+        self->stats.appended_batches++;
+        self->stats.appended_bytes += next->batch.body.len;
+        struct store_completion *done = mem_complete(self, STORE_APPENDED);
+        done->tag = next->tag;
+        done->owner = log->part->owner;
+        done->offset = next->batch.first_offset;
+    }
+}
+
+void mem_logs_write(struct mem_store *self)
+{
+    for (size_t i = 0; i < self->log_count; i++) {
+        log_write(self, self->logs[i]);
+    }
+}
+
+void mem_logs_sync(struct mem_store *self)
+{
+    for (size_t i = 0; i < self->log_count; i++) {
+        struct mem_log *log = self->logs[i];
+        if (log->synced_offset == log->end_offset || !log->part) {
+            continue;
+        }
+        log->synced_offset = log->end_offset;
+        self->stats.synced_files++;
+        struct store_completion *done = mem_complete(self, STORE_SYNCED);
+        done->owner = log->part->owner;
+        done->offset = log->synced_offset;
+    }
+}
+
+void mem_log_cut(struct mem_log *log, uint64_t end_offset)
+{
+    zsp_assert(log->queued == 0);
+    while (log->batch_count > 0 &&
+           batch_end(&log->batches[log->batch_count - 1].batch) > end_offset) {
+        zsp_buf_put(&log->batches[--log->batch_count].batch.frame);
+    }
+    log->end_offset = end_offset;
+}
+
+void mem_log_destroy(struct mem_log *log)
+{
+    for (size_t i = 0; i < log->batch_count + log->queued; i++) {
+        zsp_buf_put(&log->batches[i].batch.frame);
+    }
+    free(log->batches);
+    free(log);
+}
+
+/* --- Reads, searches, retention ---------------------------------------------------- */
+
+static bool in_range(const struct store_range *range, uint64_t offset)
+{
+    return offset >= range->first_offset && offset < range->end_offset;
+}
+
+/* The batches of [from, limit) that fit max_bytes, the first in any case. */
+static void take_batches(const struct mem_log *log, const struct store_read *read, uint64_t limit,
+                         struct store_completion *done)
+{
+    done->batches = mem_alloc((log->batch_count + 1) * sizeof *done->batches);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < log->batch_count; i++) {
+        const struct store_batch *batch = &log->batches[i].batch;
+        if (batch_end(batch) <= read->from_offset) {
+            continue;
+        }
+        if (batch->first_offset >= limit) {
+            break;
+        }
+        if (done->batch_count > 0 && batch->body.len > read->max_bytes - bytes) {
+            break;
+        }
+        bytes +=
+            batch->body.len < read->max_bytes - bytes ? batch->body.len : read->max_bytes - bytes;
+        done->batches[done->batch_count] = *batch;
+        done->batches[done->batch_count].frame = zsp_buf_get(batch->frame);
+        done->batch_count++;
+        done->covered.end_offset = batch_end(batch);
+    }
+}
+
+static void run_read(struct mem_store *self, const struct mem_call *call)
+{
+    struct store_completion *done = mem_complete(self, STORE_READ);
+    done->tag = call->tag;
+    done->owner = call->part->owner;
+    const struct mem_log *log = call->part->log;
+    if (!log) {
+        (void)zsp_err_set(&done->error, ZSP_ENOT_FOUND, "the topic was dropped");
+        return;
+    }
+    const struct store_read *read = &call->read;
+    self->stats.read_requests++;
+    if (read->from_offset < log->start_offset || read->from_offset > log->synced_offset) {
+        (void)zsp_err_set(&done->error, ZSP_EOUT_OF_RANGE, "offset %llu is not in %llu..%llu",
+                          (unsigned long long)read->from_offset,
+                          (unsigned long long)log->start_offset,
+                          (unsigned long long)log->synced_offset);
+        return;
+    }
+    if (in_range(&log->corrupt, read->from_offset)) {
+        (void)zsp_err_set(&done->error, ZSP_ECORRUPT, "damaged");
+        done->covered = log->corrupt;
+        return;
+    }
+    uint64_t limit = read->to_offset < log->synced_offset ? read->to_offset : log->synced_offset;
+    if (log->corrupt.first_offset < log->corrupt.end_offset &&
+        log->corrupt.first_offset > read->from_offset && log->corrupt.first_offset < limit) {
+        limit = log->corrupt.first_offset;
+    }
+    done->covered =
+        (struct store_range){.first_offset = read->from_offset, .end_offset = read->from_offset};
+    take_batches(log, read, limit, done);
+}
+
+static void run_find(struct mem_store *self, const struct mem_call *call)
+{
+    struct store_completion *done = mem_complete(self, STORE_FOUND);
+    done->tag = call->tag;
+    done->owner = call->part->owner;
+    const struct mem_log *log = call->part->log;
+    if (!log) {
+        (void)zsp_err_set(&done->error, ZSP_ENOT_FOUND, "the topic was dropped");
+        return;
+    }
+    done->offset = log->synced_offset;
+    for (size_t i = 0; i < log->batch_count; i++) {
+        const struct store_batch *batch = &log->batches[i].batch;
+        if (batch->first_offset < log->synced_offset && batch->timestamp_ms >= call->time_ms) {
+            done->offset = batch->first_offset;
+            return;
+        }
+    }
+}
+
+/* May the oldest `count` batches, one whole segment, go? */
+static bool may_drop(const struct mem_log *log, size_t count, const struct store_retain *retain)
+{
+    const struct store_batch *last = &log->batches[count - 1].batch;
+    if (batch_end(last) > log->synced_offset) {
+        return false;
+    }
+    uint64_t dropped = 0;
+    bool all_old = retain->before_ms > 0;
+    for (size_t i = 0; i < count; i++) {
+        dropped += log->batches[i].batch.body.len;
+        all_old = all_old && log->batches[i].batch.timestamp_ms < retain->before_ms;
+    }
+    return all_old || (retain->max_bytes > 0 && log_bytes(log) - dropped >= retain->max_bytes);
+}
+
+static void drop_front(struct mem_log *log, size_t count)
+{
+    log->start_offset = batch_end(&log->batches[count - 1].batch);
+    for (size_t i = 0; i < count; i++) {
+        zsp_buf_put(&log->batches[i].batch.frame);
+    }
+    const size_t left = log->batch_count + log->queued - count;
+    memmove(log->batches, log->batches + count, left * sizeof *log->batches);
+    log->batch_count -= count;
+    log->batches_trimmed += count;
+}
+
+static void run_retain(struct mem_store *self, const struct mem_call *call)
+{
+    struct mem_log *log = call->part->log;
+    if (!log) {
+        return;
+    }
+    const uint64_t before = log->start_offset;
+    for (;;) {
+        const size_t count =
+            self->segment_batches - (size_t)(log->batches_trimmed % self->segment_batches);
+        /* A full segment is sealed only when another batch follows. */
+        if (log->batch_count <= count || !may_drop(log, count, &call->retain)) {
+            break;
+        }
+        drop_front(log, count);
+    }
+    if (log->start_offset != before) {
+        struct store_completion *done = mem_complete(self, STORE_TRIMMED);
+        done->owner = call->part->owner;
+        done->offset = log->start_offset;
+    }
+}
+
+void mem_calls_run(struct mem_store *self)
+{
+    for (size_t i = 0; i < self->call_count; i++) {
+        const struct mem_call *call = &self->calls[i];
+        switch (call->kind) {
+        case MEM_CALL_READ:
+            run_read(self, call);
+            break;
+        case MEM_CALL_FIND:
+            run_find(self, call);
+            break;
+        case MEM_CALL_RETAIN:
+            run_retain(self, call);
+            break;
+        }
+    }
+    self->call_count = 0;
+}
