@@ -1,0 +1,855 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * libzspool: the client of zspool, a durable publish-subscribe broker on
+ * ZeroMQ. Producers publish and learn what is on disk, consumers pull and
+ * settle as members of a group, readers replay, administrative calls look after
+ * topics and groups.
+ *
+ *     zspool_client_t *client = zspool_new("tcp://127.0.0.1:7227", NULL, &error);
+ *     zspool_producer_t *producer = zspool_producer_new(client, NULL, &error);
+ *     zspool_out_t out = zspool_out("orders", "hello", 5);
+ *     uint64_t ticket;
+ *     zspool_send(producer, &out, &ticket, &error);
+ *     zspool_wait(producer, ticket, 5000, NULL, &error);   (0: it is on disk)
+ *
+ * What a host process sees: one thread per client with all signals blocked, and
+ * those of a private libzmq context; no signal handlers, no SIGPIPE, no output,
+ * no environment variables, no atexit, no global state. After fork() the child
+ * must not use what the parent made, and may only exec.
+ *
+ * Rules that hold for every function here:
+ *
+ * Errors. A function that can fail returns 0 or a negative ZSPOOL_E... code, a
+ * constructor the object or NULL. `err` may be NULL; else it is filled on
+ * failure, and untouched on success. Called wrongly (a NULL object, a value out of
+ * range) a function returns ZSPOOL_EINVAL and changes nothing.
+ *
+ * Threads. Every function may be called from any thread, except that no object
+ * may be destroyed while another thread uses it. What differs is said there.
+ *
+ * Waiting. A timeout is in milliseconds: 0 does not wait, -1 waits for ever.
+ * A call that waits may return, apart from the errors it names:
+ *     ZSPOOL_ETIMEOUT      the time is over; the message tells the last failure to
+ *                          connect, if that is why
+ *     ZSPOOL_EINTERRUPTED  zspool_interrupt() was called
+ *
+ * Memory. Strings and bytes given to a function are borrowed for the call only.
+ * Structs that begin with `size` are prepared by their _init function (or
+ * filled by hand, size = sizeof of the struct), so that later versions may add
+ * fields at the end.
+ */
+#ifndef ZSPOOL_H
+#define ZSPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define ZSPOOL_EXPORT __attribute__((visibility("default")))
+#else
+#define ZSPOOL_EXPORT
+#endif
+
+#define ZSPOOL_VERSION_MAJOR 0
+#define ZSPOOL_VERSION_MINOR 1
+#define ZSPOOL_VERSION_PATCH 0
+
+/* The endpoint of a broker with default settings. */
+#define ZSPOOL_DEFAULT_ENDPOINT "tcp://127.0.0.1:7227"
+
+/* The version of the library in use, "0.1.0". Static. */
+ZSPOOL_EXPORT const char *zspool_version(void);
+
+/* --- Errors ------------------------------------------------------------------ */
+
+/* Values never change. Up to -31 they are the broker's answers; from -101 on they
+ * are made by the library. */
+enum {
+    ZSPOOL_OK = 0,
+    ZSPOOL_END = 1, /* not an error: zspool_read() and zspool_next() have reached the end */
+
+    ZSPOOL_EBAD_REQUEST = -1,
+    ZSPOOL_EUNKNOWN_VERB = -2,
+    ZSPOOL_EUNKNOWN_ARGUMENT = -3,
+    ZSPOOL_EBAD_TYPE = -4,
+    ZSPOOL_EBAD_VALUE = -5,
+    ZSPOOL_EVERSION_MISMATCH = -6, /* the broker speaks no protocol of this library */
+    ZSPOOL_EUNSUPPORTED = -7,      /* this broker does not have that feature */
+    ZSPOOL_EHELLO_REQUIRED = -8,
+    ZSPOOL_ESESSION_EXPIRED = -9,
+    ZSPOOL_EOVER_CREDIT = -10,
+    ZSPOOL_ETOO_LARGE = -11,
+    ZSPOOL_EBAD_RECORD = -12,
+    ZSPOOL_ECOUNT_MISMATCH = -13,
+    ZSPOOL_EBAD_NAME = -14,  /* not a legal topic, group or producer name */
+    ZSPOOL_ENOT_FOUND = -15, /* no such topic, group or producer */
+    ZSPOOL_EEXISTS = -16,
+    ZSPOOL_EDENIED = -17,
+    ZSPOOL_EFENCED_PRODUCER = -18, /* a newer instance opened this producer's name */
+    ZSPOOL_ESEQUENCE_GAP = -19,
+    ZSPOOL_EOUT_OF_RANGE = -20, /* an explicit offset is not in the log */
+    ZSPOOL_ENOT_LEASED = -21,   /* a lease is not live any more */
+    ZSPOOL_EMODE_MISMATCH = -22,
+    ZSPOOL_EWOULD_REORDER = -23,
+    ZSPOOL_ELIMIT_REACHED = -24,
+    ZSPOOL_ETOPIC_FULL = -25,
+    ZSPOOL_ENO_SPACE = -26,
+    ZSPOOL_EPAUSED = -27,
+    ZSPOOL_ECORRUPT = -28,
+    ZSPOOL_ESTORAGE_FAILED = -29,
+    ZSPOOL_ESHUTTING_DOWN = -30,
+    ZSPOOL_EINTERNAL = -31,
+
+    ZSPOOL_EINVAL = -101, /* the function was called wrongly; nothing changed */
+    ZSPOOL_ENOMEM = -102,
+    ZSPOOL_EIO = -103,          /* an operating system call failed; see sys_errno */
+    ZSPOOL_EAGAIN = -104,       /* not now: full */
+    ZSPOOL_ETIMEOUT = -105,     /* no answer in time */
+    ZSPOOL_EINTERRUPTED = -106, /* zspool_interrupt() */
+    ZSPOOL_ECLOSED = -109       /* the connection went before the answer came, or the object was
+                                 * destroyed; see `maybe` */
+};
+
+/* A failure, for the program and for people. */
+typedef struct zspool_error {
+    int code;          /* ZSPOOL_E... */
+    int sys_errno;     /* errno of the failed system call, 0 if none was involved */
+    bool maybe;        /* the request may have been applied all the same */
+    char message[256]; /* one line, without a newline: object, place, wanted and got */
+    char object[80];   /* what it is about ("topic orders"), "" if not told */
+    char wanted[64];   /* what would have been right, "" if not told */
+    char got[64];      /* what was there, "" if not told */
+} zspool_error_t;
+
+/* The sentence for a code; "unknown error" for others. Static. */
+ZSPOOL_EXPORT const char *zspool_strerror(int code);
+/* The protocol's name of a code, "not_found". Static. */
+ZSPOOL_EXPORT const char *zspool_error_name(int code);
+/* May the same call succeed later without a change? */
+ZSPOOL_EXPORT bool zspool_error_retriable(int code);
+
+/* --- Bytes, messages, addresses ----------------------------------------------------- */
+
+/* Borrowed bytes. data NULL = absent; empty but there = len 0 with data not NULL. */
+typedef struct zspool_bytes {
+    const void *data;
+    size_t len;
+} zspool_bytes_t;
+
+/* The bytes of a NUL-terminated string; absent for NULL. */
+static inline zspool_bytes_t zspool_text(const char *text)
+{
+    zspool_bytes_t bytes;
+    bytes.data = text;
+    bytes.len = text ? strlen(text) : 0;
+    return bytes;
+}
+
+/* One header of a message. */
+typedef struct zspool_header {
+    zspool_bytes_t name;  /* UTF-8 */
+    zspool_bytes_t value; /* any bytes; UTF-8 when is_text */
+    bool is_text;         /* the value is stored as text */
+} zspool_header_t;
+
+#define ZSPOOL_PARTITION_ANY  (-1)       /* routed by key, else round robin by batch */
+#define ZSPOOL_PARTITION_ALL  (-1)       /* every partition */
+#define ZSPOOL_OFFSET_UNKNOWN UINT64_MAX /* the broker does not remember it any more */
+
+/* The largest key, payload and headers of one message, together and encoded, and
+ * the largest number of its headers. The broker may set lower ones. */
+#define ZSPOOL_MESSAGE_BYTES_MAX (4u * 1024u * 1024u)
+#define ZSPOOL_HEADERS_MAX       256u
+
+/* A message to publish. */
+typedef struct zspool_out {
+    size_t size;
+    const char *topic;      /* a name: [A-Za-z0-9_-][A-Za-z0-9._-]{0,199} */
+    int32_t partition;      /* 0..1023 or ZSPOOL_PARTITION_ANY */
+    zspool_bytes_t payload; /* required, may be empty */
+    zspool_bytes_t key;     /* absent = none; an empty key is a key of its own */
+    zspool_bytes_t type;    /* UTF-8: what applications call message type; absent = none */
+    zspool_bytes_t id;      /* UTF-8: the producer's own unique string; stored; absent = none */
+    const zspool_header_t *headers;
+    size_t header_count;
+    int64_t created_at_ms; /* wall time, milliseconds since 1970; 0 = none */
+} zspool_out_t;
+
+/* A message of `payload` to `topic`; everything else absent. */
+static inline zspool_out_t zspool_out(const char *topic, const void *payload, size_t len)
+{
+    zspool_out_t out;
+    memset(&out, 0, sizeof out);
+    out.size = sizeof out;
+    out.topic = topic;
+    out.partition = ZSPOOL_PARTITION_ANY;
+    out.payload.data = payload ? payload : "";
+    out.payload.len = len;
+    return out;
+}
+
+/* A message as received. Made by the library only; it may grow at its end. */
+typedef struct zspool_message {
+    const char *topic; /* NUL-terminated */
+    uint32_t partition;
+    uint64_t offset;
+    int64_t timestamp_ms; /* the broker's wall time when it was appended */
+    zspool_bytes_t payload, key, type, id;
+    size_t header_count;    /* see zspool_message_header() */
+    int64_t created_at_ms;  /* the producer's; 0 = none */
+    uint32_t deliveries;    /* times handed out to this group, this one included; 0 for a reader */
+    uint32_t failures;      /* of those, counted as failed */
+    uint8_t priority;       /* 0-9, 4 = default */
+    uint64_t lease;         /* proves ownership, see zspool_settle_at(); 0 for a reader */
+    int64_t lease_ms;       /* what was left of the lease when the message arrived here; 0 for a
+                            * reader */
+    zspool_bytes_t headers; /* encoded, for zspool_message_header() */
+} zspool_message_t;
+
+/* The header `index` (0 .. header_count - 1) of a message; its bytes live as long
+ * as the message.
+ * Errors: ZSPOOL_EINVAL  no such header */
+ZSPOOL_EXPORT int zspool_message_header(const zspool_message_t *message, size_t index,
+                                        zspool_header_t *ret_header);
+
+/* A place in a topic. */
+typedef enum zspool_position_kind {
+    ZSPOOL_POSITION_NONE,     /* not given: the default of where it is used */
+    ZSPOOL_POSITION_EARLIEST, /* the first message still there */
+    ZSPOOL_POSITION_LATEST,   /* behind the last synced message */
+    ZSPOOL_POSITION_OFFSET,   /* value = offset; not in the log: ZSPOOL_EOUT_OF_RANGE */
+    ZSPOOL_POSITION_LAST,     /* value = messages before the end, of each partition */
+    ZSPOOL_POSITION_TIME,     /* value = wall ms since 1970: the first batch at or after it */
+    ZSPOOL_POSITION_AGO       /* value = ms before now, by the broker's clock */
+} zspool_position_kind_t;
+
+typedef struct zspool_position {
+    zspool_position_kind_t kind;
+    uint64_t value;
+} zspool_position_t;
+
+/* --- Client ---------------------------------------------------------------------- */
+
+typedef struct zspool_client zspool_client_t;
+
+typedef struct zspool_options {
+    size_t size;
+    const char *name;         /* told to the broker, for people: a legal name; NULL = none */
+    int64_t connect_ms;       /* an attempt to connect to one endpoint ends after; 0 = 3,000 */
+    int64_t reconnect_ms;     /* the first pause between attempts, doubling, with jitter; 0 = 50 */
+    int64_t reconnect_ms_max; /* the longest; 0 = 5,000 */
+    int64_t answer_ms;        /* a broker that leaves a request unanswered for so long (beyond the
+                             * time it was told to wait) counts as gone; 0 = 30,000 */
+    int64_t heartbeat_ms;     /* ZeroMQ heartbeats on an idle connection; 0 = 10,000 */
+    int64_t linger_ms;        /* the longest a _destroy waits to hand back messages; 0 = 2,000 */
+} zspool_options_t;
+
+static inline void zspool_options_init(zspool_options_t *options)
+{
+    memset(options, 0, sizeof *options);
+    options->size = sizeof *options;
+}
+
+/* A client of the broker at `endpoints`: one ZeroMQ endpoint (tcp://host:port,
+ * ipc://path) or a list of up to 16 separated by commas, tried in turn and over and
+ * over, each time with a new socket. Returns at once; connecting goes on behind it,
+ * and again whenever the connection is lost. NULL options = defaults.
+ *
+ * Errors: ZSPOOL_EINVAL  an endpoint cannot be one, or an option is out of range
+ *         ZSPOOL_ENOMEM, ZSPOOL_EIO (no descriptor, no thread)
+ */
+ZSPOOL_EXPORT zspool_client_t *zspool_new(const char *endpoints, const zspool_options_t *options,
+                                          zspool_error_t *err);
+
+/* End the thread, close the connection and null the pointer; NULL inside is fine.
+ * Destroy its producers, consumers and readers before. Returns within
+ * about 100 ms, whatever state the network is in. */
+ZSPOOL_EXPORT void zspool_destroy(zspool_client_t **self_p);
+
+/* What the broker told about itself. */
+typedef struct zspool_info {
+    size_t size;
+    char endpoint[256];   /* the one connected to */
+    char broker[64];      /* the broker's version, "zspoold 0.1.0" */
+    uint32_t protocol;    /* 1 */
+    uint8_t instance[16]; /* new with every start of the broker */
+    char features[512];   /* names separated by one space */
+    uint64_t session_timeout_ms;
+    int64_t clock_ahead_ms; /* the broker's wall clock minus ours, roughly */
+    uint64_t max_requests, max_request_bytes, max_header, max_frame, max_record, max_reply,
+        max_runs, max_wait_ms;
+} zspool_info_t;
+
+static inline void zspool_info_init(zspool_info_t *info)
+{
+    memset(info, 0, sizeof *info);
+    info->size = sizeof *info;
+}
+
+/* Wait for a connection with a session, and tell what the broker said of itself.
+ * `ret_info` may be NULL.
+ *
+ * Errors: ZSPOOL_EVERSION_MISMATCH, ZSPOOL_EDENIED ...  what the last broker tried answered
+ */
+ZSPOOL_EXPORT int zspool_connect(zspool_client_t *self, int timeout_ms, zspool_info_t *ret_info,
+                                 zspool_error_t *err);
+
+/* A descriptor that poll, epoll, a czmq zloop and the like find readable, level-triggered,
+ * while zspool_dispatch() has something to do: reports to take, messages to
+ * take, a loss to tell, room after ZSPOOL_EAGAIN. Owned by the client; only wait for
+ * it, never read it. -1 when there is no descriptor to be had. */
+ZSPOOL_EXPORT int zspool_fd(zspool_client_t *self);
+
+/* Call the ready_fn of every object that has something, once each, in this thread; wait up to
+ * timeout_ms for the first. Objects without a ready_fn count, but nothing is
+ * called for them. What an object has stays until it is taken with its own functions
+ * (zspool_next, zspool_reports ...), so a program that takes less than all
+ * is called again. A ready_fn may destroy its own object and make others; it must
+ * not call zspool_dispatch(). One thread at a time.
+ *
+ * Returns the number of objects that had something, 0 when the time is over.
+ * Errors: ZSPOOL_EINTERRUPTED
+ */
+ZSPOOL_EXPORT int zspool_dispatch(zspool_client_t *self, int timeout_ms);
+
+/* Make every waiting call of this client, now and later, return
+ * ZSPOOL_EINTERRUPTED instead of waiting, until zspool_interrupt_clear(). What
+ * is there without waiting is still returned. Async-signal-safe. */
+ZSPOOL_EXPORT void zspool_interrupt(zspool_client_t *self);
+/* Let calls wait again. */
+ZSPOOL_EXPORT void zspool_interrupt_clear(zspool_client_t *self);
+
+/* --- Producer --------------------------------------------------------------------- */
+
+typedef struct zspool_producer zspool_producer_t;
+
+typedef enum zspool_level {
+    ZSPOOL_SYNCED, /* confirmed after fdatasync: survives a power cut */
+    ZSPOOL_WRITTEN /* confirmed once the broker wrote it: survives the broker, not the machine */
+} zspool_level_t;
+
+typedef enum zspool_reporting {
+    ZSPOOL_REPORT_NONE,   /* zspool_wait() and zspool_flush() tell what went wrong */
+    ZSPOOL_REPORT_FAILED, /* zspool_reports() returns what was not, or may not have been, kept */
+    ZSPOOL_REPORT_ALL     /* zspool_reports() returns every confirm as well */
+} zspool_reporting_t;
+
+typedef struct zspool_producer_options {
+    size_t size;
+    const char *name;     /* a stable name that fences older instances and continues their
+                           * sequences; NULL = a random one, forgotten 10 minutes after use */
+    zspool_level_t level; /* when a confirm is due */
+    zspool_reporting_t reporting;
+    size_t max_bytes;       /* encoded bytes waiting or unconfirmed; 0 = 64 MiB */
+    size_t batch_bytes;     /* a batch is closed at this size; 0 = 256 KiB; at most 8 MiB */
+    uint32_t max_in_flight; /* batches sent and unconfirmed, 1..128; 0 = 16 */
+    int64_t delivery_ms;    /* a message unconfirmed for so long is reported as ZSPOOL_ETIMEOUT;
+                              * 0 = 120,000; -1 = never */
+    void (*ready_fn)(zspool_producer_t *self, void *arg); /* for zspool_dispatch(); NULL = none */
+    void *ready_arg;
+} zspool_producer_options_t;
+
+static inline void zspool_producer_options_init(zspool_producer_options_t *options)
+{
+    memset(options, 0, sizeof *options);
+    options->size = sizeof *options;
+}
+
+/* What became of a run of messages. */
+typedef struct zspool_report {
+    uint64_t first_ticket; /* the messages with tickets first_ticket .. + count - 1 */
+    uint64_t count;
+    int status;        /* 0 = kept at the level asked for; else ZSPOOL_E... */
+    bool maybe;        /* status not 0: they may be in the log all the same */
+    bool duplicate;    /* the broker had them already, from an attempt whose answer was lost */
+    bool lost;         /* they were confirmed at level `written` before, and are gone: the broker's
+                     * machine lost power */
+    const char *topic; /* lives as long as the producer */
+    uint32_t partition;
+    uint64_t first_offset; /* of the first message; ZSPOOL_OFFSET_UNKNOWN when not told */
+    int64_t timestamp_ms;  /* when they were appended; 0 when not told */
+    zspool_level_t level;  /* as told by the broker */
+} zspool_report_t;
+
+/* A producer. It needs no connection yet. NULL options = defaults.
+ *
+ * Every message is published exactly once into the log, as long as it is
+ * confirmed in the end: each batch carries the producer's name, epoch and a
+ * sequence, is sent again after a lost connection, and the broker knows it again.
+ *
+ * Errors: ZSPOOL_EBAD_NAME, ZSPOOL_EINVAL, ZSPOOL_ENOMEM
+ */
+ZSPOOL_EXPORT zspool_producer_t *zspool_producer_new(zspool_client_t *client,
+                                                     const zspool_producer_options_t *options,
+                                                     zspool_error_t *err);
+
+/* Drop what is not confirmed (call zspool_flush() before), and null the pointer. */
+ZSPOOL_EXPORT void zspool_producer_destroy(zspool_producer_t **self_p);
+
+/* The producer's name, also a random one; lives as long as the producer. */
+ZSPOOL_EXPORT const char *zspool_producer_name(const zspool_producer_t *self);
+
+/* Give a message to the producer. It is copied; nothing is waited for. Messages
+ * sent by one thread to one partition are appended in that order. A topic that does not exist is
+ * created by the broker, if it is set so.
+ *
+ * *ret_ticket (may be NULL) names the message in reports and for zspool_wait():
+ * 1, 2, 3 ... in the order of the calls.
+ *
+ * Errors: ZSPOOL_EAGAIN      max_bytes are waiting or unconfirmed, or 65,536 reports untaken;
+ *                            see zspool_room()
+ *         ZSPOOL_EBAD_NAME   the topic
+ *         ZSPOOL_EBAD_VALUE  text is not UTF-8, the partition is out of range, no payload
+ *         ZSPOOL_ETOO_LARGE  the message is larger than the broker takes
+ *         ZSPOOL_ELIMIT_REACHED    more than 4,096 topics
+ *         ZSPOOL_EFENCED_PRODUCER  for good: another instance owns the name
+ *         ZSPOOL_ENOMEM
+ */
+ZSPOOL_EXPORT int zspool_send(zspool_producer_t *self, const zspool_out_t *message,
+                              uint64_t *ret_ticket, zspool_error_t *err);
+
+/* Wait until a zspool_send() of a message of about `bytes` would not return
+ * ZSPOOL_EAGAIN (0 = any room).
+ * Errors: ZSPOOL_EINVAL  more than max_bytes */
+ZSPOOL_EXPORT int zspool_room(zspool_producer_t *self, size_t bytes, int timeout_ms,
+                              zspool_error_t *err);
+
+/* Wait until the fate of one message is known. 0 = kept at the level asked for. On
+ * success and on failure `*ret_report` (may be NULL) tells of this message
+ * alone (count 1); its address is known for the last 16,384 runs of tickets, later
+ * it is ZSPOOL_OFFSET_UNKNOWN. Failures are remembered for the last 16,384 runs as well.
+ *
+ * Errors: the message's own; ZSPOOL_ETIMEOUT with nothing in *ret_report when its
+ *         fate is still open; ZSPOOL_EINVAL a ticket never given out
+ */
+ZSPOOL_EXPORT int zspool_wait(zspool_producer_t *self, uint64_t ticket, int timeout_ms,
+                              zspool_report_t *ret_report, zspool_error_t *err);
+
+/* Wait until the fate of all messages sent before this call is known. 0 = all that was sent since
+ * the last zspool_flush() is kept.
+ *
+ * Errors: the first failure since the last zspool_flush(); ZSPOOL_ETIMEOUT: some are
+ *         still open, nothing is dropped, call again
+ */
+ZSPOOL_EXPORT int zspool_flush(zspool_producer_t *self, int timeout_ms, zspool_error_t *err);
+
+/* Take up to `max` reports, oldest first, without waiting; see `reporting`.
+ * Returns how many. */
+ZSPOOL_EXPORT int zspool_reports(zspool_producer_t *self, zspool_report_t *ret_reports, int max);
+
+/* --- Consumer --------------------------------------------------------------------- */
+
+typedef struct zspool_consumer zspool_consumer_t;
+
+typedef struct zspool_consumer_options {
+    size_t size;
+    const char *group;          /* required: a name */
+    const char *const *topics;  /* names; count 0 = the group's own, all topics for a new group */
+    size_t topic_count;         /* up to 1,024 */
+    const char *mode;           /* of a group created by this pull; NULL = the broker's default */
+    zspool_position_t start;    /* of a group created by this pull; NONE = earliest */
+    uint32_t prefetch_messages; /* pulled and not taken yet, at most; 0 = 1,000 */
+    size_t prefetch_bytes;      /* the same in bytes; one message always fits; 0 = 1 MiB */
+    bool auto_extend;           /* extend leases of messages taken or waiting here until settled */
+    bool no_started;            /* do not tell the broker which messages were taken in hand */
+    bool end_when_empty; /* zspool_next() returns ZSPOOL_END when the broker has nothing ready */
+    void (*ready_fn)(zspool_consumer_t *self, void *arg); /* for zspool_dispatch(); NULL = none */
+    void *ready_arg;
+} zspool_consumer_options_t;
+
+static inline void zspool_consumer_options_init(zspool_consumer_options_t *options)
+{
+    memset(options, 0, sizeof *options);
+    options->size = sizeof *options;
+}
+
+/* A member of a group. Starts to pull at once, as far as prefetch allows; the
+ * broker creates the group, if it is set so.
+ *
+ * Errors: ZSPOOL_EBAD_NAME, ZSPOOL_EINVAL, ZSPOOL_ENOMEM
+ */
+ZSPOOL_EXPORT zspool_consumer_t *zspool_consumer_new(zspool_client_t *client,
+                                                     const zspool_consumer_options_t *options,
+                                                     zspool_error_t *err);
+
+/* Send what was settled, hand back what was pulled and not taken (uncounted), wait for that up to
+ * linger_ms, null the pointer. Messages taken and not settled stay leased until
+ * their lease ends. All message pointers become invalid. */
+ZSPOOL_EXPORT void zspool_consumer_destroy(zspool_consumer_t **self_p);
+
+/* Take the next message in hand. `*ret_message` and its bytes are valid until it is settled finally
+ * (ack, retry, release, reject) or the consumer destroyed. Any number may be
+ * held. A message taken is marked `started` at the broker, so that a crash is counted
+ * against it and not its neighbours: a first delivery within about 20 ms, one
+ * that was delivered before already before this call returns it. A message whose lease
+ * ended while it waited here is dropped unseen; the broker hands it out again.
+ *
+ * Returns 0 with a message, ZSPOOL_END (see end_when_empty), or
+ * Errors: ZSPOOL_ETIMEOUT   no message in time
+ *         ZSPOOL_EMODE_MISMATCH, ZSPOOL_EUNSUPPORTED, ZSPOOL_EDENIED, ZSPOOL_ENOT_FOUND ...
+ *                           what the broker answered to the pull; the next call pulls again
+ */
+ZSPOOL_EXPORT int zspool_next(zspool_consumer_t *self, const zspool_message_t **ret_message,
+                              int timeout_ms, zspool_error_t *err);
+
+typedef enum zspool_outcome {
+    ZSPOOL_ACK,     /* done */
+    ZSPOOL_RETRY,   /* again, after delay_ms or the group's backoff; counts as a failure */
+    ZSPOOL_RELEASE, /* handed back unstarted; does not count */
+    ZSPOOL_REJECT,  /* dead at once */
+    ZSPOOL_EXTEND   /* keep it for extend_ms from now; the message stays in hand */
+} zspool_outcome_t;
+
+/* What goes with an outcome. */
+typedef struct zspool_settle_arg {
+    size_t size;
+    int64_t delay_ms;      /* retry: -1 = the group's backoff; at most 31,536,000,000 (a year) */
+    int64_t extend_ms;     /* extend: 100..86,400,000 */
+    zspool_bytes_t reason; /* retry, reject: UTF-8, up to 256 bytes; absent = none */
+} zspool_settle_arg_t;
+
+static inline void zspool_settle_arg_init(zspool_settle_arg_t *arg)
+{
+    memset(arg, 0, sizeof *arg);
+    arg->size = sizeof *arg;
+    arg->delay_ms = -1;
+}
+
+/* Say what became of a message taken in hand. Nothing is waited for: outcomes
+ * travel in batches, again after a lost connection, and are durable when
+ * zspool_settle_flush() says so. `arg` may be NULL (not for EXTEND). After any
+ * outcome but EXTEND the message pointer is invalid.
+ *
+ * Errors: ZSPOOL_EINVAL      not a message in hand of this consumer
+ *         ZSPOOL_EBAD_VALUE  delay, extend or reason out of range
+ *         ZSPOOL_ENOMEM
+ */
+ZSPOOL_EXPORT int zspool_settle(zspool_consumer_t *self, const zspool_message_t *message,
+                                zspool_outcome_t outcome, const zspool_settle_arg_t *arg,
+                                zspool_error_t *err);
+
+/* Wait until all that was settled before this call is answered. 0 = all durable.
+ *
+ * Errors: ZSPOOL_ENOT_LEASED  answered, but some leases were lost since the last
+ *                             flush; zspool_lost() tells which
+ *         what else the broker answered to them
+ */
+ZSPOOL_EXPORT int zspool_settle_flush(zspool_consumer_t *self, int timeout_ms, zspool_error_t *err);
+
+/* Messages that others may get, or have got, as their lease was lost. */
+typedef struct zspool_lost {
+    const char *topic; /* lives as long as the consumer */
+    uint32_t partition;
+    uint64_t first_offset;
+    uint64_t count;
+    uint64_t lease;
+    bool held; /* the messages are in hand: work on them is better stopped. Else they were settled
+                * before, too late. */
+} zspool_lost_t;
+
+/* Take up to `max` losses, oldest first, without waiting. At most 4,096 are
+ * kept; older ones are forgotten. Returns how many. */
+ZSPOOL_EXPORT int zspool_lost(zspool_consumer_t *self, zspool_lost_t *ret_lost, int max);
+
+/* --- Reader ----------------------------------------------------------------------- */
+
+typedef struct zspool_reader zspool_reader_t;
+
+typedef struct zspool_reader_options {
+    size_t size;
+    const char *topic;      /* required */
+    int32_t partition;      /* or ZSPOOL_PARTITION_ALL: merged by timestamp */
+    zspool_position_t from; /* NONE = earliest */
+    zspool_position_t to; /* exclusive; NONE = the end as it was at the first read, unless follow */
+    bool follow;          /* wait for new messages at the end; `to` must be NONE */
+    size_t prefetch_bytes; /* read ahead in each partition; 0 = 1 MiB; at most 16 MiB */
+    void (*ready_fn)(zspool_reader_t *self, void *arg); /* for zspool_dispatch(); NULL = none */
+    void *ready_arg;
+} zspool_reader_options_t;
+
+static inline void zspool_reader_options_init(zspool_reader_options_t *options)
+{
+    memset(options, 0, sizeof *options);
+    options->size = sizeof *options;
+    options->partition = ZSPOOL_PARTITION_ALL;
+}
+
+/* A replay of one partition or of a topic; touches no group. An explicit offset
+ * outside the log is an error, times and counts are clamped.
+ *
+ * Errors: ZSPOOL_EBAD_NAME, ZSPOOL_EINVAL, ZSPOOL_ENOMEM
+ */
+ZSPOOL_EXPORT zspool_reader_t *zspool_reader_new(zspool_client_t *client,
+                                                 const zspool_reader_options_t *options,
+                                                 zspool_error_t *err);
+/* Null the pointer; message pointers become invalid. */
+ZSPOOL_EXPORT void zspool_reader_destroy(zspool_reader_t **self_p);
+
+/* The next message; valid until the next zspool_read() on this reader. Order: by offset in a
+ * partition; over all partitions by timestamp, and when following as well as can be
+ * without holding back. One thread at a time.
+ *
+ * Returns 0 with a message, ZSPOOL_END for good when all is read, or
+ * Errors: ZSPOOL_ENOT_FOUND     no such topic or partition
+ *         ZSPOOL_EOUT_OF_RANGE  an explicit offset is not in the log
+ *         ZSPOOL_ECORRUPT       stored data is damaged there
+ *         ...                   what the broker answered; the reader stays where it was
+ */
+ZSPOOL_EXPORT int zspool_read(zspool_reader_t *self, const zspool_message_t **ret_message,
+                              int timeout_ms, zspool_error_t *err);
+
+/* --- Administration ---------------------------------------------------------------- */
+
+/* All of these wait for the broker's answer, up to timeout_ms. What only asks is
+ * sent again after a lost connection. What changes something is not: if it was sent and the
+ * connection goes before the answer, ZSPOOL_ECLOSED with `maybe`; on
+ * ZSPOOL_ETIMEOUT `maybe` tells whether it was sent. Errors of the broker are returned as they
+ * are. Results are one block each, freed with zspool_free(). */
+
+/* Free a result; NULL is fine. */
+ZSPOOL_EXPORT void zspool_free(void *result);
+
+/* One round trip to the broker. *ret_round_trip_us may be NULL. */
+ZSPOOL_EXPORT int zspool_ping(zspool_client_t *self, int timeout_ms, uint64_t *ret_round_trip_us,
+                              zspool_error_t *err);
+
+/* A figure or a setting with its name. */
+typedef struct zspool_figure {
+    const char *name;
+    bool is_text;
+    bool is_unset;    /* to set: back to the default; told: there is none */
+    int64_t value;    /* not is_text; booleans are 0 and 1 */
+    const char *text; /* is_text: NUL-terminated */
+} zspool_figure_t;
+
+typedef struct zspool_figures {
+    size_t count;
+    const zspool_figure_t *items;
+} zspool_figures_t;
+
+/* The broker's own figures; names of nested ones are joined by dots. */
+ZSPOOL_EXPORT int zspool_stats(zspool_client_t *self, int timeout_ms, zspool_figures_t **ret_stats,
+                               zspool_error_t *err);
+
+typedef struct zspool_names {
+    size_t count;
+    const char *const *items;
+} zspool_names_t;
+
+typedef struct zspool_topic_spec {
+    size_t size;
+    const char *topic;   /* required */
+    uint32_t partitions; /* 1..1,024; 0 = the default when created, unchanged when set */
+    const zspool_figure_t *settings; /* names and units as in docs/PROTOCOL.md */
+    size_t setting_count;
+} zspool_topic_spec_t;
+
+static inline void zspool_topic_spec_init(zspool_topic_spec_t *spec, const char *topic)
+{
+    memset(spec, 0, sizeof *spec);
+    spec->size = sizeof *spec;
+    spec->topic = topic;
+}
+
+typedef struct zspool_partition_info {
+    uint32_t partition;
+    uint64_t start_offset, end_offset; /* the first still there; behind the last synced */
+    uint64_t bytes;                    /* on disk */
+} zspool_partition_info_t;
+
+typedef struct zspool_topic_info {
+    const char *topic;
+    uint64_t id;
+    size_t setting_count;
+    const zspool_figure_t *settings;
+    size_t partition_count;
+    const zspool_partition_info_t *partitions;
+} zspool_topic_info_t;
+
+/* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EBAD_VALUE, ZSPOOL_ELIMIT_REACHED */
+ZSPOOL_EXPORT int zspool_topic_create(zspool_client_t *self, const zspool_topic_spec_t *spec,
+                                      int timeout_ms, zspool_error_t *err);
+/* Change settings; those not named stay. Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EBAD_VALUE */
+ZSPOOL_EXPORT int zspool_topic_set(zspool_client_t *self, const zspool_topic_spec_t *spec,
+                                   int timeout_ms, zspool_error_t *err);
+/* Errors: ZSPOOL_ENOT_FOUND */
+ZSPOOL_EXPORT int zspool_topic_info(zspool_client_t *self, const char *topic, int timeout_ms,
+                                    zspool_topic_info_t **ret_info, zspool_error_t *err);
+/* The names that match a glob of `*` and `?` (NULL = all), in order. */
+ZSPOOL_EXPORT int zspool_topic_list(zspool_client_t *self, const char *match, int timeout_ms,
+                                    zspool_names_t **ret_names, zspool_error_t *err);
+/* Delete a topic with its messages; dry_run only checks. Errors: ZSPOOL_ENOT_FOUND */
+ZSPOOL_EXPORT int zspool_topic_delete(zspool_client_t *self, const char *topic, bool dry_run,
+                                      int timeout_ms, zspool_error_t *err);
+
+typedef struct zspool_group_spec {
+    size_t size;
+    const char *group;         /* required */
+    const char *const *topics; /* create: its topics, count 0 = all; set: ignored */
+    size_t topic_count;
+    const char *mode;        /* create: NULL = the broker's default */
+    zspool_position_t start; /* create: NONE = earliest */
+    const zspool_figure_t *settings;
+    size_t setting_count;
+} zspool_group_spec_t;
+
+static inline void zspool_group_spec_init(zspool_group_spec_t *spec, const char *group)
+{
+    memset(spec, 0, sizeof *spec);
+    spec->size = sizeof *spec;
+    spec->group = group;
+}
+
+/* A group's state in one partition. */
+typedef struct zspool_group_part {
+    const char *topic;
+    uint32_t partition;
+    uint64_t committed;                    /* every offset below is done or dead */
+    uint64_t end_offset;                   /* behind the last synced message */
+    uint64_t ready, leased, waiting, dead; /* messages */
+} zspool_group_part_t;
+
+typedef struct zspool_group_info {
+    const char *group;
+    const char *mode;
+    zspool_position_t start;
+    uint64_t member_count;
+    size_t setting_count;
+    const zspool_figure_t *settings;
+    size_t part_count;
+    const zspool_group_part_t *parts;
+} zspool_group_info_t;
+
+/* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EUNSUPPORTED, ZSPOOL_ELIMIT_REACHED */
+ZSPOOL_EXPORT int zspool_group_create(zspool_client_t *self, const zspool_group_spec_t *spec,
+                                      int timeout_ms, zspool_error_t *err);
+/* Change settings; those not named stay. Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EBAD_VALUE */
+ZSPOOL_EXPORT int zspool_group_set(zspool_client_t *self, const zspool_group_spec_t *spec,
+                                   int timeout_ms, zspool_error_t *err);
+/* Errors: ZSPOOL_ENOT_FOUND */
+ZSPOOL_EXPORT int zspool_group_info(zspool_client_t *self, const char *group, int timeout_ms,
+                                    zspool_group_info_t **ret_info, zspool_error_t *err);
+/* The names that match a glob of `*` and `?` (NULL = all), in order. */
+ZSPOOL_EXPORT int zspool_group_list(zspool_client_t *self, const char *match, int timeout_ms,
+                                    zspool_names_t **ret_names, zspool_error_t *err);
+/* Delete a group with its state; dry_run only checks. Errors: ZSPOOL_ENOT_FOUND */
+ZSPOOL_EXPORT int zspool_group_delete(zspool_client_t *self, const char *group, bool dry_run,
+                                      int timeout_ms, zspool_error_t *err);
+
+typedef struct zspool_seek_spec {
+    size_t size;
+    const char *group;    /* required */
+    const char *topic;    /* required */
+    int32_t partition;    /* or ZSPOOL_PARTITION_ALL */
+    zspool_position_t to; /* required */
+    bool dead;            /* dead messages are ready again, too */
+    bool dry_run;         /* only tell what would happen */
+} zspool_seek_spec_t;
+
+static inline void zspool_seek_spec_init(zspool_seek_spec_t *spec, const char *group,
+                                         const char *topic)
+{
+    memset(spec, 0, sizeof *spec);
+    spec->size = sizeof *spec;
+    spec->group = group;
+    spec->topic = topic;
+    spec->partition = ZSPOOL_PARTITION_ALL;
+}
+
+typedef struct zspool_seek_part {
+    uint32_t partition;
+    uint64_t from, to;             /* the committed offset, before and after */
+    uint64_t redelivered, skipped; /* messages that come again; that never come */
+} zspool_seek_part_t;
+
+typedef struct zspool_seek_result {
+    size_t count;
+    const zspool_seek_part_t *parts;
+} zspool_seek_result_t;
+
+/* Move a group to another place in a topic: one durable step for all partitions;
+ * leases out are lost, counts begin anew.
+ * Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EOUT_OF_RANGE */
+ZSPOOL_EXPORT int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec,
+                                    int timeout_ms, zspool_seek_result_t **ret_result,
+                                    zspool_error_t *err);
+
+typedef struct zspool_producer_last {
+    const char *topic;
+    uint32_t partition;
+    uint64_t sequence; /* of the last message appended */
+} zspool_producer_last_t;
+
+typedef struct zspool_producer_info {
+    const char *producer;
+    uint32_t epoch;
+    size_t count;
+    const zspool_producer_last_t *last;
+} zspool_producer_info_t;
+
+/* What the broker remembers of a producer's name. Errors: ZSPOOL_ENOT_FOUND */
+ZSPOOL_EXPORT int zspool_producer_info(zspool_client_t *self, const char *producer, int timeout_ms,
+                                       zspool_producer_info_t **ret_info, zspool_error_t *err);
+
+typedef enum zspool_settled {
+    ZSPOOL_SETTLED,        /* applied */
+    ZSPOOL_SETTLED_DONE,   /* was done before: the same, or another outcome */
+    ZSPOOL_SETTLED_LOST,   /* the lease is not live: nothing changed */
+    ZSPOOL_SETTLED_UNKNOWN /* no such message, topic or partition */
+} zspool_settled_t;
+
+/* Messages to settle by address and lease, from any process. */
+typedef struct zspool_settle_run {
+    const char *topic;
+    uint32_t partition;
+    uint64_t first_offset;
+    uint64_t count; /* >= 1 */
+    uint64_t lease;
+    zspool_outcome_t outcome;
+    zspool_settle_arg_t arg;      /* see zspool_settle_arg_init() */
+    zspool_settled_t ret_settled; /* filled: the worst of the run's messages */
+} zspool_settle_run_t;
+
+/* Settle runs of offsets (1..4,096) and tell of each what became of it. 0 = answered and
+ * durable, also when none could be applied. May be repeated safely.
+ * Errors: ZSPOOL_ENOT_FOUND  no such group */
+ZSPOOL_EXPORT int zspool_settle_at(zspool_client_t *self, const char *group,
+                                   zspool_settle_run_t *runs, size_t run_count, int timeout_ms,
+                                   zspool_error_t *err);
+
+/* A request as it goes over the wire, for what this library has no function for. */
+typedef struct zspool_request_spec {
+    size_t size;
+    const char *verb;    /* "TOPIC.INFO" */
+    zspool_bytes_t args; /* one MessagePack map; absent = empty */
+    zspool_bytes_t body; /* one body frame; absent = none */
+    bool repeatable;     /* it may be sent again after a lost connection */
+} zspool_request_spec_t;
+
+static inline void zspool_request_spec_init(zspool_request_spec_t *spec, const char *verb)
+{
+    memset(spec, 0, sizeof *spec);
+    spec->size = sizeof *spec;
+    spec->verb = verb;
+}
+
+typedef struct zspool_reply {
+    zspool_bytes_t map;  /* one MessagePack map */
+    zspool_bytes_t body; /* all body frames, joined; absent if there were none */
+} zspool_reply_t;
+
+/* Any request. An ERR answer is returned as its code. */
+ZSPOOL_EXPORT int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec,
+                                 int timeout_ms, zspool_reply_t **ret_reply, zspool_error_t *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
