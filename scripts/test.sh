@@ -11,7 +11,7 @@
 # Needs no terminal and may be called from any directory. Runs in the checkout,
 # in build/, and leaves nothing else behind.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 builds=("$@")
 [[ ${#builds[@]} -gt 0 ]] || builds=(dev asan tsan)

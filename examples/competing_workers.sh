@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+#
+# Three workers share one group; one of them is killed by kill -9 with messages
+# in its hands. When its lease ends they go to the others: none is lost, and
+# only what the dead worker had printed but not yet acked is seen twice.
+source "$(dirname "$0")/lib.sh"
+
+real_lines | head -n 20000 >"$work/input"
+broker_start
+zspool topic create files
+zspool pub files <"$work/input"
+zspool group create indexers --topic files --lease 1s
+
+# The victim writes into a pipe that nobody empties: it gets stuck in the middle
+# of its work, surely before its ack.
+mkfifo "$work/stuck"
+zspool pull files -g indexers -n 5000 >"$work/stuck" &
+victim=$!
+exec {pipe}<"$work/stuck"
+read -r -u "$pipe" first
+say "the victim has begun with: $first"
+kill -9 "$victim"
+wait "$victim" 2>/dev/null || true
+held=$(zspool group info indexers --json | sed -nE 's/.*"leased": ?([0-9]+).*/\1/p' | head -n 1)
+[[ $held -gt 0 ]] || fail "the dead worker holds nothing"
+
+workers=()
+for number in 1 2 3; do
+    zspool pull files -g indexers -e >"$work/done.$number" &
+    workers+=($!)
+done
+await "${workers[@]}"
+
+cat "$work"/done.? >"$work/done"
+same_lines "the other workers" "$work/input" "$work/done"
+say "$held messages came back from the dead worker; all $(wc -l <"$work/done") were done by the others"

@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MPL-2.0
+#
+# Sourced by the scenarios: a broker of one's own in a directory of one's own,
+# real input, and words to check with. `zspoold` and `zspool` are found on PATH.
+# Whatever happens, nothing is left behind.
+set -euo pipefail
+
+PATH=${ZSPOOL_PATH:+$ZSPOOL_PATH:}$PATH
+examples=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) # shellcheck disable=SC2034
+work=$(mktemp -d "${TMPDIR:-/tmp}/zspool-example.XXXXXX")
+broker=
+export ZSPOOL_SERVER="ipc://$work/zspool.sock"
+
+leave() {
+    local status=$? pid
+    trap - EXIT
+    if [[ $status -ne 0 && -s $work/broker.err ]]; then
+        sed 's/^/broker: /' "$work/broker.err" >&2
+    fi
+    for pid in $(jobs -p); do
+        kill -9 "$pid" 2>/dev/null || true
+    done
+    wait 2>/dev/null || true
+    rm -rf "$work"
+    exit "$status"
+}
+trap leave EXIT
+trap 'exit 130' INT TERM
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+
+# Start zspoold on $work/data and return when it serves: recovery is done when
+# the ready line is out.
+broker_start() {
+    zspoold --data "$work/data" --listen "$ZSPOOL_SERVER" 2>>"$work/broker.err" &
+    broker=$!
+    timeout 60 grep -qm 1 '^zspoold: ready' \
+        < <(exec tail -n +"$((${ready_lines:-0} + 1))" -s 0.05 -f --pid="$broker" "$work/broker.err") ||
+        fail "the broker did not start"
+    ready_lines=$(wc -l <"$work/broker.err")
+}
+
+# What a power button does to a process: no signal handler runs.
+broker_kill() {
+    kill -9 "$broker"
+    wait "$broker" 2>/dev/null || true
+}
+
+# Real input, one unique line each: "package path" for every file that Debian's
+# package database knows on this machine; elsewhere the C headers.
+real_lines() {
+    if compgen -G '/var/lib/dpkg/info/*.list' >/dev/null; then
+        (cd /var/lib/dpkg/info && grep -H . -- *.list | sed 's/\.list:/ /')
+    else
+        grep -rHn . /usr/include --include='*.h'
+    fi
+}
+
+# Wait for these processes; each must have ended well.
+await() {
+    local pid
+    for pid in "$@"; do
+        wait "$pid" || fail "process $pid ended with status $?"
+    done
+}
+
+# How many messages these confirms (pub --json) stand for.
+confirmed() { # FILE
+    sed -nE 's/.*"count": ?([0-9]+).*/\1/p' "$1" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# Do two files hold the same lines, in any order, each as often?
+same_lines() { # WHAT WANTED GOT
+    cmp -s <(sort "$2") <(sort "$3") && return
+    diff <(sort "$2") <(sort "$3") | head -n 10 >&2
+    fail "$1: $(wc -l <"$2") lines wanted, $(wc -l <"$3") there"
+}
