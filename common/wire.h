@@ -23,6 +23,14 @@
 
 /* --- Reading ---------------------------------------------------------------- */
 
+/* Check that `bytes` are exactly one MessagePack value that is safe to unpack:
+ * counts and lengths covered by the bytes, at most ZSP_DEPTH_MAX arrays and maps
+ * inside each other, valid UTF-8, no extension types, nothing left over.
+ *
+ * Errors: ZSP_EBAD_REQUEST  with the byte position
+ */
+int wire_value_check(struct zsp_slice bytes, struct zsp_err *err);
+
 /* Memory for one decoded header, reused from message to message. One thread. */
 struct wire_decoder;
 struct wire_decoder *wire_decoder_new(void);
@@ -40,6 +48,7 @@ struct wire_request {
 /* Errors: ZSP_EBAD_REQUEST       not MessagePack, not this shape, bytes left over
  *         ZSP_EVERSION_MISMATCH  the first element is another version
  *         ZSP_ETOO_LARGE         longer than ZSP_HEADER_MAX
+ *         ZSP_ENOMEM
  * On an error ret->has_id tells whether the id is known for the ERR reply. */
 int wire_request_decode(struct wire_decoder *decoder, struct zsp_slice frame,
                         struct wire_request *ret, struct zsp_err *err);
