@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Any bytes as the body of a journal record whose sum happens to hold, and as a
+ * whole record of a damaged file.
+ */
+#include "broker/store/journal_record.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint8_t uuid[STORE_UUID_BYTES];
+    const struct zsp_slice bytes = {data, size};
+    struct zsp_reader body = zsp_reader_init(bytes);
+    struct store_entry entry;
+    volatile uint8_t sink = 0;
+    while (journal_next_entry(&body, &entry)) {
+        for (size_t i = 0; i < entry.key.len; i++) {
+            sink ^= entry.key.data[i];
+        }
+        if (entry.value.len > 0) {
+            sink ^= entry.value.data[entry.value.len - 1];
+        }
+    }
+
+    const struct journal_place place = {uuid, 1, 0};
+    struct journal_header header;
+    struct zsp_slice record_body;
+    struct zsp_err err = {0};
+    (void)journal_decode(bytes, &place, &header, &record_body, &err);
+    if (size >= BATCH_HEADER_BYTES) {
+        const struct batch_place batch_place = {uuid, 1, 0, 0, 0};
+        struct batch_header batch;
+        (void)batch_decode(data, &batch_place, &batch, &err);
+    }
+    return 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Any bytes as a body. What the check lets pass must split into as many records
+ * as it counted, each of which decodes, and nothing is left over.
+ */
+#include "common/assert.h"
+#include "common/limits.h"
+#include "common/record.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void walk_headers(const struct zsp_record *record)
+{
+    struct zsp_slice rest = zsp_record_headers(record);
+    struct zsp_slice name;
+    struct zsp_slice value;
+    bool is_text;
+    uint32_t count = 0;
+    while (zsp_record_header_next(&rest, &name, &value, &is_text) == 0) {
+        count++;
+    }
+    zsp_assert(count == record->header_count);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct zsp_slice body = {data, size};
+    struct zsp_record record;
+    struct zsp_err err = {0};
+    (void)zsp_record_decode(body, &record, &err); /* unchecked bytes must not hurt it either */
+
+    uint32_t count = 0;
+    if (zsp_record_check(body, ZSP_RECORD_MAX, &count, &err) != 0) {
+        return 0;
+    }
+    struct zsp_slice rest = body;
+    struct zsp_slice one;
+    uint32_t seen = 0;
+    while (zsp_record_next(&rest, &one) == 0) {
+        size_t pos;
+        zsp_assert(zsp_record_position(body, seen, &pos) == 0);
+        zsp_assert(pos == (size_t)(one.data - data));
+        zsp_assert(zsp_record_decode(one, &record, &err) == 0);
+        walk_headers(&record);
+        seen++;
+    }
+    zsp_assert(seen == count);
+    zsp_assert(rest.len == 0);
+    return 0;
+}
