@@ -70,6 +70,11 @@ static inline const uint8_t *parse_bytes(const uint8_t *pos, const uint8_t *end,
 static inline const uint8_t *parse_payload(const uint8_t *pos, const uint8_t *end,
                                            struct zsp_slice *ret, struct fault *fault)
 {
+    /* Most payloads are bin 8: one look instead of a general token. */
+    if (end - pos >= 2 && pos[0] == 0xc4 && pos[1] <= end - pos - 2) {
+        *ret = (struct zsp_slice){pos + 2, pos[1]};
+        return pos + 2 + pos[1];
+    }
     struct zsp_token token;
     const uint8_t *next = zsp_token_read(pos, end, &token);
     if (!next) {

@@ -32,11 +32,15 @@ struct zsp_token {
     const uint8_t *data;
 };
 
-/* `width` bytes at `p`, most significant first: MessagePack's byte order. */
+/* `width` bytes (1, 2, 4 or 8) at `p`, most significant first: MessagePack's
+ * byte order. */
 static inline uint64_t zsp_token_number(const uint8_t *p, size_t width)
 {
-    uint64_t value = 0;
-    for (size_t i = 0; i < width; i++) {
+    if (width == 1) {
+        return p[0];
+    }
+    uint64_t value = (uint64_t)p[0] << 8 | p[1];
+    for (size_t i = 2; i < width; i++) {
         value = value << 8 | p[i];
     }
     return value;
