@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * One mutex guards both lists and the stop flag. The eventfd follows the list
+ * of finished jobs under the same mutex: it is written when the list gets its
+ * first job and drained when the last one is taken, so it is readable exactly
+ * while there is something to take.
+ */
+#define _GNU_SOURCE /* pthread_setname_np */
+
+#include "broker/store/executor.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/assert.h"
+
+/* Jobs in order, linked by job->next. */
+struct job_list {
+    struct job *first;
+    struct job **tail; /* where the next one is hung in */
+};
+
+struct executor {
+    struct fs *fs;
+    int event_fd;
+    unsigned thread_count; /* started; 0 after stop */
+    pthread_t threads[EXECUTOR_THREADS_MAX];
+    size_t job_count; /* the owner's: submitted, not taken */
+
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t work;   /* the queue got a job, or stopping */
+    struct job_list queue;
+    struct job_list finished;
+    bool stopping;
+};
+
+static void list_init(struct job_list *self)
+{
+    self->first = NULL;
+    self->tail = &self->first;
+}
+
+static void list_push(struct job_list *self, struct job *job)
+{
+    job->next = NULL;
+    *self->tail = job;
+    self->tail = &job->next;
+}
+
+static struct job *list_pop(struct job_list *self)
+{
+    struct job *job = self->first;
+    if (!job) {
+        return NULL;
+    }
+    self->first = job->next;
+    if (!self->first) {
+        self->tail = &self->first;
+    }
+    job->next = NULL;
+    return job;
+}
+
+/* These fail only when misused. */
+static void lock(struct executor *self)
+{
+    const int rc = pthread_mutex_lock(&self->mutex);
+    zsp_assert(rc == 0);
+}
+
+static void unlock(struct executor *self)
+{
+    const int rc = pthread_mutex_unlock(&self->mutex);
+    zsp_assert(rc == 0);
+}
+
+static void event_set(const struct executor *self)
+{
+    const uint64_t one = 1;
+    ssize_t written = 0;
+    do {
+        written = write(self->event_fd, &one, sizeof one);
+    } while (written < 0 && errno == EINTR);
+    zsp_assert(written == (ssize_t)sizeof one);
+}
+
+static void event_clear(const struct executor *self)
+{
+    uint64_t count = 0;
+    ssize_t got = 0;
+    do {
+        got = read(self->event_fd, &count, sizeof count);
+    } while (got < 0 && errno == EINTR);
+    zsp_assert(got == (ssize_t)sizeof count);
+}
+
+static void *thread_main(void *arg)
+{
+    struct executor *self = arg;
+    lock(self);
+    for (;;) {
+        while (!self->queue.first && !self->stopping) {
+            const int rc = pthread_cond_wait(&self->work, &self->mutex);
+            zsp_assert(rc == 0);
+        }
+        struct job *job = list_pop(&self->queue);
+        if (!job) {
+            break;
+        }
+        unlock(self);
+        job_run(job, self->fs);
+        lock(self);
+        const bool was_empty = !self->finished.first;
+        list_push(&self->finished, job);
+        if (was_empty) {
+            event_set(self);
+        }
+    }
+    unlock(self);
+    return NULL;
+}
+
+/* Start the threads with every signal blocked, so that signals go to the
+ * threads of the host. Returns 0 or the errno of pthread_create. */
+static int start_threads(struct executor *self, unsigned thread_count)
+{
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all); /* cannot fail on a valid pointer */
+    int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
+    zsp_assert(rc == 0);
+    int failure = 0;
+    while (self->thread_count < thread_count && failure == 0) {
+        failure = pthread_create(&self->threads[self->thread_count], NULL, thread_main, self);
+        if (failure == 0) {
+            /* A name for people who look with ps or gdb; no harm without. */
+            (void)pthread_setname_np(self->threads[self->thread_count], "zsp-store");
+            self->thread_count++;
+        }
+    }
+    rc = pthread_sigmask(SIG_SETMASK, &before, NULL);
+    zsp_assert(rc == 0);
+    return failure;
+}
+
+struct executor *executor_new(struct fs *fs, unsigned thread_count, struct zsp_err *err)
+{
+    if (thread_count == 0 || thread_count > EXECUTOR_THREADS_MAX) {
+        (void)zsp_err_set(err, ZSP_EINVAL, "executor: %u threads, wanted 1..%u", thread_count,
+                          EXECUTOR_THREADS_MAX);
+        return NULL;
+    }
+    struct executor *self = calloc(1, sizeof *self);
+    if (!self) {
+        (void)zsp_err_set(err, ZSP_ENOMEM, "executor");
+        return NULL;
+    }
+    self->fs = fs;
+    list_init(&self->queue);
+    list_init(&self->finished);
+    int rc = pthread_mutex_init(&self->mutex, NULL);
+    zsp_assert(rc == 0);
+    rc = pthread_cond_init(&self->work, NULL);
+    zsp_assert(rc == 0);
+    self->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (self->event_fd < 0) {
+        (void)zsp_err_set_errno(err, ZSP_EIO, errno, "executor: eventfd");
+        executor_destroy(&self);
+        return NULL;
+    }
+    const int failure = start_threads(self, thread_count);
+    if (failure != 0) {
+        (void)zsp_err_set_errno(err, ZSP_EIO, failure, "executor: start thread %u",
+                                self->thread_count + 1);
+        executor_destroy(&self);
+        return NULL;
+    }
+    return self;
+}
+
+void executor_submit(struct executor *self, struct job *job)
+{
+    lock(self);
+    zsp_assert(!self->stopping);
+    list_push(&self->queue, job);
+    self->job_count++;
+    const int rc = pthread_cond_signal(&self->work);
+    zsp_assert(rc == 0);
+    unlock(self);
+}
+
+struct job *executor_take(struct executor *self)
+{
+    lock(self);
+    struct job *job = list_pop(&self->finished);
+    if (job && !self->finished.first) {
+        event_clear(self);
+    }
+    unlock(self);
+    if (job) {
+        self->job_count--;
+    }
+    return job;
+}
+
+int executor_fd(const struct executor *self)
+{
+    return self->event_fd;
+}
+
+size_t executor_job_count(const struct executor *self)
+{
+    return self->job_count;
+}
+
+void executor_stop(struct executor *self)
+{
+    lock(self);
+    self->stopping = true;
+    int rc = pthread_cond_broadcast(&self->work);
+    zsp_assert(rc == 0);
+    unlock(self);
+    while (self->thread_count > 0) {
+        rc = pthread_join(self->threads[--self->thread_count], NULL);
+        zsp_assert(rc == 0);
+    }
+}
+
+void executor_destroy(struct executor **self_p)
+{
+    struct executor *self = *self_p;
+    if (!self) {
+        return;
+    }
+    executor_stop(self);
+    if (self->event_fd >= 0) {
+        (void)close(self->event_fd); /* holds nothing */
+    }
+    (void)pthread_cond_destroy(&self->work);   /* nobody waits any more */
+    (void)pthread_mutex_destroy(&self->mutex); /* nobody holds it any more */
+    free(self);
+    *self_p = NULL;
+}
