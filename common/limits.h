@@ -63,7 +63,11 @@
 #define ZSP_PRODUCER_EXPIRE_MS  604800000u /* a named producer is forgotten after 7 days */
 #define ZSP_EPHEMERAL_EXPIRE_MS 600000u    /* an ephemeral one after 10 minutes */
 #define ZSP_PRODUCER_WINDOW     64u        /* batches whose original offsets are remembered */
-#define ZSP_SESSION_MS          60000u     /* a silent session is forgotten */
+#define ZSP_PRODUCERS_MAX       100000u    /* producer names known at once; expiry makes room */
+#define ZSP_PRODUCER_IMAGE_BYTES \
+    (4u * ZSP_MIB)              /* of a partition's log; what a start has to scan for sequences */
+#define ZSP_RETENTION_MS 10000u /* how often a topic with a limit is looked at */
+#define ZSP_SESSION_MS   60000u /* a silent session is forgotten */
 
 _Static_assert(ZSP_RECORD_MAX * 2u <= ZSP_FRAME_MAX, "two records fit a frame");
 _Static_assert(ZSP_FRAME_MAX <= ZSP_REPLY_MAX, "a stored batch fits a reply");
