@@ -8,6 +8,14 @@ pkg_check_modules(CZMQ REQUIRED IMPORTED_TARGET libczmq>=4.2.1)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 # msgpack-c was renamed on the way from 4 to 6.
 pkg_search_module(MSGPACK REQUIRED IMPORTED_TARGET msgpack-c msgpack)
+# Debian 13's msgpack-c.pc says -Iinclude, relative to nothing; the headers are
+# where every compiler looks.
+get_target_property(msgpack_includes PkgConfig::MSGPACK INTERFACE_INCLUDE_DIRECTORIES)
+if(msgpack_includes)
+    list(FILTER msgpack_includes INCLUDE REGEX "^/")
+    set_target_properties(PkgConfig::MSGPACK PROPERTIES
+        INTERFACE_INCLUDE_DIRECTORIES "${msgpack_includes}")
+endif()
 if(ZSPOOL_BUILD_TESTS)
     pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka>=1.1.5)
 endif()
