@@ -1,2 +1,248 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/engine/engine.h"
+#include "broker/server/server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "broker/server/listen.h"
+#include "broker/server/now.h"
+#include "broker/server/server_priv.h"
+#include "common/assert.h"
+
+#define STEPS_MAX   64u   /* of the driver in one turn, before the socket is looked at again */
+#define POLL_MS_MAX 60000 /* an idle broker looks around once a minute */
+#define POLL_ITEMS  3
+
+/* --- Making it ---------------------------------------------------------------------------- */
+
+static int bind_all(struct server *self, struct zsp_err *err)
+{
+    const struct config *const config = self->options.config;
+    for (uint32_t i = 0; i < config->listen_count; i++) {
+        const int rc = listen_bind(self->router, config->listen[i], config->ipc_mode,
+                                   self->endpoints[self->endpoint_count], err);
+        if (rc < 0) {
+            return rc;
+        }
+        self->endpoint_count++;
+    }
+    return ZSP_OK;
+}
+
+static int init(struct server *self, struct zsp_err *err)
+{
+    const struct config *const config = self->options.config;
+    self->pool.limits = (struct credit_limits){.requests = config->requests,
+                                               .bytes = config->request_bytes,
+                                               .waiting_bytes = config->publish_bytes};
+    int rc = now_random_bytes(self->instance, sizeof self->instance, err);
+    if (rc < 0) {
+        return rc;
+    }
+    connection_table_init(&self->connections, now_random(NULL));
+    self->decoder = wire_decoder_new();
+    if (!self->decoder) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    self->router = listen_new(err);
+    if (!self->router) {
+        return ZSP_EIO;
+    }
+    self->socket = zsock_resolve(self->router);
+    return bind_all(self, err);
+}
+
+struct server *server_new(const struct server_options *options, struct zsp_err *err)
+{
+    struct server *self = calloc(1, sizeof *self);
+    if (!self) {
+        (void)zsp_err_set(err, ZSP_ENOMEM, "make the server: out of memory");
+        return NULL;
+    }
+    self->options = *options;
+    self->now = now_instant();
+    if (init(self, err) < 0) {
+        server_destroy(&self);
+    }
+    return self;
+}
+
+/* Without a word to the engine, which may be gone already. */
+static void drop_connection(struct server *self, struct connection *connection)
+{
+    struct outgoing *queued = NULL;
+    while ((queued = connection_unqueue(connection))) {
+        outgoing_destroy(&queued);
+    }
+    while (connection->calls) {
+        deliver_call_done(self, connection->calls);
+    }
+    session_end(&connection->session);
+    connection_table_remove(&self->connections, connection);
+}
+
+void server_destroy(struct server **self_p)
+{
+    struct server *const self = *self_p;
+    if (!self) {
+        return;
+    }
+    while (self->connections.oldest) {
+        drop_connection(self, self->connections.oldest);
+    }
+    connection_table_fini(&self->connections);
+    call_table_fini(&self->calls);
+    zsock_destroy(&self->router);
+    wire_decoder_destroy(&self->decoder);
+    zsp_writer_fini(&self->writer);
+    free(self);
+    *self_p = NULL;
+}
+
+size_t server_endpoint_count(const struct server *self)
+{
+    return self->endpoint_count;
+}
+
+const char *server_endpoint(const struct server *self, size_t index)
+{
+    zsp_assert(index < self->endpoint_count);
+    return self->endpoints[index];
+}
+
+bool server_ready(const struct server *self)
+{
+    int events = 0;
+    size_t len = sizeof events;
+    return zmq_getsockopt(self->socket, ZMQ_EVENTS, &events, &len) == 0 && (events & ZMQ_POLLIN);
+}
+
+/* --- The loop ------------------------------------------------------------------------------ */
+
+/* Step the driver and send what comes out, until both are quiet. True = bounded:
+ * there is more to do. */
+static bool step(struct server *self)
+{
+    for (unsigned i = 0; i < STEPS_MAX; i++) {
+        const bool more = driver_step(self->options.driver, self->now);
+        deliver_effects(self);
+        if (!more || self->state == SERVER_STOPPING) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How long the loop may wait: 0 when there is work left. */
+static long wait_ms(const struct server *self, bool more)
+{
+    if (more) {
+        return 0;
+    }
+    int64_t deadline_ms =
+        earlier(driver_deadline_ms(self->options.driver), deliver_deadline_ms(self));
+    if (self->state == SERVER_DRAINING) {
+        deadline_ms = earlier(deadline_ms, self->drain_until_ms);
+    }
+    const int64_t now_ms = now_instant().mono_ms;
+    if (deadline_ms <= now_ms) {
+        return 0;
+    }
+    return (long)earlier(deadline_ms - now_ms, POLL_MS_MAX);
+}
+
+static int wait_for_events(struct server *self, long timeout_ms, struct zsp_err *err)
+{
+    zmq_pollitem_t items[POLL_ITEMS] = {
+        {.socket = self->socket, .events = ZMQ_POLLIN},
+        {.fd = self->options.jobs_fd, .events = ZMQ_POLLIN},
+        {.fd = self->options.host_fd, .events = ZMQ_POLLIN},
+    };
+    const int count = self->options.host_fd < 0 ? POLL_ITEMS - 1 : POLL_ITEMS;
+    if (zmq_poll(items, count, timeout_ms) < 0 && errno != EINTR) {
+        return zsp_err_set(err, ZSP_EIO, "poll: %s", zmq_strerror(errno));
+    }
+    if (count == POLL_ITEMS && (items[2].revents & ZMQ_POLLIN)) {
+        self->options.host_fn(self->options.host_arg, self);
+    }
+    return ZSP_OK;
+}
+
+/* Is everything that was accepted answered, sent and durable? */
+static bool quiet(const struct server *self)
+{
+    return !engine_busy(self->options.engine) && !driver_busy(self->options.driver) &&
+           self->calls.used_count == 0;
+}
+
+/* Has the loop come to its end? */
+static bool ended(struct server *self)
+{
+    if (self->state == SERVER_DRAINING &&
+        (quiet(self) || self->now.mono_ms >= self->drain_until_ms)) {
+        self->state = SERVER_STOPPING;
+    }
+    return self->state == SERVER_STOPPING;
+}
+
+static int turn(struct server *self, struct zsp_err *err)
+{
+    bool more_messages = false;
+    self->now = now_instant();
+    const int rc = intake(self, &more_messages, err);
+    if (rc < 0) {
+        return rc;
+    }
+    const bool more_steps = step(self);
+    deliver_retry(self);
+    deliver_expire(self);
+    if (ended(self)) {
+        return ZSP_OK;
+    }
+    return wait_for_events(self, wait_ms(self, more_messages || more_steps), err);
+}
+
+static int result(const struct server *self, struct zsp_err *err)
+{
+    if (self->failure.code != 0) {
+        if (err) {
+            *err = self->failure;
+            err->code = ZSP_ESTORAGE_FAILED;
+        }
+        return ZSP_ESTORAGE_FAILED;
+    }
+    if (!quiet(self)) {
+        return zsp_err_set(err, ZSP_EINTERRUPTED, "stopped with %zu requests unanswered",
+                           self->calls.used_count);
+    }
+    return ZSP_OK;
+}
+
+int server_run(struct server *self, struct zsp_err *err)
+{
+    while (self->state != SERVER_STOPPING) {
+        const int rc = turn(self, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return result(self, err);
+}
+
+void server_drain(struct server *self)
+{
+    if (self->state != SERVER_SERVING) {
+        self->state = SERVER_STOPPING;
+        return;
+    }
+    self->state = SERVER_DRAINING;
+    self->now = now_instant();
+    self->drain_until_ms = self->now.mono_ms + SERVER_DRAIN_MS;
+    engine_drain(self->options.engine, self->now);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Made bottom up, destroyed top down:
+ *
+ *     fs - executor - log store - engine - driver (runner) - server
+ */
+#include "broker/server/broker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "broker/server/listen.h"
+#include "broker/server/now.h"
+#include "broker/server/runner.h"
+#include "broker/store/executor.h"
+#include "broker/store/log_store.h"
+
+struct broker {
+    struct broker_options options;
+    struct fs *fs;
+    struct executor *executor;
+    struct log_store *log_store;
+    struct engine *engine;
+    struct runner runner;
+    struct driver driver;
+    struct server *server;
+};
+
+static int open_directory(struct broker *self, struct zsp_err *err)
+{
+    const struct config *const config = self->options.config;
+    if (config->create && mkdir(config->directory, S_IRWXU) != 0 && errno != EEXIST) {
+        return zsp_err_set_errno(err, ZSP_EIO, errno, "make data directory %s", config->directory);
+    }
+    self->fs = fs_posix_new(config->directory, err);
+    if (!self->fs) {
+        return ZSP_EIO;
+    }
+    self->executor = executor_new(self->fs, (unsigned)config->data_threads, err);
+    return self->executor ? ZSP_OK : ZSP_EIO;
+}
+
+static int open_store(struct broker *self, struct zsp_err *err)
+{
+    const struct config *const config = self->options.config;
+    const struct log_store_options options = {
+        .fs = self->fs,
+        .diag = self->options.diag,
+        .random_fn = now_random,
+        .segment_bytes = config->segment_bytes,
+        .journal_file_bytes = config->journal_file_bytes,
+        .journal_bytes_min = config->journal_bytes,
+        .unsynced_bytes_max = config->unsynced_bytes,
+        .tail_bytes = config->tail_bytes,
+        .min_free_bytes = config->min_free_bytes,
+        .fill_bytes = (uint32_t)config->fill_bytes,
+        .create = config->create,
+    };
+    self->log_store = log_store_open(&options, err);
+    return self->log_store ? ZSP_OK : ZSP_EIO;
+}
+
+static int start_engine(struct broker *self, struct zsp_err *err)
+{
+    const struct config *const config = self->options.config;
+    const struct engine_options options = {
+        .store = log_store_base(self->log_store),
+        .diag = self->options.diag,
+        .random_fn = now_random,
+        .auto_create_topics = config->auto_create_topics,
+        .auto_create_groups = config->auto_create_groups,
+        .default_partitions = (uint32_t)config->partitions,
+        .topics_max = (uint32_t)config->topics_max,
+        .groups_max = (uint32_t)config->groups_max,
+    };
+    self->engine = engine_new(&options, err);
+    if (!self->engine) {
+        return ZSP_ENOMEM;
+    }
+    return engine_start(self->engine, now_instant(), err);
+}
+
+static bool socket_ready(void *arg)
+{
+    const struct broker *const self = arg;
+    return server_ready(self->server);
+}
+
+static int start_server(struct broker *self, struct zsp_err *err)
+{
+    runner_init(&self->runner, self->fs, self->executor);
+    driver_init(&self->driver, self->engine, self->log_store, runner_host(&self->runner));
+    const struct server_options options = {
+        .config = self->options.config,
+        .diag = self->options.diag,
+        .engine = self->engine,
+        .driver = &self->driver,
+        .jobs_fd = executor_fd(self->executor),
+        .host_fd = self->options.host_fd,
+        .host_fn = self->options.host_fn,
+        .host_arg = self->options.host_arg,
+    };
+    self->server = server_new(&options, err);
+    if (!self->server) {
+        return ZSP_EIO;
+    }
+    self->runner.ready_fn = socket_ready;
+    self->runner.ready_arg = self;
+    return ZSP_OK;
+}
+
+static int open_data(struct broker *self, struct zsp_err *err)
+{
+    int rc = open_directory(self, err);
+    if (rc == ZSP_OK) {
+        rc = open_store(self, err);
+    }
+    if (rc == ZSP_OK) {
+        rc = start_engine(self, err);
+    }
+    if (rc < 0) {
+        (void)zsp_err_wrap(err, "data directory %s", self->options.config->directory);
+    }
+    return rc;
+}
+
+struct broker *broker_open(const struct broker_options *options, struct zsp_err *err)
+{
+    struct broker *self = calloc(1, sizeof *self);
+    if (!self) {
+        (void)zsp_err_set(err, ZSP_ENOMEM, "make the broker: out of memory");
+        return NULL;
+    }
+    self->options = *options;
+    int rc = listen_prepare(options->config, err);
+    if (rc == ZSP_OK) {
+        rc = open_data(self, err);
+    }
+    if (rc == ZSP_OK) {
+        rc = start_server(self, err);
+    }
+    if (rc < 0) {
+        broker_destroy(&self);
+    }
+    return self;
+}
+
+struct server *broker_server(struct broker *self)
+{
+    return self->server;
+}
+
+int broker_run(struct broker *self, struct zsp_err *err)
+{
+    return server_run(self->server, err);
+}
+
+void broker_destroy(struct broker **self_p)
+{
+    struct broker *const self = *self_p;
+    if (!self) {
+        return;
+    }
+    server_destroy(&self->server);
+    if (self->executor) {
+        executor_stop(self->executor);
+        driver_stop(&self->driver);
+    }
+    engine_destroy(&self->engine);
+    if (self->log_store) {
+        struct store *const store = log_store_base(self->log_store);
+        store->ops->destroy(store);
+    }
+    executor_destroy(&self->executor);
+    fs_posix_destroy(&self->fs);
+    free(self);
+    *self_p = NULL;
+}

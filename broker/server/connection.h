@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Connections: what the server keeps of each peer of the ROUTER socket. ZeroMQ
+ * tells neither when a peer comes nor when it goes, so a connection is made by
+ * its first request and forgotten when a send finds the peer gone, or after a
+ * time without a request. People see its number; the routing id is told to
+ * nobody.
+ */
+#ifndef ZSP_SERVER_CONNECTION_H
+#define ZSP_SERVER_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/server/call.h"
+#include "broker/server/credit.h"
+#include "broker/server/frame.h"
+#include "broker/server/outgoing.h"
+#include "broker/server/session.h"
+#include "common/bytes.h"
+#include "common/table.h"
+
+struct connection {
+    uint64_t number;
+    struct zsp_slice routing_id; /* its bytes follow the struct */
+    struct session session;
+    struct credit credit;
+    struct outflow *outflow;
+    struct call *calls;     /* unanswered, newest first */
+    struct outgoing *queue; /* replies that the peer does not take yet, in order */
+    struct outgoing **queue_end;
+    size_t queue_count;
+    int64_t heard_ms;         /* monotonic: of the last request or reply */
+    struct connection *older; /* by heard_ms */
+    struct connection *newer;
+    struct connection *next_stuck; /* connections whose queue is not empty */
+    bool stuck;                    /* is in that list */
+};
+
+struct connection_table {
+    struct zsp_table by_id;
+    struct connection *oldest;
+    struct connection *newest;
+    struct connection *stuck;
+    uint64_t last_number;
+    size_t session_count; /* maintained by who begins and ends sessions */
+};
+
+void connection_table_init(struct connection_table *self, uint64_t seed);
+/* Requests and queues must be gone. */
+void connection_table_fini(struct connection_table *self);
+
+/* The connection of a routing id, made if it is new; NULL when out of memory. */
+struct connection *connection_table_get(struct connection_table *self, struct zsp_slice routing_id,
+                                        int64_t now_ms);
+/* Forget a connection that has neither requests nor a queue nor a session. */
+void connection_table_remove(struct connection_table *self, struct connection *connection);
+
+/* It was heard of just now. */
+void connection_table_touch(struct connection_table *self, struct connection *connection,
+                            int64_t now_ms);
+
+void connection_add_call(struct connection *self, struct call *call);
+void connection_remove_call(struct connection *self, struct call *call);
+
+/* Queue a reply at the end (takes it), and list the connection as stuck. */
+void connection_queue(struct connection_table *table, struct connection *self,
+                      struct outgoing *outgoing);
+/* Take the first queued reply; NULL = none. */
+struct outgoing *connection_unqueue(struct connection *self);
+/* Take the connection out of the list of stuck ones, if it is there. */
+void connection_unstick(struct connection_table *table, struct connection *self);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * From the engine to the socket. A reply is built once and handed to libzmq
+ * without waiting:
+ *
+ *   sent             its call is done, credit goes back
+ *   the peer is full it waits in the connection's queue and is tried again every
+ *                    RETRY_MS, whole; its call holds its credit meanwhile
+ *   the peer is gone so is the connection: open requests are abandoned, leases that
+ *                    were on their way end early
+ *
+ * What a connection does not take is bounded: the queue by its credit (a reply
+ * that belongs to no accepted request is dropped when the queue is not empty),
+ * the bytes by limits.reply_bytes (a body beyond it is replaced by over_credit).
+ */
+#include <inttypes.h>
+
+#include "broker/server/server_priv.h"
+
+#define RETRY_MS 10 /* libzmq does not tell when a single peer takes messages again */
+
+/* --- The end of calls and connections --------------------------------------------------- */
+
+void deliver_call_done(struct server *self, struct call *call)
+{
+    struct connection *const connection = call->connection;
+    credit_give(&connection->credit, &self->pool, call->share);
+    connection_remove_call(connection, call);
+    call_table_remove(&self->calls, call);
+}
+
+/* A reply that will not arrive: its lease ends early. */
+static void undelivered(struct server *self, struct outgoing *outgoing)
+{
+    const uint64_t lease = outgoing->lease;
+    if (outgoing->call) {
+        deliver_call_done(self, outgoing->call);
+    }
+    outgoing_destroy(&outgoing);
+    if (lease != 0) {
+        engine_undelivered(self->options.engine, self->now, lease);
+    }
+}
+
+static void end_session(struct server *self, struct connection *connection)
+{
+    if (session_open(&connection->session)) {
+        engine_session_gone(self->options.engine, self->now, connection->session.number, false);
+        session_end(&connection->session);
+        self->connections.session_count--;
+    }
+}
+
+void deliver_gone(struct server *self, struct connection *connection)
+{
+    struct outgoing *queued = NULL;
+    while ((queued = connection_unqueue(connection))) {
+        undelivered(self, queued);
+    }
+    while (connection->calls) {
+        struct call *const call = connection->calls;
+        engine_abandon(self->options.engine, self->now, call->ticket);
+        deliver_call_done(self, call);
+    }
+    end_session(self, connection);
+    zsp_diag(self->options.diag, ZSP_DEBUG, "connection %" PRIu64 ": gone", connection->number);
+    connection_table_remove(&self->connections, connection);
+}
+
+void deliver_expire(struct server *self)
+{
+    const int64_t timeout_ms = (int64_t)self->options.config->session_timeout_ms;
+    struct connection *connection = self->connections.oldest;
+    while (connection && self->now.mono_ms - connection->heard_ms >= timeout_ms) {
+        if (connection->calls && !connection->queue) {
+            /* The engine still owes it an answer: not silent, waiting. */
+            connection_table_touch(&self->connections, connection, self->now.mono_ms);
+        } else {
+            deliver_gone(self, connection);
+        }
+        connection = self->connections.oldest;
+    }
+}
+
+/* --- Sending ------------------------------------------------------------------------------ */
+
+/* Hand a reply over, taking it; the connection may be gone afterwards. */
+static void deliver(struct server *self, struct connection *connection, struct outgoing *outgoing)
+{
+    enum outgoing_result result = OUTGOING_FULL;
+    if (!connection->queue) {
+        result = outgoing_send(outgoing, self->socket, connection->routing_id);
+    }
+    switch (result) {
+    case OUTGOING_SENT:
+        if (outgoing->call) {
+            deliver_call_done(self, outgoing->call);
+        }
+        outgoing_destroy(&outgoing);
+        connection_table_touch(&self->connections, connection, self->now.mono_ms);
+        return;
+    case OUTGOING_FULL:
+        if (outgoing->call) {
+            connection_queue(&self->connections, connection, outgoing);
+        } else {
+            self->refused_count++;
+            outgoing_destroy(&outgoing);
+        }
+        return;
+    case OUTGOING_GONE:
+        undelivered(self, outgoing);
+        deliver_gone(self, connection);
+        return;
+    }
+}
+
+/* Send what has waited, until the peer is full again. */
+static void send_queue(struct server *self, struct connection *connection)
+{
+    while (connection->queue) {
+        struct outgoing *outgoing = connection->queue;
+        switch (outgoing_send(outgoing, self->socket, connection->routing_id)) {
+        case OUTGOING_SENT:
+            outgoing = connection_unqueue(connection);
+            deliver_call_done(self, outgoing->call);
+            outgoing_destroy(&outgoing);
+            break;
+        case OUTGOING_FULL:
+            return;
+        case OUTGOING_GONE:
+            deliver_gone(self, connection);
+            return;
+        }
+    }
+    connection_unstick(&self->connections, connection);
+}
+
+void deliver_retry(struct server *self)
+{
+    if (!self->connections.stuck || self->now.mono_ms < self->retry_ms) {
+        return;
+    }
+    self->retry_ms = self->now.mono_ms + RETRY_MS;
+    struct connection *connection = self->connections.stuck;
+    while (connection) {
+        struct connection *const next = connection->next_stuck;
+        send_queue(self, connection);
+        connection = next;
+    }
+}
+
+int64_t deliver_deadline_ms(const struct server *self)
+{
+    int64_t deadline_ms = INT64_MAX;
+    if (self->connections.oldest) {
+        deadline_ms =
+            self->connections.oldest->heard_ms + (int64_t)self->options.config->session_timeout_ms;
+    }
+    if (self->connections.stuck && self->retry_ms < deadline_ms) {
+        deadline_ms = self->retry_ms;
+    }
+    return deadline_ms;
+}
+
+/* --- What is sent --------------------------------------------------------------------------- */
+
+void deliver_header(struct server *self, struct deliver_to to, struct zsp_slice header)
+{
+    struct zsp_buf *buf = zsp_buf_copy(header);
+    struct outgoing *outgoing = NULL;
+    if (buf) {
+        outgoing =
+            outgoing_new(to.envelope, buf, (struct outgoing_body){0}, to.connection->outflow);
+        zsp_buf_put(&buf);
+    }
+    if (!outgoing) {
+        self->refused_count++;
+        if (to.call) {
+            deliver_call_done(self, to.call);
+        }
+        return;
+    }
+    outgoing->call = to.call;
+    deliver(self, to.connection, outgoing);
+}
+
+void deliver_error(struct server *self, struct deliver_to to, bool has_id, uint64_t id,
+                   const struct zsp_err *error)
+{
+    zsp_writer_reset(&self->writer);
+    wire_write_error(&self->writer, has_id, id, error);
+    deliver_header(self, to, zsp_writer_slice(&self->writer));
+}
+
+/* Instead of a body that the peer would not read, or that found no memory. */
+static void refuse_reply(struct server *self, struct call *call)
+{
+    struct zsp_err error = {0};
+    (void)zsp_err_set(&error, ZSP_EOVER_CREDIT,
+                      "the connection does not read its replies: %" PRIu64 " bytes wait",
+                      outflow_bytes(call->connection->outflow));
+    const struct deliver_to to = {
+        .connection = call->connection, .call = call, .envelope = &call->envelope};
+    deliver_error(self, to, true, call->id, &error);
+}
+
+/* The frames of a reply; NULL when the connection leaves too much unread, or
+ * without memory. */
+static struct outgoing *build(const struct server *self, struct call *call,
+                              const struct engine_effect *effect)
+{
+    struct outflow *const flow = call->connection->outflow;
+    if (effect->part_count > 0 && outflow_bytes(flow) > self->options.config->reply_bytes) {
+        return NULL;
+    }
+    const struct outgoing_body body = {.parts = effect->parts, .part_count = effect->part_count};
+    struct outgoing *const outgoing = outgoing_new(&call->envelope, effect->header, body, flow);
+    if (outgoing) {
+        outgoing->call = call;
+        outgoing->lease = effect->lease;
+    }
+    return outgoing;
+}
+
+static void deliver_reply(struct server *self, struct engine_effect *effect)
+{
+    struct call *const call = call_table_find(&self->calls, effect->ticket);
+    struct outgoing *const outgoing = call ? build(self, call, effect) : NULL;
+    const uint64_t lease = effect->lease;
+    /* Here, because the engine lends the parts until the next call on it. */
+    engine_effect_release(effect);
+    if (outgoing) {
+        deliver(self, call->connection, outgoing);
+        return;
+    }
+    if (lease != 0) {
+        engine_undelivered(self->options.engine, self->now, lease);
+    }
+    if (call) {
+        refuse_reply(self, call);
+    }
+}
+
+void deliver_effects(struct server *self)
+{
+    struct engine_effect effect;
+    while (engine_next_effect(self->options.engine, &effect)) {
+        switch (effect.kind) {
+        case EFFECT_REPLY:
+            deliver_reply(self, &effect);
+            break;
+        case EFFECT_FAIL_STOP:
+            self->failure = effect.error;
+            self->state = SERVER_STOPPING;
+            break;
+        }
+        engine_effect_release(&effect);
+    }
+}

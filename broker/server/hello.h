@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The verbs that concern a connection and not the log: HELLO and PING are
+ * answered here, BYE and CANCEL are refused as not built. Reading arguments and
+ * writing replies only; the server keeps sessions.
+ */
+#ifndef ZSP_SERVER_HELLO_H
+#define ZSP_SERVER_HELLO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/server/config.h"
+#include "broker/server/session.h"
+#include "common/bytes.h"
+#include "common/wire.h"
+
+#define INSTANCE_BYTES 16u
+
+enum hello_verb {
+    HELLO_NONE, /* not one of these: the engine's */
+    HELLO_HELLO,
+    HELLO_PING,
+    HELLO_BYE,
+    HELLO_CANCEL
+};
+enum hello_verb hello_verb(struct zsp_slice verb);
+
+/* What a HELLO asks; slices are lent by the decoder. */
+struct hello_args {
+    struct zsp_slice client; /* the program, for people; data NULL = not told */
+    struct zsp_slice name;   /* of this instance of it; likewise */
+};
+
+/* Check a HELLO's arguments.
+ *
+ * Errors: those of wire_args(); ZSP_EVERSION_MISMATCH when `versions` lacks ours;
+ *         ZSP_EUNSUPPORTED for resume, heartbeat_ms and coalesce
+ */
+int hello_read(const msgpack_object *args, struct hello_args *ret, struct zsp_err *err);
+
+/* What the reply to a HELLO tells. */
+struct hello_reply {
+    uint64_t id;             /* of the request */
+    const uint8_t *instance; /* INSTANCE_BYTES: this run of the broker */
+    const struct session *session;
+    const struct config *config;
+    int64_t now_ms; /* wall */
+};
+/* Write the whole header. */
+void hello_write(struct zsp_writer *out, const struct hello_reply *reply);
+
+/* Check a PING's arguments (none) and write the whole reply. Errors: those of wire_args(). */
+int hello_ping(struct zsp_writer *out, uint64_t id, const msgpack_object *args, int64_t now_ms,
+               struct zsp_err *err);
+
+#endif
