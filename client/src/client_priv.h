@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What the classes of the library share: the client's inside, the way in and
+ * out for errors and options. Included by client/src only.
+ */
+#ifndef ZSP_CLIENT_CLIENT_PRIV_H
+#define ZSP_CLIENT_CLIENT_PRIV_H
+
+#include "client/include/zspool.h"
+#include "client/src/completion.h"
+#include "client/src/link.h"
+#include "common/err.h"
+
+struct zspool_client {
+    struct zsp_link *link;
+    struct zsp_completion completion;
+    int64_t linger_ms;
+};
+
+/* Hand a report to the host; `to` may be NULL. Returns from->code. */
+int zsp_err_export(const struct zsp_err *from, zspool_error_t *to);
+
+/* Fill `to`, an options struct of ours of `to_size` bytes that begins with its size, from the host's:
+ * fields that an older host does not have stay zero. `from` NULL = all zero. `what`
+ * names the struct in errors.
+ * Errors: ZSP_EINVAL  the size cannot be one, or fields we do not know are set */
+int zsp_options_read(void *to, size_t to_size, const void *from, const char *what,
+                     struct zsp_err *err);
+/* The opposite for structs the library fills: as much as the host has room for. */
+int zsp_options_write(void *to, const void *from, size_t from_size, const char *what,
+                      struct zsp_err *err);
+
+/* A value, or `fallback` when it is 0; ZSP_EINVAL when it is not within min..max. */
+int zsp_option_ms(const char *name, int64_t given, int64_t fallback, int64_t max, int64_t *ret,
+                  struct zsp_err *err);
+
+/* A legal name given as a C string. Errors: ZSP_EBAD_NAME (also for NULL) */
+int zsp_name_check_text(const char *what, const char *name, struct zsp_err *err);
+
+/* Mark an object ready or not, and wake zspool_dispatch(). Locked. */
+void zsp_client_set_ready(struct zspool_client *self, struct zsp_ready *object, bool ready);
+
+#endif

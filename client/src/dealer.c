@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "client/src/dealer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/limits.h"
+
+/* Below this a body is copied: cheaper than libzmq's bookkeeping for shared bytes. */
+#define SHARE_BYTES_MIN 2048u
+
+static int set_int(void *socket, int option, int value)
+{
+    return zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+static int set_options(void *socket, const struct zsp_dealer_options *options)
+{
+    const int64_t message_max = 2 * (int64_t)ZSP_REPLY_MAX;
+    int rc = 0;
+    rc |= set_int(socket, ZMQ_IMMEDIATE, 1);
+    rc |= set_int(socket, ZMQ_LINGER, 0);
+    rc |= set_int(socket, ZMQ_RECONNECT_IVL, -1);
+    rc |= set_int(socket, ZMQ_CONNECT_TIMEOUT, options->connect_ms);
+    rc |= set_int(socket, ZMQ_HANDSHAKE_IVL, options->connect_ms);
+    rc |= set_int(socket, ZMQ_HEARTBEAT_IVL, options->heartbeat_ms);
+    rc |= set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, options->heartbeat_ms * 3);
+    /* Credit bounds what is queued; a high-water mark would only hide it. */
+    rc |= set_int(socket, ZMQ_SNDHWM, 0);
+    rc |= set_int(socket, ZMQ_RCVHWM, 0);
+    rc |= set_int(socket, ZMQ_IPV6, 1);
+    rc |= zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);
+    return rc;
+}
+
+static int open_monitor(struct zsp_dealer *self, void *context, uint64_t serial)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "inproc://zspool-monitor-%" PRIu64, serial);
+    const int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    if (zmq_socket_monitor(self->socket, name, events) != 0) {
+        return -1;
+    }
+    self->monitor = zmq_socket(context, ZMQ_PAIR);
+    if (!self->monitor || set_int(self->monitor, ZMQ_LINGER, 0) != 0) {
+        return -1;
+    }
+    return zmq_connect(self->monitor, name);
+}
+
+int zsp_dealer_open(struct zsp_dealer *self, void *context, const char *endpoint,
+                    const struct zsp_dealer_options *options, struct zsp_err *err)
+{
+    memset(self, 0, sizeof *self);
+    int code = ZSP_EIO;
+    self->socket = zmq_socket(context, ZMQ_DEALER);
+    if (!self->socket || set_options(self->socket, options) != 0 ||
+        open_monitor(self, context, options->serial) != 0) {
+        goto fail;
+    }
+    if (zmq_connect(self->socket, endpoint) == 0) {
+        return 0;
+    }
+    code = errno == EINVAL || errno == EPROTONOSUPPORT ? ZSP_EINVAL : ZSP_EIO;
+fail:
+    zsp_err_set(err, code, "%s: %s", endpoint, zmq_strerror(errno));
+    zsp_dealer_close(self);
+    return code;
+}
+
+void zsp_dealer_close(struct zsp_dealer *self)
+{
+    if (self->socket) {
+        /* Neither can fail on sockets of our own that no other thread uses. */
+        (void)zmq_socket_monitor(self->socket, NULL, 0);
+        (void)zmq_close(self->socket);
+    }
+    if (self->monitor) {
+        (void)zmq_close(self->monitor);
+    }
+    self->socket = NULL;
+    self->monitor = NULL;
+}
+
+static const char *event_word(uint16_t event)
+{
+    switch (event) {
+    case ZMQ_EVENT_DISCONNECTED:
+        return "connection lost";
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        return "no ZeroMQ handshake";
+    default:
+        return "cannot connect";
+    }
+}
+
+/* One event = a frame (number, value) and a frame (endpoint). */
+static bool next_event(void *monitor, uint16_t *ret_event)
+{
+    uint8_t frame[6];
+    const int len = zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT);
+    if (len < 0) {
+        return false;
+    }
+    char endpoint[1];
+    if (zmq_recv(monitor, endpoint, sizeof endpoint, ZMQ_DONTWAIT) < 0) {
+        return false;
+    }
+    memcpy(ret_event, frame, sizeof *ret_event); /* in native order, by libzmq's contract */
+    return len >= (int)sizeof *ret_event;
+}
+
+bool zsp_dealer_lost(struct zsp_dealer *self, const char **ret_why)
+{
+    bool lost = false;
+    uint16_t event = 0;
+    while (self->monitor && next_event(self->monitor, &event)) {
+        if (!lost) {
+            *ret_why = event_word(event);
+        }
+        lost = true;
+    }
+    return lost;
+}
+
+/* Called by a thread of libzmq. */
+static void release_body(void *data, void *hint)
+{
+    (void)data;
+    struct zsp_buf *body = hint;
+    zsp_buf_put(&body);
+}
+
+static void writable(void **ret, const void *data)
+{
+    memcpy(ret, &data, sizeof data);
+}
+
+static int body_message(zmq_msg_t *ret, struct zsp_buf *body)
+{
+    if (body->len < SHARE_BYTES_MIN) {
+        if (zmq_msg_init_size(ret, body->len) != 0) {
+            return ZSP_EAGAIN;
+        }
+        memcpy(zmq_msg_data(ret), body->data, body->len);
+        return 0;
+    }
+    void *data; /* libzmq takes it without const, and only reads it */
+    writable(&data, body->data);
+    struct zsp_buf *reference = zsp_buf_get(body);
+    if (zmq_msg_init_data(ret, data, body->len, release_body, reference) != 0) {
+        zsp_buf_put(&reference);
+        return ZSP_EAGAIN;
+    }
+    return 0;
+}
+
+int zsp_dealer_send(struct zsp_dealer *self, struct zsp_slice header, struct zsp_buf *body)
+{
+    zmq_msg_t second;
+    if (body && body_message(&second, body) != 0) {
+        return ZSP_EAGAIN;
+    }
+    if (zmq_send(self->socket, header.data, header.len, ZMQ_DONTWAIT | (body ? ZMQ_SNDMORE : 0)) <
+        0) {
+        goto fail;
+    }
+    if (body && zmq_msg_send(&second, self->socket, ZMQ_DONTWAIT) < 0) {
+        /* The peer went between the frames: the half message goes with it. */
+        goto fail;
+    }
+    return 0;
+fail:
+    if (body) {
+        (void)zmq_msg_close(&second);
+    }
+    return ZSP_EAGAIN;
+}
+
+bool zsp_endpoint_valid(const char *endpoint)
+{
+    const char *colon = strstr(endpoint, "://");
+    if (!colon || colon == endpoint || colon[3] == '\0' || strlen(endpoint) > 255) {
+        return false;
+    }
+    return strncmp(endpoint, "tcp://", 6) == 0 || strncmp(endpoint, "ipc://", 6) == 0;
+}

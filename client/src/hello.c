@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "client/src/hello.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "client/include/zspool.h"
+#include "common/limits.h"
+#include "common/wire.h"
+
+void zsp_hello_write(struct zsp_writer *out, const char *name)
+{
+    wire_write_map(out, name ? 3 : 2);
+    wire_write_text(out, "versions");
+    wire_write_array(out, 1);
+    wire_write_uint(out, ZSP_PROTOCOL_VERSION);
+    wire_write_text_str(out, "client", zsp_slice_str("libzspool"));
+    if (name) {
+        wire_write_text_str(out, "name", zsp_slice_str(name));
+    }
+}
+
+static void copy_text(char *to, size_t size, struct zsp_slice text)
+{
+    const size_t len = text.len < size - 1 ? text.len : size - 1;
+    if (len > 0) {
+        memcpy(to, text.data, len);
+    }
+    to[len] = '\0';
+}
+
+static void read_features(const msgpack_object *list, char *to, size_t size)
+{
+    size_t used = 0;
+    to[0] = '\0';
+    if (!list || list->type != MSGPACK_OBJECT_ARRAY) {
+        return;
+    }
+    for (uint32_t i = 0; i < list->via.array.size; i++) {
+        struct zsp_slice name;
+        if (wire_get_str(&list->via.array.ptr[i], "feature", &name, NULL) != 0 ||
+            name.len + 2 > size - used) {
+            continue;
+        }
+        if (used > 0) {
+            to[used++] = ' ';
+        }
+        copy_text(to + used, size - used, name);
+        used += name.len;
+    }
+}
+
+/* A limit we can work with: never above what this library was built for. */
+static uint64_t read_limit(const msgpack_object *limits, const char *key, uint64_t ours)
+{
+    const msgpack_object *value = limits ? wire_map_find(limits, key) : NULL;
+    uint64_t told = 0;
+    if (!value || wire_get_uint(value, key, UINT64_MAX, &told, NULL) != 0) {
+        return ours;
+    }
+    return told == 0 || told > ours ? ours : told;
+}
+
+static void read_limits(const msgpack_object *limits, struct zsp_hello *ret)
+{
+    if (limits && limits->type != MSGPACK_OBJECT_MAP) {
+        limits = NULL;
+    }
+    ret->max_requests = read_limit(limits, "max_requests", ZSP_REQUESTS_MAX);
+    ret->max_request_bytes = read_limit(limits, "max_request_bytes", ZSP_REQUEST_BYTES_MAX);
+    ret->max_header = read_limit(limits, "max_header", ZSP_HEADER_MAX);
+    ret->max_frame = read_limit(limits, "max_frame", ZSP_FRAME_MAX);
+    ret->max_record = read_limit(limits, "max_record", ZSP_RECORD_MAX);
+    ret->max_reply = read_limit(limits, "max_reply", ZSP_REPLY_MAX);
+    ret->max_runs = read_limit(limits, "max_runs", ZSP_RUNS_MAX);
+    ret->max_wait_ms = read_limit(limits, "max_wait_ms", ZSP_WAIT_MS_MAX);
+}
+
+static int read_uint(const msgpack_object *map, const char *key, uint64_t *ret, struct zsp_err *err)
+{
+    const msgpack_object *value = wire_map_find(map, key);
+    if (!value) {
+        return zsp_err_set(err, ZSP_EBAD_REQUEST, "reply to HELLO: no %s", key);
+    }
+    return wire_get_uint(value, key, UINT64_MAX, ret, err);
+}
+
+int zsp_hello_read(const msgpack_object *map, struct zsp_hello *ret, struct zsp_err *err)
+{
+    struct zsp_hello hello = {0};
+    int rc = read_uint(map, "version", &hello.version, err);
+    if (rc == 0) {
+        rc = read_uint(map, "session_timeout_ms", &hello.session_timeout_ms, err);
+    }
+    if (rc == 0) {
+        rc = read_uint(map, "now_ms", &hello.now_ms, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (hello.version != ZSP_PROTOCOL_VERSION) {
+        return zsp_err_set(err, ZSP_EVERSION_MISMATCH,
+                           "the broker chose protocol %" PRIu64 ", we speak %u", hello.version,
+                           ZSP_PROTOCOL_VERSION);
+    }
+    const msgpack_object *instance = wire_map_find(map, "instance");
+    if (!instance || instance->type != MSGPACK_OBJECT_BIN ||
+        instance->via.bin.size != sizeof hello.instance) {
+        return zsp_err_set(err, ZSP_EBAD_REQUEST, "reply to HELLO: instance is not 16 bytes");
+    }
+    memcpy(hello.instance, instance->via.bin.ptr, sizeof hello.instance);
+    const msgpack_object *broker = wire_map_find(map, "broker");
+    struct zsp_slice text;
+    if (broker && wire_get_str(broker, "broker", &text, NULL) == 0) {
+        copy_text(hello.broker, sizeof hello.broker, text);
+    }
+    read_features(wire_map_find(map, "features"), hello.features, sizeof hello.features);
+    read_limits(wire_map_find(map, "limits"), &hello);
+    *ret = hello;
+    return 0;
+}

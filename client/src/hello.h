@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * HELLO: what a client says when a connection stands, and what the broker tells
+ * about itself. Plain values, no thread of its own.
+ */
+#ifndef ZSP_CLIENT_HELLO_H
+#define ZSP_CLIENT_HELLO_H
+
+#include <msgpack.h>
+#include <stdint.h>
+
+#include "common/bytes.h"
+#include "common/err.h"
+
+struct zsp_hello {
+    uint64_t version;
+    char broker[64];
+    uint8_t instance[16]; /* new with every start of the broker */
+    char features[512];   /* joined by one space */
+    uint64_t session_timeout_ms;
+    uint64_t now_ms; /* the broker's wall time when it answered */
+    uint64_t max_requests, max_request_bytes, max_header, max_frame, max_record, max_reply,
+        max_runs, max_wait_ms;
+};
+
+/* Append the arguments of HELLO. `name` may be NULL. */
+void zsp_hello_write(struct zsp_writer *out, const char *name);
+
+/* Read the reply. Limits that are missing, zero or beyond ours are set to ours.
+ * Errors: ZSP_EBAD_REQUEST       the reply lacks something or has a wrong type
+ *         ZSP_EVERSION_MISMATCH  the broker chose a version that was not offered */
+int zsp_hello_read(const msgpack_object *map, struct zsp_hello *ret, struct zsp_err *err);
+
+#endif

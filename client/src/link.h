@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The link to the broker: one thread that owns the socket, and the one place
+ * where that thread and callers meet (a mutex, an eventfd, a condition).
+ *
+ * Everything that speaks over it (a producer, a consumer, a reader, a call) is a
+ * port. A port's state, and all other state of a client, is read and changed only with
+ * the link locked. The link's thread calls pump_fn of a port that was kicked,
+ * whose time has come, or after the connection came or went; pump_fn sends what it
+ * may. So a caller never touches the socket, and what a port does on the
+ * network happens on one thread.
+ *
+ *     PAUSED --pause over--> CONNECTING --socket writable--> GREETING --HELLO answered--> UP
+ *        ^                        |                              |                        |
+ *        +----------------------- + -------------fails-----------+--------lost------------+
+ *   PAUSED     -> CONNECTING   attempt      the next endpoint of the list, a new socket
+ *   CONNECTING -> GREETING     greet        HELLO is sent
+ *   GREETING   -> UP           greeted      requests may be sent; every port is pumped
+ *   any        -> PAUSED       fall         the socket is closed; pending requests are answered with
+ *                                           ZSP_ECLOSED in the order they were sent
+ *
+ * Requests are not sent again by the link: only who asked knows whether that is
+ * right. Credit (requests and bytes unanswered) is kept here for all ports.
+ */
+#ifndef ZSP_CLIENT_LINK_H
+#define ZSP_CLIENT_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/src/client_request.h"
+#include "client/src/hello.h"
+
+#define ZSP_ENDPOINTS_MAX 16u
+
+struct zsp_link;
+
+struct zsp_port {
+    /* Set by the owner. Called on the link's thread, locked. */
+    void (*pump_fn)(struct zsp_port *self, int64_t now_ms);
+    int64_t wake_ms; /* pump at the latest at this monotonic time; INT64_MAX = no need;
+                      * change it in pump_fn, or kick after changing it */
+    /* The link's. */
+    bool kicked;
+    bool starved; /* wanted credit that was not there */
+    struct zsp_port *next, *prev;
+};
+
+struct zsp_link_options {
+    const char *endpoints; /* separated by commas; copied */
+    const char *name;      /* copied; NULL = none */
+    int64_t connect_ms, reconnect_ms, reconnect_ms_max, answer_ms, heartbeat_ms;
+};
+
+/* Errors: ZSP_EINVAL (endpoints), ZSP_ENOMEM, ZSP_EIO */
+struct zsp_link *zsp_link_new(const struct zsp_link_options *options, struct zsp_err *err);
+/* All ports must be gone. Not locked. Pending requests are answered with
+ * ZSP_ECLOSED on the thread before it ends. */
+void zsp_link_destroy(struct zsp_link **self_p);
+
+void zsp_link_lock(struct zsp_link *self);
+void zsp_link_unlock(struct zsp_link *self);
+
+/* --- Locked -------------------------------------------------------------------------- */
+
+void zsp_link_add(struct zsp_link *self, struct zsp_port *port);
+/* Requests of the port that are pending keep their done_fn. */
+void zsp_link_remove(struct zsp_link *self, struct zsp_port *port);
+/* Have the port pumped soon. */
+void zsp_link_kick(struct zsp_link *self, struct zsp_port *port);
+
+bool zsp_link_up(const struct zsp_link *self);
+/* What the broker told; all zero before the first session. */
+const struct zsp_hello *zsp_link_hello(const struct zsp_link *self);
+/* The endpoint last tried. */
+const char *zsp_link_endpoint(const struct zsp_link *self);
+/* Our wall clock to the broker's: add it. */
+int64_t zsp_link_clock_ahead_ms(const struct zsp_link *self);
+/* What keeps the link from being up: code 0 while it is up or nothing failed yet. */
+const struct zsp_err *zsp_link_trouble(const struct zsp_link *self);
+/* The broker refuses us (version, denied ...): waiting is of no use. */
+bool zsp_link_refused(const struct zsp_link *self);
+
+/* May a request of so many bytes be sent now? If not, the port is pumped when
+ * that may have changed. */
+bool zsp_link_room(struct zsp_link *self, struct zsp_port *port, size_t bytes);
+/* Send a request; only in pump_fn or done_fn. Its done_fn is called exactly once if this
+ * returns 0. Errors: ZSP_EAGAIN  not up, or no credit; as zsp_link_room() */
+int zsp_link_send(struct zsp_link *self, struct zsp_port *port, struct zsp_request *request,
+                  int64_t now_ms);
+
+/* Wait for zsp_link_notify() by another thread, the lock being given up
+ * meanwhile; may also return 0 early: test what you wait for again.
+ * Errors: ZSP_ETIMEOUT (monotonic deadline; INT64_MAX = never), ZSP_EINTERRUPTED,
+ *         or the code of a broker that refuses us; described in `err` */
+int zsp_link_wait(struct zsp_link *self, int64_t deadline_ms, struct zsp_err *err);
+/* Wake all that wait. */
+void zsp_link_notify(struct zsp_link *self);
+
+/* --- Any thread, not locked --------------------------------------------------------------- */
+
+/* Make waits fail, or let them wait again. Async-signal-safe. */
+void zsp_link_interrupt(struct zsp_link *self, bool interrupted);
+
+/* Monotonic milliseconds. */
+int64_t zsp_now_ms(void);
+/* The monotonic time `timeout_ms` from now; INT64_MAX for a negative timeout. */
+int64_t zsp_deadline_ms(int64_t timeout_ms);
+/* Wall milliseconds since 1970. */
+int64_t zsp_wall_ms(void);
+/* Fill with random bytes from the system. Errors: ZSP_EIO */
+int zsp_random(void *bytes, size_t len);
+
+#endif

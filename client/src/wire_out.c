@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "client/src/wire_out.h"
+
+#include "common/wire.h"
+
+int zsp_position_check(const zspool_position_t *position, struct zsp_err *err)
+{
+    const int kind = (int)position->kind;
+    if (kind < ZSPOOL_POSITION_NONE || kind > ZSPOOL_POSITION_AGO) {
+        return zsp_err_set(err, ZSP_EINVAL, "position of kind %d", kind);
+    }
+    return 0;
+}
+
+void zsp_write_position(struct zsp_writer *out, const zspool_position_t *position)
+{
+    static const enum wire_position_kind kinds[] = {
+        [ZSPOOL_POSITION_NONE] = WIRE_POSITION_NONE,
+        [ZSPOOL_POSITION_EARLIEST] = WIRE_POSITION_EARLIEST,
+        [ZSPOOL_POSITION_LATEST] = WIRE_POSITION_LATEST,
+        [ZSPOOL_POSITION_OFFSET] = WIRE_POSITION_OFFSET,
+        [ZSPOOL_POSITION_LAST] = WIRE_POSITION_LAST,
+        [ZSPOOL_POSITION_TIME] = WIRE_POSITION_TIME,
+        [ZSPOOL_POSITION_AGO] = WIRE_POSITION_AGO,
+    };
+    const struct wire_position told = {.kind = kinds[position->kind], .value = position->value};
+    wire_write_position(out, &told);
+}
+
+void zsp_write_settings(struct zsp_writer *out, const zspool_figure_t *settings, size_t count)
+{
+    if (count == 0) {
+        return;
+    }
+    wire_write_text(out, "settings");
+    wire_write_map(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        const zspool_figure_t *setting = &settings[i];
+        wire_write_text(out, setting->name);
+        if (setting->is_unset) {
+            wire_write_nil(out);
+        } else if (setting->is_text) {
+            wire_write_text(out, setting->text);
+        } else {
+            wire_write_int(out, setting->value);
+        }
+    }
+}
+
+void zsp_write_topics(struct zsp_writer *out, const char *const *topics, size_t count)
+{
+    if (count == 0) {
+        return;
+    }
+    wire_write_text(out, "topics");
+    wire_write_array(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        wire_write_str(out, zsp_slice_str(topics[i]));
+    }
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The public types of zspool.h as they go over the wire.
+ */
+#ifndef ZSP_CLIENT_WIRE_OUT_H
+#define ZSP_CLIENT_WIRE_OUT_H
+
+#include "client/include/zspool.h"
+#include "common/bytes.h"
+#include "common/err.h"
+
+/* Is the kind one that exists? NONE is fine. Errors: ZSP_EINVAL */
+int zsp_position_check(const zspool_position_t *position, struct zsp_err *err);
+/* The position's value; NONE must not get here. */
+void zsp_write_position(struct zsp_writer *out, const zspool_position_t *position);
+
+/* The pair "settings": {...}; nothing when count is 0. */
+void zsp_write_settings(struct zsp_writer *out, const zspool_figure_t *settings, size_t count);
+/* The pair "topics": [...]; nothing when count is 0. */
+void zsp_write_topics(struct zsp_writer *out, const char *const *topics, size_t count);
+
+#endif
