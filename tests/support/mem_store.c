@@ -292,10 +292,6 @@ static bool mem_next_completion(struct store *base, struct store_completion *ret
     }
     *ret = self->completions[self->completion_first++];
     self->completion_count--;
-    if (ret->kind == STORE_IMAGE_WANTED) {
-        free(self->lent_key);
-        self->lent_key = (uint8_t *)(uintptr_t)ret->key.data; /* ours, see mem_store_want_image */
-    }
     return true;
 }
 
@@ -373,7 +369,6 @@ static void mem_destroy(struct store *base)
     free(self->calls);
     free(self->topic_calls);
     free(self->completions);
-    free(self->lent_key);
     free(self);
 }
 
@@ -472,9 +467,10 @@ void mem_store_damage(struct mem_store *self, uint64_t topic_id, uint32_t partit
 
 void mem_store_want_image(struct mem_store *self, struct zsp_slice key)
 {
-    uint8_t *copy = mem_alloc(key.len + 1);
-    memcpy(copy, key.data, key.len);
-    mem_complete(self, STORE_IMAGE_WANTED)->key = (struct zsp_slice){.data = copy, .len = key.len};
+    struct store_completion *wanted = mem_complete(self, STORE_IMAGE_WANTED);
+    wanted->key_buf = zsp_buf_copy(key);
+    zsp_assert(wanted->key_buf);
+    wanted->key = (struct zsp_slice){.data = wanted->key_buf->data, .len = wanted->key_buf->len};
 }
 
 void mem_store_restart(struct mem_store *self, enum mem_store_keep keep)

@@ -85,7 +85,6 @@ struct mem_store {
 
     struct store_completion *completions;
     size_t completion_first, completion_count, completion_capacity;
-    uint8_t *lent_key; /* of the IMAGE_WANTED given last */
     struct store_stats stats;
 };
 
