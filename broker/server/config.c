@@ -243,7 +243,7 @@ static void print_setting(const struct config *self, size_t index, uint32_t item
     zsp_write_bytes(out, zsp_slice_str(key->name));
     zsp_write_bytes(out, zsp_slice_str(" = \""));
     config_key_print(key, self, item, out);
-    zsp_write_bytes(out, zsp_slice_str("\"  # "));
+    zsp_write_bytes(out, zsp_slice_str("\" # "));
     zsp_write_bytes(out, zsp_slice_str(self->origins[index].text));
     zsp_write_u8(out, '\n');
 }
