@@ -6,7 +6,7 @@
 
 static const char *write_value(struct zsp_writer *out, const char *text);
 
-static const char *skip(const char *text)
+static const char *skip_blanks(const char *text)
 {
     return text + strspn(text, " \n\t,:");
 }
@@ -18,9 +18,9 @@ static const char *write_items(struct zsp_writer *out, const char *text, char en
     zsp_write_u8(out, end == ']' ? 0xdd : 0xdf);
     zsp_write_u32(out, 0);
     uint32_t items = 0;
-    text = skip(text);
+    text = skip_blanks(text);
     while (*text != end) {
-        text = skip(write_value(out, text));
+        text = skip_blanks(write_value(out, text));
         items++;
     }
     items = end == ']' ? items : items / 2;
@@ -86,7 +86,7 @@ static const char *write_value(struct zsp_writer *out, const char *text)
 
 void literal_write(struct zsp_writer *out, const char *text)
 {
-    const char *const rest = skip(write_value(out, skip(text)));
+    const char *const rest = skip_blanks(write_value(out, skip_blanks(text)));
     if (*rest != '\0') {
         fail_msg("behind a literal: %s", rest);
     }
