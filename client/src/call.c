@@ -14,7 +14,6 @@ struct call {
     struct zspool_client *client;
     struct zsp_writer args;
     bool repeatable;
-    bool abandoned; /* the caller left: free at the answer */
     bool ever_sent;
     enum call_state state;
     int code; /* DONE */
@@ -42,11 +41,6 @@ static void finish(struct call *self, int code)
 static void call_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
     struct call *self = (struct call *)(void *)((char *)request - offsetof(struct call, request));
-    if (self->abandoned) {
-        zsp_link_remove(self->client->link, &self->port);
-        call_free(self);
-        return;
-    }
     if (answer->code == ZSP_ECLOSED && self->repeatable) {
         self->state = WAITING;
         zsp_link_kick(self->client->link, &self->port);
@@ -129,15 +123,12 @@ int zsp_call(struct zspool_client *client, const struct zsp_call_spec *spec, int
     } else {
         waited.maybe = self->ever_sent;
     }
-    self->abandoned = self->state == SENT;
-    const bool abandoned = self->abandoned;
-    if (!abandoned) {
-        zsp_link_remove(client->link, &self->port);
+    if (self->state == SENT) {
+        zsp_link_forget(client->link, &self->request);
     }
+    zsp_link_remove(client->link, &self->port);
     zsp_link_unlock(client->link);
-    if (!abandoned) {
-        call_free(self);
-    }
+    call_free(self);
     if (rc != 0 && err) {
         *err = waited;
     }

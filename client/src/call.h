@@ -7,8 +7,7 @@
  *        ^                |
  *        +--connection----+ lost, if the call is repeatable; else DONE with ZSP_ECLOSED
  *
- * A caller whose time is over leaves; a call that is SENT then lives on until its reply
- * comes or the connection goes, and frees itself.
+ * A caller whose time is over leaves; the answer, should it come, is dropped.
  */
 #ifndef ZSP_CLIENT_CALL_H
 #define ZSP_CLIENT_CALL_H

@@ -395,6 +395,14 @@ int zsp_link_send(struct zsp_link *self, struct zsp_port *port, struct zsp_reque
     return 0;
 }
 
+void zsp_link_forget(struct zsp_link *self, struct zsp_request *request)
+{
+    if (zsp_pending_take(&self->pending, request->id) == request) {
+        self->pending_bytes -= request->bytes;
+        feed_starved(self);
+    }
+}
+
 /* --- Replies -------------------------------------------------------------------------- */
 
 static void close_frames(struct zsp_link *self)

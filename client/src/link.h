@@ -89,6 +89,10 @@ bool zsp_link_room(struct zsp_link *self, struct zsp_port *port, size_t bytes);
 int zsp_link_send(struct zsp_link *self, struct zsp_port *port, struct zsp_request *request,
                   int64_t now_ms);
 
+/* The owner of a request that was sent goes: done_fn is not called any more, the reply is
+ * dropped when it comes. */
+void zsp_link_forget(struct zsp_link *self, struct zsp_request *request);
+
 /* Wait for zsp_link_notify() by another thread, the lock being given up
  * meanwhile; may also return 0 early: test what you wait for again.
  * Errors: ZSP_ETIMEOUT (monotonic deadline; INT64_MAX = never), ZSP_EINTERRUPTED,

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/src/producer_priv.h"
+
+#define MAX_BYTES     (64u * ZSP_MIB)
+#define BATCH_BYTES   (256u * ZSP_KIB)
+#define MAX_IN_FLIGHT 16u
+#define DELIVERY_MS   120000
+#define YEAR_MS       31536000000
+
+/* --- Life -------------------------------------------------------------------------- */
+
+static int read_options(zspool_producer_options_t *self, const zspool_producer_options_t *given,
+                        struct zsp_err *err)
+{
+    int rc = zsp_options_read(self, sizeof *self, given, "zspool_producer_options_t", err);
+    if (rc == 0 && self->name) {
+        rc = zsp_name_check_text("producer", self->name, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    self->max_bytes = self->max_bytes == 0 ? MAX_BYTES : self->max_bytes;
+    self->batch_bytes = self->batch_bytes == 0 ? BATCH_BYTES : self->batch_bytes;
+    self->max_in_flight = self->max_in_flight == 0 ? MAX_IN_FLIGHT : self->max_in_flight;
+    self->delivery_ms = self->delivery_ms == 0 ? DELIVERY_MS : self->delivery_ms;
+    if (self->batch_bytes > ZSP_FRAME_MAX) {
+        return zsp_err_set(err, ZSP_EINVAL, "batch_bytes is %zu, want up to %u", self->batch_bytes,
+                           ZSP_FRAME_MAX);
+    }
+    if (self->max_in_flight > ZSP_REQUESTS_MAX / 2) {
+        return zsp_err_set(err, ZSP_EINVAL, "max_in_flight is %u, want up to %u",
+                           self->max_in_flight, ZSP_REQUESTS_MAX / 2);
+    }
+    if (self->delivery_ms < -1 || self->delivery_ms > YEAR_MS) {
+        return zsp_err_set(err, ZSP_EINVAL, "delivery_ms is %lld", (long long)self->delivery_ms);
+    }
+    if ((int)self->level < ZSPOOL_SYNCED || (int)self->level > ZSPOOL_WRITTEN ||
+        (int)self->reporting < ZSPOOL_REPORT_NONE || (int)self->reporting > ZSPOOL_REPORT_ALL) {
+        return zsp_err_set(err, ZSP_EINVAL, "level or reporting is none that exists");
+    }
+    return 0;
+}
+
+static int make_name(struct zspool_producer *self, const char *given)
+{
+    self->ephemeral = !given;
+    if (given) {
+        (void)snprintf(self->name, sizeof self->name, "%s", given);
+        return 0;
+    }
+    uint64_t random[2];
+    const int rc = zsp_random(random, sizeof random);
+    (void)snprintf(self->name, sizeof self->name, "e-%016llx%016llx", (unsigned long long)random[0],
+                   (unsigned long long)random[1]);
+    return rc;
+}
+
+static void call_ready(struct zsp_ready *ready)
+{
+    struct zspool_producer *self =
+        (struct zspool_producer *)(void *)((char *)ready - offsetof(struct zspool_producer, ready));
+    self->options.ready_fn(self, self->options.ready_arg);
+}
+
+zspool_producer_t *zspool_producer_new(zspool_client_t *client,
+                                       const zspool_producer_options_t *options,
+                                       zspool_error_t *err)
+{
+    struct zsp_err report = {0};
+    zspool_producer_t *self = NULL;
+    uint64_t seed = 0;
+    if (!client) {
+        zsp_err_set(&report, ZSP_EINVAL, "no client given");
+        goto fail;
+    }
+    self = calloc(1, sizeof *self);
+    if (!self) {
+        zsp_err_set(&report, ZSP_ENOMEM, "no memory for a producer");
+        goto fail;
+    }
+    if (read_options(&self->options, options, &report) != 0) {
+        goto fail;
+    }
+    if (make_name(self, self->options.name) != 0 || zsp_random(&seed, sizeof seed) != 0) {
+        zsp_err_set(&report, ZSP_EIO, "the system has no random numbers");
+        goto fail;
+    }
+    self->options.name = NULL; /* was borrowed */
+    self->client = client;
+    zsp_table_init(&self->topics, seed);
+    self->ready.call_fn = self->options.ready_fn ? call_ready : NULL;
+    self->port.pump_fn = zsp_producer_pump;
+    self->port.wake_ms = INT64_MAX;
+    zsp_link_lock(client->link);
+    zsp_link_add(client->link, &self->port);
+    zsp_link_unlock(client->link);
+    return self;
+fail:
+    free(self);
+    (void)zsp_err_export(&report, err);
+    return NULL;
+}
+
+static void forget_requests(struct zspool_producer *self)
+{
+    struct zsp_link *link = self->client->link;
+    if (self->state == NAME_OPENING) {
+        zsp_link_forget(link, &self->open);
+    }
+    while (self->all_first) {
+        struct zsp_batch *batch = self->all_first;
+        if (batch->in_flight) {
+            zsp_link_forget(link, &batch->request);
+        }
+        zsp_batch_drop(batch);
+    }
+    for (struct zsp_topic_out *topic = self->topic_first; topic; topic = topic->next) {
+        if (topic->state == TOPIC_ASKING) {
+            zsp_link_forget(link, &topic->info);
+        }
+    }
+}
+
+void zspool_producer_destroy(zspool_producer_t **self_p)
+{
+    if (!self_p || !*self_p) {
+        return;
+    }
+    struct zspool_producer *self = *self_p;
+    struct zsp_link *link = self->client->link;
+    *self_p = NULL;
+    zsp_link_lock(link);
+    forget_requests(self);
+    zsp_client_set_ready(self->client, &self->ready, false);
+    zsp_link_remove(link, &self->port);
+    zsp_link_unlock(link);
+    while (self->topic_first) {
+        struct zsp_topic_out *next = self->topic_first->next;
+        zsp_topic_out_free(self->topic_first);
+        self->topic_first = next;
+    }
+    zsp_table_fini(&self->topics);
+    zsp_writer_fini(&self->open_args);
+    zsp_writer_fini(&self->scratch);
+    zsp_producer_free_reports(self);
+    free(self);
+}
+
+const char *zspool_producer_name(const zspool_producer_t *self)
+{
+    return self ? self->name : "";
+}
+
+/* --- A message in ----------------------------------------------------------------------- */
+
+static struct zsp_slice slice_of(zspool_bytes_t bytes)
+{
+    return (struct zsp_slice){bytes.data, bytes.len};
+}
+
+static int check_text(const char *what, zspool_bytes_t text, struct zsp_err *err)
+{
+    if (text.data && !zsp_utf8_valid(slice_of(text))) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "the %s is not UTF-8", what);
+    }
+    return 0;
+}
+
+static int check_headers(const zspool_out_t *message, struct zsp_err *err)
+{
+    if (message->header_count > ZSP_HEADERS_MAX || !message->headers) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "%zu headers, want up to %u", message->header_count,
+                           ZSP_HEADERS_MAX);
+    }
+    int rc = 0;
+    for (size_t i = 0; i < message->header_count && rc == 0; i++) {
+        const zspool_header_t *header = &message->headers[i];
+        if (!header->name.data || !header->value.data) {
+            return zsp_err_set(err, ZSP_EBAD_VALUE, "header %zu has no name or no value", i);
+        }
+        rc = check_text("header's name", header->name, err);
+        if (rc == 0 && header->is_text) {
+            rc = check_text("header's text", header->value, err);
+        }
+    }
+    return rc;
+}
+
+static size_t bytes_about(const zspool_out_t *message)
+{
+    size_t bytes = message->payload.len;
+    const size_t others[] = {message->key.len, message->type.len, message->id.len, 64};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        bytes = bytes > SIZE_MAX - others[i] ? SIZE_MAX : bytes + others[i];
+    }
+    for (size_t i = 0; i < message->header_count; i++) {
+        const zspool_header_t *header = &message->headers[i];
+        const size_t more = header->name.len > SIZE_MAX / 4 || header->value.len > SIZE_MAX / 4
+                                ? SIZE_MAX
+                                : header->name.len + header->value.len + 10;
+        bytes = bytes > SIZE_MAX - more ? SIZE_MAX : bytes + more;
+    }
+    return bytes;
+}
+
+static int check_message(const zspool_out_t *message, struct zsp_err *err)
+{
+    if (!message->topic || !message->payload.data) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "no topic or no payload given");
+    }
+    if (message->partition < ZSPOOL_PARTITION_ANY ||
+        message->partition >= (int32_t)ZSP_PARTITIONS_MAX || message->created_at_ms < 0) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "partition %d or created_at_ms is out of range",
+                           (int)message->partition);
+    }
+    int rc = check_text("type", message->type, err);
+    if (rc == 0) {
+        rc = check_text("id", message->id, err);
+    }
+    if (rc == 0 && message->header_count > 0) {
+        rc = check_headers(message, err);
+    }
+    return rc;
+}
+
+/* Encode into the batch; nothing of it stays when this fails. */
+static int encode(struct zspool_producer *self, struct zsp_batch *batch,
+                  const zspool_out_t *message, struct zsp_err *err)
+{
+    struct zsp_record record = {.payload = slice_of(message->payload),
+                                .key = slice_of(message->key),
+                                .type = slice_of(message->type),
+                                .id = slice_of(message->id),
+                                .has_created_at = message->created_at_ms > 0,
+                                .created_at_ms = (uint64_t)message->created_at_ms};
+    if (message->header_count > 0) {
+        zsp_writer_reset(&self->scratch);
+        zsp_record_write_headers_begin(&self->scratch, (uint32_t)message->header_count);
+        for (size_t i = 0; i < message->header_count; i++) {
+            const zspool_header_t *header = &message->headers[i];
+            zsp_record_write_header(&self->scratch, slice_of(header->name), slice_of(header->value),
+                                    header->is_text);
+        }
+        record.headers = zsp_writer_slice(&self->scratch);
+        record.header_count = (uint32_t)message->header_count;
+    }
+    const size_t before = batch->bytes.len;
+    zsp_record_write(&batch->bytes, &record);
+    const size_t bytes = batch->bytes.len - before;
+    const uint64_t told = zsp_link_hello(self->client->link)->max_record;
+    const uint64_t max = told == 0 ? ZSP_RECORD_MAX : told;
+    int rc = 0;
+    if (batch->bytes.failed || self->scratch.failed) {
+        rc = zsp_err_set(err, ZSP_ENOMEM, "no memory for a message");
+    } else if (bytes > max) {
+        rc = zsp_err_set(err, ZSP_ETOO_LARGE, "topic %s: a message of %zu bytes, want up to %llu",
+                         message->topic, bytes, (unsigned long long)max);
+    } else if (zsp_batch_add_ticket(batch, self->last_ticket + 1) != 0) {
+        rc = zsp_err_set(err, ZSP_ENOMEM, "no memory for a message");
+    }
+    if (rc != 0) {
+        batch->bytes.len = before;
+        batch->bytes.failed = false;
+        return rc;
+    }
+    batch->count++;
+    self->bytes += bytes;
+    return 0;
+}
+
+static int send_locked(struct zspool_producer *self, const zspool_out_t *message,
+                       uint64_t *ret_ticket, struct zsp_err *err)
+{
+    const size_t bytes = bytes_about(message);
+    if (self->state == NAME_FENCED) {
+        *err = self->fenced;
+        return err->code;
+    }
+    if (bytes > ZSP_RECORD_MAX + 64u) {
+        return zsp_err_set(err, ZSP_ETOO_LARGE, "topic %s: a message of %zu bytes, want up to %u",
+                           message->topic, bytes, ZSP_RECORD_MAX);
+    }
+    if (!zsp_producer_has_room(self, bytes)) {
+        self->want_room = true;
+        return zsp_err_set(err, ZSP_EAGAIN, "%zu bytes or %zu reports are waiting", self->bytes,
+                           self->report_count);
+    }
+    struct zsp_topic_out *topic;
+    int rc = zsp_topic_out_get(self, zsp_slice_str(message->topic), &topic, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct zsp_batch *batch =
+        zsp_topic_out_batch(topic, message->partition, slice_of(message->key), bytes, zsp_now_ms());
+    if (!batch) {
+        return zsp_err_set(err, ZSP_ENOMEM, "no memory for a batch");
+    }
+    const bool was_empty = batch->count == 0;
+    const bool was_full = batch->bytes.len >= self->options.batch_bytes / 2;
+    rc = encode(self, batch, message, err);
+    if (rc != 0) {
+        if (was_empty) {
+            zsp_route_take(batch);
+            zsp_batch_drop(batch);
+        }
+        return rc;
+    }
+    self->last_ticket++;
+    *ret_ticket = self->last_ticket;
+    const bool now_full = !was_full && batch->bytes.len >= self->options.batch_bytes / 2;
+    if ((was_empty || now_full) && zsp_producer_can_send(self, batch)) {
+        zsp_link_kick(self->client->link, &self->port);
+    }
+    return 0;
+}
+
+int zspool_send(zspool_producer_t *self, const zspool_out_t *message, uint64_t *ret_ticket,
+                zspool_error_t *err)
+{
+    struct zsp_err report;
+    report.code = 0;
+    zspool_out_t copy;
+    uint64_t ticket = 0;
+    int rc = 0;
+    if (!self || !message) {
+        rc = ZSP_EINVAL;
+        zsp_err_set(&report, rc, "no producer or no message given");
+    } else if (message->size != sizeof copy) {
+        rc = zsp_options_read(&copy, sizeof copy, message, "zspool_out_t", &report);
+        message = &copy;
+    }
+    if (rc == 0) {
+        rc = check_message(message, &report);
+    }
+    if (rc == 0) {
+        zsp_link_lock(self->client->link);
+        rc = send_locked(self, message, &ticket, &report);
+        zsp_link_unlock(self->client->link);
+    }
+    if (rc != 0) {
+        return zsp_err_export(&report, err);
+    }
+    if (ret_ticket) {
+        *ret_ticket = ticket;
+    }
+    return 0;
+}
+
+/* --- Its fate out --------------------------------------------------------------------------- */
+
+static int no_producer(zspool_error_t *err)
+{
+    struct zsp_err report = {0};
+    zsp_err_set(&report, ZSP_EINVAL, "no producer given");
+    return zsp_err_export(&report, err);
+}
+
+int zspool_room(zspool_producer_t *self, size_t bytes, int timeout_ms, zspool_error_t *err)
+{
+    struct zsp_err report = {0};
+    if (!self) {
+        return no_producer(err);
+    }
+    if (bytes > self->options.max_bytes) {
+        zsp_err_set(&report, ZSP_EINVAL, "%zu bytes are more than max_bytes", bytes);
+        return zsp_err_export(&report, err);
+    }
+    const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
+    int rc = 0;
+    zsp_link_lock(self->client->link);
+    while (rc == 0 && self->state != NAME_FENCED && !zsp_producer_has_room(self, bytes + 64) &&
+           self->bytes > 0) {
+        rc = zsp_link_wait(self->client->link, deadline_ms, &report);
+    }
+    if (rc == 0) {
+        self->want_room = false;
+        zsp_producer_update_ready(self);
+    }
+    zsp_link_unlock(self->client->link);
+    return rc == 0 ? 0 : zsp_err_export(&report, err);
+}
+
+static const struct zsp_batch *batch_of(const struct zspool_producer *self, uint64_t ticket)
+{
+    uint64_t index;
+    for (const struct zsp_batch *batch = self->all_first; batch; batch = batch->all_next) {
+        if (!batch->reported && zsp_batch_has_ticket(batch, ticket, &index)) {
+            return batch;
+        }
+    }
+    return NULL;
+}
+
+/* Newest first: who waits usually waits for something recent. */
+static const struct zsp_fate *fate_of(const struct zsp_fates *fates, uint64_t ticket)
+{
+    for (size_t i = 1; i <= fates->count; i++) {
+        const struct zsp_fate *fate =
+            &fates->items[(fates->next + fates->capacity - i) % fates->capacity];
+        const uint64_t first = fate->report.first_ticket;
+        if (ticket >= first && ticket - first < fate->report.count) {
+            return fate;
+        }
+    }
+    return NULL;
+}
+
+static int tell_fate(const struct zspool_producer *self, uint64_t ticket, zspool_report_t *ret,
+                     struct zsp_err *err)
+{
+    const struct zsp_fate *fate = fate_of(&self->failed, ticket);
+    if (!fate) {
+        fate = fate_of(&self->kept, ticket);
+    }
+    memset(ret, 0, sizeof *ret);
+    ret->first_offset = ZSPOOL_OFFSET_UNKNOWN;
+    ret->level = self->options.level;
+    if (fate) {
+        *ret = fate->report;
+        if (ret->first_offset != ZSPOOL_OFFSET_UNKNOWN) {
+            ret->first_offset += ticket - fate->report.first_ticket;
+        }
+    }
+    ret->first_ticket = ticket;
+    ret->count = 1;
+    if (ret->status == 0) {
+        return 0;
+    }
+    if (fate && fate->err) {
+        *err = *fate->err;
+    } else {
+        zsp_err_set(err, ret->status, "%s", zsp_strerror(ret->status));
+    }
+    err->maybe = ret->maybe;
+    return ret->status;
+}
+
+int zspool_wait(zspool_producer_t *self, uint64_t ticket, int timeout_ms,
+                zspool_report_t *ret_report, zspool_error_t *err)
+{
+    struct zsp_err report = {0};
+    zspool_report_t told;
+    if (!self) {
+        return no_producer(err);
+    }
+    const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
+    int rc = 0;
+    bool known = false;
+    zsp_link_lock(self->client->link);
+    if (ticket == 0 || ticket > self->last_ticket) {
+        rc = zsp_err_set(&report, ZSP_EINVAL, "ticket %llu was never given out",
+                         (unsigned long long)ticket);
+    }
+    while (rc == 0 && batch_of(self, ticket)) {
+        rc = zsp_link_wait(self->client->link, deadline_ms, &report);
+    }
+    if (rc == 0) {
+        known = true;
+        rc = tell_fate(self, ticket, &told, &report);
+    }
+    zsp_link_unlock(self->client->link);
+    if (known && ret_report) {
+        *ret_report = told;
+    }
+    return rc == 0 ? 0 : zsp_err_export(&report, err);
+}
+
+/* Is anything given out up to `ticket` still open? */
+static bool open_up_to(const struct zspool_producer *self, uint64_t ticket)
+{
+    for (const struct zsp_batch *batch = self->all_first; batch; batch = batch->all_next) {
+        if (!batch->reported && batch->run_count > 0 && batch->runs[0].first <= ticket) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int zspool_flush(zspool_producer_t *self, int timeout_ms, zspool_error_t *err)
+{
+    struct zsp_err report = {0};
+    if (!self) {
+        return no_producer(err);
+    }
+    const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
+    int rc = 0;
+    zsp_link_lock(self->client->link);
+    const uint64_t last = self->last_ticket;
+    while (rc == 0 && open_up_to(self, last)) {
+        rc = zsp_link_wait(self->client->link, deadline_ms, &report);
+    }
+    if (rc == 0 && self->first_failure.code != 0) {
+        rc = self->first_failure.code;
+        report = self->first_failure;
+        self->first_failure = (struct zsp_err){0};
+    }
+    zsp_link_unlock(self->client->link);
+    return rc == 0 ? 0 : zsp_err_export(&report, err);
+}
+
+int zspool_reports(zspool_producer_t *self, zspool_report_t *ret_reports, int max)
+{
+    if (!self || (!ret_reports && max > 0)) {
+        return ZSPOOL_EINVAL;
+    }
+    int taken = 0;
+    zsp_link_lock(self->client->link);
+    while (taken < max && self->report_count > 0) {
+        ret_reports[taken++] = self->reports[self->report_first];
+        self->report_first = (self->report_first + 1) % self->report_capacity;
+        self->report_count--;
+    }
+    self->want_room = self->want_room && taken == 0;
+    zsp_producer_update_ready(self);
+    zsp_link_notify(self->client->link);
+    zsp_link_unlock(self->client->link);
+    return taken;
+}
