@@ -35,7 +35,8 @@ struct catalog {
     struct zsp_table topic_ids;  /* struct topic by id */
     struct zsp_table producer_ids;
     uint64_t next_id[CATALOG_IDS]; /* the first is 1 */
-    uint64_t topic_ids_reserved;   /* ids below are durably taken, used or not */
+    uint64_t topic_ids_reserved;   /* ids below are taken, used or not, in the next image */
+    uint64_t topic_ids_durable;    /* ids below are so in a durable image */
     uint8_t counters[64];          /* the counters' image, see catalog_counters_entry */
 };
 

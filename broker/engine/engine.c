@@ -1,2 +1,520 @@
-/* SPDX-License-Identifier: MPL-2.0 */
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The engine's frame: verbs to handlers, completions to whoever waits, one turn
+ * after the other. What the verbs mean is in the files beside this one.
+ */
 #include "broker/engine/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/engine_priv.h"
+#include "broker/engine/group_hooks.h"
+#include "broker/engine/producer.h"
+#include "broker/engine/producer_image.h"
+#include "broker/engine/producer_log.h"
+#include "broker/engine/publish.h"
+#include "broker/engine/read.h"
+#include "broker/engine/state.h"
+#include "broker/engine/topic.h"
+#include "broker/engine/topic_verbs.h"
+#include "broker/engine/verb.h"
+#include "common/assert.h"
+#include "common/limits.h"
+
+/* Rounds of completions, timers and flush in one pump; what is left is for the next one. */
+#define ROUNDS_MAX 64
+
+struct verb {
+    const char *name;
+    verb_fn *handler; /* NULL = known, but not supported */
+    size_t body_count;
+};
+
+static const struct verb verbs[] = {
+    {"PUBLISH", verb_publish, 1},
+    {"PULL", verb_pull, 0},
+    {"SETTLE", verb_settle, 0},
+    {"READ", verb_read, 0},
+    {"PRODUCER.OPEN", verb_producer_open, 0},
+    {"PRODUCER.INFO", verb_producer_info, 0},
+    {"SEEK", verb_seek, 0},
+    {"TOPIC.CREATE", verb_topic_create, 0},
+    {"TOPIC.SET", verb_topic_set, 0},
+    {"TOPIC.INFO", verb_topic_info, 0},
+    {"TOPIC.LIST", verb_topic_list, 0},
+    {"TOPIC.DELETE", verb_topic_delete, 0},
+    {"GROUP.CREATE", verb_group_create, 0},
+    {"GROUP.SET", verb_group_set, 0},
+    {"GROUP.INFO", verb_group_info, 0},
+    {"GROUP.LIST", verb_group_list, 0},
+    {"GROUP.DELETE", verb_group_delete, 0},
+    {"STATS", verb_stats, 0},
+    {"BYE", NULL, 0},
+    {"CANCEL", NULL, 0},
+    {"COMMIT", NULL, 0},
+    {"TOPIC.PURGE", NULL, 0},
+    {"GROUP.PAUSE", NULL, 0},
+    {"GROUP.RESUME", NULL, 0},
+    {"DEAD.LIST", NULL, 0},
+    {"DEAD.READ", NULL, 0},
+    {"DEAD.REDRIVE", NULL, 0},
+    {"DEAD.DROP", NULL, 0},
+    {"SAVEPOINT.SAVE", NULL, 0},
+    {"SAVEPOINT.LIST", NULL, 0},
+    {"SAVEPOINT.RESTORE", NULL, 0},
+    {"SAVEPOINT.UNDO", NULL, 0},
+};
+
+static const struct verb *find_verb(struct zsp_slice name)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (zsp_slice_equal_str(name, verbs[i].name)) {
+            return &verbs[i];
+        }
+    }
+    return NULL;
+}
+
+bool engine_has_verb(struct zsp_slice verb)
+{
+    return find_verb(verb) != NULL;
+}
+
+/* --- making and ending --------------------------------------------------------------- */
+
+static int check_options(const struct engine_options *options, struct zsp_err *err)
+{
+    if (!options->store || !options->random_fn) {
+        return zsp_err_set(err, ZSP_EINVAL, "an engine needs a store and random bits");
+    }
+    if (options->default_partitions < 1 || options->default_partitions > ZSP_PARTITIONS_MAX) {
+        return zsp_err_set(err, ZSP_EINVAL, "default_partitions: %u is not in 1..%u",
+                           options->default_partitions, ZSP_PARTITIONS_MAX);
+    }
+    return 0;
+}
+
+struct engine *engine_new(const struct engine_options *options, struct zsp_err *err)
+{
+    if (check_options(options, err)) {
+        return NULL;
+    }
+    struct engine *self = calloc(1, sizeof *self);
+    if (!self) {
+        zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+        return NULL;
+    }
+    self->options = *options;
+    self->store = options->store;
+    self->diag = options->diag;
+    const uint64_t seed = options->random_fn(options->random_arg);
+    catalog_init(&self->catalog, seed);
+    zsp_table_init(&self->producer_log_keys, seed);
+    parked_set_init(&self->parked, seed);
+    pending_init(&self->pending);
+    state_init(self);
+    topic_init(self);
+    topic_verbs_init(self);
+    producer_init(self);
+    publish_init(self);
+    read_init(self);
+    if (group_init(self, err)) {
+        engine_destroy(&self);
+    }
+    return self;
+}
+
+static void free_pools(struct engine *self)
+{
+    pool_fini(&self->publishes);
+    pool_fini(&self->publish_parts);
+    pool_fini(&self->readers);
+    pool_fini(&self->topic_jobs);
+    pool_fini(&self->topic_calls);
+    pool_fini(&self->producer_opens);
+    pool_fini(&self->producer_logs);
+}
+
+void engine_destroy(struct engine **self_p)
+{
+    struct engine *const self = *self_p;
+    if (!self) {
+        return;
+    }
+    *self_p = NULL;
+    group_fini(self);
+    read_free_all(self);
+    publish_free_all(self);
+    producer_log_free_all(self);
+    producer_free_all(self);
+    topic_free_all(self);
+    producer_image_forget(self);
+    catalog_fini(&self->catalog);
+    parked_set_fini(&self->parked);
+    pending_fini(&self->pending);
+    effects_fini(&self->effects);
+    route_fini(&self->route);
+    free_pools(self);
+    zsp_writer_fini(&self->draft.header);
+    zsp_writer_fini(&self->images_owed);
+    zsp_writer_fini(&self->scratch);
+    free(self);
+}
+
+/* --- timers and the fail-stop ------------------------------------------------------------ */
+
+void engine_arm(struct engine *self, enum timer_kind kind, struct timer *timer, int64_t due_ms)
+{
+    timers_arm(&self->timers[kind], timer, due_ms);
+    if (kind != TIMER_WAIT && !self->time_record.armed) {
+        timers_arm(&self->timers[TIMER_WAIT], &self->time_record,
+                   self->clock.broker_ms + (int64_t)ZSP_TIME_RECORD_MS);
+    }
+}
+
+void engine_fail(struct engine *self, const struct zsp_err *error)
+{
+    if (self->failed) {
+        return;
+    }
+    self->failed = true;
+    self->effects.error = *error;
+    self->effects.fail_stop = true;
+    zsp_diag(self->diag, ZSP_ERROR, "stopping: %s", error->msg);
+}
+
+/* After the fail-stop: everybody who waits is told, oldest first. */
+static void sweep(struct engine *self)
+{
+    self->swept = true;
+    const struct reply_to *oldest = NULL;
+    while ((oldest = pending_oldest(&self->pending))) {
+        const struct reply_to to = *oldest;
+        struct zsp_err error;
+        zsp_err_set(&error, ZSP_ESTORAGE_FAILED, "the broker stops: %s", self->effects.error.msg);
+        error.maybe = pending_find(&self->pending, &to)->may_apply;
+        reply_error(self, &to, &error);
+        pending_close(&self->pending, &to);
+    }
+    parked_end_all(self, PARKED_FAILED);
+}
+
+/* Every entry point begins with enter() and ends with leave(). */
+static void enter(struct engine *self, struct instant now)
+{
+    const bool watched = self->timers[TIMER_LEASE].count > 0;
+    self->now = now;
+    clock_advance(&self->clock, now, watched);
+    self->store->ops->set_broker_time(self->store, self->clock.broker_ms);
+}
+
+static void leave(struct engine *self)
+{
+    if (self->failed && !self->swept) {
+        sweep(self);
+    }
+}
+
+/* --- completions --------------------------------------------------------------------------- */
+
+static void partition_advanced(struct engine *self, const struct store_completion *completion)
+{
+    struct partition *const partition = completion->owner;
+    zsp_assert(completion->offset >= partition->synced_offset);
+    partition->synced_offset = completion->offset;
+    if (partition->topic->state == TOPIC_DELETING) {
+        publish_advanced(self, partition);
+        return;
+    }
+    publish_advanced(self, partition);
+    read_advanced(self, partition);
+    group_partition_advanced(self, partition);
+    producer_image_advanced(self, partition);
+}
+
+static void partition_trimmed(struct engine *self, const struct store_completion *completion)
+{
+    struct partition *const partition = completion->owner;
+    if (completion->offset <= partition->start_offset) {
+        return;
+    }
+    partition->start_offset = completion->offset;
+    if (partition->topic->state == TOPIC_LIVE) {
+        group_partition_trimmed(self, partition);
+    }
+}
+
+static void complete(struct engine *self, const struct store_completion *completion)
+{
+    switch (completion->kind) {
+    case STORE_APPENDED:
+    case STORE_READ:
+    case STORE_FOUND:
+    case STORE_STATE:
+    case STORE_TOPIC_CREATED:
+    case STORE_TOPIC_DROPPED:
+        if (completion->tag != 0) {
+            struct engine_op *const op = (struct engine_op *)(uintptr_t)completion->tag;
+            op->done_fn(self, op, completion);
+        }
+        break;
+    case STORE_SYNCED:
+        partition_advanced(self, completion);
+        break;
+    case STORE_TRIMMED:
+        partition_trimmed(self, completion);
+        break;
+    case STORE_IMAGE_WANTED:
+        state_image_wanted(self, completion->key);
+        break;
+    case STORE_SPACE:
+        self->refuses = completion->refuses;
+        zsp_diag(self->diag, ZSP_WARNING, "%s",
+                 self->refuses ? "too little room on the disk: publishes are refused"
+                               : "there is room on the disk again");
+        break;
+    case STORE_FAILED:
+    case STORE_FENCED:
+        engine_fail(self, &completion->error);
+        break;
+    }
+}
+
+/* Take all completions there are. Returns whether there was one. */
+static bool take_completions(struct engine *self)
+{
+    struct store_completion completion = {0};
+    bool any = false;
+    while (self->store->ops->next_completion(self->store, &completion)) {
+        any = true;
+        if (!self->failed) {
+            complete(self, &completion);
+        }
+        store_completion_release(&completion);
+    }
+    return any;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static int replay_entry(void *arg, const struct store_entry *entry, struct zsp_err *err)
+{
+    return state_entry(arg, entry, err);
+}
+
+static int replay_batch(void *arg, void *owner, const struct store_batch *batch,
+                        struct zsp_err *err)
+{
+    return producer_log_replay(arg, owner, batch, err);
+}
+
+static int open_all(struct engine *self, struct instant now, struct zsp_err *err)
+{
+    producer_image_sort(self);
+    clock_start(&self->clock, now, self->store->ops->broker_time(self->store));
+    int rc = topic_open_all(self, err);
+    producer_image_forget(self);
+    if (rc == 0) {
+        rc = self->store->ops->ready(self->store, err);
+    }
+    if (rc == 0) {
+        rc = group_start(self, err);
+    }
+    return rc;
+}
+
+int engine_start(struct engine *self, struct instant now, struct zsp_err *err)
+{
+    zsp_assert(!self->started);
+    const struct store_hooks hooks = {
+        .arg = self,
+        .entry_fn = replay_entry,
+        .batch_fn = replay_batch,
+    };
+    self->now = now;
+    int rc = self->store->ops->start(self->store, &hooks, now, err);
+    if (rc == 0) {
+        rc = open_all(self, now, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    producer_start(self);
+    self->started = true;
+    return 0;
+}
+
+/* --- events ------------------------------------------------------------------------------------ */
+
+static int refuse_bodies(const struct verb *verb, size_t body_count, struct zsp_err *err)
+{
+    return zsp_err_set(err, ZSP_EBAD_REQUEST, "%s takes %zu body frames, there are %zu", verb->name,
+                       verb->body_count, body_count);
+}
+
+static int handle(struct engine *self, const struct engine_request *input,
+                  const struct request *request, struct zsp_err *err)
+{
+    const struct verb *const verb = find_verb(input->verb);
+    if (!verb) {
+        const int len = input->verb.len < 64 ? (int)input->verb.len : 64;
+        return zsp_err_set(err, ZSP_EUNKNOWN_VERB, "no such verb: %.*s", len,
+                           (const char *)input->verb.data);
+    }
+    if (!verb->handler) {
+        zsp_err_set(err, ZSP_EUNSUPPORTED, "%s is not supported", verb->name);
+        zsp_err_detail(err, verb->name, NULL, NULL);
+        return ZSP_EUNSUPPORTED;
+    }
+    if (self->failed) {
+        return zsp_err_set(err, ZSP_ESTORAGE_FAILED, "the broker stops: %s",
+                           self->effects.error.msg);
+    }
+    if (self->draining) {
+        return zsp_err_set(err, ZSP_ESHUTTING_DOWN, "the broker is stopping");
+    }
+    if (input->body_count != verb->body_count) {
+        return refuse_bodies(verb, input->body_count, err);
+    }
+    return verb->handler(self, request, err);
+}
+
+void engine_request(struct engine *self, struct instant now, const struct engine_request *input)
+{
+    zsp_assert(self->started);
+    enter(self, now);
+    /* What the store has failed must be known before more is given to it: a batch whose
+     * predecessor is lost must not get in. */
+    (void)take_completions(self);
+    struct request request = {
+        .to = {.ticket = input->ticket, .session = input->session, .id = input->id},
+        .args = input->args,
+        .bodies = input->bodies,
+        .body_count = input->body_count,
+    };
+    struct zsp_err error = {0};
+    if (pending_open(&self->pending, &request.to)) {
+        zsp_err_set(&error, ZSP_ENOMEM, "out of memory for requests");
+        engine_fail(self, &error);
+    } else if (handle(self, input, &request, &error)) {
+        reply_error(self, &request.to, &error);
+    }
+    leave(self);
+}
+
+void engine_session_gone(struct engine *self, struct instant now, uint64_t session, bool release)
+{
+    enter(self, now);
+    parked_abandon_session(self, session);
+    if (!self->failed) {
+        group_session_gone(self, session, release);
+    }
+    leave(self);
+}
+
+void engine_undelivered(struct engine *self, struct instant now, uint64_t lease)
+{
+    enter(self, now);
+    if (!self->failed) {
+        group_undelivered(self, lease);
+    }
+    leave(self);
+}
+
+void engine_abandon(struct engine *self, struct instant now, uint64_t ticket)
+{
+    enter(self, now);
+    parked_abandon_ticket(self, ticket);
+    leave(self);
+}
+
+void engine_drain(struct engine *self, struct instant now)
+{
+    enter(self, now);
+    self->draining = true;
+    parked_end_all(self, PARKED_DRAIN);
+    leave(self);
+}
+
+bool engine_busy(const struct engine *self)
+{
+    return self->pending.count > 0 || (!self->failed && self->store->ops->busy(self->store));
+}
+
+static void fire_timers(struct engine *self)
+{
+    for (int kind = 0; kind < TIMER_KINDS && !self->failed; kind++) {
+        if (kind == TIMER_LEASE && self->clock.broker_ms < self->clock.grace_until_ms) {
+            continue;
+        }
+        struct timer *timer = NULL;
+        while (!self->failed && (timer = timers_pop(&self->timers[kind], self->clock.broker_ms))) {
+            timer->fire_fn(self, timer);
+        }
+    }
+}
+
+void engine_pump(struct engine *self, struct instant now)
+{
+    enter(self, now);
+    int rounds = 0;
+    bool more = true;
+    while (more && rounds < ROUNDS_MAX) {
+        (void)take_completions(self);
+        if (!self->failed) {
+            fire_timers(self);
+        }
+        if (!self->failed) {
+            group_pump(self);
+        }
+        self->store->ops->flush(self->store, now);
+        more = take_completions(self);
+        rounds++;
+    }
+    self->again = more;
+    leave(self);
+}
+
+int64_t engine_deadline_ms(const struct engine *self)
+{
+    if (self->failed) {
+        return INT64_MAX;
+    }
+    if (self->again) {
+        return self->clock.last_mono_ms;
+    }
+    int64_t due_ms = timers_next_ms(&self->timers[TIMER_WAIT]);
+    const int64_t durable_ms = timers_next_ms(&self->timers[TIMER_DURABLE]);
+    due_ms = durable_ms < due_ms ? durable_ms : due_ms;
+    if (self->timers[TIMER_LEASE].count > 0) {
+        int64_t lease_ms = timers_next_ms(&self->timers[TIMER_LEASE]);
+        const int64_t watch_ms = self->clock.broker_ms + (int64_t)ZSP_STALL_MS / 2;
+        lease_ms = lease_ms < self->clock.grace_until_ms ? self->clock.grace_until_ms : lease_ms;
+        lease_ms = lease_ms < watch_ms ? lease_ms : watch_ms;
+        due_ms = lease_ms < due_ms ? lease_ms : due_ms;
+    }
+    const int64_t mono_ms = clock_to_mono_ms(&self->clock, due_ms);
+    const int64_t store_ms = self->store->ops->deadline_ms(self->store);
+    return store_ms < mono_ms ? store_ms : mono_ms;
+}
+
+bool engine_next_effect(struct engine *self, struct engine_effect *ret)
+{
+    return effects_next(&self->effects, ret);
+}
+
+void engine_stats(const struct engine *self, struct engine_stats *ret)
+{
+    *ret = self->stats;
+    ret->topic_count = self->catalog.topics.count;
+    ret->producer_count = self->catalog.producers.count;
+    ret->group_count = self->catalog.groups.count;
+    ret->parked_count = self->parked.count;
+    ret->partition_count = 0;
+    for (size_t i = 0; i < self->catalog.topics.count; i++) {
+        const struct topic *const topic = self->catalog.topics.slots[i].value;
+        ret->partition_count += topic->partition_count;
+    }
+    group_stats(self, ret);
+}

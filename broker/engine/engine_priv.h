@@ -9,10 +9,13 @@
 
 #include "broker/engine/catalog.h"
 #include "broker/engine/clock.h"
+#include "broker/engine/effects.h"
 #include "broker/engine/engine.h"
 #include "broker/engine/parked.h"
+#include "broker/engine/pending.h"
 #include "broker/engine/pool.h"
 #include "broker/engine/reply.h"
+#include "broker/engine/route.h"
 #include "broker/engine/timers.h"
 
 /* Something that waits for one completion of the store; the first member of
@@ -38,49 +41,14 @@ enum timer_kind {
     TIMER_KINDS
 };
 
-/* An unanswered request, see reply.h. */
-struct pending {
-    uint64_t ticket, id;
-    bool used;
-    bool may_apply;      /* reply_may_apply() */
-    uint32_t next, prev; /* slots in order of arrival; PENDING_NONE ends */
-};
-#define PENDING_NONE UINT32_MAX
-
-struct pending_set {
-    struct pending *slots;
-    uint32_t capacity;
-    uint32_t count;
-    uint32_t first, last; /* in order of arrival */
-    uint32_t free_first;  /* linked through next */
-};
-
-/* A queued effect; its parts are part_count of effects.parts from part_first on. */
-struct effect_slot {
-    enum engine_effect_kind kind;
-    uint64_t ticket;
-    uint64_t lease;
-    struct zsp_buf *header;
-    size_t part_first, part_count;
-};
-
-struct effect_queue {
-    struct effect_slot *slots;
-    size_t head, count, capacity; /* slots [head, count) are waiting */
-    struct engine_part *parts;
-    size_t part_count, part_capacity;
-    bool fail_stop;       /* to be told after all replies */
-    bool fail_stop_told;  /* */
-    struct zsp_err error; /* why */
-};
-
 /* The OK reply that is being built. */
 struct reply_draft {
     bool open;
     struct reply_to to;
     struct zsp_writer header; /* memory reused from reply to reply */
     uint64_t lease;
-    size_t part_first;
+    size_t part_first; /* of its body, in the queue of effects */
+    bool out_of_memory;
 };
 
 struct groups; /* the group side's state, see group.h */
@@ -94,6 +62,8 @@ struct engine {
     bool draining;
     bool failed;  /* fail-stop: nothing is confirmed any more, completions are dropped */
     bool refuses; /* the store has too little room for appends */
+    bool swept;   /* after the fail-stop everything was answered */
+    bool again;   /* engine_pump() left work behind and wants to be called at once */
 
     struct clock clock;
     struct timers timers[TIMER_KINDS];
@@ -105,25 +75,28 @@ struct engine {
     struct parked_set parked;
 
     struct catalog catalog;
+    struct zsp_table producer_log_keys; /* struct producer_log by its key */
     struct groups *groups;
-    struct reader *reader_first; /* all READs at work or parked, see read.h */
-    struct pool publishes, publish_parts, readers, topic_jobs, producer_opens, producer_logs;
+    struct kept_entries *kept;     /* only during start, see producer_image.h */
+    struct publish *publish_first; /* all at work, see publish.h */
+    struct route route;            /* of the batch being cut */
+    struct reader *reader_first;   /* all READs at work or parked, see read.h */
+    struct pool publishes, publish_parts, readers, topic_jobs, topic_calls, producer_opens,
+        producer_logs;
     struct timer image_retry;      /* see state.h */
     struct zsp_writer images_owed; /* keys, each as zsp_write_short */
+    struct zsp_writer scratch;     /* for one value at a time, within one function */
 
     struct engine_stats stats; /* the counting fields; the others are filled on demand */
 };
 
-/* The storage failed, or memory for an answer ran out: everything unanswered gets
- * `storage_failed` (with maybe where something may have reached the disk), then the host is
- * told once to stop. */
+/* The storage failed, or memory for an answer ran out. From now on nothing is confirmed; at the
+ * end of the current event everything unanswered gets `storage_failed` (with maybe where
+ * something may have reached the disk), then the host is told once to stop. */
 void engine_fail(struct engine *self, const struct zsp_err *error);
 
-static inline void engine_arm(struct engine *self, enum timer_kind kind, struct timer *timer,
-                              int64_t due_ms)
-{
-    timers_arm(&self->timers[kind], timer, due_ms);
-}
+/* Arm a timer for a broker time; see enum timer_kind. */
+void engine_arm(struct engine *self, enum timer_kind kind, struct timer *timer, int64_t due_ms);
 
 static inline void engine_cancel(struct engine *self, enum timer_kind kind, struct timer *timer)
 {

@@ -4,21 +4,19 @@
  * topic comes and goes. Files below are keyed by the id, so a re-created topic
  * is a new topic.
  *
- *     new --> CREATING ---durable---> LIVE ---delete---> DELETING ---dropped---> gone
+ *     new --> CREATING ---durable---> LIVE ---delete---> DELETING ---gone---> freed
  *                |                      ^                    |
- *                +---fails---> gone     +----put refused-----+
- *   -> CREATING       topic_create        logs are being made, then the topic's entry is put;
- *                                         publishes wait in `waiters`
- *   CREATING -> LIVE  topic_created       the entry is synced: waiters go on in order
- *   LIVE -> DELETING  topic_delete        the `gone` entry is on its way; nothing new is taken
- *   DELETING -> gone  topic_dropped       not found by name from the moment the entry is synced;
- *                                         freed when the store has let go of its logs
+ *                +---fails---> freed    +----put refused-----+
+ *   -> CREATING       topic_create   the id is taken durably, logs are made, then the topic's
+ *                                    entry is put; waiters gather
+ *   CREATING -> LIVE  entry_is_put   the entry is synced: waiters go on in order
+ *   LIVE -> DELETING  topic_delete   the `gone` entry is on its way; the name finds nothing
+ *   DELETING -> freed topic_release  the entry is synced and the store has let go of the logs
  */
 #ifndef ZSP_ENGINE_TOPIC_H
 #define ZSP_ENGINE_TOPIC_H
 
 #include "broker/engine/engine_priv.h"
-#include "broker/engine/timers.h"
 #include "common/limits.h"
 
 struct ledger;       /* state of one group for one partition: the group side's */
@@ -48,60 +46,85 @@ struct partition {
 
     struct ledger *ledger_first, *ledger_last; /* groups that consume it; the group side's list */
 
-    struct publish_queue appending; /* given to the store, not written yet */
-    struct publish_queue syncing;   /* written, the mark is not past them yet */
-    struct reader *reader_first;    /* parked at the mark, in order of arrival */
-    struct reader *reader_last;     /* */
-    struct producer_log *log_first; /* producers seen here, in order of appearance */
-    struct producer_log *log_last;  /* */
-    uint64_t image_offset;          /* producer state is durable as of here */
-    uint64_t image_place;           /* the store's hint for that offset */
-    uint64_t image_bytes;           /* body bytes appended since */
+    struct publish_queue appending;   /* given to the store, not written yet */
+    struct publish_queue syncing;     /* written, the mark is not past them yet */
+    struct reader *reader_first;      /* parked at the mark, in order of arrival */
+    struct reader *reader_last;       /* */
+    struct producer_log *log_first;   /* producers seen here, in order of appearance */
+    struct producer_log *log_last;    /* */
+    struct producer_log *dirty_first; /* those that changed since their last image */
+    uint64_t image_offset;            /* all sequences below are imaged */
+    uint64_t image_place;             /* the store's hint for that offset */
+    uint64_t image_bytes;             /* body bytes appended since the last image */
 };
 
 /* Someone who waits until a topic is there; embedded, in order of arrival. */
 struct topic_waiter {
     struct topic_waiter *next;
-    /* `error` NULL = the topic is LIVE now. Called once. */
+    /* `error` NULL = the topic is LIVE now; else it is about to be freed. Called once. */
     void (*ready_fn)(struct engine *engine, struct topic_waiter *self, struct topic *topic,
                      const struct zsp_err *error);
 };
 
 struct topic {
     uint64_t id;
-    struct zsp_slice name; /* its bytes follow this struct's in name_bytes */
+    struct zsp_slice name; /* = name_bytes */
     char name_bytes[ZSP_NAME_MAX + 1];
     char object[ZSP_NAME_MAX + 8]; /* "topic <name>", for errors */
     enum topic_state state;
     int64_t created_ms; /* wall */
     uint32_t partition_count;
     struct partition *partitions;
+    struct store_part **parts; /* those of the partitions, as the store wants them */
     struct topic_settings settings;
     uint32_t next_partition;                         /* for the next batch of keyless records */
     struct topic_waiter *waiter_first, *waiter_last; /* CREATING */
     struct timer retention;                          /* armed while a limit is set */
-    struct topic_job *job;                           /* the creation or deletion under way */
 };
 
-/* The LIVE topic of that name; NULL = none, or not yet, or not any more. */
-struct topic *topic_find(const struct engine *engine, struct zsp_slice name);
-/* The same as an error. Errors: ZSP_ENOT_FOUND */
+/* Prepare the memory of topics. */
+void topic_init(struct engine *engine);
+/* The LIVE topic of that name. Errors: ZSP_ENOT_FOUND (none, not yet, or not any more) */
 int topic_require(const struct engine *engine, struct zsp_slice name, struct topic **ret,
                   struct zsp_err *err);
-/* The topic with that id in any state, NULL = none. */
+/* The LIVE topic of that name, or NULL. */
+struct topic *topic_find(const struct engine *engine, struct zsp_slice name);
+/* The topic of that name in whatever state, NULL = none. */
+struct topic *topic_by_name(const struct engine *engine, struct zsp_slice name);
+/* The topic with that id, whatever its state, NULL = none. */
 struct topic *topic_by_id(const struct engine *engine, uint64_t id);
-
 /* A partition of the topic. Errors: ZSP_ENOT_FOUND */
 int topic_partition(struct topic *self, uint64_t index, struct partition **ret,
                     struct zsp_err *err);
 
 /* Begin to make a topic; `waiter` (may be NULL) hears the outcome. The name is legal.
- * Errors: ZSP_EEXISTS, ZSP_ELIMIT_REACHED, ZSP_ENO_SPACE, ZSP_ENOMEM, ZSP_ESTORAGE_FAILED */
+ * Errors (then the waiter hears nothing): ZSP_EEXISTS, ZSP_ELIMIT_REACHED, ZSP_ENO_SPACE,
+ *         ZSP_ENOMEM, ZSP_ESTORAGE_FAILED */
 int topic_create(struct engine *engine, struct zsp_slice name, uint32_t partition_count,
                  const struct topic_settings *settings, struct topic_waiter *waiter,
                  struct zsp_err *err);
 /* Add one more waiter to a topic that is CREATING. */
 void topic_wait(struct topic *self, struct topic_waiter *waiter);
 
+/* Change the settings durably; `op` hears when they are synced. They apply at once.
+ * Errors: those of state_put (nothing changed) */
+int topic_set(struct engine *engine, struct topic *self, const struct topic_settings *settings,
+              struct engine_op *op, struct zsp_err *err);
+
+/* Begin to delete a LIVE topic; `waiter` hears with error NULL when that is durable, right
+ * before the topic goes. Errors: those of state_put (nothing changed) */
+int topic_delete(struct engine *engine, struct topic *self, struct topic_waiter *waiter,
+                 struct zsp_err *err);
+
+/* --- start-up and durable state --- */
+
+/* A replayed 'T' entry. Errors: ZSP_ECORRUPT, ZSP_ENOMEM */
+int topic_entry(struct engine *engine, const struct store_entry *entry, struct zsp_err *err);
+/* Open the partitions of all topics, in order of names. Errors: those of part_open. */
+int topic_open_all(struct engine *engine, struct zsp_err *err);
+/* Put the current image of topic `id`, or a `gone`. Errors: those of state_put */
+int topic_image(struct engine *engine, uint64_t id, struct zsp_err *err);
+/* Free all topics, at the end. */
+void topic_free_all(struct engine *engine);
 
 #endif

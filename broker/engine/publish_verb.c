@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The verb PUBLISH: everything that is refused before anything happens, then
+ * either straight on, or behind the creation of the topic.
+ */
+#include <string.h>
+
+#include "broker/engine/engine_priv.h"
+#include "broker/engine/producer.h"
+#include "broker/engine/publish.h"
+#include "broker/engine/publish_priv.h"
+#include "broker/engine/verb.h"
+#include "common/limits.h"
+#include "common/record.h"
+
+struct publish_args {
+    struct zsp_slice topic, level, producer;
+    struct wire_uint partition, partitions, count, epoch, seq;
+};
+
+#define PLACE(field) offsetof(struct publish_args, field)
+static const struct wire_arg publish_table[] = {
+    {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
+    {"partition", WIRE_UINT, PLACE(partition), false, 0, ZSP_PARTITIONS_MAX - 1},
+    {"partitions", WIRE_UINT, PLACE(partitions), false, 1, ZSP_PARTITIONS_MAX},
+    {"count", WIRE_UINT, PLACE(count), false, 1, UINT32_MAX},
+    {"level", WIRE_STR, PLACE(level), false, 0, 0},
+    {"producer", WIRE_NAME, PLACE(producer), false, 0, 0},
+    {"epoch", WIRE_UINT, PLACE(epoch), false, 1, UINT32_MAX},
+    {"seq", WIRE_UINT, PLACE(seq), false, 1, INT64_MAX},
+    {"codec", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"raw_size", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"priority", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"not_before_ms", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"expires_at_ms", WIRE_UNSUPPORTED, 0, false, 0, 0},
+};
+#undef PLACE
+
+static int bad_level(struct zsp_err *err)
+{
+    zsp_err_set(err, ZSP_EBAD_VALUE, "level is neither \"synced\" nor \"written\"");
+    zsp_err_detail(err, "level", "synced | written", NULL);
+    return ZSP_EBAD_VALUE;
+}
+
+/* The arguments of a sequenced publish come together. */
+static int check_sequenced(const struct publish_args *args, struct zsp_err *err)
+{
+    if (!args->producer.data && !args->epoch.set && !args->seq.set) {
+        return 0;
+    }
+    const char *const missing = !args->producer.data   ? "producer"
+                                : !args->epoch.set     ? "epoch"
+                                : !args->seq.set       ? "seq"
+                                : !args->partition.set ? "partition"
+                                : !args->count.set     ? "count"
+                                                       : NULL;
+    if (!missing) {
+        return 0;
+    }
+    zsp_err_set(err, ZSP_EBAD_VALUE, "a sequenced publish needs the argument %s", missing);
+    zsp_err_detail(err, missing, NULL, NULL);
+    return ZSP_EBAD_VALUE;
+}
+
+static int check_body(const struct publish_args *args, const struct zsp_buf *frame,
+                      uint32_t *ret_count, struct zsp_err *err)
+{
+    if (frame->len > ZSP_FRAME_MAX) {
+        return zsp_err_set(err, ZSP_ETOO_LARGE, "a body of %zu bytes, the limit is %u", frame->len,
+                           ZSP_FRAME_MAX);
+    }
+    const struct zsp_slice body = {frame->data, frame->len};
+    const int rc = zsp_record_check(body, ZSP_RECORD_MAX, ret_count, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (args->count.set && args->count.value != *ret_count) {
+        return zsp_err_set(err, ZSP_ECOUNT_MISMATCH, "count says %llu, the body holds %u records",
+                           (unsigned long long)args->count.value, *ret_count);
+    }
+    return 0;
+}
+
+/* Fill a publish from its arguments. Errors: all definite. */
+static int fill(struct engine *engine, const struct publish_args *args,
+                const struct request *request, struct publish *ret, struct zsp_err *err)
+{
+    if (args->level.data && !zsp_slice_equal_str(args->level, "synced") &&
+        !zsp_slice_equal_str(args->level, "written")) {
+        return bad_level(err);
+    }
+    int rc = check_sequenced(args, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = check_body(args, request->bodies[0], &ret->record_count, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct producer *producer = NULL;
+    if (args->producer.data) {
+        rc = producer_check(engine, args->producer, args->epoch.value, &producer, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    const bool is_written = args->level.data && zsp_slice_equal_str(args->level, "written");
+    ret->to = request->to;
+    ret->frame = zsp_buf_get(request->bodies[0]);
+    ret->body = (struct zsp_slice){ret->frame->data, ret->frame->len};
+    ret->level = is_written ? STORE_WRITTEN : STORE_SYNCED_LEVEL;
+    ret->has_partition = args->partition.set;
+    ret->partition = args->partition.value;
+    ret->partitions = args->partitions.set ? args->partitions.value : 0;
+    ret->producer_id = producer ? producer->id : 0;
+    ret->epoch = args->epoch.value;
+    ret->sequence = args->seq.value;
+    ret->timestamp_ms = engine->now.wall_ms;
+    return 0;
+}
+
+/* The topic that the publish waited for is there, or will not be. */
+static void topic_is_ready(struct engine *engine, struct topic_waiter *waiter, struct topic *topic,
+                           const struct zsp_err *error)
+{
+    struct publish *const self = (struct publish *)waiter;
+    struct zsp_err refusal = {0};
+    if (error) {
+        refusal = *error;
+    } else if (publish_begin(engine, self, topic, &refusal) == 0) {
+        return;
+    }
+    reply_error(engine, &self->to, &refusal);
+    publish_free(engine, self);
+}
+
+/* A publish to a topic that is not there: it waits for its creation. */
+static int create_and_wait(struct engine *engine, struct publish *self, struct zsp_slice name,
+                           struct zsp_err *err)
+{
+    if (!engine->options.auto_create_topics) {
+        struct topic *none = NULL;
+        return topic_require(engine, name, &none, err);
+    }
+    const uint32_t partition_count = engine->options.default_partitions;
+    const int rc = publish_check_partitions(self, partition_count, "a new topic", err);
+    if (rc != 0) {
+        return rc;
+    }
+    const struct topic_settings settings = {0};
+    return topic_create(engine, name, partition_count, &settings, &self->waiter, err);
+}
+
+int verb_publish(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct publish_args args = {0};
+    int rc = wire_args(request->args, publish_table, sizeof publish_table / sizeof publish_table[0],
+                       &args, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct publish *const self = publish_new(engine);
+    if (!self) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    self->waiter.ready_fn = topic_is_ready;
+    rc = fill(engine, &args, request, self, err);
+    if (rc == 0) {
+        struct topic *const topic = topic_by_name(engine, args.topic);
+        if (!topic) {
+            rc = create_and_wait(engine, self, args.topic, err);
+        } else if (topic->state == TOPIC_CREATING) {
+            topic_wait(topic, &self->waiter);
+        } else if (topic->state == TOPIC_LIVE) {
+            rc = publish_begin(engine, self, topic, err);
+        } else {
+            struct topic *none = NULL;
+            rc = topic_require(engine, args.topic, &none, err);
+        }
+    }
+    if (rc != 0) {
+        publish_free(engine, self);
+    }
+    return rc;
+}

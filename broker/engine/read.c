@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/read.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/batch_slice.h"
+#include "broker/engine/position.h"
+#include "broker/engine/verb.h"
+#include "common/assert.h"
+#include "common/limits.h"
+
+#define MESSAGES_DEFAULT 1000u
+#define BYTES_DEFAULT    (1u * ZSP_MIB)
+
+/* What of one stored batch goes into the reply. */
+struct reader_run {
+    struct zsp_buf *frame; /* holds a reference */
+    struct batch_slice slice;
+    int64_t timestamp_ms;
+};
+
+enum reader_state { READER_LOCATING, READER_READING, READER_WAITING };
+
+struct reader {
+    struct engine_op op;
+    struct parked parked;
+    struct reader *next, *prev;           /* all of the engine */
+    struct reader *wait_next, *wait_prev; /* WAITING: of the partition */
+    struct partition *partition;
+    enum reader_state state;
+    struct reply_to to;
+    struct position_place from_place, to_place;
+    bool from_is_offset; /* named explicitly: it must exist */
+    bool has_end;        /* `to` was told */
+    uint64_t next_offset;
+    uint64_t end_offset; /* with has_end */
+    uint64_t max_messages, max_bytes;
+    bool may_wait;      /* at the mark, while there is nothing to tell */
+    bool is_abandoned;  /* nobody waits for the answer */
+    const char *ending; /* the reason when it stands at the mark and may not wait */
+    struct reader_run *runs;
+    uint32_t run_count, run_capacity, run_max;
+    uint64_t messages, bytes; /* gathered */
+};
+
+struct read_args {
+    struct zsp_slice topic;
+    struct wire_uint partition, max_messages, max_bytes, wait_ms;
+    struct wire_position from, to;
+};
+
+#define PLACE(field) offsetof(struct read_args, field)
+static const struct wire_arg read_table[] = {
+    {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
+    {"partition", WIRE_UINT, PLACE(partition), false, 0, ZSP_PARTITIONS_MAX - 1},
+    {"from", WIRE_POSITION, PLACE(from), true, 0, 0},
+    {"to", WIRE_POSITION, PLACE(to), false, 0, 0},
+    {"max_messages", WIRE_UINT, PLACE(max_messages), false, 1, UINT32_MAX},
+    {"max_bytes", WIRE_UINT, PLACE(max_bytes), false, 1, ZSP_REPLY_MAX},
+    {"wait_ms", WIRE_UINT, PLACE(wait_ms), false, 0, ZSP_WAIT_MS_MAX},
+    {"accept", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"parts", WIRE_UNSUPPORTED, 0, false, 0, 0},
+};
+#undef PLACE
+
+/* --- the object --------------------------------------------------------------------- */
+
+void read_init(struct engine *engine)
+{
+    pool_init(&engine->readers, sizeof(struct reader));
+}
+
+static struct reader *reader_of(struct parked *parked)
+{
+    return (struct reader *)((char *)parked - offsetof(struct reader, parked));
+}
+
+static void unwait(struct reader *self)
+{
+    if (self->state != READER_WAITING) {
+        return;
+    }
+    struct partition *const partition = self->partition;
+    *(self->wait_prev ? &self->wait_prev->wait_next : &partition->reader_first) = self->wait_next;
+    *(self->wait_next ? &self->wait_next->wait_prev : &partition->reader_last) = self->wait_prev;
+    self->wait_next = self->wait_prev = NULL;
+    self->state = READER_READING;
+}
+
+static void wait_for_more(struct reader *self)
+{
+    struct partition *const partition = self->partition;
+    self->state = READER_WAITING;
+    self->wait_next = NULL;
+    self->wait_prev = partition->reader_last;
+    *(self->wait_prev ? &self->wait_prev->wait_next : &partition->reader_first) = self;
+    partition->reader_last = self;
+}
+
+static void drop_runs(struct reader *self)
+{
+    for (uint32_t i = 0; i < self->run_count; i++) {
+        zsp_buf_put(&self->runs[i].frame);
+    }
+    free(self->runs);
+    self->runs = NULL;
+    self->run_count = 0;
+}
+
+static void reader_free(struct engine *engine, struct reader *self)
+{
+    unwait(self);
+    parked_remove(engine, &self->parked);
+    drop_runs(self);
+    *(self->prev ? &self->prev->next : &engine->reader_first) = self->next;
+    if (self->next) {
+        self->next->prev = self->prev;
+    }
+    pool_put(&engine->readers, self);
+}
+
+void read_free_all(struct engine *engine)
+{
+    for (struct reader *self = engine->reader_first; self; self = self->next) {
+        drop_runs(self);
+    }
+    engine->reader_first = NULL;
+}
+
+static struct reader *reader_new(struct engine *engine)
+{
+    struct reader *const self = pool_get(&engine->readers);
+    if (!self) {
+        return NULL;
+    }
+    self->next = engine->reader_first;
+    if (self->next) {
+        self->next->prev = self;
+    }
+    engine->reader_first = self;
+    return self;
+}
+
+/* --- the answer ------------------------------------------------------------------------ */
+
+static void fail(struct engine *engine, struct reader *self, const struct zsp_err *error)
+{
+    reply_error(engine, &self->to, error);
+    reader_free(engine, self);
+}
+
+static void write_runs(struct zsp_writer *out, const struct reader *self)
+{
+    wire_write_array(out, self->run_count);
+    for (uint32_t i = 0; i < self->run_count; i++) {
+        const struct reader_run *const run = &self->runs[i];
+        const struct wire_run told = {
+            .topic = self->partition->topic->name,
+            .partition = self->partition->index,
+            .first = run->slice.first_offset,
+            .count = run->slice.count,
+            .timestamp_ms = run->timestamp_ms,
+            .deliveries = 1,
+            .priority = 4,
+        };
+        wire_write_run(out, &told);
+    }
+}
+
+/* Answer with what was gathered. `damage` NULL = none. */
+static void answer(struct engine *engine, struct reader *self, const char *reason,
+                   const struct store_range *damage)
+{
+    struct zsp_writer *const out = reply_begin(engine, &self->to);
+    wire_write_map(out, damage ? 6 : 5);
+    wire_write_text(out, "runs");
+    write_runs(out, self);
+    wire_write_text_uint(out, "next", self->next_offset);
+    wire_write_text_uint(out, "start", self->partition->start_offset);
+    wire_write_text_uint(out, "end", self->partition->synced_offset);
+    wire_write_text(out, "reason");
+    wire_write_text(out, reason);
+    if (damage) {
+        wire_write_text(out, "corrupt");
+        wire_write_array(out, 2);
+        wire_write_uint(out, damage->first_offset);
+        wire_write_uint(out, damage->end_offset);
+    }
+    for (uint32_t i = 0; i < self->run_count; i++) {
+        reply_body(engine, self->runs[i].frame, self->runs[i].slice.pos, self->runs[i].slice.len);
+    }
+    reply_end(engine);
+    reader_free(engine, self);
+}
+
+/* --- reading ---------------------------------------------------------------------------- */
+
+static void go_on(struct engine *engine, struct reader *self);
+
+/* Errors: ZSP_ENOMEM */
+static int add_run(struct reader *self, const struct store_batch *batch,
+                   const struct batch_slice *slice)
+{
+    if (self->run_count == self->run_capacity) {
+        const uint32_t capacity = self->run_capacity > 0 ? self->run_capacity * 2 : 8;
+        struct reader_run *const runs = realloc(self->runs, capacity * sizeof *runs);
+        if (!runs) {
+            return ZSP_ENOMEM;
+        }
+        self->runs = runs;
+        self->run_capacity = capacity;
+    }
+    self->runs[self->run_count++] = (struct reader_run){
+        .frame = zsp_buf_get(batch->frame),
+        .slice = *slice,
+        .timestamp_ms = batch->timestamp_ms,
+    };
+    self->messages += slice->count;
+    self->bytes += slice->len;
+    return 0;
+}
+
+static bool is_full(const struct reader *self)
+{
+    return self->messages >= self->max_messages || self->run_count >= self->run_max ||
+           (self->messages > 0 && self->bytes >= self->max_bytes);
+}
+
+/* Take what fits of one batch; *ret_is_full = a limit left something out. */
+static int take_batch(struct reader *self, const struct store_batch *batch, bool *ret_is_full,
+                      struct zsp_err *err)
+{
+    const struct store_range range = {
+        .first_offset = self->next_offset,
+        .end_offset = self->has_end ? self->end_offset : UINT64_MAX,
+    };
+    const struct batch_limits limits = {
+        .max_messages = self->max_messages - self->messages,
+        .max_bytes = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 0,
+        .first_fits = self->messages == 0,
+    };
+    struct batch_slice slice = {0};
+    const int rc = batch_slice(batch, range, &limits, &slice, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (slice.count > 0) {
+        if (add_run(self, batch, &slice)) {
+            return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+        }
+        self->next_offset = slice.first_offset + slice.count;
+    }
+    *ret_is_full = slice.is_cut;
+    return 0;
+}
+
+/* The bytes from `from` on went to retention while the reader was on its way. */
+static void start_has_moved(struct engine *engine, struct reader *self, const struct zsp_err *error)
+{
+    if (self->run_count > 0) {
+        answer(engine, self, "limit", NULL);
+    } else if (self->from_is_offset || self->next_offset >= self->partition->start_offset) {
+        fail(engine, self, error);
+    } else {
+        self->next_offset = self->partition->start_offset;
+        go_on(engine, self);
+    }
+}
+
+static void read_failed(struct engine *engine, struct reader *self,
+                        const struct store_completion *completion)
+{
+    if (completion->error.code == ZSP_ECORRUPT &&
+        completion->covered.end_offset > self->next_offset) {
+        const struct store_range damage = completion->covered;
+        self->next_offset = damage.end_offset;
+        answer(engine, self, "corrupt", &damage);
+    } else if (completion->error.code == ZSP_EOUT_OF_RANGE) {
+        start_has_moved(engine, self, &completion->error);
+    } else {
+        fail(engine, self, &completion->error);
+    }
+}
+
+static void is_read(struct engine *engine, struct engine_op *op,
+                    const struct store_completion *completion)
+{
+    struct reader *const self = (struct reader *)op;
+    if (self->is_abandoned) {
+        reader_free(engine, self);
+        return;
+    }
+    if (completion->error.code != 0) {
+        read_failed(engine, self, completion);
+        return;
+    }
+    const uint64_t before = self->next_offset;
+    bool full = false;
+    for (uint32_t i = 0; i < completion->batch_count && !full; i++) {
+        struct zsp_err error = {0};
+        if (take_batch(self, &completion->batches[i], &full, &error)) {
+            fail(engine, self, &error);
+            return;
+        }
+        full = full || (is_full(self) && i + 1 < completion->batch_count);
+    }
+    if (full) {
+        answer(engine, self, "limit", NULL);
+        return;
+    }
+    if (completion->covered.end_offset > self->next_offset) {
+        self->next_offset = completion->covered.end_offset;
+    }
+    if (self->has_end && self->next_offset > self->end_offset && self->end_offset >= before) {
+        self->next_offset = self->end_offset;
+    }
+    if (self->next_offset == before) {
+        struct zsp_err error;
+        zsp_err_set(&error, ZSP_EINTERNAL, "%s: partition %u: the store read nothing at %" PRIu64,
+                    self->partition->topic->object, self->partition->index, before);
+        fail(engine, self, &error);
+        return;
+    }
+    go_on(engine, self);
+}
+
+static void read_more(struct engine *engine, struct reader *self)
+{
+    const struct partition *const partition = self->partition;
+    const uint64_t left = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 1;
+    const bool ends_before = self->has_end && self->end_offset < partition->synced_offset;
+    const struct store_read read = {
+        .part = partition->part,
+        .from_offset = self->next_offset,
+        .to_offset = ends_before ? self->end_offset : partition->synced_offset,
+        .max_bytes = (uint32_t)left,
+        .tag = engine_op_tag(&self->op),
+    };
+    struct zsp_err error = {0};
+    self->op.done_fn = is_read;
+    self->state = READER_READING;
+    if (engine->store->ops->read(engine->store, &read, &error)) {
+        fail(engine, self, &error);
+    }
+}
+
+/* Decide what comes next; nothing is at work in the store. */
+static void go_on(struct engine *engine, struct reader *self)
+{
+    if (self->has_end && self->next_offset >= self->end_offset) {
+        answer(engine, self, "end", NULL);
+    } else if (is_full(self)) {
+        answer(engine, self, "limit", NULL);
+    } else if (self->next_offset < self->partition->synced_offset) {
+        read_more(engine, self);
+    } else if (self->messages > 0 || !self->may_wait) {
+        answer(engine, self, self->messages > 0 ? "end" : self->ending, NULL);
+    } else {
+        wait_for_more(self);
+    }
+}
+
+void read_advanced(struct engine *engine, struct partition *partition)
+{
+    while (partition->reader_first) {
+        struct reader *const reader = partition->reader_first;
+        unwait(reader);
+        go_on(engine, reader);
+    }
+}
+
+void read_partition_gone(struct engine *engine, struct partition *partition,
+                         const struct zsp_err *error)
+{
+    while (partition->reader_first) {
+        fail(engine, partition->reader_first, error);
+    }
+}
+
+/* The wait ends from outside. */
+static void wait_ends(struct engine *engine, struct parked *parked, enum parked_end why)
+{
+    struct reader *const self = reader_of(parked);
+    const bool is_at_work = self->state != READER_WAITING;
+    switch (why) {
+    case PARKED_TIMEOUT:
+    case PARKED_DRAIN:
+        self->may_wait = false;
+        self->ending = why == PARKED_TIMEOUT ? "timeout" : "shutting_down";
+        if (!is_at_work) {
+            unwait(self);
+            answer(engine, self, self->ending, NULL);
+        }
+        break;
+    case PARKED_ABANDONED:
+        self->is_abandoned = true;
+        if (!is_at_work) {
+            reader_free(engine, self);
+        }
+        break;
+    case PARKED_FAILED:
+        unwait(self);
+        break;
+    }
+}
+
+/* --- locating ------------------------------------------------------------------------------ */
+
+static void locate(struct engine *engine, struct reader *self);
+
+static void is_located(struct engine *engine, struct engine_op *op,
+                       const struct store_completion *completion)
+{
+    struct reader *const self = (struct reader *)op;
+    if (self->is_abandoned) {
+        reader_free(engine, self);
+        return;
+    }
+    if (completion->error.code != 0) {
+        fail(engine, self, &completion->error);
+        return;
+    }
+    struct position_place *const place =
+        self->from_place.ask_time ? &self->from_place : &self->to_place;
+    place->ask_time = false;
+    place->offset = position_clamp(self->partition, completion->offset);
+    locate(engine, self);
+}
+
+/* Ask the store for the times among `from` and `to`, then read. */
+static void locate(struct engine *engine, struct reader *self)
+{
+    const struct position_place *const place =
+        self->from_place.ask_time ? &self->from_place : &self->to_place;
+    if (!place->ask_time) {
+        self->next_offset = self->from_place.offset;
+        self->end_offset = self->to_place.offset;
+        self->state = READER_READING;
+        go_on(engine, self);
+        return;
+    }
+    struct zsp_err error = {0};
+    self->state = READER_LOCATING;
+    self->op.done_fn = is_located;
+    if (engine->store->ops->find_time(engine->store, self->partition->part, place->time_ms,
+                                      engine_op_tag(&self->op), &error)) {
+        fail(engine, self, &error);
+    }
+}
+
+/* `to` may lie beyond the mark: a reader that waits gets there. */
+static int resolve_end(const struct engine *engine, const struct partition *partition,
+                       const struct wire_position *to, struct position_place *ret,
+                       struct zsp_err *err)
+{
+    if (to->kind == WIRE_POSITION_OFFSET) {
+        ret->offset = to->value;
+        return 0;
+    }
+    return position_resolve(engine, partition, to, ret, err);
+}
+
+/* --- the verb ------------------------------------------------------------------------------- */
+
+static void set_limits(struct reader *self, const struct read_args *args)
+{
+    self->max_messages = args->max_messages.set ? args->max_messages.value : MESSAGES_DEFAULT;
+    self->max_bytes = args->max_bytes.set ? args->max_bytes.value : BYTES_DEFAULT;
+    self->run_max = reply_runs_max(self->partition->topic->name.len);
+    self->may_wait = args->wait_ms.value > 0;
+    self->ending = "end";
+}
+
+int verb_read(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct read_args args = {0};
+    int rc =
+        wire_args(request->args, read_table, sizeof read_table / sizeof read_table[0], &args, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct topic *topic = NULL;
+    struct partition *partition = NULL;
+    rc = topic_require(engine, args.topic, &topic, err);
+    if (rc == 0) {
+        rc = topic_partition(topic, args.partition.value, &partition, err);
+    }
+    struct position_place from = {0};
+    struct position_place to = {0};
+    if (rc == 0) {
+        rc = position_resolve(engine, partition, &args.from, &from, err);
+    }
+    if (rc == 0 && args.to.kind != WIRE_POSITION_NONE) {
+        rc = resolve_end(engine, partition, &args.to, &to, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    struct reader *const self = reader_new(engine);
+    if (!self) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    self->partition = partition;
+    self->to = request->to;
+    self->from_place = from;
+    self->to_place = to;
+    self->from_is_offset = args.from.kind == WIRE_POSITION_OFFSET;
+    self->has_end = args.to.kind != WIRE_POSITION_NONE;
+    set_limits(self, &args);
+    self->parked.end_fn = wait_ends;
+    if (parked_add(engine, &self->parked, &request->to, args.wait_ms.value)) {
+        reader_free(engine, self);
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    locate(engine, self);
+    return 0;
+}

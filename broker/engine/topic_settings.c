@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/topic_settings.h"
+
+#include <stdio.h>
+
+/* Each setting is a number; 0 = the default, which is told as absent. */
+struct setting {
+    const char *name;
+    size_t place; /* in struct topic_settings */
+    uint64_t max;
+};
+
+static const struct setting settings_table[] = {
+    {"retention_time_ms", offsetof(struct topic_settings, retention_time_ms), INT64_MAX},
+    {"retention_bytes", offsetof(struct topic_settings, retention_bytes), INT64_MAX},
+};
+#define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
+
+static const char *const unsupported_settings[] = {
+    "until_consumed",    "max_topic_bytes",      "when_full", "dedup_window", "dead_retention",
+    "dead_retention_ms", "dead_retention_bytes",
+};
+
+static struct zsp_slice name_of(const msgpack_object *key)
+{
+    return (struct zsp_slice){(const uint8_t *)key->via.str.ptr, key->via.str.size};
+}
+
+static int refuse(int code, struct zsp_slice name, const char *why, struct zsp_err *err)
+{
+    char object[64];
+    (void)snprintf(object, sizeof object, "%.*s", (int)(name.len < 60 ? name.len : 60),
+                   (const char *)name.data);
+    zsp_err_set(err, code, "settings: %s: %s", object, why);
+    zsp_err_detail(err, object, NULL, NULL);
+    return code;
+}
+
+static int unknown(struct zsp_slice name, struct zsp_err *err)
+{
+    for (size_t i = 0; i < sizeof unsupported_settings / sizeof unsupported_settings[0]; i++) {
+        if (zsp_slice_equal_str(name, unsupported_settings[i])) {
+            return refuse(ZSP_EUNSUPPORTED, name, "not supported", err);
+        }
+    }
+    return refuse(ZSP_EUNKNOWN_ARGUMENT, name, "a topic has no such setting", err);
+}
+
+static int apply_one(const msgpack_object_kv *pair, struct topic_settings *settings,
+                     struct zsp_err *err)
+{
+    if (pair->key.type != MSGPACK_OBJECT_STR) {
+        return zsp_err_set(err, ZSP_EBAD_TYPE, "settings: a name is not a string");
+    }
+    const struct zsp_slice name = name_of(&pair->key);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const struct setting *const setting = &settings_table[i];
+        if (!zsp_slice_equal_str(name, setting->name)) {
+            continue;
+        }
+        uint64_t *const place = (uint64_t *)(void *)((char *)settings + setting->place);
+        if (pair->val.type == MSGPACK_OBJECT_NIL) {
+            *place = 0;
+            return 0;
+        }
+        if (pair->val.type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
+            return refuse(ZSP_EBAD_TYPE, name, "not a number and not nil", err);
+        }
+        if (pair->val.via.u64 == 0 || pair->val.via.u64 > setting->max) {
+            return refuse(ZSP_EBAD_VALUE, name, "must be 1 or more; nil takes the limit away", err);
+        }
+        *place = pair->val.via.u64;
+        return 0;
+    }
+    return unknown(name, err);
+}
+
+int topic_settings_apply(const msgpack_object *map, struct topic_settings *settings,
+                         struct zsp_err *err)
+{
+    struct topic_settings changed = *settings;
+    for (uint32_t i = 0; i < map->via.map.size; i++) {
+        const int rc = apply_one(&map->via.map.ptr[i], &changed, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    *settings = changed;
+    return 0;
+}
+
+void topic_settings_write(struct zsp_writer *out, const struct topic_settings *settings)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const char *const base = (const char *)settings;
+        const uint64_t value = *(const uint64_t *)(const void *)(base + settings_table[i].place);
+        count += value > 0 ? 1 : 0;
+    }
+    wire_write_map(out, count);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const char *const base = (const char *)settings;
+        const uint64_t value = *(const uint64_t *)(const void *)(base + settings_table[i].place);
+        if (value > 0) {
+            wire_write_text_uint(out, settings_table[i].name, value);
+        }
+    }
+}

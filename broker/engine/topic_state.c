@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The durable side of a topic: its entry, and opening its logs at start.
+ */
+#include <stdio.h>
+
+#include "broker/engine/producer_image.h"
+#include "broker/engine/retention.h"
+#include "broker/engine/state.h"
+#include "broker/engine/topic.h"
+#include "broker/engine/topic_priv.h"
+#include "common/name.h"
+
+/* Image of a topic: version u8 = 1, partitions u32, created_ms u64, retention_time_ms u64,
+ * retention_bytes u64, name (u16 length, bytes). */
+#define IMAGE_VERSION 1u
+
+static void write_image(struct zsp_writer *out, const struct topic *self,
+                        const struct topic_settings *settings)
+{
+    zsp_write_u8(out, IMAGE_VERSION);
+    zsp_write_u32(out, self->partition_count);
+    zsp_write_u64(out, (uint64_t)self->created_ms);
+    zsp_write_u64(out, settings->retention_time_ms);
+    zsp_write_u64(out, settings->retention_bytes);
+    zsp_write_short(out, self->name);
+}
+
+int topic_put_image(struct engine *engine, const struct topic *self,
+                    const struct topic_settings *settings, enum store_level level,
+                    struct engine_op *op, struct zsp_err *err)
+{
+    struct zsp_writer value = {0};
+    write_image(&value, self, settings);
+    int rc = ZSP_ENOMEM;
+    if (value.failed) {
+        zsp_err_set(err, rc, "%s: out of memory", self->object);
+    } else {
+        const struct state_key key = state_key_object('T', self->id);
+        const struct store_entry entry = {
+            .key = state_key_slice(&key),
+            .kind = STORE_IMAGE,
+            .value = zsp_writer_slice(&value),
+        };
+        rc = state_put(engine, &entry, 1, level, op, err);
+    }
+    zsp_writer_fini(&value);
+    return rc;
+}
+
+int topic_image(struct engine *engine, uint64_t id, struct zsp_err *err)
+{
+    const struct topic *const topic = topic_by_id(engine, id);
+    if (topic && topic->state == TOPIC_LIVE) {
+        return topic_put_image(engine, topic, &topic->settings, STORE_WRITTEN, NULL, err);
+    }
+    const struct state_key key = state_key_object('T', id);
+    const struct store_entry entry = {.key = state_key_slice(&key), .kind = STORE_GONE};
+    return state_put(engine, &entry, 1, STORE_WRITTEN, NULL, err);
+}
+
+/* What an image says, checked. */
+struct topic_image {
+    uint32_t partition_count;
+    int64_t created_ms;
+    struct topic_settings settings;
+    struct zsp_slice name;
+};
+
+static int read_image(struct zsp_slice value, struct topic_image *ret, struct zsp_err *err)
+{
+    struct zsp_reader in = zsp_reader_init(value);
+    const uint8_t version = zsp_read_u8(&in);
+    ret->partition_count = zsp_read_u32(&in);
+    ret->created_ms = (int64_t)zsp_read_u64(&in);
+    ret->settings.retention_time_ms = zsp_read_u64(&in);
+    ret->settings.retention_bytes = zsp_read_u64(&in);
+    ret->name = zsp_read_short(&in);
+    if (in.failed || version != IMAGE_VERSION) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "an image of %zu bytes, version %u", value.len,
+                           version);
+    }
+    if (ret->partition_count == 0 || ret->partition_count > ZSP_PARTITIONS_MAX) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "%u partitions", ret->partition_count);
+    }
+    if (!zsp_name_valid(ret->name)) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "an illegal name");
+    }
+    return 0;
+}
+
+static int replay_image(struct engine *engine, uint64_t id, const struct topic_image *image,
+                        struct zsp_err *err)
+{
+    struct topic *topic = topic_by_id(engine, id);
+    if (topic) {
+        topic->settings = image->settings;
+        return 0;
+    }
+    topic = topic_new(id, image->name, image->partition_count, &image->settings);
+    if (!topic) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    topic->created_ms = image->created_ms;
+    topic->state = TOPIC_LIVE;
+    int rc = 0;
+    if (topic_by_name(engine, image->name)) {
+        rc = zsp_err_set(err, ZSP_ECORRUPT, "%s: a second topic of that name", topic->object);
+    } else if (topic_enlist(engine, topic)) {
+        rc = zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    if (rc != 0) {
+        topic_destroy(&topic);
+    }
+    return rc;
+}
+
+int topic_entry(struct engine *engine, const struct store_entry *entry, struct zsp_err *err)
+{
+    struct zsp_reader in = zsp_reader_init(entry->key);
+    (void)zsp_read_u8(&in);
+    const uint64_t id = zsp_read_u64(&in);
+    if (in.failed) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "a topic's key of %zu bytes", entry->key.len);
+    }
+    struct topic *const topic = topic_by_id(engine, id);
+    if (entry->kind == STORE_GONE) {
+        if (topic) {
+            topic_free(engine, topic);
+        }
+        return 0;
+    }
+    struct topic_image image = {0};
+    int rc = read_image(entry->value, &image, err);
+    if (rc == 0) {
+        rc = replay_image(engine, id, &image, err);
+    }
+    if (rc != 0) {
+        zsp_err_wrap(err, "topic id %llu", (unsigned long long)id);
+    }
+    return rc;
+}
+
+static int open_partition(struct engine *engine, struct partition *partition, struct zsp_err *err)
+{
+    struct topic *const topic = partition->topic;
+    const struct store_topic wanted = topic_store_topic(topic);
+    int rc = producer_image_restore(engine, partition, err);
+    if (rc == 0) {
+        rc = engine->store->ops->part_open(engine->store, &wanted, partition->index, partition,
+                                           partition->image_offset, partition->image_place,
+                                           &partition->part, err);
+    }
+    if (rc != 0) {
+        zsp_err_wrap(err, "%s: partition %u", topic->object, partition->index);
+        return rc;
+    }
+    topic->parts[partition->index] = partition->part;
+    struct store_part_info info;
+    engine->store->ops->part_info(engine->store, partition->part, &info);
+    partition->start_offset = info.start_offset;
+    partition->synced_offset = info.synced_offset;
+    if (info.refuses_appends) {
+        zsp_diag(engine->diag, ZSP_ERROR, "%s: partition %u is damaged and takes no publishes",
+                 topic->object, partition->index);
+    }
+    return 0;
+}
+
+int topic_open_all(struct engine *engine, struct zsp_err *err)
+{
+    for (size_t i = 0; i < engine->catalog.topics.count; i++) {
+        struct topic *const topic = engine->catalog.topics.slots[i].value;
+        for (uint32_t j = 0; j < topic->partition_count; j++) {
+            const int rc = open_partition(engine, &topic->partitions[j], err);
+            if (rc != 0) {
+                return rc;
+            }
+        }
+        retention_arm(engine, topic);
+    }
+    return 0;
+}

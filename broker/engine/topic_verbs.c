@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * TOPIC.CREATE, SET, INFO, LIST and DELETE.
+ */
+#include "broker/engine/topic_verbs.h"
+#include "broker/engine/engine_priv.h"
+#include "broker/engine/list.h"
+#include "broker/engine/topic.h"
+#include "broker/engine/topic_settings.h"
+#include "broker/engine/verb.h"
+#include "common/assert.h"
+
+/* A verb that waits for durable state. */
+struct topic_call {
+    union {
+        struct topic_waiter waiter; /* CREATE, DELETE */
+        struct engine_op op;        /* SET */
+    } as;
+    struct reply_to to;
+    uint64_t topic_id;
+    bool existed;             /* CREATE: somebody else's creation was under way */
+    uint64_t messages, bytes; /* DELETE: what goes */
+};
+
+void topic_verbs_init(struct engine *engine)
+{
+    pool_init(&engine->topic_calls, sizeof(struct topic_call));
+}
+
+static struct topic_call *call_new(struct engine *engine, const struct request *request,
+                                   struct zsp_err *err)
+{
+    struct topic_call *const call = pool_get(&engine->topic_calls);
+    if (call) {
+        call->to = request->to;
+    } else {
+        zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    return call;
+}
+
+struct topic_args {
+    struct zsp_slice topic;
+    struct wire_uint partitions, dry_run;
+    const msgpack_object *settings;
+};
+#define PLACE(field) offsetof(struct topic_args, field)
+#define COUNT(table) (sizeof(table) / sizeof(table)[0])
+
+/* --- TOPIC.CREATE --------------------------------------------------------------------- */
+
+static const struct wire_arg create_table[] = {
+    {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
+    {"partitions", WIRE_UINT, PLACE(partitions), false, 1, ZSP_PARTITIONS_MAX},
+    {"settings", WIRE_MAP, PLACE(settings), false, 0, 0},
+};
+
+static void exists(const struct topic *topic, struct zsp_err *err)
+{
+    zsp_err_set(err, ZSP_EEXISTS, "%s: it exists already", topic->object);
+    zsp_err_detail(err, topic->object, NULL, NULL);
+}
+
+static void is_created(struct engine *engine, struct topic_waiter *waiter, struct topic *topic,
+                       const struct zsp_err *error)
+{
+    struct topic_call *const call = (struct topic_call *)waiter;
+    if (error) {
+        reply_error(engine, &call->to, error);
+    } else if (call->existed) {
+        struct zsp_err refusal;
+        exists(topic, &refusal);
+        reply_error(engine, &call->to, &refusal);
+    } else {
+        struct zsp_writer *const out = reply_begin(engine, &call->to);
+        wire_write_map(out, 1);
+        wire_write_text_uint(out, "id", topic->id);
+        reply_end(engine);
+    }
+    pool_put(&engine->topic_calls, call);
+}
+
+int verb_topic_create(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct topic_args args = {0};
+    struct topic_settings settings = {0};
+    int rc = wire_args(request->args, create_table, COUNT(create_table), &args, err);
+    if (rc == 0 && args.settings) {
+        rc = topic_settings_apply(args.settings, &settings, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    struct topic_call *const call = call_new(engine, request, err);
+    if (!call) {
+        return ZSP_ENOMEM;
+    }
+    call->as.waiter.ready_fn = is_created;
+    struct topic *const there = topic_by_name(engine, args.topic);
+    if (there && there->state == TOPIC_CREATING) {
+        /* Whether it exists is known when that creation is durable. */
+        call->existed = true;
+        topic_wait(there, &call->as.waiter);
+        return 0;
+    }
+    const uint32_t partition_count =
+        args.partitions.set ? (uint32_t)args.partitions.value : engine->options.default_partitions;
+    rc = topic_create(engine, args.topic, partition_count, &settings, &call->as.waiter, err);
+    if (rc != 0) {
+        pool_put(&engine->topic_calls, call);
+    } else {
+        reply_may_apply(engine, &request->to);
+    }
+    return rc;
+}
+
+/* --- TOPIC.SET -------------------------------------------------------------------------- */
+
+static const struct wire_arg set_table[] = {
+    {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
+    {"settings", WIRE_MAP, PLACE(settings), true, 0, 0},
+    {"partitions", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"dry_run", WIRE_BOOL, PLACE(dry_run), false, 0, 0},
+};
+
+static void answer_settings(struct engine *engine, const struct reply_to *to,
+                            const struct topic_settings *settings)
+{
+    struct zsp_writer *const out = reply_begin(engine, to);
+    wire_write_map(out, 1);
+    wire_write_text(out, "settings");
+    topic_settings_write(out, settings);
+    reply_end(engine);
+}
+
+static void is_set(struct engine *engine, struct engine_op *op,
+                   const struct store_completion *completion)
+{
+    struct topic_call *const call = (struct topic_call *)op;
+    const struct topic *const topic = topic_by_id(engine, call->topic_id);
+    if (completion->error.code != 0) {
+        reply_error(engine, &call->to, &completion->error);
+    } else if (topic) {
+        answer_settings(engine, &call->to, &topic->settings);
+    } else {
+        reply_ok(engine, &call->to);
+    }
+    pool_put(&engine->topic_calls, call);
+}
+
+int verb_topic_set(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct topic_args args = {0};
+    struct topic *topic = NULL;
+    int rc = wire_args(request->args, set_table, COUNT(set_table), &args, err);
+    if (rc == 0) {
+        rc = topic_require(engine, args.topic, &topic, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    struct topic_settings settings = topic->settings;
+    rc = topic_settings_apply(args.settings, &settings, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (args.dry_run.value) {
+        answer_settings(engine, &request->to, &settings);
+        return 0;
+    }
+    struct topic_call *const call = call_new(engine, request, err);
+    if (!call) {
+        return ZSP_ENOMEM;
+    }
+    call->topic_id = topic->id;
+    call->as.op.done_fn = is_set;
+    rc = topic_set(engine, topic, &settings, &call->as.op, err);
+    if (rc != 0) {
+        pool_put(&engine->topic_calls, call);
+    } else {
+        reply_may_apply(engine, &request->to);
+    }
+    return rc;
+}
+
+/* --- TOPIC.INFO, TOPIC.LIST ---------------------------------------------------------------- */
+
+static const struct wire_arg info_table[] = {
+    {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
+};
+
+int verb_topic_info(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct topic_args args = {0};
+    struct topic *topic = NULL;
+    int rc = wire_args(request->args, info_table, COUNT(info_table), &args, err);
+    if (rc == 0) {
+        rc = topic_require(engine, args.topic, &topic, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    struct zsp_writer *const out = reply_begin(engine, &request->to);
+    wire_write_map(out, 5);
+    wire_write_text_str(out, "topic", topic->name);
+    wire_write_text_uint(out, "id", topic->id);
+    wire_write_text(out, "created_ms");
+    wire_write_int(out, topic->created_ms);
+    wire_write_text(out, "settings");
+    topic_settings_write(out, &topic->settings);
+    wire_write_text(out, "partitions");
+    wire_write_array(out, topic->partition_count);
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        const struct partition *const partition = &topic->partitions[i];
+        struct store_part_info info;
+        engine->store->ops->part_info(engine->store, partition->part, &info);
+        wire_write_array(out, 4);
+        wire_write_uint(out, i);
+        wire_write_uint(out, partition->start_offset);
+        wire_write_uint(out, partition->synced_offset);
+        wire_write_uint(out, info.bytes);
+    }
+    reply_end(engine);
+    return 0;
+}
+
+static bool is_live(const void *object)
+{
+    const struct topic *const topic = object;
+    return topic->state == TOPIC_LIVE;
+}
+
+int verb_topic_list(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    return list_answer(engine, request, &engine->catalog.topics, is_live, err);
+}
+
+/* --- TOPIC.DELETE ----------------------------------------------------------------------------- */
+
+static const struct wire_arg delete_table[] = {
+    {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
+    {"dry_run", WIRE_BOOL, PLACE(dry_run), false, 0, 0},
+};
+
+/* What a deletion takes away. */
+static void measure(const struct engine *engine, const struct topic *topic, uint64_t *ret_messages,
+                    uint64_t *ret_bytes)
+{
+    *ret_messages = *ret_bytes = 0;
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        const struct partition *const partition = &topic->partitions[i];
+        struct store_part_info info;
+        engine->store->ops->part_info(engine->store, partition->part, &info);
+        *ret_messages += partition->synced_offset - partition->start_offset;
+        *ret_bytes += info.bytes;
+    }
+}
+
+static void answer_deletion(struct engine *engine, const struct reply_to *to, uint64_t messages,
+                            uint64_t bytes)
+{
+    struct zsp_writer *const out = reply_begin(engine, to);
+    wire_write_map(out, 2);
+    wire_write_text_uint(out, "messages", messages);
+    wire_write_text_uint(out, "bytes", bytes);
+    reply_end(engine);
+}
+
+static void is_deleted(struct engine *engine, struct topic_waiter *waiter, struct topic *topic,
+                       const struct zsp_err *error)
+{
+    struct topic_call *const call = (struct topic_call *)waiter;
+    (void)topic;
+    if (error) {
+        reply_error(engine, &call->to, error);
+    } else {
+        answer_deletion(engine, &call->to, call->messages, call->bytes);
+    }
+    pool_put(&engine->topic_calls, call);
+}
+
+int verb_topic_delete(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct topic_args args = {0};
+    struct topic *topic = NULL;
+    int rc = wire_args(request->args, delete_table, COUNT(delete_table), &args, err);
+    if (rc == 0) {
+        rc = topic_require(engine, args.topic, &topic, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    uint64_t messages = 0;
+    uint64_t bytes = 0;
+    measure(engine, topic, &messages, &bytes);
+    if (args.dry_run.value) {
+        answer_deletion(engine, &request->to, messages, bytes);
+        return 0;
+    }
+    struct topic_call *const call = call_new(engine, request, err);
+    if (!call) {
+        return ZSP_ENOMEM;
+    }
+    call->as.waiter.ready_fn = is_deleted;
+    call->messages = messages;
+    call->bytes = bytes;
+    rc = topic_delete(engine, topic, &call->as.waiter, err);
+    if (rc != 0) {
+        pool_put(&engine->topic_calls, call);
+    } else {
+        reply_may_apply(engine, &request->to);
+    }
+    return rc;
+}
