@@ -7,7 +7,7 @@
 #define WRITER_CAPACITY_MIN 256u
 
 /* What an absent slice points to, so that no arithmetic is done on NULL. */
-static const uint8_t NOTHING[1] = {0};
+static const uint8_t nothing[1] = {0};
 
 struct zsp_slice zsp_slice_str(const char *text)
 {
@@ -76,7 +76,7 @@ uint64_t zsp_get_u64(const uint8_t *p)
 
 struct zsp_reader zsp_reader_init(struct zsp_slice bytes)
 {
-    const uint8_t *data = bytes.data ? bytes.data : NOTHING;
+    const uint8_t *data = bytes.data ? bytes.data : nothing;
     return (struct zsp_reader){.pos = data, .end = data + bytes.len, .failed = false};
 }
 
@@ -124,7 +124,7 @@ uint64_t zsp_read_u64(struct zsp_reader *self)
 struct zsp_slice zsp_read_bytes(struct zsp_reader *self, size_t len)
 {
     const uint8_t *p = take(self, len);
-    return p ? (struct zsp_slice){p, len} : (struct zsp_slice){NOTHING, 0};
+    return p ? (struct zsp_slice){p, len} : (struct zsp_slice){nothing, 0};
 }
 
 struct zsp_slice zsp_read_short(struct zsp_reader *self)
@@ -149,7 +149,7 @@ void zsp_writer_fini(struct zsp_writer *self)
 
 struct zsp_slice zsp_writer_slice(const struct zsp_writer *self)
 {
-    return (struct zsp_slice){self->data ? self->data : NOTHING, self->len};
+    return (struct zsp_slice){self->data ? self->data : nothing, self->len};
 }
 
 /* Make the memory hold `len` bytes more. */

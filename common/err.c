@@ -9,23 +9,23 @@
 #define FIRST_LOCAL_CODE (-101)
 
 struct err_row {
-    int code;
-    const char *wire;
-    bool retriable;
+    const char *wire; /* the protocol name */
     const char *sentence;
+    int code;
+    bool retriable;
 };
 
-static const struct err_row ERR_ROWS[] = {
-#define ERR_ROW(name, value, wire, retriable, sentence) {ZSP_##name, wire, retriable, sentence},
+static const struct err_row err_rows[] = {
+#define ERR_ROW(name, value, wire, retriable, sentence) {wire, sentence, ZSP_##name, retriable},
     ZSP_ERR_TABLE(ERR_ROW)
 #undef ERR_ROW
 };
 
 static const struct err_row *row_of(int code)
 {
-    for (size_t i = 0; i < sizeof ERR_ROWS / sizeof ERR_ROWS[0]; i++) {
-        if (ERR_ROWS[i].code == code) {
-            return &ERR_ROWS[i];
+    for (size_t i = 0; i < sizeof err_rows / sizeof err_rows[0]; i++) {
+        if (err_rows[i].code == code) {
+            return &err_rows[i];
         }
     }
     return NULL;
@@ -161,8 +161,8 @@ const char *zsp_err_wire_name(int code)
 
 int zsp_err_from_wire(const char *name, unsigned long len)
 {
-    for (size_t i = 0; i < sizeof ERR_ROWS / sizeof ERR_ROWS[0]; i++) {
-        const struct err_row *row = &ERR_ROWS[i];
+    for (size_t i = 0; i < sizeof err_rows / sizeof err_rows[0]; i++) {
+        const struct err_row *row = &err_rows[i];
         const bool sent = row->code > FIRST_LOCAL_CODE;
         if (sent && strlen(row->wire) == len && memcmp(row->wire, name, len) == 0) {
             return row->code;

@@ -2,30 +2,31 @@
  *
  * Every fixed bound of zspool, with its reason. Bounds that an operator may
  * lower or raise are defaults here and fields of a configuration elsewhere.
- * Sizes are bytes, times milliseconds, everything else is a count.
+ * Sizes are bytes (n << 20 is n MiB, n << 10 is n KiB), times milliseconds,
+ * everything else is a count.
  */
 #ifndef ZSP_LIMITS_H
 #define ZSP_LIMITS_H
 
 #define ZSP_KIB 1024u
-#define ZSP_MIB (1024u * 1024u)
+#define ZSP_MIB 1048576u
 
 /* The protocol: told to every client by HELLO. */
 #define ZSP_PROTOCOL_VERSION    1u
-#define ZSP_FRAME_MAX           (8u * ZSP_MIB) /* one body frame; what one turn may have to copy */
-#define ZSP_RECORD_MAX          (4u * ZSP_MIB) /* one message, so that any two fit a frame */
-#define ZSP_HEADER_MAX          (256u * ZSP_KIB) /* one request or reply header frame */
-#define ZSP_REPLY_MAX           (16u * ZSP_MIB)  /* body bytes of one reply */
-#define ZSP_RUNS_MAX            4096u            /* runs in one SETTLE or one reply */
-#define ZSP_REQUESTS_MAX        256u             /* unanswered requests of one connection */
-#define ZSP_REQUEST_BYTES_MAX   (32u * ZSP_MIB)  /* bytes of one connection's unanswered requests */
-#define ZSP_PUBLISH_BYTES_MAX   (256u * ZSP_MIB) /* bytes of all waiting publishes */
-#define ZSP_WAIT_MS_MAX         60000u           /* the longest long poll */
-#define ZSP_ENVELOPE_FRAMES_MAX 8u               /* frames before the first empty one */
-#define ZSP_MESSAGE_FRAMES_MAX  64u              /* all frames of one request; more is an attack */
-#define ZSP_DEPTH_MAX           8u               /* nesting of any MessagePack value */
-#define ZSP_HEADERS_MAX         256u             /* headers of one message */
-#define ZSP_LIST_MAX            1000u            /* items of one LIST reply */
+#define ZSP_FRAME_MAX           (8u << 20)   /* one body frame; what one turn may have to copy */
+#define ZSP_RECORD_MAX          (4u << 20)   /* one message, so that any two fit a frame */
+#define ZSP_HEADER_MAX          (256u << 10) /* one request or reply header frame */
+#define ZSP_REPLY_MAX           (16u << 20)  /* body bytes of one reply */
+#define ZSP_RUNS_MAX            4096u        /* runs in one SETTLE or one reply */
+#define ZSP_REQUESTS_MAX        256u         /* unanswered requests of one connection */
+#define ZSP_REQUEST_BYTES_MAX   (32u << 20)  /* bytes of one connection's unanswered requests */
+#define ZSP_PUBLISH_BYTES_MAX   (256u << 20) /* bytes of all waiting publishes */
+#define ZSP_WAIT_MS_MAX         60000u       /* the longest long poll */
+#define ZSP_ENVELOPE_FRAMES_MAX 8u           /* frames before the first empty one */
+#define ZSP_MESSAGE_FRAMES_MAX  64u          /* all frames of one request; more is an attack */
+#define ZSP_DEPTH_MAX           8u           /* nesting of any MessagePack value */
+#define ZSP_HEADERS_MAX         256u         /* headers of one message */
+#define ZSP_LIST_MAX            1000u        /* items of one LIST reply */
 
 /* Names and numbers. */
 #define ZSP_NAME_MAX         200u  /* topics, groups, producers, clients: fits a file name */
@@ -35,18 +36,17 @@
 #define ZSP_REASONS_KEPT     3u    /* the last reasons of one message */
 
 /* Storage. */
-#define ZSP_SEGMENT_BYTES     (256u * ZSP_MIB) /* default size at which a segment is sealed */
-#define ZSP_SEGMENT_BYTES_MIN (64u * ZSP_KIB)  /* tests and simulation use small ones */
-#define ZSP_UNSYNCED_BYTES_MAX \
-    (64u * ZSP_MIB) /* written, not yet synced; beyond it publishes wait */
-#define ZSP_JOURNAL_FILE_BYTES (64u * ZSP_MIB)  /* a journal file ends here */
-#define ZSP_JOURNAL_BYTES_MIN  (256u * ZSP_MIB) /* below it nothing is carried forward */
-#define ZSP_JOURNAL_RECORD_MAX (4u * ZSP_MIB)   /* one journal record, all its entries */
-#define ZSP_STATE_KEY_MAX      512u             /* one state object's key */
-#define ZSP_STATE_BLOCK        65536u           /* offsets of one block of group state */
-#define ZSP_FILL_BYTES         (1u * ZSP_MIB)   /* zero-filled space ahead of an active file */
-#define ZSP_TAIL_BYTES         (64u * ZSP_MIB) /* received frames kept for tail reads, all partitions */
-#define ZSP_JOURNAL_SYNC_MS    100u            /* an unsynced journal record waits no longer */
+#define ZSP_SEGMENT_BYTES      (256u << 20) /* default size at which a segment is sealed */
+#define ZSP_SEGMENT_BYTES_MIN  (64u << 10)  /* tests and simulation use small ones */
+#define ZSP_UNSYNCED_BYTES_MAX (64u << 20)  /* written, not yet synced; beyond it publishes wait */
+#define ZSP_JOURNAL_FILE_BYTES (64u << 20)  /* a journal file ends here */
+#define ZSP_JOURNAL_BYTES_MIN  (256u << 20) /* below it nothing is carried forward */
+#define ZSP_JOURNAL_RECORD_MAX (4u << 20)   /* one journal record, all its entries */
+#define ZSP_STATE_KEY_MAX      512u         /* one state object's key */
+#define ZSP_STATE_BLOCK        65536u       /* offsets of one block of group state */
+#define ZSP_FILL_BYTES         (1u << 20)   /* zero-filled space ahead of an active file */
+#define ZSP_TAIL_BYTES         (64u << 20) /* received frames kept for tail reads, all partitions */
+#define ZSP_JOURNAL_SYNC_MS    100u        /* an unsynced journal record waits no longer */
 
 /* Groups and producers. */
 #define ZSP_LEASE_MS            30000u /* default lease */
@@ -65,7 +65,7 @@
 #define ZSP_PRODUCER_WINDOW     64u        /* batches whose original offsets are remembered */
 #define ZSP_PRODUCERS_MAX       100000u    /* producer names known at once; expiry makes room */
 #define ZSP_PRODUCER_IMAGE_BYTES \
-    (4u * ZSP_MIB)              /* of a partition's log; what a start has to scan for sequences */
+    (4u << 20)                  /* of a partition's log; what a start has to scan for sequences */
 #define ZSP_RETENTION_MS 10000u /* how often a topic with a limit is looked at */
 #define ZSP_SESSION_MS   60000u /* a silent session is forgotten */
 

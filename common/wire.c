@@ -228,13 +228,13 @@ int wire_request_decode(struct wire_decoder *decoder, struct zsp_slice frame,
     return 0;
 }
 
-static const char *const STATUS_NAMES[] = {
+static const char *const status_names[] = {
     [WIRE_OK] = "OK", [WIRE_PART] = "PART", [WIRE_ERR] = "ERR", [WIRE_BEAT] = "BEAT"};
 
 static bool status_of(struct zsp_slice name, enum wire_status *ret)
 {
-    for (size_t i = 0; i < sizeof STATUS_NAMES / sizeof STATUS_NAMES[0]; i++) {
-        if (zsp_slice_equal_str(name, STATUS_NAMES[i])) {
+    for (size_t i = 0; i < sizeof status_names / sizeof status_names[0]; i++) {
+        if (zsp_slice_equal_str(name, status_names[i])) {
             *ret = (enum wire_status)i;
             return true;
         }
@@ -365,7 +365,7 @@ void wire_write_reply(struct zsp_writer *out, enum wire_status status, bool has_
 {
     wire_write_array(out, HEADER_ELEMENTS);
     wire_write_uint(out, ZSP_PROTOCOL_VERSION);
-    wire_write_text(out, STATUS_NAMES[status]);
+    wire_write_text(out, status_names[status]);
     if (has_id) {
         wire_write_uint(out, id);
     } else {

@@ -21,12 +21,12 @@ struct position_row {
     enum wire_position_kind kind;
 };
 
-static const struct position_row PLAIN_POSITIONS[] = {
+static const struct position_row plain_positions[] = {
     {"earliest", WIRE_POSITION_EARLIEST},
     {"latest", WIRE_POSITION_LATEST},
 };
 
-static const struct position_row VALUE_POSITIONS[] = {
+static const struct position_row value_positions[] = {
     {"offset", WIRE_POSITION_OFFSET},
     {"last", WIRE_POSITION_LAST},
     {"time", WIRE_POSITION_TIME},
@@ -50,9 +50,9 @@ static int get_plain_position(const msgpack_object *object, const char *what,
     if (rc != 0) {
         return rc;
     }
-    for (size_t i = 0; i < sizeof PLAIN_POSITIONS / sizeof PLAIN_POSITIONS[0]; i++) {
-        if (zsp_slice_equal_str(name, PLAIN_POSITIONS[i].name)) {
-            *ret = (struct wire_position){.kind = PLAIN_POSITIONS[i].kind};
+    for (size_t i = 0; i < sizeof plain_positions / sizeof plain_positions[0]; i++) {
+        if (zsp_slice_equal_str(name, plain_positions[i].name)) {
+            *ret = (struct wire_position){.kind = plain_positions[i].kind};
             return 0;
         }
     }
@@ -75,9 +75,9 @@ int wire_get_position(const msgpack_object *object, const char *what, struct wir
         return rc;
     }
     const msgpack_object *value = &object->via.array.ptr[1];
-    for (size_t i = 0; i < sizeof VALUE_POSITIONS / sizeof VALUE_POSITIONS[0]; i++) {
-        if (zsp_slice_equal_str(name, VALUE_POSITIONS[i].name)) {
-            position.kind = VALUE_POSITIONS[i].kind;
+    for (size_t i = 0; i < sizeof value_positions / sizeof value_positions[0]; i++) {
+        if (zsp_slice_equal_str(name, value_positions[i].name)) {
+            position.kind = value_positions[i].kind;
             rc = wire_get_uint(value, what, UINT64_MAX, &position.value, err);
         }
     }
@@ -97,9 +97,9 @@ int wire_get_position(const msgpack_object *object, const char *what, struct wir
 void wire_write_position(struct zsp_writer *out, const struct wire_position *position)
 {
     zsp_assert(position->kind != WIRE_POSITION_NONE);
-    for (size_t i = 0; i < sizeof PLAIN_POSITIONS / sizeof PLAIN_POSITIONS[0]; i++) {
-        if (PLAIN_POSITIONS[i].kind == position->kind) {
-            wire_write_text(out, PLAIN_POSITIONS[i].name);
+    for (size_t i = 0; i < sizeof plain_positions / sizeof plain_positions[0]; i++) {
+        if (plain_positions[i].kind == position->kind) {
+            wire_write_text(out, plain_positions[i].name);
             return;
         }
     }
@@ -108,9 +108,9 @@ void wire_write_position(struct zsp_writer *out, const struct wire_position *pos
         wire_write_text_str(out, "id", position->id);
         return;
     }
-    for (size_t i = 0; i < sizeof VALUE_POSITIONS / sizeof VALUE_POSITIONS[0]; i++) {
-        if (VALUE_POSITIONS[i].kind == position->kind) {
-            wire_write_text_uint(out, VALUE_POSITIONS[i].name, position->value);
+    for (size_t i = 0; i < sizeof value_positions / sizeof value_positions[0]; i++) {
+        if (value_positions[i].kind == position->kind) {
+            wire_write_text_uint(out, value_positions[i].name, position->value);
         }
     }
 }
@@ -272,13 +272,13 @@ void wire_write_run(struct zsp_writer *out, const struct wire_run *run)
 
 /* --- Settled runs ------------------------------------------------------------------- */
 
-static const char *const OUTCOME_NAMES[] = {
+static const char *const outcome_names[] = {
     [WIRE_ACK] = "ack",       [WIRE_RETRY] = "retry",   [WIRE_RELEASE] = "release",
     [WIRE_REJECT] = "reject", [WIRE_EXTEND] = "extend", [WIRE_STARTED] = "started"};
 
 const char *wire_outcome_name(enum wire_outcome outcome)
 {
-    return OUTCOME_NAMES[outcome];
+    return outcome_names[outcome];
 }
 
 static int get_outcome(const msgpack_object *object, enum wire_outcome *ret, struct zsp_err *err)
@@ -288,8 +288,8 @@ static int get_outcome(const msgpack_object *object, enum wire_outcome *ret, str
     if (rc != 0) {
         return rc;
     }
-    for (size_t i = 0; i < sizeof OUTCOME_NAMES / sizeof OUTCOME_NAMES[0]; i++) {
-        if (zsp_slice_equal_str(name, OUTCOME_NAMES[i])) {
+    for (size_t i = 0; i < sizeof outcome_names / sizeof outcome_names[0]; i++) {
+        if (zsp_slice_equal_str(name, outcome_names[i])) {
             *ret = (enum wire_outcome)i;
             return 0;
         }
@@ -306,14 +306,14 @@ struct outcome_args {
     struct zsp_slice reason;
 };
 
-static const struct wire_arg RETRY_ARGS[] = {
+static const struct wire_arg retry_args[] = {
     {"delay_ms", WIRE_UINT, offsetof(struct outcome_args, delay_ms), false, 0, ZSP_DELAY_MS_MAX},
     {"reason", WIRE_STR, offsetof(struct outcome_args, reason), false, 0, 0},
 };
-static const struct wire_arg REJECT_ARGS[] = {
+static const struct wire_arg reject_args[] = {
     {"reason", WIRE_STR, offsetof(struct outcome_args, reason), false, 0, 0},
 };
-static const struct wire_arg EXTEND_ARGS[] = {
+static const struct wire_arg extend_args[] = {
     {"ms", WIRE_UINT, offsetof(struct outcome_args, ms), true, 1, ZSP_LEASE_MS_MAX},
 };
 
@@ -322,14 +322,14 @@ static const struct wire_arg *outcome_table(enum wire_outcome outcome, size_t *r
 {
     switch (outcome) {
     case WIRE_RETRY:
-        *ret_count = sizeof RETRY_ARGS / sizeof RETRY_ARGS[0];
-        return RETRY_ARGS;
+        *ret_count = sizeof retry_args / sizeof retry_args[0];
+        return retry_args;
     case WIRE_REJECT:
-        *ret_count = sizeof REJECT_ARGS / sizeof REJECT_ARGS[0];
-        return REJECT_ARGS;
+        *ret_count = sizeof reject_args / sizeof reject_args[0];
+        return reject_args;
     case WIRE_EXTEND:
-        *ret_count = sizeof EXTEND_ARGS / sizeof EXTEND_ARGS[0];
-        return EXTEND_ARGS;
+        *ret_count = sizeof extend_args / sizeof extend_args[0];
+        return extend_args;
     case WIRE_ACK:
     case WIRE_RELEASE:
     case WIRE_STARTED:

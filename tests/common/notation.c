@@ -39,11 +39,12 @@ static void read_quoted(struct scan *scan, struct zsp_writer *bytes)
     while (!at(scan, '"')) {
         uint8_t byte = take(scan);
         if (byte == '\\' && take_text(scan, "x")) {
-            const int high = hex_digit((char)take(scan));
-            const int low = hex_digit((char)take(scan));
-            assert_true(high >= 0);
-            assert_true(low >= 0);
-            byte = (uint8_t)(high << 4 | low);
+            const char digits[3] = {(char)take(scan), (char)take(scan), '\0'};
+            struct zsp_writer one = {0};
+            const struct zsp_slice spelled = hex_bytes(&one, digits);
+            assert_int_equal(spelled.len, 1);
+            byte = spelled.data[0];
+            zsp_writer_fini(&one);
         } else if (byte == '\\') {
             byte = take(scan);
         }

@@ -46,9 +46,9 @@ static void what_a_writer_wrote_a_reader_reads(void **state)
     assert_int_equal(zsp_read_u16(&in), 2);
     assert_int_equal(zsp_read_u32(&in), 3);
     assert_int_equal(zsp_read_u64(&in), 4);
-    assert_slice(zsp_read_short(&in), "five");
+    expect_slice(zsp_read_short(&in), "five");
     assert_int_equal(zsp_reader_left(&in), 3);
-    assert_slice(zsp_read_bytes(&in, 3), "six");
+    expect_slice(zsp_read_bytes(&in, 3), "six");
     assert_int_equal(zsp_reader_left(&in), 0);
     assert_false(in.failed);
     zsp_writer_fini(&out);
@@ -148,7 +148,7 @@ struct utf8_case {
     bool valid;
 };
 
-static const struct utf8_case UTF8_CASES[] = {
+static const struct utf8_case utf8_cases[] = {
     {"", true},
     {"plain ASCII, longer than a word", true},
     {"\x7f", true},
@@ -183,8 +183,8 @@ static const struct utf8_case UTF8_CASES[] = {
 static void utf8_is_checked_strictly(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof UTF8_CASES / sizeof UTF8_CASES[0]; i++) {
-        assert_int_equal(zsp_utf8_valid(zsp_slice_str(UTF8_CASES[i].bytes)), UTF8_CASES[i].valid);
+    for (size_t i = 0; i < sizeof utf8_cases / sizeof utf8_cases[0]; i++) {
+        assert_int_equal(zsp_utf8_valid(zsp_slice_str(utf8_cases[i].bytes)), utf8_cases[i].valid);
     }
     assert_true(zsp_utf8_valid((struct zsp_slice){(const uint8_t *)"a\0b", 3}));
     assert_true(zsp_utf8_valid((struct zsp_slice){NULL, 0}));

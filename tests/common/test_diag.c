@@ -15,7 +15,7 @@ static void hear(void *arg, enum zsp_level level, const char *line)
     heard->count++;
     heard->level = level;
     assert_true(strlen(line) < sizeof heard->line);
-    strcpy(heard->line, line);
+    memcpy(heard->line, line, strlen(line) + 1);
 }
 
 static void lines_reach_the_sink_from_the_least_level_on(void **state)

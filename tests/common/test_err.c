@@ -47,9 +47,9 @@ static void wrap_prepends_where_it_was(void **state)
 static void long_messages_are_cut_between_characters(void **state)
 {
     (void)state;
-    char text[400] = "";
-    for (int i = 0; i < 120; i++) {
-        strcat(text, "\xe2\x82\xac"); /* a euro sign, three bytes */
+    char text[3 * 120 + 1] = "";
+    for (size_t i = 0; i < 120; i++) {
+        memcpy(text + 3 * i, "\xe2\x82\xac", 4); /* a euro sign and a NUL */
     }
     for (int shift = 0; shift < 3; shift++) {
         struct zsp_err err;

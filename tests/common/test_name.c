@@ -4,22 +4,23 @@
 #include "common/limits.h"
 #include "common/name.h"
 
-static const char *const GOOD[] = {"a", "Z", "0", "_", "-", "orders", "a.b", "a..", "A-1_x.y"};
-static const char *const BAD[] = {"",        ".",   "..",       ".hidden",   "a/b", "../x",
-                                  "a b",     "a\n", "\xc3\xa4", "a\x7f",     "a*",  "a\\b",
-                                  "caf\xe9", "a:b", "a@1",      "a\xff\xff", "a,b", "~"};
+static const char *const good_names[] = {"a",      "Z",   "0",   "_",      "-",
+                                         "orders", "a.b", "a..", "A-1_x.y"};
+static const char *const bad_names[] = {"",        ".",   "..",       ".hidden",   "a/b", "../x",
+                                        "a b",     "a\n", "\xc3\xa4", "a\x7f",     "a*",  "a\\b",
+                                        "caf\xe9", "a:b", "a@1",      "a\xff\xff", "a,b", "~"};
 
 static void names_follow_one_rule(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof GOOD / sizeof GOOD[0]; i++) {
-        assert_true(zsp_name_valid(zsp_slice_str(GOOD[i])));
-        assert_int_equal(zsp_name_check("topic", zsp_slice_str(GOOD[i]), NULL), 0);
+    for (size_t i = 0; i < sizeof good_names / sizeof good_names[0]; i++) {
+        assert_true(zsp_name_valid(zsp_slice_str(good_names[i])));
+        assert_int_equal(zsp_name_check("topic", zsp_slice_str(good_names[i]), NULL), 0);
     }
-    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+    for (size_t i = 0; i < sizeof bad_names / sizeof bad_names[0]; i++) {
         struct zsp_err err;
-        assert_false(zsp_name_valid(zsp_slice_str(BAD[i])));
-        assert_int_equal(zsp_name_check("topic", zsp_slice_str(BAD[i]), &err), ZSP_EBAD_NAME);
+        assert_false(zsp_name_valid(zsp_slice_str(bad_names[i])));
+        assert_int_equal(zsp_name_check("topic", zsp_slice_str(bad_names[i]), &err), ZSP_EBAD_NAME);
         assert_true(zsp_utf8_valid(zsp_slice_str(err.msg)));
     }
     assert_false(zsp_name_valid((struct zsp_slice){(const uint8_t *)"a\0b", 3}));
@@ -55,7 +56,7 @@ struct match_case {
     bool match;
 };
 
-static const struct match_case MATCHES[] = {
+static const struct match_case matches[] = {
     {"", "", true},           {"", "a", false},
     {"*", "", true},          {"*", "abc", true},
     {"a*", "abc", true},      {"*c", "abc", true},
@@ -71,10 +72,10 @@ static const struct match_case MATCHES[] = {
 static void globs_match_whole_names(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof MATCHES / sizeof MATCHES[0]; i++) {
+    for (size_t i = 0; i < sizeof matches / sizeof matches[0]; i++) {
         assert_int_equal(
-            zsp_name_match(zsp_slice_str(MATCHES[i].pattern), zsp_slice_str(MATCHES[i].name)),
-            MATCHES[i].match);
+            zsp_name_match(zsp_slice_str(matches[i].pattern), zsp_slice_str(matches[i].name)),
+            matches[i].match);
     }
 }
 

@@ -10,6 +10,8 @@
 #include "common/table.h"
 #include "common/wire.h"
 
+/* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are the
+ * linker's */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
@@ -33,6 +35,7 @@ void *__wrap_realloc(void *memory, size_t size)
 {
     return refuse ? NULL : __real_realloc(memory, size);
 }
+/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
 
 static void a_writer_fails_and_keeps_what_it_has(void **state)
 {

@@ -16,12 +16,12 @@ struct error_row {
     bool retriable;
 };
 
-static const struct error_row ERRORS[] = {
+static const struct error_row errors[] = {
 #define ERROR_ROW(name, value, wire, retriable, sentence) {(value) > -101 ? wire : NULL, retriable},
     ZSP_ERR_TABLE(ERROR_ROW)
 #undef ERROR_ROW
 };
-#define ERROR_COUNT (sizeof ERRORS / sizeof ERRORS[0])
+#define ERROR_COUNT (sizeof errors / sizeof errors[0])
 
 /* The rows of a table below its head and its line of dashes. */
 static struct zsp_slice rows_of(const struct document *document, const char *section)
@@ -39,12 +39,12 @@ static void the_error_table_is_the_code_table(void **state)
     struct zsp_slice line, cell;
     document_init(&document, PROTOCOL_DOCUMENT);
     struct zsp_slice rest = rows_of(&document, "errors");
-    for (size_t i = 0; i < ERROR_COUNT && ERRORS[i].name; i++) {
+    for (size_t i = 0; i < ERROR_COUNT && errors[i].name; i++) {
         assert_true(document_line(&rest, &line));
         assert_true(document_cell(line, 0, &cell));
-        assert_slice(cell, ERRORS[i].name);
+        expect_slice(cell, errors[i].name);
         assert_true(document_cell(line, 1, &cell));
-        assert_slice(cell, ERRORS[i].retriable ? "yes" : "no");
+        expect_slice(cell, errors[i].retriable ? "yes" : "no");
         assert_true(document_cell(line, 2, &cell));
         assert_true(cell.len > 0);
     }
@@ -57,7 +57,7 @@ struct limit_row {
     uint64_t value;
 };
 
-static const struct limit_row LIMITS[] = {
+static const struct limit_row limits[] = {
     {"max_requests", ZSP_REQUESTS_MAX},
     {"max_request_bytes", ZSP_REQUEST_BYTES_MAX},
     {"max_header", ZSP_HEADER_MAX},
@@ -90,14 +90,14 @@ static void the_limits_table_is_the_header(void **state)
     struct zsp_slice line, cell;
     document_init(&document, PROTOCOL_DOCUMENT);
     struct zsp_slice rest = rows_of(&document, "limits");
-    for (size_t i = 0; i < sizeof LIMITS / sizeof LIMITS[0]; i++) {
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         char value[24];
-        (void)snprintf(value, sizeof value, "%" PRIu64, LIMITS[i].value);
+        (void)snprintf(value, sizeof value, "%" PRIu64, limits[i].value);
         assert_true(document_line(&rest, &line));
         assert_true(document_cell(line, 0, &cell));
-        assert_slice(cell, LIMITS[i].name);
+        expect_slice(cell, limits[i].name);
         assert_true(document_cell(line, 1, &cell));
-        assert_slice(cell, value);
+        expect_slice(cell, value);
     }
     assert_int_equal(rest.len, 0);
     document_fini(&document);
@@ -113,7 +113,7 @@ static void the_example_client_is_the_one_that_is_run(void **state)
     document_init(&example, EXAMPLE_CLIENT);
     struct zsp_slice rest = document_section(&document, "client");
     assert_true(document_line(&rest, &line));
-    assert_slice(line, "```python");
+    expect_slice(line, "```python");
     assert_true(rest.len >= 4);
     rest.len -= 4; /* the closing fence */
     assert_memory_equal(rest.data + rest.len, "```\n", 4);

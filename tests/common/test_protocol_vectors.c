@@ -176,7 +176,7 @@ static void replay_key_hash(struct replay *replay)
     assert_int_equal(replay->vector->text_count, 1);
     zsp_writer_reset(&replay->out);
     notation_write(&replay->out, replay->vector->texts[0]);
-    struct zsp_token key;
+    struct zsp_token key = {.kind = ZSP_TOKEN_NIL};
     const struct zsp_slice packed = zsp_writer_slice(&replay->out);
     assert_non_null(zsp_token_read(packed.data, packed.data + packed.len, &key));
     assert_int_equal(key.kind, ZSP_TOKEN_BIN);
@@ -191,19 +191,19 @@ struct kind {
     bool decode_only;
 };
 
-static const struct kind KINDS[] = {
+static const struct kind kinds[] = {
     {"request", replay_request, false},     {"request-decode", replay_request, true},
     {"reply", replay_reply, false},         {"error", replay_error, false},
     {"body", replay_body, false},           {"body-decode", replay_body, true},
     {"key-hash", replay_key_hash, false},   {"bad-request", replay_bad_request, false},
     {"bad-reply", replay_bad_reply, false}, {"bad-body", replay_bad_body, false},
 };
-#define KIND_COUNT (sizeof KINDS / sizeof KINDS[0])
+#define KIND_COUNT (sizeof kinds / sizeof kinds[0])
 
 static size_t kind_of(const struct vector *vector)
 {
     size_t i = 0;
-    while (i < KIND_COUNT && !zsp_slice_equal_str(vector->kind, KINDS[i].name)) {
+    while (i < KIND_COUNT && !zsp_slice_equal_str(vector->kind, kinds[i].name)) {
         i++;
     }
     assert_true(i < KIND_COUNT);
@@ -223,8 +223,8 @@ static void every_vector_of_the_document_is_kept(void **state)
         print_message("%.*s\n", (int)vector.name.len, (const char *)vector.name.data);
         replay.vector = &vector;
         replay.bytes = zsp_writer_slice(&vector.bytes);
-        replay.decode_only = KINDS[kind].decode_only;
-        KINDS[kind].replay_fn(&replay);
+        replay.decode_only = kinds[kind].decode_only;
+        kinds[kind].replay_fn(&replay);
         seen[kind]++;
         vector_fini(&vector);
     }

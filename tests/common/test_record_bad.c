@@ -13,7 +13,7 @@ struct bad_case {
     const char *message;
 };
 
-static const struct bad_case BAD[] = {
+static const struct bad_case bad_cases[] = {
     {"", "the body is empty"},
     {"c0", "record 0: pos 0: record must be an array, not nil"},
     {"80", "record 0: pos 0: record must be an array, not a map"},
@@ -76,12 +76,12 @@ static void bad_bodies_are_refused_with_record_and_place(void **state)
 {
     (void)state;
     struct zsp_writer out = {0};
-    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
-        const struct zsp_slice body = exact_copy(hex_bytes(&out, BAD[i].hex));
+    for (size_t i = 0; i < sizeof bad_cases / sizeof bad_cases[0]; i++) {
+        const struct zsp_slice body = exact_copy(hex_bytes(&out, bad_cases[i].hex));
         struct zsp_err err;
         uint32_t count = 77;
         assert_int_equal(zsp_record_check(body, ZSP_RECORD_MAX, &count, &err), ZSP_EBAD_RECORD);
-        assert_string_equal(err.msg, BAD[i].message);
+        assert_string_equal(err.msg, bad_cases[i].message);
         assert_int_equal(count, 77);
         assert_int_equal(zsp_record_check(body, ZSP_RECORD_MAX, &count, NULL), ZSP_EBAD_RECORD);
         free_copy(body);
@@ -89,14 +89,14 @@ static void bad_bodies_are_refused_with_record_and_place(void **state)
     zsp_writer_fini(&out);
 }
 
-static const char *const FULL = "96 c405 68656c6c6f c401 6b a5 6f72646572 a3 69642d"
-                                "82 a161 a162 a163 c402 00ff cf 0000018bcfe56800";
+static const char *const full_record = "96 c405 68656c6c6f c401 6b a5 6f72646572 a3 69642d"
+                                       "82 a161 a162 a163 c402 00ff cf 0000018bcfe56800";
 
 static void every_cut_of_a_record_is_refused_by_all_readers(void **state)
 {
     (void)state;
     struct zsp_writer out = {0};
-    const struct zsp_slice whole = hex_bytes(&out, FULL);
+    const struct zsp_slice whole = hex_bytes(&out, full_record);
     for (size_t len = 1; len < whole.len; len++) {
         const struct zsp_slice part = exact_copy((struct zsp_slice){whole.data, len});
         struct zsp_slice rest = part, one, key;
@@ -169,11 +169,11 @@ static void headers_are_bounded(void **state)
 static void the_key_of_no_record_is_refused(void **state)
 {
     (void)state;
-    static const char *const CASES[] = {"", "c0", "90", "91 a161", "92 c400 07", "92 c400"};
+    static const char *const cases[] = {"", "c0", "90", "91 a161", "92 c400 07", "92 c400"};
     struct zsp_writer out = {0};
-    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct zsp_slice key;
-        assert_int_equal(zsp_record_key(hex_bytes(&out, CASES[i]), &key), ZSP_EBAD_RECORD);
+        assert_int_equal(zsp_record_key(hex_bytes(&out, cases[i]), &key), ZSP_EBAD_RECORD);
     }
     zsp_writer_fini(&out);
 }
@@ -208,7 +208,7 @@ static void random_changes_never_confuse_the_readers(void **state)
 {
     (void)state;
     struct zsp_writer out = {0};
-    (void)hex_bytes(&out, FULL);
+    (void)hex_bytes(&out, full_record);
     hex_append(&out, "92 c40131 c40132 91 c40161");
     uint64_t random = 2026;
     for (int i = 0; i < 40000; i++) {

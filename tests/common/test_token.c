@@ -12,7 +12,7 @@ struct token_case {
 };
 
 /* One line per format of the MessagePack specification, at its bounds. */
-static const struct token_case FORMATS[] = {
+static const struct token_case formats[] = {
     {"00", ZSP_TOKEN_UINT, 0, 1},
     {"7f", ZSP_TOKEN_UINT, 127, 1},
     {"80", ZSP_TOKEN_MAP, 0, 1},
@@ -71,8 +71,8 @@ static void every_format_is_read(void **state)
 {
     (void)state;
     struct zsp_writer out = {0};
-    for (size_t i = 0; i < sizeof FORMATS / sizeof FORMATS[0]; i++) {
-        const struct token_case *expected = &FORMATS[i];
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        const struct token_case *expected = &formats[i];
         const struct zsp_slice bytes = hex_bytes(&out, expected->hex);
         struct zsp_token token;
         const uint8_t *next = zsp_token_read(bytes.data, bytes.data + bytes.len, &token);
@@ -89,8 +89,8 @@ static void every_format_is_refused_when_cut(void **state)
 {
     (void)state;
     struct zsp_writer out = {0};
-    for (size_t i = 0; i < sizeof FORMATS / sizeof FORMATS[0]; i++) {
-        const struct zsp_slice bytes = hex_bytes(&out, FORMATS[i].hex);
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        const struct zsp_slice bytes = hex_bytes(&out, formats[i].hex);
         for (size_t len = 0; len < bytes.len; len++) {
             uint8_t *copy = exact_copy((struct zsp_slice){bytes.data, len});
             struct zsp_token token;
@@ -101,7 +101,7 @@ static void every_format_is_refused_when_cut(void **state)
     zsp_writer_fini(&out);
 }
 
-static const char *const LIES[] = {
+static const char *const lies[] = {
     "c1",                /* no format at all */
     "c6 ffffffff 00",    /* 4 GiB of binary in a byte */
     "db ffffffff 00",    /* 4 GiB of string */
@@ -117,8 +117,8 @@ static void sizes_that_the_bytes_cannot_hold_are_refused(void **state)
 {
     (void)state;
     struct zsp_writer out = {0};
-    for (size_t i = 0; i < sizeof LIES / sizeof LIES[0]; i++) {
-        const struct zsp_slice bytes = hex_bytes(&out, LIES[i]);
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        const struct zsp_slice bytes = hex_bytes(&out, lies[i]);
         struct zsp_token token;
         assert_null(zsp_token_read(bytes.data, bytes.data + bytes.len, &token));
     }

@@ -13,7 +13,7 @@ struct args {
         key, type, offsetof(struct args, field), false, 0, 0 \
     }
 
-static const struct wire_arg TABLE[] = {
+static const struct wire_arg arg_table[] = {
     {"n", WIRE_UINT, offsetof(struct args, number), false, 1, 10},
     {"t", WIRE_STR, offsetof(struct args, text), false, 1, 3},
     {"b", WIRE_BIN, offsetof(struct args, bytes), false, 0, 2},
@@ -26,12 +26,12 @@ static const struct wire_arg TABLE[] = {
     {"i", WIRE_IGNORED, 0, false, 0, 0},
     {"u", WIRE_UNSUPPORTED, 0, false, 0, 0},
 };
-#define ROWS (sizeof TABLE / sizeof TABLE[0])
+#define ROWS (sizeof arg_table / sizeof arg_table[0])
 
 static int fill(struct values *values, const char *hex, struct args *ret)
 {
     memset(ret, 0, sizeof *ret);
-    return wire_args(values_map(values, hex), TABLE, ROWS, ret, &values->err);
+    return wire_args(values_map(values, hex), arg_table, ROWS, ret, &values->err);
 }
 
 static void every_type_reaches_its_field(void **state)
@@ -48,14 +48,14 @@ static void every_type_reaches_its_field(void **state)
                      0);
     assert_true(args.number.set);
     assert_int_equal(args.number.value, 10);
-    assert_slice(args.text, "abc");
+    expect_slice(args.text, "abc");
     assert_int_equal(args.bytes.len, 2);
     assert_int_equal(args.names->via.array.size, 2);
     assert_int_equal(args.array->via.array.size, 1);
     assert_true(args.flag.set);
     assert_int_equal(args.flag.value, 1);
     assert_int_equal(args.map->via.map.size, 0);
-    assert_slice(args.name, "x");
+    expect_slice(args.name, "x");
     assert_int_equal(args.position.kind, WIRE_POSITION_LATEST);
     values_fini(&values);
 }
@@ -83,7 +83,7 @@ struct bad_case {
     const char *message;
 };
 
-static const struct bad_case BAD[] = {
+static const struct bad_case bad_cases[] = {
     {"81 a178 00", ZSP_EUNKNOWN_ARGUMENT, "x", "no argument is called \"x\""},
     {"81 a3610a62 00", ZSP_EUNKNOWN_ARGUMENT, "a?b", "no argument is called \"a?b\""},
     {"81 01 00", ZSP_EBAD_TYPE, "a key of the arguments",
@@ -124,11 +124,11 @@ static void bad_arguments_are_refused_by_name(void **state)
     (void)state;
     struct values values;
     values_init(&values);
-    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+    for (size_t i = 0; i < sizeof bad_cases / sizeof bad_cases[0]; i++) {
         struct args args;
-        assert_int_equal(fill(&values, BAD[i].hex, &args), BAD[i].code);
-        assert_string_equal(values.err.msg, BAD[i].message);
-        assert_string_equal(values.err.object, BAD[i].object);
+        assert_int_equal(fill(&values, bad_cases[i].hex, &args), bad_cases[i].code);
+        assert_string_equal(values.err.msg, bad_cases[i].message);
+        assert_string_equal(values.err.object, bad_cases[i].object);
     }
     values_fini(&values);
 }
@@ -154,7 +154,7 @@ static void arguments_must_be_a_map(void **state)
     struct values values;
     struct args args = {0};
     values_init(&values);
-    assert_int_equal(wire_args(values_one(&values, "90"), TABLE, ROWS, &args, &values.err),
+    assert_int_equal(wire_args(values_one(&values, "90"), arg_table, ROWS, &args, &values.err),
                      ZSP_EBAD_TYPE);
     values_fini(&values);
 }
@@ -197,7 +197,7 @@ static void single_values_are_checked(void **state)
         ZSP_EBAD_VALUE);
     assert_string_equal(values.err.got, "-9223372036854775808");
     assert_int_equal(wire_get_str(values_one(&values, "a178"), "t", &text, NULL), 0);
-    assert_slice(text, "x");
+    expect_slice(text, "x");
     assert_int_equal(wire_get_str(values_one(&values, "c2"), "t", &text, NULL), ZSP_EBAD_TYPE);
     values_fini(&values);
 }

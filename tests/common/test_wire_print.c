@@ -9,7 +9,7 @@ struct print_case {
     const char *line;
 };
 
-static const struct print_case LINES[] = {
+static const struct print_case lines[] = {
     {"94 01 a450554c4c 05 81 a567726f7570 a162", "[1, \"PULL\", 5, {\"group\": \"b\"}]"},
     {"94 c0 c2 c3 ff", "[nil, false, true, -1]"},
     {"92 90 80", "[[], {}]"},
@@ -30,10 +30,10 @@ static void headers_print_as_one_line(void **state)
 {
     (void)state;
     struct zsp_writer frame = {0}, out = {0};
-    for (size_t i = 0; i < sizeof LINES / sizeof LINES[0]; i++) {
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         zsp_writer_reset(&out);
-        wire_print(&out, hex_bytes(&frame, LINES[i].hex), 200);
-        assert_slice(zsp_writer_slice(&out), LINES[i].line);
+        wire_print(&out, hex_bytes(&frame, lines[i].hex), 200);
+        expect_slice(zsp_writer_slice(&out), lines[i].line);
     }
     zsp_writer_fini(&frame);
     zsp_writer_fini(&out);

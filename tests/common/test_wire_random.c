@@ -16,7 +16,7 @@ struct args {
     struct wire_position from;
 };
 
-static const struct wire_arg TABLE[] = {
+static const struct wire_arg arg_table[] = {
     {"group", WIRE_NAME, offsetof(struct args, group), true, 0, 0},
     {"topics", WIRE_NAMES, offsetof(struct args, topics), false, 0, 5},
     {"runs", WIRE_ARRAY, offsetof(struct args, runs), false, 0, 5},
@@ -63,7 +63,8 @@ static void use_request(const struct wire_request *request)
 {
     struct args args = {0};
     struct zsp_err err;
-    if (wire_args(request->args, TABLE, sizeof TABLE / sizeof TABLE[0], &args, &err) != 0) {
+    if (wire_args(request->args, arg_table, sizeof arg_table / sizeof arg_table[0], &args, &err) !=
+        0) {
         assert_true(zsp_utf8_valid(zsp_slice_str(err.msg)));
         return;
     }

@@ -8,7 +8,7 @@ struct position_case {
     struct wire_position position;
 };
 
-static const struct position_case POSITIONS[] = {
+static const struct position_case positions[] = {
     {"a8 6561726c69657374", {.kind = WIRE_POSITION_EARLIEST}},
     {"a6 6c6174657374", {.kind = WIRE_POSITION_LATEST}},
     {"92 a6 6f6666736574 07", {.kind = WIRE_POSITION_OFFSET, .value = 7}},
@@ -25,17 +25,17 @@ static void positions_are_encoded_byte_for_byte_and_decoded(void **state)
     struct values values;
     struct zsp_writer out = {0}, golden = {0};
     values_init(&values);
-    for (size_t i = 0; i < sizeof POSITIONS / sizeof POSITIONS[0]; i++) {
-        const struct wire_position *expected = &POSITIONS[i].position;
+    for (size_t i = 0; i < sizeof positions / sizeof positions[0]; i++) {
+        const struct wire_position *expected = &positions[i].position;
         struct wire_position got = {.kind = WIRE_POSITION_NONE};
         assert_int_equal(
-            wire_get_position(values_one(&values, POSITIONS[i].hex), "from", &got, &values.err), 0);
+            wire_get_position(values_one(&values, positions[i].hex), "from", &got, &values.err), 0);
         assert_int_equal(got.kind, expected->kind);
         assert_true(got.value == expected->value);
         assert_true(zsp_slice_equal(got.id, expected->id));
         zsp_writer_reset(&out);
         wire_write_position(&out, expected);
-        assert_true(zsp_slice_equal(zsp_writer_slice(&out), hex_bytes(&golden, POSITIONS[i].hex)));
+        assert_true(zsp_slice_equal(zsp_writer_slice(&out), hex_bytes(&golden, positions[i].hex)));
     }
     zsp_writer_fini(&out);
     zsp_writer_fini(&golden);
@@ -47,7 +47,7 @@ struct bad_case {
     int code;
 };
 
-static const struct bad_case BAD_POSITIONS[] = {
+static const struct bad_case bad_positions[] = {
     {"00", ZSP_EBAD_TYPE},
     {"c0", ZSP_EBAD_TYPE},
     {"80", ZSP_EBAD_TYPE},
@@ -69,11 +69,11 @@ static void bad_positions_are_refused(void **state)
     (void)state;
     struct values values;
     values_init(&values);
-    for (size_t i = 0; i < sizeof BAD_POSITIONS / sizeof BAD_POSITIONS[0]; i++) {
+    for (size_t i = 0; i < sizeof bad_positions / sizeof bad_positions[0]; i++) {
         struct wire_position got = {.kind = WIRE_POSITION_NONE};
         assert_int_equal(
-            wire_get_position(values_one(&values, BAD_POSITIONS[i].hex), "from", &got, &values.err),
-            BAD_POSITIONS[i].code);
+            wire_get_position(values_one(&values, bad_positions[i].hex), "from", &got, &values.err),
+            bad_positions[i].code);
         assert_int_equal(got.kind, WIRE_POSITION_NONE);
         assert_non_null(strstr(values.err.msg, "from"));
     }
@@ -159,7 +159,7 @@ static void unknown_extras_of_a_run_are_ignored(void **state)
     values_fini(&values);
 }
 
-static const struct bad_case BAD_RUNS[] = {
+static const struct bad_case bad_runs[] = {
     {"80", ZSP_EBAD_TYPE},
     {"90", ZSP_EBAD_VALUE},
     {"95 a174 00 05 01 c0", ZSP_EBAD_VALUE},                    /* five elements */
@@ -186,10 +186,10 @@ static void bad_runs_are_refused(void **state)
     (void)state;
     struct values values;
     values_init(&values);
-    for (size_t i = 0; i < sizeof BAD_RUNS / sizeof BAD_RUNS[0]; i++) {
+    for (size_t i = 0; i < sizeof bad_runs / sizeof bad_runs[0]; i++) {
         struct wire_run run;
-        assert_int_equal(wire_run_decode(values_one(&values, BAD_RUNS[i].hex), &run, NULL),
-                         BAD_RUNS[i].code);
+        assert_int_equal(wire_run_decode(values_one(&values, bad_runs[i].hex), &run, NULL),
+                         bad_runs[i].code);
     }
     values_fini(&values);
 }
@@ -202,7 +202,7 @@ struct outcome_case {
     const char *reason;
 };
 
-static const struct outcome_case OUTCOMES[] = {
+static const struct outcome_case outcomes[] = {
     {"a3 61636b", WIRE_ACK, false, 0, NULL},
     {"a5 7265747279", WIRE_RETRY, false, 0, NULL},
     {"a5 7265747279 81 a864656c61795f6d73 00", WIRE_RETRY, true, 0, NULL},
@@ -220,8 +220,8 @@ static void outcomes_are_encoded_byte_for_byte_and_decoded(void **state)
     struct values values;
     struct zsp_writer out = {0}, golden = {0};
     values_init(&values);
-    for (size_t i = 0; i < sizeof OUTCOMES / sizeof OUTCOMES[0]; i++) {
-        const struct outcome_case *expected = &OUTCOMES[i];
+    for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++) {
+        const struct outcome_case *expected = &outcomes[i];
         const bool has_args = expected->has_delay || expected->reason;
         (void)hex_bytes(&golden, has_args ? "97 a174 02 05 01 09" : "96 a174 02 05 01 09");
         hex_append(&golden, expected->hex);
@@ -244,7 +244,7 @@ static void outcomes_are_encoded_byte_for_byte_and_decoded(void **state)
     values_fini(&values);
 }
 
-static const struct bad_case BAD_SRUNS[] = {
+static const struct bad_case bad_sruns[] = {
     {"c0", ZSP_EBAD_TYPE},
     {"95 a174 00 05 01 09", ZSP_EBAD_VALUE},            /* no outcome */
     {"96 a174 00 05 01 c0 a361636b", ZSP_EBAD_VALUE},   /* no lease */
@@ -268,10 +268,10 @@ static void bad_settled_runs_are_refused(void **state)
     (void)state;
     struct values values;
     values_init(&values);
-    for (size_t i = 0; i < sizeof BAD_SRUNS / sizeof BAD_SRUNS[0]; i++) {
+    for (size_t i = 0; i < sizeof bad_sruns / sizeof bad_sruns[0]; i++) {
         struct wire_srun run;
-        assert_int_equal(wire_srun_decode(values_one(&values, BAD_SRUNS[i].hex), &run, NULL),
-                         BAD_SRUNS[i].code);
+        assert_int_equal(wire_srun_decode(values_one(&values, bad_sruns[i].hex), &run, NULL),
+                         bad_sruns[i].code);
     }
     values_fini(&values);
 }

@@ -16,11 +16,11 @@
 
 #include "common/bytes.h"
 
-#define assert_slice(slice, text)                                 \
-    do {                                                          \
-        const struct zsp_slice slice_ = (slice);                  \
-        assert_int_equal(slice_.len, strlen(text));               \
-        assert_memory_equal(slice_.data, text, strlen(text) + 0); \
-    } while (0)
+/* The slice holds exactly the bytes of `text`. */
+static inline void expect_slice(struct zsp_slice slice, const char *text)
+{
+    assert_int_equal(slice.len, strlen(text));
+    assert_memory_equal(slice.data, text, slice.len);
+}
 
 #endif

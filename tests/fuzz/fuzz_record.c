@@ -7,6 +7,7 @@
 #include "common/limits.h"
 #include "common/record.h"
 
+/* NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void walk_headers(const struct zsp_record *record)

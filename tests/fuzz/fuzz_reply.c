@@ -8,6 +8,7 @@
 #include "common/assert.h"
 #include "common/wire.h"
 
+/* NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void rewrite_error(struct wire_decoder *other, const msgpack_object *map)

@@ -7,6 +7,7 @@
 #include "common/assert.h"
 #include "common/wire.h"
 
+/* NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A field of every type that arguments have. */
