@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tests/broker/server/fake_engine.h"
+
+#include "broker/store/log_store.h"
+#include "tests/common/testing.h"
+
+/* struct engine is opaque to everybody but the engine, which is this one here. */
+struct engine *fake_engine_base(struct fake_engine *self)
+{
+    return (struct engine *)self;
+}
+
+static struct fake_engine *fake(struct engine *self)
+{
+    return (struct fake_engine *)self;
+}
+
+void fake_engine_fini(struct fake_engine *self)
+{
+    while (self->effect_first < self->effect_count) {
+        engine_effect_release(&self->effects[self->effect_first]);
+        self->effect_first++;
+    }
+    free(self->effects);
+    free(self->parts);
+}
+
+static struct engine_effect *push(struct fake_engine *self, enum engine_effect_kind kind,
+                                  uint64_t ticket)
+{
+    if (self->effect_count == self->effect_capacity) {
+        self->effect_capacity = self->effect_capacity ? 2 * self->effect_capacity : 16;
+        self->effects = realloc(self->effects, self->effect_capacity * sizeof *self->effects);
+        self->parts = realloc(self->parts, self->effect_capacity * sizeof *self->parts);
+        assert_non_null(self->effects);
+        assert_non_null(self->parts);
+    }
+    struct engine_effect *const effect = &self->effects[self->effect_count];
+    *effect = (struct engine_effect){.kind = kind, .ticket = ticket};
+    self->effect_count++;
+    return effect;
+}
+
+static struct zsp_buf *header_of(enum wire_status status, uint64_t id, const struct zsp_err *error)
+{
+    struct zsp_writer text = {0};
+    if (error) {
+        wire_write_error(&text, true, id, error);
+    } else {
+        wire_write_reply(&text, status, true, id);
+        wire_write_map(&text, 0);
+    }
+    struct zsp_buf *const buf = zsp_buf_copy(zsp_writer_slice(&text));
+    zsp_writer_fini(&text);
+    assert_non_null(buf);
+    return buf;
+}
+
+static void reply(struct fake_engine *self, uint64_t ticket, uint64_t id, struct zsp_buf *body)
+{
+    struct engine_effect *const effect = push(self, EFFECT_REPLY, ticket);
+    effect->header = header_of(WIRE_OK, id, NULL);
+    if (body) {
+        self->parts[self->effect_count - 1] =
+            (struct engine_part){.buf = body, .pos = 0, .len = body->len};
+        effect->part_count = 1;
+    }
+}
+
+static void refuse(struct fake_engine *self, uint64_t ticket, uint64_t id, int code)
+{
+    struct zsp_err error = {0};
+    (void)zsp_err_set(&error, code, "said by the test's engine");
+    push(self, EFFECT_REPLY, ticket)->header = header_of(WIRE_ERR, id, &error);
+}
+
+static void wake(struct fake_engine *self)
+{
+    for (size_t i = 0; i < self->parked_count; i++) {
+        reply(self, self->parked[i], 0, NULL);
+    }
+    self->parked_count = 0;
+}
+
+static void bulk(struct fake_engine *self, const struct engine_request *request)
+{
+    const size_t bytes = (size_t)wire_map_find(request->args, "bytes")->via.u64;
+    struct zsp_buf *const body = zsp_buf_new(bytes);
+    assert_non_null(body);
+    memset(zsp_buf_bytes(body), 'b', bytes);
+    reply(self, request->ticket, request->id, body);
+    self->effects[self->effect_count - 1].lease = 77;
+}
+
+void engine_request(struct engine *engine, struct instant now, const struct engine_request *request)
+{
+    struct fake_engine *const self = fake(engine);
+    (void)now;
+    self->requests++;
+    if (request->session != 0) {
+        self->last_session = request->session;
+    }
+    if (self->drained) {
+        refuse(self, request->ticket, request->id, ZSP_ESHUTTING_DOWN);
+    } else if (zsp_slice_equal_str(request->verb, "ECHO")) {
+        reply(self, request->ticket, request->id,
+              request->body_count > 0 ? zsp_buf_get(request->bodies[0]) : NULL);
+    } else if (zsp_slice_equal_str(request->verb, "PARK")) {
+        assert_true(self->parked_count < FAKE_PARKED_MAX);
+        self->parked[self->parked_count] = request->ticket;
+        self->parked_count++;
+    } else if (zsp_slice_equal_str(request->verb, "WAKE")) {
+        wake(self);
+        reply(self, request->ticket, request->id, NULL);
+    } else if (zsp_slice_equal_str(request->verb, "BULK")) {
+        bulk(self, request);
+    } else if (zsp_slice_equal_str(request->verb, "FAIL")) {
+        refuse(self, request->ticket, request->id, ZSP_ESTORAGE_FAILED);
+        (void)zsp_err_set(&push(self, EFFECT_FAIL_STOP, 0)->error, ZSP_ESTORAGE_FAILED,
+                          "the test's disk failed");
+    } else {
+        refuse(self, request->ticket, request->id, ZSP_EUNKNOWN_VERB);
+    }
+}
+
+void engine_session_gone(struct engine *engine, struct instant now, uint64_t session, bool release)
+{
+    (void)now;
+    (void)session;
+    assert_false(release);
+    fake(engine)->sessions_gone++;
+}
+
+void engine_undelivered(struct engine *engine, struct instant now, uint64_t lease)
+{
+    (void)now;
+    assert_int_equal(lease, 77);
+    fake(engine)->undelivered++;
+}
+
+void engine_abandon(struct engine *engine, struct instant now, uint64_t ticket)
+{
+    struct fake_engine *const self = fake(engine);
+    (void)now;
+    for (size_t i = 0; i < self->parked_count; i++) {
+        if (self->parked[i] == ticket) {
+            self->parked[i] = self->parked[self->parked_count - 1];
+            self->parked_count--;
+            self->abandoned++;
+            return;
+        }
+    }
+}
+
+void engine_drain(struct engine *engine, struct instant now)
+{
+    (void)now;
+    fake(engine)->drained = true;
+    wake(fake(engine));
+}
+
+bool engine_busy(const struct engine *engine)
+{
+    const struct fake_engine *const self = (const struct fake_engine *)engine;
+    return self->parked_count > 0;
+}
+
+void engine_pump(struct engine *engine, struct instant now)
+{
+    (void)engine;
+    (void)now;
+}
+
+int64_t engine_deadline_ms(const struct engine *engine)
+{
+    (void)engine;
+    return INT64_MAX;
+}
+
+bool engine_next_effect(struct engine *engine, struct engine_effect *ret)
+{
+    struct fake_engine *const self = fake(engine);
+    if (self->effect_first == self->effect_count) {
+        self->effect_first = 0;
+        self->effect_count = 0;
+        return false;
+    }
+    *ret = self->effects[self->effect_first];
+    ret->parts = ret->part_count > 0 ? &self->parts[self->effect_first] : NULL;
+    self->effect_first++;
+    return true;
+}
+
+void engine_effect_release(struct engine_effect *effect)
+{
+    zsp_buf_put(&effect->header);
+    for (size_t i = 0; effect->parts && i < effect->part_count; i++) {
+        zsp_buf_put(&effect->parts[i].buf);
+    }
+    *effect = (struct engine_effect){0};
+}
+
+/* The driver asks the store for jobs; there are none. */
+struct job *log_store_next_job(struct log_store *self)
+{
+    (void)self;
+    return NULL;
+}
+
+void log_store_job_done(struct log_store *self, struct job *job)
+{
+    (void)self;
+    (void)job;
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The server over real sockets with an engine that the test directs: envelopes,
+ * sessions, credit, slow and vanishing peers, the end.
+ */
+#include "tests/common/testing.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "broker/server/listen.h"
+#include "broker/server/server.h"
+#include "common/limits.h"
+#include "tests/broker/server/fake_engine.h"
+#include "tests/support/raw_client.h"
+
+struct stage {
+    struct config config;
+    struct fake_engine engine;
+    struct driver driver;
+    struct server *server;
+    pthread_t thread;
+    int stop_fd;
+    int result; /* of server_run() */
+    bool joined;
+    struct raw_client client;
+};
+
+static bool never_run(void *arg, struct job *job)
+{
+    (void)arg;
+    (void)job;
+    return true;
+}
+
+static struct job *nothing(void *arg)
+{
+    (void)arg;
+    return NULL;
+}
+
+static void stop(void *arg, struct server *server)
+{
+    const struct stage *const self = arg;
+    uint64_t count = 0;
+    if (read(self->stop_fd, &count, sizeof count) == (ssize_t)sizeof count) {
+        server_drain(server);
+    }
+}
+
+static void *serve(void *arg)
+{
+    struct stage *const self = arg;
+    struct zsp_err err = {0};
+    self->result = server_run(self->server, &err);
+    return NULL;
+}
+
+/* `settings` = ZPL text over the defaults. */
+static struct stage *stage_new(const char *settings)
+{
+    struct stage *const self = calloc(1, sizeof *self);
+    struct zsp_err err = {0};
+    assert_non_null(self);
+    config_init(&self->config);
+    assert_int_equal(config_read_text(&self->config, "test", zsp_slice_str(settings), NULL), 0);
+    assert_int_equal(config_set(&self->config, "network", "listen", "tcp://127.0.0.1:*", "t", NULL),
+                     0);
+    self->stop_fd = eventfd(0, 0);
+    const struct driver_host host = {.run_fn = never_run, .collect_fn = nothing};
+    driver_init(&self->driver, fake_engine_base(&self->engine), NULL, host);
+    const struct server_options options = {.config = &self->config,
+                                           .engine = fake_engine_base(&self->engine),
+                                           .driver = &self->driver,
+                                           .jobs_fd = eventfd(0, 0),
+                                           .host_fd = self->stop_fd,
+                                           .host_fn = stop,
+                                           .host_arg = self};
+    self->server = server_new(&options, &err);
+    if (!self->server) {
+        fail_msg("%s", err.msg);
+    }
+    assert_int_equal(pthread_create(&self->thread, NULL, serve, self), 0);
+    raw_client_init(&self->client, server_endpoint(self->server, 0), ZMQ_DEALER);
+    return self;
+}
+
+static void stage_stop(struct stage *self)
+{
+    const uint64_t one = 1;
+    assert_int_equal(write(self->stop_fd, &one, sizeof one), sizeof one);
+}
+
+static int stage_join(struct stage *self)
+{
+    if (!self->joined) {
+        assert_int_equal(pthread_join(self->thread, NULL), 0);
+        self->joined = true;
+    }
+    return self->result;
+}
+
+static void stage_destroy(struct stage *self)
+{
+    if (!self->joined) {
+        stage_stop(self);
+        (void)stage_join(self);
+    }
+    raw_client_fini(&self->client);
+    server_destroy(&self->server);
+    fake_engine_fini(&self->engine);
+    (void)close(self->stop_fd);
+    free(self);
+}
+
+static int setup(void **state)
+{
+    *state = stage_new("");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    stage_destroy(*state);
+    return 0;
+}
+
+static void hello(struct raw_client *client, uint64_t id)
+{
+    raw_request(client, id, "HELLO", "{'versions': [1], 'client': 'test'}");
+    raw_receive(client);
+    assert_true(raw_is_ok(client));
+}
+
+/* --- Envelopes and frames ------------------------------------------------------------------- */
+
+static void a_dealer_without_envelope_is_served(void **state)
+{
+    struct stage *const self = *state;
+    raw_request_body(&self->client, 0, "ECHO", "{}", zsp_slice_str("body"));
+    raw_receive(&self->client);
+    assert_int_equal(self->client.header_index, 0);
+    assert_int_equal(self->client.frame_count, 2);
+    assert_slice(self->client.frames[1], "body");
+}
+
+static void a_req_socket_can_do_everything(void **state)
+{
+    struct stage *const self = *state;
+    struct raw_client req;
+    raw_client_init(&req, server_endpoint(self->server, 0), ZMQ_REQ);
+    raw_call(&req, "ECHO", "{}");
+    raw_call(&req, "PING", "{}");
+    raw_client_fini(&req);
+}
+
+static void the_envelope_comes_back_unchanged(void **state)
+{
+    struct stage *const self = *state;
+    struct zsp_writer header = {0};
+    wire_write_request(&header, zsp_slice_str("ECHO"), 0);
+    wire_write_map(&header, 0);
+    const struct zsp_slice frames[] = {zsp_slice_str("correlation"),
+                                       zsp_slice_str("proxy"),
+                                       {(const uint8_t *)"", 0},
+                                       zsp_writer_slice(&header)};
+    raw_send(&self->client, frames, 4);
+    raw_receive(&self->client);
+    assert_int_equal(self->client.header_index, 3);
+    assert_slice(self->client.frames[0], "correlation");
+    assert_slice(self->client.frames[1], "proxy");
+    zsp_writer_fini(&header);
+}
+
+static void a_lone_empty_frame_is_no_request(void **state)
+{
+    struct stage *const self = *state;
+    const struct zsp_slice probe = {(const uint8_t *)"", 0};
+    raw_send(&self->client, &probe, 1);
+    raw_call(&self->client, "PING", "{}");
+    assert_int_equal(self->engine.requests, 0);
+}
+
+static void what_cannot_be_read_is_answered_with_id_nil(void **state)
+{
+    struct stage *const self = *state;
+    const struct zsp_slice junk[] = {zsp_slice_str("\xc1junk"), zsp_slice_str("x")};
+    raw_send(&self->client, junk, 2);
+    raw_receive(&self->client);
+    raw_expect_error(&self->client, "bad_request");
+    assert_false(self->client.reply.has_id);
+    const struct zsp_slice headless[] = {zsp_slice_str("a"), {(const uint8_t *)"", 0}};
+    raw_send(&self->client, headless, 2);
+    raw_receive(&self->client);
+    raw_expect_error(&self->client, "bad_request");
+    assert_int_equal(self->client.header_index, 2);
+}
+
+static void empty_and_too_large_bodies_are_refused(void **state)
+{
+    struct stage *const self = *state;
+    struct zsp_writer header = {0};
+    wire_write_request(&header, zsp_slice_str("ECHO"), 0);
+    wire_write_map(&header, 0);
+    /* Behind an envelope, else the empty frame would end one. */
+    const struct zsp_slice nothing_inside = {(const uint8_t *)"", 0};
+    struct zsp_slice frames[] = {nothing_inside, zsp_writer_slice(&header), nothing_inside};
+    raw_send(&self->client, frames, 3);
+    raw_receive(&self->client);
+    raw_expect_error(&self->client, "bad_request");
+    uint8_t *const large = calloc(1, ZSP_FRAME_MAX + 1);
+    frames[2] = (struct zsp_slice){large, ZSP_FRAME_MAX + 1};
+    raw_send(&self->client, frames, 3);
+    raw_receive(&self->client);
+    raw_expect_error(&self->client, "too_large");
+    frames[2].len = ZSP_FRAME_MAX;
+    raw_send(&self->client, frames, 3);
+    raw_receive(&self->client);
+    assert_true(raw_is_ok(&self->client));
+    free(large);
+    zsp_writer_fini(&header);
+}
+
+/* --- Sessions ----------------------------------------------------------------------------------- */
+
+static void ids_above_zero_need_a_hello_and_increase(void **state)
+{
+    struct stage *const self = *state;
+    struct raw_client *const client = &self->client;
+    raw_request(client, 1, "ECHO", "{}");
+    raw_receive(client);
+    raw_expect_error(client, "hello_required");
+    assert_int_equal(client->reply.id, 1);
+    hello(client, 2);
+    raw_request(client, 3, "ECHO", "{}");
+    raw_receive(client);
+    assert_true(raw_is_ok(client));
+    assert_int_equal(self->engine.last_session, 1);
+    raw_request(client, 3, "ECHO", "{}");
+    raw_receive(client);
+    raw_expect_error(client, "bad_request");
+}
+
+static void a_chosen_routing_id_gets_no_session(void **state)
+{
+    struct stage *const self = *state;
+    struct raw_client chosen;
+    raw_client_init(&chosen, server_endpoint(self->server, 0), ZMQ_DEALER);
+    assert_int_equal(zmq_disconnect(chosen.socket, server_endpoint(self->server, 0)), 0);
+    assert_int_equal(zmq_setsockopt(chosen.socket, ZMQ_ROUTING_ID, "mine", 4), 0);
+    assert_int_equal(zmq_connect(chosen.socket, server_endpoint(self->server, 0)), 0);
+    raw_ask(&chosen, "HELLO", "{'versions': [1]}");
+    raw_expect_error(&chosen, "bad_request");
+    raw_call(&chosen, "ECHO", "{}");
+    raw_client_fini(&chosen);
+}
+
+static void bye_and_cancel_are_not_built(void **state)
+{
+    struct stage *const self = *state;
+    raw_ask(&self->client, "BYE", "{}");
+    raw_expect_error(&self->client, "unsupported");
+    raw_ask(&self->client, "CANCEL", "{'request': 1}");
+    raw_expect_error(&self->client, "unsupported");
+}
+
+static void sessions_are_limited(void **state)
+{
+    (void)state;
+    struct stage *const self = stage_new("limits\n    sessions = 1\n");
+    struct raw_client other;
+    raw_client_init(&other, server_endpoint(self->server, 0), ZMQ_DEALER);
+    hello(&self->client, 1);
+    hello(&self->client, 1); /* replaces its own */
+    raw_ask(&other, "HELLO", "{'versions': [1]}");
+    raw_expect_error(&other, "limit_reached");
+    raw_client_fini(&other);
+    stage_destroy(self);
+}
+
+static void a_silent_session_ends_and_a_waiting_one_does_not(void **state)
+{
+    (void)state;
+    struct stage *const self = stage_new("network\n    session_timeout = 1s\n");
+    struct raw_client waiting;
+    raw_client_init(&waiting, server_endpoint(self->server, 0), ZMQ_DEALER);
+    hello(&waiting, 1);
+    raw_request(&waiting, 2, "PARK", "{}");
+    hello(&self->client, 1);
+    assert_false(raw_receive_within(&self->client, 1300)); /* silence is what is tested */
+    raw_request(&self->client, 2, "ECHO", "{}");
+    raw_receive(&self->client);
+    raw_expect_error(&self->client, "hello_required");
+    raw_call(&self->client, "WAKE", "{}");
+    raw_receive(&waiting);
+    assert_true(raw_is_ok(&waiting));
+    assert_int_equal(self->engine.sessions_gone, 1);
+    raw_client_fini(&waiting);
+    stage_destroy(self);
+}
+
+/* --- Credit --------------------------------------------------------------------------------------- */
+
+static void request_257_is_over_credit_and_the_others_are_answered(void **state)
+{
+    struct stage *const self = *state;
+    for (int i = 0; i < 256; i++) {
+        raw_request(&self->client, 0, "PARK", "{}");
+    }
+    raw_ask(&self->client, "ECHO", "{}");
+    raw_expect_error(&self->client, "over_credit");
+    assert_true(raw_value(&self->client, "retriable")->via.boolean);
+    struct raw_client other;
+    raw_client_init(&other, server_endpoint(self->server, 0), ZMQ_DEALER);
+    raw_call(&other, "WAKE", "{}");
+    raw_client_fini(&other);
+    for (int i = 0; i < 256; i++) {
+        raw_receive(&self->client);
+        assert_true(raw_is_ok(&self->client));
+    }
+    raw_call(&self->client, "ECHO", "{}");
+}
+
+static void bytes_of_unanswered_requests_are_limited(void **state)
+{
+    struct stage *const self = *state;
+    uint8_t *const bytes = calloc(1, ZSP_FRAME_MAX);
+    const struct zsp_slice body = {bytes, ZSP_FRAME_MAX - 1024};
+    for (int i = 0; i < 4; i++) {
+        raw_request_body(&self->client, 0, "PARK", "{}", body);
+    }
+    raw_request_body(&self->client, 0, "PARK", "{}", body);
+    raw_receive(&self->client);
+    raw_expect_error(&self->client, "over_credit");
+    free(bytes);
+}
+
+/* --- Peers that do not read, or go ------------------------------------------------------------------- */
+
+/* What is not read stays within limits.reply_bytes and one reply; leases of
+ * replies that were not sent come back. */
+static void a_reader_that_never_reads_is_bounded(void **state)
+{
+    (void)state;
+    struct stage *const self = stage_new("limits\n    reply_bytes = 16MiB\n");
+    struct raw_client slow;
+    raw_client_init(&slow, server_endpoint(self->server, 0), ZMQ_DEALER);
+    for (int i = 0; i < 64; i++) {
+        raw_request(&slow, 0, "BULK", "{'bytes': 4000000}");
+    }
+    while (self->engine.undelivered == 0) {
+        raw_call(&self->client, "PING", "{}"); /* the broker serves others meanwhile */
+    }
+    unsigned answered = 0;
+    unsigned refused = 0;
+    while (answered + refused < 64) {
+        raw_receive(&slow);
+        answered += raw_is_ok(&slow) ? 1u : 0u;
+        refused += raw_is_ok(&slow) ? 0u : 1u;
+    }
+    assert_int_equal(self->engine.undelivered, refused);
+    assert_true(answered >= 4);
+    raw_client_fini(&slow);
+    stage_destroy(self);
+}
+
+static void requests_of_a_vanished_peer_are_abandoned(void **state)
+{
+    struct stage *const self = *state;
+    struct raw_client gone;
+    raw_client_init(&gone, server_endpoint(self->server, 0), ZMQ_DEALER);
+    hello(&gone, 1);
+    raw_request(&gone, 2, "PARK", "{}");
+    raw_request(&gone, 3, "PARK", "{}");
+    raw_request(&gone, 4, "PING", "{}"); /* the PARKs before it have arrived */
+    raw_receive(&gone);
+    raw_client_fini(&gone);
+    /* The broker learns of it when a reply finds nobody. */
+    while (self->engine.sessions_gone == 0) {
+        raw_call(&self->client, "WAKE", "{}");
+    }
+    raw_call(&self->client, "PING", "{}");
+}
+
+/* --- The end -------------------------------------------------------------------------------------------- */
+
+static void a_drain_answers_what_is_parked_and_ends(void **state)
+{
+    struct stage *const self = *state;
+    raw_request(&self->client, 0, "PARK", "{}");
+    raw_call(&self->client, "PING", "{}");
+    stage_stop(self);
+    raw_receive(&self->client);
+    assert_true(raw_is_ok(&self->client));
+    assert_int_equal(stage_join(self), ZSP_OK);
+}
+
+static void a_failed_storage_is_answered_and_ends_the_server(void **state)
+{
+    struct stage *const self = *state;
+    raw_request(&self->client, 0, "FAIL", "{}");
+    raw_receive(&self->client);
+    raw_expect_error(&self->client, "storage_failed");
+    assert_int_equal(stage_join(self), ZSP_ESTORAGE_FAILED);
+}
+
+#define PROVE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    static struct config config;
+    config_init(&config);
+    if (listen_prepare(&config, NULL) < 0) {
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        PROVE(a_dealer_without_envelope_is_served),
+        PROVE(a_req_socket_can_do_everything),
+        PROVE(the_envelope_comes_back_unchanged),
+        PROVE(a_lone_empty_frame_is_no_request),
+        PROVE(what_cannot_be_read_is_answered_with_id_nil),
+        PROVE(empty_and_too_large_bodies_are_refused),
+        PROVE(ids_above_zero_need_a_hello_and_increase),
+        PROVE(a_chosen_routing_id_gets_no_session),
+        PROVE(bye_and_cancel_are_not_built),
+        cmocka_unit_test(sessions_are_limited),
+        cmocka_unit_test(a_silent_session_ends_and_a_waiting_one_does_not),
+        PROVE(request_257_is_over_credit_and_the_others_are_answered),
+        PROVE(bytes_of_unanswered_requests_are_limited),
+        cmocka_unit_test(a_reader_that_never_reads_is_bounded),
+        PROVE(requests_of_a_vanished_peer_are_abandoned),
+        PROVE(a_drain_answers_what_is_parked_and_ends),
+        PROVE(a_failed_storage_is_answered_and_ends_the_server),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
