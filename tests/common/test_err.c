@@ -34,6 +34,14 @@ static void set_errno_appends_the_reason_and_keeps_the_number(void **state)
     assert_string_equal(err.msg, "write x.log: No space left on device");
 }
 
+static void an_unknown_errno_is_told_as_a_number(void **state)
+{
+    (void)state;
+    struct zsp_err err;
+    zsp_err_set_errno(&err, ZSP_EIO, 99999, "write");
+    assert_string_equal(err.msg, "write: errno 99999");
+}
+
 static void wrap_prepends_where_it_was(void **state)
 {
     (void)state;
@@ -59,6 +67,21 @@ static void long_messages_are_cut_between_characters(void **state)
         zsp_err_wrap(&err, "%s", text);
         assert_true(zsp_utf8_valid(zsp_slice_str(err.msg)));
         assert_int_equal(err.code, ZSP_EIO);
+    }
+}
+
+static void two_byte_characters_are_not_cut_either(void **state)
+{
+    (void)state;
+    struct zsp_err err;
+    zsp_err_set(&err, ZSP_EBAD_VALUE, "x");
+    for (size_t xs = 60; xs < 64; xs++) {
+        char text[70];
+        memset(text, 'x', sizeof text);
+        memcpy(text + xs, "\xc3\xa4", 3); /* an umlaut and a NUL */
+        zsp_err_detail(&err, NULL, NULL, text);
+        assert_true(zsp_utf8_valid(zsp_slice_str(err.got)));
+        assert_int_equal(strlen(err.got), xs + 2 < sizeof err.got ? xs + 2 : xs);
     }
 }
 
@@ -120,8 +143,10 @@ int main(void)
         cmocka_unit_test(set_returns_the_code_and_formats_the_message),
         cmocka_unit_test(every_function_accepts_no_report),
         cmocka_unit_test(set_errno_appends_the_reason_and_keeps_the_number),
+        cmocka_unit_test(an_unknown_errno_is_told_as_a_number),
         cmocka_unit_test(wrap_prepends_where_it_was),
         cmocka_unit_test(long_messages_are_cut_between_characters),
+        cmocka_unit_test(two_byte_characters_are_not_cut_either),
         cmocka_unit_test(an_errno_text_never_overflows_a_full_message),
         cmocka_unit_test(detail_fills_only_what_is_given_and_cuts),
         cmocka_unit_test(names_and_codes_map_both_ways),

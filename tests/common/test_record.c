@@ -204,6 +204,23 @@ static void payloads_of_every_length_form_round_trip(void **state)
     zsp_writer_fini(&out);
 }
 
+static void lengths_beyond_32_bits_fail_the_writer(void **state)
+{
+    (void)state;
+    const struct zsp_slice huge = {(const uint8_t *)"", (size_t)UINT32_MAX + 1};
+    const struct zsp_slice text = zsp_slice_str("x");
+    struct zsp_writer out = {0};
+    zsp_record_write(&out, &(struct zsp_record){.payload = huge});
+    assert_true(out.failed);
+    zsp_writer_reset(&out);
+    zsp_record_write(&out, &(struct zsp_record){.payload = text, .type = huge});
+    assert_true(out.failed);
+    zsp_writer_reset(&out);
+    zsp_record_write_header(&out, text, huge, true);
+    assert_true(out.failed);
+    zsp_writer_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +233,7 @@ int main(void)
         cmocka_unit_test(wide_encodings_mean_the_same),
         cmocka_unit_test(a_checked_body_splits_into_its_records),
         cmocka_unit_test(positions_end_at_the_end_of_the_body),
+        cmocka_unit_test(lengths_beyond_32_bits_fail_the_writer),
         cmocka_unit_test(payloads_of_every_length_form_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

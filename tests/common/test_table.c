@@ -53,6 +53,18 @@ static void the_empty_key_is_a_key(void **state)
     assert_null(zsp_table_find(&table, zsp_slice_str("")));
 }
 
+static void removing_an_absent_key_changes_nothing(void **state)
+{
+    (void)state;
+    struct zsp_table table;
+    int value = 1;
+    zsp_table_init(&table, 42);
+    assert_int_equal(zsp_table_add(&table, zsp_slice_str("a"), &value), 0);
+    assert_null(zsp_table_remove(&table, zsp_slice_str("b")));
+    assert_ptr_equal(zsp_table_find(&table, zsp_slice_str("a")), &value);
+    zsp_table_fini(&table);
+}
+
 static void check_against_model(const struct zsp_table *table, struct item *items)
 {
     size_t present = 0, walked = 0, cursor = 0;
@@ -120,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_table_finds_nothing),
         cmocka_unit_test(the_empty_key_is_a_key),
+        cmocka_unit_test(removing_an_absent_key_changes_nothing),
         cmocka_unit_test(adds_and_removes_agree_with_a_model),
         cmocka_unit_test(churn_does_not_grow_the_table),
     };
