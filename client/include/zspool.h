@@ -461,6 +461,8 @@ typedef struct zspool_consumer_options {
     bool end_when_empty; /* zspool_next() returns ZSPOOL_END when the broker has nothing ready */
     void (*ready_fn)(zspool_consumer_t *self, void *arg); /* for zspool_dispatch(); NULL = none */
     void *ready_arg;
+    uint64_t message_limit; /* take no more than so many in all, and pull no more than that;
+                             * then zspool_next() returns ZSPOOL_END; 0 = no limit */
 } zspool_consumer_options_t;
 
 static inline void zspool_consumer_options_init(zspool_consumer_options_t *options)

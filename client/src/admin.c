@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Administration: one blocking call each, see call.h for what they are made of.
+ * Administration: one blocking call each, see client_call.h for what they are made of.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -612,6 +612,7 @@ static void *run(void *arg)
     self->state = PAUSED;
     zsp_err_set(&self->trouble, ZSP_ECLOSED, "the client was destroyed");
     answer_all_closed(self, zsp_now_ms());
+    pump_ports(self, zsp_now_ms()); /* what only waited for an answer frees itself */
     zsp_link_unlock(self);
     return NULL;
 }
@@ -647,6 +648,21 @@ static int timed_out(const struct zsp_link *self, struct zsp_err *err)
     return zsp_err_set(err, ZSP_ETIMEOUT, "no answer in time");
 }
 
+int zsp_link_wait_always(struct zsp_link *self, int64_t deadline_ms)
+{
+    if (deadline_ms == INT64_MAX) {
+        (void)pthread_cond_wait(&self->changed, &self->mutex);
+        return 0;
+    }
+    if (zsp_now_ms() >= deadline_ms) {
+        return ZSP_ETIMEOUT;
+    }
+    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ms / 1000),
+                                      .tv_nsec = (long)(deadline_ms % 1000) * 1000000L};
+    (void)pthread_cond_timedwait(&self->changed, &self->mutex, &deadline);
+    return 0;
+}
+
 int zsp_link_wait(struct zsp_link *self, int64_t deadline_ms, struct zsp_err *err)
 {
     if (atomic_load_explicit(&self->interrupted, memory_order_relaxed)) {
@@ -658,17 +674,8 @@ int zsp_link_wait(struct zsp_link *self, int64_t deadline_ms, struct zsp_err *er
         }
         return self->trouble.code;
     }
-    if (deadline_ms == INT64_MAX) {
-        (void)pthread_cond_wait(&self->changed, &self->mutex);
-        return 0;
-    }
-    if (zsp_now_ms() >= deadline_ms) {
-        return timed_out(self, err);
-    }
-    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ms / 1000),
-                                      .tv_nsec = (long)(deadline_ms % 1000) * 1000000L};
-    (void)pthread_cond_timedwait(&self->changed, &self->mutex, &deadline);
-    return 0;
+    const int rc = zsp_link_wait_always(self, deadline_ms);
+    return rc == 0 ? 0 : timed_out(self, err);
 }
 
 void zsp_link_interrupt(struct zsp_link *self, bool interrupted)

@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #include "client/src/client_request.h"
-#include "client/src/hello.h"
+#include "client/src/handshake.h"
 
 #define ZSP_ENDPOINTS_MAX 16u
 
@@ -98,6 +98,8 @@ void zsp_link_forget(struct zsp_link *self, struct zsp_request *request);
  * Errors: ZSP_ETIMEOUT (monotonic deadline; INT64_MAX = never), ZSP_EINTERRUPTED,
  *         or the code of a broker that refuses us; described in `err` */
 int zsp_link_wait(struct zsp_link *self, int64_t deadline_ms, struct zsp_err *err);
+/* The same where an interrupt or a refusal must not keep from waiting: 0 or ZSP_ETIMEOUT. */
+int zsp_link_wait_always(struct zsp_link *self, int64_t deadline_ms);
 /* Wake all that wait. */
 void zsp_link_notify(struct zsp_link *self);
 

@@ -7,7 +7,7 @@
 #define ZSP_CLIENT_RESULT_H
 
 #include "client/src/arena.h"
-#include "client/src/call.h"
+#include "client/src/client_call.h"
 
 struct zsp_result {
     struct zsp_arena *arena; /* made by the reading function; whoever called owns it */

@@ -3,8 +3,8 @@
  * HELLO: what a client says when a connection stands, and what the broker tells
  * about itself. Plain values, no thread of its own.
  */
-#ifndef ZSP_CLIENT_HELLO_H
-#define ZSP_CLIENT_HELLO_H
+#ifndef ZSP_CLIENT_HANDSHAKE_H
+#define ZSP_CLIENT_HANDSHAKE_H
 
 #include <msgpack.h>
 #include <stdint.h>

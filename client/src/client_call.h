@@ -9,8 +9,8 @@
  *
  * A caller whose time is over leaves; the answer, should it come, is dropped.
  */
-#ifndef ZSP_CLIENT_CALL_H
-#define ZSP_CLIENT_CALL_H
+#ifndef ZSP_CLIENT_CLIENT_CALL_H
+#define ZSP_CLIENT_CLIENT_CALL_H
 
 #include <stdbool.h>
 

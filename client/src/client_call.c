@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "client/src/call.h"
+#include "client/src/client_call.h"
 
 #include <stddef.h>
 #include <stdlib.h>

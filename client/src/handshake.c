@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "client/src/hello.h"
+#include "client/src/handshake.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The inside of a consumer, shared by its files:
+ *   consumer.c         the public functions
+ *   consumer_pull.c    PULL: parcels in, what of them is lost
+ *   consumer_settle.c  SETTLE: outcomes out; marks and extensions
+ *
+ * Three requests at most are under way, each with one at a time: a PULL, a SETTLE of outcomes (what
+ * is settled meanwhile gathers for the next one), and a SETTLE that only touches
+ * (started, extend), whose result nobody waits for except a suspect's.
+ *
+ * A suspect is a message that was handed out before: it may be what crashed its
+ * last worker. It is marked started before the application sees it, so that a
+ * crash at once is counted against it alone.
+ *
+ * A consumer that is destroyed while its PULL is out lives on unseen until the
+ * reply comes, to hand back what it brings. All of it is used with the link locked.
+ */
+#ifndef ZSP_CLIENT_CONSUMER_PRIV_H
+#define ZSP_CLIENT_CONSUMER_PRIV_H
+
+#include "client/src/client_priv.h"
+#include "client/src/interned.h"
+#include "client/src/outcomes.h"
+#include "client/src/parcel.h"
+#include "common/limits.h"
+
+#define ZSP_LOST_MAX 4096u /* losses kept for the host, as zspool.h tells */
+
+/* A message in hand. Pooled: its memory is never given back before the consumer goes, so that a stale
+ * pointer is found out. */
+struct zsp_held {
+    zspool_message_t view; /* first member: what the host holds */
+    struct zspool_consumer *consumer;
+    struct zsp_parcel *parcel; /* NULL = in the pool */
+    int64_t taken_ms;
+    bool marked;                  /* started was sent */
+    bool lost_told;               /* the host was told */
+    struct zsp_held *next, *prev; /* in hand, oldest first; in the pool: next only */
+    struct zsp_held *made_next;   /* all ever made */
+};
+
+enum zsp_suspect { SUSPECT_NONE, SUSPECT_WANTED, SUSPECT_SENT, SUSPECT_MARKED };
+
+struct zspool_consumer {
+    struct zspool_client *client;
+    struct zsp_port port;
+    struct zsp_ready ready;
+    zspool_consumer_options_t options; /* defaults filled in; strings unset */
+    char group[ZSP_NAME_MAX + 1];
+    char mode[32];
+    char **topics;
+    size_t topic_count;
+    struct zsp_interned names;
+    bool closing; /* the host destroys it: nothing new is pulled */
+    bool orphan;  /* the host has left: the link's thread frees it */
+
+    /* Pulling. */
+    struct zsp_request pull;
+    struct zsp_writer pull_args;
+    bool pull_out;
+    int64_t pull_sent_ms;
+    int64_t pull_at_ms;              /* not before */
+    bool drained;                    /* end_when_empty, and an empty answer came */
+    struct zsp_err pull_error;       /* code 0 = none; the host takes it, then pulls go on */
+    struct zsp_parcel *first, *last; /* with messages not taken, oldest first */
+    struct zsp_parcel *emptied;      /* all taken, some in hand */
+    uint64_t waiting_messages;
+    size_t waiting_bytes;
+    uint64_t taken; /* in all */
+
+    /* In hand. */
+    struct zsp_held *held_first, *held_last;
+    struct zsp_held *pool;
+    struct zsp_held *made;
+    enum zsp_suspect suspect; /* of the next message */
+    int64_t look_at_ms; /* marks, leases: the next look; INT64_MAX = nothing in hand or here */
+
+    /* Settling. */
+    struct zsp_outcomes outcomes;      /* not sent */
+    struct zsp_outcomes outcomes_sent; /* by the request under way, or to be sent again */
+    struct zsp_request settle;
+    struct zsp_writer settle_args;
+    bool settle_out;
+    int64_t settle_at_ms;
+    uint64_t settled_count, answered_count; /* outcomes given, and answered */
+    uint64_t sent_count;                    /* given, when the request was made */
+    struct zsp_err settle_error;            /* since the last flush; code 0 = none */
+
+    /* Touching. */
+    struct zsp_outcomes touches;
+    struct zsp_request touch;
+    struct zsp_writer touch_args;
+    bool touch_out;
+    int64_t touch_sent_ms;
+
+    zspool_lost_t *lost; /* a ring */
+    size_t lost_first, lost_count;
+};
+
+/* --- consumer_pull.c --- */
+
+void zsp_consumer_pump(struct zsp_port *port, int64_t now_ms);
+/* Drop what waits here and whose lease has ended. */
+void zsp_consumer_drop_expired(struct zspool_consumer *self, int64_t now_ms);
+/* Take a parcel that has no message left to take, or that is lost, out of the queue; it lives on
+ * while messages of it are in hand. */
+void zsp_consumer_retire(struct zspool_consumer *self, struct zsp_parcel *parcel);
+/* A message of the parcel was settled. */
+void zsp_consumer_unhold(struct zspool_consumer *self, struct zsp_held *held);
+/* Is the next message one that must be marked first? */
+bool zsp_consumer_head_is_suspect(const struct zspool_consumer *self);
+/* Free a closed consumer for good. */
+void zsp_consumer_free(struct zspool_consumer *self);
+void zsp_consumer_update_ready(struct zspool_consumer *self);
+
+/* --- consumer_settle.c --- */
+
+/* Note what is due by now: marks, extensions, ends of leases. */
+void zsp_consumer_look(struct zspool_consumer *self, int64_t now_ms);
+/* Look at this time at the latest. */
+void zsp_consumer_look_at(struct zspool_consumer *self, int64_t at_ms);
+/* Send outcomes, marks and extensions. */
+void zsp_consumer_pump_settle(struct zspool_consumer *self, int64_t now_ms);
+/* Queue the release of all that waits here. */
+void zsp_consumer_release_waiting(struct zspool_consumer *self);
+/* Tell the host of a loss. */
+void zsp_consumer_add_lost(struct zspool_consumer *self, const zspool_lost_t *lost);
+bool zsp_consumer_settling(const struct zspool_consumer *self);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/src/consumer_priv.h"
+#include "client/src/wire_out.h"
+
+#define PULL_WAIT_MS 20000 /* below a session's time-out: a parked pull keeps it alive */
+#define PAUSE_MS     100   /* after a refusal, or an empty answer that came at once */
+
+/* --- What is here --------------------------------------------------------------------- */
+
+void zsp_consumer_update_ready(struct zspool_consumer *self)
+{
+    const bool marking = self->suspect == SUSPECT_WANTED || self->suspect == SUSPECT_SENT;
+    const bool message = self->first && !marking;
+    const bool end = self->drained && !self->first;
+    zsp_client_set_ready(
+        self->client, &self->ready,
+        !self->closing && (message || end || self->lost_count > 0 || self->pull_error.code != 0));
+}
+
+static void unlink_parcel(struct zsp_parcel **list, struct zsp_parcel **last,
+                          struct zsp_parcel *parcel)
+{
+    struct zsp_parcel *before = NULL;
+    for (struct zsp_parcel *p = *list; p != parcel; p = p->next) {
+        before = p;
+    }
+    if (before) {
+        before->next = parcel->next;
+    } else {
+        *list = parcel->next;
+    }
+    if (last && *last == parcel) {
+        *last = before;
+    }
+    parcel->next = NULL;
+}
+
+void zsp_consumer_retire(struct zspool_consumer *self, struct zsp_parcel *parcel)
+{
+    if (self->first == parcel) {
+        self->suspect = SUSPECT_NONE;
+    }
+    unlink_parcel(&self->first, &self->last, parcel);
+    self->waiting_messages -= parcel->left;
+    self->waiting_bytes -= parcel->bytes_left;
+    parcel->left = 0;
+    parcel->bytes_left = 0;
+    if (parcel->held == 0) {
+        zsp_parcel_destroy(&parcel);
+        return;
+    }
+    parcel->next = self->emptied;
+    self->emptied = parcel;
+}
+
+void zsp_consumer_drop_expired(struct zspool_consumer *self, int64_t now_ms)
+{
+    struct zsp_parcel *next;
+    for (struct zsp_parcel *parcel = self->first; parcel; parcel = next) {
+        next = parcel->next;
+        if (now_ms >= parcel->lease_until_ms || parcel->lost) {
+            zsp_consumer_retire(self, parcel);
+        }
+    }
+}
+
+void zsp_consumer_unhold(struct zspool_consumer *self, struct zsp_held *held)
+{
+    struct zsp_parcel *parcel = held->parcel;
+    if (held->prev) {
+        held->prev->next = held->next;
+    } else {
+        self->held_first = held->next;
+    }
+    if (held->next) {
+        held->next->prev = held->prev;
+    } else {
+        self->held_last = held->prev;
+    }
+    held->parcel = NULL;
+    held->next = self->pool;
+    self->pool = held;
+    parcel->held--;
+    if (parcel->held == 0 && parcel->left == 0) {
+        unlink_parcel(&self->emptied, NULL, parcel);
+        zsp_parcel_destroy(&parcel);
+    }
+}
+
+bool zsp_consumer_head_is_suspect(const struct zspool_consumer *self)
+{
+    return !self->options.no_started && zsp_parcel_run(self->first)->deliveries > 1;
+}
+
+/* --- PULL -------------------------------------------------------------------------------- */
+
+static void add_parcel(struct zspool_consumer *self, struct zsp_parcel *parcel, int64_t now_ms)
+{
+    parcel->lease_until_ms = now_ms + parcel->lease_ms;
+    if (self->last) {
+        self->last->next = parcel;
+    } else {
+        self->first = parcel;
+    }
+    self->last = parcel;
+    self->waiting_messages += parcel->left;
+    self->waiting_bytes += parcel->bytes_left;
+    if (self->options.auto_extend && now_ms + parcel->lease_ms / 2 < self->look_at_ms) {
+        self->look_at_ms = now_ms + parcel->lease_ms / 2;
+    }
+}
+
+static bool is_passing(int code)
+{
+    return code == ZSP_ECLOSED || zsp_err_retriable(code);
+}
+
+static void pull_done(struct zsp_request *request, const struct zsp_answer *answer)
+{
+    struct zspool_consumer *self =
+        (struct zspool_consumer *)(void *)((char *)request -
+                                           offsetof(struct zspool_consumer, pull));
+    struct zsp_parcel *parcel = NULL;
+    struct zsp_err err = {0};
+    self->pull_out = false;
+    int code = answer->code;
+    if (code == 0) {
+        code = zsp_parcel_new(answer, &self->names, &parcel, &err);
+    } else {
+        err = *answer->err;
+    }
+    if (code == 0 && parcel) {
+        add_parcel(self, parcel, answer->now_ms);
+    } else if (code == 0) {
+        self->drained = self->options.end_when_empty;
+        const bool at_once = answer->now_ms - self->pull_sent_ms < PAUSE_MS;
+        self->pull_at_ms = answer->now_ms + (at_once ? PAUSE_MS : 0);
+    } else if (is_passing(code)) {
+        self->pull_at_ms = answer->now_ms + (code == ZSP_ECLOSED ? 0 : PAUSE_MS);
+    } else {
+        self->pull_error = err;
+    }
+    if (self->closing) {
+        zsp_consumer_release_waiting(self);
+    }
+    zsp_consumer_update_ready(self);
+    zsp_link_notify(self->client->link);
+    zsp_link_kick(self->client->link, &self->port);
+}
+
+static uint64_t wanted_messages(const struct zspool_consumer *self)
+{
+    uint64_t wanted = self->options.prefetch_messages - self->waiting_messages;
+    if (self->options.message_limit > 0) {
+        const uint64_t left = self->options.message_limit - self->taken - self->waiting_messages;
+        wanted = left < wanted ? left : wanted;
+    }
+    return wanted;
+}
+
+static bool wants_pull(const struct zspool_consumer *self)
+{
+    return !self->closing && !self->pull_out && !self->drained && self->pull_error.code == 0 &&
+           self->waiting_messages <= self->options.prefetch_messages / 2 &&
+           self->waiting_bytes <= self->options.prefetch_bytes / 2 && wanted_messages(self) > 0;
+}
+
+static void write_pull(struct zspool_consumer *self, uint64_t wait_ms)
+{
+    struct zsp_writer *out = &self->pull_args;
+    const bool has_start = self->options.start.kind != ZSPOOL_POSITION_NONE;
+    const bool has_mode = self->mode[0] != '\0';
+    zsp_writer_reset(out);
+    wire_write_map(out, 4u + (self->topic_count > 0) + has_start + has_mode);
+    wire_write_text_str(out, "group", zsp_slice_str(self->group));
+    if (self->topic_count > 0) {
+        wire_write_text(out, "topics");
+        wire_write_array(out, (uint32_t)self->topic_count);
+        for (size_t i = 0; i < self->topic_count; i++) {
+            wire_write_text(out, self->topics[i]);
+        }
+    }
+    wire_write_text_uint(out, "max_messages", wanted_messages(self));
+    wire_write_text_uint(out, "max_bytes", self->options.prefetch_bytes - self->waiting_bytes);
+    wire_write_text_uint(out, "wait_ms", wait_ms);
+    if (has_mode) {
+        wire_write_text_str(out, "mode", zsp_slice_str(self->mode));
+    }
+    if (has_start) {
+        wire_write_text(out, "start");
+        zsp_write_position(out, &self->options.start);
+    }
+}
+
+static void wake_at(struct zspool_consumer *self, int64_t at_ms)
+{
+    if (at_ms < self->port.wake_ms) {
+        self->port.wake_ms = at_ms;
+    }
+}
+
+static void pump_pull(struct zspool_consumer *self, int64_t now_ms)
+{
+    if (!wants_pull(self)) {
+        return;
+    }
+    if (now_ms < self->pull_at_ms) {
+        wake_at(self, self->pull_at_ms);
+        return;
+    }
+    const struct zsp_hello *hello = zsp_link_hello(self->client->link);
+    uint64_t wait_ms = PULL_WAIT_MS < hello->max_wait_ms ? PULL_WAIT_MS : hello->max_wait_ms;
+    wait_ms = self->options.end_when_empty ? 0 : wait_ms;
+    write_pull(self, wait_ms);
+    self->pull.verb = "PULL";
+    self->pull.done_fn = pull_done;
+    self->pull.args = zsp_writer_slice(&self->pull_args);
+    self->pull.wait_ms = (int64_t)wait_ms;
+    if (!self->pull_args.failed &&
+        zsp_link_send(self->client->link, &self->port, &self->pull, now_ms) == 0) {
+        self->pull_out = true;
+        self->pull_sent_ms = now_ms;
+    }
+}
+
+/* A consumer that the host destroyed stays only for the answer to its pull and what follows. */
+static bool is_over(const struct zspool_consumer *self)
+{
+    return self->orphan && !self->pull_out && !self->settle_out && !self->touch_out &&
+           (!zsp_consumer_settling(self) || !zsp_link_up(self->client->link));
+}
+
+void zsp_consumer_pump(struct zsp_port *port, int64_t now_ms)
+{
+    struct zspool_consumer *self =
+        (struct zspool_consumer *)(void *)((char *)port - offsetof(struct zspool_consumer, port));
+    zsp_consumer_drop_expired(self, now_ms);
+    if (is_over(self)) {
+        zsp_link_remove(self->client->link, port);
+        zsp_consumer_free(self);
+        return;
+    }
+    zsp_consumer_look(self, now_ms);
+    port->wake_ms = self->look_at_ms;
+    if (zsp_link_up(self->client->link)) {
+        zsp_consumer_pump_settle(self, now_ms);
+        pump_pull(self, now_ms);
+    }
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "client/src/parcel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/src/result.h"
+#include "common/limits.h"
+#include "common/record.h"
+#include "common/wire.h"
+
+struct zsp_joined {
+    struct zsp_joined *next;
+    uint8_t bytes[];
+};
+
+static int bad(struct zsp_err *err, const char *what)
+{
+    return zsp_err_set(err, ZSP_EBAD_RECORD, "the broker's reply: %s", what);
+}
+
+static int no_memory(struct zsp_err *err)
+{
+    return zsp_err_set(err, ZSP_ENOMEM, "no memory for messages");
+}
+
+/* --- Made from a reply ------------------------------------------------------------ */
+
+static int read_run(const msgpack_object *object, struct zsp_interned *topics,
+                    struct zsp_parcel_run *ret, struct zsp_err *err)
+{
+    struct wire_run run;
+    const int rc = wire_run_decode(object, &run, err);
+    if (rc != 0) {
+        return rc;
+    }
+    ret->topic = zsp_interned_text(topics, run.topic);
+    ret->partition = run.partition;
+    ret->first = run.first;
+    ret->count = run.count;
+    ret->lease = run.lease;
+    ret->timestamp_ms = run.timestamp_ms;
+    ret->deliveries = run.deliveries;
+    ret->failures = run.failures;
+    ret->priority = run.priority;
+    return ret->topic ? 0 : no_memory(err);
+}
+
+static int read_runs(struct zsp_parcel *self, const msgpack_object_array *runs,
+                     struct zsp_interned *topics, struct zsp_err *err)
+{
+    self->runs = calloc(runs->size, sizeof *self->runs);
+    if (!self->runs) {
+        return no_memory(err);
+    }
+    int rc = 0;
+    for (uint32_t i = 0; i < runs->size && rc == 0; i++) {
+        struct zsp_parcel_run *run = &self->runs[i];
+        rc = read_run(&runs->ptr[i], topics, run, err);
+        if (rc == 0 && run->count > UINT64_MAX - self->left) {
+            rc = bad(err, "runs of too many messages");
+        }
+        self->left += rc == 0 ? run->count : 0;
+        self->run_count++;
+    }
+    return rc;
+}
+
+static int move_frames(struct zsp_parcel *self, const struct zsp_answer *answer,
+                       struct zsp_err *err)
+{
+    self->frames = calloc(answer->frame_count, sizeof *self->frames);
+    if (!self->frames) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < answer->frame_count; i++) {
+        (void)zmq_msg_init(&self->frames[i]); /* cannot fail */
+        (void)zmq_msg_move(&self->frames[i], &answer->frames[i]);
+        self->bytes_left += zmq_msg_size(&self->frames[i]);
+        self->frame_count++;
+    }
+    self->rest = (struct zsp_slice){zmq_msg_data(&self->frames[0]), zmq_msg_size(&self->frames[0])};
+    return 0;
+}
+
+int zsp_parcel_new(const struct zsp_answer *answer, struct zsp_interned *topics,
+                   struct zsp_parcel **ret, struct zsp_err *err)
+{
+    const msgpack_object_array *runs = zsp_reply_array(answer->map, "runs");
+    if (!runs || runs->size > ZSP_RUNS_MAX || (runs->size == 0) != (answer->frame_count == 0)) {
+        return bad(err, "runs and bodies do not fit together");
+    }
+    if (runs->size == 0) {
+        *ret = NULL;
+        return 0;
+    }
+    struct zsp_parcel *self = calloc(1, sizeof *self);
+    if (!self) {
+        return no_memory(err);
+    }
+    self->lease_ms = (int64_t)(zsp_reply_uint(answer->map, "lease_ms", 0) & INT32_MAX);
+    int rc = read_runs(self, runs, topics, err);
+    if (rc == 0) {
+        rc = move_frames(self, answer, err);
+    }
+    if (rc == 0 && self->left > self->bytes_left) {
+        rc = bad(err, "more messages than bytes"); /* a record has at least two */
+    }
+    if (rc != 0) {
+        zsp_parcel_destroy(&self);
+        return rc;
+    }
+    *ret = self;
+    return 0;
+}
+
+void zsp_parcel_destroy(struct zsp_parcel **self_p)
+{
+    struct zsp_parcel *self = *self_p;
+    if (!self) {
+        return;
+    }
+    *self_p = NULL;
+    for (size_t i = 0; i < self->frame_count; i++) {
+        (void)zmq_msg_close(&self->frames[i]);
+    }
+    while (self->joined) {
+        struct zsp_joined *next = self->joined->next;
+        free(self->joined);
+        self->joined = next;
+    }
+    free(self->frames);
+    free(self->runs);
+    free(self);
+}
+
+/* --- Taken out ----------------------------------------------------------------------- */
+
+/* The next frame; what is left of this one moves in front of it. False: there is no
+ * next one, or no memory. */
+static bool next_frame(struct zsp_parcel *self)
+{
+    if (self->frame_index + 1 >= self->frame_count) {
+        return false;
+    }
+    zmq_msg_t *frame = &self->frames[self->frame_index + 1];
+    const size_t len = zmq_msg_size(frame);
+    if (self->rest.len == 0) {
+        self->rest = (struct zsp_slice){zmq_msg_data(frame), len};
+        self->frame_index++;
+        return true;
+    }
+    struct zsp_joined *joined = malloc(sizeof *joined + self->rest.len + len);
+    if (!joined) {
+        return false;
+    }
+    memcpy(joined->bytes, self->rest.data, self->rest.len);
+    memcpy(joined->bytes + self->rest.len, zmq_msg_data(frame), len);
+    joined->next = self->joined;
+    self->joined = joined;
+    self->rest = (struct zsp_slice){joined->bytes, self->rest.len + len};
+    self->frame_index++;
+    return true;
+}
+
+static int next_record(struct zsp_parcel *self, struct zsp_slice *ret)
+{
+    for (;;) {
+        const int rc = zsp_record_next(&self->rest, ret);
+        if (rc == 0) {
+            return 0;
+        }
+        if (!next_frame(self)) {
+            return ZSP_EBAD_RECORD;
+        }
+    }
+}
+
+static void fill(const struct zsp_parcel *self, const struct zsp_record *record,
+                 zspool_message_t *ret)
+{
+    const struct zsp_parcel_run *run = &self->runs[self->run_index];
+    ret->topic = run->topic;
+    ret->partition = run->partition;
+    ret->offset = run->first + self->in_run;
+    ret->timestamp_ms = run->timestamp_ms;
+    ret->payload = (zspool_bytes_t){record->payload.data, record->payload.len};
+    ret->key = (zspool_bytes_t){record->key.data, record->key.len};
+    ret->type = (zspool_bytes_t){record->type.data, record->type.len};
+    ret->id = (zspool_bytes_t){record->id.data, record->id.len};
+    ret->headers = (zspool_bytes_t){record->headers.data, record->headers.len};
+    ret->header_count = record->header_count;
+    ret->created_at_ms = record->has_created_at ? (int64_t)record->created_at_ms : 0;
+    ret->deliveries = run->lease ? run->deliveries : 0;
+    ret->failures = run->failures;
+    ret->priority = run->priority;
+    ret->lease = run->lease;
+    ret->lease_ms = run->lease ? self->lease_ms : 0;
+}
+
+int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_err *err)
+{
+    if (self->left == 0) {
+        return 1;
+    }
+    struct zsp_slice bytes;
+    struct zsp_record record;
+    int rc = next_record(self, &bytes);
+    if (rc == 0) {
+        rc = zsp_record_decode(bytes, &record, err);
+    } else {
+        bad(err, "fewer records than its runs tell");
+    }
+    if (rc != 0) {
+        self->left = 0;
+        self->bytes_left = 0;
+        return rc;
+    }
+    fill(self, &record, ret);
+    self->bytes_left -= bytes.len;
+    self->left--;
+    self->in_run++;
+    if (self->in_run == self->runs[self->run_index].count) {
+        self->run_index++;
+        self->in_run = 0;
+    }
+    return 0;
+}
+
+const struct zsp_parcel_run *zsp_parcel_run(const struct zsp_parcel *self)
+{
+    return &self->runs[self->run_index];
+}
+
+uint64_t zsp_parcel_offset(const struct zsp_parcel *self)
+{
+    return self->runs[self->run_index].first + self->in_run;
+}
+
+int zspool_message_header(const zspool_message_t *message, size_t index,
+                          zspool_header_t *ret_header)
+{
+    if (!message || !ret_header || index >= message->header_count) {
+        return ZSPOOL_EINVAL;
+    }
+    const struct zsp_record record = {.headers = {message->headers.data, message->headers.len},
+                                      .header_count = (uint32_t)message->header_count};
+    struct zsp_slice rest = zsp_record_headers(&record);
+    struct zsp_slice name;
+    struct zsp_slice value;
+    bool is_text = false;
+    for (size_t i = 0; i <= index; i++) {
+        if (zsp_record_header_next(&rest, &name, &value, &is_text) != 0) {
+            return ZSPOOL_EINVAL;
+        }
+    }
+    ret_header->name = (zspool_bytes_t){name.data, name.len};
+    ret_header->value = (zspool_bytes_t){value.data, value.len};
+    ret_header->is_text = is_text;
+    return ZSPOOL_OK;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A parcel: what one reply to PULL or READ brought: runs of offsets and the
+ * frames that hold their records, end to end. It is taken out message by message;
+ * the bytes stay where libzmq put them and are lent until the parcel goes.
+ */
+#ifndef ZSP_CLIENT_PARCEL_H
+#define ZSP_CLIENT_PARCEL_H
+
+#include "client/include/zspool.h"
+#include "client/src/client_request.h"
+#include "client/src/interned.h"
+
+struct zsp_parcel_run {
+    const char *topic; /* interned */
+    uint32_t partition;
+    uint64_t first, count;
+    uint64_t lease;
+    int64_t timestamp_ms;
+    uint32_t deliveries, failures;
+    uint8_t priority;
+};
+
+struct zsp_joined; /* a record that lay in several frames */
+
+struct zsp_parcel {
+    struct zsp_parcel_run *runs;
+    size_t run_count;
+    size_t run_index;  /* of the next message */
+    uint64_t in_run;   /* messages of that run taken */
+    uint64_t left;     /* messages not taken */
+    size_t bytes_left; /* of records not taken */
+    zmq_msg_t *frames;
+    size_t frame_count, frame_index;
+    struct zsp_slice rest; /* of the current frame */
+    struct zsp_joined *joined;
+    int64_t lease_ms; /* what was left of the lease on arrival */
+
+    /* The consumer's. */
+    struct zsp_parcel *next;
+    int64_t lease_until_ms; /* monotonic, by our clock */
+    uint64_t held;          /* messages taken and not settled */
+    bool lost;
+    bool extending; /* an extension of its lease is due or under way */
+};
+
+/* Take the reply's runs and frames (moved out of `answer`). *ret = NULL when it holds no message.
+ * Errors: ZSP_EBAD_RECORD  runs and records do not fit together
+ *         ZSP_ENOMEM */
+int zsp_parcel_new(const struct zsp_answer *answer, struct zsp_interned *topics,
+                   struct zsp_parcel **ret, struct zsp_err *err);
+void zsp_parcel_destroy(struct zsp_parcel **self_p);
+
+/* Take the next message; its bytes live as long as the parcel. Returns 0, or 1 when there is none.
+ * Errors: ZSP_EBAD_RECORD (then nothing more can be taken), ZSP_ENOMEM */
+int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_err *err);
+/* The run of the next message; there must be one. */
+const struct zsp_parcel_run *zsp_parcel_run(const struct zsp_parcel *self);
+/* The offset of the next message. */
+uint64_t zsp_parcel_offset(const struct zsp_parcel *self);
+
+#endif
