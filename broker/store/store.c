@@ -10,5 +10,6 @@ void store_completion_release(struct store_completion *self)
         zsp_buf_put(&self->batches[i].frame);
     }
     free(self->batches);
+    zsp_buf_put(&self->key_buf);
     memset(self, 0, sizeof *self);
 }

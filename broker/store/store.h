@@ -121,7 +121,8 @@ struct store_completion {
     struct store_batch *batches; /* READ: each holds a reference on its frame; all are released by
                                  * store_completion_release() */
     uint32_t batch_count;
-    struct zsp_slice key; /* IMAGE_WANTED; valid until the release */
+    struct zsp_slice key;    /* IMAGE_WANTED; valid until the release */
+    struct zsp_buf *key_buf; /* holds the key's bytes, may be NULL; released with the rest */
     bool refuses;         /* SPACE */
 };
 

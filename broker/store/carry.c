@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/carry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/log_store_priv.h"
+
+#define CARRY_PER_BYTE  2                    /* bytes carried per byte appended */
+#define CARRY_TURN_MAX  (256 * (int)ZSP_KIB) /* bytes carried in one turn, and saved up */
+#define CARRY_ASK_MS    1000                 /* an image that did not come is asked for again */
+#define CARRY_LIVE_RATE 3u                   /* journal size that is fine, in live images */
+
+void carry_init(struct carry *self, uint64_t seed)
+{
+    memset(self, 0, sizeof *self);
+    zsp_table_init(&self->table, seed);
+}
+
+void carry_fini(struct carry *self)
+{
+    while (self->first) {
+        struct carry_object *next = self->first->next;
+        free(self->first);
+        self->first = next;
+    }
+    zsp_table_fini(&self->table);
+    self->last = NULL;
+}
+
+struct zsp_slice carry_key(const struct carry_object *object)
+{
+    return (struct zsp_slice){object->key, object->key_len};
+}
+
+struct zsp_slice carry_value(const struct carry_object *object)
+{
+    return (struct zsp_slice){object->value, object->value_len};
+}
+
+struct carry_object *carry_find(const struct carry *self, struct zsp_slice key)
+{
+    return zsp_table_find(&self->table, key);
+}
+
+static void list_remove(struct carry *self, struct carry_object *object)
+{
+    if (object->prev) {
+        object->prev->next = object->next;
+    } else {
+        self->first = object->next;
+    }
+    if (object->next) {
+        object->next->prev = object->prev;
+    } else {
+        self->last = object->prev;
+    }
+    self->live_bytes -= object->image_bytes;
+}
+
+static void list_append(struct carry *self, struct carry_object *object)
+{
+    object->next = NULL;
+    object->prev = self->last;
+    if (self->last) {
+        self->last->next = object;
+    } else {
+        self->first = object;
+    }
+    self->last = object;
+    self->live_bytes += object->image_bytes;
+}
+
+static struct carry_object *object_new(struct carry *self, struct zsp_slice key)
+{
+    struct carry_object *object = calloc(1, sizeof *object + key.len);
+    if (!object) {
+        return NULL;
+    }
+    object->key_len = key.len;
+    memcpy(object->key, key.data, key.len);
+    if (zsp_table_add(&self->table, carry_key(object), object) < 0) {
+        free(object);
+        return NULL;
+    }
+    return object;
+}
+
+int carry_note(struct carry *self, const struct store_entry *entry, uint64_t record)
+{
+    if (entry->kind == STORE_DELTA) {
+        return 0; /* an object's place is that of its last image */
+    }
+    struct carry_object *object = carry_find(self, entry->key);
+    if (entry->kind == STORE_GONE) {
+        if (object) {
+            list_remove(self, object);
+            (void)zsp_table_remove(&self->table, entry->key);
+            free(object);
+        }
+        return 0;
+    }
+    if (object) {
+        list_remove(self, object);
+    } else {
+        object = object_new(self, entry->key);
+        if (!object) {
+            return ZSP_ENOMEM;
+        }
+    }
+    object->image_record = record;
+    object->image_bytes = JOURNAL_ENTRY_BYTES + entry->key.len + entry->value.len;
+    object->wanted = false;
+    if (fact_is_own(entry->key) && entry->value.len <= sizeof object->value) {
+        object->value_len = entry->value.len;
+        if (entry->value.len > 0) {
+            memcpy(object->value, entry->value.data, entry->value.len);
+        }
+    }
+    list_append(self, object);
+    return 0;
+}
+
+void carry_earn(struct carry *self, uint64_t bytes)
+{
+    const uint64_t earned = bytes < CARRY_TURN_MAX ? bytes * CARRY_PER_BYTE : CARRY_TURN_MAX;
+    self->budget += (int64_t)earned;
+    if (self->budget > CARRY_TURN_MAX) {
+        self->budget = CARRY_TURN_MAX;
+    }
+}
+
+/* The record below which an image lies in the oldest file. */
+static uint64_t oldest_end(const struct journal *journal)
+{
+    return journal->files[1].first_record;
+}
+
+static bool is_too_large(const struct log_store *store)
+{
+    const struct journal *journal = &store->journal;
+    const uint64_t live = journal->carry.live_bytes * CARRY_LIVE_RATE;
+    const uint64_t least = store->options.journal_bytes_min;
+    return journal->file_count > 1 && journal_bytes(journal) > (live > least ? live : least);
+}
+
+/* The fact that the oldest file does not matter is synced, and so is all before it. */
+static void drop_synced(struct log_store *store, void *arg, const struct zsp_err *err)
+{
+    (void)arg;
+    if (!err) {
+        journal_remove_oldest(store);
+    }
+}
+
+static void ask_for_image(struct log_store *store, struct carry_object *object)
+{
+    struct zsp_buf *key = zsp_buf_copy(carry_key(object));
+    if (!key) {
+        store_fail_memory(store, "an image request");
+        return;
+    }
+    object->wanted = true;
+    object->wanted_ms = store->now.mono_ms;
+    const struct completion completion = {.kind = STORE_IMAGE_WANTED, .key = key};
+    store_complete(store, &completion, NULL);
+}
+
+void carry_step(struct log_store *store)
+{
+    struct journal *journal = &store->journal;
+    struct carry *self = &journal->carry;
+    if (store->failed || journal->blocked || self->dropping || !is_too_large(store)) {
+        return;
+    }
+    const uint64_t end = oldest_end(journal);
+    struct carry_object *object = self->first;
+    while (object && object->image_record < end && self->budget > 0) {
+        struct carry_object *next = object->next; /* an own image moves to the end */
+        if (fact_is_own(carry_key(object))) {
+            self->budget -= (int64_t)object->image_bytes;
+            uint8_t value[FACT_VALUE_MAX];
+            memcpy(value, object->value, sizeof value);
+            const struct store_entry entry = {
+                carry_key(object), STORE_IMAGE, {value, object->value_len}};
+            journal_put_own(store, &entry, 1, NULL, NULL);
+        } else if (!object->wanted || store->now.mono_ms - object->wanted_ms >= CARRY_ASK_MS) {
+            self->budget -= (int64_t)object->image_bytes;
+            ask_for_image(store, object);
+        }
+        object = next;
+    }
+    if (!store->failed && self->first && self->first->image_record >= end) {
+        self->dropping = true;
+        const struct fact fact = fact_journal(journal->files[1].number);
+        const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
+        journal_put_own(store, &entry, 1, drop_synced, NULL);
+    }
+}
+
+int64_t carry_deadline_ms(const struct log_store *store)
+{
+    const struct journal *journal = &store->journal;
+    const struct carry_object *first = journal->carry.first;
+    if (journal->carry.dropping || !first || !is_too_large(store) ||
+        first->image_record >= oldest_end(journal) || !first->wanted ||
+        journal->carry.budget <= 0) {
+        return INT64_MAX;
+    }
+    return first->wanted_ms + CARRY_ASK_MS;
+}

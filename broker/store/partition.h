@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * One partition: its queue of batches, the write in flight, its segments and
+ * its marks.
+ *
+ * The happy path of a batch:
+ *   - partition_append() queues it and puts the partition on the store's dirty list;
+ *   - flush() calls partition_write(): all queued batches that fit get offset, pos and
+ *     header, and leave in one write. Later ones queue behind it;
+ *   - write_done() makes them part of the segment: STORE_APPENDED, tail buffers,
+ *     index; the partition joins the unsynced ones (commit.c);
+ *   - commit.c syncs, partition_synced() moves the mark: STORE_SYNCED.
+ *
+ * What can go wrong:
+ *   - the write ends early: the whole batches of what was written are kept, the rest
+ *     is rolled back (its offsets and positions are used again, under a higher broker
+ *     epoch), and they and all queued behind them fail with maybe = true;
+ *   - the segment is full: roll.c makes the next one while the queue waits;
+ *   - the partition is damaged below its mark: appends are refused;
+ *   - the topic is dropped: all that waits fails with ZSP_ENOT_FOUND.
+ *
+ *      CREATING ---> OPEN ---> DROPPED
+ *   -> CREATING          partition_new      topic_create made it; files come by a task
+ *   CREATING -> OPEN     partition_opened   appends leave the queue, reads are served
+ *   CREATING, OPEN -> DROPPED  partition_drop   nothing new; freed when `busy` is 0
+ *
+ * Marks: start <= mark <= end. [start, mark) can be read. [mark, end) is written
+ * and not yet synced.
+ */
+#ifndef ZSP_STORE_PARTITION_H
+#define ZSP_STORE_PARTITION_H
+
+#include "broker/store/io.h"
+#include "broker/store/roll.h"
+#include "broker/store/segment.h"
+#include "broker/store/store.h"
+#include "broker/store/tail.h"
+
+/* One queued batch. Pooled. */
+struct append {
+    struct append *next;
+    struct store_batch batch; /* holds a reference on the frame */
+    uint64_t tag;
+    uint64_t bytes; /* on disk */
+};
+
+/* The write in flight. */
+struct partition_write {
+    struct io io;
+    struct segment *segment; /* pinned; NULL = none is out */
+    struct append *first;    /* in the order of their offsets */
+    uint64_t batch_bytes;    /* without the zeros behind */
+    uint64_t epoch;          /* of its batches */
+    uint8_t *scratch;        /* headers, and bodies too small for an iovec of their own */
+    size_t scratch_capacity;
+    struct iovec *iov;
+    size_t iov_capacity;
+};
+
+/* The mark and all that a scan from there needs to know. */
+struct mark {
+    uint64_t segment;
+    uint64_t pos;    /* end of what is synced there */
+    uint64_t offset; /* first offset not synced */
+    int64_t max_timestamp_ms;
+    uint64_t epoch; /* of the last batch below */
+};
+
+/* A stretch of the log that cannot be read. */
+struct damage {
+    struct store_range range;
+    uint64_t resume_segment; /* where the batch at range.end_offset is, */
+    uint64_t resume_pos;     /* for reads behind the damage */
+};
+
+enum part_state { PART_CREATING, PART_OPEN, PART_DROPPED };
+
+struct store_part {
+    struct log_store *store;
+    enum part_state state;
+    struct store_part *prev; /* all partitions */
+    struct store_part *next;
+    uint64_t topic_id;
+    uint32_t number;
+    void *owner;
+    char *path; /* of its directory, relative to the data directory */
+
+    struct segment **segments; /* by number; the last one is active */
+    size_t segment_count;
+    size_t segment_capacity;
+    uint64_t start_offset;
+    uint64_t end_offset;      /* after the last batch written */
+    int64_t max_timestamp_ms; /* of all batches ever, INT64_MIN = none */
+    uint64_t epoch;           /* of the last batch written */
+    struct mark mark;
+
+    struct append *queue_first;
+    struct append *queue_last;
+    bool dirty; /* on the store's dirty list */
+    struct store_part *dirty_next;
+    struct partition_write write;
+    struct roll roll;
+
+    bool unsynced; /* on the commit's list */
+    struct store_part *unsynced_next;
+    struct tail_part tail;
+
+    struct damage *damages; /* by offset */
+    size_t damage_count;
+    bool refuses;   /* damaged: takes no appends */
+    bool trimming;  /* a retention is under way */
+    bool orphaned;  /* its creation failed: freed when idle */
+    uint32_t busy;  /* jobs out and records waited for that point here */
+    uint32_t reads; /* read requests under way */
+};
+
+/* Make one in state CREATING, linked into the store. `path` is copied.
+ * NULL = out of memory. */
+struct store_part *partition_new(struct log_store *store, uint64_t topic_id, uint32_t number,
+                                 const char *path, void *owner);
+void partition_destroy(struct store_part **self_p);
+/* The whole store ends: nothing points to its segments any more. */
+void partition_abandon(struct store_part *self);
+
+/* Add a segment behind the last one. Errors: ZSP_ENOMEM */
+int partition_add_segment(struct store_part *self, struct segment *segment);
+/* The one that takes appends; NULL while there is none. */
+struct segment *partition_active(const struct store_part *self);
+/* The segment that holds `offset`, NULL if none does. */
+struct segment *partition_segment(const struct store_part *self, uint64_t offset);
+
+void partition_opened(struct store_part *self);
+/* No more work comes from it or goes to it; what is in flight ends by itself. */
+void partition_drop(struct store_part *self);
+/* May it be freed? */
+bool partition_idle(const struct store_part *self);
+
+int partition_append(struct store_part *self, const struct store_batch *batch, uint64_t tag,
+                     struct zsp_err *err);
+/* Something changed that its queue may wait for: look at it in the next flush(). */
+void partition_wake(struct store_part *self);
+/* Start what can be started for the queue. */
+void partition_write(struct store_part *self);
+/* All queued batches fail (not those in a write). */
+void partition_fail_queue(struct store_part *self, const struct zsp_err *err);
+/* A sync has covered all up to `mark`. */
+void partition_synced(struct store_part *self, const struct mark *mark);
+/* Where the written log ends now, as a mark. */
+struct mark partition_written(const struct store_part *self);
+
+/* Remember a damaged stretch; the partition refuses appends from now on. */
+void partition_add_damage(struct store_part *self, const struct damage *damage);
+/* The first damage that ends above `offset`; NULL if none. */
+const struct damage *partition_damage(const struct store_part *self, uint64_t offset);
+
+/* For messages: "topic 7 partition 0". */
+void partition_describe(const struct store_part *self, char out[64]);
+
+#endif

@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/recover.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/log_store_priv.h"
+#include "broker/store/partition.h"
+#include "broker/store/scan.h"
+#include "broker/store/topic_log.h"
+#include "broker/store/torn.h"
+#include "common/assert.h"
+
+/* A segment file in the partition's directory. */
+struct file_found {
+    uint64_t number;
+    uint64_t bytes;
+};
+
+/* A partition being opened. */
+struct recovery {
+    struct log_store *store;
+    struct store_part *part;
+    const struct recover_wish *wish;
+    struct file_found *files; /* by number */
+    size_t file_count;
+    bool no_memory;
+    struct scan scan;
+    uint64_t proven;      /* no check may fail below this offset */
+    bool has_mark;        /* the journal knows a mark in the active segment */
+    struct mark mark;     /* where the walk of what is not proven begins */
+    int64_t max_ms;       /* highest timestamp up to the scan */
+    bool index_from_here; /* timestamps and entries are complete from here on */
+    bool changed;         /* bytes were written: sync */
+};
+
+/* --- Files ------------------------------------------------------------------------------ */
+
+static int note_file(void *arg, const struct fs_entry *entry)
+{
+    struct recovery *self = arg;
+    const size_t len = strlen(entry->name);
+    uint64_t number;
+    if (!layout_parse_number(entry->name, ".log", &number)) {
+        if (!layout_parse_number(entry->name, ".idx", &number) &&
+            (len < 4 || strcmp(entry->name + len - 4, ".tmp") != 0)) {
+            zsp_diag(self->store->options.diag, ZSP_WARNING, "%s/%s: unknown file, left alone",
+                     self->part->path, entry->name);
+        }
+        return 0;
+    }
+    struct file_found *files = realloc(self->files, (self->file_count + 1) * sizeof *files);
+    if (!files) {
+        self->no_memory = true;
+        return 1;
+    }
+    self->files = files;
+    files[self->file_count++] = (struct file_found){number, entry->bytes};
+    return 0;
+}
+
+static const struct file_found *find_file(const struct recovery *self, uint64_t number)
+{
+    for (size_t i = 0; i < self->file_count; i++) {
+        if (self->files[i].number == number) {
+            return &self->files[i];
+        }
+    }
+    return NULL;
+}
+
+/* Segments that the journal says are gone: the crash came before the unlink. */
+static int remove_gone(struct recovery *self, uint64_t first_segment, struct zsp_err *err)
+{
+    struct fs *fs = self->store->fs;
+    bool removed = false;
+    for (size_t i = 0; i < self->file_count; i++) {
+        if (self->files[i].number >= first_segment) {
+            continue;
+        }
+        char path[LAYOUT_PATH_MAX];
+        layout_segment_path(path, self->part->path, self->files[i].number, ".idx");
+        (void)fs->ops->unlink(fs->self, path, NULL); /* there may be none */
+        layout_segment_path(path, self->part->path, self->files[i].number, ".log");
+        const int rc = fs->ops->unlink(fs->self, path, err);
+        if (rc < 0) {
+            return rc;
+        }
+        removed = true;
+    }
+    return removed ? fs->ops->sync_dir(fs->self, self->part->path, err) : 0;
+}
+
+/* --- Facts --------------------------------------------------------------------------------- */
+
+static int contradiction(const struct recovery *self, const char *what, struct zsp_err *err)
+{
+    return zsp_err_set(err, ZSP_ECORRUPT,
+                       "topic %" PRIu64 " partition %" PRIu32 ": the journal contradicts %s",
+                       self->part->topic_id, self->part->number, what);
+}
+
+static struct carry_object *find_fact(const struct recovery *self, const struct fact *fact)
+{
+    struct carry_object *object = carry_find(&self->store->journal.carry, fact_key(fact));
+    if (object) {
+        object->asked = true;
+    }
+    return object;
+}
+
+static int add_segment(struct recovery *self, uint64_t number, uint64_t base_offset,
+                       struct segment **ret, struct zsp_err *err)
+{
+    struct segment *segment = segment_new(self->part, number, base_offset);
+    if (!segment || partition_add_segment(self->part, segment) < 0) {
+        segment_destroy(self->store, &segment);
+        return zsp_err_set(err, ZSP_ENOMEM, "open a partition");
+    }
+    *ret = segment;
+    return 0;
+}
+
+static void damage_segment(struct recovery *self, const struct segment *segment)
+{
+    const struct damage damage = {.range = {segment->base_offset, segment->end_offset},
+                                  .resume_segment = segment->number + 1};
+    partition_add_damage(self->part, &damage);
+}
+
+/* Sealed segments, as the journal tells them, and the active one behind them. */
+static int add_segments(struct recovery *self, uint64_t first, uint64_t base, struct zsp_err *err)
+{
+    struct store_part *part = self->part;
+    int64_t max_ms = INT64_MIN;
+    uint64_t epoch = 0;
+    struct segment *segment;
+    for (uint64_t number = first;; number++) {
+        int rc = add_segment(self, number, base, &segment, err);
+        if (rc < 0) {
+            return rc;
+        }
+        segment->max_before_ms = max_ms;
+        segment->max_timestamp_ms = max_ms;
+        segment->epoch = epoch;
+        const struct fact key = fact_sealed_key(part->topic_id, part->number, number);
+        const struct carry_object *fact = find_fact(self, &key);
+        if (!fact) {
+            break;
+        }
+        if (!fact_read_sealed(carry_value(fact), segment) || segment->base_offset != base ||
+            segment->end_offset < base) {
+            return contradiction(self, "itself about a segment", err);
+        }
+        segment->state = SEGMENT_SEALED;
+        segment->file_bytes = segment->bytes;
+        const struct file_found *file = find_file(self, number);
+        if (!file || file->bytes < segment->bytes) {
+            damage_segment(self, segment);
+        }
+        base = segment->end_offset;
+        max_ms = segment->max_timestamp_ms;
+        epoch = segment->epoch;
+    }
+    part->start_offset = part->segments[0]->base_offset;
+    part->end_offset = base;
+    self->mark = (struct mark){segment->number, 0, base, max_ms, epoch};
+    return 0;
+}
+
+/* The mark in the journal, and what else proves one. */
+static int take_mark(struct recovery *self, struct zsp_err *err)
+{
+    const struct store_part *part = self->part;
+    const struct mark none = {0};
+    const struct fact key = fact_mark(part->topic_id, part->number, &none);
+    const struct carry_object *fact = find_fact(self, &key);
+    self->proven = self->mark.offset;
+    if (fact) {
+        struct mark mark;
+        if (!fact_read_mark(carry_value(fact), &mark) || mark.segment > self->mark.segment ||
+            (mark.segment < self->mark.segment && mark.offset > self->mark.offset) ||
+            (mark.segment == self->mark.segment && mark.offset < self->mark.offset)) {
+            return contradiction(self, "itself about a mark", err);
+        }
+        if (mark.segment == self->mark.segment) {
+            self->mark = mark;
+            self->has_mark = true;
+            self->proven = mark.offset;
+        }
+    }
+    if (self->wish->replay_from != UINT64_MAX && self->wish->replay_from > self->proven) {
+        self->proven = self->wish->replay_from;
+    }
+    return 0;
+}
+
+/* --- Walking ------------------------------------------------------------------------------------ */
+
+static int tell(struct recovery *self, const struct batch_header *header, struct zsp_err *err)
+{
+    const uint64_t end = header->batch.first_offset + header->batch.record_count;
+    const struct store_hooks *hooks = &self->store->hooks;
+    if (self->wish->replay_from == UINT64_MAX || end <= self->wish->replay_from ||
+        !hooks->batch_fn) {
+        return 0;
+    }
+    return hooks->batch_fn(hooks->arg, self->wish->owner, &header->batch, err);
+}
+
+/* Open the segment's file for the scan, and stand at its beginning. */
+static int scan_open(struct recovery *self, const struct segment *segment, enum fs_open_mode mode,
+                     struct zsp_err *err)
+{
+    struct fs *fs = self->store->fs;
+    char path[LAYOUT_PATH_MAX];
+    segment_path(segment, ".log", path);
+    const int file = fs->ops->open(fs->self, path, mode, err);
+    if (file < 0) {
+        return file;
+    }
+    uint64_t bytes;
+    const int rc = fs->ops->size(fs->self, file, &bytes, err);
+    if (rc < 0) {
+        (void)fs->ops->close(fs->self, file, NULL); /* nothing was written */
+        return rc;
+    }
+    scan_fini(&self->scan);
+    self->scan = (struct scan){.fs = fs,
+                               .file = file,
+                               .file_bytes = bytes,
+                               .place = segment_place(segment, 0),
+                               .offset = segment->base_offset};
+    return 0;
+}
+
+/* Stand where replay may begin: at the hint if a header there agrees, else stay. */
+static int scan_hint(struct recovery *self, uint64_t replay_from, struct zsp_err *err)
+{
+    const uint64_t hint = self->wish->hint;
+    struct scan *scan = &self->scan;
+    if (hint <= 1 || hint - 1 >= scan->file_bytes || (hint - 1) % BATCH_ALIGN != 0) {
+        return 0;
+    }
+    struct batch_header header;
+    uint64_t pos;
+    const int rc = scan_find(scan, hint - 1, hint - 1 + BATCH_HEADER_BYTES, &header, &pos, err);
+    if (rc == SCAN_BATCH && pos == hint - 1 && header.batch.first_offset <= replay_from) {
+        scan->place.pos = pos;
+        scan->offset = header.batch.first_offset;
+        scan->epoch = 0;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* Tell the headers of a sealed segment that hold anything to be replayed. */
+static int replay_sealed(struct recovery *self, const struct segment *segment, struct zsp_err *err)
+{
+    const struct damage *known = partition_damage(self->part, segment->base_offset);
+    if (known && known->range.first_offset < segment->end_offset) {
+        return 0; /* the file is missing or short */
+    }
+    int rc = scan_open(self, segment, FS_READ, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct scan *scan = &self->scan;
+    scan->file_bytes = segment->bytes;
+    if (self->wish->replay_from >= segment->base_offset) {
+        rc = scan_hint(self, self->wish->replay_from, err);
+    }
+    while (rc == 0 && scan->place.pos < segment->bytes) {
+        const uint64_t pos = scan->place.pos;
+        const uint64_t offset = scan->offset;
+        struct batch_header header;
+        rc = scan_next(scan, false, &header, err);
+        if (rc == SCAN_BATCH) {
+            rc = tell(self, &header, err);
+            continue;
+        }
+        if (rc < 0) {
+            break;
+        }
+        uint64_t found = segment->bytes;
+        struct damage damage = {.range = {offset, segment->end_offset},
+                                .resume_segment = segment->number + 1};
+        rc = scan_find(scan, pos + BATCH_ALIGN, segment->bytes, &header, &found, err);
+        if (rc == SCAN_BATCH && header.batch.first_offset > offset) {
+            damage.range.end_offset = header.batch.first_offset;
+            damage.resume_segment = segment->number;
+            damage.resume_pos = found;
+        }
+        scan->place.pos = rc == SCAN_BATCH ? found : segment->bytes;
+        scan->offset = damage.range.end_offset;
+        partition_add_damage(self->part, &damage);
+        rc = rc == SCAN_END ? 0 : rc;
+    }
+    (void)self->store->fs->ops->close(self->store->fs->self, scan->file, NULL); /* only read */
+    return rc;
+}
+
+/* A batch of the active segment is good. */
+static int take_batch(struct recovery *self, uint64_t pos, const struct batch_header *header,
+                      struct zsp_err *err)
+{
+    struct store_part *part = self->part;
+    struct segment *segment = partition_active(part);
+    if (header->epoch >= self->store->epoch) {
+        return contradiction(self, "the messages: it is older than they are, its end was lost",
+                             err);
+    }
+    if (header->synced_to > self->proven) {
+        self->proven = header->synced_to;
+    }
+    if (pos >= self->mark.pos) {
+        self->index_from_here = true;
+    }
+    if (self->index_from_here) {
+        index_note(&segment->index,
+                   &(struct index_entry){header->batch.first_offset, pos, self->max_ms});
+    }
+    if (header->batch.timestamp_ms > self->max_ms) {
+        self->max_ms = header->batch.timestamp_ms;
+    }
+    return tell(self, header, err);
+}
+
+/* Does a header behind the place prove a mark above it? Raises `proven`. */
+static int search_proof(struct recovery *self, uint64_t end, struct zsp_err *err)
+{
+    struct scan *scan = &self->scan;
+    const uint64_t window = self->store->options.unsynced_bytes_max + ZSP_FRAME_MAX;
+    if (end - scan->place.pos > window) {
+        end = scan->place.pos + window;
+    }
+    uint64_t pos = scan->place.pos;
+    for (;;) {
+        struct batch_header header;
+        const int rc = scan_find(scan, pos + BATCH_ALIGN, end, &header, &pos, err);
+        if (rc != SCAN_BATCH) {
+            return rc < 0 ? rc : 0;
+        }
+        if (header.synced_to > self->proven) {
+            self->proven = header.synced_to;
+        }
+    }
+}
+
+/* The check failed below the proven mark. 1 = the walk goes on behind the damage, 0 =
+ * nothing good follows. */
+static int take_damage(struct recovery *self, struct zsp_err *err)
+{
+    struct scan *scan = &self->scan;
+    const struct segment *segment = partition_active(self->part);
+    struct damage damage = {.range = {scan->offset, self->proven},
+                            .resume_segment = segment->number};
+    uint64_t pos = scan->place.pos;
+    struct batch_header header;
+    int rc;
+    do {
+        rc = scan_find(scan, pos + BATCH_ALIGN, scan->file_bytes, &header, &pos, err);
+    } while (rc == SCAN_BATCH && header.batch.first_offset <= scan->offset);
+    if (rc < 0) {
+        return rc;
+    }
+    if (rc == SCAN_BATCH) {
+        damage.range.end_offset = header.batch.first_offset;
+        damage.resume_pos = pos;
+        scan->place.pos = pos;
+        scan->offset = header.batch.first_offset;
+        scan->epoch = header.epoch;
+    }
+    partition_add_damage(self->part, &damage);
+    return rc == SCAN_BATCH ? 1 : 0;
+}
+
+static int cut_tail(struct recovery *self, uint64_t end, const struct zsp_err *what,
+                    struct zsp_err *err)
+{
+    struct log_store *store = self->store;
+    const struct store_part *part = self->part;
+    const struct scan *scan = &self->scan;
+    char name[128];
+    char why[400];
+    (void)snprintf(name, sizeof name,
+                   "topic-%" PRIu64 "-%" PRIu32 "-segment-%" PRIu64 "-%" PRIu64 "-start-%" PRIu64,
+                   part->topic_id, part->number, scan->place.segment, scan->place.pos,
+                   store->epoch >> 32);
+    (void)snprintf(why, sizeof why,
+                   "topic %" PRIu64 " partition %" PRIu32 " segment %" PRIu64 ": %.250s",
+                   part->topic_id, part->number, scan->place.segment,
+                   what->msg[0] ? what->msg : "bytes behind the end");
+    int rc = torn_set_aside(store, name, scan->file, scan->place.pos, end, why, err);
+    if (rc == 0) {
+        rc = torn_zero(store->fs, scan->file, scan->place.pos, end, err);
+        self->changed = true;
+    }
+    return rc;
+}
+
+/* The walk met something else than a batch. 1 = go on, 0 = here the log ends. */
+static int handle_end(struct recovery *self, const struct zsp_err *what, struct zsp_err *err)
+{
+    struct scan *scan = &self->scan;
+    uint64_t end;
+    int rc = scan_nonzero_end(scan, scan->place.pos, &end, err);
+    if (rc == 0 && end > scan->place.pos) {
+        rc = search_proof(self, end, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (self->proven > scan->offset) {
+        return take_damage(self, err);
+    }
+    return end > scan->place.pos ? cut_tail(self, end, what, err) : 0;
+}
+
+/* Stand where the walk of the active segment begins. */
+static int begin_active(struct recovery *self, struct zsp_err *err)
+{
+    const struct segment *segment = partition_active(self->part);
+    struct scan *scan = &self->scan;
+    const uint64_t replay_from = self->wish->replay_from;
+    self->max_ms = segment->max_before_ms;
+    self->index_from_here = true;
+    scan->epoch = segment->epoch;
+    if (self->mark.pos > scan->file_bytes || self->mark.pos == 0) {
+        return 0; /* the file is shorter than it was: find out from its beginning what is left */
+    }
+    if (replay_from < self->mark.offset) {
+        const int rc = scan_hint(self, replay_from, err);
+        self->index_from_here = scan->place.pos == 0;
+        return rc;
+    }
+    scan->place.pos = self->mark.pos;
+    scan->offset = self->mark.offset;
+    scan->epoch = self->mark.epoch;
+    self->max_ms = self->mark.max_timestamp_ms;
+    return 0;
+}
+
+static int walk_active(struct recovery *self, struct zsp_err *err)
+{
+    struct scan *scan = &self->scan;
+    int rc = begin_active(self, err);
+    partition_active(self->part)->index.complete = rc == 0 && scan->place.pos == 0;
+    bool more = rc == 0;
+    while (more && rc >= 0) {
+        const uint64_t pos = scan->place.pos;
+        if (pos == self->mark.pos && self->has_mark) { /* from here on it is known */
+            scan->epoch = self->mark.epoch;
+            self->max_ms = self->mark.max_timestamp_ms;
+        }
+        struct batch_header header;
+        struct zsp_err what = {0};
+        rc = scan_next(scan, pos >= self->mark.pos, &header, &what);
+        if (rc == SCAN_BATCH) {
+            rc = take_batch(self, pos, &header, err);
+            if (rc > 0) {
+                rc = ZSP_EINTERNAL; /* a hook may only return 0 or an error */
+            }
+        } else if (rc > 0) {
+            rc = handle_end(self, &what, err);
+            more = rc == 1;
+        } else if (err) {
+            *err = what;
+        }
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* --- The whole ----------------------------------------------------------------------------------- */
+
+/* What the walk found becomes the partition; what is kept becomes durable. */
+static int settle_active(struct recovery *self, struct zsp_err *err)
+{
+    struct store_part *part = self->part;
+    struct segment *segment = partition_active(part);
+    struct scan *scan = &self->scan;
+    struct fs *fs = self->store->fs;
+    int rc = 0;
+    if (scan->place.pos > self->mark.pos) {
+        rc = torn_rewrite(fs, scan->file, self->mark.pos, scan->place.pos, err);
+        self->changed = true;
+    }
+    if (rc == 0 && self->changed) {
+        rc = fs->ops->sync(fs->self, scan->file, err);
+        if (rc >= 0) {
+            rc = fs->ops->sync_dir(fs->self, part->path, err);
+        }
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    const uint64_t end = self->proven > scan->offset ? self->proven : scan->offset;
+    segment->bytes = scan->place.pos;
+    segment->file_bytes = scan->file_bytes;
+    segment->end_offset = end;
+    segment->max_timestamp_ms = self->max_ms;
+    segment->epoch = scan->epoch;
+    segment->file = scan->file;
+    scan->file = -1;
+    segment->pins = 1;
+    segment_unpin(self->store, segment);
+    part->end_offset = end;
+    part->max_timestamp_ms = self->max_ms;
+    part->epoch = scan->epoch;
+    part->mark = partition_written(part);
+    const bool moved = !self->has_mark || self->mark.offset != part->mark.offset;
+    if (moved && !part->refuses) {
+        const struct fact fact = fact_mark(part->topic_id, part->number, &part->mark);
+        const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
+        journal_put_own(self->store, &entry, 1, NULL, NULL);
+    }
+    return 0;
+}
+
+/* The active segment's file is missing. */
+static void missing_active(struct recovery *self)
+{
+    struct store_part *part = self->part;
+    struct segment *segment = partition_active(part);
+    zsp_diag(self->store->options.diag, ZSP_ERROR, "%s: segment file %" PRIu64 " is missing",
+             part->path, segment->number);
+    segment->bytes = self->mark.pos;
+    segment->end_offset = self->proven;
+    part->end_offset = self->proven;
+    part->max_timestamp_ms = self->mark.max_timestamp_ms;
+    part->epoch = self->mark.epoch;
+    part->mark = partition_written(part);
+    damage_segment(self, segment);
+}
+
+/* Is the file of the next segment, made ahead, still unused? */
+static int check_ahead(struct recovery *self, uint64_t number, struct zsp_err *err)
+{
+    struct store_part *part = self->part;
+    for (size_t i = 0; i < self->file_count; i++) {
+        const struct file_found *file = &self->files[i];
+        if (file->number <= number || (file->number == number + 1 && file->bytes == 0)) {
+            continue;
+        }
+        /* Never written by us before the one below is sealed: something foreign. */
+        zsp_diag(self->store->options.diag, ZSP_ERROR,
+                 "%s: segment file %" PRIu64 " should be empty or absent; no messages are taken",
+                 part->path, file->number);
+        part->refuses = true;
+    }
+    (void)err;
+    return 0;
+}
+
+static int open_known(struct recovery *self, uint64_t first, uint64_t base, struct zsp_err *err)
+{
+    struct store_part *part = self->part;
+    struct fs *fs = self->store->fs;
+    int rc = fs->ops->list(fs->self, part->path, note_file, self, err);
+    if (self->no_memory) {
+        return zsp_err_set(err, ZSP_ENOMEM, "open a partition");
+    }
+    if (rc < 0 && rc != ZSP_ENOT_FOUND) { /* without directory all its files are missing */
+        return rc;
+    }
+    rc = remove_gone(self, first, err);
+    if (rc >= 0) {
+        rc = add_segments(self, first, base, err);
+    }
+    if (rc >= 0) {
+        rc = take_mark(self, err);
+    }
+    if (rc >= 0) {
+        rc = check_ahead(self, partition_active(part)->number, err);
+    }
+    for (size_t i = 0; i + 1 < part->segment_count && rc >= 0; i++) {
+        if (part->segments[i]->end_offset > self->wish->replay_from) {
+            rc = replay_sealed(self, part->segments[i], err);
+        }
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (!find_file(self, partition_active(part)->number)) {
+        missing_active(self);
+        return 0;
+    }
+    rc = scan_open(self, partition_active(part), FS_WRITE, err);
+    if (rc == 0) {
+        rc = walk_active(self, err);
+        if (rc == 0) {
+            rc = settle_active(self, err);
+        }
+        if (self->scan.file >= 0) {
+            (void)fs->ops->close(fs->self, self->scan.file, NULL); /* given up */
+        }
+    }
+    return rc;
+}
+
+/* The journal knows nothing of it: its creation did not end. */
+static int open_new(struct recovery *self, const char *topic_path, struct zsp_err *err)
+{
+    struct store_part *part = self->part;
+    struct segment *segment;
+    int rc = add_segment(self, 0, 0, &segment, err);
+    if (rc < 0) {
+        return rc;
+    }
+    segment->index.complete = true;
+    part->mark = partition_written(part);
+    bool sync_failed;
+    struct zsp_err local = {0};
+    rc = topic_log_make_files(self->store->fs, topic_path, part->number, part->number + 1,
+                              &sync_failed, &local);
+    if (rc == ZSP_EEXISTS) {
+        zsp_diag(self->store->options.diag, ZSP_ERROR, "%s, but the journal does not know it",
+                 local.msg);
+        part->refuses = true;
+        return 0;
+    }
+    if (rc < 0) {
+        if (err) {
+            *err = local;
+        }
+        return rc;
+    }
+    const struct fact fact = fact_part(part->topic_id, part->number, 0, 0);
+    const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
+    journal_put_own(self->store, &entry, 1, NULL, NULL);
+    (void)find_fact(self, &fact); /* marks it as asked for */
+    return 0;
+}
+
+int recover_partition(struct log_store *store, const struct recover_wish *wish,
+                      struct store_part **ret, struct zsp_err *err)
+{
+    char topic_path[LAYOUT_PATH_MAX];
+    char path[LAYOUT_PATH_MAX];
+    struct layout_topic *known = layout_find_topic(&store->topics, wish->topic->id);
+    if (known) {
+        known->asked = true;
+        memcpy(topic_path, known->path, sizeof topic_path);
+    } else {
+        layout_topic_path(topic_path, wish->topic->id, wish->topic->name);
+    }
+    layout_part_path(path, topic_path, wish->partition);
+    struct store_part *part =
+        partition_new(store, wish->topic->id, wish->partition, path, wish->owner);
+    if (!part) {
+        return zsp_err_set(err, ZSP_ENOMEM, "open a partition");
+    }
+    struct recovery self = {.store = store, .part = part, .wish = wish, .scan = {.file = -1}};
+    const struct fact key = fact_part(part->topic_id, part->number, 0, 0);
+    const struct carry_object *fact = find_fact(&self, &key);
+    uint64_t first = 0;
+    uint64_t base = 0;
+    int rc;
+    if (fact && !fact_read_part(carry_value(fact), &first, &base)) {
+        rc = contradiction(&self, "itself", err);
+    } else if (fact) {
+        rc = open_known(&self, first, base, err);
+    } else {
+        rc = open_new(&self, topic_path, err);
+    }
+    scan_fini(&self.scan);
+    free(self.files);
+    if (rc != 0) {
+        partition_destroy(&part);
+        if (err) {
+            (void)zsp_err_wrap(err, "%s", path);
+        }
+        return rc;
+    }
+    partition_opened(part);
+    *ret = part;
+    return 0;
+}

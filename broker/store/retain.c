@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/retain.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/log_store_priv.h"
+#include "broker/store/partition.h"
+#include "common/assert.h"
+
+/* A trim under way: first the journal, then the task that removes the files. */
+struct trim {
+    struct io io;
+    struct store_part *part;
+    uint64_t first_number; /* segments [first, end) go */
+    uint64_t end_number;
+    char directory[LAYOUT_PATH_MAX];
+    bool sync_failed;
+};
+
+/* How many of the oldest segments may go. */
+static size_t count_droppable(const struct store_part *part, const struct store_retain *what)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < part->segment_count; i++) {
+        bytes += part->segments[i]->bytes;
+    }
+    size_t count = 0;
+    for (; count < part->segment_count; count++) {
+        const struct segment *segment = part->segments[count];
+        if (segment->state != SEGMENT_SEALED) {
+            break;
+        }
+        const bool old = what->before_ms != 0 && segment->max_timestamp_ms < what->before_ms;
+        const bool over = what->max_bytes != 0 && bytes - segment->bytes >= what->max_bytes;
+        if (!old && !over) {
+            break;
+        }
+        bytes -= segment->bytes;
+    }
+    return count;
+}
+
+static void remove_run(struct job *job, struct fs *fs)
+{
+    struct trim *self = job->owner;
+    for (uint64_t number = self->first_number; number < self->end_number; number++) {
+        char path[LAYOUT_PATH_MAX];
+        /* What cannot be removed now is removed by the next start. */
+        layout_segment_path(path, self->directory, number, ".idx");
+        (void)fs->ops->unlink(fs->self, path, NULL);
+        layout_segment_path(path, self->directory, number, ".log");
+        (void)fs->ops->unlink(fs->self, path, NULL);
+    }
+    self->sync_failed = fs->ops->sync_dir(fs->self, self->directory, &job->error) < 0;
+}
+
+static void remove_done(struct log_store *store, struct io *io)
+{
+    struct trim *self = (struct trim *)io;
+    store->works--;
+    self->part->busy--;
+    self->part->trimming = false;
+    if (self->sync_failed) {
+        store_fail(store, &io->job.error);
+    }
+    free(self);
+}
+
+/* The journal says that the segments are gone. */
+static void trim_synced(struct log_store *store, void *arg, const struct zsp_err *err)
+{
+    struct trim *self = arg;
+    struct store_part *part = self->part;
+    if (err || part->state == PART_DROPPED) {
+        part->busy--;
+        part->trimming = false;
+        store->works--;
+        free(self);
+        return;
+    }
+    while (part->segments[0]->number < self->end_number) {
+        struct segment *segment = part->segments[0];
+        part->segment_count--;
+        memmove(part->segments, part->segments + 1, part->segment_count * sizeof(struct segment *));
+        segment_retire(store, segment);
+    }
+    part->start_offset = part->segments[0]->base_offset;
+    const struct completion completion = {
+        .kind = STORE_TRIMMED, .owner = part->owner, .offset = part->start_offset};
+    store_complete(store, &completion, NULL);
+    self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = remove_run};
+    self->io.done_fn = remove_done;
+    store_submit(store, &self->io);
+}
+
+/* One record: the segments' facts are gone, the partition begins later. */
+static int put_trim(struct log_store *store, struct trim *trim, size_t dropped)
+{
+    const struct store_part *part = trim->part;
+    struct fact *facts = calloc(dropped + 1, sizeof *facts);
+    struct store_entry *entries = calloc(dropped + 1, sizeof *entries);
+    if (!facts || !entries) {
+        free(facts);
+        free(entries);
+        return ZSP_ENOMEM;
+    }
+    for (size_t i = 0; i < dropped; i++) {
+        facts[i] = fact_sealed_key(part->topic_id, part->number, part->segments[i]->number);
+        entries[i] = fact_entry(&facts[i], STORE_GONE);
+    }
+    const struct segment *first = part->segments[dropped];
+    facts[dropped] = fact_part(part->topic_id, part->number, first->number, first->base_offset);
+    entries[dropped] = fact_entry(&facts[dropped], STORE_IMAGE);
+    journal_put_own(store, entries, dropped + 1, trim_synced, trim);
+    free(facts);
+    free(entries);
+    return 0;
+}
+
+int retain_start(struct log_store *store, struct store_part *part, const struct store_retain *what,
+                 struct zsp_err *err)
+{
+    if (part->trimming || part->state != PART_OPEN) {
+        return 0;
+    }
+    size_t dropped = count_droppable(part, what);
+    const size_t most = ZSP_JOURNAL_RECORD_MAX / 64; /* facts of one record */
+    if (dropped > most) {
+        dropped = most; /* the rest goes with the next call */
+    }
+    if (dropped == 0) {
+        return 0;
+    }
+    struct trim *trim = calloc(1, sizeof *trim);
+    if (!trim) {
+        return zsp_err_set(err, ZSP_ENOMEM, "drop segments");
+    }
+    trim->part = part;
+    trim->first_number = part->segments[0]->number;
+    trim->end_number = part->segments[dropped]->number;
+    memcpy(trim->directory, part->path, strlen(part->path) + 1);
+    part->trimming = true;
+    part->busy++;
+    store->works++;
+    if (put_trim(store, trim, dropped) < 0) {
+        part->trimming = false;
+        part->busy--;
+        store->works--;
+        free(trim);
+        return zsp_err_set(err, ZSP_ENOMEM, "drop segments");
+    }
+    return 0;
+}

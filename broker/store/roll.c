@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/roll.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/fact.h"
+#include "broker/store/log_store_priv.h"
+#include "broker/store/partition.h"
+#include "common/assert.h"
+
+/* The task that makes the file of the next segment. */
+struct make {
+    struct io io;
+    struct store_part *part;
+    char path[LAYOUT_PATH_MAX];
+    char directory[LAYOUT_PATH_MAX];
+    uint64_t number;
+    int file;
+    bool sync_failed;
+};
+
+/* The task that seals a segment. It works on copies and on the index, which
+ * nobody changes any more. */
+struct seal {
+    struct io io;
+    struct segment *segment; /* pinned */
+    int file;
+    uint8_t uuid[STORE_UUID_BYTES];
+    struct batch_place place;
+    struct index_facts facts;
+    int64_t max_before_ms;
+    const struct seg_index *index; /* NULL = build it */
+    char index_path[LAYOUT_PATH_MAX];
+    char directory[LAYOUT_PATH_MAX];
+    bool sync_failed;
+};
+
+static void set_state(struct store_part *part, enum roll_state state)
+{
+    const enum roll_state from = part->roll.state;
+    zsp_assert((from == ROLL_IDLE && state == ROLL_WAITING) ||
+               (from == ROLL_WAITING && (state == ROLL_SEALING || state == ROLL_IDLE)) ||
+               (from == ROLL_SEALING && state == ROLL_JOURNAL) ||
+               (from == ROLL_JOURNAL && state == ROLL_IDLE));
+    part->roll.state = state;
+}
+
+bool roll_busy(const struct store_part *part)
+{
+    return part->roll.state != ROLL_IDLE;
+}
+
+/* --- The next file --------------------------------------------------------------------- */
+
+static int make_file(struct make *self, struct fs *fs, struct zsp_err *err)
+{
+    self->file = fs->ops->open(fs->self, self->path, FS_CREATE, err);
+    if (self->file == ZSP_EEXISTS) {
+        /* Made ahead before, by us or before a restart; the start has seen that it is
+         * empty or zero. */
+        self->file = fs->ops->open(fs->self, self->path, FS_WRITE, err);
+        if (self->file >= 0 && fs->ops->truncate(fs->self, self->file, 0, err) < 0) {
+            return err->code;
+        }
+    }
+    if (self->file < 0) {
+        return self->file;
+    }
+    int rc = fs->ops->sync(fs->self, self->file, err);
+    if (rc >= 0) {
+        rc = fs->ops->sync_dir(fs->self, self->directory, err);
+    }
+    self->sync_failed = rc < 0;
+    return rc;
+}
+
+static void make_run(struct job *job, struct fs *fs)
+{
+    struct make *self = job->owner;
+    struct zsp_err err = {0};
+    if (make_file(self, fs, &err) < 0) {
+        if (self->file >= 0) {
+            (void)fs->ops->close(fs->self, self->file, NULL); /* nothing was written to it */
+        }
+        self->file = -1;
+        job->error = err;
+        (void)zsp_err_wrap(&job->error, "%s", self->path);
+        return;
+    }
+    memset(&job->error, 0, sizeof job->error); /* EEXISTS was no failure */
+}
+
+static void make_failed(struct store_part *part, const struct make *make)
+{
+    part->roll.ahead_failed = true;
+    if (make->sync_failed) {
+        store_fail(part->store, &make->io.job.error);
+        return;
+    }
+    if (part->roll.state == ROLL_WAITING) {
+        set_state(part, ROLL_IDLE);
+        partition_fail_queue(part, &make->io.job.error);
+    }
+}
+
+static void make_done(struct log_store *store, struct io *io)
+{
+    struct make *make = (struct make *)io;
+    struct store_part *part = make->part;
+    part->roll.making = false;
+    part->busy--;
+    store->works--;
+    if (io->job.error.code != 0) {
+        make_failed(part, make);
+        free(make);
+        return;
+    }
+    struct segment *next = segment_new(part, make->number, 0);
+    if (!next) {
+        (void)store->fs->ops->close(store->fs->self, make->file, NULL); /* empty */
+        free(make);
+        store_fail_memory(store, "a segment");
+        return;
+    }
+    next->file = make->file;
+    next->pins = 1;
+    part->roll.next = next;
+    segment_unpin(store, next);
+    free(make);
+    roll_continue(part);
+}
+
+static void make_start(struct store_part *part)
+{
+    struct log_store *store = part->store;
+    if (part->roll.next || part->roll.making || store->failed || part->state != PART_OPEN) {
+        return;
+    }
+    struct make *make = calloc(1, sizeof *make);
+    if (!make) {
+        store_fail_memory(store, "a segment");
+        return;
+    }
+    make->part = part;
+    make->number = partition_active(part)->number + 1;
+    layout_segment_path(make->path, part->path, make->number, ".log");
+    memcpy(make->directory, part->path, strlen(part->path) + 1);
+    make->file = -1;
+    make->io.job.kind = JOB_TASK;
+    make->io.job.task_fn = make_run;
+    make->io.job.owner = make;
+    make->io.done_fn = make_done;
+    part->roll.making = true;
+    part->busy++;
+    store->works++;
+    store_submit(store, &make->io);
+}
+
+void roll_ahead(struct store_part *part)
+{
+    const struct segment *active = partition_active(part);
+    if (!part->roll.ahead_failed && active->bytes >= part->store->options.segment_bytes / 2) {
+        make_start(part);
+    }
+}
+
+void roll_start(struct store_part *part)
+{
+    set_state(part, ROLL_WAITING);
+    make_start(part);
+    roll_continue(part);
+}
+
+/* --- Sealing ------------------------------------------------------------------------------ */
+
+static void write_index(struct seal *self, struct fs *fs)
+{
+    struct seg_index built = {0};
+    const struct seg_index *index = self->index;
+    if (!index) {
+        struct index_facts facts = self->facts;
+        facts.max_timestamp_ms = self->max_before_ms;
+        if (segment_build_index(fs, self->file, &self->place, &facts, &built, NULL) < 0) {
+            index_fini(&built);
+            return; /* built when it is needed */
+        }
+        index = &built;
+    }
+    struct zsp_writer bytes = {0};
+    index_encode(&bytes, index, &self->facts, &self->place);
+    if (!bytes.failed) {
+        /* Without it the index is rebuilt when needed; only a failed sync matters. */
+        (void)layout_write_file(fs, self->directory, self->index_path, zsp_writer_slice(&bytes),
+                                &self->sync_failed, NULL);
+    }
+    zsp_writer_fini(&bytes);
+    index_fini(&built);
+}
+
+static void seal_run(struct job *job, struct fs *fs)
+{
+    struct seal *self = job->owner;
+    /* A longer file is legal, so a truncate that fails costs only room. */
+    (void)fs->ops->truncate(fs->self, self->file, self->facts.bytes, NULL);
+    if (fs->ops->sync(fs->self, self->file, &job->error) < 0) {
+        self->sync_failed = true;
+        (void)zsp_err_wrap(&job->error, "seal %s", self->index_path);
+        return;
+    }
+    write_index(self, fs);
+    if (self->sync_failed) {
+        (void)zsp_err_set(&job->error, ZSP_EIO, "%s: sync failed", self->index_path);
+    }
+}
+
+/* The sealed segment's fact is durable: the next one takes over. */
+static void fact_synced(struct log_store *store, void *arg, const struct zsp_err *err)
+{
+    struct store_part *part = arg;
+    part->busy--;
+    if (err || part->state != PART_OPEN) {
+        return;
+    }
+    struct segment *sealed = partition_active(part);
+    struct segment *next = part->roll.next;
+    next->base_offset = sealed->end_offset;
+    next->end_offset = sealed->end_offset;
+    next->max_before_ms = sealed->max_timestamp_ms;
+    next->max_timestamp_ms = sealed->max_timestamp_ms;
+    next->epoch = sealed->epoch;
+    if (partition_add_segment(part, next) < 0) {
+        store_fail_memory(store, "a segment");
+        return;
+    }
+    sealed->state = SEGMENT_SEALED;
+    part->roll.next = NULL;
+    part->roll.ahead_failed = false;
+    set_state(part, ROLL_IDLE);
+    partition_wake(part);
+}
+
+static void seal_done(struct log_store *store, struct io *io)
+{
+    struct seal *seal = (struct seal *)io;
+    struct segment *segment = seal->segment;
+    struct store_part *part = segment->part;
+    part->busy--;
+    store->works--;
+    segment_unpin(store, segment);
+    if (seal->sync_failed) {
+        store_fail(store, &io->job.error);
+    } else if (!store->failed && part->state == PART_OPEN) {
+        segment->file_bytes = segment->bytes;
+        set_state(part, ROLL_JOURNAL);
+        const struct fact fact = fact_sealed(segment);
+        const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
+        part->busy++;
+        journal_put_own(store, &entry, 1, fact_synced, part);
+    }
+    free(seal);
+}
+
+static void seal_start(struct store_part *part, struct segment *segment)
+{
+    struct log_store *store = part->store;
+    struct seal *seal = calloc(1, sizeof *seal);
+    if (!seal) {
+        store_fail_memory(store, "sealing a segment");
+        return;
+    }
+    seal->segment = segment;
+    seal->file = segment->file;
+    memcpy(seal->uuid, store->uuid, sizeof seal->uuid);
+    seal->place = segment_place(segment, 0);
+    seal->place.uuid = seal->uuid;
+    seal->facts = segment_facts(segment);
+    seal->max_before_ms = segment->max_before_ms;
+    seal->index = segment->index.complete ? &segment->index : NULL;
+    segment_path(segment, ".idx", seal->index_path);
+    memcpy(seal->directory, part->path, strlen(part->path) + 1);
+    seal->io.job.kind = JOB_TASK;
+    seal->io.job.task_fn = seal_run;
+    seal->io.job.owner = seal;
+    seal->io.done_fn = seal_done;
+    segment_pin(store, segment);
+    set_state(part, ROLL_SEALING);
+    part->busy++;
+    store->works++;
+    store_submit(store, &seal->io);
+}
+
+void roll_continue(struct store_part *part)
+{
+    struct log_store *store = part->store;
+    if (part->roll.state != ROLL_WAITING || !part->roll.next || part->unsynced ||
+        part->mark.offset != part->end_offset || store->failed || part->state != PART_OPEN) {
+        return;
+    }
+    struct segment *segment = partition_active(part);
+    struct zsp_err err = {0};
+    const int ready = segment_ready(store, segment, false, &err);
+    if (ready < 0) {
+        set_state(part, ROLL_IDLE);
+        partition_fail_queue(part, &err);
+    } else if (ready == 1) {
+        seal_start(part, segment);
+    }
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * One segment: a file of batches of one partition, what is known of it, and its
+ * open file. Files are opened when first needed and closed, longest unused
+ * first, when more than SEGMENT_FILES_MAX are open; a file with unsynced bytes
+ * or a job out is pinned and never closed.
+ *
+ *   (created ahead) ---> ACTIVE ---> SEALED ---> GONE
+ *   -> ACTIVE       partition.c, roll.c  it takes appends
+ *   ACTIVE -> SEALED  roll.c    synced, cut to its batches, fact in the journal
+ *   SEALED -> GONE    retain.c  the journal says so; the file goes
+ *
+ * Life of the file: closed (file < 0) ---segment_ready()---> loading (a task opens
+ * it and, if wanted, loads the index) ---> open ---evicted or segment_close()---> closed
+ */
+#ifndef ZSP_STORE_SEGMENT_H
+#define ZSP_STORE_SEGMENT_H
+
+#include "broker/store/index.h"
+#include "broker/store/io.h"
+#include "broker/store/layout.h"
+
+#define SEGMENT_FILES_MAX  256u            /* open segment files that nobody uses right now */
+#define SEGMENT_FILL_FIRST (64u * ZSP_KIB) /* the first fill of a segment; later ones double */
+
+struct store_part;
+
+enum segment_state { SEGMENT_ACTIVE, SEGMENT_SEALED, SEGMENT_GONE };
+
+struct segment {
+    struct store_part *part;
+    enum segment_state state;
+    uint64_t number;
+    uint64_t base_offset;
+    uint64_t end_offset;      /* after the last batch written */
+    uint64_t bytes;           /* of batches: where the next one goes */
+    uint64_t file_bytes;      /* end of all ever written, zero-filled space included */
+    uint64_t fill_bytes;      /* how much the next fill adds, 0 = no more */
+    int64_t max_before_ms;    /* highest timestamp before this segment, INT64_MIN = none known */
+    int64_t max_timestamp_ms; /* highest up to its end */
+    uint64_t epoch;           /* of its last batch */
+    struct seg_index index;
+
+    int file;      /* < 0 = closed */
+    uint32_t pins; /* users of the file */
+    bool loading;
+    struct zsp_err *load_error; /* why the last load failed; taken by who asks next */
+    struct segment *files_prev; /* in the list of open files without pins */
+    struct segment *files_next;
+    bool in_files;
+};
+
+/* Open files that nobody uses, longest unused first. Zero-initialise. */
+struct segment_files {
+    struct segment *first;
+    struct segment *last;
+    size_t count;
+};
+
+/* NULL = out of memory. */
+struct segment *segment_new(struct store_part *part, uint64_t number, uint64_t base_offset);
+/* Closes the file at once if it is open (start-up and end only). */
+void segment_destroy(struct log_store *store, struct segment **self_p);
+
+void segment_path(const struct segment *self, const char *suffix, char out[LAYOUT_PATH_MAX]);
+struct batch_place segment_place(const struct segment *self, uint64_t pos);
+struct index_facts segment_facts(const struct segment *self);
+
+/* Is the file open and, if `need_index`, the index complete? Otherwise a task
+ * is started, unless one is under way, and reads and writes are looked at again
+ * when it ends. A load that failed is told once.
+ * Returns 1 = ready, 0 = wait, < 0 = error of the load */
+int segment_ready(struct log_store *store, struct segment *self, bool need_index,
+                  struct zsp_err *err);
+
+/* Keep the open file open. */
+void segment_pin(struct log_store *store, struct segment *self);
+void segment_unpin(struct log_store *store, struct segment *self);
+/* The segment is no part of its partition any more: closed and destroyed now, or
+ * when its last user lets go. */
+void segment_retire(struct log_store *store, struct segment *self);
+/* Close the file, by a task; nobody has it pinned. */
+void segment_close(struct log_store *store, struct segment *self);
+
+/* Walk the headers of the open file and note them in `index`, from pos 0 up to
+ * facts->bytes. Damage is stepped over. Runs in tasks. */
+int segment_build_index(struct fs *fs, int file, const struct batch_place *place,
+                        const struct index_facts *facts, struct seg_index *index,
+                        struct zsp_err *err);
+
+#endif

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/topic_log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/log_store_priv.h"
+#include "broker/store/partition.h"
+#include "common/assert.h"
+
+/* --- Files --------------------------------------------------------------------------------- */
+
+/* Make an empty file durable; an empty one may be there. */
+static int make_empty_file(struct fs *fs, const char *path, bool *ret_sync_failed,
+                           struct zsp_err *err)
+{
+    int file = fs->ops->open(fs->self, path, FS_CREATE, err);
+    uint64_t bytes = 0;
+    if (file == ZSP_EEXISTS) {
+        file = fs->ops->open(fs->self, path, FS_WRITE, err);
+        if (file >= 0 && fs->ops->size(fs->self, file, &bytes, err) < 0) {
+            (void)fs->ops->close(fs->self, file, NULL); /* only looked at */
+            return err->code;
+        }
+    }
+    if (file < 0) {
+        return file;
+    }
+    int rc = 0;
+    if (bytes > 0) {
+        rc = zsp_err_set(err, ZSP_EEXISTS, "%s: is there already, with %" PRIu64 " bytes", path,
+                         bytes);
+    } else {
+        rc = fs->ops->sync(fs->self, file, err);
+        *ret_sync_failed = rc < 0;
+    }
+    (void)fs->ops->close(fs->self, file, NULL); /* empty */
+    return rc < 0 ? rc : 0;
+}
+
+static int make_part(struct fs *fs, const char *topic_path, uint32_t partition,
+                     bool *ret_sync_failed, struct zsp_err *err)
+{
+    char directory[LAYOUT_PATH_MAX];
+    char path[LAYOUT_PATH_MAX];
+    layout_part_path(directory, topic_path, partition);
+    layout_segment_path(path, directory, 0, ".log");
+    int rc = fs->ops->mkdir(fs->self, directory, err);
+    if (rc >= 0) {
+        rc = make_empty_file(fs, path, ret_sync_failed, err);
+    }
+    if (rc >= 0) {
+        rc = fs->ops->sync_dir(fs->self, directory, err);
+        *ret_sync_failed = rc < 0;
+    }
+    return rc;
+}
+
+int topic_log_make_files(struct fs *fs, const char *topic_path, uint32_t first, uint32_t end,
+                         bool *ret_sync_failed, struct zsp_err *err)
+{
+    struct zsp_err local = {0};
+    err = err ? err : &local;
+    *ret_sync_failed = false;
+    int rc = fs->ops->mkdir(fs->self, topic_path, err);
+    for (uint32_t i = first; i < end && rc >= 0; i++) {
+        rc = make_part(fs, topic_path, i, ret_sync_failed, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    rc = fs->ops->sync_dir(fs->self, topic_path, err);
+    if (rc >= 0) {
+        rc = fs->ops->sync_dir(fs->self, "topics", err);
+    }
+    *ret_sync_failed = rc < 0;
+    return rc < 0 ? rc : 0;
+}
+
+/* --- Creation -------------------------------------------------------------------------------- */
+
+struct create {
+    struct io io;
+    char path[LAYOUT_PATH_MAX];
+    char orphan[LAYOUT_PATH_MAX]; /* a directory to set aside first, "" = none */
+    char aside[LAYOUT_PATH_MAX];  /* its new name */
+    uint32_t first;
+    uint32_t end;
+    bool sync_failed;
+    uint64_t tag;
+    size_t count;
+    struct store_part *parts[];
+};
+
+static void create_run(struct job *job, struct fs *fs)
+{
+    struct create *self = job->owner;
+    struct zsp_err err = {0};
+    int rc = 0;
+    if (self->orphan[0] != '\0') {
+        rc = fs->ops->rename(fs->self, self->orphan, self->aside, &err);
+        if (rc >= 0) {
+            rc = fs->ops->sync_dir(fs->self, "quarantine", &err);
+            self->sync_failed = rc < 0;
+        }
+    }
+    if (rc >= 0) {
+        rc = topic_log_make_files(fs, self->path, self->first, self->end, &self->sync_failed, &err);
+    }
+    if (rc < 0) {
+        job->error = err;
+        (void)zsp_err_wrap(&job->error, "create %s", self->path);
+    }
+}
+
+/* The creation ends here, well or not. Without success the handles are dead. */
+static void create_end(struct log_store *store, struct create *self, const struct zsp_err *err)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        struct store_part *part = self->parts[i];
+        part->busy--;
+        if (part->state == PART_DROPPED) {
+            continue; /* the removal goes on with it */
+        }
+        if (!err) {
+            partition_opened(part);
+        } else if (!store->failed) {
+            partition_drop(part);
+            part->orphaned = true; /* freed when nothing points to it any more */
+            store->orphans++;
+        }
+    }
+    store->works--;
+    const struct completion completion = {.kind = STORE_TOPIC_CREATED, .tag = self->tag};
+    store_complete(store, &completion, err);
+    reads_wake(store);
+    free(self);
+}
+
+static void facts_synced(struct log_store *store, void *arg, const struct zsp_err *err)
+{
+    create_end(store, arg, err);
+}
+
+static void create_done(struct log_store *store, struct io *io)
+{
+    struct create *self = (struct create *)io;
+    if (self->sync_failed) {
+        store_fail(store, &io->job.error);
+    }
+    if (store->failed || io->job.error.code != 0) {
+        create_end(store, self, store->failed ? &store->failure : &io->job.error);
+        return;
+    }
+    struct fact *facts = calloc(self->count, sizeof *facts);
+    struct store_entry *entries = calloc(self->count, sizeof *entries);
+    if (facts && entries) {
+        for (size_t i = 0; i < self->count; i++) {
+            const struct store_part *part = self->parts[i];
+            facts[i] = fact_part(part->topic_id, part->number, 0, 0);
+            entries[i] = fact_entry(&facts[i], STORE_IMAGE);
+        }
+        journal_put_own(store, entries, self->count, facts_synced, self);
+    } else {
+        struct zsp_err err = {0};
+        (void)zsp_err_set(&err, ZSP_ENOMEM, "create a topic");
+        create_end(store, self, &err);
+    }
+    free(facts);
+    free(entries);
+}
+
+static struct store_part *new_part(struct log_store *store, const struct create *create,
+                                   uint64_t topic_id, uint32_t number, void *owner)
+{
+    char path[LAYOUT_PATH_MAX];
+    layout_part_path(path, create->path, number);
+    struct store_part *part = partition_new(store, topic_id, number, path, owner);
+    struct segment *segment = part ? segment_new(part, 0, 0) : NULL;
+    if (segment && partition_add_segment(part, segment) < 0) {
+        segment_destroy(store, &segment);
+    }
+    if (!segment) {
+        partition_destroy(&part);
+        return NULL;
+    }
+    segment->index.complete = true;
+    return part;
+}
+
+static void find_orphan(struct log_store *store, uint64_t topic_id, struct create *create)
+{
+    struct layout_topic *known = layout_find_topic(&store->topics, topic_id);
+    if (!known || known->asked) {
+        return;
+    }
+    known->asked = true; /* it will be ours, or set aside */
+    memcpy(create->orphan, known->path, sizeof create->orphan);
+    const int len =
+        snprintf(create->aside, sizeof create->aside, "quarantine/%.300s-start-%" PRIu64,
+                 known->path + strlen("topics/"), store->epoch >> 32);
+    zsp_assert(len > 0 && (size_t)len < sizeof create->aside);
+}
+
+int topic_log_create(struct log_store *store, const struct store_topic *topic, uint32_t first,
+                     void *const *owners, struct store_part **ret_parts, uint64_t tag,
+                     struct zsp_err *err)
+{
+    zsp_assert(first < topic->partition_count);
+    zsp_assert(topic->partition_count <= ZSP_PARTITIONS_MAX);
+    const size_t count = topic->partition_count - first;
+    struct create *create = calloc(1, sizeof *create + count * sizeof(struct store_part *));
+    if (!create) {
+        return zsp_err_set(err, ZSP_ENOMEM, "create a topic");
+    }
+    if (first == 0) {
+        layout_topic_path(create->path, topic->id, topic->name);
+        find_orphan(store, topic->id, create);
+    } else { /* more partitions: where the others are */
+        const struct layout_topic *known = layout_find_topic(&store->topics, topic->id);
+        if (known) {
+            memcpy(create->path, known->path, sizeof create->path);
+        } else {
+            layout_topic_path(create->path, topic->id, topic->name);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        create->parts[i] = new_part(store, create, topic->id, first + (uint32_t)i, owners[i]);
+        if (!create->parts[i]) {
+            while (i > 0) {
+                partition_destroy(&create->parts[--i]);
+            }
+            free(create);
+            return zsp_err_set(err, ZSP_ENOMEM, "create a topic");
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        create->parts[i]->busy++;
+        ret_parts[i] = create->parts[i];
+    }
+    create->count = count;
+    create->first = first;
+    create->end = topic->partition_count;
+    create->tag = tag;
+    create->io.job.kind = JOB_TASK;
+    create->io.job.task_fn = create_run;
+    create->io.job.owner = create;
+    create->io.done_fn = create_done;
+    store->works++;
+    store_submit(store, &create->io);
+    return 0;
+}
+
+/* --- Removal ----------------------------------------------------------------------------------- */
+
+struct drop {
+    struct io io;
+    struct drop *next; /* waiting until all is idle */
+    uint64_t topic_id;
+    char path[LAYOUT_PATH_MAX];
+    char trash[LAYOUT_PATH_MAX];
+    bool sync_failed;
+    bool told; /* somebody waits for STORE_TOPIC_DROPPED */
+    uint64_t tag;
+    size_t count;
+    struct store_part *parts[];
+};
+
+/* Remove a directory tree of ours: at most topic, partitions, files. */
+struct tree {
+    struct fs *fs;
+    const char *path;
+    unsigned depth;
+    struct zsp_err *err;
+};
+
+static int remove_entry(void *arg, const struct fs_entry *entry);
+
+static int remove_tree(struct fs *fs, const char *path, unsigned depth, struct zsp_err *err)
+{
+    struct tree tree = {fs, path, depth, err};
+    int rc = fs->ops->list(fs->self, path, remove_entry, &tree, err);
+    if (rc >= 0) {
+        rc = fs->ops->rmdir(fs->self, path, err);
+    }
+    return rc;
+}
+
+static int remove_entry(void *arg, const struct fs_entry *entry)
+{
+    const struct tree *tree = arg;
+    char path[LAYOUT_PATH_MAX];
+    const int len = snprintf(path, sizeof path, "%s/%s", tree->path, entry->name);
+    if (len < 0 || (size_t)len >= sizeof path) {
+        return zsp_err_set(tree->err, ZSP_EIO, "%s: a name in it is too long", tree->path);
+    }
+    if (!entry->is_directory) {
+        return tree->fs->ops->unlink(tree->fs->self, path, tree->err);
+    }
+    if (tree->depth == 0) {
+        return zsp_err_set(tree->err, ZSP_EIO, "%s: deeper than anything of ours", path);
+    }
+    return remove_tree(tree->fs, path, tree->depth - 1, tree->err);
+}
+
+static void trash_run(struct job *job, struct fs *fs)
+{
+    struct drop *self = job->owner;
+    const int rc = remove_tree(fs, self->trash, 1, &job->error);
+    if (rc >= 0 || rc == ZSP_ENOT_FOUND) {
+        memset(&job->error, 0, sizeof job->error);
+        self->sync_failed = fs->ops->sync_dir(fs->self, "trash", &job->error) < 0;
+    }
+}
+
+static void trash_done(struct log_store *store, struct io *io)
+{
+    struct drop *self = (struct drop *)io;
+    store->works--;
+    if (self->sync_failed) {
+        store_fail(store, &io->job.error);
+    } else if (io->job.error.code != 0) {
+        zsp_diag(store->options.diag, ZSP_WARNING, "%s cannot be removed: %s", self->trash,
+                 io->job.error.msg);
+    } else {
+        const struct fact fact = fact_dropping(self->topic_id);
+        const struct store_entry entry = fact_entry(&fact, STORE_GONE);
+        journal_put_own(store, &entry, 1, NULL, NULL);
+    }
+    free(self);
+}
+
+static int move_to_trash(struct fs *fs, const char *path, const char *trash, bool *ret_sync_failed,
+                         struct zsp_err *err)
+{
+    if (path[0] == '\0') {
+        return 0; /* a resumed removal that was moved before */
+    }
+    int rc = fs->ops->rename(fs->self, path, trash, err);
+    if (rc == ZSP_ENOT_FOUND) {
+        memset(err, 0, sizeof *err); /* moved before, or never made */
+        return 0;
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    rc = fs->ops->sync_dir(fs->self, "trash", err);
+    if (rc >= 0) {
+        rc = fs->ops->sync_dir(fs->self, "topics", err);
+    }
+    *ret_sync_failed = rc < 0;
+    return rc < 0 ? rc : 0;
+}
+
+static void move_run(struct job *job, struct fs *fs)
+{
+    struct drop *self = job->owner;
+    (void)move_to_trash(fs, self->path, self->trash, &self->sync_failed, &job->error);
+}
+
+static void move_done(struct log_store *store, struct io *io)
+{
+    struct drop *self = (struct drop *)io;
+    for (size_t i = 0; i < self->count; i++) {
+        self->parts[i]->busy--;
+        partition_destroy(&self->parts[i]);
+    }
+    self->count = 0;
+    if (self->sync_failed) {
+        store_fail(store, &io->job.error);
+    }
+    if (self->told) {
+        const struct completion completion = {.kind = STORE_TOPIC_DROPPED, .tag = self->tag};
+        store_complete(store, &completion, store->failed ? &store->failure : &io->job.error);
+    }
+    if (store->failed || io->job.error.code != 0) { /* the next start goes on with it */
+        store->works--;
+        free(self);
+        return;
+    }
+    self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = trash_run};
+    self->io.done_fn = trash_done;
+    store_submit(store, &self->io);
+}
+
+static void drop_synced(struct log_store *store, void *arg, const struct zsp_err *err)
+{
+    struct drop *self = arg;
+    if (err) { /* the store failed */
+        const struct completion completion = {.kind = STORE_TOPIC_DROPPED, .tag = self->tag};
+        store_complete(store, &completion, err);
+        for (size_t i = 0; i < self->count; i++) {
+            self->parts[i]->busy--;
+        }
+        store->works--;
+        free(self);
+        return;
+    }
+    self->next = store->drops;
+    store->drops = self;
+}
+
+/* Nothing but this removal points to the partitions? */
+static bool drop_is_idle(const struct drop *self)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        struct store_part *part = self->parts[i];
+        part->busy--;
+        const bool idle = partition_idle(part);
+        part->busy++;
+        if (!idle) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void topic_log_step(struct log_store *store)
+{
+    struct drop **link = &store->drops;
+    while (*link) {
+        struct drop *self = *link;
+        if (!drop_is_idle(self)) {
+            link = &self->next;
+            continue;
+        }
+        *link = self->next;
+        self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = move_run};
+        self->io.done_fn = move_done;
+        store_submit(store, &self->io);
+    }
+    struct store_part *part = store->orphans ? store->parts_first : NULL;
+    while (part) {
+        struct store_part *next = part->next;
+        if (part->orphaned && partition_idle(part)) {
+            partition_destroy(&part);
+            store->orphans--;
+        }
+        part = next;
+    }
+}
+
+/* One record: all facts of a partition are gone. */
+static int put_gone(struct log_store *store, const struct store_part *part, journal_fn *fn,
+                    void *arg)
+{
+    const size_t count = part->segment_count + 2;
+    struct fact *facts = calloc(count, sizeof *facts);
+    struct store_entry *entries = calloc(count, sizeof *entries);
+    const int rc = facts && entries ? 0 : ZSP_ENOMEM;
+    if (rc == 0) {
+        facts[0] = fact_part(part->topic_id, part->number, 0, 0);
+        facts[1] = fact_mark(part->topic_id, part->number, &part->mark);
+        for (size_t i = 0; i < part->segment_count; i++) {
+            facts[i + 2] = fact_sealed_key(part->topic_id, part->number, part->segments[i]->number);
+        }
+        for (size_t i = 0; i < count; i++) {
+            entries[i] = fact_entry(&facts[i], STORE_GONE);
+        }
+        journal_put_own(store, entries, count, fn, arg);
+    }
+    free(facts);
+    free(entries);
+    return rc;
+}
+
+static struct drop *drop_new(struct log_store *store, uint64_t topic_id, size_t count)
+{
+    struct drop *self = calloc(1, sizeof *self + count * sizeof(struct store_part *));
+    if (!self) {
+        return NULL;
+    }
+    self->topic_id = topic_id;
+    self->count = count;
+    /* The id is never used again, so the name in trash/ is free. */
+    const int len = snprintf(self->trash, sizeof self->trash, "trash/%" PRIu64, topic_id);
+    zsp_assert(len > 0 && (size_t)len < sizeof self->trash);
+    const struct layout_topic *known = layout_find_topic(&store->topics, topic_id);
+    if (known) {
+        memcpy(self->path, known->path, sizeof self->path);
+    }
+    return self;
+}
+
+int topic_log_drop(struct log_store *store, const struct store_topic *topic,
+                   struct store_part *const *parts, uint64_t tag, struct zsp_err *err)
+{
+    zsp_assert(topic->partition_count > 0);
+    struct drop *self = drop_new(store, topic->id, topic->partition_count);
+    if (!self) {
+        return zsp_err_set(err, ZSP_ENOMEM, "drop a topic");
+    }
+    /* The directory as it is, whatever the topic's name is now. */
+    const char *slash = strrchr(parts[0]->path, '/');
+    memset(self->path, 0, sizeof self->path);
+    memcpy(self->path, parts[0]->path, (size_t)(slash - parts[0]->path));
+    self->tag = tag;
+    self->told = true;
+    store->works++;
+    for (size_t i = 0; i < self->count; i++) {
+        self->parts[i] = parts[i];
+        partition_drop(parts[i]);
+        parts[i]->busy++;
+    }
+    reads_wake(store);
+    const struct fact fact = fact_dropping(topic->id);
+    const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
+    journal_put_own(store, &entry, 1, NULL, NULL);
+    for (size_t i = 0; i < self->count; i++) {
+        const bool last = i + 1 == self->count;
+        if (put_gone(store, parts[i], last ? drop_synced : NULL, self) < 0) {
+            store_fail_memory(store, "dropping a topic");
+            if (last) {
+                drop_synced(store, self, &store->failure);
+            }
+        }
+    }
+    return 0;
+}
+
+/* --- Start-up --------------------------------------------------------------------------------------- */
+
+/* Forget what a crash left of the facts of a topic that is being removed. */
+static void forget_facts(struct log_store *store, uint64_t topic_id)
+{
+    const struct carry_object *object = store->journal.carry.first;
+    while (object) {
+        const struct carry_object *next = object->next;
+        uint64_t id;
+        uint32_t partition;
+        const char letter = fact_parse(carry_key(object), &id, &partition);
+        if ((letter == 'P' || letter == 'S' || letter == 'M') && id == topic_id) {
+            struct fact copy = {.key_len = object->key_len};
+            memcpy(copy.key, object->key, object->key_len);
+            const struct store_entry entry = fact_entry(&copy, STORE_GONE);
+            journal_put_own(store, &entry, 1, NULL, NULL);
+        }
+        object = next;
+    }
+}
+
+int topic_log_resume(struct log_store *store, struct zsp_err *err)
+{
+    const struct carry_object *object = store->journal.carry.first;
+    struct drop **link = &store->drops;
+    for (; object; object = object->next) {
+        uint64_t id;
+        uint32_t partition;
+        if (fact_parse(carry_key(object), &id, &partition) != 'D') {
+            continue;
+        }
+        struct drop *self = drop_new(store, id, 0);
+        if (!self) {
+            return zsp_err_set(err, ZSP_ENOMEM, "resume the removal of a topic");
+        }
+        struct layout_topic *known = layout_find_topic(&store->topics, id);
+        if (known) {
+            known->asked = true;
+        }
+        store->works++;
+        *link = self;
+        link = &self->next;
+    }
+    for (struct drop *self = store->drops; self; self = self->next) {
+        forget_facts(store, self->topic_id);
+    }
+    return 0;
+}
+
+void topic_log_fini(struct log_store *store)
+{
+    while (store->drops) {
+        struct drop *next = store->drops->next;
+        free(store->drops);
+        store->drops = next;
+    }
+}

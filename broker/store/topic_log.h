@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Topics come and go: the directories of their partitions, and their removal.
+ *
+ * A creation:
+ *   - topic_log_create() makes the partitions in memory, in state CREATING: appends queue;
+ *   - a task makes directories and the first segment file of each, all synced;
+ *   - the fact of each partition is put into the journal and synced: STORE_TOPIC_CREATED.
+ *   No room, or another failure: the completion says so, and the handles are dead.
+ *   A directory of the same id that nobody knows is moved to quarantine/ first.
+ *
+ * A removal:
+ *   - topic_log_drop() fails what waits; what is in flight ends by itself;
+ *   - the journal says that the topic's facts are gone and that it is being removed;
+ *   - a task moves the directory to trash/, durable: STORE_TOPIC_DROPPED;
+ *   - a task deletes what is in trash/; the journal forgets the removal.
+ *   A start resumes a removal that the journal speaks of.
+ */
+#ifndef ZSP_STORE_TOPIC_LOG_H
+#define ZSP_STORE_TOPIC_LOG_H
+
+#include "broker/store/store.h"
+
+struct fs;
+struct log_store;
+
+/* As store_ops.topic_create and .topic_drop. */
+int topic_log_create(struct log_store *store, const struct store_topic *topic, uint32_t first,
+                     void *const *owners, struct store_part **ret_parts, uint64_t tag,
+                     struct zsp_err *err);
+int topic_log_drop(struct log_store *store, const struct store_topic *topic,
+                   struct store_part *const *parts, uint64_t tag, struct zsp_err *err);
+
+/* Directories and first segment file of partitions [first, end), durable. What is
+ * there already is taken if it is empty. *ret_sync_failed tells of a failed sync.
+ * Errors: ZSP_EEXISTS a segment file that is not empty; those of the file system */
+int topic_log_make_files(struct fs *fs, const char *topic_path, uint32_t first, uint32_t end,
+                         bool *ret_sync_failed, struct zsp_err *err);
+
+/* Removals that wait go on when nothing points to their partitions any more. */
+void topic_log_step(struct log_store *store);
+
+/* Start-up: take up the removals that the journal speaks of.
+ * Errors: ZSP_ENOMEM */
+int topic_log_resume(struct log_store *store, struct zsp_err *err);
+/* Forget the removals that wait. */
+void topic_log_fini(struct log_store *store);
+
+#endif
