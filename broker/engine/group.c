@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The life of groups: their ledgers and the sums over them, what topics and
+ * clients do to them, and the turn in which parked pulls are served.
+ */
+#include "broker/engine/group.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/group_hooks.h"
+#include "broker/engine/ledger_codec.h"
+#include "broker/engine/settle.h"
+#include "broker/engine/state.h"
+#include "common/assert.h"
+#include "common/diag.h"
+
+/* Retries of one ledger that become ready in one turn; the rest a millisecond later. */
+#define WAKE_RUNS_MAX 4096u
+
+/* --- Life of the group side --------------------------------------------------------------- */
+
+static void ledger_changed(void *arg, struct ledger *ledger)
+{
+    group_ledger_changed(arg, ledger);
+}
+
+static void lease_over(void *arg, struct lease *lease)
+{
+    group_lease_over(arg, lease);
+}
+
+int group_init(struct engine *engine, struct zsp_err *err)
+{
+    struct groups *self = calloc(1, sizeof *self);
+    if (!self) {
+        return zsp_err_set(err, ZSP_ENOMEM, "groups: out of memory");
+    }
+    const struct engine_options *options = &engine->options;
+    const struct step_hooks hooks = {self, ledger_changed, lease_over};
+    self->engine = engine;
+    run_slab_init(&self->slab, &self->reasons);
+    lease_table_init(&self->leases, options->random_fn, options->random_arg);
+    step_init(&self->step, &self->leases, &hooks);
+    zsp_table_init(&self->ledgers, options->random_fn(options->random_arg));
+    zsp_table_init(&self->by_id, options->random_fn(options->random_arg));
+    settle_init(self);
+    pool_init(&self->calls, sizeof(struct group_call));
+    self->lost_reason = zsp_buf_copy(zsp_slice_str("lease lost"));
+    engine->groups = self;
+    if (!self->lost_reason) {
+        group_fini(engine);
+        return zsp_err_set(err, ZSP_ENOMEM, "groups: out of memory");
+    }
+    return 0;
+}
+
+static void forget_leases(struct groups *self, struct group *group)
+{
+    while (group->lease_first) {
+        struct lease *lease = group->lease_first;
+        lease->outstanding = 0;
+        group_lease_over(self, lease);
+    }
+}
+
+void group_fini(struct engine *engine)
+{
+    struct groups *self = engine->groups;
+    if (!self) {
+        return;
+    }
+    pull_fini(self);
+    settle_fini(self);
+    group_joins_fini(self);
+    seek_fini(self);
+    pool_fini(&self->calls);
+    while (engine->catalog.groups.count > 0) {
+        group_destroy(engine, engine->catalog.groups.slots[0].value);
+    }
+    while (self->ledger_first) {
+        group_ledger_drop(self, self->ledger_first);
+    }
+    group_state_fini(self);
+    step_fini(&self->step);
+    lease_table_fini(&self->leases);
+    run_slab_fini(&self->slab);
+    reasons_fini(&self->reasons);
+    zsp_table_fini(&self->ledgers);
+    zsp_table_fini(&self->by_id);
+    zsp_buf_put(&self->lost_reason);
+    zsp_writer_fini(&self->not_applied);
+    free(self);
+    engine->groups = NULL;
+}
+
+void group_out_of_memory(struct groups *self)
+{
+    struct zsp_err error;
+    (void)zsp_err_set(&error, ZSP_ENOMEM, "group state: out of memory");
+    engine_fail(self->engine, &error);
+}
+
+/* --- Groups ---------------------------------------------------------------------------------- */
+
+int group_require(const struct engine *engine, struct zsp_slice name, struct group **ret,
+                  struct zsp_err *err)
+{
+    struct group *group = name_index_find(&engine->catalog.groups, name);
+    if (group && group->state == GROUP_LIVE) {
+        *ret = group;
+        return 0;
+    }
+    char object[ZSP_NAME_MAX + 8];
+    (void)snprintf(object, sizeof object, "group %.*s", (int)name.len, (const char *)name.data);
+    (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s does not exist", object);
+    zsp_err_detail(err, object, NULL, NULL);
+    return ZSP_ENOT_FOUND;
+}
+
+int group_new(struct engine *engine, const struct group_plan *plan, struct group **ret,
+              struct zsp_err *err)
+{
+    struct catalog *catalog = &engine->catalog;
+    if (name_index_find(&catalog->groups, plan->name)) {
+        return zsp_err_set(err, ZSP_EEXISTS, "group %.*s exists already", (int)plan->name.len,
+                           (const char *)plan->name.data);
+    }
+    const uint32_t most = engine->options.groups_max;
+    if (most != 0 && catalog->groups.count >= most) {
+        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "there are %" PRIu32 " groups already", most);
+    }
+    struct group *group = calloc(1, sizeof *group);
+    if (!group) {
+        return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
+    }
+    group->id = catalog_take_id(catalog, CATALOG_GROUP_ID);
+    group->start = plan->start;
+    group->settings = plan->settings;
+    int rc = group_register(engine, group, plan->name);
+    if (rc < 0) {
+        free(group);
+        return zsp_err_set(err, rc, "group: out of memory");
+    }
+    *ret = group;
+    return 0;
+}
+
+int group_register(struct engine *engine, struct group *group, struct zsp_slice name)
+{
+    struct groups *self = engine->groups;
+    const struct engine_options *options = &engine->options;
+    zsp_assert(name.len <= ZSP_NAME_MAX);
+    memcpy(group->name_bytes, name.data, name.len);
+    group->name = (struct zsp_slice){(const uint8_t *)group->name_bytes, name.len};
+    (void)snprintf(group->object, sizeof group->object, "group %s", group->name_bytes);
+    zsp_put_u64(group->id_key, group->id);
+    int rc = name_index_add(&engine->catalog.groups, group->name, group);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = zsp_table_add(&self->by_id, (struct zsp_slice){group->id_key, 8}, group);
+    if (rc < 0) {
+        (void)name_index_remove(&engine->catalog.groups, group->name);
+        return rc;
+    }
+    members_init(&group->members, options->random_fn(options->random_arg));
+    return 0;
+}
+
+struct group *group_by_id(const struct groups *self, uint64_t id)
+{
+    uint8_t key[8];
+    zsp_put_u64(key, id);
+    return zsp_table_find(&self->by_id, (struct zsp_slice){key, sizeof key});
+}
+
+static void unwake(struct groups *self, struct group *group)
+{
+    struct group *before = NULL;
+    for (struct group *at = self->dirty_first; at != group; at = at->dirty_next) {
+        zsp_assert(at);
+        before = at;
+    }
+    *(before ? &before->dirty_next : &self->dirty_first) = group->dirty_next;
+    if (self->dirty_last == group) {
+        self->dirty_last = before;
+    }
+}
+
+void group_destroy(struct engine *engine, struct group *group)
+{
+    struct groups *self = engine->groups;
+    zsp_assert(group->parked.count == 0);
+    forget_leases(self, group);
+    group_join_forget(self, group);
+    while (group->bindings.count > 0) {
+        binding_destroy(self, group->bindings.slots[0].value);
+    }
+    if (group->dirty) {
+        unwake(self, group);
+    }
+    name_index_fini(&group->bindings);
+    members_fini(&group->members);
+    (void)name_index_remove(&engine->catalog.groups, group->name);
+    (void)zsp_table_remove(&self->by_id, (struct zsp_slice){group->id_key, 8});
+    free(group);
+}
+
+/* --- Ledgers ---------------------------------------------------------------------------------- */
+
+static void due_fired(struct engine *engine, struct timer *timer)
+{
+    struct ledger *ledger = (struct ledger *)((char *)timer - offsetof(struct ledger, due));
+    bool all = true;
+    if (ledger_wake(ledger, engine->clock.broker_ms, WAKE_RUNS_MAX, &all) < 0) {
+        group_out_of_memory(engine->groups);
+        return;
+    }
+    group_ledger_changed(engine->groups, ledger);
+    if (!all) {
+        engine_arm(engine, TIMER_DURABLE, timer, engine->clock.broker_ms + 1);
+    }
+}
+
+struct ledger *group_ledger_open(struct groups *self, uint64_t group_id, uint64_t topic_id,
+                                 uint32_t partition_index)
+{
+    struct ledger *made = calloc(1, sizeof *made);
+    if (!made) {
+        return NULL;
+    }
+    ledger_init(made, group_id, topic_id, partition_index, &self->slab);
+    const struct zsp_slice key = {made->key, LEDGER_KEY_LEN};
+    struct ledger *known = zsp_table_find(&self->ledgers, key);
+    if (known || zsp_table_add(&self->ledgers, key, made) < 0) {
+        free(made);
+        return known;
+    }
+    made->due.fire_fn = due_fired;
+    made->all_prev = self->ledger_last;
+    *(self->ledger_last ? &self->ledger_last->all_next : &self->ledger_first) = made;
+    self->ledger_last = made;
+    return made;
+}
+
+static void ring_add(struct ledger **ring, struct ledger *ledger)
+{
+    struct ledger *next = *ring ? *ring : ledger;
+    struct ledger *last = *ring ? next->ring_prev : ledger;
+    ledger->ring_next = next;
+    ledger->ring_prev = last;
+    last->ring_next = ledger;
+    next->ring_prev = ledger;
+    *ring = next;
+    ledger->in_ring = true;
+}
+
+static void ring_remove(struct ledger **ring, struct ledger *ledger)
+{
+    ledger->ring_prev->ring_next = ledger->ring_next;
+    ledger->ring_next->ring_prev = ledger->ring_prev;
+    if (*ring == ledger) {
+        *ring = ledger->ring_next != ledger ? ledger->ring_next : NULL;
+    }
+    ledger->ring_next = ledger->ring_prev = NULL;
+    ledger->in_ring = false;
+}
+
+/* Move one figure's sums from what was told of the ledger to what is true now. */
+static void tell(uint64_t *told, uint64_t now, uint64_t *sum)
+{
+    *sum += now - *told; /* unsigned: also right when it falls */
+    *told = now;
+}
+
+void group_ledger_changed(struct groups *self, struct ledger *ledger)
+{
+    struct group *group = ledger->group;
+    if (!group) {
+        return;
+    }
+    struct binding *binding = ledger->binding;
+    const uint64_t ready = ledger_ready(ledger);
+    binding->ready += ready - ledger->told_ready;
+    tell(&ledger->told_ready, ready, &group->ready);
+    tell(&ledger->told_leased, ledger->runs.count[RUN_LEASED], &group->leased);
+    tell(&ledger->told_reserved, ledger->runs.count[RUN_RESERVED], &group->reserved);
+    tell(&ledger->told_waiting, ledger->runs.count[RUN_WAITING], &group->waiting);
+    if (ready > 0 && !ledger->in_ring) {
+        ring_add(&binding->ring, ledger);
+    } else if (ready == 0 && ledger->in_ring) {
+        ring_remove(&binding->ring, ledger);
+    }
+    const int64_t due_ms = ledger->told_waiting > 0 ? ledger_due_ms(ledger) : INT64_MAX;
+    if (due_ms == INT64_MAX) {
+        engine_cancel(self->engine, TIMER_DURABLE, &ledger->due);
+    } else if (!ledger->due.armed || ledger->due.due_ms != due_ms) {
+        engine_arm(self->engine, TIMER_DURABLE, &ledger->due, due_ms);
+    }
+    if (group->ready > 0 && group->parked.count > 0) {
+        group_wake(self, group);
+    }
+}
+
+/* The messages of a span are under no lease any more, without a step. */
+static int leave_lease(void *arg, const struct run_span *span)
+{
+    struct groups *self = arg;
+    struct lease *lease =
+        span->run.state == RUN_LEASED ? lease_find(&self->leases, span->run.lease) : NULL;
+    if (!lease) {
+        return 0;
+    }
+    lease->outstanding -= span->end - span->first;
+    if (lease->outstanding == 0) {
+        uint8_t key[GROUP_KEY_ROOM];
+        state_put_gone(self->engine, lease_key(lease->group_id, lease->number, key));
+        group_lease_over(self, lease);
+    }
+    return 0;
+}
+
+void group_ledger_drop(struct groups *self, struct ledger *ledger)
+{
+    struct group *group = ledger->group;
+    if (group) {
+        pull_forget_ledger(group, ledger);
+        (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, leave_lease, self); /* never ends early */
+        for (struct lease *lease = group->lease_first; lease; lease = lease->next) {
+            lease_forget_ledger(lease, ledger);
+        }
+        ledger->mark = ledger->high = 0;
+        runmap_fini(&ledger->runs);
+        group_ledger_changed(self, ledger);
+    }
+    engine_cancel(self->engine, TIMER_DURABLE, &ledger->due);
+    if (ledger->partition) {
+        struct partition *partition = ledger->partition;
+        *(ledger->prev ? &ledger->prev->next : &partition->ledger_first) = ledger->next;
+        *(ledger->next ? &ledger->next->prev : &partition->ledger_last) = ledger->prev;
+    }
+    *(ledger->all_prev ? &ledger->all_prev->all_next : &self->ledger_first) = ledger->all_next;
+    *(ledger->all_next ? &ledger->all_next->all_prev : &self->ledger_last) = ledger->all_prev;
+    (void)zsp_table_remove(&self->ledgers, (struct zsp_slice){ledger->key, LEDGER_KEY_LEN});
+    ledger_fini(ledger);
+    free(ledger);
+}
+
+void group_ledger_put_gone(struct engine *engine, const struct ledger *ledger)
+{
+    uint8_t key[GROUP_KEY_ROOM];
+    for (size_t i = 0; i < ledger->blocks.count; i++) {
+        state_put_gone(engine, ledger_block_key(ledger, ledger->blocks.blocks[i], key));
+    }
+    state_put_gone(engine, ledger_head_key(ledger, key));
+}
+
+void group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start)
+{
+    const uint64_t committed = ledger_committed(ledger);
+    if (start == 0 || (start <= ledger->high && start <= committed && ledger_dead(ledger) == 0)) {
+        return; /* nothing of it was still wanted */
+    }
+    if (start > committed && ledger->group) {
+        zsp_diag(self->engine->diag, ZSP_WARNING,
+                 "%s: retention of %s partition %" PRIu32
+                 " took what was not consumed between offsets %" PRIu64 " and %" PRIu64,
+                 ledger->group->object, ledger->partition->topic->object, ledger->partition_index,
+                 committed, start);
+    }
+    const struct run none = {.state = RUN_NONE};
+    (void)runmap_visit(&ledger->runs, 0, start, leave_lease, self); /* never ends early */
+    if (runmap_set(&ledger->runs, 0, start, &none) < 0) {
+        group_out_of_memory(self);
+        return;
+    }
+    if (ledger->high < start) {
+        ledger->high = start;
+    }
+    if (ledger->journaled < start) {
+        ledger->journaled = start;
+        ledger->water = ledger->water > start ? ledger->water : start;
+    }
+    uint8_t key[GROUP_KEY_ROOM];
+    while (ledger->blocks.count > 0 && ledger->blocks.blocks[0] < start / ZSP_STATE_BLOCK) {
+        state_put_gone(self->engine, ledger_block_key(ledger, ledger->blocks.blocks[0], key));
+        block_set_remove(&ledger->blocks, ledger->blocks.blocks[0]);
+    }
+    (void)ledger_check(ledger, NULL); /* counts dead_above; the rest holds */
+    group_ledger_changed(self, ledger);
+}
+
+/* --- Bindings ---------------------------------------------------------------------------------- */
+
+int binding_new(struct group *group, struct zsp_slice name, struct binding **ret)
+{
+    struct binding *binding = calloc(1, sizeof *binding);
+    if (!binding) {
+        return ZSP_ENOMEM;
+    }
+    zsp_assert(name.len <= ZSP_NAME_MAX);
+    binding->group = group;
+    memcpy(binding->name_bytes, name.data, name.len);
+    binding->name = (struct zsp_slice){(const uint8_t *)binding->name_bytes, name.len};
+    int rc = name_index_add(&group->bindings, binding->name, binding);
+    if (rc < 0) {
+        free(binding);
+        return rc;
+    }
+    *ret = binding;
+    return 0;
+}
+
+static void detach(struct groups *self, struct binding *binding, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        group_ledger_drop(self, binding->ledgers[i]);
+    }
+    free(binding->ledgers);
+    binding->ledgers = NULL;
+    binding->topic = NULL;
+}
+
+int binding_attach(struct groups *self, struct binding *binding, struct topic *topic)
+{
+    zsp_assert(!binding->topic);
+    binding->ledgers = calloc(topic->partition_count, sizeof(struct ledger *));
+    if (!binding->ledgers) {
+        return ZSP_ENOMEM;
+    }
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        struct ledger *ledger = group_ledger_open(self, binding->group->id, topic->id, i);
+        if (!ledger) {
+            detach(self, binding, i);
+            return ZSP_ENOMEM;
+        }
+        struct partition *partition = &topic->partitions[i];
+        binding->ledgers[i] = ledger;
+        ledger->group = binding->group;
+        ledger->binding = binding;
+        ledger->partition = partition;
+        ledger->mark = partition->synced_offset;
+        ledger->prev = partition->ledger_last;
+        *(partition->ledger_last ? &partition->ledger_last->next : &partition->ledger_first) =
+            ledger;
+        partition->ledger_last = ledger;
+        group_ledger_trim(self, ledger, partition->start_offset);
+        group_ledger_changed(self, ledger);
+    }
+    binding->topic = topic;
+    return 0;
+}
+
+void binding_destroy(struct groups *self, struct binding *binding)
+{
+    if (binding->topic) {
+        detach(self, binding, binding->topic->partition_count);
+    }
+    (void)name_index_remove(&binding->group->bindings, binding->name);
+    free(binding);
+}
+
+struct ledger *group_ledger(const struct group *group, struct zsp_slice topic, uint64_t partition)
+{
+    const struct binding *binding = name_index_find(&group->bindings, topic);
+    if (!binding || !binding->topic || partition >= binding->topic->partition_count) {
+        return NULL;
+    }
+    return binding->ledgers[partition];
+}
+
+/* --- Hooks of the core ------------------------------------------------------------------------- */
+
+void group_topic_created(struct engine *engine, struct topic *topic)
+{
+    const struct name_index *groups = &engine->catalog.groups;
+    for (size_t i = 0; i < groups->count; i++) {
+        struct group *group = groups->slots[i].value;
+        struct binding *binding = name_index_find(&group->bindings, topic->name);
+        if (binding && !binding->topic && binding_attach(engine->groups, binding, topic) < 0) {
+            group_out_of_memory(engine->groups);
+            return;
+        }
+    }
+}
+
+void group_topic_deleted(struct engine *engine, struct topic *topic)
+{
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        struct partition *partition = &topic->partitions[i];
+        while (partition->ledger_first) {
+            struct binding *binding = partition->ledger_first->binding;
+            for (uint32_t k = 0; k < topic->partition_count; k++) {
+                group_ledger_put_gone(engine, binding->ledgers[k]);
+            }
+            detach(engine->groups, binding, topic->partition_count);
+        }
+    }
+}
+
+void group_partition_advanced(struct engine *engine, struct partition *partition)
+{
+    for (struct ledger *ledger = partition->ledger_first; ledger; ledger = ledger->next) {
+        ledger->mark = partition->synced_offset;
+        group_ledger_changed(engine->groups, ledger);
+    }
+}
+
+void group_partition_trimmed(struct engine *engine, struct partition *partition)
+{
+    for (struct ledger *ledger = partition->ledger_first; ledger; ledger = ledger->next) {
+        group_ledger_trim(engine->groups, ledger, partition->start_offset);
+    }
+}
+
+void group_session_gone(struct engine *engine, uint64_t session, bool release)
+{
+    const struct name_index *groups = &engine->catalog.groups;
+    for (size_t i = 0; i < groups->count; i++) {
+        struct group *group = groups->slots[i].value;
+        members_forget(&group->members, session);
+        struct lease *next = NULL;
+        for (struct lease *lease = group->lease_first; lease && release; lease = next) {
+            next = lease->next;
+            if (lease->session == session) {
+                group_lease_end(engine->groups, lease, LEASE_RETURNED);
+            }
+        }
+    }
+}
+
+void group_undelivered(struct engine *engine, uint64_t lease_number)
+{
+    struct lease *lease = lease_find(&engine->groups->leases, lease_number);
+    if (lease) {
+        group_lease_end(engine->groups, lease, LEASE_UNDELIVERED);
+    }
+}
+
+void group_wake(struct groups *self, struct group *group)
+{
+    if (group->dirty) {
+        return;
+    }
+    group->dirty = true;
+    group->dirty_next = NULL;
+    *(self->dirty_last ? &self->dirty_last->dirty_next : &self->dirty_first) = group;
+    self->dirty_last = group;
+}
+
+void group_pump(struct engine *engine)
+{
+    struct groups *self = engine->groups;
+    while (self->dirty_first && !engine->failed) {
+        struct group *group = self->dirty_first;
+        /* It stays marked while it is served: what that changes needs no second look. */
+        pull_serve(engine, group);
+        zsp_assert(self->dirty_first == group);
+        self->dirty_first = group->dirty_next;
+        if (!self->dirty_first) {
+            self->dirty_last = NULL;
+        }
+        group->dirty = false;
+    }
+}
+
+void group_stats(const struct engine *engine, struct engine_stats *ret)
+{
+    ret->group_count = engine->catalog.groups.count;
+    ret->lease_count = engine->groups->leases.count;
+}

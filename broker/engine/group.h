@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Groups: a name, settings, the topics it consumes, and what its members wait
+ * for. What the files of the group side share: group.c (life, sums, driving),
+ * group_state.c (durable form), group_join.c (topics come in), group_verbs.c
+ * (administration), pull*.c, settle.c, seek.c, lease_end.c.
+ *
+ *      create ---> CREATING ---synced---> LIVE ---delete---> gone
+ *                     |
+ *                     +---refused---> gone
+ *
+ * A binding ties the group to a topic *name*; while there is a topic of that
+ * name, it has one ledger for each partition. A re-created topic is another one:
+ * its ledgers begin at the earliest offset.
+ *
+ * Durable: 'g' group u64 -> version u8 = 1, mode u8 (0 shared), epoch u64, start kind u8 and
+ * value u64, the settings as five u64 in the order of struct group_settings, name (short text),
+ * topic count u16 and the names (short texts). The ledgers: ledger_codec.h. Leases: lease.h.
+ */
+#ifndef ZSP_ENGINE_GROUP_H
+#define ZSP_ENGINE_GROUP_H
+
+#include "broker/engine/engine_priv.h"
+#include "broker/engine/group_settings.h"
+#include "broker/engine/lease.h"
+#include "broker/engine/ledger.h"
+#include "broker/engine/members.h"
+#include "broker/engine/name_index.h"
+#include "broker/engine/outcome.h"
+#include "broker/engine/step.h"
+#include "broker/engine/topic.h"
+#include "common/wire.h"
+
+struct join;
+struct pull;
+struct seek;
+struct settle;
+
+#define GROUP_KEY 'g'
+
+enum group_state { GROUP_CREATING, GROUP_LIVE };
+
+/* A topic of a group, there or not. */
+struct binding {
+    struct group *group;
+    struct zsp_slice name; /* into name_bytes */
+    char name_bytes[ZSP_NAME_MAX + 1];
+    uint64_t bind_stamp;     /* of the pull that counted it last */
+    bool joined;             /* durable: may be pulled from */
+    struct topic *topic;     /* NULL = no such topic now */
+    struct ledger **ledgers; /* one for each partition; NULL without a topic */
+    uint64_t ready;          /* messages of all ledgers */
+    uint32_t waiting;        /* parked pulls that named it */
+    struct ledger *ring;     /* ledgers with something ready; the next to be served */
+};
+
+/* An administrative request that waits for its record. */
+struct group_call {
+    struct engine_op op; /* first: its address is the tag */
+    struct reply_to to;
+};
+
+struct pull_list {
+    struct pull *first, *last;
+    size_t count;
+};
+
+struct group {
+    uint64_t id;
+    uint8_t id_key[8];     /* in groups->by_id */
+    struct zsp_slice name; /* into name_bytes */
+    char name_bytes[ZSP_NAME_MAX + 1];
+    char object[ZSP_NAME_MAX + 8]; /* "group <name>", for errors */
+    enum group_state state;
+    uint64_t epoch; /* raised by every seek */
+    struct wire_position start;
+    struct group_settings settings;
+    struct name_index bindings; /* struct binding */
+
+    uint64_t ready, leased, reserved, waiting; /* messages, over all ledgers */
+    uint32_t waiting_all;                      /* parked pulls that named no topics */
+    uint64_t bind_stamp;                       /* of the pull that was bound last */
+    size_t next_binding;                       /* where a pull of all topics begins */
+    struct pull_list parked;                   /* in order of arrival */
+    struct pull_list working;                  /* reading or granting */
+    struct lease *lease_first, *lease_last;
+    struct members members;
+
+    bool dirty; /* in groups->dirty: its parked pulls are to be looked at */
+    struct group *dirty_next;
+};
+
+/* The group side's state: engine->groups. */
+struct groups {
+    struct engine *engine;
+    struct reasons reasons;
+    struct run_slab slab;
+    struct lease_table leases;
+    struct step step;
+    struct zsp_table ledgers; /* all, by key */
+    struct ledger *ledger_first, *ledger_last;
+    struct zsp_table by_id; /* groups; the id's little-endian bytes */
+    struct group *dirty_first, *dirty_last;
+    struct pull *free_pulls;     /* linked through next; keep their memory */
+    struct pull_list lost_pulls; /* at work when their group went */
+    struct settle *settles;      /* waiting for their sync, in order */
+    struct settle *settles_last;
+    struct pool settle_pool;
+    struct join *joins;            /* all that are under way */
+    struct seek *seeks;            /* all that are under way */
+    struct pool calls;             /* struct group_call */
+    struct lease *start_leases;    /* replayed, not in a group yet; linked through next */
+    struct zsp_buf *lost_reason;   /* why a message of a lost lease failed */
+    struct zsp_writer not_applied; /* of the SETTLE being worked on */
+};
+
+/* The LIVE group of that name. Errors: ZSP_ENOT_FOUND */
+int group_require(const struct engine *engine, struct zsp_slice name, struct group **ret,
+                  struct zsp_err *err);
+
+/* Checks of arguments. Errors: ZSP_EUNSUPPORTED, ZSP_EBAD_VALUE, ZSP_EMODE_MISMATCH */
+int group_check_mode(struct zsp_slice mode, struct zsp_err *err);
+int group_check_position(const struct wire_position *start, struct zsp_err *err);
+/* `start` (may be absent) against what the group has. */
+int group_check_start(const struct group *group, const struct wire_position *start,
+                      struct zsp_err *err);
+
+/* What a new group is to be. */
+struct group_plan {
+    struct zsp_slice name; /* legal */
+    struct wire_position start;
+    struct group_settings settings;
+};
+/* A group with a new id, CREATING, in the catalogue; nothing durable.
+ * Errors: ZSP_EEXISTS, ZSP_ELIMIT_REACHED, ZSP_ENOMEM */
+int group_new(struct engine *engine, const struct group_plan *plan, struct group **ret,
+              struct zsp_err *err);
+/* Give a new group its name and put it where it is found. Errors: ZSP_ENOMEM */
+int group_register(struct engine *engine, struct group *group, struct zsp_slice name);
+/* In any state; NULL = none. */
+struct group *group_by_id(const struct groups *self, uint64_t id);
+/* Forget a group, its ledgers and leases; its pulls have ended. */
+void group_destroy(struct engine *engine, struct group *group);
+
+/* --- ledgers --- */
+/* The ledger, made when it is not there. NULL = out of memory. */
+struct ledger *group_ledger_open(struct groups *self, uint64_t group_id, uint64_t topic_id,
+                                 uint32_t partition_index);
+/* Forget a ledger and void what refers to it; durably nothing changes. */
+void group_ledger_drop(struct groups *self, struct ledger *ledger);
+/* A name without a topic yet. Errors: ZSP_ENOMEM */
+int binding_new(struct group *group, struct zsp_slice name, struct binding **ret);
+/* The topic is there: give the binding its ledgers. Errors: ZSP_ENOMEM (nothing changed) */
+int binding_attach(struct groups *self, struct binding *binding, struct topic *topic);
+/* Take a binding out of its group and free it, with its ledgers. */
+void binding_destroy(struct groups *self, struct binding *binding);
+/* The ledger for (topic, partition), NULL = the group has none. */
+struct ledger *group_ledger(const struct group *group, struct zsp_slice topic, uint64_t partition);
+/* Bring sums, ring and timer up to date after any change of a ledger. */
+void group_ledger_changed(struct groups *self, struct ledger *ledger);
+/* What lies below the partition's start is gone for good: counts as done. */
+void group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start);
+
+/* Parked pulls of the group are to be looked at in this turn. */
+void group_wake(struct groups *self, struct group *group);
+/* Memory ran out where nothing can be taken back. */
+void group_out_of_memory(struct groups *self);
+
+/* --- leases (lease_end.c) --- */
+/* Arm the timer of a lease of the group and put it into the group's list. */
+void group_lease_live(struct groups *self, struct group *group, struct lease *lease);
+/* After its deadline moved. */
+void group_lease_rearm(struct groups *self, struct lease *lease);
+/* End it before all is settled; takes several turns when it has very many runs. */
+void group_lease_end(struct groups *self, struct lease *lease, enum lease_end why);
+/* Nothing is under it any more: forget it. */
+void group_lease_over(struct groups *self, struct lease *lease);
+
+/* --- durable form (group_state.c) --- */
+/* Note the group's image (gone: its end) in the open step. Errors: ZSP_ENOMEM */
+int group_step_image(struct groups *self, const struct group *group);
+/* Put `gone` for everything of the group; `op` hears when that is synced.
+ * Errors: those of state_put, nothing was put then */
+int group_put_gone(struct engine *engine, const struct group *group, struct engine_op *op,
+                   struct zsp_err *err);
+/* Put `gone` for what a ledger has in the journal. */
+void group_ledger_put_gone(struct engine *engine, const struct ledger *ledger);
+
+/* Free what a start that failed left behind. */
+void group_state_fini(struct groups *self);
+
+/* --- joining (group_join.c) --- */
+/* Make topics part of a group; a CREATING group comes LIVE with it. `topics` is an array of
+ * legal names; those it has already are skipped. `to` (may be NULL) is answered with an empty
+ * map, or the error. Otherwise pulls that wait for the join end with its error.
+ * Errors: ZSP_ENOMEM, ZSP_ELIMIT_REACHED, ZSP_EOUT_OF_RANGE and those of state_put; nothing has
+ *         happened then, a CREATING group is still there */
+int group_join(struct engine *engine, struct group *group, const struct zsp_slice *topics,
+               size_t topic_count, const struct reply_to *to, struct join **ret_join,
+               struct zsp_err *err);
+/* The group is going: forget joins under way. */
+void group_join_forget(struct groups *self, const struct group *group);
+void group_joins_fini(struct groups *self);
+
+/* --- pulls (pull.c) --- */
+void pull_serve(struct engine *engine, struct group *group);
+/* All pulls that wait end with this error; those at work will. */
+void pull_end_all(struct engine *engine, struct group *group, const struct zsp_err *error);
+/* Pulls that wait for this join end with the error. */
+void pull_join_failed(struct engine *engine, struct group *group, const struct join *join,
+                      const struct zsp_err *error);
+/* What pulls at work have reserved in this ledger is void. */
+void pull_forget_ledger(struct group *group, const struct ledger *ledger);
+/* Pulls of no session that wait now. */
+uint64_t pull_count_sessionless(const struct group *group);
+void pull_fini(struct groups *self);
+
+/* --- seeks (seek.c) --- */
+void seek_fini(struct groups *self);
+
+#endif

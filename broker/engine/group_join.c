@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Topics come into a group. The happy path:
+ *   - each topic that exists: where does the group's start lie in each partition? A time is
+ *     asked of the store, everything else is known at once
+ *   - bindings and ledgers are made, the ledgers stand at their starts
+ *   - one record: the group's image with the new names, the heads of those ledgers
+ *   - when it is synced the bindings are joined: pulls are served from them
+ * A topic that is not there, or is created or re-created later, begins at the
+ * earliest offset: no head says otherwise. Topics that come or go while the store
+ * is asked are looked at again before anything is made.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/group.h"
+#include "broker/engine/position.h"
+#include "common/assert.h"
+
+/* One partition's place, asked of the store. */
+struct join_find {
+    struct engine_op op; /* first: its address is the tag */
+    struct join *join;
+    uint64_t topic_id;
+    uint32_t partition_index;
+    bool asked;
+    uint64_t offset;
+};
+
+struct join {
+    struct engine_op op; /* first: of the record */
+    struct group *group; /* NULL = gone meanwhile */
+    bool has_to;
+    struct reply_to to;
+    struct zsp_slice *names; /* into name_bytes */
+    uint8_t *name_bytes;
+    size_t name_count;
+    struct join_find *finds;
+    size_t find_count;
+    size_t open_finds;
+    struct zsp_err error; /* of a find */
+    struct join *next, *prev;
+};
+
+static void destroy_join(struct groups *self, struct join *join)
+{
+    if (join->prev || join->next || self->joins == join) {
+        *(join->prev ? &join->prev->next : &self->joins) = join->next;
+        if (join->next) {
+            join->next->prev = join->prev;
+        }
+    }
+    free(join->names);
+    free(join->name_bytes);
+    free(join->finds);
+    free(join);
+}
+
+void group_joins_fini(struct groups *self)
+{
+    while (self->joins) {
+        destroy_join(self, self->joins);
+    }
+}
+
+void group_join_forget(struct groups *self, const struct group *group)
+{
+    for (struct join *join = self->joins; join; join = join->next) {
+        if (join->group == group) {
+            join->group = NULL;
+        }
+    }
+}
+
+/* --- The outcome ------------------------------------------------------------------------------ */
+
+static void join_failed(struct engine *engine, struct join *join, const struct zsp_err *error)
+{
+    struct groups *self = engine->groups;
+    struct group *group = join->group;
+    if (join->has_to) {
+        reply_error(engine, &join->to, error);
+    }
+    if (group && group->state == GROUP_CREATING) {
+        pull_end_all(engine, group, error);
+        group_destroy(engine, group);
+    } else if (group) {
+        pull_join_failed(engine, group, join, error);
+    }
+    destroy_join(self, join);
+}
+
+static void join_done(struct engine *engine, struct engine_op *op,
+                      const struct store_completion *completion)
+{
+    struct join *join = (struct join *)op;
+    struct group *group = join->group;
+    if (completion->error.code != 0 || !group) {
+        struct zsp_err error = completion->error;
+        if (error.code == 0) {
+            (void)zsp_err_set(&error, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
+        }
+        join_failed(engine, join, &error);
+        return;
+    }
+    group->state = GROUP_LIVE;
+    for (size_t i = 0; i < join->name_count; i++) {
+        struct binding *binding = name_index_find(&group->bindings, join->names[i]);
+        zsp_assert(binding);
+        binding->joined = true;
+    }
+    if (join->has_to) {
+        reply_ok(engine, &join->to);
+    }
+    group_wake(engine->groups, group);
+    destroy_join(engine->groups, join);
+}
+
+/* --- The record ------------------------------------------------------------------------------- */
+
+/* The places of a topic's partitions, in their order; NULL = it was not there. */
+static const struct join_find *finds_of(const struct join *join, uint64_t topic_id)
+{
+    for (size_t i = 0; i < join->find_count; i++) {
+        if (join->finds[i].topic_id == topic_id) {
+            return &join->finds[i];
+        }
+    }
+    return NULL;
+}
+
+/* Put the new binding's ledgers where the group starts. */
+static int place_ledgers(struct groups *self, const struct join *join, struct binding *binding)
+{
+    const struct join_find *finds = finds_of(join, binding->topic->id);
+    for (uint32_t i = 0; finds && i < binding->topic->partition_count; i++) {
+        struct ledger *ledger = binding->ledgers[i];
+        if (finds[i].offset <= ledger->high) {
+            continue;
+        }
+        int rc = step_move(&self->step, ledger, finds[i].offset);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int add_binding(struct engine *engine, struct join *join, struct zsp_slice name)
+{
+    struct groups *self = engine->groups;
+    struct binding *binding = NULL;
+    int rc = binding_new(join->group, name, &binding);
+    if (rc < 0) {
+        return rc;
+    }
+    struct topic *topic = topic_find(engine, name);
+    if (topic) {
+        rc = binding_attach(self, binding, topic);
+    }
+    return rc == 0 && topic ? place_ledgers(self, join, binding) : rc;
+}
+
+/* Names of the join that the group did not have: `made` tells which. */
+static int add_bindings(struct engine *engine, struct join *join, bool *made)
+{
+    for (size_t i = 0; i < join->name_count; i++) {
+        if (name_index_find(&join->group->bindings, join->names[i])) {
+            continue; /* another join brought it; it is durable before ours is */
+        }
+        made[i] = true;
+        int rc = add_binding(engine, join, join->names[i]);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static void drop_bindings(struct engine *engine, struct join *join, const bool *made)
+{
+    for (size_t i = 0; i < join->name_count; i++) {
+        struct binding *binding =
+            made[i] ? name_index_find(&join->group->bindings, join->names[i]) : NULL;
+        if (binding) {
+            binding_destroy(engine->groups, binding);
+        }
+    }
+}
+
+static int put_join(struct engine *engine, struct join *join, struct zsp_err *err)
+{
+    struct groups *self = engine->groups;
+    const struct store_entry counters = catalog_counters_entry(&engine->catalog);
+    bool *made = calloc(join->name_count + 1, sizeof *made);
+    if (!made) {
+        return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", join->group->object);
+    }
+    step_begin(&self->step);
+    int rc = add_bindings(engine, join, made);
+    if (rc == 0 && join->group->state == GROUP_CREATING) {
+        rc = step_entry(&self->step, &counters);
+    }
+    if (rc == 0) {
+        rc = group_step_image(self, join->group);
+    }
+    if (rc < 0) {
+        step_undo(&self->step);
+        (void)zsp_err_set(err, rc, "%s: %s", join->group->object, zsp_strerror(rc));
+    } else {
+        join->op.done_fn = join_done;
+        rc = step_put(&self->step, engine, STORE_SYNCED_LEVEL, &join->op, err);
+    }
+    if (rc < 0) {
+        drop_bindings(engine, join, made);
+    } else if (join->has_to) {
+        reply_may_apply(engine, &join->to);
+    }
+    free(made);
+    return rc;
+}
+
+/* --- The question ------------------------------------------------------------------------------ */
+
+static void found(struct engine *engine, struct engine_op *op,
+                  const struct store_completion *completion)
+{
+    struct join_find *find = (struct join_find *)op;
+    struct join *join = find->join;
+    const int code = completion->error.code;
+    find->offset = completion->offset;
+    if (code == ZSP_ENOT_FOUND) {
+        find->topic_id = 0; /* deleted meanwhile; ids begin with 1 */
+    } else if (code != 0 && join->error.code == 0) {
+        join->error = completion->error;
+    }
+    if (--join->open_finds > 0) {
+        return;
+    }
+    struct zsp_err error = join->error;
+    if (!join->group) {
+        (void)zsp_err_set(&error, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
+    }
+    if (error.code != 0 || put_join(engine, join, &error) < 0) {
+        join_failed(engine, join, &error);
+    }
+}
+
+/* Where the group's start lies in each partition of a topic. */
+static int resolve_topic(struct engine *engine, struct join *join, struct topic *topic,
+                         struct zsp_err *err)
+{
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        struct position_place place;
+        int rc = position_resolve(engine, &topic->partitions[i], &join->group->start, &place, err);
+        if (rc < 0) {
+            return rc;
+        }
+        join->finds[join->find_count++] = (struct join_find){
+            .op.done_fn = found,
+            .join = join,
+            .topic_id = topic->id,
+            .partition_index = i,
+            .asked = place.ask_time,
+            .offset = place.ask_time ? (uint64_t)place.time_ms : place.offset,
+        };
+    }
+    return 0;
+}
+
+static int resolve(struct engine *engine, struct join *join, struct zsp_err *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < join->name_count; i++) {
+        const struct topic *topic = topic_find(engine, join->names[i]);
+        count += topic ? topic->partition_count : 0;
+    }
+    join->finds = calloc(count + 1, sizeof *join->finds);
+    if (!join->finds) {
+        return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", join->group->object);
+    }
+    for (size_t i = 0; i < join->name_count; i++) {
+        struct topic *topic = topic_find(engine, join->names[i]);
+        int rc = topic ? resolve_topic(engine, join, topic, err) : 0;
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* Ask the store for the places that are times; from the first call on the join must stay. */
+static void ask(struct engine *engine, struct join *join)
+{
+    for (size_t i = 0; i < join->find_count; i++) {
+        struct join_find *find = &join->finds[i];
+        if (!find->asked) {
+            continue;
+        }
+        struct zsp_err error = {0};
+        const struct topic *topic = topic_by_id(engine, find->topic_id);
+        struct store_part *part = topic->partitions[find->partition_index].part;
+        if (engine->store->ops->find_time(engine->store, part, (int64_t)find->offset,
+                                          engine_op_tag(&find->op), &error) < 0) {
+            join->error = error;
+        } else {
+            join->open_finds++;
+        }
+    }
+}
+
+/* --- The beginning ------------------------------------------------------------------------------ */
+
+static struct join *new_join(struct group *group, const struct zsp_slice *topics, size_t count)
+{
+    struct join *join = calloc(1, sizeof *join);
+    if (!join) {
+        return NULL;
+    }
+    join->group = group;
+    join->names = calloc(count + 1, sizeof *join->names);
+    join->name_bytes = calloc(count + 1, ZSP_NAME_MAX);
+    if (!join->names || !join->name_bytes) {
+        free(join->names);
+        free(join->name_bytes);
+        free(join);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *copy = join->name_bytes + i * ZSP_NAME_MAX;
+        memcpy(copy, topics[i].data, topics[i].len);
+        join->names[join->name_count++] = (struct zsp_slice){copy, topics[i].len};
+    }
+    return join;
+}
+
+/* How many of the names the group does not have. */
+static size_t count_new(const struct group *group, const struct zsp_slice *topics, size_t count)
+{
+    size_t fresh = 0;
+    for (size_t i = 0; i < count; i++) {
+        fresh += name_index_find(&group->bindings, topics[i]) ? 0 : 1;
+    }
+    return fresh;
+}
+
+int group_join(struct engine *engine, struct group *group, const struct zsp_slice *topics,
+               size_t topic_count, const struct reply_to *to, struct join **ret_join,
+               struct zsp_err *err)
+{
+    struct groups *self = engine->groups;
+    if (group->bindings.count + count_new(group, topics, topic_count) > ZSP_GROUP_TOPICS_MAX) {
+        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "%s: more than %u topics", group->object,
+                           ZSP_GROUP_TOPICS_MAX);
+    }
+    struct join *join = new_join(group, topics, topic_count);
+    if (!join) {
+        return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", group->object);
+    }
+    if (to) {
+        join->has_to = true;
+        join->to = *to;
+    }
+    join->next = self->joins;
+    if (join->next) {
+        join->next->prev = join;
+    }
+    self->joins = join;
+    int rc = resolve(engine, join, err);
+    if (rc == 0) {
+        ask(engine, join);
+    }
+    if (rc == 0 && join->open_finds == 0) {
+        rc = join->error.code;
+        if (rc < 0 && err) {
+            *err = join->error;
+        }
+        rc = rc == 0 ? put_join(engine, join, err) : rc;
+    }
+    if (rc < 0) {
+        destroy_join(self, join);
+        return rc;
+    }
+    if (ret_join) {
+        *ret_join = join;
+    }
+    return 0;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/group_settings.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "common/limits.h"
+
+/* A bound that no group reaches; sums of figures stay far from wrapping. */
+#define COUNT_MAX UINT32_MAX
+
+struct setting {
+    const char *name;
+    size_t place; /* in struct group_settings */
+    uint64_t min, max, by_default;
+};
+
+static const struct setting settings_table[] = {
+    {"lease_ms", offsetof(struct group_settings, lease_ms), ZSP_LEASE_MS_MIN, ZSP_LEASE_MS_MAX,
+     ZSP_LEASE_MS},
+    {"max_leased", offsetof(struct group_settings, max_leased), 1, COUNT_MAX, ZSP_MAX_LEASED},
+    {"max_failures", offsetof(struct group_settings, max_failures), 0, COUNT_MAX, ZSP_MAX_FAILURES},
+    {"backoff_ms", offsetof(struct group_settings, backoff_ms), 0, ZSP_DELAY_MS_MAX,
+     ZSP_BACKOFF_MS},
+    {"backoff_max_ms", offsetof(struct group_settings, backoff_max_ms), 0, ZSP_DELAY_MS_MAX,
+     ZSP_BACKOFF_MS_MAX},
+};
+#define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
+
+static const char *const unsupported_settings[] = {
+    "dead_letter_topic",
+    "dead_retention",
+    "dead_retention_ms",
+    "dead_retention_bytes",
+};
+
+static uint64_t *place_of(const struct setting *setting, struct group_settings *settings)
+{
+    return (uint64_t *)(void *)((char *)settings + setting->place);
+}
+
+void group_settings_default(struct group_settings *self)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        *place_of(&settings_table[i], self) = settings_table[i].by_default;
+    }
+}
+
+static int refuse(int code, struct zsp_slice name, const char *wanted, struct zsp_err *err)
+{
+    char object[64];
+    (void)snprintf(object, sizeof object, "%.*s", (int)(name.len < 60 ? name.len : 60),
+                   (const char *)name.data);
+    (void)zsp_err_set(err, code, "settings: %s: %s", object, wanted ? wanted : zsp_strerror(code));
+    zsp_err_detail(err, object, wanted, NULL);
+    return code;
+}
+
+static int unknown(struct zsp_slice name, struct zsp_err *err)
+{
+    for (size_t i = 0; i < sizeof unsupported_settings / sizeof unsupported_settings[0]; i++) {
+        if (zsp_slice_equal_str(name, unsupported_settings[i])) {
+            return refuse(ZSP_EUNSUPPORTED, name, NULL, err);
+        }
+    }
+    return refuse(ZSP_EUNKNOWN_ARGUMENT, name, NULL, err);
+}
+
+static int apply_one(const msgpack_object_kv *pair, struct group_settings *settings,
+                     struct zsp_err *err)
+{
+    if (pair->key.type != MSGPACK_OBJECT_STR) {
+        return zsp_err_set(err, ZSP_EBAD_TYPE, "settings: a name is not a string");
+    }
+    const struct zsp_slice name = {(const uint8_t *)pair->key.via.str.ptr, pair->key.via.str.size};
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const struct setting *setting = &settings_table[i];
+        if (!zsp_slice_equal_str(name, setting->name)) {
+            continue;
+        }
+        if (pair->val.type == MSGPACK_OBJECT_NIL) {
+            *place_of(setting, settings) = setting->by_default;
+            return 0;
+        }
+        if (pair->val.type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
+            return refuse(ZSP_EBAD_TYPE, name, "a number, or nil", err);
+        }
+        if (pair->val.via.u64 < setting->min || pair->val.via.u64 > setting->max) {
+            char wanted[64];
+            (void)snprintf(wanted, sizeof wanted, "%" PRIu64 "..%" PRIu64, setting->min,
+                           setting->max);
+            return refuse(ZSP_EBAD_VALUE, name, wanted, err);
+        }
+        *place_of(setting, settings) = pair->val.via.u64;
+        return 0;
+    }
+    return unknown(name, err);
+}
+
+int group_settings_apply(const msgpack_object *map, struct group_settings *settings,
+                         struct zsp_err *err)
+{
+    struct group_settings changed = *settings;
+    for (uint32_t i = 0; i < map->via.map.size; i++) {
+        int rc = apply_one(&map->via.map.ptr[i], &changed, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    *settings = changed;
+    return 0;
+}
+
+void group_settings_write(struct zsp_writer *out, const struct group_settings *settings)
+{
+    struct group_settings copy = *settings;
+    wire_write_map(out, SETTING_COUNT);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        wire_write_text_uint(out, settings_table[i].name, *place_of(&settings_table[i], &copy));
+    }
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The settings of a group as the protocol tells them: a map. nil takes a setting back to its
+ * default.
+ */
+#ifndef ZSP_ENGINE_GROUP_SETTINGS_H
+#define ZSP_ENGINE_GROUP_SETTINGS_H
+
+#include "broker/engine/outcome.h"
+#include "common/wire.h"
+
+void group_settings_default(struct group_settings *self);
+
+/* Change what the map names. Errors (nothing changed): ZSP_EUNKNOWN_ARGUMENT, ZSP_EUNSUPPORTED,
+ *         ZSP_EBAD_TYPE, ZSP_EBAD_VALUE; each names the setting. */
+int group_settings_apply(const msgpack_object *map, struct group_settings *settings,
+                         struct zsp_err *err);
+
+/* Write the map of all settings. */
+void group_settings_write(struct zsp_writer *out, const struct group_settings *settings);
+
+#endif

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The durable form of groups: images, replay, and the start, which brings
+ * groups, ledgers and leases together. Entries come oldest first and an object
+ * may be imaged anew at any time, so a block may be replayed before the group
+ * that it belongs to: everything is kept by its ids until group_start().
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/group.h"
+#include "broker/engine/group_hooks.h"
+#include "broker/engine/ledger_codec.h"
+#include "broker/engine/state.h"
+#include "common/assert.h"
+#include "common/diag.h"
+#include "common/name.h"
+
+#define GROUP_VERSION 1u
+#define MODE_SHARED   0u
+
+/* --- Group image ----------------------------------------------------------------------------- */
+
+static struct zsp_slice group_key(uint64_t id, uint8_t *key)
+{
+    key[0] = GROUP_KEY;
+    zsp_put_u64(key + 1, id);
+    return (struct zsp_slice){key, 9};
+}
+
+static void write_group(struct zsp_writer *out, const struct group *group)
+{
+    const struct group_settings *settings = &group->settings;
+    zsp_write_u8(out, GROUP_VERSION);
+    zsp_write_u8(out, MODE_SHARED);
+    zsp_write_u64(out, group->epoch);
+    zsp_write_u8(out, (uint8_t)group->start.kind);
+    zsp_write_u64(out, group->start.value);
+    zsp_write_u64(out, settings->lease_ms);
+    zsp_write_u64(out, settings->max_leased);
+    zsp_write_u64(out, settings->max_failures);
+    zsp_write_u64(out, settings->backoff_ms);
+    zsp_write_u64(out, settings->backoff_max_ms);
+    zsp_write_short(out, group->name);
+    zsp_write_u16(out, (uint16_t)group->bindings.count);
+    for (size_t i = 0; i < group->bindings.count; i++) {
+        zsp_write_short(out, group->bindings.slots[i].name);
+    }
+}
+
+int group_step_image(struct groups *self, const struct group *group)
+{
+    uint8_t key[GROUP_KEY_ROOM];
+    struct zsp_writer value = {0};
+    write_group(&value, group);
+    const struct store_entry entry = {
+        .key = group_key(group->id, key),
+        .kind = STORE_IMAGE,
+        .value = zsp_writer_slice(&value),
+    };
+    const int rc = value.failed ? ZSP_ENOMEM : step_entry(&self->step, &entry);
+    zsp_writer_fini(&value);
+    return rc;
+}
+
+static int put_image(struct engine *engine, struct zsp_slice key, struct zsp_writer *value,
+                     struct zsp_err *err)
+{
+    const struct store_entry entry = {
+        .key = key,
+        .kind = STORE_IMAGE,
+        .value = zsp_writer_slice(value),
+    };
+    const int rc = value->failed ? zsp_err_set(err, ZSP_ENOMEM, "group state: out of memory")
+                                 : state_put(engine, &entry, 1, STORE_WRITTEN, NULL, err);
+    zsp_writer_fini(value);
+    return rc;
+}
+
+/* Write the object of `key`; false = there is none. */
+static bool write_object(struct groups *self, struct zsp_slice key, struct zsp_writer *out)
+{
+    if (key.len == 9 && key.data[0] == GROUP_KEY) {
+        const struct group *group = group_by_id(self, zsp_get_u64(key.data + 1));
+        if (group && group->state == GROUP_LIVE) {
+            write_group(out, group);
+            return true;
+        }
+        return false;
+    }
+    if (key.len == 17 && key.data[0] == LEASE_KEY) {
+        const struct lease *lease = lease_find(&self->leases, zsp_get_u64(key.data + 9));
+        if (lease && lease->group_id == zsp_get_u64(key.data + 1)) {
+            lease_write(out, lease);
+            return true;
+        }
+        return false;
+    }
+    if (key.len < 1 + LEDGER_KEY_LEN) {
+        return false;
+    }
+    const struct ledger *ledger =
+        zsp_table_find(&self->ledgers, (struct zsp_slice){key.data + 1, LEDGER_KEY_LEN});
+    if (ledger && key.data[0] == LEDGER_KEY_HEAD && key.len == 1 + LEDGER_KEY_LEN) {
+        ledger_write_head(out, ledger->journaled, ledger->water);
+        return true;
+    }
+    if (ledger && key.data[0] == LEDGER_KEY_BLOCK && key.len == 1 + LEDGER_KEY_LEN + 8) {
+        const uint64_t block = zsp_get_u64(key.data + 1 + LEDGER_KEY_LEN);
+        if (block_set_has(&ledger->blocks, block)) {
+            ledger_write_block(ledger, block, ZSP_JOURNAL_RECORD_MAX / 2, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+int group_image(struct engine *engine, struct zsp_slice key, struct zsp_err *err)
+{
+    struct zsp_writer value = {0};
+    if (write_object(engine->groups, key, &value)) {
+        return put_image(engine, key, &value, err);
+    }
+    const struct store_entry gone = {.key = key, .kind = STORE_GONE};
+    return state_put(engine, &gone, 1, STORE_WRITTEN, NULL, err);
+}
+
+/* --- The end of a group ------------------------------------------------------------------------ */
+
+struct gone_batch {
+    struct engine *engine;
+    struct engine_op *op; /* of the first record */
+    struct store_entry entries[64];
+    uint8_t keys[64][GROUP_KEY_ROOM];
+    size_t count;
+    bool any_put;
+    struct zsp_err *err;
+    int rc; /* of the first record; later ones are only tidying up */
+};
+
+static void put_batch(struct gone_batch *batch)
+{
+    if (batch->count == 0 || batch->rc < 0) {
+        return;
+    }
+    if (!batch->any_put) {
+        batch->rc = state_put(batch->engine, batch->entries, batch->count, STORE_SYNCED_LEVEL,
+                              batch->op, batch->err);
+    } else if (state_put(batch->engine, batch->entries, batch->count, STORE_WRITTEN, NULL, NULL) <
+               0) {
+        /* What stays behind belongs to no group: the next start removes it. */
+        zsp_diag(batch->engine->diag, ZSP_DEBUG, "the end of a group: journal refused");
+    }
+    batch->any_put = true;
+    batch->count = 0;
+}
+
+static void add_gone(struct gone_batch *batch, struct zsp_slice key)
+{
+    if (batch->count == sizeof batch->entries / sizeof batch->entries[0]) {
+        put_batch(batch);
+    }
+    uint8_t *copy = batch->keys[batch->count];
+    memcpy(copy, key.data, key.len);
+    batch->entries[batch->count++] =
+        (struct store_entry){.key = {copy, key.len}, .kind = STORE_GONE};
+}
+
+int group_put_gone(struct engine *engine, const struct group *group, struct engine_op *op,
+                   struct zsp_err *err)
+{
+    uint8_t key[GROUP_KEY_ROOM];
+    struct gone_batch batch = {.engine = engine, .op = op, .err = err};
+    add_gone(&batch, group_key(group->id, key));
+    for (const struct lease *lease = group->lease_first; lease; lease = lease->next) {
+        add_gone(&batch, lease_key(group->id, lease->number, key));
+    }
+    for (size_t i = 0; i < group->bindings.count; i++) {
+        const struct binding *binding = group->bindings.slots[i].value;
+        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
+            const struct ledger *ledger = binding->ledgers[k];
+            add_gone(&batch, ledger_head_key(ledger, key));
+            for (size_t b = 0; b < ledger->blocks.count; b++) {
+                add_gone(&batch, ledger_block_key(ledger, ledger->blocks.blocks[b], key));
+            }
+        }
+    }
+    put_batch(&batch);
+    return batch.rc;
+}
+
+/* --- Replay ---------------------------------------------------------------------------------- */
+
+static int corrupt(struct zsp_err *err, const char *what, uint64_t id)
+{
+    return zsp_err_set(err, ZSP_ECORRUPT, "entry of %s %" PRIu64 " makes no sense", what, id);
+}
+
+static void forget_bindings(struct groups *self, struct group *group)
+{
+    while (group->bindings.count > 0) {
+        binding_destroy(self, group->bindings.slots[0].value);
+    }
+}
+
+static int read_bindings(struct group *group, struct zsp_reader *in, struct zsp_err *err)
+{
+    const uint16_t count = zsp_read_u16(in);
+    if (count > ZSP_GROUP_TOPICS_MAX) {
+        return corrupt(err, "group", group->id);
+    }
+    for (uint16_t i = 0; i < count; i++) {
+        const struct zsp_slice name = zsp_read_short(in);
+        if (in->failed || !zsp_name_valid(name) || name_index_find(&group->bindings, name)) {
+            return corrupt(err, "group", group->id);
+        }
+        struct binding *binding = NULL;
+        if (binding_new(group, name, &binding) < 0) {
+            return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
+        }
+        binding->joined = true;
+    }
+    return in->failed || zsp_reader_left(in) > 0 ? corrupt(err, "group", group->id) : 0;
+}
+
+/* The group of a replayed image, made when it is not known yet. */
+static int open_group(struct engine *engine, uint64_t id, struct zsp_slice name, struct group **ret,
+                      struct zsp_err *err)
+{
+    struct group *group = group_by_id(engine->groups, id);
+    if (group) {
+        *ret = group;
+        return zsp_slice_equal(group->name, name) ? 0 : corrupt(err, "group", id);
+    }
+    if (!zsp_name_valid(name) || name_index_find(&engine->catalog.groups, name)) {
+        return corrupt(err, "group", id);
+    }
+    group = calloc(1, sizeof *group);
+    if (!group) {
+        return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
+    }
+    group->id = id;
+    int rc = group_register(engine, group, name);
+    if (rc < 0) {
+        free(group);
+        return zsp_err_set(err, rc, "group: out of memory");
+    }
+    group->state = GROUP_LIVE;
+    *ret = group;
+    return 0;
+}
+
+static int replay_group(struct engine *engine, uint64_t id, const struct store_entry *entry,
+                        struct zsp_err *err)
+{
+    struct group *group = group_by_id(engine->groups, id);
+    if (entry->kind == STORE_GONE) {
+        if (group) {
+            group_destroy(engine, group);
+        }
+        return 0;
+    }
+    struct zsp_reader in = zsp_reader_init(entry->value);
+    const uint8_t version = zsp_read_u8(&in);
+    const uint8_t mode = zsp_read_u8(&in);
+    const uint64_t epoch = zsp_read_u64(&in);
+    const uint8_t start_kind = zsp_read_u8(&in);
+    const uint64_t start_value = zsp_read_u64(&in);
+    uint64_t numbers[5];
+    for (int i = 0; i < 5; i++) {
+        numbers[i] = zsp_read_u64(&in);
+    }
+    const struct zsp_slice name = zsp_read_short(&in);
+    if (in.failed || version != GROUP_VERSION || mode != MODE_SHARED ||
+        start_kind >= WIRE_POSITION_ID || entry->kind != STORE_IMAGE) {
+        return corrupt(err, "group", id);
+    }
+    int rc = open_group(engine, id, name, &group, err);
+    if (rc < 0) {
+        return rc;
+    }
+    group->epoch = epoch;
+    group->start =
+        (struct wire_position){.kind = (enum wire_position_kind)start_kind, .value = start_value};
+    group->settings =
+        (struct group_settings){numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};
+    forget_bindings(engine->groups, group);
+    return read_bindings(group, &in, err);
+}
+
+static int replay_lease(struct groups *self, uint64_t group_id, uint64_t number,
+                        const struct store_entry *entry, struct zsp_err *err)
+{
+    struct lease *lease = lease_find(&self->leases, number);
+    if (entry->kind == STORE_GONE) {
+        if (lease) {
+            *(lease->prev ? &lease->prev->next : &self->start_leases) = lease->next;
+            if (lease->next) {
+                lease->next->prev = lease->prev;
+            }
+            lease_remove(&self->leases, lease);
+        }
+        return 0;
+    }
+    if (number == 0 || (lease && lease->group_id != group_id)) {
+        return corrupt(err, "lease", number);
+    }
+    if (!lease) {
+        lease = lease_add(&self->leases, number, group_id, 0, 0);
+        if (!lease) {
+            return zsp_err_set(err, ZSP_ENOMEM, "lease: out of memory");
+        }
+        lease->next = self->start_leases;
+        if (lease->next) {
+            lease->next->prev = lease;
+        }
+        self->start_leases = lease;
+    }
+    return lease_read(lease, entry->value, err);
+}
+
+static int replay_ledger(struct groups *self, const struct store_entry *entry, struct zsp_err *err)
+{
+    const uint8_t *id = entry->key.data + 1;
+    struct ledger *ledger =
+        group_ledger_open(self, zsp_get_u64(id), zsp_get_u64(id + 8), zsp_get_u32(id + 16));
+    if (!ledger) {
+        return zsp_err_set(err, ZSP_ENOMEM, "group state: out of memory");
+    }
+    if (entry->key.data[0] == LEDGER_KEY_BLOCK) {
+        return ledger_replay_block(ledger, zsp_get_u64(id + LEDGER_KEY_LEN), entry->kind,
+                                   entry->value, err);
+    }
+    if (entry->kind == STORE_GONE) {
+        ledger->high = ledger->journaled = ledger->water = 0;
+        return 0;
+    }
+    return ledger_read_head(ledger, entry->value, err);
+}
+
+int group_entry(struct engine *engine, const struct store_entry *entry, struct zsp_err *err)
+{
+    const struct zsp_slice key = entry->key;
+    if (key.len == 9 && key.data[0] == GROUP_KEY) {
+        return replay_group(engine, zsp_get_u64(key.data + 1), entry, err);
+    }
+    if (key.len == 17 && key.data[0] == LEASE_KEY) {
+        return replay_lease(engine->groups, zsp_get_u64(key.data + 1), zsp_get_u64(key.data + 9),
+                            entry, err);
+    }
+    const bool is_ledger = (key.data[0] == LEDGER_KEY_HEAD && key.len == 1 + LEDGER_KEY_LEN) ||
+                           (key.data[0] == LEDGER_KEY_BLOCK && key.len == 1 + LEDGER_KEY_LEN + 8);
+    if (is_ledger) {
+        return replay_ledger(engine->groups, entry, err);
+    }
+    return zsp_err_set(err, ZSP_ECORRUPT, "state key of %zu bytes, kind 0x%02x, is not known",
+                       key.len, key.data[0]);
+}
+
+/* --- Start ------------------------------------------------------------------------------------ */
+
+struct start_walk {
+    struct groups *groups;
+    struct ledger *ledger;
+    int rc;
+};
+
+/* Put a stretch under its lease again. */
+static int cover(void *arg, const struct run_span *span)
+{
+    struct start_walk *walk = arg;
+    if (span->run.state != RUN_LEASED) {
+        return 0;
+    }
+    struct lease *lease = lease_find(&walk->groups->leases, span->run.lease);
+    if (!lease || lease->group_id != walk->ledger->group_id) {
+        return ZSP_ECORRUPT;
+    }
+    int rc = lease_reserve(lease, 1);
+    if (rc == 0) {
+        lease_cover(lease, walk->ledger, span->first, span->end);
+    }
+    return rc;
+}
+
+static int start_ledger(struct groups *self, struct ledger *ledger, struct zsp_err *err)
+{
+    int rc = ledger_check(ledger, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct start_walk walk = {.groups = self, .ledger = ledger};
+    rc = runmap_visit(&ledger->runs, 0, UINT64_MAX, cover, &walk);
+    if (rc < 0) {
+        return zsp_err_set(err, rc,
+                           "group state: a message is out under no lease (group %" PRIu64
+                           ", topic %" PRIu64 ", partition %" PRIu32 ")",
+                           ledger->group_id, ledger->topic_id, ledger->partition_index);
+    }
+    return 0;
+}
+
+/* Of a group or topic that ended in between: nobody will ask for it. */
+static void drop_orphans(struct engine *engine)
+{
+    struct groups *self = engine->groups;
+    struct ledger *next = NULL;
+    for (struct ledger *ledger = self->ledger_first; ledger; ledger = next) {
+        next = ledger->all_next;
+        const struct topic *topic = topic_by_id(engine, ledger->topic_id);
+        if (!group_by_id(self, ledger->group_id) || !topic ||
+            ledger->partition_index >= topic->partition_count) {
+            group_ledger_put_gone(engine, ledger);
+            group_ledger_drop(self, ledger);
+        }
+    }
+}
+
+/* Leases get their place in their group; those that nothing is under end. */
+static void start_leases(struct engine *engine)
+{
+    struct groups *self = engine->groups;
+    while (self->start_leases) {
+        struct lease *lease = self->start_leases;
+        self->start_leases = lease->next;
+        lease->next = lease->prev = NULL;
+        struct group *group = group_by_id(self, lease->group_id);
+        if (group && lease->outstanding > 0) {
+            group_lease_live(self, group, lease);
+            continue;
+        }
+        uint8_t key[GROUP_KEY_ROOM];
+        state_put_gone(engine, lease_key(lease->group_id, lease->number, key));
+        lease_remove(&self->leases, lease);
+    }
+}
+
+static int start_group(struct engine *engine, struct group *group, struct zsp_err *err)
+{
+    for (size_t i = 0; i < group->bindings.count; i++) {
+        struct binding *binding = group->bindings.slots[i].value;
+        struct topic *topic = topic_find(engine, binding->name);
+        if (topic && binding_attach(engine->groups, binding, topic) < 0) {
+            return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", group->object);
+        }
+    }
+    return 0;
+}
+
+int group_start(struct engine *engine, struct zsp_err *err)
+{
+    struct groups *self = engine->groups;
+    drop_orphans(engine);
+    for (struct ledger *ledger = self->ledger_first; ledger; ledger = ledger->all_next) {
+        int rc = start_ledger(self, ledger, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    start_leases(engine);
+    const struct name_index *groups = &engine->catalog.groups;
+    for (size_t i = 0; i < groups->count; i++) {
+        int rc = start_group(engine, groups->slots[i].value, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void group_state_fini(struct groups *self)
+{
+    while (self->start_leases) {
+        struct lease *lease = self->start_leases;
+        self->start_leases = lease->next;
+        lease_remove(&self->leases, lease);
+    }
+}

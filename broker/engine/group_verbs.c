@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * GROUP.CREATE, SET, INFO, LIST and DELETE.
+ */
+#include <stdlib.h>
+
+#include "broker/engine/group.h"
+#include "broker/engine/list.h"
+#include "broker/engine/verb.h"
+
+/* Bytes of a header that one row of `parts` may take beside the topic's name. */
+#define PART_BYTES 80u
+/* What else a reply's header holds, generously. */
+#define INFO_BYTES   4096u
+
+#define COUNT(table) (sizeof(table) / sizeof(table)[0])
+
+/* --- Arguments -------------------------------------------------------------------------------- */
+
+int group_check_mode(struct zsp_slice mode, struct zsp_err *err)
+{
+    if (!mode.data || zsp_slice_equal_str(mode, "shared")) {
+        return 0;
+    }
+    if (zsp_slice_equal_str(mode, "ordered") || zsp_slice_equal_str(mode, "keyed")) {
+        return zsp_err_set(err, ZSP_EUNSUPPORTED, "mode: only shared groups are supported");
+    }
+    (void)zsp_err_set(err, ZSP_EBAD_VALUE, "mode: no such mode");
+    zsp_err_detail(err, "mode", "shared", NULL);
+    return ZSP_EBAD_VALUE;
+}
+
+int group_check_position(const struct wire_position *start, struct zsp_err *err)
+{
+    if (start->kind == WIRE_POSITION_ID) {
+        return zsp_err_set(err, ZSP_EUNSUPPORTED, "positions by message id are not supported");
+    }
+    return 0;
+}
+
+int group_check_start(const struct group *group, const struct wire_position *start,
+                      struct zsp_err *err)
+{
+    const enum wire_position_kind had =
+        group->start.kind == WIRE_POSITION_NONE ? WIRE_POSITION_EARLIEST : group->start.kind;
+    int rc = group_check_position(start, err);
+    if (rc < 0 || start->kind == WIRE_POSITION_NONE ||
+        (start->kind == had && start->value == group->start.value)) {
+        return rc;
+    }
+    (void)zsp_err_set(err, ZSP_EMODE_MISMATCH, "%s exists with another start", group->object);
+    zsp_err_detail(err, group->object, NULL, NULL);
+    return ZSP_EMODE_MISMATCH;
+}
+
+struct group_args {
+    struct zsp_slice group, mode;
+    const msgpack_object *topics, *settings;
+    struct wire_position start;
+    struct wire_uint dry_run;
+};
+#define PLACE(field) offsetof(struct group_args, field)
+
+/* --- GROUP.CREATE ------------------------------------------------------------------------------ */
+
+static const struct wire_arg create_table[] = {
+    {"group", WIRE_NAME, PLACE(group), true, 0, 0},
+    {"topics", WIRE_NAMES, PLACE(topics), true, 0, ZSP_GROUP_TOPICS_MAX},
+    {"mode", WIRE_STR, PLACE(mode), false, 0, 0},
+    {"start", WIRE_POSITION, PLACE(start), false, 0, 0},
+    {"settings", WIRE_MAP, PLACE(settings), false, 0, 0},
+};
+
+/* The names as slices, borrowed from the request; NULL = out of memory. */
+static struct zsp_slice *names_of(const msgpack_object *topics)
+{
+    const uint32_t count = topics->via.array.size;
+    struct zsp_slice *names = calloc((size_t)count + 1, sizeof *names);
+    for (uint32_t i = 0; names && i < count; i++) {
+        const msgpack_object_str *name = &topics->via.array.ptr[i].via.str;
+        names[i] = (struct zsp_slice){(const uint8_t *)name->ptr, name->size};
+    }
+    return names;
+}
+
+static int create(struct engine *engine, const struct request *request,
+                  const struct group_args *args, const struct group_plan *plan, struct zsp_err *err)
+{
+    struct group *group = NULL;
+    struct zsp_slice *names = names_of(args->topics);
+    if (!names) {
+        return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
+    }
+    int rc = group_new(engine, plan, &group, err);
+    if (rc == 0) {
+        rc =
+            group_join(engine, group, names, args->topics->via.array.size, &request->to, NULL, err);
+        if (rc < 0) {
+            group_destroy(engine, group);
+        }
+    }
+    free(names);
+    return rc;
+}
+
+int verb_group_create(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct group_args args = {0};
+    int rc = wire_args(request->args, create_table, COUNT(create_table), &args, err);
+    if (rc == 0) {
+        rc = group_check_mode(args.mode, err);
+    }
+    if (rc == 0) {
+        rc = group_check_position(&args.start, err);
+    }
+    struct group_plan plan = {.name = args.group, .start = args.start};
+    group_settings_default(&plan.settings);
+    if (rc == 0 && args.settings) {
+        rc = group_settings_apply(args.settings, &plan.settings, err);
+    }
+    return rc < 0 ? rc : create(engine, request, &args, &plan, err);
+}
+
+/* --- GROUP.SET, GROUP.DELETE ---------------------------------------------------------------------- */
+
+static const struct wire_arg set_table[] = {
+    {"group", WIRE_NAME, PLACE(group), true, 0, 0},
+    {"settings", WIRE_MAP, PLACE(settings), false, 0, 0},
+};
+
+static void is_durable(struct engine *engine, struct engine_op *op,
+                       const struct store_completion *completion)
+{
+    struct group_call *call = (struct group_call *)op;
+    if (completion->error.code != 0) {
+        reply_error(engine, &call->to, &completion->error);
+    } else {
+        reply_ok(engine, &call->to);
+    }
+    pool_put(&engine->groups->calls, call);
+}
+
+static struct group_call *new_call(struct engine *engine, const struct request *request,
+                                   struct zsp_err *err)
+{
+    struct group_call *call = pool_get(&engine->groups->calls);
+    if (!call) {
+        (void)zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
+        return NULL;
+    }
+    call->op.done_fn = is_durable;
+    call->to = request->to;
+    return call;
+}
+
+static int set(struct engine *engine, struct group *group, const struct group_settings *settings,
+               struct group_call *call, struct zsp_err *err)
+{
+    struct groups *self = engine->groups;
+    const struct group_settings before = group->settings;
+    group->settings = *settings;
+    step_begin(&self->step);
+    int rc = group_step_image(self, group);
+    if (rc < 0) {
+        step_undo(&self->step);
+        (void)zsp_err_set(err, rc, "%s: out of memory", group->object);
+    } else {
+        rc = step_put(&self->step, engine, STORE_SYNCED_LEVEL, &call->op, err);
+    }
+    if (rc < 0) {
+        group->settings = before;
+        return rc;
+    }
+    group_wake(self, group);
+    return 0;
+}
+
+int verb_group_set(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct group_args args = {0};
+    struct group *group = NULL;
+    int rc = wire_args(request->args, set_table, COUNT(set_table), &args, err);
+    if (rc == 0) {
+        rc = group_require(engine, args.group, &group, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    struct group_settings settings = group->settings;
+    if (args.settings) {
+        rc = group_settings_apply(args.settings, &settings, err);
+    }
+    struct group_call *call = rc == 0 ? new_call(engine, request, err) : NULL;
+    if (!call) {
+        return rc < 0 ? rc : ZSP_ENOMEM;
+    }
+    rc = set(engine, group, &settings, call, err);
+    if (rc < 0) {
+        pool_put(&engine->groups->calls, call);
+        return rc;
+    }
+    reply_may_apply(engine, &request->to);
+    return 0;
+}
+
+static const struct wire_arg delete_table[] = {
+    {"group", WIRE_NAME, PLACE(group), true, 0, 0},
+    {"dry_run", WIRE_BOOL, PLACE(dry_run), false, 0, 0},
+};
+
+int verb_group_delete(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct group_args args = {0};
+    struct group *group = NULL;
+    int rc = wire_args(request->args, delete_table, COUNT(delete_table), &args, err);
+    if (rc == 0) {
+        rc = group_require(engine, args.group, &group, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (args.dry_run.value) {
+        reply_ok(engine, &request->to);
+        return 0;
+    }
+    struct group_call *call = new_call(engine, request, err);
+    if (!call) {
+        return ZSP_ENOMEM;
+    }
+    rc = group_put_gone(engine, group, &call->op, err);
+    if (rc < 0) {
+        pool_put(&engine->groups->calls, call);
+        return rc;
+    }
+    reply_may_apply(engine, &request->to);
+    struct zsp_err gone;
+    (void)zsp_err_set(&gone, ZSP_ENOT_FOUND, "%s was deleted", group->object);
+    zsp_err_detail(&gone, group->object, NULL, NULL);
+    pull_end_all(engine, group, &gone);
+    group_destroy(engine, group);
+    return 0;
+}
+
+/* --- GROUP.INFO, GROUP.LIST ------------------------------------------------------------------------ */
+
+static const struct wire_arg info_table[] = {
+    {"group", WIRE_NAME, PLACE(group), true, 0, 0},
+};
+
+static uint32_t part_count(const struct group *group)
+{
+    uint32_t count = 0;
+    size_t bytes = INFO_BYTES;
+    for (size_t i = 0; i < group->bindings.count; i++) {
+        const struct binding *binding = group->bindings.slots[i].value;
+        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
+            bytes += binding->name.len + PART_BYTES;
+            if (bytes > ZSP_HEADER_MAX) {
+                return count;
+            }
+            count++;
+        }
+    }
+    return count;
+}
+
+static void write_part(struct zsp_writer *out, const struct binding *binding, uint32_t partition)
+{
+    const struct ledger *ledger = binding->ledgers[partition];
+    wire_write_array(out, 8);
+    wire_write_str(out, binding->name);
+    wire_write_uint(out, partition);
+    wire_write_uint(out, ledger_committed(ledger));
+    wire_write_uint(out, ledger->mark);
+    wire_write_uint(out, ledger_ready(ledger) + ledger->runs.count[RUN_RESERVED]);
+    wire_write_uint(out, ledger_leased(ledger));
+    wire_write_uint(out, ledger_waiting(ledger));
+    wire_write_uint(out, ledger_dead(ledger));
+}
+
+static void write_parts(struct zsp_writer *out, const struct group *group, uint32_t count)
+{
+    wire_write_array(out, count);
+    for (size_t i = 0; i < group->bindings.count; i++) {
+        const struct binding *binding = group->bindings.slots[i].value;
+        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count && count > 0;
+             k++, count--) {
+            write_part(out, binding, k);
+        }
+    }
+}
+
+/* Sessions that pulled within the last lease time (10 s at least), and every sessionless pull
+ * that waits now. */
+static uint64_t count_members(const struct engine *engine, const struct group *group)
+{
+    int64_t since_ms = (int64_t)group->settings.lease_ms;
+    since_ms = since_ms > (int64_t)ZSP_STALL_GRACE_MS ? since_ms : (int64_t)ZSP_STALL_GRACE_MS;
+    return members_count(&group->members, engine->clock.broker_ms - since_ms) +
+           pull_count_sessionless(group);
+}
+
+int verb_group_info(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct group_args args = {0};
+    struct group *group = NULL;
+    int rc = wire_args(request->args, info_table, COUNT(info_table), &args, err);
+    if (rc == 0) {
+        rc = group_require(engine, args.group, &group, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    struct wire_position start = group->start;
+    if (start.kind == WIRE_POSITION_NONE) {
+        start.kind = WIRE_POSITION_EARLIEST;
+    }
+    struct zsp_writer *out = reply_begin(engine, &request->to);
+    wire_write_map(out, 6);
+    wire_write_text_str(out, "group", group->name);
+    wire_write_text(out, "mode");
+    wire_write_text(out, "shared");
+    wire_write_text(out, "start");
+    wire_write_position(out, &start);
+    wire_write_text(out, "settings");
+    group_settings_write(out, &group->settings);
+    wire_write_text(out, "parts");
+    write_parts(out, group, part_count(group));
+    wire_write_text_uint(out, "members", count_members(engine, group));
+    reply_end(engine);
+    return 0;
+}
+
+static bool is_listed(const void *object)
+{
+    const struct group *group = object;
+    return group->state == GROUP_LIVE;
+}
+
+int verb_group_list(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    return list_answer(engine, request, &engine->catalog.groups, is_listed, err);
+}

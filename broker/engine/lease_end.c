@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Leases that end before everything under them is settled: by time, because
+ * their reply never left, or given back by their session. The messages still
+ * out are judged run by run, a bounded number in one step, and the lease is gone
+ * with the last one. When the journal has no room the messages stay out and the
+ * rest is tried again later: nothing is handed out anew that is not durable.
+ */
+#include "broker/engine/group.h"
+
+#include <stddef.h>
+
+#include "common/assert.h"
+#include "common/diag.h"
+
+#define RUNS_PER_STEP    2000u /* with three long reasons each they stay within one record */
+#define AGAIN_MS         1     /* the next part */
+#define AGAIN_REFUSED_MS 1000  /* the journal had no room */
+
+static void continue_end(struct groups *self, struct lease *lease);
+
+static void lease_fired(struct engine *engine, struct timer *timer)
+{
+    struct lease *lease = (struct lease *)((char *)timer - offsetof(struct lease, timer));
+    if (lease->ending == LEASE_LIVES) {
+        group_lease_end(engine->groups, lease, LEASE_EXPIRED);
+    } else {
+        continue_end(engine->groups, lease);
+    }
+}
+
+void group_lease_live(struct groups *self, struct group *group, struct lease *lease)
+{
+    lease->group = group;
+    lease->next = NULL;
+    lease->prev = group->lease_last;
+    *(group->lease_last ? &group->lease_last->next : &group->lease_first) = lease;
+    group->lease_last = lease;
+    lease->timer.fire_fn = lease_fired;
+    engine_arm(self->engine, TIMER_LEASE, &lease->timer, lease->deadline_ms);
+}
+
+void group_lease_rearm(struct groups *self, struct lease *lease)
+{
+    if (lease->ending == LEASE_LIVES) {
+        engine_arm(self->engine, TIMER_LEASE, &lease->timer, lease->deadline_ms);
+    }
+}
+
+void group_lease_over(struct groups *self, struct lease *lease)
+{
+    struct group *group = lease->group;
+    zsp_assert(lease->outstanding == 0);
+    engine_cancel(self->engine, TIMER_LEASE, &lease->timer);
+    *(lease->prev ? &lease->prev->next : &group->lease_first) = lease->next;
+    *(lease->next ? &lease->next->prev : &group->lease_last) = lease->prev;
+    lease_remove(&self->leases, lease);
+}
+
+struct mark_walk {
+    uint64_t number;
+    bool found;
+};
+
+static int find_started(void *arg, const struct run_span *span)
+{
+    struct mark_walk *walk = arg;
+    walk->found =
+        span->run.state == RUN_LEASED && span->run.lease == walk->number && span->run.started != 0;
+    return walk->found ? 1 : 0;
+}
+
+static bool any_started(const struct lease *lease)
+{
+    struct mark_walk walk = {.number = lease->number};
+    for (size_t i = 0; i < lease->span_count && !walk.found; i++) {
+        const struct lease_span *span = &lease->spans[i];
+        if (span->ledger) {
+            (void)runmap_visit(&span->ledger->runs, span->first, span->end, find_started, &walk);
+        }
+    }
+    return walk.found;
+}
+
+void group_lease_end(struct groups *self, struct lease *lease, enum lease_end why)
+{
+    if (lease->ending != LEASE_LIVES) {
+        return;
+    }
+    lease->ending = why;
+    lease->any_started = why == LEASE_EXPIRED && any_started(lease);
+    continue_end(self, lease);
+}
+
+/* One run: what it becomes, in the open step. */
+static int judge(struct groups *self, struct lease *lease, struct ledger *ledger,
+                 const struct run_span *span)
+{
+    const struct group_settings *settings = &lease->group->settings;
+    struct run run = span->run;
+    uint32_t made = 0;
+    int rc = 0;
+    if (lease->ending == LEASE_UNDELIVERED) {
+        outcome_undelivered(&run);
+    } else if (lease->ending == LEASE_RETURNED) {
+        outcome_release(&run);
+    } else {
+        const struct lost_lease lost = {lease->granted, lease->any_started, lease->uses_started};
+        if (outcome_lost(settings, &lost, &run)) {
+            rc = reasons_push(&self->reasons, run.reasons, self->lost_reason, &made);
+            run.reasons = made;
+        }
+        if (run.state == RUN_DEAD) {
+            self->engine->stats.dead_messages += span->end - span->first;
+        }
+    }
+    if (rc == 0) {
+        rc = step_set(&self->step, ledger, span->first, span->end, &run);
+    }
+    reasons_drop(&self->reasons, made);
+    return rc;
+}
+
+/* Judge up to RUNS_PER_STEP runs from where the lease stands. False = there may be more. */
+static int judge_some(struct groups *self, struct lease *lease, bool *ret_all)
+{
+    uint32_t left = RUNS_PER_STEP;
+    for (; lease->end_span < lease->span_count; lease->end_span++, lease->end_from = 0) {
+        const struct lease_span *part = &lease->spans[lease->end_span];
+        uint64_t from = part->first > lease->end_from ? part->first : lease->end_from;
+        struct run_span span;
+        while (part->ledger && from < part->end &&
+               runmap_next(&part->ledger->runs, from, RUN_CLASS_LEASED, &span) &&
+               span.first < part->end) {
+            if (left-- == 0) {
+                *ret_all = false;
+                return 0;
+            }
+            span.first = span.first > from ? span.first : from;
+            span.end = span.end < part->end ? span.end : part->end;
+            from = lease->end_from = span.end;
+            if (span.run.lease != lease->number) {
+                continue;
+            }
+            int rc = judge(self, lease, part->ledger, &span);
+            if (rc < 0) {
+                return rc;
+            }
+        }
+    }
+    *ret_all = true;
+    return 0;
+}
+
+static void continue_end(struct groups *self, struct lease *lease)
+{
+    struct engine *engine = self->engine;
+    const size_t span_before = lease->end_span;
+    const uint64_t from_before = lease->end_from;
+    const uint64_t number = lease->number;
+    const uint64_t dead_before = engine->stats.dead_messages;
+    bool all = true;
+    struct zsp_err error = {0};
+    step_begin(&self->step);
+    int rc = judge_some(self, lease, &all);
+    if (rc < 0) {
+        step_undo(&self->step);
+    } else {
+        rc = step_put(&self->step, engine, STORE_WRITTEN, NULL, &error);
+    }
+    if (rc == 0 && !lease_find(&self->leases, number)) {
+        return; /* that was the last of it */
+    }
+    if (rc < 0) {
+        lease->end_span = span_before;
+        lease->end_from = from_before;
+        engine->stats.dead_messages = dead_before;
+    }
+    zsp_assert(rc < 0 || !all); /* nothing is out under a lease but in its spans */
+    engine_arm(engine, TIMER_LEASE, &lease->timer,
+               engine->clock.broker_ms + (rc < 0 ? AGAIN_REFUSED_MS : AGAIN_MS));
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/members.h"
+
+#include <stdlib.h>
+
+static struct zsp_slice key_of(const struct member *member)
+{
+    return (struct zsp_slice){member->key, sizeof member->key};
+}
+
+void members_init(struct members *self, uint64_t seed)
+{
+    *self = (struct members){0};
+    zsp_table_init(&self->by_session, seed);
+}
+
+static void unlink_member(struct members *self, struct member *member)
+{
+    *(member->prev ? &member->prev->next : &self->first) = member->next;
+    *(member->next ? &member->next->prev : &self->last) = member->prev;
+}
+
+static void link_last(struct members *self, struct member *member)
+{
+    member->next = NULL;
+    member->prev = self->last;
+    *(self->last ? &self->last->next : &self->first) = member;
+    self->last = member;
+}
+
+static void drop(struct members *self, struct member *member)
+{
+    unlink_member(self, member);
+    (void)zsp_table_remove(&self->by_session, key_of(member));
+    free(member);
+}
+
+void members_fini(struct members *self)
+{
+    while (self->first) {
+        drop(self, self->first);
+    }
+    zsp_table_fini(&self->by_session);
+}
+
+struct member *members_find(const struct members *self, uint64_t session)
+{
+    uint8_t key[8];
+    zsp_put_u64(key, session);
+    return zsp_table_find(&self->by_session, (struct zsp_slice){key, sizeof key});
+}
+
+static struct member *add(struct members *self, uint64_t session)
+{
+    struct member *member = calloc(1, sizeof *member);
+    if (!member) {
+        return NULL;
+    }
+    member->session = session;
+    zsp_put_u64(member->key, session);
+    if (zsp_table_add(&self->by_session, key_of(member), member) < 0) {
+        free(member);
+        return NULL;
+    }
+    link_last(self, member);
+    return member;
+}
+
+struct member *members_seen(struct members *self, uint64_t session, int64_t now_ms,
+                            int64_t forget_ms)
+{
+    while (self->first && self->first->seen_ms < forget_ms && self->first->session != session) {
+        drop(self, self->first);
+    }
+    struct member *member = members_find(self, session);
+    if (!member) {
+        member = add(self, session);
+        if (!member) {
+            return NULL;
+        }
+    }
+    member->seen_ms = now_ms;
+    unlink_member(self, member);
+    link_last(self, member);
+    return member;
+}
+
+void members_forget(struct members *self, uint64_t session)
+{
+    struct member *member = members_find(self, session);
+    if (member) {
+        drop(self, member);
+    }
+}
+
+uint64_t members_count(const struct members *self, int64_t since_ms)
+{
+    uint64_t count = 0;
+    for (const struct member *member = self->last; member && member->seen_ms >= since_ms;
+         member = member->prev) {
+        count++;
+    }
+    return count;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Who takes part in a group: the sessions that pulled lately. A member is a
+ * session seen within the last lease time; sessionless clients cannot be told
+ * apart, so they count while they wait (see group_verbs.c).
+ */
+#ifndef ZSP_ENGINE_MEMBERS_H
+#define ZSP_ENGINE_MEMBERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/compiler.h"
+#include "common/table.h"
+
+struct member {
+    uint8_t key[8];
+    uint64_t session;
+    int64_t seen_ms;            /* broker time of the last pull */
+    bool uses_started;          /* has ever sent `started` */
+    struct member *next, *prev; /* in order of seen_ms */
+};
+
+struct members {
+    struct zsp_table by_session;
+    struct member *first, *last; /* longest silent first */
+};
+
+void members_init(struct members *self, uint64_t seed);
+void members_fini(struct members *self);
+/* The session was heard at `now_ms`; those silent since before `forget_ms` are forgotten.
+ * NULL = out of memory. */
+struct member *members_seen(struct members *self, uint64_t session, int64_t now_ms,
+                            int64_t forget_ms);
+/* NULL = not known. */
+struct member *members_find(const struct members *self, uint64_t session);
+void members_forget(struct members *self, uint64_t session);
+/* Sessions heard at or after `since_ms`. */
+uint64_t members_count(const struct members *self, int64_t since_ms);
+
+#endif

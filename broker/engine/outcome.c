@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/outcome.h"
+
+#include "common/assert.h"
+
+/* The run is no longer out; `outcome` is what its lease will be remembered for. */
+static void leave_lease(struct run *run, enum run_outcome outcome)
+{
+    zsp_assert(run->state == RUN_LEASED);
+    if (outcome != RUN_NO_OUTCOME) {
+        run->last_lease = run->lease;
+        run->last_outcome = (uint8_t)outcome;
+    }
+    run->lease = 0;
+    run->started = 0;
+    run->due_ms = 0;
+    run->state = RUN_READY;
+}
+
+static void count_failure(const struct group_settings *settings, struct run *run)
+{
+    if (run->failures < UINT32_MAX) {
+        run->failures++;
+    }
+    if (settings->max_failures != 0 && run->failures >= settings->max_failures) {
+        run->state = RUN_DEAD;
+    }
+}
+
+uint64_t outcome_backoff_ms(const struct group_settings *settings, uint32_t failures)
+{
+    const uint64_t longest = settings->backoff_max_ms;
+    uint64_t delay_ms = settings->backoff_ms;
+    for (uint32_t i = 1; i < failures && delay_ms < longest && delay_ms > 0; i++) {
+        delay_ms *= 2;
+    }
+    return delay_ms < longest ? delay_ms : longest;
+}
+
+void outcome_retry(const struct group_settings *settings, uint64_t delay_ms, int64_t now_ms,
+                   struct run *run)
+{
+    leave_lease(run, RUN_RETRIED);
+    run->limit = 0; /* the application has judged this one by itself */
+    count_failure(settings, run);
+    if (run->state == RUN_DEAD) {
+        return;
+    }
+    if (delay_ms == UINT64_MAX) {
+        delay_ms = outcome_backoff_ms(settings, run->failures);
+    }
+    if (delay_ms > 0) {
+        run->state = RUN_WAITING;
+        run->due_ms = now_ms + (int64_t)delay_ms;
+    }
+}
+
+void outcome_release(struct run *run)
+{
+    leave_lease(run, RUN_RELEASED);
+}
+
+void outcome_reject(struct run *run)
+{
+    leave_lease(run, RUN_REJECTED);
+    run->limit = 0;
+    if (run->failures < UINT32_MAX) {
+        run->failures++;
+    }
+    run->state = RUN_DEAD;
+}
+
+/* The exponent of the largest power of two that is at most half of `granted`, plus one. */
+static uint8_t half_limit(uint32_t granted)
+{
+    uint8_t limit = 1;
+    while (granted >= 4) {
+        granted /= 2;
+        limit++;
+    }
+    return limit;
+}
+
+bool outcome_lost(const struct group_settings *settings, const struct lost_lease *lease,
+                  struct run *run)
+{
+    const bool blamed =
+        lease->any_started ? run->started != 0 : lease->granted == 1 && !lease->uses_started;
+    leave_lease(run, RUN_NO_OUTCOME);
+    if (blamed) {
+        count_failure(settings, run);
+        return true;
+    }
+    if (!lease->any_started && lease->granted > 1) {
+        run->limit = half_limit(lease->granted);
+    }
+    return false;
+}
+
+void outcome_undelivered(struct run *run)
+{
+    leave_lease(run, RUN_NO_OUTCOME);
+    if (run->deliveries > 0) {
+        run->deliveries--;
+    }
+}

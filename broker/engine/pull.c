@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * PULL: the request, waiting, and who is served when. Pulls are served at the
+ * end of a turn, first come first served; when several wait, each gets at most
+ * its share of what is ready, so that one does not take what ten came for.
+ */
+#include "broker/engine/pull.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/verb.h"
+#include "common/assert.h"
+
+#define MESSAGES_DEFAULT 1000u
+#define BYTES_DEFAULT    (1u * ZSP_MIB)
+/* Times a pull may come back with nothing before it is told so. */
+#define TRIES_MAX 8u
+/* A session is remembered as a member at least this long. */
+#define MEMBER_MS ((int64_t)ZSP_SESSION_MS)
+
+/* --- The object ------------------------------------------------------------------------------ */
+
+void *pull_grow(void *items, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity) {
+        return items;
+    }
+    const size_t wanted = *capacity > 0 ? *capacity * 2 : 16;
+    void *grown = realloc(items, wanted * size);
+    if (grown) {
+        *capacity = wanted;
+    }
+    return grown;
+}
+
+static void list_add(struct pull_list *list, struct pull *pull, bool at_front)
+{
+    pull->next = at_front ? list->first : NULL;
+    pull->prev = at_front ? NULL : list->last;
+    *(pull->prev ? &pull->prev->next : &list->first) = pull;
+    *(pull->next ? &pull->next->prev : &list->last) = pull;
+    list->count++;
+}
+
+static void list_remove(struct pull_list *list, struct pull *pull)
+{
+    *(pull->prev ? &pull->prev->next : &list->first) = pull->next;
+    *(pull->next ? &pull->next->prev : &list->last) = pull->prev;
+    pull->next = pull->prev = NULL;
+    list->count--;
+}
+
+/* Count it, or no more, among those that wait for each of its topics. */
+static void count_waiting(struct pull *self, uint32_t change)
+{
+    if (self->all_topics) {
+        self->group->waiting_all += change;
+    }
+    for (size_t i = 0; self->is_bound && i < self->name_count; i++) {
+        self->bindings[i]->waiting += change;
+    }
+}
+
+void pull_park(struct pull *self, bool at_front)
+{
+    self->state = PULL_PARKED;
+    list_add(&self->group->parked, self, at_front);
+    count_waiting(self, 1);
+}
+
+static void leave_parked(struct pull *self)
+{
+    count_waiting(self, UINT32_MAX); /* unsigned: minus one */
+    list_remove(&self->group->parked, self);
+}
+
+void pull_unpark(struct pull *self)
+{
+    leave_parked(self);
+    self->state = PULL_READING;
+    list_add(&self->group->working, self, false);
+}
+
+static void leave_group(struct groups *groups, struct pull *self)
+{
+    if (self->state == PULL_PARKED) {
+        leave_parked(self);
+    } else {
+        list_remove(self->group ? &self->group->working : &groups->lost_pulls, self);
+    }
+    self->group = NULL;
+}
+
+/* A pull with the memory of an earlier one. */
+static struct pull *pull_new(struct groups *groups)
+{
+    struct pull *self = groups->free_pulls;
+    if (!self) {
+        return calloc(1, sizeof *self);
+    }
+    groups->free_pulls = self->next;
+    const struct pull kept = *self;
+    memset(self, 0, sizeof *self);
+    self->names = kept.names;
+    self->name_bytes = kept.name_bytes;
+    self->bindings = kept.bindings;
+    self->name_capacity = kept.name_capacity;
+    self->take.pieces = kept.take.pieces;
+    self->piece_capacity = kept.piece_capacity;
+    self->runs = kept.runs;
+    self->run_capacity = kept.run_capacity;
+    self->absent = kept.absent;
+    self->absent_capacity = kept.absent_capacity;
+    self->parts = kept.parts;
+    self->part_capacity = kept.part_capacity;
+    self->wire = kept.wire;
+    return self;
+}
+
+static void give_pull(struct groups *groups, struct pull *self)
+{
+    self->next = groups->free_pulls;
+    groups->free_pulls = self;
+}
+
+void pull_free(struct engine *engine, struct pull *self)
+{
+    parked_remove(engine, &self->parked);
+    pull_forget_gathered(self);
+    leave_group(engine->groups, self);
+    give_pull(engine->groups, self);
+}
+
+static void free_memory(struct pull *self)
+{
+    pull_forget_gathered(self);
+    free(self->names);
+    free(self->name_bytes);
+    free(self->bindings);
+    free(self->take.pieces);
+    free(self->runs);
+    free(self->absent);
+    free(self->parts);
+    zsp_writer_fini(&self->wire);
+    free(self);
+}
+
+static void free_list_memory(struct pull_list *list)
+{
+    while (list->first) {
+        struct pull *pull = list->first;
+        list_remove(list, pull);
+        free_memory(pull);
+    }
+}
+
+void pull_fini(struct groups *self)
+{
+    const struct name_index *groups = &self->engine->catalog.groups;
+    for (size_t i = 0; i < groups->count; i++) {
+        struct group *group = groups->slots[i].value;
+        free_list_memory(&group->parked);
+        free_list_memory(&group->working);
+    }
+    free_list_memory(&self->lost_pulls);
+    while (self->free_pulls) {
+        struct pull *pull = self->free_pulls;
+        self->free_pulls = pull->next;
+        free_memory(pull);
+    }
+}
+
+/* --- The answer ------------------------------------------------------------------------------- */
+
+void pull_fail(struct engine *engine, struct pull *self, const struct zsp_err *error)
+{
+    reply_error(engine, &self->to, error);
+    pull_free(engine, self);
+}
+
+/* The topics of a pull: those it named, or all of the group. */
+static size_t binding_count(const struct pull *self)
+{
+    return self->all_topics ? self->group->bindings.count : self->name_count;
+}
+
+static struct binding *binding_at(const struct pull *self, size_t index)
+{
+    return self->all_topics ? self->group->bindings.slots[index].value : self->bindings[index];
+}
+
+/* What holds the messages of its topics back, summed over their partitions. */
+struct pull_view {
+    bool any_topic, corrupt;
+    uint64_t leased, waiting, ready;
+};
+
+static void look(const struct pull *self, struct pull_view *ret)
+{
+    *ret = (struct pull_view){0};
+    for (size_t i = 0; i < binding_count(self); i++) {
+        const struct binding *binding = binding_at(self, i);
+        const uint32_t count = binding->topic ? binding->topic->partition_count : 0;
+        ret->any_topic = ret->any_topic || count > 0;
+        ret->ready += binding->ready;
+        for (uint32_t k = 0; k < count; k++) {
+            const struct ledger *ledger = binding->ledgers[k];
+            ret->leased += ledger->runs.count[RUN_LEASED] + ledger->runs.count[RUN_RESERVED];
+            ret->waiting += ledger->runs.count[RUN_WAITING];
+            ret->corrupt =
+                ret->corrupt || (ledger->blocked < ledger->mark && ledger->high >= ledger->blocked);
+        }
+    }
+}
+
+/* Why it got less than it asked for; NULL = it did not. */
+static const char *reason_of(const struct pull *self)
+{
+    if (self->messages >= self->max_messages) {
+        return NULL;
+    }
+    if (self->messages > 0 && self->is_cut) {
+        return "limit";
+    }
+    if (self->messages == 0 && self->ending && strcmp(self->ending, "timeout") != 0) {
+        return self->ending;
+    }
+    if (!self->group || !(self->all_topics || self->is_bound)) {
+        return self->ending ? self->ending : "end";
+    }
+    struct pull_view view;
+    look(self, &view);
+    if (!view.any_topic) {
+        return "no_topic";
+    }
+    if (view.ready > 0) {
+        return "limit";
+    }
+    if (view.corrupt) {
+        return "corrupt";
+    }
+    if (self->messages == 0 && self->ending) {
+        return self->ending;
+    }
+    if (view.leased > self->messages) {
+        return "all_leased";
+    }
+    return view.waiting > 0 ? "all_waiting" : "end";
+}
+
+void pull_answer(struct engine *engine, struct pull *self)
+{
+    const char *reason = reason_of(self);
+    const struct lease *lease =
+        self->messages > 0 ? lease_find(&engine->groups->leases, self->lease) : NULL;
+    const int64_t left_ms = lease ? lease->deadline_ms - engine->clock.broker_ms : 0;
+    struct zsp_writer *out = reply_begin(engine, &self->to);
+    wire_write_map(out, reason ? 3 : 2);
+    wire_write_text(out, "runs");
+    wire_write_array(out, self->wire_count);
+    zsp_write_bytes(out, zsp_writer_slice(&self->wire));
+    wire_write_text_uint(out, "lease_ms", left_ms > 0 ? (uint64_t)left_ms : 0);
+    if (reason) {
+        wire_write_text(out, "reason");
+        wire_write_text(out, reason);
+    }
+    for (size_t i = 0; i < self->part_count; i++) {
+        reply_body(engine, self->parts[i].buf, self->parts[i].pos, self->parts[i].len);
+    }
+    if (self->messages > 0) {
+        reply_lease(engine, self->lease);
+    }
+    reply_end(engine);
+    pull_free(engine, self);
+}
+
+void pull_again(struct engine *engine, struct pull *self)
+{
+    struct group *group = self->group;
+    pull_forget_gathered(self);
+    list_remove(&group->working, self);
+    pull_park(self, true);
+    if (self->ending || ++self->tries >= TRIES_MAX) {
+        pull_answer(engine, self);
+        return;
+    }
+    group_wake(engine->groups, group);
+}
+
+/* --- Serving ------------------------------------------------------------------------------------ */
+
+/* A topic named twice counts once. */
+static void keep_each_once(struct pull *self)
+{
+    const uint64_t stamp = ++self->group->bind_stamp;
+    size_t kept = 0;
+    for (size_t i = 0; i < self->name_count; i++) {
+        if (self->bindings[i]->bind_stamp != stamp) {
+            self->bindings[i]->bind_stamp = stamp;
+            self->bindings[kept++] = self->bindings[i];
+        }
+    }
+    self->name_count = kept; /* the names are not needed any more */
+}
+
+/* Are all of its topics joined? Asks for those that are not. */
+static bool bind_topics(struct engine *engine, struct pull *self)
+{
+    struct group *group = self->group;
+    if (self->all_topics || self->is_bound) {
+        return group->state == GROUP_LIVE;
+    }
+    bool all_known = true;
+    bool all_joined = true;
+    for (size_t i = 0; i < self->name_count; i++) {
+        self->bindings[i] = name_index_find(&group->bindings, self->names[i]);
+        all_known = all_known && self->bindings[i];
+        all_joined = all_joined && self->bindings[i] && self->bindings[i]->joined;
+    }
+    if (all_joined && group->state == GROUP_LIVE) {
+        self->join = NULL;
+        keep_each_once(self);
+        self->is_bound = true;
+        for (size_t i = 0; i < self->name_count; i++) {
+            self->bindings[i]->waiting++;
+        }
+        return true;
+    }
+    if (!all_known && !self->join && group->state == GROUP_LIVE) {
+        struct zsp_err error = {0};
+        if (group_join(engine, group, self->names, self->name_count, NULL, &self->join, &error) <
+            0) {
+            pull_fail(engine, self, &error);
+        }
+    }
+    return false;
+}
+
+/* Messages that it could get, and how many pulls wait for them. */
+static void share_of(const struct pull *self, uint64_t *ret_ready, uint64_t *ret_waiting)
+{
+    if (self->all_topics) {
+        *ret_ready = self->group->ready;
+        *ret_waiting = self->group->parked.count;
+        return;
+    }
+    *ret_ready = 0;
+    *ret_waiting = 1;
+    for (size_t i = 0; i < self->name_count; i++) {
+        const struct binding *binding = self->bindings[i];
+        const uint64_t waiting = (uint64_t)binding->waiting + self->group->waiting_all;
+        *ret_ready += binding->ready;
+        if (binding->ready > 0 && waiting > *ret_waiting) {
+            *ret_waiting = waiting;
+        }
+    }
+}
+
+static int take_binding(struct groups *groups, struct binding *binding, struct take *take)
+{
+    /* Each ledger once: the ring turns, those left empty leave it. */
+    struct ledger *const last = binding->ring ? binding->ring->ring_prev : NULL;
+    bool more = binding->joined && last;
+    while (more && take->messages > 0 && take->piece_count < take->piece_max && !take->alone) {
+        struct ledger *ledger = binding->ring;
+        more = ledger != last;
+        binding->ring = ledger->ring_next;
+        int rc = ledger_take(ledger, take);
+        group_ledger_changed(groups, ledger);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* Reserve for a pull what its limits, its share and the group's limit allow. */
+static int reserve(struct groups *groups, struct pull *self)
+{
+    struct group *group = self->group;
+    uint64_t ready = 0;
+    uint64_t waiting = 1;
+    share_of(self, &ready, &waiting);
+    const uint64_t out = group->leased + group->reserved;
+    const uint64_t room = group->settings.max_leased > out ? group->settings.max_leased - out : 0;
+    const uint64_t share = (ready + waiting - 1) / waiting;
+    uint64_t wanted =
+        self->max_messages < PULL_MESSAGES_MAX ? self->max_messages : PULL_MESSAGES_MAX;
+    wanted = wanted < share ? wanted : share;
+    wanted = wanted < room ? wanted : room;
+    if (!self->take.pieces) {
+        self->take.pieces = malloc(PULL_PIECES_MAX * sizeof *self->take.pieces);
+        self->piece_capacity = self->take.pieces ? PULL_PIECES_MAX : 0;
+    }
+    self->take = (struct take){
+        .messages = wanted,
+        .pieces = self->take.pieces,
+        .piece_max = self->piece_capacity,
+    };
+    const size_t count = binding_count(self);
+    const size_t first = self->all_topics && count > 0 ? group->next_binding++ % count : 0;
+    for (size_t i = 0; i < count && self->take.messages > 0 && !self->take.alone; i++) {
+        int rc = take_binding(groups, binding_at(self, (first + i) % count), &self->take);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    self->is_cut = self->take.taken < self->max_messages && ready > self->take.taken;
+    return 0;
+}
+
+/* One parked pull: begin it, answer it, or leave it. */
+static void serve_one(struct engine *engine, struct pull *self)
+{
+    if (!bind_topics(engine, self)) {
+        return;
+    }
+    if (reserve(engine->groups, self) < 0) {
+        group_out_of_memory(engine->groups);
+        return;
+    }
+    if (self->take.taken > 0) {
+        pull_unpark(self);
+        pull_begin(engine, self);
+    } else if (!self->waits) {
+        pull_answer(engine, self);
+    }
+}
+
+void pull_serve(struct engine *engine, struct group *group)
+{
+    struct pull *next = NULL;
+    const size_t count = group->parked.count; /* one that comes back waits for the next turn */
+    struct pull *pull = group->parked.first;
+    for (size_t i = 0; i < count && pull && !engine->failed; i++) {
+        next = pull->next;
+        serve_one(engine, pull);
+        pull = next;
+    }
+}
+
+void pull_end_all(struct engine *engine, struct group *group, const struct zsp_err *error)
+{
+    while (group->parked.first) {
+        pull_fail(engine, group->parked.first, error);
+    }
+    while (group->working.first) {
+        struct pull *pull = group->working.first;
+        list_remove(&group->working, pull);
+        list_add(&engine->groups->lost_pulls, pull, false);
+        pull->group = NULL;
+    }
+}
+
+void pull_join_failed(struct engine *engine, struct group *group, const struct join *join,
+                      const struct zsp_err *error)
+{
+    struct pull *next = NULL;
+    for (struct pull *pull = group->parked.first; pull; pull = next) {
+        next = pull->next;
+        if (pull->join == join) {
+            pull_fail(engine, pull, error);
+        }
+    }
+}
+
+void pull_forget_ledger(struct group *group, const struct ledger *ledger)
+{
+    for (struct pull *pull = group->working.first; pull; pull = pull->next) {
+        for (size_t i = 0; i < pull->take.piece_count; i++) {
+            if (pull->take.pieces[i].ledger == ledger) {
+                pull->take.pieces[i].ledger = NULL;
+            }
+        }
+        for (size_t i = 0; i < pull->run_count; i++) {
+            if (pull->runs[i].ledger == ledger) {
+                pull->runs[i].ledger = NULL;
+            }
+        }
+        for (size_t i = 0; i < pull->absent_count; i++) {
+            if (pull->absent[i].ledger == ledger) {
+                pull->absent[i].ledger = NULL;
+            }
+        }
+    }
+}
+
+uint64_t pull_count_sessionless(const struct group *group)
+{
+    uint64_t count = 0;
+    for (const struct pull *pull = group->parked.first; pull; pull = pull->next) {
+        count += pull->to.session == 0 ? 1 : 0;
+    }
+    return count;
+}
+
+/* The wait ends from outside. */
+static void wait_ends(struct engine *engine, struct parked *parked, enum parked_end why)
+{
+    struct pull *self = (struct pull *)((char *)parked - offsetof(struct pull, parked));
+    const bool is_parked = self->state == PULL_PARKED;
+    switch (why) {
+    case PARKED_TIMEOUT:
+    case PARKED_DRAIN:
+        self->waits = false;
+        self->ending = why == PARKED_TIMEOUT ? "timeout" : "shutting_down";
+        if (is_parked) {
+            pull_answer(engine, self);
+        }
+        break;
+    case PARKED_ABANDONED:
+        self->abandoned = true;
+        if (is_parked) {
+            pull_free(engine, self);
+        }
+        break;
+    case PARKED_FAILED:
+        break; /* freed with the group side: no completion will come */
+    }
+}
+
+/* --- The request ---------------------------------------------------------------------------------- */
+
+struct pull_args {
+    struct zsp_slice group, mode;
+    const msgpack_object *topics;
+    struct wire_uint max_messages, max_bytes, wait_ms;
+    struct wire_position start;
+};
+
+#define PLACE(field) offsetof(struct pull_args, field)
+static const struct wire_arg pull_table[] = {
+    {"group", WIRE_NAME, PLACE(group), true, 0, 0},
+    {"topics", WIRE_NAMES, PLACE(topics), false, 1, ZSP_GROUP_TOPICS_MAX},
+    {"max_messages", WIRE_UINT, PLACE(max_messages), false, 1, UINT32_MAX},
+    {"max_bytes", WIRE_UINT, PLACE(max_bytes), false, 1, ZSP_REPLY_MAX},
+    {"wait_ms", WIRE_UINT, PLACE(wait_ms), false, 0, ZSP_WAIT_MS_MAX},
+    {"mode", WIRE_STR, PLACE(mode), false, 0, 0},
+    {"start", WIRE_POSITION, PLACE(start), false, 0, 0},
+    {"accept", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"parts", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"settle", WIRE_UNSUPPORTED, 0, false, 0, 0},
+};
+#undef PLACE
+
+/* Copy the names. */
+static int copy_names(struct pull *self, const msgpack_object *topics)
+{
+    const size_t count = topics->via.array.size;
+    if (count > self->name_capacity) {
+        struct zsp_slice *names = realloc(self->names, count * sizeof *names);
+        self->names = names ? names : self->names;
+        uint8_t *bytes = realloc(self->name_bytes, count * ZSP_NAME_MAX);
+        self->name_bytes = bytes ? bytes : self->name_bytes;
+        struct binding **bindings = realloc(self->bindings, count * sizeof *bindings);
+        self->bindings = bindings ? bindings : self->bindings;
+        if (!names || !bytes || !bindings) {
+            return ZSP_ENOMEM;
+        }
+        self->name_capacity = count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const msgpack_object_str *name = &topics->via.array.ptr[i].via.str;
+        const struct zsp_slice slice = {(const uint8_t *)name->ptr, name->size};
+        uint8_t *copy = self->name_bytes + i * ZSP_NAME_MAX;
+        memcpy(copy, slice.data, slice.len);
+        self->names[self->name_count++] = (struct zsp_slice){copy, slice.len};
+    }
+    return 0;
+}
+
+/* The group of the request, which may have to be made; *ret_made tells. */
+static int open_group(struct engine *engine, const struct pull_args *args, struct group **ret,
+                      bool *ret_made, struct zsp_err *err)
+{
+    int rc = group_check_mode(args->mode, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct group *group = name_index_find(&engine->catalog.groups, args->group);
+    *ret_made = !group;
+    if (group) {
+        *ret = group;
+        return group_check_start(group, &args->start, err);
+    }
+    if (!engine->options.auto_create_groups || !args->topics) {
+        return group_require(engine, args->group, ret, err);
+    }
+    struct group_plan plan = {.name = args->group, .start = args->start};
+    group_settings_default(&plan.settings);
+    rc = group_check_position(&args->start, err);
+    return rc < 0 ? rc : group_new(engine, &plan, ret, err);
+}
+
+/* Remember who pulls. */
+static void count_member(struct engine *engine, struct group *group, uint64_t session)
+{
+    const int64_t now_ms = engine->clock.broker_ms;
+    const int64_t lease_ms = (int64_t)group->settings.lease_ms;
+    const int64_t keep_ms = lease_ms > MEMBER_MS ? lease_ms : MEMBER_MS;
+    if (session != 0) {
+        (void)members_seen(&group->members, session, now_ms, now_ms - keep_ms); /* a figure */
+    }
+}
+
+/* A pull for a group that is there. */
+static int begin_pull(struct engine *engine, const struct request *request,
+                      const struct pull_args *args, struct group *group, struct zsp_err *err)
+{
+    struct pull *self = pull_new(engine->groups);
+    if (!self) {
+        return zsp_err_set(err, ZSP_ENOMEM, "pull: out of memory");
+    }
+    const uint64_t wait_ms = args->wait_ms.value;
+    self->to = request->to;
+    self->max_messages = args->max_messages.set ? args->max_messages.value : MESSAGES_DEFAULT;
+    self->max_bytes = args->max_bytes.set ? args->max_bytes.value : BYTES_DEFAULT;
+    self->waits = wait_ms > 0;
+    self->all_topics = !args->topics;
+    self->parked.end_fn = wait_ends;
+    int rc = args->topics ? copy_names(self, args->topics) : 0;
+    if (rc == 0) {
+        rc = parked_add(engine, &self->parked, &request->to, wait_ms);
+    }
+    if (rc < 0) {
+        give_pull(engine->groups, self);
+        return zsp_err_set(err, rc, "pull: out of memory");
+    }
+    self->group = group;
+    count_member(engine, group, request->to.session);
+    pull_park(self, false);
+    const struct lease *lease = request->to.session == 0
+                                    ? NULL
+                                    : lease_find_request(&engine->groups->leases, group->id,
+                                                         request->to.session, request->to.id);
+    if (lease && lease->ending == LEASE_LIVES) {
+        self->is_resent = true;
+        pull_unpark(self);
+        pull_begin_again(engine, self, lease);
+        return 0;
+    }
+    group_wake(engine->groups, group);
+    return 0;
+}
+
+int verb_pull(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct pull_args args = {0};
+    int rc =
+        wire_args(request->args, pull_table, sizeof pull_table / sizeof pull_table[0], &args, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct group *group = NULL;
+    bool made = false;
+    rc = open_group(engine, &args, &group, &made, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (!made) {
+        return begin_pull(engine, request, &args, group, err);
+    }
+    struct pull *self = NULL;
+    rc = begin_pull(engine, request, &args, group, err);
+    if (rc < 0) {
+        group_destroy(engine, group);
+        return rc;
+    }
+    self = group->parked.last;
+    rc = group_join(engine, group, self->names, self->name_count, NULL, &self->join, err);
+    if (rc < 0) {
+        pull_free(engine, self);
+        group_destroy(engine, group);
+    }
+    return rc;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A PULL on its way: included by the pull*.c files only.
+ *
+ *      PARKED ---reserved---> READING ---cut---> GRANTING ---written---> answered
+ *        ^ |                     |
+ *        | +---time over,        +---nothing left of it: put back, PARKED again
+ *        |     wait_ms 0: answered empty
+ *        +---------------------------------------------------------------------+
+ *   PARKED   -> READING   pull_begin (pull_read.c)   messages are reserved, the store reads
+ *   READING  -> GRANTING  pull_grant (pull_grant.c)  what did not fit is put back; the grant's
+ *                                                    record is put, memory says LEASED
+ *   READING  -> PARKED    pull_again                 e.g. all that was read was absent
+ *   any      -> gone      pull_free                  answered, or nobody waits any more
+ *
+ * Whose client has gone while it is at work (`abandoned`) finishes its step and puts everything
+ * back. A resent PULL whose lease lives reads the lease's messages again and skips GRANTING.
+ */
+#ifndef ZSP_ENGINE_PULL_H
+#define ZSP_ENGINE_PULL_H
+
+#include "broker/engine/group.h"
+#include "common/limits.h"
+
+/* Pieces that one pull reserves, and reads that it makes, at most. */
+#define PULL_PIECES_MAX 1024u
+#define PULL_READS_MAX  64u
+/* Pieces closer than this are read at once, with what lies between. */
+#define PULL_GAP_MAX 512u
+/* Messages of one reply. */
+#define PULL_MESSAGES_MAX 65536u
+
+enum pull_state { PULL_PARKED, PULL_READING, PULL_GRANTING };
+
+/* A stretch granted, with what is told of it. */
+struct pull_run {
+    struct ledger *ledger; /* NULL = void meanwhile */
+    uint64_t first, end;
+};
+
+struct pull {
+    struct engine_op op; /* first: its address is the tag */
+    struct parked parked;
+    struct reply_to to;
+    enum pull_state state;
+    struct group *group;      /* NULL = deleted meanwhile */
+    struct pull *next, *prev; /* of the group's list, or free */
+
+    /* what is asked for */
+    uint64_t max_messages, max_bytes;
+    bool waits;                /* wait_ms > 0 and not over */
+    const char *ending;        /* why it ends empty, told from outside; NULL = look */
+    bool abandoned;            /* nobody waits for the answer */
+    bool all_topics;           /* named none */
+    bool is_bound;             /* bindings[] are all there */
+    bool is_resent;            /* reads a live lease again */
+    struct join *join;         /* it waits for this one */
+    struct zsp_slice *names;   /* into name_bytes */
+    uint8_t *name_bytes;       /* ZSP_NAME_MAX each */
+    struct binding **bindings; /* of the names, once bound */
+    size_t name_count, name_capacity;
+
+    /* at work */
+    struct take take;
+    size_t piece_capacity;
+    size_t next_piece;     /* pieces before it are done with */
+    uint64_t next_from;    /* in next_piece: read up to here */
+    uint32_t read_count;   /* */
+    uint32_t tries;        /* times it came back with nothing */
+    uint64_t lease;        /* the number drawn for it */
+    struct pull_run *runs; /* as granted, adjoining ones together */
+    size_t run_count, run_capacity;
+    struct pull_run *absent; /* not in the log: done */
+    size_t absent_count, absent_capacity;
+    struct engine_part *parts;
+    size_t part_count, part_capacity;
+    struct zsp_writer wire; /* the runs as the reply will tell them */
+    uint32_t wire_count;
+    uint64_t messages, bytes;
+    bool is_cut;      /* a limit left something out */
+    bool is_complete; /* nothing more is read */
+};
+
+/* --- pull.c --- */
+/* Put it at the end (or the front) of the group's parked ones. */
+void pull_park(struct pull *self, bool at_front);
+/* From the parked ones to those at work. */
+void pull_unpark(struct pull *self);
+/* Free it; nothing of it is reserved, in no store's hand. */
+void pull_free(struct engine *engine, struct pull *self);
+void pull_fail(struct engine *engine, struct pull *self, const struct zsp_err *error);
+/* Answer with what was gathered, or empty. */
+void pull_answer(struct engine *engine, struct pull *self);
+/* It came back with nothing: first in line again, or answered when it may not wait for more. */
+void pull_again(struct engine *engine, struct pull *self);
+/* Room for one more item of an array of the pull. */
+void *pull_grow(void *items, size_t count, size_t *capacity, size_t size);
+
+/* --- pull_read.c --- */
+/* Messages are in take.pieces: read them. */
+void pull_begin(struct engine *engine, struct pull *self);
+/* The messages of a live lease, again. */
+void pull_begin_again(struct engine *engine, struct pull *self, const struct lease *lease);
+/* Put back what is still reserved, from `next_piece`, `next_from` on. */
+void pull_put_back(struct engine *engine, struct pull *self);
+/* Drop what was gathered. */
+void pull_forget_gathered(struct pull *self);
+
+/* --- pull_grant.c --- */
+/* Everything is read and cut: make it durable and answer. */
+void pull_grant(struct engine *engine, struct pull *self);
+
+#endif

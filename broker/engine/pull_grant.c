@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The grant: what a pull has read goes out under a new lease, in one durable
+ * step; the reply leaves when the record is written. A power cut may forget it
+ * (its sync follows within ZSP_JOURNAL_SYNC_MS), a crash of the broker not.
+ */
+#include "broker/engine/pull.h"
+#include "common/assert.h"
+
+/* The messages of a stretch that the pull still holds become `leased`, or done. */
+static int hand_out(struct groups *groups, const struct pull_run *stretch, struct lease *lease)
+{
+    struct ledger *ledger = stretch->ledger;
+    struct run_span span;
+    uint64_t from = stretch->first;
+    while (ledger && from < stretch->end &&
+           runmap_next(&ledger->runs, from, RUN_CLASS_RESERVED, &span) &&
+           span.first < stretch->end) {
+        const uint64_t first = span.first > from ? span.first : from;
+        from = span.end < stretch->end ? span.end : stretch->end;
+        struct run run = {.state = RUN_NONE};
+        if (lease) {
+            run = span.run;
+            run.state = RUN_LEASED;
+            run.lease = lease->number;
+            run.deliveries += run.deliveries < UINT32_MAX ? 1 : 0;
+            groups->engine->stats.redelivered_messages +=
+                span.run.deliveries > 0 ? from - first : 0;
+        }
+        int rc = lease ? lease_reserve(lease, 1) : 0;
+        if (rc == 0) {
+            rc = step_set(&groups->step, ledger, first, from, &run);
+        }
+        if (rc < 0) {
+            return rc;
+        }
+        if (lease) {
+            lease_cover(lease, ledger, first, from);
+        }
+    }
+    return 0;
+}
+
+static struct lease *new_lease(struct groups *groups, struct pull *self)
+{
+    struct lease *lease =
+        lease_add(&groups->leases, self->lease, self->group->id, self->to.session, self->to.id);
+    if (!lease) {
+        return NULL;
+    }
+    const struct member *member = members_find(&self->group->members, self->to.session);
+    lease->group = self->group;
+    lease->granted = (uint32_t)self->messages;
+    lease->uses_started = member && member->uses_started;
+    lease->deadline_ms = groups->engine->clock.broker_ms + (int64_t)self->group->settings.lease_ms;
+    return lease;
+}
+
+/* All of it in the open step. */
+static int build(struct groups *groups, struct pull *self, struct lease *lease)
+{
+    int rc = 0;
+    for (size_t i = 0; i < self->absent_count && rc == 0; i++) {
+        rc = hand_out(groups, &self->absent[i], NULL);
+    }
+    for (size_t i = 0; i < self->run_count && rc == 0; i++) {
+        rc = hand_out(groups, &self->runs[i], lease);
+    }
+    return rc == 0 && lease && lease->outstanding > 0 ? step_lease(&groups->step, lease) : rc;
+}
+
+/* What was gathered is reserved by nobody any more. */
+static void untake_gathered(struct engine *engine, struct pull *self)
+{
+    for (size_t i = self->run_count; i > 0; i--) {
+        const struct pull_run *run = &self->runs[i - 1];
+        if (run->ledger && ledger_untake(run->ledger, run->first, run->end) < 0) {
+            group_out_of_memory(engine->groups);
+            return;
+        }
+    }
+    for (size_t i = self->absent_count; i > 0; i--) {
+        const struct pull_run *run = &self->absent[i - 1];
+        if (run->ledger && ledger_untake(run->ledger, run->first, run->end) < 0) {
+            group_out_of_memory(engine->groups);
+            return;
+        }
+    }
+    for (size_t i = 0; i < self->run_count; i++) {
+        if (self->runs[i].ledger) {
+            group_ledger_changed(engine->groups, self->runs[i].ledger);
+        }
+    }
+    for (size_t i = 0; i < self->absent_count; i++) {
+        if (self->absent[i].ledger) {
+            group_ledger_changed(engine->groups, self->absent[i].ledger);
+        }
+    }
+}
+
+/* The record is written: the reply may leave. */
+static void granted(struct engine *engine, struct engine_op *op,
+                    const struct store_completion *completion)
+{
+    struct pull *self = (struct pull *)op;
+    struct lease *lease = lease_find(&engine->groups->leases, self->lease);
+    if (self->abandoned) {
+        if (lease) {
+            group_lease_end(engine->groups, lease, LEASE_UNDELIVERED);
+        }
+        pull_free(engine, self);
+        return;
+    }
+    if (completion->error.code != 0) {
+        pull_fail(engine, self, &completion->error);
+        return;
+    }
+    pull_answer(engine, self);
+}
+
+/* Nothing to hand out: remember what is absent, and try once more. */
+static void grant_nothing(struct engine *engine, struct pull *self)
+{
+    struct groups *groups = engine->groups;
+    struct zsp_err error = {0};
+    step_begin(&groups->step);
+    int rc = build(groups, self, NULL);
+    if (rc < 0) {
+        step_undo(&groups->step);
+    } else {
+        rc = step_put(&groups->step, engine, STORE_WRITTEN, NULL, &error);
+    }
+    if (rc < 0) {
+        untake_gathered(engine, self);
+        (void)(error.code == 0 ? zsp_err_set(&error, rc, "pull: %s", zsp_strerror(rc)) : 0);
+        pull_fail(engine, self, &error);
+        return;
+    }
+    pull_again(engine, self);
+}
+
+void pull_grant(struct engine *engine, struct pull *self)
+{
+    struct groups *groups = engine->groups;
+    const uint64_t redelivered = engine->stats.redelivered_messages;
+    if (self->run_count == 0) {
+        grant_nothing(engine, self);
+        return;
+    }
+    struct zsp_err error = {0};
+    struct lease *lease = new_lease(groups, self);
+    int rc = lease ? 0 : ZSP_ENOMEM;
+    step_begin(&groups->step);
+    if (rc == 0) {
+        rc = build(groups, self, lease);
+    }
+    const bool is_void = rc == 0 && lease->outstanding == 0;
+    if (rc < 0 || is_void) {
+        step_undo(&groups->step);
+    } else {
+        self->op.done_fn = granted;
+        rc = step_put(&groups->step, engine, STORE_WRITTEN, &self->op, &error);
+    }
+    if (rc == 0 && !is_void) {
+        self->state = PULL_GRANTING;
+        group_lease_live(groups, self->group, lease);
+        engine->stats.delivered_messages += self->messages;
+        return;
+    }
+    engine->stats.redelivered_messages = redelivered;
+    if (lease) {
+        lease->outstanding = 0;
+        lease_remove(&groups->leases, lease);
+    }
+    untake_gathered(engine, self);
+    if (is_void) {
+        pull_again(engine, self); /* a seek, or the topic's end, was faster */
+        return;
+    }
+    (void)(error.code == 0 ? zsp_err_set(&error, rc, "pull: %s", zsp_strerror(rc)) : 0);
+    pull_fail(engine, self, &error);
+}

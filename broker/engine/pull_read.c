@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A pull reads what it has reserved, one stretch after the other, and cuts it at
+ * its limits. Stretches that lie close together are read at once. What the read
+ * covers and no batch holds is absent from the log for good: it counts as done.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "broker/engine/batch_slice.h"
+#include "broker/engine/pull.h"
+#include "common/assert.h"
+
+/* Bytes of a reply's header that are kept free for what is not a run. */
+#define HEADER_SPARE (8u * ZSP_KIB)
+
+static void read_next(struct engine *engine, struct pull *self);
+
+/* --- Putting back ----------------------------------------------------------------------------- */
+
+static void untake(struct engine *engine, struct ledger *ledger, uint64_t first, uint64_t end)
+{
+    if (!ledger || first >= end) {
+        return;
+    }
+    if (ledger_untake(ledger, first, end) < 0) {
+        group_out_of_memory(engine->groups);
+        return;
+    }
+    group_ledger_changed(engine->groups, ledger);
+}
+
+/* Last to first, so that fresh messages at the end become fresh again. */
+void pull_put_back(struct engine *engine, struct pull *self)
+{
+    for (size_t i = self->take.piece_count; i > self->next_piece && !self->is_resent; i--) {
+        const struct piece *piece = &self->take.pieces[i - 1];
+        const uint64_t from = i - 1 == self->next_piece ? self->next_from : piece->first;
+        untake(engine, piece->ledger, from, piece->end);
+    }
+    self->take.piece_count = self->next_piece;
+}
+
+void pull_forget_gathered(struct pull *self)
+{
+    for (size_t i = 0; i < self->part_count; i++) {
+        zsp_buf_put(&self->parts[i].buf);
+    }
+    self->part_count = self->run_count = self->absent_count = 0;
+    self->messages = self->bytes = 0;
+    self->wire_count = 0;
+    zsp_writer_reset(&self->wire);
+}
+
+/* Nobody waits for it any more, or it failed: everything as before. */
+static void give_up(struct engine *engine, struct pull *self, const struct zsp_err *error)
+{
+    pull_put_back(engine, self);
+    for (size_t i = self->run_count; i > 0 && !self->is_resent; i--) {
+        const struct pull_run *run = &self->runs[i - 1];
+        untake(engine, run->ledger, run->first, run->end);
+    }
+    for (size_t i = self->absent_count; i > 0 && !self->is_resent; i--) {
+        const struct pull_run *run = &self->absent[i - 1];
+        untake(engine, run->ledger, run->first, run->end);
+    }
+    if (error) {
+        reply_error(engine, &self->to, error);
+    }
+    pull_free(engine, self);
+}
+
+/* --- Gathering -------------------------------------------------------------------------------- */
+
+static int add_stretch(struct pull_run **list, size_t *count, size_t *capacity,
+                       const struct pull_run *stretch)
+{
+    struct pull_run *last = *count > 0 ? &(*list)[*count - 1] : NULL;
+    if (last && last->ledger == stretch->ledger && last->end == stretch->first) {
+        last->end = stretch->end;
+        return 0;
+    }
+    struct pull_run *grown = pull_grow(*list, *count, capacity, sizeof *grown);
+    if (!grown) {
+        return ZSP_ENOMEM;
+    }
+    *list = grown;
+    grown[(*count)++] = *stretch;
+    return 0;
+}
+
+static int add_absent(struct pull *self, struct ledger *ledger, uint64_t first, uint64_t end)
+{
+    const struct pull_run stretch = {ledger, first, end};
+    return add_stretch(&self->absent, &self->absent_count, &self->absent_capacity, &stretch);
+}
+
+static int add_part(struct pull *self, struct zsp_buf *frame, size_t pos, size_t len)
+{
+    struct engine_part *last = self->part_count > 0 ? &self->parts[self->part_count - 1] : NULL;
+    if (last && last->buf == frame && last->pos + last->len == pos) {
+        last->len += len;
+        return 0;
+    }
+    struct engine_part *parts =
+        pull_grow(self->parts, self->part_count, &self->part_capacity, sizeof *parts);
+    if (!parts) {
+        return ZSP_ENOMEM;
+    }
+    self->parts = parts;
+    parts[self->part_count++] =
+        (struct engine_part){.buf = zsp_buf_get(frame), .pos = pos, .len = len};
+    return 0;
+}
+
+/* Note a run: for the grant, for the reply's header and for its body. */
+static int add_run(struct pull *self, struct ledger *ledger, const struct store_batch *batch,
+                   const struct batch_slice *slice, const struct run *run)
+{
+    const struct pull_run stretch = {ledger, slice->first_offset,
+                                     slice->first_offset + slice->count};
+    const struct wire_run told = {
+        .topic = ledger->binding->name,
+        .partition = ledger->partition_index,
+        .first = slice->first_offset,
+        .count = slice->count,
+        .lease = self->lease,
+        .timestamp_ms = batch->timestamp_ms,
+        .deliveries = run->deliveries + (self->is_resent ? 0 : 1),
+        .failures = run->failures,
+        .priority = batch->priority,
+    };
+    int rc = add_part(self, batch->frame, slice->pos, slice->len);
+    if (rc == 0) {
+        rc = add_stretch(&self->runs, &self->run_count, &self->run_capacity, &stretch);
+    }
+    wire_write_run(&self->wire, &told);
+    self->wire_count++;
+    self->messages += slice->count;
+    self->bytes += slice->len;
+    return self->wire.failed ? ZSP_ENOMEM : rc;
+}
+
+static bool header_is_full(const struct pull *self)
+{
+    return self->wire_count >= ZSP_RUNS_MAX || self->wire.len > ZSP_HEADER_MAX - HEADER_SPARE;
+}
+
+/* The rest of `batch` behind a slice of it, so that records are walked over once. */
+static void skip_slice(struct store_batch *batch, const struct batch_slice *slice)
+{
+    const uint64_t next = slice->first_offset + slice->count;
+    const uint8_t *pos = batch->frame->data + slice->pos + slice->len;
+    batch->record_count -= (uint32_t)(next - batch->first_offset);
+    batch->first_offset = next;
+    batch->body.len -= (size_t)(pos - batch->body.data);
+    batch->body.data = pos;
+}
+
+/* Take what is ours and fits of [first, end), which lies in the batch. Moves next_from; sets
+ * is_complete at a limit. */
+static int take_batch(struct pull *self, struct ledger *ledger, struct store_batch *batch,
+                      uint64_t end, struct zsp_err *err)
+{
+    const unsigned wanted = self->is_resent ? RUN_CLASS_LEASED : RUN_CLASS_RESERVED;
+    struct run_span span;
+    while (self->next_from < end && runmap_next(&ledger->runs, self->next_from, wanted, &span) &&
+           span.first < end) {
+        const uint64_t first = span.first > self->next_from ? span.first : self->next_from;
+        const uint64_t last = span.end < end ? span.end : end;
+        if (self->is_resent && span.run.lease != self->lease) {
+            self->next_from = last;
+            continue;
+        }
+        const struct batch_limits limits = {
+            .max_messages = header_is_full(self) ? 0 : self->max_messages - self->messages,
+            .max_bytes = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 0,
+            .first_fits = self->messages == 0,
+        };
+        struct batch_slice slice;
+        int rc = batch_slice(batch, (struct store_range){first, last}, &limits, &slice, err);
+        if (rc == 0 && slice.count > 0) {
+            rc = add_run(self, ledger, batch, &slice, &span.run);
+            skip_slice(batch, &slice);
+            self->next_from = slice.first_offset + slice.count;
+        }
+        if (rc < 0 || slice.is_cut || slice.count == 0) {
+            self->is_cut = self->is_complete = true;
+            return rc;
+        }
+    }
+    self->next_from = end;
+    return 0;
+}
+
+static void next_piece(struct pull *self)
+{
+    self->next_piece++;
+    if (self->next_piece < self->take.piece_count) {
+        self->next_from = self->take.pieces[self->next_piece].first;
+    }
+}
+
+/* One stretch of a piece: of a batch, or before it and absent. */
+static int gather_some(struct pull *self, struct ledger *ledger, struct store_batch *batch,
+                       uint64_t end, struct zsp_err *err)
+{
+    if (batch && batch->first_offset < end && batch->first_offset <= self->next_from) {
+        const uint64_t batch_end = batch->first_offset + batch->record_count;
+        return take_batch(self, ledger, batch, end < batch_end ? end : batch_end, err);
+    }
+    const uint64_t absent_end = batch && batch->first_offset < end ? batch->first_offset : end;
+    const uint64_t from = self->next_from;
+    self->next_from = absent_end;
+    return self->is_resent ? 0 : add_absent(self, ledger, from, absent_end);
+}
+
+/* All that the completed read brings for the pieces of its ledger. */
+static int gather(struct pull *self, struct ledger *ledger,
+                  const struct store_completion *completion, struct zsp_err *err)
+{
+    const uint64_t covered_end = completion->covered.end_offset;
+    uint32_t index = 0;
+    struct store_batch batch = {0}; /* what is left of batches[index]; borrows its frame */
+    while (self->next_piece < self->take.piece_count && !self->is_complete) {
+        const struct piece *piece = &self->take.pieces[self->next_piece];
+        if (piece->ledger != ledger || self->next_from >= covered_end) {
+            break;
+        }
+        while (index < completion->batch_count &&
+               completion->batches[index].first_offset + completion->batches[index].record_count <=
+                   self->next_from) {
+            batch.frame = NULL;
+            index++;
+        }
+        const bool has_batch = index < completion->batch_count;
+        if (has_batch && !batch.frame) {
+            batch = completion->batches[index];
+        }
+        const uint64_t end = piece->end < covered_end ? piece->end : covered_end;
+        int rc = gather_some(self, ledger, has_batch ? &batch : NULL, end, err);
+        if (rc < 0) {
+            return rc;
+        }
+        if (self->next_from >= piece->end) {
+            next_piece(self);
+        }
+    }
+    return 0;
+}
+
+/* --- Reading ----------------------------------------------------------------------------------- */
+
+/* Leave out what is left of this ledger; go on with the next one. */
+static void skip_ledger(struct engine *engine, struct pull *self, const struct ledger *ledger)
+{
+    size_t end = self->next_piece;
+    while (end < self->take.piece_count && self->take.pieces[end].ledger == ledger) {
+        end++;
+    }
+    for (size_t i = end; i > self->next_piece && !self->is_resent; i--) {
+        const struct piece *piece = &self->take.pieces[i - 1];
+        const uint64_t from = i - 1 == self->next_piece ? self->next_from : piece->first;
+        untake(engine, piece->ledger, from, piece->end);
+    }
+    self->next_piece = end;
+    if (end < self->take.piece_count) {
+        self->next_from = self->take.pieces[end].first;
+    }
+}
+
+/* False = the pull is over. */
+static bool read_failed(struct engine *engine, struct pull *self, struct ledger *ledger,
+                        const struct store_completion *completion)
+{
+    switch (completion->error.code) {
+    case ZSP_ECORRUPT:
+        if (completion->covered.first_offset < ledger->blocked) {
+            const uint64_t first = completion->covered.first_offset;
+            ledger->blocked = first > self->next_from ? first : self->next_from;
+        }
+        skip_ledger(engine, self, ledger);
+        return true;
+    case ZSP_EOUT_OF_RANGE: /* retention was faster */
+    case ZSP_ENOT_FOUND:    /* the topic is going */
+        skip_ledger(engine, self, ledger);
+        return true;
+    default:
+        give_up(engine, self, &completion->error);
+        return false;
+    }
+}
+
+static void read_done(struct engine *engine, struct engine_op *op,
+                      const struct store_completion *completion)
+{
+    struct pull *self = (struct pull *)op;
+    if (self->abandoned || !self->group) {
+        struct zsp_err gone;
+        (void)zsp_err_set(&gone, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
+        give_up(engine, self, self->abandoned ? NULL : &gone);
+        return;
+    }
+    struct ledger *ledger = self->take.pieces[self->next_piece].ledger;
+    if (ledger && completion->error.code != 0) {
+        if (read_failed(engine, self, ledger, completion)) {
+            read_next(engine, self);
+        }
+        return;
+    }
+    struct zsp_err error = {0};
+    if (ledger && completion->covered.end_offset <= self->next_from) {
+        (void)zsp_err_set(&error, ZSP_EINTERNAL,
+                          "topic %s partition %" PRIu32 ": the store read nothing at %" PRIu64,
+                          ledger->binding->name_bytes, ledger->partition_index, self->next_from);
+        give_up(engine, self, &error);
+        return;
+    }
+    if (ledger && gather(self, ledger, completion, &error) < 0) {
+        if (error.code == 0) {
+            (void)zsp_err_set(&error, ZSP_ENOMEM, "pull: out of memory");
+        }
+        give_up(engine, self, &error);
+        return;
+    }
+    read_next(engine, self);
+}
+
+/* Everything is read. */
+static void finish(struct engine *engine, struct pull *self)
+{
+    pull_put_back(engine, self);
+    if (!self->is_resent) {
+        pull_grant(engine, self);
+    } else if (self->messages > 0) {
+        pull_answer(engine, self);
+    } else {
+        /* The lease ended while it was read: then this is a pull like any other. */
+        self->is_resent = false;
+        pull_again(engine, self);
+    }
+}
+
+/* The end of what one read brings: pieces of one ledger that lie close together. */
+static uint64_t window_end(const struct pull *self)
+{
+    const struct piece *piece = &self->take.pieces[self->next_piece];
+    uint64_t end = piece->end;
+    for (size_t i = self->next_piece + 1; i < self->take.piece_count; i++) {
+        const struct piece *next = &self->take.pieces[i];
+        if (next->ledger != piece->ledger || next->first < end ||
+            next->first - end > PULL_GAP_MAX) {
+            break;
+        }
+        end = next->end;
+    }
+    return end;
+}
+
+static void read_next(struct engine *engine, struct pull *self)
+{
+    while (self->next_piece < self->take.piece_count &&
+           !self->take.pieces[self->next_piece].ledger) {
+        next_piece(self);
+    }
+    if (self->messages >= self->max_messages ||
+        (self->messages > 0 && self->bytes >= self->max_bytes)) {
+        self->is_complete = true;
+    }
+    if (self->is_complete || self->next_piece == self->take.piece_count) {
+        finish(engine, self);
+        return;
+    }
+    if (self->read_count++ == PULL_READS_MAX) {
+        self->is_cut = true;
+        finish(engine, self);
+        return;
+    }
+    const struct ledger *ledger = self->take.pieces[self->next_piece].ledger;
+    const uint64_t left = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 1;
+    const struct store_read read = {
+        .part = ledger->partition->part,
+        .from_offset = self->next_from,
+        .to_offset = window_end(self),
+        .max_bytes = (uint32_t)(left < ZSP_REPLY_MAX ? left : ZSP_REPLY_MAX),
+        .tag = engine_op_tag(&self->op),
+    };
+    struct zsp_err error = {0};
+    self->op.done_fn = read_done;
+    if (engine->store->ops->read(engine->store, &read, &error) < 0) {
+        give_up(engine, self, &error);
+    }
+}
+
+static void begin(struct engine *engine, struct pull *self)
+{
+    pull_forget_gathered(self);
+    self->next_piece = 0;
+    self->next_from = self->take.piece_count > 0 ? self->take.pieces[0].first : 0;
+    self->read_count = 0;
+    self->is_complete = false;
+    read_next(engine, self);
+}
+
+void pull_begin(struct engine *engine, struct pull *self)
+{
+    self->lease = lease_draw(&engine->groups->leases);
+    begin(engine, self);
+}
+
+void pull_begin_again(struct engine *engine, struct pull *self, const struct lease *lease)
+{
+    self->lease = lease->number;
+    self->take.piece_count = 0;
+    for (size_t i = 0; i < lease->span_count; i++) {
+        const struct lease_span *span = &lease->spans[i];
+        struct piece *pieces = pull_grow(self->take.pieces, self->take.piece_count,
+                                         &self->piece_capacity, sizeof *pieces);
+        if (!pieces) {
+            struct zsp_err error;
+            (void)zsp_err_set(&error, ZSP_ENOMEM, "pull: out of memory");
+            pull_fail(engine, self, &error);
+            return;
+        }
+        self->take.pieces = pieces;
+        pieces[self->take.piece_count++] = (struct piece){span->ledger, span->first, span->end};
+    }
+    begin(engine, self);
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/runmap.h"
+
+#include <stdlib.h>
+
+#include "common/assert.h"
+#include "common/err.h"
+
+#define CHUNK_SHIFT 10u
+#define CHUNK_NODES (1u << CHUNK_SHIFT)
+#define NONE        0u
+
+struct run_node {
+    uint64_t first;
+    uint32_t count;
+    uint32_t rank; /* drawn; a parent's is not below its children's */
+    uint32_t left, right;
+    struct run run;
+    int64_t below_due_ms; /* the least due_ms of WAITING runs of the subtree, or INT64_MAX */
+    uint8_t below;        /* classes of runs in the subtree */
+};
+
+/* --- Slab ------------------------------------------------------------------------ */
+
+void run_slab_init(struct run_slab *self, struct reasons *reasons)
+{
+    *self = (struct run_slab){.used = 1, .draw = 2463534242u, .reasons = reasons};
+}
+
+void run_slab_fini(struct run_slab *self)
+{
+    for (size_t i = 0; i < self->chunk_count; i++) {
+        free(self->chunks[i]);
+    }
+    free(self->chunks);
+    self->chunks = NULL;
+    self->chunk_count = self->chunk_capacity = 0;
+}
+
+static uint64_t room(const struct run_slab *self)
+{
+    return (uint64_t)self->chunk_count * CHUNK_NODES;
+}
+
+int run_slab_reserve(struct run_slab *self, uint32_t count)
+{
+    while (room(self) + self->free_count < (uint64_t)self->used + count) {
+        if (room(self) + CHUNK_NODES > UINT32_MAX) {
+            return ZSP_ENOMEM;
+        }
+        if (self->chunk_count == self->chunk_capacity) {
+            const size_t capacity = self->chunk_capacity > 0 ? self->chunk_capacity * 2 : 16;
+            struct run_node **chunks = realloc(self->chunks, capacity * sizeof *chunks);
+            if (!chunks) {
+                return ZSP_ENOMEM;
+            }
+            self->chunks = chunks;
+            self->chunk_capacity = capacity;
+        }
+        struct run_node *chunk = calloc(CHUNK_NODES, sizeof *chunk);
+        if (!chunk) {
+            return ZSP_ENOMEM;
+        }
+        self->chunks[self->chunk_count++] = chunk;
+    }
+    return 0;
+}
+
+static struct run_node *node_at(const struct run_slab *slab, uint32_t node)
+{
+    return &slab->chunks[node >> CHUNK_SHIFT][node & (CHUNK_NODES - 1)];
+}
+
+/* xorshift32: any shape of the tree is right, so the numbers need no secret. */
+static uint32_t draw(struct run_slab *slab)
+{
+    uint32_t x = slab->draw;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    slab->draw = x;
+    return x;
+}
+
+static uint32_t take_node(struct run_slab *slab)
+{
+    if (slab->free_first != NONE) {
+        const uint32_t node = slab->free_first;
+        slab->free_first = node_at(slab, node)->left;
+        slab->free_count--;
+        return node;
+    }
+    zsp_assert(slab->used < room(slab)); /* the caller reserved */
+    return slab->used++;
+}
+
+static void give_node(struct run_slab *slab, uint32_t node)
+{
+    node_at(slab, node)->left = slab->free_first;
+    slab->free_first = node;
+    slab->free_count++;
+}
+
+/* --- Treap ----------------------------------------------------------------------- */
+
+static unsigned class_of(const struct run *run)
+{
+    switch ((enum run_state)run->state) {
+    case RUN_READY:
+        return run->limit == 0 ? RUN_CLASS_READY : RUN_CLASS_LIMITED;
+    case RUN_RESERVED:
+        return RUN_CLASS_RESERVED;
+    case RUN_WAITING:
+        return RUN_CLASS_WAITING;
+    case RUN_LEASED:
+        return RUN_CLASS_LEASED;
+    case RUN_DEAD:
+        return RUN_CLASS_DEAD;
+    case RUN_NONE:
+    case RUN_STATES:
+        break;
+    }
+    return 0;
+}
+
+static uint64_t end_of(const struct run_node *node)
+{
+    return node->first + node->count;
+}
+
+static int64_t own_due(const struct run_node *node)
+{
+    return node->run.state == RUN_WAITING ? node->run.due_ms : INT64_MAX;
+}
+
+/* What the subtree holds, from the node and its children. */
+static void gather(const struct run_slab *slab, struct run_node *node)
+{
+    unsigned below = class_of(&node->run);
+    int64_t due_ms = own_due(node);
+    const uint32_t children[2] = {node->left, node->right};
+    for (int i = 0; i < 2; i++) {
+        if (children[i] != NONE) {
+            const struct run_node *child = node_at(slab, children[i]);
+            below |= child->below;
+            due_ms = child->below_due_ms < due_ms ? child->below_due_ms : due_ms;
+        }
+    }
+    node->below = (uint8_t)below;
+    node->below_due_ms = due_ms;
+}
+
+static uint32_t new_node(struct run_slab *slab, uint64_t first, uint64_t end, const struct run *run)
+{
+    zsp_assert(end > first);
+    zsp_assert(end - first <= UINT32_MAX);
+    const uint32_t made = take_node(slab);
+    struct run_node *node = node_at(slab, made);
+    node->first = first;
+    node->count = (uint32_t)(end - first);
+    node->rank = draw(slab);
+    node->left = node->right = NONE;
+    node->run = *run;
+    reasons_hold(slab->reasons, run->reasons);
+    gather(slab, node);
+    return made;
+}
+
+/* Split by the first offset: *ret_left gets the nodes below `key`, *ret_right the rest. */
+static void split(struct run_slab *slab, uint32_t tree, uint64_t key, uint32_t *ret_left,
+                  uint32_t *ret_right)
+{
+    if (tree == NONE) {
+        *ret_left = *ret_right = NONE;
+        return;
+    }
+    struct run_node *node = node_at(slab, tree);
+    if (node->first < key) {
+        split(slab, node->right, key, &node->right, ret_right);
+        *ret_left = tree;
+    } else {
+        split(slab, node->left, key, ret_left, &node->left);
+        *ret_right = tree;
+    }
+    gather(slab, node);
+}
+
+/* One tree of two; all of `left` lies before all of `right`. */
+static uint32_t join(struct run_slab *slab, uint32_t left, uint32_t right)
+{
+    if (left == NONE || right == NONE) {
+        return left == NONE ? right : left;
+    }
+    struct run_node *a = node_at(slab, left);
+    struct run_node *b = node_at(slab, right);
+    if (a->rank >= b->rank) {
+        a->right = join(slab, a->right, right);
+        gather(slab, a);
+        return left;
+    }
+    b->left = join(slab, left, b->left);
+    gather(slab, b);
+    return right;
+}
+
+static struct run_node *rightmost(const struct run_slab *slab, uint32_t tree)
+{
+    struct run_node *node = NULL;
+    while (tree != NONE) {
+        node = node_at(slab, tree);
+        tree = node->right;
+    }
+    return node;
+}
+
+static struct run_node *leftmost(const struct run_slab *slab, uint32_t tree)
+{
+    struct run_node *node = NULL;
+    while (tree != NONE) {
+        node = node_at(slab, tree);
+        tree = node->left;
+    }
+    return node;
+}
+
+/* Split at an offset, cutting the run that lies across it. The length of a run is
+ * not part of what subtrees gather, so it may change in place. */
+static void cut(struct run_slab *slab, uint32_t tree, uint64_t key, uint32_t *ret_left,
+                uint32_t *ret_right)
+{
+    split(slab, tree, key, ret_left, ret_right);
+    struct run_node *last = rightmost(slab, *ret_left);
+    if (last && end_of(last) > key) {
+        const uint32_t rest = new_node(slab, key, end_of(last), &last->run);
+        last->count = (uint32_t)(key - last->first);
+        *ret_right = join(slab, rest, *ret_right);
+    }
+}
+
+static void free_tree(struct runmap *self, uint32_t tree)
+{
+    while (tree != NONE) {
+        struct run_node *node = node_at(self->slab, tree);
+        const uint32_t right = node->right;
+        free_tree(self, node->left);
+        self->count[node->run.state] -= node->count;
+        reasons_drop(self->slab->reasons, node->run.reasons);
+        give_node(self->slab, tree);
+        tree = right;
+    }
+}
+
+/* --- Map -------------------------------------------------------------------------- */
+
+bool run_equal(const struct run *a, const struct run *b)
+{
+    return a->lease == b->lease && a->last_lease == b->last_lease && a->due_ms == b->due_ms &&
+           a->deliveries == b->deliveries && a->failures == b->failures &&
+           a->reasons == b->reasons && a->state == b->state && a->last_outcome == b->last_outcome &&
+           a->limit == b->limit && a->started == b->started;
+}
+
+void runmap_init(struct runmap *self, struct run_slab *slab)
+{
+    *self = (struct runmap){.slab = slab, .root = NONE};
+}
+
+void runmap_fini(struct runmap *self)
+{
+    if (self->slab) {
+        free_tree(self, self->root);
+    }
+    self->root = NONE;
+}
+
+/* May `left` grow over `right`, which begins where it ends? */
+static bool may_merge(const struct run_node *left, const struct run_node *right)
+{
+    return end_of(left) == right->first && right->count <= UINT32_MAX - left->count &&
+           run_equal(&left->run, &right->run);
+}
+
+/* Append a run behind `left`: as a node, or by making its last node longer. */
+static uint32_t append(struct runmap *self, uint32_t left, uint64_t first, uint64_t end,
+                       const struct run *run)
+{
+    struct run_slab *slab = self->slab;
+    struct run_node *last = rightmost(slab, left);
+    self->count[run->state] += end - first;
+    if (last && end_of(last) == first && run_equal(&last->run, run) &&
+        end - first <= UINT32_MAX - last->count) {
+        last->count += (uint32_t)(end - first);
+        return left;
+    }
+    return join(slab, left, new_node(slab, first, end, run));
+}
+
+/* Join two trees; when the runs at the seam are equal they become one. */
+static uint32_t seam(struct runmap *self, uint32_t left, uint32_t right)
+{
+    struct run_slab *slab = self->slab;
+    struct run_node *last = rightmost(slab, left);
+    const struct run_node *next = leftmost(slab, right);
+    if (last && next && may_merge(last, next)) {
+        uint32_t gone, rest;
+        split(slab, right, next->first + 1, &gone, &rest);
+        last->count += next->count;
+        self->count[next->run.state] += next->count; /* free_tree takes it off again */
+        free_tree(self, gone);
+        right = rest;
+    }
+    return join(slab, left, right);
+}
+
+int runmap_set(struct runmap *self, uint64_t first, uint64_t end, const struct run *run)
+{
+    zsp_assert(first < end);
+    struct run_slab *slab = self->slab;
+    int rc = run_slab_reserve(slab, RUNMAP_NODES);
+    if (rc < 0) {
+        return rc;
+    }
+    /* The caller's reasons may be held only by the nodes that go. */
+    const struct run kept = *run;
+    reasons_hold(slab->reasons, kept.reasons);
+    uint32_t left, rest, middle, right;
+    cut(slab, self->root, first, &left, &rest);
+    cut(slab, rest, end, &middle, &right);
+    free_tree(self, middle);
+    if (kept.state != RUN_NONE) {
+        left = append(self, left, first, end, &kept);
+        left = seam(self, left, right);
+    } else {
+        left = join(slab, left, right);
+    }
+    self->root = left;
+    reasons_drop(slab->reasons, kept.reasons);
+    return 0;
+}
+
+static void fill_span(const struct run_node *node, struct run_span *ret)
+{
+    *ret = (struct run_span){.first = node->first, .end = end_of(node), .run = node->run};
+}
+
+/* The leftmost node of the classes that ends after `from`. Only along the path of
+ * `from` can a subtree that holds the class have nothing to offer: O(depth). */
+static uint32_t find(const struct run_slab *slab, uint32_t tree, uint64_t from, unsigned classes)
+{
+    while (tree != NONE) {
+        const struct run_node *node = node_at(slab, tree);
+        if ((node->below & classes) == 0) {
+            return NONE;
+        }
+        if (end_of(node) > from) {
+            const uint32_t found = find(slab, node->left, from, classes);
+            if (found != NONE) {
+                return found;
+            }
+            if (class_of(&node->run) & classes) {
+                return tree;
+            }
+        }
+        tree = node->right;
+    }
+    return NONE;
+}
+
+bool runmap_next(const struct runmap *self, uint64_t from, unsigned classes, struct run_span *ret)
+{
+    const uint32_t found = find(self->slab, self->root, from, classes);
+    if (found == NONE) {
+        return false;
+    }
+    fill_span(node_at(self->slab, found), ret);
+    return true;
+}
+
+bool runmap_due(const struct runmap *self, struct run_span *ret)
+{
+    uint32_t tree = self->root;
+    if (tree == NONE || node_at(self->slab, tree)->below_due_ms == INT64_MAX) {
+        return false;
+    }
+    const int64_t due_ms = node_at(self->slab, tree)->below_due_ms;
+    for (;;) {
+        const struct run_node *node = node_at(self->slab, tree);
+        if (node->left != NONE && node_at(self->slab, node->left)->below_due_ms == due_ms) {
+            tree = node->left;
+        } else if (own_due(node) == due_ms) {
+            fill_span(node, ret);
+            return true;
+        } else {
+            tree = node->right;
+        }
+    }
+}
+
+struct visit {
+    const struct run_slab *slab;
+    uint64_t first, end;
+    int (*fn)(void *arg, const struct run_span *span);
+    void *arg;
+};
+
+static int visit(const struct visit *self, uint32_t tree)
+{
+    while (tree != NONE) {
+        const struct run_node *node = node_at(self->slab, tree);
+        if (node->first > self->first) {
+            int rc = visit(self, node->left);
+            if (rc != 0) {
+                return rc;
+            }
+        }
+        if (node->first >= self->end) {
+            return 0;
+        }
+        if (end_of(node) > self->first) {
+            struct run_span span;
+            fill_span(node, &span);
+            span.first = span.first > self->first ? span.first : self->first;
+            span.end = span.end < self->end ? span.end : self->end;
+            int rc = self->fn(self->arg, &span);
+            if (rc != 0) {
+                return rc;
+            }
+        }
+        tree = node->right;
+    }
+    return 0;
+}
+
+int runmap_visit(const struct runmap *self, uint64_t first, uint64_t end,
+                 int (*fn)(void *arg, const struct run_span *span), void *arg)
+{
+    const struct visit walk = {self->slab, first, end, fn, arg};
+    return visit(&walk, self->root);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * An ordered map from offsets to what is known of each message, kept as runs:
+ * stretches of offsets with equal attributes are one node, whatever their
+ * length, and neighbours that become equal become one. An offset without a
+ * node has nothing to be remembered (it is done, or was never handed out; the
+ * ledger knows which). Any number of holes costs nothing.
+ *
+ * A treap: a search tree by offset and a heap by a drawn number, so that it
+ * stays shallow for any order of operations. Each subtree knows which classes
+ * of runs and which earliest retry time it holds, so that "the next ready run
+ * from here" and "the first retry due" are O(log n) among any number of others.
+ *
+ * Nodes come from a slab that all maps of one engine share: memory grows by
+ * chunks, never by copying, and is reused.
+ */
+#ifndef ZSP_ENGINE_RUNMAP_H
+#define ZSP_ENGINE_RUNMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/engine/reasons.h"
+#include "common/compiler.h"
+
+enum run_state {
+    RUN_NONE,     /* no node */
+    RUN_READY,    /* may be handed out now */
+    RUN_RESERVED, /* a pull is reading it; memory only, durably it is READY */
+    RUN_WAITING,  /* until due_ms */
+    RUN_LEASED,   /* out under `lease` */
+    RUN_DEAD,     /* failed too often, or rejected */
+    RUN_STATES
+};
+
+/* Outcomes that an unfinished entry remembers. */
+enum run_outcome { RUN_NO_OUTCOME, RUN_RETRIED, RUN_RELEASED, RUN_REJECTED };
+
+/* What is known of each message of a run. */
+struct run {
+    uint64_t lease;       /* LEASED: the lease; else 0 */
+    uint64_t last_lease;  /* of last_outcome, 0 = none */
+    int64_t due_ms;       /* WAITING: broker time; else 0 */
+    uint32_t deliveries;  /* times handed out */
+    uint32_t failures;    /* */
+    uint32_t reasons;     /* a set of struct reasons; each node holds a reference */
+    uint8_t state;        /* enum run_state */
+    uint8_t last_outcome; /* enum run_outcome */
+    uint8_t limit;        /* 0 = none; else out only in leases of at most 2^(limit-1) messages */
+    uint8_t started;      /* LEASED: the application took it in hand; memory only */
+};
+
+/* A stretch of offsets and what is known of them. */
+struct run_span {
+    uint64_t first, end;
+    struct run run;
+};
+
+/* Classes to search for, one bit each. */
+enum run_class {
+    RUN_CLASS_READY = 1,   /* READY without a limit */
+    RUN_CLASS_LIMITED = 2, /* READY with a limit */
+    RUN_CLASS_RESERVED = 4,
+    RUN_CLASS_WAITING = 8,
+    RUN_CLASS_LEASED = 16,
+    RUN_CLASS_DEAD = 32,
+    RUN_CLASS_UNFINISHED = 31,
+    RUN_CLASS_ANY = 63
+};
+
+struct run_node;
+
+struct run_slab {
+    struct run_node **chunks;
+    size_t chunk_count, chunk_capacity;
+    uint32_t used;           /* nodes ever taken; number 0 is never a node */
+    uint32_t free_first;     /* 0 = none */
+    uint32_t free_count;     /* */
+    uint32_t draw;           /* state of the drawn numbers */
+    struct reasons *reasons; /* lent */
+};
+
+void run_slab_init(struct run_slab *self, struct reasons *reasons);
+/* All maps are empty or forgotten. */
+void run_slab_fini(struct run_slab *self);
+/* Make sure that `count` nodes can be taken without memory. Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int run_slab_reserve(struct run_slab *self, uint32_t count);
+
+struct runmap {
+    struct run_slab *slab; /* lent */
+    uint32_t root;
+    uint64_t count[RUN_STATES]; /* messages by state */
+};
+
+void runmap_init(struct runmap *self, struct run_slab *slab);
+/* Give all nodes back. */
+void runmap_fini(struct runmap *self);
+
+/* Nodes that one set or clear may need on top of those it frees. */
+#define RUNMAP_NODES 3u
+
+/* Make [first, end), which is not empty, the run `run`, whatever was there; RUN_NONE = no
+ * node. Takes references of its own on run->reasons.
+ * Errors: ZSP_ENOMEM (nothing changed); never when RUNMAP_NODES are in reserve */
+ZSP_MUST_CHECK int runmap_set(struct runmap *self, uint64_t first, uint64_t end,
+                              const struct run *run);
+
+/* The first run of one of `classes` that ends after `from`, whole; false = none. */
+bool runmap_next(const struct runmap *self, uint64_t from, unsigned classes, struct run_span *ret);
+/* The WAITING run that is due first (the first of equals); false = none. */
+bool runmap_due(const struct runmap *self, struct run_span *ret);
+
+/* Call `fn` for all runs in [first, end), cut to it, in order. Nothing may be changed
+ * meanwhile. A nonzero return ends the walk and is returned. */
+int runmap_visit(const struct runmap *self, uint64_t first, uint64_t end,
+                 int (*fn)(void *arg, const struct run_span *span), void *arg);
+
+/* Are all attributes equal? */
+bool run_equal(const struct run *a, const struct run *b);
+
+#endif

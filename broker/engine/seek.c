@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * SEEK: a group goes to another position. In one durable step, for all
+ * partitions asked for: unfinished state is forgotten and its leases are lost,
+ * dead messages stay dead unless asked, messages are handed out from the new
+ * position on. A position that is a time is asked of the store first.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "broker/engine/group.h"
+#include "broker/engine/position.h"
+#include "broker/engine/verb.h"
+
+/* One partition's place. */
+struct seek_find {
+    struct engine_op op; /* first: its address is the tag */
+    struct seek *seek;
+    uint32_t partition_index;
+    bool asked;
+    int64_t time_ms;
+    uint64_t offset;
+    uint64_t from, redelivered, skipped; /* what the answer tells */
+};
+
+struct seek {
+    struct engine_op op; /* first: of the record */
+    struct reply_to to;
+    uint64_t group_id, topic_id;
+    bool dead, dry_run;
+    struct seek_find *finds;
+    size_t find_count, open_finds;
+    struct zsp_err error;
+    struct seek *next, *prev;
+};
+
+static void destroy_seek(struct groups *self, struct seek *seek)
+{
+    *(seek->prev ? &seek->prev->next : &self->seeks) = seek->next;
+    if (seek->next) {
+        seek->next->prev = seek->prev;
+    }
+    free(seek->finds);
+    free(seek);
+}
+
+void seek_fini(struct groups *self)
+{
+    while (self->seeks) {
+        destroy_seek(self, self->seeks);
+    }
+}
+
+static void fail(struct engine *engine, struct seek *seek, const struct zsp_err *error)
+{
+    reply_error(engine, &seek->to, error);
+    destroy_seek(engine->groups, seek);
+}
+
+static void answer(struct engine *engine, struct seek *seek)
+{
+    struct zsp_writer *out = reply_begin(engine, &seek->to);
+    wire_write_map(out, 1);
+    wire_write_text(out, "partitions");
+    wire_write_array(out, (uint32_t)seek->find_count);
+    for (size_t i = 0; i < seek->find_count; i++) {
+        const struct seek_find *find = &seek->finds[i];
+        wire_write_array(out, 5);
+        wire_write_uint(out, find->partition_index);
+        wire_write_uint(out, find->from);
+        wire_write_uint(out, find->offset);
+        wire_write_uint(out, find->redelivered);
+        wire_write_uint(out, find->skipped);
+    }
+    reply_end(engine);
+    destroy_seek(engine->groups, seek);
+}
+
+static void is_durable(struct engine *engine, struct engine_op *op,
+                       const struct store_completion *completion)
+{
+    struct seek *seek = (struct seek *)op;
+    if (completion->error.code != 0) {
+        fail(engine, seek, &completion->error);
+        return;
+    }
+    answer(engine, seek);
+}
+
+/* --- Figures ------------------------------------------------------------------------------------ */
+
+struct count_walk {
+    const struct seek *seek;
+    uint64_t to;
+    uint64_t unfinished_below, unfinished_above, dead_above;
+};
+
+static int count_run(void *arg, const struct run_span *span)
+{
+    struct count_walk *walk = arg;
+    const uint64_t below_end = span->end < walk->to ? span->end : walk->to;
+    const uint64_t below = below_end > span->first ? below_end - span->first : 0;
+    const uint64_t above = span->end - span->first - below;
+    if (span->run.state == RUN_DEAD) {
+        walk->dead_above += above;
+    } else {
+        walk->unfinished_below += below;
+        walk->unfinished_above += above;
+    }
+    return 0;
+}
+
+/* What the group had done and will get again; what it had not done and will not get. */
+static void count(const struct seek *seek, struct seek_find *find, const struct ledger *ledger)
+{
+    struct count_walk walk = {.seek = seek, .to = find->offset};
+    (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, count_run, &walk); /* never ends early */
+    const uint64_t to = find->offset;
+    const uint64_t handed_out = ledger->high > to ? ledger->high - to : 0;
+    const uint64_t fresh_skipped = to > ledger->high ? to - ledger->high : 0;
+    const uint64_t dead_in = walk.dead_above < handed_out ? walk.dead_above : handed_out;
+    find->from = ledger_committed(ledger);
+    find->redelivered = handed_out - walk.unfinished_above - dead_in + (seek->dead ? dead_in : 0);
+    find->skipped = walk.unfinished_below + fresh_skipped;
+}
+
+/* --- The step ------------------------------------------------------------------------------------- */
+
+/* The group and the binding, unless one of them went while the store was asked. */
+static struct binding *binding_of(const struct engine *engine, const struct seek *seek)
+{
+    const struct group *group = group_by_id(engine->groups, seek->group_id);
+    const struct topic *topic = topic_by_id(engine, seek->topic_id);
+    struct binding *binding =
+        group && topic ? name_index_find(&group->bindings, topic->name) : NULL;
+    return binding && binding->topic == topic ? binding : NULL;
+}
+
+static int build(struct groups *self, const struct seek *seek, struct binding *binding)
+{
+    int rc = 0;
+    for (size_t i = 0; i < seek->find_count && rc == 0; i++) {
+        const struct seek_find *find = &seek->finds[i];
+        rc = step_reset(&self->step, binding->ledgers[find->partition_index], find->offset,
+                        !seek->dead);
+    }
+    return rc == 0 ? group_step_image(self, binding->group) : rc;
+}
+
+static int put_seek(struct engine *engine, struct seek *seek, struct binding *binding,
+                    struct zsp_err *err)
+{
+    struct groups *self = engine->groups;
+    struct group *group = binding->group;
+    group->epoch++;
+    step_begin(&self->step);
+    int rc = build(self, seek, binding);
+    if (rc < 0) {
+        step_undo(&self->step);
+        (void)zsp_err_set(err, rc, "%s: %s", group->object, zsp_strerror(rc));
+    } else {
+        seek->op.done_fn = is_durable;
+        rc = step_put(&self->step, engine, STORE_SYNCED_LEVEL, &seek->op, err);
+    }
+    if (rc < 0) {
+        group->epoch--;
+        return rc;
+    }
+    for (size_t i = 0; i < seek->find_count; i++) {
+        struct ledger *ledger = binding->ledgers[seek->finds[i].partition_index];
+        ledger->blocked = UINT64_MAX; /* damage is found again when it is met */
+        pull_forget_ledger(group, ledger);
+        group_ledger_changed(self, ledger);
+    }
+    reply_may_apply(engine, &seek->to);
+    return 0;
+}
+
+/* All places are known. Errors: nothing has happened */
+static int go(struct engine *engine, struct seek *seek, struct zsp_err *err)
+{
+    struct binding *binding = binding_of(engine, seek);
+    if (!binding) {
+        return zsp_err_set(err, ZSP_ENOT_FOUND, "the group or the topic was deleted meanwhile");
+    }
+    for (size_t i = 0; i < seek->find_count; i++) {
+        struct seek_find *find = &seek->finds[i];
+        const struct ledger *ledger = binding->ledgers[find->partition_index];
+        find->offset = position_clamp(ledger->partition, find->offset);
+        count(seek, find, ledger);
+    }
+    if (!seek->dry_run) {
+        return put_seek(engine, seek, binding, err);
+    }
+    answer(engine, seek);
+    return 0;
+}
+
+static void found(struct engine *engine, struct engine_op *op,
+                  const struct store_completion *completion)
+{
+    struct seek_find *find = (struct seek_find *)op;
+    struct seek *seek = find->seek;
+    find->offset = completion->offset;
+    if (completion->error.code != 0 && seek->error.code == 0) {
+        seek->error = completion->error;
+    }
+    if (--seek->open_finds > 0) {
+        return;
+    }
+    struct zsp_err error = seek->error;
+    if (error.code != 0 || go(engine, seek, &error) < 0) {
+        fail(engine, seek, &error);
+    }
+}
+
+/* --- The request ------------------------------------------------------------------------------------ */
+
+struct seek_args {
+    struct zsp_slice group, topic;
+    struct wire_uint partition, dead, dry_run;
+    struct wire_position to;
+};
+
+#define PLACE(field) offsetof(struct seek_args, field)
+static const struct wire_arg seek_table[] = {
+    {"group", WIRE_NAME, PLACE(group), true, 0, 0},
+    {"topic", WIRE_NAME, PLACE(topic), false, 0, 0},
+    {"partition", WIRE_UINT, PLACE(partition), false, 0, ZSP_PARTITIONS_MAX - 1},
+    {"to", WIRE_POSITION, PLACE(to), true, 0, 0},
+    {"dead", WIRE_BOOL, PLACE(dead), false, 0, 0},
+    {"dry_run", WIRE_BOOL, PLACE(dry_run), false, 0, 0},
+};
+#undef PLACE
+
+/* The topic that is meant. */
+static int find_binding(const struct group *group, const struct seek_args *args,
+                        struct binding **ret, struct zsp_err *err)
+{
+    struct binding *binding = NULL;
+    if (args->topic.data) {
+        binding = name_index_find(&group->bindings, args->topic);
+    } else if (group->bindings.count == 1) {
+        binding = group->bindings.slots[0].value;
+    } else {
+        (void)zsp_err_set(err, ZSP_EBAD_VALUE, "topic: %s has %zu topics, name one", group->object,
+                          group->bindings.count);
+        zsp_err_detail(err, "topic", "the name of one topic", NULL);
+        return ZSP_EBAD_VALUE;
+    }
+    if (!binding || !binding->topic) {
+        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s does not have such a topic", group->object);
+        zsp_err_detail(err, group->object, NULL, NULL);
+        return ZSP_ENOT_FOUND;
+    }
+    if (args->partition.set && args->partition.value >= binding->topic->partition_count) {
+        return zsp_err_set(err, ZSP_ENOT_FOUND, "%s has no partition %" PRIu64,
+                           binding->topic->object, args->partition.value);
+    }
+    *ret = binding;
+    return 0;
+}
+
+static int resolve(struct engine *engine, struct seek *seek, const struct binding *binding,
+                   const struct seek_args *args, struct zsp_err *err)
+{
+    const uint32_t first = args->partition.set ? (uint32_t)args->partition.value : 0;
+    const uint32_t end = args->partition.set ? first + 1 : binding->topic->partition_count;
+    seek->finds = calloc(end - first, sizeof *seek->finds);
+    if (!seek->finds) {
+        return zsp_err_set(err, ZSP_ENOMEM, "seek: out of memory");
+    }
+    for (uint32_t i = first; i < end; i++) {
+        struct position_place place;
+        int rc = position_resolve(engine, &binding->topic->partitions[i], &args->to, &place, err);
+        if (rc < 0) {
+            return rc;
+        }
+        seek->finds[seek->find_count++] = (struct seek_find){
+            .op.done_fn = found,
+            .seek = seek,
+            .partition_index = i,
+            .asked = place.ask_time,
+            .time_ms = place.time_ms,
+            .offset = place.offset,
+        };
+    }
+    return 0;
+}
+
+static void ask(struct engine *engine, struct seek *seek, const struct binding *binding)
+{
+    for (size_t i = 0; i < seek->find_count; i++) {
+        struct seek_find *find = &seek->finds[i];
+        struct store_part *part = binding->topic->partitions[find->partition_index].part;
+        struct zsp_err error = {0};
+        if (!find->asked) {
+            continue;
+        }
+        if (engine->store->ops->find_time(engine->store, part, find->time_ms,
+                                          engine_op_tag(&find->op), &error) < 0) {
+            seek->error = error;
+        } else {
+            seek->open_finds++;
+        }
+    }
+}
+
+static int begin(struct engine *engine, const struct request *request, const struct seek_args *args,
+                 const struct binding *binding, struct zsp_err *err)
+{
+    struct groups *self = engine->groups;
+    struct seek *seek = calloc(1, sizeof *seek);
+    if (!seek) {
+        return zsp_err_set(err, ZSP_ENOMEM, "seek: out of memory");
+    }
+    seek->to = request->to;
+    seek->group_id = binding->group->id;
+    seek->topic_id = binding->topic->id;
+    seek->dead = args->dead.value != 0;
+    seek->dry_run = args->dry_run.value != 0;
+    seek->next = self->seeks;
+    if (seek->next) {
+        seek->next->prev = seek;
+    }
+    self->seeks = seek;
+    int rc = resolve(engine, seek, binding, args, err);
+    if (rc == 0) {
+        ask(engine, seek, binding);
+    }
+    if (rc == 0 && seek->open_finds == 0) {
+        rc = seek->error.code;
+        if (rc < 0) {
+            *err = seek->error;
+        }
+        rc = rc == 0 ? go(engine, seek, err) : rc;
+    }
+    if (rc < 0) {
+        destroy_seek(self, seek);
+    }
+    return rc;
+}
+
+int verb_seek(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct seek_args args = {0};
+    struct group *group = NULL;
+    struct binding *binding = NULL;
+    int rc =
+        wire_args(request->args, seek_table, sizeof seek_table / sizeof seek_table[0], &args, err);
+    if (rc == 0) {
+        rc = group_require(engine, args.group, &group, err);
+    }
+    if (rc == 0) {
+        rc = find_binding(group, &args, &binding, err);
+    }
+    return rc < 0 ? rc : begin(engine, request, &args, binding, err);
+}

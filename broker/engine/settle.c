@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/settle.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "broker/engine/verb.h"
+#include "common/assert.h"
+
+/* Bytes of a reply's header that are kept free for what is not in not_applied. */
+#define HEADER_SPARE 1024u
+
+/* A settle whose answer waits for a sync. */
+struct settle {
+    struct engine_op op; /* first: its address is the tag */
+    struct reply_to to;
+    uint64_t applied;
+    uint32_t not_applied_count;
+    struct zsp_buf *not_applied; /* encoded items; NULL = none */
+    struct settle *next;         /* in order of their records */
+    bool rides;                  /* has no record: answered with the one before it */
+};
+
+enum verdict { APPLIED, DONE, LOST, UNKNOWN };
+
+/* The request being worked on. */
+struct settling {
+    struct engine *engine;
+    struct groups *groups;
+    struct group *group;
+    const struct wire_srun *srun;
+    struct lease *lease;    /* of srun; NULL = not live */
+    struct zsp_buf *reason; /* of srun; NULL = none */
+    uint32_t base_reasons;  /* the last set that the reason was put on, */
+    uint32_t made_reasons;  /* and the result; holds a reference */
+    uint64_t applied;
+    bool waits;   /* an outcome that must be synced first */
+    bool repeats; /* something was done before */
+    bool extends; /* a deadline moved */
+    uint32_t not_applied_count;
+    enum verdict last; /* of the stretch noted last */
+    uint64_t last_first, last_end;
+    uint64_t dead;
+};
+
+void settle_init(struct groups *self)
+{
+    pool_init(&self->settle_pool, sizeof(struct settle));
+}
+
+void settle_fini(struct groups *self)
+{
+    for (struct settle *settle = self->settles; settle; settle = settle->next) {
+        zsp_buf_put(&settle->not_applied);
+    }
+    self->settles = self->settles_last = NULL;
+    pool_fini(&self->settle_pool);
+}
+
+/* --- What was not applied --------------------------------------------------------------------- */
+
+static void flush_not_applied(struct settling *self)
+{
+    static const char *const words[] = {"applied", "done", "lost", "unknown"};
+    struct zsp_writer *out = &self->groups->not_applied;
+    if (self->last == APPLIED) {
+        return;
+    }
+    wire_write_array(out, 5);
+    wire_write_str(out, self->srun->topic);
+    wire_write_uint(out, self->srun->partition);
+    wire_write_uint(out, self->last_first);
+    wire_write_uint(out, self->last_end - self->last_first);
+    wire_write_text(out, words[self->last]);
+    self->not_applied_count++;
+    self->last = APPLIED;
+}
+
+/* Note a stretch of the run; adjoining ones of one kind become one. */
+static int note(struct settling *self, enum verdict verdict, uint64_t first, uint64_t end,
+                struct zsp_err *err)
+{
+    if (verdict == APPLIED) {
+        self->applied += end - first;
+        flush_not_applied(self);
+        return 0;
+    }
+    self->repeats = self->repeats || verdict == DONE;
+    if (self->last == verdict && self->last_end == first) {
+        self->last_end = end;
+        return 0;
+    }
+    flush_not_applied(self);
+    self->last = verdict;
+    self->last_first = first;
+    self->last_end = end;
+    if (self->groups->not_applied.len > ZSP_HEADER_MAX - HEADER_SPARE) {
+        return zsp_err_set(err, ZSP_ETOO_LARGE,
+                           "the answer would not fit a header: settle fewer runs at a time");
+    }
+    return self->groups->not_applied.failed ? ZSP_ENOMEM : 0;
+}
+
+/* --- Outcomes ----------------------------------------------------------------------------------- */
+
+static enum run_outcome remembered(enum wire_outcome outcome)
+{
+    switch (outcome) {
+    case WIRE_RETRY:
+        return RUN_RETRIED;
+    case WIRE_RELEASE:
+        return RUN_RELEASED;
+    case WIRE_REJECT:
+        return RUN_REJECTED;
+    case WIRE_ACK:
+    case WIRE_EXTEND:
+    case WIRE_STARTED:
+        break;
+    }
+    return RUN_NO_OUTCOME;
+}
+
+/* Put the request's reason on top of the run's; runs with equal ones keep equal ones. */
+static int add_reason(struct settling *self, struct run *run)
+{
+    struct reasons *reasons = &self->groups->reasons;
+    if (!self->reason) {
+        return 0;
+    }
+    if (self->made_reasons == 0 || self->base_reasons != run->reasons) {
+        uint32_t made = 0;
+        int rc = reasons_push(reasons, run->reasons, self->reason, &made);
+        if (rc < 0) {
+            return rc;
+        }
+        reasons_drop(reasons, self->made_reasons);
+        reasons_drop(reasons, self->base_reasons);
+        reasons_hold(reasons, run->reasons); /* its number must stay taken */
+        self->base_reasons = run->reasons;
+        self->made_reasons = made;
+    }
+    run->reasons = self->made_reasons;
+    return 0;
+}
+
+/* The outcome, on a stretch that the lease owns. */
+static int apply(struct settling *self, struct ledger *ledger, const struct run_span *span)
+{
+    struct step *step = &self->groups->step;
+    const struct group_settings *settings = &self->group->settings;
+    const struct wire_srun *srun = self->srun;
+    struct run run = span->run;
+    int rc = 0;
+    switch (srun->outcome) {
+    case WIRE_ACK:
+        run = (struct run){.state = RUN_NONE};
+        break;
+    case WIRE_RETRY:
+        outcome_retry(settings, srun->has_delay ? srun->delay_ms : UINT64_MAX,
+                      self->engine->clock.broker_ms, &run);
+        rc = add_reason(self, &run);
+        break;
+    case WIRE_RELEASE:
+        outcome_release(&run);
+        break;
+    case WIRE_REJECT:
+        outcome_reject(&run);
+        rc = add_reason(self, &run);
+        break;
+    case WIRE_STARTED:
+        run.started = 1;
+        return step_mark(step, ledger, span->first, span->end, &run);
+    case WIRE_EXTEND:
+        return 0; /* one deadline for the whole lease, see extend() */
+    }
+    self->waits = true;
+    self->dead += run.state == RUN_DEAD ? span->end - span->first : 0;
+    return rc < 0 ? rc : step_set(step, ledger, span->first, span->end, &run);
+}
+
+/* How one stretch of equal messages stands to the lease. */
+static enum verdict judge(const struct settling *self, const struct run_span *span)
+{
+    const struct wire_srun *srun = self->srun;
+    if (span->run.state == RUN_LEASED && span->run.lease == srun->lease) {
+        return APPLIED;
+    }
+    const enum run_outcome outcome = remembered(srun->outcome);
+    const bool repeats = outcome != RUN_NO_OUTCOME && span->run.last_lease == srun->lease &&
+                         span->run.last_outcome == outcome;
+    return repeats ? DONE : LOST;
+}
+
+/* A stretch without a run: done, or not handed out (since the last seek). */
+static enum verdict judge_gap(const struct ledger *ledger, uint64_t end)
+{
+    if (end <= ledger->high) {
+        return DONE;
+    }
+    return end <= ledger->water ? LOST : UNKNOWN;
+}
+
+/* Cut a gap where its meaning changes. */
+static uint64_t gap_end(const struct ledger *ledger, uint64_t first, uint64_t end)
+{
+    if (first < ledger->high && end > ledger->high) {
+        return ledger->high;
+    }
+    if (first < ledger->water && end > ledger->water) {
+        return ledger->water;
+    }
+    return end;
+}
+
+static int settle_ledger(struct settling *self, struct ledger *ledger, struct zsp_err *err)
+{
+    uint64_t pos = self->srun->first;
+    const uint64_t end = pos + self->srun->count;
+    while (pos < end) {
+        struct run_span span;
+        const bool found = runmap_next(&ledger->runs, pos, RUN_CLASS_ANY, &span);
+        enum verdict verdict = UNKNOWN;
+        uint64_t next = 0;
+        int rc = 0;
+        if (found && span.first <= pos) {
+            next = span.end < end ? span.end : end;
+            span.first = pos;
+            span.end = next;
+            verdict = judge(self, &span);
+            rc = verdict == APPLIED ? apply(self, ledger, &span) : 0;
+        } else {
+            next = gap_end(ledger, pos, found && span.first < end ? span.first : end);
+            verdict = judge_gap(ledger, next);
+        }
+        if (rc == 0) {
+            rc = note(self, verdict, pos, next, err);
+        }
+        if (rc < 0) {
+            return rc;
+        }
+        pos = next;
+    }
+    return 0;
+}
+
+/* `extend`: the lease has one deadline, which only ever moves forwards. */
+static int extend(struct settling *self, uint64_t applied_before)
+{
+    if (self->srun->outcome != WIRE_EXTEND || self->applied == applied_before) {
+        return 0;
+    }
+    const int64_t deadline_ms = self->engine->clock.broker_ms + (int64_t)self->srun->delay_ms;
+    if (deadline_ms <= self->lease->deadline_ms) {
+        return 0;
+    }
+    int rc = step_lease(&self->groups->step, self->lease);
+    if (rc == 0) {
+        self->lease->deadline_ms = deadline_ms;
+        self->extends = true;
+    }
+    return rc;
+}
+
+/* The session says what it takes in hand: from now on silence means "not begun". */
+static void uses_started(struct settling *self, uint64_t applied_before)
+{
+    if (self->srun->outcome != WIRE_STARTED || self->applied == applied_before) {
+        return;
+    }
+    self->lease->uses_started = true;
+    struct member *member = members_find(&self->group->members, self->lease->session);
+    if (member) {
+        member->uses_started = true;
+    }
+}
+
+static int settle_run(struct settling *self, struct zsp_err *err)
+{
+    const struct wire_srun *srun = self->srun;
+    struct ledger *ledger = group_ledger(self->group, srun->topic, srun->partition);
+    const uint64_t applied_before = self->applied;
+    int rc = 0;
+    self->lease = lease_find(&self->groups->leases, srun->lease);
+    if (!ledger) {
+        rc = note(self, UNKNOWN, srun->first, srun->first + srun->count, err);
+    } else {
+        rc = settle_ledger(self, ledger, err);
+    }
+    if (rc == 0) {
+        rc = extend(self, applied_before);
+    }
+    uses_started(self, applied_before);
+    flush_not_applied(self); /* it names this run's topic */
+    return rc;
+}
+
+/* --- The answer ----------------------------------------------------------------------------------- */
+
+static void answer(struct engine *engine, const struct reply_to *to, uint64_t applied,
+                   uint32_t count, struct zsp_slice items)
+{
+    struct zsp_writer *out = reply_begin(engine, to);
+    wire_write_map(out, 2);
+    wire_write_text_uint(out, "applied", applied);
+    wire_write_text(out, "not_applied");
+    wire_write_array(out, count);
+    zsp_write_bytes(out, items);
+    reply_end(engine);
+}
+
+/* The first settle in line: answer it and take it out. */
+static void answer_first(struct engine *engine, const struct zsp_err *error)
+{
+    struct groups *groups = engine->groups;
+    struct settle *settle = groups->settles;
+    if (error->code != 0) {
+        reply_error(engine, &settle->to, error);
+    } else {
+        const struct zsp_buf *items = settle->not_applied;
+        answer(engine, &settle->to, settle->applied, settle->not_applied_count,
+               items ? (struct zsp_slice){items->data, items->len} : (struct zsp_slice){0});
+    }
+    groups->settles = settle->next;
+    if (!groups->settles) {
+        groups->settles_last = NULL;
+    }
+    zsp_buf_put(&settle->not_applied);
+    pool_put(&groups->settle_pool, settle);
+}
+
+/* Records become durable in order: the first in line, and all that ride on it. */
+static void synced(struct engine *engine, struct engine_op *op,
+                   const struct store_completion *completion)
+{
+    struct groups *groups = engine->groups;
+    zsp_assert(&groups->settles->op == op);
+    answer_first(engine, &completion->error);
+    while (groups->settles && groups->settles->rides) {
+        answer_first(engine, &completion->error);
+    }
+}
+
+/* Everything is in the open step: write it, and answer now or when it is synced. */
+static int finish(struct settling *self, const struct reply_to *to, struct zsp_err *err)
+{
+    struct groups *groups = self->groups;
+    struct engine *engine = self->engine;
+    const struct zsp_slice items = zsp_writer_slice(&groups->not_applied);
+    const bool rides = !self->waits && self->repeats && groups->settles;
+    struct settle *settle = NULL;
+    if (self->waits || rides) {
+        settle = pool_get(&groups->settle_pool);
+        if (settle && items.len > 0) {
+            settle->not_applied = zsp_buf_copy(items);
+        }
+        if (!settle || (items.len > 0 && !settle->not_applied)) {
+            pool_put(&groups->settle_pool, settle);
+            step_undo(&groups->step);
+            return zsp_err_set(err, ZSP_ENOMEM, "settle: out of memory");
+        }
+        settle->op.done_fn = synced;
+        settle->to = *to;
+        settle->applied = self->applied;
+        settle->not_applied_count = self->not_applied_count;
+        settle->rides = rides;
+    }
+    const enum store_level level = self->waits ? STORE_SYNCED_LEVEL : STORE_WRITTEN;
+    int rc = step_put(&groups->step, engine, level, self->waits ? &settle->op : NULL, err);
+    if (rc < 0) {
+        if (settle) {
+            zsp_buf_put(&settle->not_applied);
+            pool_put(&groups->settle_pool, settle);
+        }
+        return rc;
+    }
+    engine->stats.settled_messages += self->waits ? self->applied : 0;
+    engine->stats.dead_messages += self->dead;
+    if (!settle) {
+        answer(engine, to, self->applied, self->not_applied_count, items);
+        return 0;
+    }
+    reply_may_apply(engine, to);
+    *(groups->settles_last ? &groups->settles_last->next : &groups->settles) = settle;
+    groups->settles_last = settle;
+    return 0;
+}
+
+/* --- The request ------------------------------------------------------------------------------------ */
+
+struct settle_args {
+    struct zsp_slice group;
+    const msgpack_object *runs;
+};
+
+static const struct wire_arg settle_table[] = {
+    {"group", WIRE_NAME, offsetof(struct settle_args, group), true, 0, 0},
+    {"runs", WIRE_ARRAY, offsetof(struct settle_args, runs), true, 1, ZSP_RUNS_MAX},
+};
+
+static int settle_one(struct settling *self, const msgpack_object *object, struct zsp_err *err)
+{
+    struct wire_srun srun = {0};
+    int rc = wire_srun_decode(object, &srun, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (srun.count > UINT64_MAX - srun.first) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "a run ends beyond the last offset");
+    }
+    struct reasons *reasons = &self->groups->reasons;
+    self->srun = &srun;
+    if (srun.reason.data) {
+        self->reason = zsp_buf_copy(reason_cut(srun.reason));
+        rc = self->reason ? 0 : zsp_err_set(err, ZSP_ENOMEM, "settle: out of memory");
+    }
+    if (rc == 0) {
+        rc = settle_run(self, err);
+    }
+    reasons_drop(reasons, self->made_reasons);
+    reasons_drop(reasons, self->base_reasons);
+    self->made_reasons = self->base_reasons = 0;
+    zsp_buf_put(&self->reason);
+    self->srun = NULL;
+    return rc;
+}
+
+/* Deadlines that moved move their timers, once the step is kept. */
+static void rearm_leases(struct groups *groups, const msgpack_object *runs)
+{
+    for (uint32_t i = 0; i < runs->via.array.size; i++) {
+        struct wire_srun srun = {0};
+        if (wire_srun_decode(&runs->via.array.ptr[i], &srun, NULL) < 0 ||
+            srun.outcome != WIRE_EXTEND) {
+            continue;
+        }
+        struct lease *lease = lease_find(&groups->leases, srun.lease);
+        if (lease) {
+            group_lease_rearm(groups, lease);
+        }
+    }
+}
+
+int verb_settle(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct settle_args args = {0};
+    int rc = wire_args(request->args, settle_table, sizeof settle_table / sizeof settle_table[0],
+                       &args, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct settling self = {.engine = engine, .groups = engine->groups};
+    rc = group_require(engine, args.group, &self.group, err);
+    if (rc < 0) {
+        return rc;
+    }
+    zsp_writer_reset(&self.groups->not_applied);
+    step_begin(&self.groups->step);
+    for (uint32_t i = 0; i < args.runs->via.array.size && rc == 0; i++) {
+        rc = settle_one(&self, &args.runs->via.array.ptr[i], err);
+    }
+    if (rc < 0 || self.groups->not_applied.failed) {
+        step_undo(&self.groups->step);
+        return rc < 0 && err->code != 0 ? rc
+                                        : zsp_err_set(err, ZSP_ENOMEM, "settle: out of memory");
+    }
+    rc = finish(&self, &request->to, err);
+    if (rc == 0 && self.extends) {
+        rearm_leases(self.groups, args.runs);
+    }
+    return rc;
+}

@@ -1,0 +1,718 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/step.h"
+
+#include <stdlib.h>
+
+#include "broker/engine/ledger_codec.h"
+#include "broker/engine/state.h"
+#include "common/assert.h"
+
+void step_init(struct step *self, struct lease_table *leases, const struct step_hooks *hooks)
+{
+    *self = (struct step){.hooks = *hooks, .leases = leases};
+}
+
+void step_fini(struct step *self)
+{
+    free(self->undo);
+    free(self->touches);
+    free(self->ledgers);
+    free(self->lease_notes);
+    free(self->entries);
+    free(self->sealed);
+    zsp_writer_fini(&self->bytes);
+    *self = (struct step){0};
+}
+
+/* Room for one more item of `size` bytes; NULL (and nothing lost) when out of memory. */
+static void *grow(void *items, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity) {
+        return items;
+    }
+    const size_t wanted = *capacity > 0 ? *capacity * 2 : 16;
+    if (wanted > SIZE_MAX / size) {
+        return NULL;
+    }
+    void *grown = realloc(items, wanted * size);
+    if (grown) {
+        *capacity = wanted;
+    }
+    return grown;
+}
+
+void step_begin(struct step *self)
+{
+    zsp_assert(!self->open);
+    self->open = true;
+    self->durable = false;
+    self->undo_count = self->touch_count = self->ledger_count = 0;
+    self->lease_count = self->entry_count = 0;
+    zsp_writer_reset(&self->bytes);
+}
+
+/* --- Notes of how it was ------------------------------------------------------------------ */
+
+static int note_ledger(struct step *self, struct ledger *ledger)
+{
+    if (ledger->step_slot != 0) {
+        return 0;
+    }
+    struct step_ledger *ledgers =
+        grow(self->ledgers, self->ledger_count, &self->ledger_capacity, sizeof *ledgers);
+    if (!ledgers) {
+        return ZSP_ENOMEM;
+    }
+    self->ledgers = ledgers;
+    ledgers[self->ledger_count++] = (struct step_ledger){
+        .ledger = ledger,
+        .high = ledger->high,
+        .journaled = ledger->journaled,
+        .water = ledger->water,
+        .dead_above = ledger->dead_above,
+    };
+    ledger->step_slot = (uint32_t)self->ledger_count;
+    return 0;
+}
+
+static int note_lease(struct step *self, struct lease *lease)
+{
+    if (lease->step_slot != 0) {
+        return 0;
+    }
+    struct step_lease *notes =
+        grow(self->lease_notes, self->lease_count, &self->lease_capacity, sizeof *notes);
+    if (!notes) {
+        return ZSP_ENOMEM;
+    }
+    self->lease_notes = notes;
+    notes[self->lease_count++] = (struct step_lease){
+        .lease = lease,
+        .outstanding = lease->outstanding,
+        .deadline_ms = lease->deadline_ms,
+    };
+    lease->step_slot = (uint32_t)self->lease_count;
+    return 0;
+}
+
+static int note_touch(struct step *self, const struct ledger *ledger, uint64_t first, uint64_t end)
+{
+    struct step_touch *touches =
+        grow(self->touches, self->touch_count, &self->touch_capacity, sizeof *touches);
+    if (!touches) {
+        return ZSP_ENOMEM;
+    }
+    self->touches = touches;
+    touches[self->touch_count++] =
+        (struct step_touch){.ledger_index = ledger->step_slot - 1, .first = first, .end = end};
+    self->durable = true;
+    return 0;
+}
+
+/* A stretch as it was, until it is put back or forgotten; holds its reasons. */
+static int note_undo(struct step *self, struct ledger *ledger, const struct run_span *span)
+{
+    struct step_undo *undo = grow(self->undo, self->undo_count, &self->undo_capacity, sizeof *undo);
+    if (!undo) {
+        return ZSP_ENOMEM;
+    }
+    self->undo = undo;
+    undo[self->undo_count++] = (struct step_undo){.ledger = ledger, .span = *span};
+    reasons_hold(ledger->runs.slab->reasons, span->run.reasons);
+    return 0;
+}
+
+struct undo_walk {
+    struct step *step;
+    struct ledger *ledger;
+    uint64_t lease; /* of the run that comes; 0 = none */
+    uint64_t pos;   /* noted up to here */
+};
+
+static int note_gap(struct undo_walk *walk, uint64_t end)
+{
+    if (walk->pos == end) {
+        return 0;
+    }
+    const struct run_span gap = {.first = walk->pos, .end = end};
+    walk->pos = end;
+    return note_undo(walk->step, walk->ledger, &gap);
+}
+
+/* One run that the change covers: note it, and the lease it leaves. */
+static int note_run(void *arg, const struct run_span *span)
+{
+    struct undo_walk *walk = arg;
+    int rc = note_gap(walk, span->first);
+    if (rc == 0 && span->run.state == RUN_LEASED && span->run.lease != walk->lease) {
+        struct lease *lease = lease_find(walk->step->leases, span->run.lease);
+        rc = lease ? note_lease(walk->step, lease) : 0;
+    }
+    if (rc == 0) {
+        rc = note_undo(walk->step, walk->ledger, span);
+        walk->pos = span->end;
+    }
+    return rc;
+}
+
+/* Take the noted runs' messages off their leases. */
+static void leave_leases(struct step *self, size_t undo_first, uint64_t lease_number)
+{
+    for (size_t i = undo_first; i < self->undo_count; i++) {
+        const struct run_span *span = &self->undo[i].span;
+        if (span->run.state != RUN_LEASED || span->run.lease == lease_number) {
+            continue;
+        }
+        struct lease *lease = lease_find(self->leases, span->run.lease);
+        if (lease) {
+            zsp_assert(lease->outstanding >= span->end - span->first);
+            lease->outstanding -= span->end - span->first;
+        }
+    }
+}
+
+static void forget_undo(struct step *self, size_t from)
+{
+    while (self->undo_count > from) {
+        const struct step_undo *undo = &self->undo[--self->undo_count];
+        reasons_drop(undo->ledger->runs.slab->reasons, undo->span.run.reasons);
+    }
+}
+
+/* --- Changes -------------------------------------------------------------------------------- */
+
+static int change(struct step *self, struct ledger *ledger, uint64_t first, uint64_t end,
+                  const struct run *run)
+{
+    zsp_assert(self->open);
+    const size_t undo_first = self->undo_count;
+    struct undo_walk walk = {.step = self, .ledger = ledger, .lease = run->lease, .pos = first};
+    int rc = note_ledger(self, ledger);
+    if (rc == 0) {
+        rc = runmap_visit(&ledger->runs, first, end, note_run, &walk);
+    }
+    if (rc == 0) {
+        rc = note_gap(&walk, end);
+    }
+    /* Twice: for this change, and so that taking it back cannot fail. */
+    if (rc == 0) {
+        rc = run_slab_reserve(ledger->runs.slab, 2 * RUNMAP_NODES);
+    }
+    if (rc == 0) {
+        rc = runmap_set(&ledger->runs, first, end, run);
+    }
+    if (rc < 0) {
+        forget_undo(self, undo_first);
+        return rc;
+    }
+    leave_leases(self, undo_first, run->lease);
+    return 0;
+}
+
+int step_set(struct step *self, struct ledger *ledger, uint64_t first, uint64_t end,
+             const struct run *run)
+{
+    int rc = note_ledger(self, ledger);
+    const bool raises = end > ledger->journaled && end <= ledger->high;
+    if (rc == 0 && raises) {
+        rc = note_touch(self, ledger, ledger->journaled, end);
+    }
+    if (rc == 0 && (!raises || first < ledger->journaled)) {
+        rc = note_touch(self, ledger, first, end);
+    }
+    if (rc == 0) {
+        rc = change(self, ledger, first, end, run);
+    }
+    if (rc == 0 && raises) {
+        ledger->journaled = end;
+        ledger->water = ledger->water > end ? ledger->water : end;
+    }
+    return rc;
+}
+
+int step_mark(struct step *self, struct ledger *ledger, uint64_t first, uint64_t end,
+              const struct run *run)
+{
+    return change(self, ledger, first, end, run);
+}
+
+static int add_dead(void *arg, const struct run_span *span)
+{
+    zsp_assert(span->run.state == RUN_DEAD);
+    *(uint64_t *)arg += span->end - span->first;
+    return 0;
+}
+
+int step_move(struct step *self, struct ledger *ledger, uint64_t to)
+{
+    int rc = note_ledger(self, ledger);
+    if (rc < 0) {
+        return rc;
+    }
+    ledger->high = ledger->journaled = to;
+    ledger->water = ledger->water > to ? ledger->water : to;
+    ledger->dead_above = 0;
+    (void)runmap_visit(&ledger->runs, to, UINT64_MAX, add_dead, &ledger->dead_above);
+    self->durable = true;
+    return 0;
+}
+
+/* What stays of a run at a reset. */
+static int copy_dead(struct runmap *to_map, const struct runmap *from_map, uint64_t to,
+                     bool keeps_dead)
+{
+    struct run_span span;
+    uint64_t from = 0;
+    int rc = 0;
+    while (rc == 0 && runmap_next(from_map, from, RUN_CLASS_DEAD, &span)) {
+        from = span.end;
+        if (!keeps_dead && span.end > to) {
+            span.end = to;
+        }
+        if (span.first < span.end) {
+            rc = runmap_set(to_map, span.first, span.end, &span.run);
+        }
+    }
+    return rc;
+}
+
+static int note_leased(void *arg, const struct run_span *span)
+{
+    struct step *self = arg;
+    struct lease *lease =
+        span->run.state == RUN_LEASED ? lease_find(self->leases, span->run.lease) : NULL;
+    return lease ? note_lease(self, lease) : 0;
+}
+
+static int leave_leased(void *arg, const struct run_span *span)
+{
+    const struct step *self = arg;
+    struct lease *lease =
+        span->run.state == RUN_LEASED ? lease_find(self->leases, span->run.lease) : NULL;
+    if (lease) {
+        lease->outstanding -= span->end - span->first;
+    }
+    return 0;
+}
+
+int step_reset(struct step *self, struct ledger *ledger, uint64_t to, bool keeps_dead)
+{
+    struct runmap dead;
+    runmap_init(&dead, ledger->runs.slab);
+    int rc = note_ledger(self, ledger);
+    if (rc == 0) {
+        rc = copy_dead(&dead, &ledger->runs, to, keeps_dead);
+    }
+    if (rc == 0) {
+        rc = runmap_visit(&ledger->runs, 0, UINT64_MAX, note_leased, self);
+    }
+    if (rc < 0) {
+        runmap_fini(&dead);
+        return rc;
+    }
+    (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, leave_leased, self); /* never ends early */
+    struct step_ledger *note = &self->ledgers[ledger->step_slot - 1];
+    zsp_assert(!note->replaced);
+    note->replaced = true;
+    note->runs = ledger->runs;
+    ledger->runs = dead;
+    return step_move(self, ledger, to);
+}
+
+int step_lease(struct step *self, struct lease *lease)
+{
+    int rc = note_lease(self, lease);
+    if (rc == 0) {
+        self->lease_notes[lease->step_slot - 1].write = true;
+        self->durable = true;
+    }
+    return rc;
+}
+
+bool step_is_durable(const struct step *self)
+{
+    return self->durable;
+}
+
+/* --- The record ------------------------------------------------------------------------------ */
+
+static int begin_entry(struct step *self, enum store_entry_kind kind, struct zsp_slice key)
+{
+    struct step_entry *entries =
+        grow(self->entries, self->entry_count, &self->entry_capacity, sizeof *entries);
+    if (!entries) {
+        return ZSP_ENOMEM;
+    }
+    self->entries = entries;
+    struct step_entry *entry = &entries[self->entry_count++];
+    entry->kind = kind;
+    entry->key_pos = self->bytes.len;
+    entry->key_len = key.len;
+    zsp_write_bytes(&self->bytes, key);
+    entry->value_pos = self->bytes.len;
+    entry->value_len = 0;
+    return self->bytes.failed ? ZSP_ENOMEM : 0;
+}
+
+static int end_entry(struct step *self)
+{
+    struct step_entry *entry = &self->entries[self->entry_count - 1];
+    entry->value_len = self->bytes.len - entry->value_pos;
+    return self->bytes.failed ? ZSP_ENOMEM : 0;
+}
+
+int step_entry(struct step *self, const struct store_entry *entry)
+{
+    int rc = begin_entry(self, entry->kind, entry->key);
+    if (rc == 0) {
+        zsp_write_bytes(&self->bytes, entry->value);
+        rc = end_entry(self);
+        self->durable = true;
+    }
+    return rc;
+}
+
+static int seal_leases(struct step *self)
+{
+    uint8_t key[GROUP_KEY_ROOM];
+    for (size_t i = 0; i < self->lease_count; i++) {
+        const struct lease *lease = self->lease_notes[i].lease;
+        if (lease->outstanding > 0 && !self->lease_notes[i].write) {
+            continue;
+        }
+        const bool over = lease->outstanding == 0;
+        int rc = begin_entry(self, over ? STORE_GONE : STORE_IMAGE,
+                             lease_key(lease->group_id, lease->number, key));
+        if (rc == 0 && !over) {
+            lease_write(&self->bytes, lease);
+        }
+        rc = rc == 0 ? end_entry(self) : rc;
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int seal_head(struct step *self, const struct step_ledger *note)
+{
+    const struct ledger *ledger = note->ledger;
+    if (ledger->journaled == note->journaled && ledger->water == note->water) {
+        return 0;
+    }
+    uint8_t key[GROUP_KEY_ROOM];
+    int rc = begin_entry(self, STORE_IMAGE, ledger_head_key(ledger, key));
+    if (rc < 0) {
+        return rc;
+    }
+    ledger_write_head(&self->bytes, ledger->journaled, ledger->water);
+    return end_entry(self);
+}
+
+struct delta_walk {
+    struct block_writer writer;
+    const struct ledger *ledger;
+    uint64_t pos;
+};
+
+static void write_gap(struct delta_walk *walk, uint64_t end)
+{
+    if (walk->pos < end) {
+        const struct run_span gap = {.first = walk->pos, .end = end};
+        block_write_run(&walk->writer, &gap);
+    }
+    walk->pos = end;
+}
+
+static int write_delta_run(void *arg, const struct run_span *span)
+{
+    struct delta_walk *walk = arg;
+    write_gap(walk, span->first);
+    (void)block_write_runs(&walk->writer, walk->ledger, span->first, span->end);
+    walk->pos = span->end;
+    return 0;
+}
+
+/* The stretch as it is now, with its gaps. */
+static void write_delta(struct delta_walk *walk, uint64_t first, uint64_t end)
+{
+    walk->pos = first;
+    (void)runmap_visit(&walk->ledger->runs, first, end, write_delta_run, walk);
+    write_gap(walk, end);
+}
+
+static int seal_delta(struct step *self, const struct ledger *ledger, uint64_t block,
+                      const struct step_touch *touches, size_t count)
+{
+    const uint64_t base = block * ZSP_STATE_BLOCK;
+    struct delta_walk walk = {.ledger = ledger};
+    block_write_begin(&walk.writer, &self->bytes, ledger->runs.slab->reasons);
+    uint64_t done = base; /* touched stretches may overlap; each offset is written once */
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t from = touches[i].first > done ? touches[i].first : done;
+        const uint64_t to =
+            touches[i].end < base + ZSP_STATE_BLOCK ? touches[i].end : base + ZSP_STATE_BLOCK;
+        if (from < to) {
+            write_delta(&walk, from, to);
+            done = to;
+        }
+    }
+    return end_entry(self);
+}
+
+/* One block, by what it was and what it is now. `touches` begin with the first that ends in or
+ * behind the block; those that begin behind it do no harm. */
+static int seal_block(struct step *self, const struct ledger *ledger, uint64_t block,
+                      const struct step_touch *touches, size_t count)
+{
+    const uint64_t base = block * ZSP_STATE_BLOCK;
+    const bool was = block_set_has(&ledger->blocks, block);
+    const bool is = ledger_has_durable(ledger, base, base + ZSP_STATE_BLOCK);
+    if (!was && !is) {
+        return 0;
+    }
+    uint8_t key[GROUP_KEY_ROOM];
+    const enum store_entry_kind kind = !is ? STORE_GONE : was ? STORE_DELTA : STORE_IMAGE;
+    int rc = begin_entry(self, kind, ledger_block_key(ledger, block, key));
+    if (rc < 0 || kind == STORE_GONE) {
+        return rc;
+    }
+    if (kind == STORE_DELTA) {
+        return seal_delta(self, ledger, block, touches, count);
+    }
+    ledger_write_block(ledger, block, ZSP_JOURNAL_RECORD_MAX / 2, &self->bytes);
+    return end_entry(self);
+}
+
+static int compare_touches(const void *left, const void *right)
+{
+    const struct step_touch *a = left;
+    const struct step_touch *b = right;
+    if (a->ledger_index != b->ledger_index) {
+        return a->ledger_index < b->ledger_index ? -1 : 1;
+    }
+    if (a->first != b->first) {
+        return a->first < b->first ? -1 : 1;
+    }
+    return a->end < b->end ? -1 : a->end > b->end;
+}
+
+/* Touches [from, to) of one ledger, in order: each block of theirs once. */
+static int seal_blocks(struct step *self, size_t from, size_t to)
+{
+    struct ledger *ledger = self->ledgers[self->touches[from].ledger_index].ledger;
+    uint64_t next_block = 0;
+    size_t blocks_new = 0;
+    for (size_t i = from; i < to; i++) {
+        const struct step_touch *touch = &self->touches[i];
+        uint64_t block = touch->first / ZSP_STATE_BLOCK;
+        const uint64_t last = (touch->end - 1) / ZSP_STATE_BLOCK;
+        for (block = block > next_block ? block : next_block; block <= last; block++) {
+            /* Touches that begin in this block end before the first one of a later block. */
+            size_t count = 1;
+            while (i + count < to && self->touches[i + count].first / ZSP_STATE_BLOCK <= block) {
+                count++;
+            }
+            int rc = seal_block(self, ledger, block, touch, count);
+            if (rc < 0) {
+                return rc;
+            }
+            blocks_new++;
+            next_block = block + 1;
+        }
+    }
+    return block_set_reserve(&ledger->blocks, blocks_new);
+}
+
+/* All blocks of a ledger that was begun anew. */
+static int seal_reset(struct step *self, const struct ledger *ledger)
+{
+    for (size_t i = 0; i < ledger->blocks.count; i++) {
+        const uint64_t block = ledger->blocks.blocks[i];
+        const uint64_t base = block * ZSP_STATE_BLOCK;
+        const bool is = ledger_has_durable(ledger, base, base + ZSP_STATE_BLOCK);
+        uint8_t key[GROUP_KEY_ROOM];
+        int rc =
+            begin_entry(self, is ? STORE_IMAGE : STORE_GONE, ledger_block_key(ledger, block, key));
+        if (rc == 0 && is) {
+            ledger_write_block(ledger, block, ZSP_JOURNAL_RECORD_MAX / 2, &self->bytes);
+        }
+        rc = rc == 0 ? end_entry(self) : rc;
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* The entries as the store takes them: their bytes do not move any more. */
+static int seal_entries(struct step *self)
+{
+    while (self->sealed_capacity < self->entry_count) {
+        struct store_entry *sealed =
+            grow(self->sealed, self->sealed_capacity, &self->sealed_capacity, sizeof *sealed);
+        if (!sealed) {
+            return ZSP_ENOMEM;
+        }
+        self->sealed = sealed;
+    }
+    const uint8_t *bytes = self->bytes.data;
+    for (size_t i = 0; i < self->entry_count; i++) {
+        const struct step_entry *entry = &self->entries[i];
+        self->sealed[i] = (struct store_entry){
+            .key = {bytes + entry->key_pos, entry->key_len},
+            .kind = entry->kind,
+            .value = {bytes + entry->value_pos, entry->value_len},
+        };
+    }
+    return 0;
+}
+
+int step_seal(struct step *self, const struct store_entry **ret_entries, size_t *ret_count,
+              struct zsp_err *err)
+{
+    int rc = seal_leases(self);
+    for (size_t i = 0; i < self->ledger_count && rc == 0; i++) {
+        rc = seal_head(self, &self->ledgers[i]);
+        if (rc == 0 && self->ledgers[i].replaced) {
+            rc = seal_reset(self, self->ledgers[i].ledger);
+        }
+    }
+    if (self->touch_count > 1) {
+        qsort(self->touches, self->touch_count, sizeof *self->touches, compare_touches);
+    }
+    for (size_t from = 0, to; from < self->touch_count && rc == 0; from = to) {
+        for (to = from; to < self->touch_count &&
+                        self->touches[to].ledger_index == self->touches[from].ledger_index;
+             to++) {
+        }
+        rc = seal_blocks(self, from, to);
+    }
+    if (rc == 0) {
+        rc = seal_entries(self);
+    }
+    if (rc < 0) {
+        return zsp_err_set(err, rc, "group state: %s", zsp_strerror(rc));
+    }
+    if (self->bytes.len > ZSP_JOURNAL_RECORD_MAX / 2) {
+        return zsp_err_set(err, ZSP_ETOO_LARGE, "group state: a change of %zu bytes",
+                           self->bytes.len);
+    }
+    *ret_entries = self->sealed;
+    *ret_count = self->entry_count;
+    return 0;
+}
+
+/* --- The end -------------------------------------------------------------------------------- */
+
+static void close_step(struct step *self)
+{
+    forget_undo(self, 0);
+    self->open = false;
+    for (size_t i = 0; i < self->lease_count; i++) {
+        self->lease_notes[i].lease->step_slot = 0;
+    }
+    for (size_t i = 0; i < self->ledger_count; i++) {
+        self->ledgers[i].ledger->step_slot = 0;
+    }
+    for (size_t i = 0; i < self->ledger_count; i++) {
+        self->hooks.changed_fn(self->hooks.arg, self->ledgers[i].ledger);
+    }
+}
+
+void step_undo(struct step *self)
+{
+    zsp_assert(self->open);
+    for (size_t i = self->undo_count; i > 0; i--) {
+        const struct step_undo *undo = &self->undo[i - 1];
+        int rc = runmap_set(&undo->ledger->runs, undo->span.first, undo->span.end, &undo->span.run);
+        zsp_assert(rc == 0); /* the nodes are in reserve, see change() */
+    }
+    for (size_t i = 0; i < self->ledger_count; i++) {
+        const struct step_ledger *note = &self->ledgers[i];
+        if (note->replaced) {
+            runmap_fini(&note->ledger->runs);
+            note->ledger->runs = note->runs;
+        }
+        note->ledger->high = note->high;
+        note->ledger->journaled = note->journaled;
+        note->ledger->water = note->water;
+        note->ledger->dead_above = note->dead_above;
+    }
+    for (size_t i = 0; i < self->lease_count; i++) {
+        const struct step_lease *note = &self->lease_notes[i];
+        note->lease->outstanding = note->outstanding;
+        note->lease->deadline_ms = note->deadline_ms;
+    }
+    close_step(self);
+}
+
+static void keep_blocks(struct step *self)
+{
+    for (size_t i = 0; i < self->touch_count; i++) {
+        const struct step_touch *touch = &self->touches[i];
+        struct ledger *ledger = self->ledgers[touch->ledger_index].ledger;
+        const uint64_t last = (touch->end - 1) / ZSP_STATE_BLOCK;
+        for (uint64_t block = touch->first / ZSP_STATE_BLOCK; block <= last; block++) {
+            const uint64_t base = block * ZSP_STATE_BLOCK;
+            if (ledger_has_durable(ledger, base, base + ZSP_STATE_BLOCK)) {
+                block_set_add(&ledger->blocks, block);
+            } else {
+                block_set_remove(&ledger->blocks, block);
+            }
+        }
+    }
+}
+
+static void keep_resets(struct step *self)
+{
+    for (size_t i = 0; i < self->ledger_count; i++) {
+        struct step_ledger *note = &self->ledgers[i];
+        struct block_set *blocks = &note->ledger->blocks;
+        if (!note->replaced) {
+            continue;
+        }
+        runmap_fini(&note->runs);
+        for (size_t k = blocks->count; k > 0; k--) {
+            const uint64_t base = blocks->blocks[k - 1] * ZSP_STATE_BLOCK;
+            if (!ledger_has_durable(note->ledger, base, base + ZSP_STATE_BLOCK)) {
+                block_set_remove(blocks, blocks->blocks[k - 1]);
+            }
+        }
+    }
+}
+
+void step_keep(struct step *self)
+{
+    zsp_assert(self->open);
+    keep_resets(self);
+    keep_blocks(self);
+    close_step(self);
+    for (size_t i = 0; i < self->lease_count; i++) {
+        struct lease *lease = self->lease_notes[i].lease;
+        if (lease->outstanding == 0) {
+            self->hooks.lease_over_fn(self->hooks.arg, lease);
+        }
+    }
+}
+
+int step_put(struct step *self, struct engine *engine, enum store_level level, struct engine_op *op,
+             struct zsp_err *err)
+{
+    if (!self->durable) {
+        step_keep(self);
+        return 0;
+    }
+    const struct store_entry *entries = NULL;
+    size_t count = 0;
+    int rc = step_seal(self, &entries, &count, err);
+    if (rc == 0 && count > 0) {
+        rc = state_put(engine, entries, count, level, op, err);
+    }
+    if (rc < 0) {
+        step_undo(self);
+        return rc;
+    }
+    step_keep(self);
+    return 0;
+}
