@@ -21,11 +21,11 @@ static int run(zspool_client_t *self, struct zsp_call_spec *spec, int timeout_ms
     return rc == 0 ? 0 : zsp_err_export(&report, err);
 }
 
-/* The same for a call with a result. */
-static int run_for_result(zspool_client_t *self, struct zsp_call_spec *spec, int timeout_ms,
-                          void **ret_result, zspool_error_t *err)
+/* The same for a call with a result; `name` is what is asked about, or NULL. */
+static int run_for_result(zspool_client_t *self, struct zsp_call_spec *spec, const char *name,
+                          int timeout_ms, void **ret_result, zspool_error_t *err)
 {
-    struct zsp_result result = {NULL};
+    struct zsp_result result = {.name = name};
     spec->arg = &result;
     const int rc = run(self, spec, timeout_ms, err);
     if (rc == 0) {
@@ -94,7 +94,7 @@ int zspool_stats(zspool_client_t *self, int timeout_ms, zspool_figures_t **ret_s
     struct zsp_call_spec spec = {
         .verb = "STATS", .args = &args, .repeatable = true, .read_fn = zsp_read_stats};
     void *result = NULL;
-    const int rc = run_for_result(self, &spec, timeout_ms, &result, err);
+    const int rc = run_for_result(self, &spec, NULL, timeout_ms, &result, err);
     if (rc == 0) {
         *ret_stats = result;
     }
@@ -166,7 +166,7 @@ static int ask_by_name(zspool_client_t *self, struct zsp_call_spec *spec, const 
     wire_write_text_str(&args, key, zsp_slice_str(name));
     spec->args = &args;
     spec->repeatable = true;
-    return run_for_result(self, spec, timeout_ms, ret_result, err);
+    return run_for_result(self, spec, name, timeout_ms, ret_result, err);
 }
 
 int zspool_topic_info(zspool_client_t *self, const char *topic, int timeout_ms,
@@ -327,10 +327,9 @@ int zspool_group_create(zspool_client_t *self, const zspool_group_spec_t *spec, 
     }
     const bool has_start = group.start.kind != ZSPOOL_POSITION_NONE;
     struct zsp_writer args = {0};
-    wire_write_map(&args, 1u + (group.topic_count > 0) + (group.mode != NULL) + has_start +
-                              (group.setting_count > 0));
+    wire_write_map(&args, 2u + (group.mode != NULL) + has_start + (group.setting_count > 0));
     wire_write_text_str(&args, "group", zsp_slice_str(group.group));
-    zsp_write_topics(&args, group.topics, group.topic_count);
+    zsp_write_topics(&args, group.topics, group.topic_count); /* none = all */
     if (group.mode) {
         wire_write_text_str(&args, "mode", zsp_slice_str(group.mode));
     }
@@ -430,7 +429,7 @@ int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec, int
     struct zsp_call_spec call = {
         .verb = "SEEK", .args = &args, .repeatable = seek.dry_run, .read_fn = zsp_read_seek};
     void *result = NULL;
-    const int rc = run_for_result(self, &call, timeout_ms, &result, err);
+    const int rc = run_for_result(self, &call, NULL, timeout_ms, &result, err);
     if (rc == 0) {
         *ret_result = result;
     }
@@ -479,7 +478,7 @@ int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec, int
                                  .wait_ms = ZSP_WAIT_MS_MAX,
                                  .read_fn = zsp_read_reply};
     void *result = NULL;
-    const int rc = run_for_result(self, &call, timeout_ms, &result, err);
+    const int rc = run_for_result(self, &call, NULL, timeout_ms, &result, err);
     if (rc == 0) {
         *ret_reply = result;
     }

@@ -123,10 +123,8 @@ void zsp_consumer_free(struct zspool_consumer *self)
         zsp_parcel_destroy(&self->emptied);
         self->emptied = next;
     }
-    while (self->made) {
-        struct zsp_held *next = self->made->made_next;
-        free(self->made);
-        self->made = next;
+    for (size_t i = 0; i < self->slab_count; i++) {
+        free(self->slabs[i]);
     }
     for (size_t i = 0; i < self->topic_count; i++) {
         free(self->topics[i]);
@@ -189,19 +187,36 @@ void zspool_consumer_destroy(zspool_consumer_t **self_p)
 
 /* --- Next --------------------------------------------------------------------------------- */
 
+static size_t slab_size(size_t index)
+{
+    return (size_t)ZSP_HELD_SLAB_SIZE << index;
+}
+
+static bool more_held(struct zspool_consumer *self)
+{
+    if (self->slab_count == ZSP_HELD_SLABS) {
+        return false;
+    }
+    const size_t size = slab_size(self->slab_count);
+    struct zsp_held *slab = calloc(size, sizeof *slab);
+    if (!slab) {
+        return false;
+    }
+    self->slabs[self->slab_count++] = slab;
+    for (size_t i = 0; i < size; i++) {
+        slab[i].next = self->pool;
+        self->pool = &slab[i];
+    }
+    return true;
+}
+
 static struct zsp_held *held_new(struct zspool_consumer *self)
 {
+    if (!self->pool && !more_held(self)) {
+        return NULL;
+    }
     struct zsp_held *held = self->pool;
-    if (held) {
-        self->pool = held->next;
-        return held;
-    }
-    held = calloc(1, sizeof *held);
-    if (held) {
-        held->consumer = self;
-        held->made_next = self->made;
-        self->made = held;
-    }
+    self->pool = held->next;
     return held;
 }
 
@@ -379,12 +394,17 @@ static int read_arg(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
     return 0;
 }
 
-/* The message as we made it; NULL if it is none in hand. */
+/* The message as we made it; NULL if it is none in hand. Pointers are compared as numbers, since
+ * the host may give us any. */
 static struct zsp_held *held_of(const struct zspool_consumer *self, const zspool_message_t *message)
 {
-    for (struct zsp_held *held = self->held_last; held; held = held->prev) {
-        if (&held->view == message) {
-            return held;
+    const uintptr_t address = (uintptr_t)message;
+    for (size_t i = self->slab_count; i-- > 0;) {
+        const uintptr_t first = (uintptr_t)self->slabs[i];
+        const size_t bytes = slab_size(i) * sizeof(struct zsp_held);
+        if (address >= first && address - first < bytes) {
+            struct zsp_held *held = &self->slabs[i][(address - first) / sizeof *held];
+            return (uintptr_t)&held->view == address && held->parcel ? held : NULL;
         }
     }
     return NULL;

@@ -25,19 +25,19 @@
 #include "client/src/parcel.h"
 #include "common/limits.h"
 
-#define ZSP_LOST_MAX 4096u /* losses kept for the host, as zspool.h tells */
+#define ZSP_HELD_SLABS     24u   /* then 1.5 billion messages are in hand */
+#define ZSP_HELD_SLAB_SIZE 64u   /* messages in the first */
+#define ZSP_LOST_MAX       4096u /* losses kept for the host, as zspool.h tells */
 
-/* A message in hand. Pooled: its memory is never given back before the consumer goes, so that a stale
- * pointer is found out. */
+/* A message in hand. Pooled in a few slabs that are kept until the consumer goes, so that a pointer
+ * that is none of ours, or stale, is found out. */
 struct zsp_held {
-    zspool_message_t view; /* first member: what the host holds */
-    struct zspool_consumer *consumer;
+    zspool_message_t view;     /* first member: what the host holds */
     struct zsp_parcel *parcel; /* NULL = in the pool */
     int64_t taken_ms;
     bool marked;                  /* started was sent */
     bool lost_told;               /* the host was told */
     struct zsp_held *next, *prev; /* in hand, oldest first; in the pool: next only */
-    struct zsp_held *made_next;   /* all ever made */
 };
 
 enum zsp_suspect { SUSPECT_NONE, SUSPECT_WANTED, SUSPECT_SENT, SUSPECT_MARKED };
@@ -72,7 +72,8 @@ struct zspool_consumer {
     /* In hand. */
     struct zsp_held *held_first, *held_last;
     struct zsp_held *pool;
-    struct zsp_held *made;
+    struct zsp_held *slabs[ZSP_HELD_SLABS]; /* each twice as large as the one before */
+    size_t slab_count;
     enum zsp_suspect suspect; /* of the next message */
     int64_t look_at_ms; /* marks, leases: the next look; INT64_MAX = nothing in hand or here */
 

@@ -104,39 +104,34 @@ static void mark_held(struct zspool_consumer *self, struct zsp_held *held, int64
     held->marked = touch(self, held->view.topic, held->view.partition, &run) == 0;
 }
 
-static void extend_held(struct zspool_consumer *self, struct zsp_held *held)
+/* A lease is extended as a whole: naming one of its messages is enough. */
+static void extend(struct zspool_consumer *self, const struct zsp_parcel *parcel)
 {
-    const struct zsp_parcel *parcel = held->parcel;
-    const struct zsp_outcome_run run = {.first = held->view.offset,
-                                        .count = 1,
-                                        .lease = held->view.lease,
-                                        .outcome = WIRE_EXTEND,
-                                        .has_delay = true,
-                                        .delay_ms = (uint64_t)parcel->lease_ms};
-    (void)touch(self, held->view.topic, held->view.partition, &run); /* no memory: next time */
-}
-
-static void extend_waiting(struct zspool_consumer *self, const struct zsp_parcel *parcel)
-{
-    for (size_t i = parcel->run_index; i < parcel->run_count; i++) {
-        const struct zsp_parcel_run *run = &parcel->runs[i];
-        const uint64_t taken = i == parcel->run_index ? parcel->in_run : 0;
-        const struct zsp_outcome_run extend = {.first = run->first + taken,
-                                               .count = run->count - taken,
-                                               .lease = run->lease,
-                                               .outcome = WIRE_EXTEND,
-                                               .has_delay = true,
-                                               .delay_ms = (uint64_t)parcel->lease_ms};
-        (void)touch(self, run->topic, run->partition, &extend); /* no memory: next time */
+    const struct zsp_held *held = self->held_first;
+    while (held && held->parcel != parcel) {
+        held = held->next;
+    }
+    struct zsp_outcome_run run = {.count = 1,
+                                  .outcome = WIRE_EXTEND,
+                                  .has_delay = true,
+                                  .delay_ms = (uint64_t)parcel->lease_ms};
+    if (held) {
+        run.first = held->view.offset;
+        run.lease = held->view.lease;
+        (void)touch(self, held->view.topic, held->view.partition, &run); /* else next time */
+    } else if (parcel->left > 0) {
+        const struct zsp_parcel_run *next = zsp_parcel_run(parcel);
+        run.first = zsp_parcel_offset(parcel);
+        run.lease = next->lease;
+        (void)touch(self, next->topic, next->partition, &run); /* else next time */
     }
 }
 
-static void look_at_parcels(struct zspool_consumer *self, struct zsp_parcel *list, bool waiting,
-                            int64_t now_ms)
+static void look_at_parcels(struct zspool_consumer *self, struct zsp_parcel *list, int64_t now_ms)
 {
     for (struct zsp_parcel *parcel = list; parcel; parcel = parcel->next) {
         const int64_t due_ms = parcel->lease_until_ms - parcel->lease_ms / 2;
-        if (!self->options.auto_extend || parcel->lost) {
+        if (!self->options.auto_extend || parcel->lost || parcel->lease_ms == 0) {
             continue;
         }
         if (now_ms < due_ms) {
@@ -144,9 +139,7 @@ static void look_at_parcels(struct zspool_consumer *self, struct zsp_parcel *lis
             continue;
         }
         parcel->extending = true;
-        if (waiting) {
-            extend_waiting(self, parcel);
-        }
+        extend(self, parcel);
     }
 }
 
@@ -157,13 +150,10 @@ void zsp_consumer_look(struct zspool_consumer *self, int64_t now_ms)
     }
     self->look_at_ms = INT64_MAX;
     zsp_outcomes_reset(&self->touches);
-    look_at_parcels(self, self->first, true, now_ms);
-    look_at_parcels(self, self->emptied, false, now_ms);
+    look_at_parcels(self, self->first, now_ms);
+    look_at_parcels(self, self->emptied, now_ms);
     for (struct zsp_held *held = self->held_first; held; held = held->next) {
         mark_held(self, held, now_ms);
-        if (held->parcel->extending) {
-            extend_held(self, held);
-        }
         if (now_ms >= held->parcel->lease_until_ms) {
             tell_held_lost(self, held);
         } else {

@@ -338,7 +338,7 @@ int zsp_read_producer_info(const struct zsp_answer *answer, void *arg, struct zs
     if (!info) {
         return no_memory(err);
     }
-    info->producer = zsp_arena_text(result->arena, zsp_reply_text(answer->map, "producer"));
+    info->producer = zsp_arena_text(result->arena, zsp_slice_str(result->name));
     info->epoch = (uint32_t)zsp_reply_uint(answer->map, "epoch", 0);
     const msgpack_object_array *rows = zsp_reply_array(answer->map, "last");
     if (!rows) {

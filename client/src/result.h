@@ -11,6 +11,7 @@
 
 struct zsp_result {
     struct zsp_arena *arena; /* made by the reading function; whoever called owns it */
+    const char *name;        /* of what was asked about, where the reply does not tell */
 };
 
 int zsp_read_topic_info(const struct zsp_answer *answer, void *arg, struct zsp_err *err);

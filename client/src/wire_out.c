@@ -49,9 +49,6 @@ void zsp_write_settings(struct zsp_writer *out, const zspool_figure_t *settings,
 
 void zsp_write_topics(struct zsp_writer *out, const char *const *topics, size_t count)
 {
-    if (count == 0) {
-        return;
-    }
     wire_write_text(out, "topics");
     wire_write_array(out, (uint32_t)count);
     for (size_t i = 0; i < count; i++) {

@@ -16,7 +16,7 @@ void zsp_write_position(struct zsp_writer *out, const zspool_position_t *positio
 
 /* The pair "settings": {...}; nothing when count is 0. */
 void zsp_write_settings(struct zsp_writer *out, const zspool_figure_t *settings, size_t count);
-/* The pair "topics": [...]; nothing when count is 0. */
+/* The pair "topics": [...]. */
 void zsp_write_topics(struct zsp_writer *out, const char *const *topics, size_t count);
 
 #endif
