@@ -71,7 +71,9 @@ static void unknown_arguments_are_named(void **state)
         {"READ", "{'topic': 'kept', 'Topic': 'kept'}", "unknown_argument"},
         {"PING", "{'x': 1}", "unknown_argument"},
         {"HELLO", "{'versions': [1], 'x': 1}", "unknown_argument"},
-        {"SETTLE", "{'group': 'g', 'runs': [], 'x': null}", "unknown_argument"},
+        {"SETTLE", "{'x': null, 'group': 'g', 'runs': []}", "unknown_argument"},
+        {"SETTLE", "{'group': 'g', 'runs': [['kept', 0, 0, 1, 7, 'ack']], 'x': null}",
+         "unknown_argument"},
     };
     EXPECT_CODES(*state, cases);
 }
@@ -97,8 +99,9 @@ static void values_out_of_range_are_named(void **state)
         {"PULL", "{'group': 'g', 'wait_ms': -1}", "bad_value"},
         {"READ", "{'topic': 'kept', 'from': ['offset', 99]}", "out_of_range"},
         {"READ", "{'topic': 'kept', 'from': 'sometime'}", "bad_value"},
-        {"READ", "{'topic': 'absent'}", "not_found"},
-        {"READ", "{'topic': 'kept', 'partition': 7}", "not_found"},
+        {"READ", "{'topic': 'absent', 'from': 'earliest'}", "not_found"},
+        {"READ", "{'topic': 'kept', 'partition': 7, 'from': 'earliest'}", "not_found"},
+        {"READ", "{'topic': 'kept'}", "bad_value"},
         {"TOPIC.CREATE", "{'topic': 't', 'partitions': 0}", "bad_value"},
         {"TOPIC.CREATE", "{'topic': 't', 'partitions': 1025}", "bad_value"},
         {"TOPIC.CREATE", "{'topic': 'kept'}", "exists"},

@@ -138,7 +138,7 @@ static void a_correlating_req_socket_gets_its_envelope_back(void **state)
     raw_client_init(&req, self->broker.endpoint, ZMQ_REQ);
     assert_int_equal(zmq_setsockopt(req.socket, ZMQ_REQ_CORRELATE, &on, sizeof on), 0);
     raw_publish(&req, "t", "x");
-    raw_call(&req, "READ", "{'topic': 't'}");
+    raw_call(&req, "READ", "{'topic': 't', 'from': 'earliest'}");
     raw_client_fini(&req);
 }
 
