@@ -6,7 +6,7 @@
 # those of the log. `producer` and `worker` are found on PATH.
 source "$(dirname "$0")/lib.sh"
 
-real_lines | head -n 30000 >"$work/input"
+real_lines 30000 >"$work/input"
 broker_start
 zspool topic create files --partitions 2
 producer files <"$work/input"

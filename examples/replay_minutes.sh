@@ -5,7 +5,7 @@
 # minutes, or at an exact moment, and gets just those messages again.
 source "$(dirname "$0")/lib.sh"
 
-real_lines | head -n 20000 >"$work/input"
+real_lines 20000 >"$work/input"
 head -n 12000 "$work/input" >"$work/before"
 tail -n +12001 "$work/input" >"$work/after"
 broker_start
