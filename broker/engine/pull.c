@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * PULL: the request, waiting, and who is served when. Pulls are served at the
+ * Pulls that wait, and who is served when. Pulls are served at the
  * end of a turn, first come first served; when several wait, each gets at most
  * its share of what is ready, so that one does not take what ten came for.
  */
@@ -9,15 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/verb.h"
 #include "common/assert.h"
 
-#define MESSAGES_DEFAULT 1000u
-#define BYTES_DEFAULT    (1u * ZSP_MIB)
 /* Times a pull may come back with nothing before it is told so. */
 #define TRIES_MAX 8u
-/* A session is remembered as a member at least this long. */
-#define MEMBER_MS ((int64_t)ZSP_SESSION_MS)
 
 /* --- The object ------------------------------------------------------------------------------ */
 
@@ -92,8 +87,7 @@ static void leave_group(struct groups *groups, struct pull *self)
     self->group = NULL;
 }
 
-/* A pull with the memory of an earlier one. */
-static struct pull *pull_new(struct groups *groups)
+struct pull *pull_new(struct groups *groups)
 {
     struct pull *self = groups->free_pulls;
     if (!self) {
@@ -118,7 +112,7 @@ static struct pull *pull_new(struct groups *groups)
     return self;
 }
 
-static void give_pull(struct groups *groups, struct pull *self)
+void pull_give(struct groups *groups, struct pull *self)
 {
     self->next = groups->free_pulls;
     groups->free_pulls = self;
@@ -129,7 +123,7 @@ void pull_free(struct engine *engine, struct pull *self)
     parked_remove(engine, &self->parked);
     pull_forget_gathered(self);
     leave_group(engine->groups, self);
-    give_pull(engine->groups, self);
+    pull_give(engine->groups, self);
 }
 
 static void free_memory(struct pull *self)
@@ -493,185 +487,4 @@ uint64_t pull_count_sessionless(const struct group *group)
         count += pull->to.session == 0 ? 1 : 0;
     }
     return count;
-}
-
-/* The wait ends from outside. */
-static void wait_ends(struct engine *engine, struct parked *parked, enum parked_end why)
-{
-    struct pull *self = (struct pull *)((char *)parked - offsetof(struct pull, parked));
-    const bool is_parked = self->state == PULL_PARKED;
-    switch (why) {
-    case PARKED_TIMEOUT:
-    case PARKED_DRAIN:
-        self->waits = false;
-        self->ending = why == PARKED_TIMEOUT ? "timeout" : "shutting_down";
-        if (is_parked) {
-            pull_answer(engine, self);
-        }
-        break;
-    case PARKED_ABANDONED:
-        self->abandoned = true;
-        if (is_parked) {
-            pull_free(engine, self);
-        }
-        break;
-    case PARKED_FAILED:
-        break; /* freed with the group side: no completion will come */
-    }
-}
-
-/* --- The request ---------------------------------------------------------------------------------- */
-
-struct pull_args {
-    struct zsp_slice group, mode;
-    const msgpack_object *topics;
-    struct wire_uint max_messages, max_bytes, wait_ms;
-    struct wire_position start;
-};
-
-#define PLACE(field) offsetof(struct pull_args, field)
-static const struct wire_arg pull_table[] = {
-    {"group", WIRE_NAME, PLACE(group), true, 0, 0},
-    {"topics", WIRE_NAMES, PLACE(topics), false, 1, ZSP_GROUP_TOPICS_MAX},
-    {"max_messages", WIRE_UINT, PLACE(max_messages), false, 1, UINT32_MAX},
-    {"max_bytes", WIRE_UINT, PLACE(max_bytes), false, 1, ZSP_REPLY_MAX},
-    {"wait_ms", WIRE_UINT, PLACE(wait_ms), false, 0, ZSP_WAIT_MS_MAX},
-    {"mode", WIRE_STR, PLACE(mode), false, 0, 0},
-    {"start", WIRE_POSITION, PLACE(start), false, 0, 0},
-    {"accept", WIRE_UNSUPPORTED, 0, false, 0, 0},
-    {"parts", WIRE_UNSUPPORTED, 0, false, 0, 0},
-    {"settle", WIRE_UNSUPPORTED, 0, false, 0, 0},
-};
-#undef PLACE
-
-/* Copy the names. */
-static int copy_names(struct pull *self, const msgpack_object *topics)
-{
-    const size_t count = topics->via.array.size;
-    if (count > self->name_capacity) {
-        struct zsp_slice *names = realloc(self->names, count * sizeof *names);
-        self->names = names ? names : self->names;
-        uint8_t *bytes = realloc(self->name_bytes, count * ZSP_NAME_MAX);
-        self->name_bytes = bytes ? bytes : self->name_bytes;
-        struct binding **bindings = realloc(self->bindings, count * sizeof *bindings);
-        self->bindings = bindings ? bindings : self->bindings;
-        if (!names || !bytes || !bindings) {
-            return ZSP_ENOMEM;
-        }
-        self->name_capacity = count;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const msgpack_object_str *name = &topics->via.array.ptr[i].via.str;
-        const struct zsp_slice slice = {(const uint8_t *)name->ptr, name->size};
-        uint8_t *copy = self->name_bytes + i * ZSP_NAME_MAX;
-        memcpy(copy, slice.data, slice.len);
-        self->names[self->name_count++] = (struct zsp_slice){copy, slice.len};
-    }
-    return 0;
-}
-
-/* The group of the request, which may have to be made; *ret_made tells. */
-static int open_group(struct engine *engine, const struct pull_args *args, struct group **ret,
-                      bool *ret_made, struct zsp_err *err)
-{
-    int rc = group_check_mode(args->mode, err);
-    if (rc < 0) {
-        return rc;
-    }
-    struct group *group = name_index_find(&engine->catalog.groups, args->group);
-    *ret_made = !group;
-    if (group) {
-        *ret = group;
-        return group_check_start(group, &args->start, err);
-    }
-    if (!engine->options.auto_create_groups || !args->topics) {
-        return group_require(engine, args->group, ret, err);
-    }
-    struct group_plan plan = {.name = args->group, .start = args->start};
-    group_settings_default(&plan.settings);
-    rc = group_check_position(&args->start, err);
-    return rc < 0 ? rc : group_new(engine, &plan, ret, err);
-}
-
-/* Remember who pulls. */
-static void count_member(struct engine *engine, struct group *group, uint64_t session)
-{
-    const int64_t now_ms = engine->clock.broker_ms;
-    const int64_t lease_ms = (int64_t)group->settings.lease_ms;
-    const int64_t keep_ms = lease_ms > MEMBER_MS ? lease_ms : MEMBER_MS;
-    if (session != 0) {
-        (void)members_seen(&group->members, session, now_ms, now_ms - keep_ms); /* a figure */
-    }
-}
-
-/* A pull for a group that is there. */
-static int begin_pull(struct engine *engine, const struct request *request,
-                      const struct pull_args *args, struct group *group, struct zsp_err *err)
-{
-    struct pull *self = pull_new(engine->groups);
-    if (!self) {
-        return zsp_err_set(err, ZSP_ENOMEM, "pull: out of memory");
-    }
-    const uint64_t wait_ms = args->wait_ms.value;
-    self->to = request->to;
-    self->max_messages = args->max_messages.set ? args->max_messages.value : MESSAGES_DEFAULT;
-    self->max_bytes = args->max_bytes.set ? args->max_bytes.value : BYTES_DEFAULT;
-    self->waits = wait_ms > 0;
-    self->all_topics = !args->topics;
-    self->parked.end_fn = wait_ends;
-    int rc = args->topics ? copy_names(self, args->topics) : 0;
-    if (rc == 0) {
-        rc = parked_add(engine, &self->parked, &request->to, wait_ms);
-    }
-    if (rc < 0) {
-        give_pull(engine->groups, self);
-        return zsp_err_set(err, rc, "pull: out of memory");
-    }
-    self->group = group;
-    count_member(engine, group, request->to.session);
-    pull_park(self, false);
-    const struct lease *lease = request->to.session == 0
-                                    ? NULL
-                                    : lease_find_request(&engine->groups->leases, group->id,
-                                                         request->to.session, request->to.id);
-    if (lease && lease->ending == LEASE_LIVES) {
-        self->is_resent = true;
-        pull_unpark(self);
-        pull_begin_again(engine, self, lease);
-        return 0;
-    }
-    group_wake(engine->groups, group);
-    return 0;
-}
-
-int verb_pull(struct engine *engine, const struct request *request, struct zsp_err *err)
-{
-    struct pull_args args = {0};
-    int rc =
-        wire_args(request->args, pull_table, sizeof pull_table / sizeof pull_table[0], &args, err);
-    if (rc < 0) {
-        return rc;
-    }
-    struct group *group = NULL;
-    bool made = false;
-    rc = open_group(engine, &args, &group, &made, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (!made) {
-        return begin_pull(engine, request, &args, group, err);
-    }
-    struct pull *self = NULL;
-    rc = begin_pull(engine, request, &args, group, err);
-    if (rc < 0) {
-        group_destroy(engine, group);
-        return rc;
-    }
-    self = group->parked.last;
-    rc = group_join(engine, group, self->names, self->name_count, NULL, &self->join, err);
-    if (rc < 0) {
-        pull_free(engine, self);
-        group_destroy(engine, group);
-    }
-    return rc;
 }

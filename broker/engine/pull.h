@@ -82,6 +82,10 @@ struct pull {
 };
 
 /* --- pull.c --- */
+/* A pull with the memory of an earlier one; in no list. NULL = out of memory. */
+struct pull *pull_new(struct groups *groups);
+/* Give it back, in no list. */
+void pull_give(struct groups *groups, struct pull *self);
 /* Put it at the end (or the front) of the group's parked ones. */
 void pull_park(struct pull *self, bool at_front);
 /* From the parked ones to those at work. */

@@ -5,6 +5,7 @@
 
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/state.h"
+#include "broker/engine/step_priv.h"
 #include "common/assert.h"
 
 void step_init(struct step *self, struct lease_table *leases, const struct step_hooks *hooks)
@@ -24,8 +25,7 @@ void step_fini(struct step *self)
     *self = (struct step){0};
 }
 
-/* Room for one more item of `size` bytes; NULL (and nothing lost) when out of memory. */
-static void *grow(void *items, size_t count, size_t *capacity, size_t size)
+void *step_grow(void *items, size_t count, size_t *capacity, size_t size)
 {
     if (count < *capacity) {
         return items;
@@ -59,7 +59,7 @@ static int note_ledger(struct step *self, struct ledger *ledger)
         return 0;
     }
     struct step_ledger *ledgers =
-        grow(self->ledgers, self->ledger_count, &self->ledger_capacity, sizeof *ledgers);
+        step_grow(self->ledgers, self->ledger_count, &self->ledger_capacity, sizeof *ledgers);
     if (!ledgers) {
         return ZSP_ENOMEM;
     }
@@ -81,7 +81,7 @@ static int note_lease(struct step *self, struct lease *lease)
         return 0;
     }
     struct step_lease *notes =
-        grow(self->lease_notes, self->lease_count, &self->lease_capacity, sizeof *notes);
+        step_grow(self->lease_notes, self->lease_count, &self->lease_capacity, sizeof *notes);
     if (!notes) {
         return ZSP_ENOMEM;
     }
@@ -98,7 +98,7 @@ static int note_lease(struct step *self, struct lease *lease)
 static int note_touch(struct step *self, const struct ledger *ledger, uint64_t first, uint64_t end)
 {
     struct step_touch *touches =
-        grow(self->touches, self->touch_count, &self->touch_capacity, sizeof *touches);
+        step_grow(self->touches, self->touch_count, &self->touch_capacity, sizeof *touches);
     if (!touches) {
         return ZSP_ENOMEM;
     }
@@ -112,7 +112,8 @@ static int note_touch(struct step *self, const struct ledger *ledger, uint64_t f
 /* A stretch as it was, until it is put back or forgotten; holds its reasons. */
 static int note_undo(struct step *self, struct ledger *ledger, const struct run_span *span)
 {
-    struct step_undo *undo = grow(self->undo, self->undo_count, &self->undo_capacity, sizeof *undo);
+    struct step_undo *undo =
+        step_grow(self->undo, self->undo_count, &self->undo_capacity, sizeof *undo);
     if (!undo) {
         return ZSP_ENOMEM;
     }
@@ -332,275 +333,6 @@ int step_lease(struct step *self, struct lease *lease)
 bool step_is_durable(const struct step *self)
 {
     return self->durable;
-}
-
-/* --- The record ------------------------------------------------------------------------------ */
-
-static int begin_entry(struct step *self, enum store_entry_kind kind, struct zsp_slice key)
-{
-    struct step_entry *entries =
-        grow(self->entries, self->entry_count, &self->entry_capacity, sizeof *entries);
-    if (!entries) {
-        return ZSP_ENOMEM;
-    }
-    self->entries = entries;
-    struct step_entry *entry = &entries[self->entry_count++];
-    entry->kind = kind;
-    entry->key_pos = self->bytes.len;
-    entry->key_len = key.len;
-    zsp_write_bytes(&self->bytes, key);
-    entry->value_pos = self->bytes.len;
-    entry->value_len = 0;
-    return self->bytes.failed ? ZSP_ENOMEM : 0;
-}
-
-static int end_entry(struct step *self)
-{
-    struct step_entry *entry = &self->entries[self->entry_count - 1];
-    entry->value_len = self->bytes.len - entry->value_pos;
-    return self->bytes.failed ? ZSP_ENOMEM : 0;
-}
-
-int step_entry(struct step *self, const struct store_entry *entry)
-{
-    int rc = begin_entry(self, entry->kind, entry->key);
-    if (rc == 0) {
-        zsp_write_bytes(&self->bytes, entry->value);
-        rc = end_entry(self);
-        self->durable = true;
-    }
-    return rc;
-}
-
-static int seal_leases(struct step *self)
-{
-    uint8_t key[GROUP_KEY_ROOM];
-    for (size_t i = 0; i < self->lease_count; i++) {
-        const struct lease *lease = self->lease_notes[i].lease;
-        if (lease->outstanding > 0 && !self->lease_notes[i].write) {
-            continue;
-        }
-        const bool over = lease->outstanding == 0;
-        int rc = begin_entry(self, over ? STORE_GONE : STORE_IMAGE,
-                             lease_key(lease->group_id, lease->number, key));
-        if (rc == 0 && !over) {
-            lease_write(&self->bytes, lease);
-        }
-        rc = rc == 0 ? end_entry(self) : rc;
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return 0;
-}
-
-static int seal_head(struct step *self, const struct step_ledger *note)
-{
-    const struct ledger *ledger = note->ledger;
-    if (ledger->journaled == note->journaled && ledger->water == note->water) {
-        return 0;
-    }
-    uint8_t key[GROUP_KEY_ROOM];
-    int rc = begin_entry(self, STORE_IMAGE, ledger_head_key(ledger, key));
-    if (rc < 0) {
-        return rc;
-    }
-    ledger_write_head(&self->bytes, ledger->journaled, ledger->water);
-    return end_entry(self);
-}
-
-struct delta_walk {
-    struct block_writer writer;
-    const struct ledger *ledger;
-    uint64_t pos;
-};
-
-static void write_gap(struct delta_walk *walk, uint64_t end)
-{
-    if (walk->pos < end) {
-        const struct run_span gap = {.first = walk->pos, .end = end};
-        block_write_run(&walk->writer, &gap);
-    }
-    walk->pos = end;
-}
-
-static int write_delta_run(void *arg, const struct run_span *span)
-{
-    struct delta_walk *walk = arg;
-    write_gap(walk, span->first);
-    (void)block_write_runs(&walk->writer, walk->ledger, span->first, span->end);
-    walk->pos = span->end;
-    return 0;
-}
-
-/* The stretch as it is now, with its gaps. */
-static void write_delta(struct delta_walk *walk, uint64_t first, uint64_t end)
-{
-    walk->pos = first;
-    (void)runmap_visit(&walk->ledger->runs, first, end, write_delta_run, walk);
-    write_gap(walk, end);
-}
-
-static int seal_delta(struct step *self, const struct ledger *ledger, uint64_t block,
-                      const struct step_touch *touches, size_t count)
-{
-    const uint64_t base = block * ZSP_STATE_BLOCK;
-    struct delta_walk walk = {.ledger = ledger};
-    block_write_begin(&walk.writer, &self->bytes, ledger->runs.slab->reasons);
-    uint64_t done = base; /* touched stretches may overlap; each offset is written once */
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t from = touches[i].first > done ? touches[i].first : done;
-        const uint64_t to =
-            touches[i].end < base + ZSP_STATE_BLOCK ? touches[i].end : base + ZSP_STATE_BLOCK;
-        if (from < to) {
-            write_delta(&walk, from, to);
-            done = to;
-        }
-    }
-    return end_entry(self);
-}
-
-/* One block, by what it was and what it is now. `touches` begin with the first that ends in or
- * behind the block; those that begin behind it do no harm. */
-static int seal_block(struct step *self, const struct ledger *ledger, uint64_t block,
-                      const struct step_touch *touches, size_t count)
-{
-    const uint64_t base = block * ZSP_STATE_BLOCK;
-    const bool was = block_set_has(&ledger->blocks, block);
-    const bool is = ledger_has_durable(ledger, base, base + ZSP_STATE_BLOCK);
-    if (!was && !is) {
-        return 0;
-    }
-    uint8_t key[GROUP_KEY_ROOM];
-    const enum store_entry_kind kind = !is ? STORE_GONE : was ? STORE_DELTA : STORE_IMAGE;
-    int rc = begin_entry(self, kind, ledger_block_key(ledger, block, key));
-    if (rc < 0 || kind == STORE_GONE) {
-        return rc;
-    }
-    if (kind == STORE_DELTA) {
-        return seal_delta(self, ledger, block, touches, count);
-    }
-    ledger_write_block(ledger, block, ZSP_JOURNAL_RECORD_MAX / 2, &self->bytes);
-    return end_entry(self);
-}
-
-static int compare_touches(const void *left, const void *right)
-{
-    const struct step_touch *a = left;
-    const struct step_touch *b = right;
-    if (a->ledger_index != b->ledger_index) {
-        return a->ledger_index < b->ledger_index ? -1 : 1;
-    }
-    if (a->first != b->first) {
-        return a->first < b->first ? -1 : 1;
-    }
-    return a->end < b->end ? -1 : a->end > b->end;
-}
-
-/* Touches [from, to) of one ledger, in order: each block of theirs once. */
-static int seal_blocks(struct step *self, size_t from, size_t to)
-{
-    struct ledger *ledger = self->ledgers[self->touches[from].ledger_index].ledger;
-    uint64_t next_block = 0;
-    size_t blocks_new = 0;
-    for (size_t i = from; i < to; i++) {
-        const struct step_touch *touch = &self->touches[i];
-        uint64_t block = touch->first / ZSP_STATE_BLOCK;
-        const uint64_t last = (touch->end - 1) / ZSP_STATE_BLOCK;
-        for (block = block > next_block ? block : next_block; block <= last; block++) {
-            /* Touches that begin in this block end before the first one of a later block. */
-            size_t count = 1;
-            while (i + count < to && self->touches[i + count].first / ZSP_STATE_BLOCK <= block) {
-                count++;
-            }
-            int rc = seal_block(self, ledger, block, touch, count);
-            if (rc < 0) {
-                return rc;
-            }
-            blocks_new++;
-            next_block = block + 1;
-        }
-    }
-    return block_set_reserve(&ledger->blocks, blocks_new);
-}
-
-/* All blocks of a ledger that was begun anew. */
-static int seal_reset(struct step *self, const struct ledger *ledger)
-{
-    for (size_t i = 0; i < ledger->blocks.count; i++) {
-        const uint64_t block = ledger->blocks.blocks[i];
-        const uint64_t base = block * ZSP_STATE_BLOCK;
-        const bool is = ledger_has_durable(ledger, base, base + ZSP_STATE_BLOCK);
-        uint8_t key[GROUP_KEY_ROOM];
-        int rc =
-            begin_entry(self, is ? STORE_IMAGE : STORE_GONE, ledger_block_key(ledger, block, key));
-        if (rc == 0 && is) {
-            ledger_write_block(ledger, block, ZSP_JOURNAL_RECORD_MAX / 2, &self->bytes);
-        }
-        rc = rc == 0 ? end_entry(self) : rc;
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return 0;
-}
-
-/* The entries as the store takes them: their bytes do not move any more. */
-static int seal_entries(struct step *self)
-{
-    while (self->sealed_capacity < self->entry_count) {
-        struct store_entry *sealed =
-            grow(self->sealed, self->sealed_capacity, &self->sealed_capacity, sizeof *sealed);
-        if (!sealed) {
-            return ZSP_ENOMEM;
-        }
-        self->sealed = sealed;
-    }
-    const uint8_t *bytes = self->bytes.data;
-    for (size_t i = 0; i < self->entry_count; i++) {
-        const struct step_entry *entry = &self->entries[i];
-        self->sealed[i] = (struct store_entry){
-            .key = {bytes + entry->key_pos, entry->key_len},
-            .kind = entry->kind,
-            .value = {bytes + entry->value_pos, entry->value_len},
-        };
-    }
-    return 0;
-}
-
-int step_seal(struct step *self, const struct store_entry **ret_entries, size_t *ret_count,
-              struct zsp_err *err)
-{
-    int rc = seal_leases(self);
-    for (size_t i = 0; i < self->ledger_count && rc == 0; i++) {
-        rc = seal_head(self, &self->ledgers[i]);
-        if (rc == 0 && self->ledgers[i].replaced) {
-            rc = seal_reset(self, self->ledgers[i].ledger);
-        }
-    }
-    if (self->touch_count > 1) {
-        qsort(self->touches, self->touch_count, sizeof *self->touches, compare_touches);
-    }
-    for (size_t from = 0, to; from < self->touch_count && rc == 0; from = to) {
-        for (to = from; to < self->touch_count &&
-                        self->touches[to].ledger_index == self->touches[from].ledger_index;
-             to++) {
-        }
-        rc = seal_blocks(self, from, to);
-    }
-    if (rc == 0) {
-        rc = seal_entries(self);
-    }
-    if (rc < 0) {
-        return zsp_err_set(err, rc, "group state: %s", zsp_strerror(rc));
-    }
-    if (self->bytes.len > ZSP_JOURNAL_RECORD_MAX / 2) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE, "group state: a change of %zu bytes",
-                           self->bytes.len);
-    }
-    *ret_entries = self->sealed;
-    *ret_count = self->entry_count;
-    return 0;
 }
 
 /* --- The end -------------------------------------------------------------------------------- */

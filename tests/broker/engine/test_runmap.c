@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The map of runs: against a plain array with random operations, and its cost
+ * with many holes.
+ */
+#include "broker/engine/runmap.h"
+
+#include "tests/common/testing.h"
+#include "tests/support/prng.h"
+
+#define OFFSETS 400u
+
+struct world {
+    struct reasons reasons;
+    struct run_slab slab;
+    struct runmap map;
+    struct run model[OFFSETS];
+    struct prng prng;
+};
+
+static uint64_t draw(struct world *world)
+{
+    return prng_next(&world->prng);
+}
+
+static int set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    assert_non_null(world);
+    run_slab_init(&world->slab, &world->reasons);
+    runmap_init(&world->map, &world->slab);
+    world->prng = (struct prng){1};
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+    runmap_fini(&world->map);
+    run_slab_fini(&world->slab);
+    reasons_fini(&world->reasons);
+    free(world);
+    return 0;
+}
+
+static struct run random_run(struct world *world)
+{
+    struct run run = {.state = (uint8_t)(draw(world) % RUN_STATES)};
+    if (run.state == RUN_WAITING) {
+        run.due_ms = (int64_t)(draw(world) % 5);
+    }
+    if (run.state == RUN_READY) {
+        run.limit = (uint8_t)(draw(world) % 3);
+    }
+    run.deliveries = run.state == RUN_NONE ? 0 : (uint32_t)(draw(world) % 2);
+    return run;
+}
+
+static unsigned class_in_model(const struct run *run)
+{
+    static const unsigned classes[RUN_STATES] = {0,
+                                                 RUN_CLASS_READY,
+                                                 RUN_CLASS_RESERVED,
+                                                 RUN_CLASS_WAITING,
+                                                 RUN_CLASS_LEASED,
+                                                 RUN_CLASS_DEAD};
+    return run->state == RUN_READY && run->limit != 0 ? RUN_CLASS_LIMITED : classes[run->state];
+}
+
+/* Every offset, and that neighbours which are equal are one run. */
+static int check_span(void *arg, const struct run_span *span)
+{
+    struct world *world = arg;
+    for (uint64_t i = span->first; i < span->end; i++) {
+        assert_true(run_equal(&span->run, &world->model[i]));
+        world->model[i].started = 1; /* seen */
+    }
+    if (span->end < OFFSETS) {
+        assert_false(run_equal(&span->run, &world->model[span->end]));
+    }
+    return 0;
+}
+
+static void check_all(struct world *world)
+{
+    uint64_t count[RUN_STATES] = {0};
+    assert_int_equal(runmap_visit(&world->map, 0, OFFSETS, check_span, world), 0);
+    for (size_t i = 0; i < OFFSETS; i++) {
+        const bool has_run = world->model[i].state != RUN_NONE;
+        assert_int_equal(world->model[i].started, has_run);
+        world->model[i].started = 0;
+        count[world->model[i].state] += has_run ? 1 : 0;
+    }
+    assert_memory_equal(count, world->map.count, sizeof count);
+}
+
+static void check_next(struct world *world)
+{
+    const uint64_t from = draw(world) % OFFSETS;
+    const unsigned classes = (unsigned)(draw(world) % 64);
+    uint64_t expected = from;
+    while (expected < OFFSETS && (class_in_model(&world->model[expected]) & classes) == 0) {
+        expected++;
+    }
+    struct run_span span;
+    const bool found = runmap_next(&world->map, from, classes, &span);
+    assert_int_equal(found, expected < OFFSETS);
+    if (found) {
+        assert_true(span.first <= expected && expected < span.end);
+    }
+}
+
+static void check_due(struct world *world)
+{
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < OFFSETS; i++) {
+        const struct run *run = &world->model[i];
+        least = run->state == RUN_WAITING && run->due_ms < least ? run->due_ms : least;
+    }
+    struct run_span span;
+    const bool found = runmap_due(&world->map, &span);
+    assert_int_equal(found, least != INT64_MAX);
+    if (found) {
+        assert_int_equal(span.run.due_ms, least);
+        assert_int_equal(span.run.state, RUN_WAITING);
+    }
+}
+
+/* Goal: the map always says what a plain array says. Method: random sets and clears. */
+static void random_changes_agree_with_an_array(void **state)
+{
+    struct world *world = *state;
+    for (int step = 0; step < 6000; step++) {
+        const uint64_t first = draw(world) % OFFSETS;
+        const uint64_t longest = draw(world) % 4 == 0 ? OFFSETS - first : 1 + draw(world) % 8;
+        const uint64_t end = first + longest < OFFSETS ? first + longest : OFFSETS;
+        const struct run run = random_run(world);
+        assert_int_equal(runmap_set(&world->map, first, end, &run), 0);
+        for (uint64_t i = first; i < end; i++) {
+            world->model[i] = run;
+        }
+        check_next(world);
+        check_due(world);
+        if (step % 16 == 0) {
+            check_all(world);
+        }
+    }
+    check_all(world);
+}
+
+/* Goal: what is equal is one node, and nodes are given back. */
+static void equal_neighbours_are_one_node(void **state)
+{
+    struct world *world = *state;
+    const struct run leased = {.state = RUN_LEASED, .lease = 7};
+    const struct run none = {.state = RUN_NONE};
+    for (uint64_t i = 0; i < 1000; i++) {
+        assert_int_equal(runmap_set(&world->map, i, i + 1, &leased), 0);
+    }
+    assert_int_equal(world->slab.used - world->slab.free_count, 2); /* number 0 is none */
+    assert_int_equal(runmap_set(&world->map, 500, 501, &none), 0);
+    assert_int_equal(world->slab.used - world->slab.free_count, 3);
+    assert_int_equal(runmap_set(&world->map, 500, 501, &leased), 0);
+    assert_int_equal(world->slab.used - world->slab.free_count, 2);
+    assert_int_equal(runmap_set(&world->map, 0, 1000, &none), 0);
+    assert_int_equal(world->slab.used - world->slab.free_count, 1);
+}
+
+/* Goal: a run keeps its reasons as long as any part of it lives, and no longer. */
+static void runs_hold_their_reasons(void **state)
+{
+    struct world *world = *state;
+    struct zsp_buf *text = zsp_buf_copy(zsp_slice_str("why"));
+    struct run dead = {.state = RUN_DEAD};
+    assert_int_equal(reasons_push(&world->reasons, 0, text, &dead.reasons), 0);
+    assert_int_equal(runmap_set(&world->map, 10, 20, &dead), 0);
+    reasons_drop(&world->reasons, dead.reasons);
+    const struct run none = {.state = RUN_NONE};
+    assert_int_equal(runmap_set(&world->map, 12, 15, &none), 0);
+    assert_int_equal(world->reasons.sets[dead.reasons].refs, 2);
+    assert_int_equal(runmap_set(&world->map, 10, 20, &dead), 0);
+    assert_int_equal(world->reasons.sets[dead.reasons].refs, 1);
+    assert_int_equal(runmap_set(&world->map, 10, 20, &none), 0);
+    assert_int_equal(world->reasons.sets[dead.reasons].refs, 0);
+    zsp_buf_put(&text);
+}
+
+/* Goal: no cliff. Method: a million runs of one message each, between as many holes; then a
+ * thousand searches, which would take minutes if one of them looked at all. */
+static void a_million_holes_do_not_slow_it_down(void **state)
+{
+    struct world *world = *state;
+    const uint64_t count = 1000000;
+    for (uint64_t i = 0; i < count; i++) {
+        const struct run waiting = {.state = RUN_WAITING, .due_ms = (int64_t)(count - i)};
+        assert_int_equal(runmap_set(&world->map, 2 * i, 2 * i + 1, &waiting), 0);
+    }
+    assert_int_equal(world->map.count[RUN_WAITING], count);
+    struct run_span span;
+    for (uint64_t i = 0; i < 1000; i++) {
+        assert_true(runmap_due(&world->map, &span));
+        assert_int_equal(span.first, 2 * (count - 1 - i));
+        assert_false(runmap_next(&world->map, i * 1000, RUN_CLASS_READY, &span));
+        assert_true(runmap_due(&world->map, &span));
+        span.run = (struct run){.state = RUN_NONE};
+        assert_int_equal(runmap_set(&world->map, span.first, span.end, &span.run), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(random_changes_agree_with_an_array, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(equal_neighbours_are_one_node, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(runs_hold_their_reasons, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_million_holes_do_not_slow_it_down, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
