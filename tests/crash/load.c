@@ -10,7 +10,7 @@
 
 #define IN_FLIGHT_MAX 24u
 #define BATCH_MAX     20u
-#define SILENCE_MS    1500 /* no answer for so long = the broker is dead */
+#define LOOK_MS       20 /* how often a wait looks whether the broker has ended */
 #define FILLER_MAX    900u
 #define RUNS_MAX      1000u /* of a pull: it asks for no more messages */
 
@@ -39,21 +39,36 @@ uint32_t load_random(struct load *self, uint32_t end)
     return (self->random >> 8) % end;
 }
 
-bool load_connect(struct load *self, const char *endpoint)
+/* Wait for a reply, or for the end of the broker. */
+static bool await(struct load *self)
 {
-    raw_client_init(&self->client, endpoint, ZMQ_DEALER);
-    self->connected = true;
+    for (int waited_ms = 0; waited_ms < RAW_DEADLINE_MS; waited_ms += LOOK_MS) {
+        if (raw_receive_within(&self->client, LOOK_MS)) {
+            return true;
+        }
+        if (!broker_process_alive(self->broker)) {
+            return false;
+        }
+    }
+    fail_msg("the broker lives but does not answer");
+    return false;
+}
+
+bool load_connect(struct load *self, struct broker_process *broker)
+{
+    raw_client_init(&self->client, broker->endpoint, ZMQ_DEALER);
+    self->broker = broker;
     self->in_flight = 0;
     self->last_id = 1;
     raw_request(&self->client, 1, "HELLO", "{'versions': [1], 'client': 'load'}");
-    return raw_receive_within(&self->client, SILENCE_MS) && raw_is_ok(&self->client);
+    return await(self) && raw_is_ok(&self->client);
 }
 
 void load_disconnect(struct load *self)
 {
-    if (self->connected) {
+    if (self->broker) {
         raw_client_fini(&self->client);
-        self->connected = false;
+        self->broker = NULL;
     }
 }
 
@@ -125,7 +140,7 @@ static void note_confirm(struct load *self)
 /* One answer; anything but OK is a failure of its own. */
 static bool receive(struct load *self)
 {
-    if (!raw_receive_within(&self->client, SILENCE_MS)) {
+    if (!await(self)) {
         return false;
     }
     if (!raw_is_ok(&self->client)) {
@@ -163,8 +178,7 @@ static void note_acked(struct load *self, uint64_t first, uint64_t count)
 /* Compare the pulled records with the books; fills `at`. */
 static void note_pulled(struct load *self, const msgpack_object *runs)
 {
-    const struct zsp_slice body = raw_body(&self->client);
-    struct zsp_slice rest = body;
+    struct zsp_slice rest = raw_body(&self->client);
     for (uint32_t i = 0; i < runs->via.array.size; i++) {
         const msgpack_object *const run = runs->via.array.ptr[i].via.array.ptr;
         for (uint64_t k = 0; k < run[3].via.u64; k++) {
@@ -179,7 +193,6 @@ static void note_pulled(struct load *self, const msgpack_object *runs)
         }
     }
     assert_int_equal(rest.len, 0);
-    free((void *)(uintptr_t)body.data);
 }
 
 /* Pull up to `max` and ack it. *ret_count = messages pulled. */
@@ -265,8 +278,7 @@ bool load_run(struct load *self, uint32_t confirmations)
 static uint64_t check_read(struct load *self, uint64_t from)
 {
     const msgpack_object *const runs = raw_value(&self->client, "runs");
-    const struct zsp_slice body = raw_body(&self->client);
-    struct zsp_slice rest = body;
+    struct zsp_slice rest = raw_body(&self->client);
     struct zsp_slice record;
     uint64_t offset = from;
     while (zsp_record_next(&rest, &record) == 0) {
@@ -285,7 +297,6 @@ static uint64_t check_read(struct load *self, uint64_t from)
     if (runs->via.array.size > 0) {
         assert_int_equal(runs->via.array.ptr[0].via.array.ptr[2].via.u64, from);
     }
-    free((void *)(uintptr_t)body.data);
     return offset - from;
 }
 
@@ -297,7 +308,12 @@ static void check_log(struct load *self)
         char args[128];
         (void)snprintf(args, sizeof args, "{'topic': 'load', 'from': ['offset', %" PRIu64 "]}",
                        next);
-        raw_call(&self->client, "READ", "%s", args);
+        raw_ask(&self->client, "READ", "%s", args);
+        if (self->confirmed_count == 0 && !raw_is_ok(&self->client)) {
+            raw_expect_error(&self->client, "not_found"); /* it died before it made the topic */
+            return;
+        }
+        assert_true(raw_is_ok(&self->client));
         const uint64_t count = check_read(self, next);
         assert_int_equal(raw_uint(&self->client, "next"), next + count);
         next += count;
@@ -311,10 +327,10 @@ static void check_log(struct load *self)
     }
 }
 
-void load_verify(struct load *self, const char *endpoint)
+void load_verify(struct load *self, struct broker_process *broker)
 {
     uint64_t pulled = 0;
-    assert_true(load_connect(self, endpoint));
+    assert_true(load_connect(self, broker));
     check_log(self);
     /* note_pulled() holds that nothing acked comes back. */
     do {

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tests/support/broker_process.h"
 #include "tests/support/raw_client.h"
 
 #define LOAD_MESSAGES_MAX 200000u
@@ -34,8 +35,8 @@ struct load {
     uint32_t sent_count;
     uint32_t confirmed_count;
     uint32_t acked_count;
+    struct broker_process *broker; /* NULL = not connected */
     struct raw_client client;
-    bool connected;
     uint64_t last_id;
     uint32_t first_of[512]; /* first message of a publish, by id modulo 512 */
     uint32_t count_of[512];
@@ -46,17 +47,18 @@ struct load {
 void load_init(struct load *self, uint32_t seed);
 void load_fini(struct load *self);
 
-/* A new connection with a session; false when the broker is not there any more. */
-bool load_connect(struct load *self, const char *endpoint);
+/* A new connection with a session; false when the broker has ended. `broker` is
+ * lent until load_disconnect(). */
+bool load_connect(struct load *self, struct broker_process *broker);
 void load_disconnect(struct load *self);
 
 /* Publish until `confirmations` more are there, with many in flight, and pull and
- * ack some now and then; false when the broker stopped answering. Requests are
- * left in flight. */
+ * ack some now and then; false when the broker has ended. Requests are left in
+ * flight. */
 bool load_run(struct load *self, uint32_t confirmations);
 
 /* Read everything and compare; pull the rest and ack it. */
-void load_verify(struct load *self, const char *endpoint);
+void load_verify(struct load *self, struct broker_process *broker);
 
 /* A number below `end`, the same for the same seed. */
 uint32_t load_random(struct load *self, uint32_t end);

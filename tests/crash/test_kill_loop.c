@@ -23,13 +23,13 @@ static void confirmed_messages_survive_kill_9_in_a_loop(void **state)
     load_init(&load, seed);
     for (int round = 0; round < ROUNDS; round++) {
         broker_process_start(&broker, NULL);
-        assert_true(load_connect(&load, broker.endpoint));
+        assert_true(load_connect(&load, &broker));
         assert_true(load_run(&load, 1 + load_random(&load, 2000)));
         broker_process_kill(&broker);
         load_disconnect(&load);
     }
     broker_process_start(&broker, NULL);
-    load_verify(&load, broker.endpoint);
+    load_verify(&load, &broker);
     print_message("%u sent, %u confirmed, %u acked over %d kills\n", (unsigned)load.sent_count,
                   (unsigned)load.confirmed_count, (unsigned)load.acked_count, ROUNDS);
     load_fini(&load);

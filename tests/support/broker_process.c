@@ -240,6 +240,14 @@ int broker_process_run(struct broker_process *self, const char *const *arguments
     return broker_process_wait(self);
 }
 
+bool broker_process_alive(struct broker_process *self)
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    const bool alive = !self->closed;
+    (void)pthread_mutex_unlock(&self->mutex);
+    return alive;
+}
+
 void broker_process_signal(struct broker_process *self, int signal_number)
 {
     assert_true(self->pid > 0);

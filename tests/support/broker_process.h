@@ -66,6 +66,9 @@ bool broker_process_try_start(struct broker_process *self, const char *const *wr
  * the file "stdout" in the directory. */
 int broker_process_run(struct broker_process *self, const char *const *arguments);
 
+/* Is the last start's stderr still open: has it not ended yet? */
+bool broker_process_alive(struct broker_process *self);
+
 /* Send a signal, do not wait. */
 void broker_process_signal(struct broker_process *self, int signal_number);
 /* kill -9, and wait. */

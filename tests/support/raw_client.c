@@ -33,6 +33,7 @@ void raw_client_fini(struct raw_client *self)
 {
     drop_frames(self);
     wire_decoder_destroy(&self->decoder);
+    zsp_writer_fini(&self->body);
     assert_int_equal(zmq_close(self->socket), 0);
     assert_int_equal(zmq_ctx_term(self->context), 0);
 }
@@ -219,14 +220,14 @@ struct zsp_slice raw_str(const struct raw_client *self, const char *key)
     return text;
 }
 
-struct zsp_slice raw_body(const struct raw_client *self)
+struct zsp_slice raw_body(struct raw_client *self)
 {
-    struct zsp_writer body = {0};
+    zsp_writer_reset(&self->body);
     for (size_t i = self->header_index + 1; i < self->frame_count; i++) {
-        zsp_write_bytes(&body, self->frames[i]);
+        zsp_write_bytes(&self->body, self->frames[i]);
     }
-    assert_false(body.failed);
-    return zsp_writer_slice(&body);
+    assert_false(self->body.failed);
+    return zsp_writer_slice(&self->body);
 }
 
 void raw_record(struct zsp_writer *out, struct zsp_slice payload)

@@ -29,7 +29,8 @@ struct raw_client {
     uint8_t *frame_bytes[RAW_FRAMES_MAX];
     size_t frame_count;
     size_t header_index; /* frames before it are the envelope */
-    char text[8192];     /* the header as text, see wire_print() */
+    struct zsp_writer body;
+    char text[8192]; /* the header as text, see wire_print() */
 };
 
 /* Connect a socket of `type` (ZMQ_DEALER, ZMQ_REQ ...). */
@@ -65,8 +66,8 @@ void raw_expect_error(const struct raw_client *self, const char *code);
 uint64_t raw_uint(const struct raw_client *self, const char *key);
 struct zsp_slice raw_str(const struct raw_client *self, const char *key);
 const msgpack_object *raw_value(const struct raw_client *self, const char *key);
-/* Frames of the body, end to end, in a buffer that the caller frees. */
-struct zsp_slice raw_body(const struct raw_client *self);
+/* Frames of the body, end to end; valid until the next call of it. */
+struct zsp_slice raw_body(struct raw_client *self);
 
 /* Append one record that is a payload and nothing else. */
 void raw_record(struct zsp_writer *out, struct zsp_slice payload);
