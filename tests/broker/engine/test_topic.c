@@ -308,72 +308,6 @@ static void a_refused_deletion_changes_nothing(void **state)
     fixture_ok(f, "PUBLISH", ORDERS, "[[b'b']]");
 }
 
-/* --- durable state --------------------------------------------------------------------------------- */
-
-/* Every object of the core that the store asks for is imaged; what is gone gets a `gone`. */
-static void an_image_is_written_when_the_store_wants_one(void **state)
-{
-    struct engine_fixture *const f = *state;
-    fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
-    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
-    static const char *const keys[] = {"C", "B", "T\1\0\0\0\0\0\0", "P\1\0\0\0\0\0\0",
-                                       "R\1\0\0\0\0\0\0\0\0\0"};
-    static const size_t lens[] = {1, 1, 9, 9, 13};
-    for (size_t i = 0; i < 5; i++) {
-        const size_t before = mem_store_record_count(f->mem);
-        mem_store_want_image(f->mem, (struct zsp_slice){(const uint8_t *)keys[i], lens[i]});
-        fixture_pump(f);
-        assert_int_equal(mem_store_record_count(f->mem), before + 1);
-        assert_int_equal(mem_store_record(f->mem, before)->entries[0].kind, STORE_IMAGE);
-    }
-    fixture_ok(f, "TOPIC.DELETE", ORDERS, NULL);
-    const size_t before = mem_store_record_count(f->mem);
-    mem_store_want_image(f->mem, (struct zsp_slice){(const uint8_t *)keys[2], lens[2]});
-    fixture_pump(f);
-    assert_int_equal(mem_store_record(f->mem, before)->entries[0].kind, STORE_GONE);
-}
-
-/* An image that finds no room is written when there is some. */
-static void an_image_that_finds_no_room_is_owed(void **state)
-{
-    struct engine_fixture *const f = *state;
-    fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
-    const size_t before = mem_store_record_count(f->mem);
-    mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
-    mem_store_want_image(f->mem, (struct zsp_slice){(const uint8_t *)"T\1\0\0\0\0\0\0", 9});
-    fixture_pump(f);
-    assert_int_equal(mem_store_record_count(f->mem), before);
-    fixture_advance(f, 1001);
-    assert_int_equal(mem_store_record_count(f->mem), before + 1);
-}
-
-/* An entry that makes no sense ends the start, named. */
-static void a_damaged_entry_ends_the_start(void **state)
-{
-    struct engine_fixture *const f = *state;
-    const struct store_entry entry = {
-        .key = {(const uint8_t *)"T\7\0\0\0\0\0\0", 9},
-        .kind = STORE_IMAGE,
-        .value = {(const uint8_t *)"junk", 4},
-    };
-    assert_int_equal(f->store->ops->state_put(f->store, &entry, 1, STORE_SYNCED_LEVEL, 0, NULL), 0);
-    fixture_pump(f);
-    assert_int_equal(fixture_try_restart(f, MEM_KEEP_SYNCED), ZSP_ECORRUPT);
-}
-
-static void an_entry_of_unknown_kind_ends_the_start(void **state)
-{
-    struct engine_fixture *const f = *state;
-    const struct store_entry entry = {
-        .key = {(const uint8_t *)"!", 1},
-        .kind = STORE_IMAGE,
-        .value = {(const uint8_t *)"x", 1},
-    };
-    assert_int_equal(f->store->ops->state_put(f->store, &entry, 1, STORE_SYNCED_LEVEL, 0, NULL), 0);
-    fixture_pump(f);
-    assert_int_equal(fixture_try_restart(f, MEM_KEEP_SYNCED), ZSP_ECORRUPT);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -394,10 +328,6 @@ int main(void)
         TEST(a_publish_under_way_hears_of_the_deletion),
         TEST(a_held_publish_hears_of_the_deletion),
         TEST(a_refused_deletion_changes_nothing),
-        TEST(an_image_is_written_when_the_store_wants_one),
-        TEST(an_image_that_finds_no_room_is_owed),
-        TEST(a_damaged_entry_ends_the_start),
-        TEST(an_entry_of_unknown_kind_ends_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
