@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The power goes, or the process dies, at every call on the file system, several
+ * times in a row; unsynced pages are lost, reordered and torn. What was confirmed
+ * is there afterwards, and nothing that was not put in.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "tests/broker/store/log_run.h"
+#include "tests/support/crash_fs.h"
+
+#define ROUNDS 60
+
+/* The workload does all that a store does: else the loops below prove little. */
+static void the_workload_rolls_trims_and_carries_forward(void **state)
+{
+    (void)state;
+    struct fs *fs = crash_fs_new();
+    struct log_run *run = malloc(sizeof *run);
+    assert_non_null(run);
+    log_run_init(run, fs, 1);
+    assert_int_equal(log_run_open(run), 0);
+    log_run_work(run, ROUNDS);
+    log_run_settle(run);
+    struct store_stats stats;
+    run->store->ops->stats(run->store, &stats);
+    assert_true(stats.cold_reads > 5);
+    assert_true(stats.tail_reads > 5);
+    assert_true(stats.journal_bytes > 16384); /* more than is kept: it was carried */
+    assert_true(stats.journal_file_count < 6);
+    assert_true(run->parts[0].start > 0);
+    struct store_part_info info;
+    run->store->ops->part_info(run->store, run->parts[1].part, &info);
+    assert_true(info.segment_count > 3);
+    log_run_check(run);
+    log_run_kill(run);
+    crash_fs_destroy(&fs);
+    free(run);
+}
+
+/* Crash at the n-th call, then again inside the recovery, then look. True if the first crash
+ * came before the workload's end. */
+static bool crash_at(uint64_t n, bool power, bool shuffle)
+{
+    struct fs *fs = crash_fs_new();
+    struct log_run *run = malloc(sizeof *run);
+    assert_non_null(run);
+    log_run_init(run, fs, n + 1);
+    run->shuffle = shuffle;
+    bool crashed = false;
+    uint64_t at = n;
+    for (uint64_t life = 0; life < 3; life++, at = (n * 7 + life * 13) % 97) {
+        crash_fs_freeze_at(fs, at);
+        const bool open = log_run_open(run) == 0;
+        if (open) {
+            log_run_work(run, shuffle ? 3 * ROUNDS : ROUNDS);
+            log_run_kill(run);
+        }
+        crashed = crashed || (life == 0 && crash_fs_frozen(fs));
+        if (power) {
+            crash_fs_power_loss(fs, n * 3 + life);
+        } else {
+            crash_fs_process_crash(fs);
+        }
+    }
+    assert_int_equal(log_run_open(run), 0);
+    log_run_check(run);
+    log_run_must_work(run);
+    log_run_kill(run);
+    crash_fs_destroy(&fs);
+    free(run);
+    return crashed;
+}
+
+static void loop(bool power, bool shuffle)
+{
+    uint64_t n = 0;
+    while (crash_at(n, power, shuffle)) {
+        n++;
+    }
+    assert_true(n > 100);
+}
+
+static void a_power_cut_at_any_call_loses_nothing_confirmed(void **state)
+{
+    (void)state;
+    loop(true, false);
+}
+
+static void a_power_cut_with_jobs_in_any_order_loses_nothing_confirmed(void **state)
+{
+    (void)state;
+    loop(true, true);
+}
+
+static void a_dying_process_at_any_call_loses_nothing_confirmed(void **state)
+{
+    (void)state;
+    loop(false, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_workload_rolls_trims_and_carries_forward),
+        cmocka_unit_test(a_power_cut_at_any_call_loses_nothing_confirmed),
+        cmocka_unit_test(a_power_cut_with_jobs_in_any_order_loses_nothing_confirmed),
+        cmocka_unit_test(a_dying_process_at_any_call_loses_nothing_confirmed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
