@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The engine over the segmented log and real files: what the other tests show
+ * over the store in memory holds here, too, and survives closing and opening.
+ */
+#include "common/limits.h"
+#include "common/wire.h"
+#include "tests/broker/engine/engine_fixture.h"
+#include "tests/common/testing.h"
+
+#define ORDERS "{'topic': 'orders'}"
+
+static void published_messages_are_read_back(void **state)
+{
+    struct engine_fixture *const f = *state;
+    const struct answer *a = fixture_ok(f, "PUBLISH", ORDERS, "[[b'a'], [b'b']]");
+    assert_string_equal(fixture_value(a, "at"), "[[0, 2, 0, 0, false]]");
+    fixture_advance(f, 1000);
+    fixture_ok(f, "PUBLISH", ORDERS, "[[b'c', b'key', 'type', 'id', {'h': 'v'}, 7]]");
+    for (int i = 0; i < 2; i++) {
+        a = fixture_ok(f, "READ", "{'topic': 'orders', 'from': 'earliest'}", NULL);
+        assert_string_equal(fixture_payloads(a), "a b c");
+        a = fixture_ok(f, "READ", "{'topic': 'orders', 'from': ['time', 1700000000001]}", NULL);
+        assert_string_equal(fixture_payloads(a), "c");
+        a = fixture_ok(f, "READ", "{'topic': 'orders', 'from': ['offset', 1], 'max_messages': 1}",
+                       NULL);
+        assert_string_equal(fixture_payloads(a), "b");
+        fixture_restart(f, MEM_KEEP_SYNCED);
+    }
+}
+
+static void a_waiting_reader_gets_what_comes(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
+    const uint64_t ticket =
+        fixture_send(f, "READ", "{'topic': 'orders', 'from': 'latest', 'wait_ms': 5000}", NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, ticket));
+    fixture_ok(f, "PUBLISH", ORDERS, "[[b'a']]");
+    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "a");
+}
+
+static void topics_come_and_go(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "TOPIC.CREATE",
+               "{'topic': 'orders', 'partitions': 3, 'settings': {'retention_bytes': 1000000}}",
+               NULL);
+    fixture_ok(f, "PUBLISH", "{'topic': 'orders', 'partition': 2}", "[[b'a']]");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    const struct answer *a = fixture_ok(f, "TOPIC.INFO", ORDERS, NULL);
+    assert_string_equal(fixture_value(a, "settings"), "{\"retention_bytes\": 1000000}");
+    fixture_ok(f, "TOPIC.DELETE", ORDERS, NULL);
+    a = fixture_ok(f, "PUBLISH", ORDERS, "[[b'b']]");
+    assert_string_equal(fixture_value(a, "at"), "[[0, 1, 0, 0, false]]");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    a = fixture_ok(f, "READ", "{'topic': 'orders', 'from': 'earliest'}", NULL);
+    assert_string_equal(fixture_payloads(a), "b");
+}
+
+/* Sequences, epochs and original offsets come back from headers and images. */
+static void producers_go_on_where_they_stopped(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    static const char *const args =
+        "{'topic': 'orders', 'partition': 0, 'producer': 'p', 'epoch': %u, 'seq': %u, 'count': 1}";
+    for (unsigned i = 1; i <= 20; i++) {
+        const struct answer *a =
+            fixture_ok(f, "PUBLISH", fixture_format(args, (i + 3) / 4, i), "[[b'a']]");
+        assert_string_equal(fixture_value(a, "at"),
+                            fixture_format("[[0, 1, 0, %u, false]]", i - 1));
+        if (i % 4 == 0) {
+            fixture_restart(f, MEM_KEEP_SYNCED);
+            a = fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+            assert_string_equal(fixture_value(a, "last"),
+                                fixture_format("[[\"orders\", 0, %u]]", i));
+            a = fixture_ok(f, "PUBLISH", fixture_format(args, i / 4 + 1, i - 1), "[[b'a']]");
+            assert_string_equal(fixture_value(a, "at"),
+                                fixture_format("[[0, 1, 0, %u, true]]", i - 2));
+        }
+    }
+}
+
+static uint64_t send_large(struct engine_fixture *f, unsigned seq)
+{
+    static uint8_t payload[60 * 1024];
+    struct zsp_writer body = {0};
+    wire_write_array(&body, 1);
+    wire_write_bin(&body, (struct zsp_slice){payload, sizeof payload});
+    const uint64_t ticket = fixture_send_bytes(
+        f, "PUBLISH",
+        fixture_format("{'topic': 'orders', 'partition': 0, 'producer': 'p', 'epoch': 1,"
+                       " 'seq': %u, 'count': 1}",
+                       seq),
+        zsp_writer_slice(&body));
+    zsp_writer_fini(&body);
+    return ticket;
+}
+
+/* Many segments, images of sequences on the way, old segments dropped, and all of it again
+ * after a restart. */
+static void a_long_log_is_read_over_segments_and_restarts(void **state)
+{
+    struct engine_fixture *const f = *state;
+    const unsigned count = 150;
+    fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    for (unsigned i = 1; i <= count; i++) {
+        const uint64_t ticket = send_large(f, i);
+        fixture_pump(f);
+        assert_int_equal(fixture_answer(f, ticket)->code, ZSP_OK);
+    }
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    uint64_t next = 0;
+    while (next < count) {
+        const struct answer *const a = fixture_ok(
+            f, "READ",
+            fixture_format("{'topic': 'orders', 'from': ['offset', %u]}", (unsigned)next), NULL);
+        assert_true(fixture_number(a, "next") > next);
+        next = fixture_number(a, "next");
+    }
+    const uint64_t repeated = send_large(f, count);
+    fixture_pump(f);
+    assert_string_equal(fixture_value(fixture_answer(f, repeated), "at"),
+                        fixture_format("[[0, 1, 0, %u, true]]", count - 1));
+    fixture_ok(f, "TOPIC.SET", "{'topic': 'orders', 'settings': {'retention_bytes': 500000}}",
+               NULL);
+    fixture_advance(f, 11000);
+    const struct answer *const a =
+        fixture_ok(f, "READ", "{'topic': 'orders', 'from': 'earliest', 'max_messages': 1}", NULL);
+    assert_true(fixture_number(a, "start") > count / 2);
+}
+
+/* A batch for several partitions reaches several files and one answer. */
+static void a_cut_batch_reaches_all_its_partitions(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'orders', 'partitions': 4}", NULL);
+    fixture_ok(f, "PUBLISH", ORDERS,
+               "[[b'0', b'k0'], [b'1', b'k1'], [b'2', b'k2'], [b'3', b'k3'], [b'4', b'k4']]");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    size_t found = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        found += fixture_number(
+            fixture_ok(
+                f, "READ",
+                fixture_format("{'topic': 'orders', 'partition': %u, 'from': 'earliest'}", i),
+                NULL),
+            "next");
+    }
+    assert_int_equal(found, 5);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up_log, fixture_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(published_messages_are_read_back),
+        TEST(a_waiting_reader_gets_what_comes),
+        TEST(topics_come_and_go),
+        TEST(producers_go_on_where_they_stopped),
+        TEST(a_long_log_is_read_over_segments_and_restarts),
+        TEST(a_cut_batch_reaches_all_its_partitions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
