@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tests/sim/client.h"
+
+#include <stdlib.h>
+
+#include "common/assert.h"
+#include "tests/sim/sim.h"
+
+#define BATCH_MAX 8
+
+struct sim_request *client_request(struct client *self, enum sim_verb verb)
+{
+    struct sim_request *request = calloc(1, sizeof *request);
+    zsp_assert(request);
+    request->client = self;
+    request->client_life = self->life;
+    request->verb = verb;
+    request->partition = -1;
+    return request;
+}
+
+void client_send(struct client *self, struct sim_request *request)
+{
+    struct sim *sim = self->sim;
+    if (sim->request_count == sim->request_capacity) {
+        sim->request_capacity = sim->request_capacity > 0 ? 2 * sim->request_capacity : 256;
+        sim->requests =
+            realloc(sim->requests, sim->request_capacity * sizeof(struct sim_request *));
+        zsp_assert(sim->requests);
+    }
+    sim->requests[sim->request_count++] = request;
+    request->ticket = sim->request_count;
+    if (self->wants_session && self->session == 0) {
+        self->session = ++sim->world.session;
+        self->next_id = 1;
+    }
+    request->session = self->session;
+    request->id = self->session != 0 ? ++self->next_id : 0;
+    request_encode(request);
+    self->out++;
+    sim->requests_open++;
+    int64_t arrival = sim->now_ms + (int64_t)prng_below(&sim->prng, 4);
+    arrival = arrival < self->last_arrival_ms ? self->last_arrival_ms : arrival;
+    self->last_arrival_ms = arrival;
+    events_add(&sim->events, arrival, EVENT_ARRIVE, 0, request);
+}
+
+void client_reconnect(struct client *self)
+{
+    self->session = 0;
+    self->last_arrival_ms = 0;
+}
+
+void client_wake_in(struct client *self, int64_t delay_ms)
+{
+    events_add(&self->sim->events, self->sim->now_ms + delay_ms, EVENT_WAKE, 0, self);
+}
+
+/* An anonymous producer sends and never repeats. */
+void producer_wake(struct client *self)
+{
+    struct sim *sim = self->sim;
+    struct prng *prng = &sim->prng;
+    client_wake_in(self, (int64_t)prng_below(prng, 60));
+    const uint32_t topic = (uint32_t)prng_below(prng, SIM_TOPICS);
+    /* Only the first topic has as many partitions as an automatic one. */
+    if (self->out >= 4 || (topic != 0 && !sim->model.topic_exists[topic])) {
+        return;
+    }
+    struct sim_request *request = client_request(self, SIM_PUBLISH);
+    request->topic = topic;
+    request->partition =
+        prng_chance(prng, 500) ? -1 : (int32_t)prng_below(prng, model_partition_count(topic));
+    request->is_synced = prng_chance(prng, 750);
+    request->message_count = (uint32_t)prng_between(prng, 1, BATCH_MAX);
+    request->first_message = model_new_messages(&sim->model, request->message_count, self->index,
+                                                topic, request->partition);
+    client_send(self, request);
+}
+
+/* --- Readers and administrators ---------------------------------------------------------- */
+
+void reader_wake(struct client *self)
+{
+    struct sim *sim = self->sim;
+    struct prng *prng = &sim->prng;
+    client_wake_in(self, (int64_t)prng_below(prng, 100));
+    const uint32_t topic = (uint32_t)prng_below(prng, SIM_TOPICS);
+    if (self->out >= 2 || !sim->model.topic_exists[topic]) {
+        return;
+    }
+    const uint32_t partition = (uint32_t)prng_below(prng, model_partition_count(topic));
+    struct sim_request *request = client_request(self, SIM_READ);
+    request->topic = topic;
+    request->partition = (int32_t)partition;
+    request->from = self->read_from[topic][partition];
+    if (prng_chance(prng, 200)) {
+        request->from = prng_below(prng, sim->model.logs[topic][partition].mark + 1);
+    }
+    request->max_messages = prng_between(prng, 1, 200);
+    request->max_bytes = prng_between(prng, 1, 20000);
+    client_send(self, request);
+}
+
+void reader_answer(struct client *self, const struct sim_request *request)
+{
+    if (!request->reply.is_error && request->verb == SIM_READ) {
+        self->read_from[request->topic][request->partition] = request->reply.next;
+    }
+}
+
+static struct wire_position some_position(struct sim *sim, uint32_t topic, uint32_t partition)
+{
+    struct prng *prng = &sim->prng;
+    const uint64_t mark = sim->model.logs[topic][partition].mark;
+    switch (prng_below(prng, 6)) {
+    case 0:
+        return (struct wire_position){.kind = WIRE_POSITION_EARLIEST};
+    case 1:
+        return (struct wire_position){.kind = WIRE_POSITION_LATEST};
+    case 2:
+        return (struct wire_position){.kind = WIRE_POSITION_LAST, .value = prng_below(prng, 50)};
+    case 3:
+        return (struct wire_position){.kind = WIRE_POSITION_AGO, .value = prng_below(prng, 100000)};
+    case 4:
+        return (struct wire_position){.kind = WIRE_POSITION_TIME,
+                                      .value = (uint64_t)sim_instant(sim).wall_ms -
+                                               prng_below(prng, 100000)};
+    default:
+        return (struct wire_position){.kind = WIRE_POSITION_OFFSET,
+                                      .value = prng_below(prng, mark + 1)};
+    }
+}
+
+static void admin_seek(struct client *self)
+{
+    struct sim *sim = self->sim;
+    struct sim_request *request = client_request(self, SIM_SEEK);
+    request->group = (uint32_t)prng_below(&sim->prng, SIM_GROUPS);
+    do {
+        request->topic = (uint32_t)prng_below(&sim->prng, SIM_TOPICS);
+    } while (!model_group_has_topic(request->group, request->topic));
+    const uint32_t partition =
+        (uint32_t)prng_below(&sim->prng, model_partition_count(request->topic));
+    request->partition = prng_chance(&sim->prng, 500) ? (int32_t)partition : -1;
+    request->position = some_position(sim, request->topic, partition);
+    request->dry_run = prng_chance(&sim->prng, 400);
+    client_send(self, request);
+}
+
+void admin_wake(struct client *self)
+{
+    struct sim *sim = self->sim;
+    struct prng *prng = &sim->prng;
+    client_wake_in(self, (int64_t)prng_below(prng, 300));
+    if (self->out >= 3) {
+        return;
+    }
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+        if (!sim->model.topic_exists[t]) {
+            struct sim_request *request = client_request(self, SIM_TOPIC_CREATE);
+            request->topic = t;
+            client_send(self, request);
+            return;
+        }
+    }
+    if (!sim->model.groups[0].exists) {
+        client_send(self, client_request(self, SIM_GROUP_CREATE));
+        return;
+    }
+    const uint64_t choice = prng_below(prng, 100);
+    if (choice < 8 && sim->weather.seeks) {
+        admin_seek(self);
+    } else if (choice < 60) {
+        struct sim_request *request = client_request(self, SIM_GROUP_INFO);
+        request->group = (uint32_t)prng_below(prng, SIM_GROUPS);
+        client_send(self, request);
+    } else if (choice < 80) {
+        struct sim_request *request = client_request(self, SIM_TOPIC_INFO);
+        request->topic = (uint32_t)prng_below(prng, SIM_TOPICS);
+        client_send(self, request);
+    } else if (choice < 85) {
+        client_send(self, client_request(self, SIM_STATS));
+    }
+}
+
+/* --- Dispatch ------------------------------------------------------------------------------- */
+
+void client_wake(struct client *self)
+{
+    if (self->stopped) {
+        return;
+    }
+    switch (self->kind) {
+    case CLIENT_PRODUCER:
+        producer_wake(self);
+        break;
+    case CLIENT_SEQUENCED:
+        sequenced_wake(self);
+        break;
+    case CLIENT_CONSUMER:
+        consumer_wake(self);
+        break;
+    case CLIENT_READER:
+        reader_wake(self);
+        break;
+    case CLIENT_ADMIN:
+        admin_wake(self);
+        break;
+    }
+}
+
+/* False: the client has forgotten that it ever asked. */
+static bool settle_account(struct client *self, const struct sim_request *request)
+{
+    self->sim->requests_open--;
+    if (request->client_life != self->life) {
+        return false;
+    }
+    zsp_assert(self->out > 0);
+    self->out--;
+    return true;
+}
+
+void client_answer(struct client *self, struct sim_request *request)
+{
+    if (!settle_account(self, request)) {
+        return;
+    }
+    switch (self->kind) {
+    case CLIENT_SEQUENCED:
+        sequenced_answer(self, request);
+        break;
+    case CLIENT_CONSUMER:
+        consumer_answer(self, request);
+        break;
+    case CLIENT_READER:
+        reader_answer(self, request);
+        break;
+    case CLIENT_PRODUCER:
+    case CLIENT_ADMIN:
+        break;
+    }
+}
+
+void client_lost(struct client *self, struct sim_request *request)
+{
+    if (!settle_account(self, request)) {
+        return;
+    }
+    switch (self->kind) {
+    case CLIENT_SEQUENCED:
+        sequenced_lost(self, request);
+        break;
+    case CLIENT_CONSUMER:
+        consumer_lost(self, request);
+        break;
+    case CLIENT_PRODUCER:
+    case CLIENT_READER:
+    case CLIENT_ADMIN:
+        break;
+    }
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A member of a group: pulls, works, settles in every way, at times too late,
+ * twice, or never.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/assert.h"
+#include "tests/sim/sim.h"
+
+#define SRUNS_MAX 40
+#define EXTEND_MS 35000 /* longer than any lease, so that none gets shorter */
+#define RETRY_MAX 3000
+
+static void pull(struct client *self)
+{
+    struct prng *prng = &self->sim->prng;
+    struct sim_request *request = client_request(self, SIM_PULL);
+    request->group = self->group;
+    request->max_messages = prng_chance(prng, 300) ? 1 : prng_between(prng, 1, 60);
+    request->max_bytes = prng_chance(prng, 300) ? prng_between(prng, 1, 2000) : 100000;
+    request->wait_ms = prng_chance(prng, 400) ? 0 : prng_below(prng, 4000);
+    self->pulling = true;
+    client_send(self, request);
+}
+
+static enum wire_outcome some_outcome(struct prng *prng)
+{
+    const uint64_t choice = prng_below(prng, 100);
+    if (choice < 60) {
+        return WIRE_ACK;
+    }
+    if (choice < 74) {
+        return WIRE_RETRY;
+    }
+    if (choice < 84) {
+        return WIRE_RELEASE;
+    }
+    if (choice < 88) {
+        return WIRE_REJECT;
+    }
+    return choice < 94 ? WIRE_EXTEND : WIRE_STARTED;
+}
+
+/* Settle the first part of a held run; what remains is still held. */
+static struct sim_srun settle_some(struct client *self, size_t index)
+{
+    struct prng *prng = &self->sim->prng;
+    struct held_run *held = &self->held[index];
+    struct sim_srun srun = {.topic = held->topic,
+                            .partition = held->partition,
+                            .first = held->first,
+                            .count = prng_chance(prng, 600) ? held->count
+                                                            : prng_between(prng, 1, held->count),
+                            .lease = held->lease,
+                            .outcome = some_outcome(prng)};
+    if (self->sim->calm) {
+        srun.outcome = WIRE_ACK;
+    }
+    if (srun.outcome == WIRE_EXTEND) {
+        srun.has_delay = true;
+        srun.delay_ms = EXTEND_MS;
+    } else if (srun.outcome == WIRE_RETRY && prng_chance(prng, 600)) {
+        srun.has_delay = true;
+        srun.delay_ms = prng_below(prng, RETRY_MAX);
+    }
+    if (srun.outcome != WIRE_EXTEND && srun.outcome != WIRE_STARTED) {
+        held->first += srun.count;
+        held->count -= srun.count;
+    }
+    return srun;
+}
+
+static void drop_empty(struct client *self)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < self->held_count; i++) {
+        if (self->held[i].count > 0) {
+            self->held[left++] = self->held[i];
+        }
+    }
+    self->held_count = left;
+}
+
+static void settle(struct client *self)
+{
+    struct prng *prng = &self->sim->prng;
+    struct sim_request *request = client_request(self, SIM_SETTLE);
+    request->group = self->group;
+    request->sruns = calloc(SRUNS_MAX, sizeof *request->sruns);
+    zsp_assert(request->sruns);
+    for (size_t i = 0; i < self->held_count && request->srun_count < SRUNS_MAX; i++) {
+        if (self->sim->calm || prng_chance(prng, 700)) {
+            request->sruns[request->srun_count++] = settle_some(self, i);
+        }
+    }
+    drop_empty(self);
+    if (request->srun_count == 0) {
+        request_destroy(&request);
+        return;
+    }
+    client_send(self, request);
+}
+
+static void settle_again(struct client *self, const struct sim_request *before)
+{
+    struct sim_request *request = client_request(self, SIM_SETTLE);
+    request->group = self->group;
+    request->srun_count = before->srun_count;
+    request->sruns = calloc(before->srun_count, sizeof *request->sruns);
+    zsp_assert(request->sruns);
+    memcpy(request->sruns, before->sruns, before->srun_count * sizeof *request->sruns);
+    client_send(self, request);
+}
+
+void consumer_wake(struct client *self)
+{
+    struct sim *sim = self->sim;
+    struct prng *prng = &sim->prng;
+    const bool slow = prng_chance(prng, self->slow_per_mille);
+    client_wake_in(self, (int64_t)prng_below(prng, slow ? 20000 : 100));
+    /* The first group is made by hand, with settings of its own. */
+    if (self->group == 0 && !sim->model.groups[0].exists) {
+        return;
+    }
+    if (prng_chance(prng, 5)) {
+        /* It dies with all it holds, and another one comes. */
+        self->life++;
+        self->out = 0;
+        self->pulling = false;
+        self->held_count = 0;
+        world_disconnect(sim, self);
+        return;
+    }
+    if (self->held_count > 0 && self->out < 4) {
+        settle(self);
+    }
+    if (!self->pulling && self->held_count < CLIENT_HELD_MAX / 2) {
+        pull(self);
+    }
+}
+
+void consumer_answer(struct client *self, const struct sim_request *request)
+{
+    if (request->verb == SIM_SETTLE) {
+        if (!self->sim->calm && prng_chance(&self->sim->prng, 60)) {
+            settle_again(self, request);
+        }
+        return;
+    }
+    self->pulling = false;
+    for (size_t i = 0; i < request->reply.run_count && self->held_count < CLIENT_HELD_MAX; i++) {
+        const struct sim_run *run = &request->reply.runs[i];
+        self->held[self->held_count++] = (struct held_run){.topic = run->topic,
+                                                           .partition = run->partition,
+                                                           .first = run->first,
+                                                           .count = run->count,
+                                                           .lease = run->lease};
+    }
+}
+
+void consumer_lost(struct client *self, const struct sim_request *request)
+{
+    if (request->verb == SIM_PULL) {
+        self->pulling = false;
+    } else if (!self->sim->calm && prng_chance(&self->sim->prng, 700)) {
+        settle_again(self, request);
+    }
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What goes wrong. Each history has its own weather: a few kinds of trouble are
+ * on, the others off, so that rare combinations get their share.
+ */
+#include <errno.h>
+
+#include "common/limits.h"
+#include "tests/sim/sim.h"
+#include "tests/support/crash_fs.h"
+#include "tests/support/fault_fs.h"
+
+#define FAULT_KINDS 9
+
+void fault_choose_weather(struct sim *sim)
+{
+    struct prng *prng = &sim->prng;
+    struct sim_weather *weather = &sim->weather;
+    weather->power_losses = prng_chance(prng, 600);
+    weather->process_crashes = prng_chance(prng, 500);
+    weather->freezes = prng_chance(prng, 500);
+    weather->stalls = prng_chance(prng, 400);
+    weather->wall_jumps = prng_chance(prng, 400);
+    weather->full_disk = prng_chance(prng, 200);
+    weather->sync_failures = prng_chance(prng, 150);
+    weather->disconnects = prng_chance(prng, 600);
+    weather->seeks = prng_chance(prng, 350);
+    weather->cold_reads = prng_chance(prng, 500);
+    weather->slow_disk = prng_chance(prng, 400);
+    weather->calm_ms = (int64_t)prng_between(prng, 20, 1500);
+    if (weather->cold_reads) {
+        crash_fs_set_cold(sim->world.disk, 500, prng_next(prng));
+    }
+}
+
+static void stall(struct sim *sim)
+{
+    const int64_t ms = (int64_t)prng_between(&sim->prng, ZSP_STALL_MS + 500, 40000);
+    sim_trace(sim, "STALL of %lld ms", (long long)ms);
+    sim->now_ms += ms;
+    if (sim->world.up) {
+        sim->model.uptime_ms += ms;
+        model_grace(&sim->model);
+    }
+}
+
+static void jump(struct sim *sim)
+{
+    const int64_t ms = (int64_t)prng_below(&sim->prng, 7200000) - 3600000;
+    sim_trace(sim, "WALL CLOCK jumps by %lld ms", (long long)ms);
+    sim->world.wall_offset_ms += ms;
+}
+
+static void toggle_full_disk(struct sim *sim)
+{
+    uint64_t room = 0;
+    struct fs *disk = sim->world.disk;
+    (void)disk->ops->free_bytes(disk->self, &room, NULL);
+    if (room < ZSP_MIB || prng_chance(&sim->prng, 300)) {
+        sim_trace(sim, "DISK has room again");
+        crash_fs_set_limit(disk, UINT64_MAX);
+        return;
+    }
+    const uint64_t left = prng_below(&sim->prng, 256 * ZSP_KIB);
+    sim_trace(sim, "DISK has %llu bytes left", (unsigned long long)left);
+    crash_fs_set_limit(disk, crash_fs_used(disk) + left);
+}
+
+static void fail_sync(struct sim *sim)
+{
+    const struct fault fault = {.kind = FAULT_ERROR,
+                                .call = FS_CALL_SYNC,
+                                .countdown = prng_below(&sim->prng, 3),
+                                .repeat = 1,
+                                .code = ZSP_EIO,
+                                .sys_errno = EIO};
+    sim_trace(sim, "A SYNC will fail");
+    fault_fs_set(sim->world.fs, &fault);
+    sim->world.failing = true;
+}
+
+static void freeze(struct sim *sim)
+{
+    const uint64_t calls = prng_below(&sim->prng, 60);
+    sim_trace(sim, "CRASH in %llu file calls", (unsigned long long)calls);
+    sim->world.cut_power_when_frozen = prng_chance(&sim->prng, 700);
+    crash_fs_freeze_at(sim->world.disk, calls);
+}
+
+void fault_strike(struct sim *sim)
+{
+    const struct sim_weather *weather = &sim->weather;
+    const bool up = sim->world.up;
+    if (sim->calm) {
+        return;
+    }
+    events_add(&sim->events,
+               sim->now_ms + (int64_t)prng_below(&sim->prng, 2 * (uint64_t)weather->calm_ms),
+               EVENT_FAULT, 0, NULL);
+    switch (prng_below(&sim->prng, FAULT_KINDS)) {
+    case 0:
+        if (weather->power_losses && up) {
+            world_crash(sim, true);
+        }
+        break;
+    case 1:
+        if (weather->process_crashes && up) {
+            world_crash(sim, false);
+        }
+        break;
+    case 2:
+        if (weather->freezes) {
+            freeze(sim);
+        }
+        break;
+    case 3:
+        if (weather->stalls) {
+            stall(sim);
+        }
+        break;
+    case 4:
+        if (weather->wall_jumps) {
+            jump(sim);
+        }
+        break;
+    case 5:
+        if (weather->full_disk) {
+            toggle_full_disk(sim);
+        }
+        break;
+    case 6:
+        if (weather->sync_failures && up) {
+            fail_sync(sim);
+        }
+        break;
+    case 7:
+        if (weather->disconnects) {
+            world_disconnect(sim, &sim->clients[prng_below(&sim->prng, sim->client_count)]);
+        }
+        break;
+    default:
+        if (weather->slow_disk) {
+            sim->world.job_delay_ms = (int64_t)prng_below(&sim->prng, 2) * 300 + 3;
+        }
+        break;
+    }
+}
+
+void fault_end_all(struct sim *sim)
+{
+    struct world *world = &sim->world;
+    sim->calm = true;
+    crash_fs_set_limit(world->disk, UINT64_MAX);
+    if (!crash_fs_frozen(world->disk)) {
+        crash_fs_freeze_at(world->disk, UINT64_MAX / 2);
+    }
+    fault_fs_clear(world->fs);
+    world->job_delay_ms = 3;
+}

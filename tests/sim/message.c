@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tests/sim/message.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/assert.h"
+#include "common/hash.h"
+#include "common/record.h"
+#include "tests/support/prng.h"
+
+#define PAYLOAD_MAX 3000
+#define KEY_COUNT   9
+
+/* Its key: none for every second message, an empty one now and then. */
+static struct zsp_slice key_of(uint32_t number, char text[16])
+{
+    if (number % 2 == 0) {
+        return (struct zsp_slice){0};
+    }
+    struct prng prng = {.state = number};
+    const uint64_t key = prng_below(&prng, KEY_COUNT);
+    const int len = key == 0 ? 0 : snprintf(text, 16, "key-%u", (unsigned)key);
+    return (struct zsp_slice){.data = (const uint8_t *)text, .len = (size_t)len};
+}
+
+void message_write(struct zsp_writer *out, uint32_t number)
+{
+    struct prng prng = {.state = ~(uint64_t)number};
+    static const char filler[] = "the quick brown fox jumps over the lazy dog. ";
+    uint8_t payload[PAYLOAD_MAX];
+    size_t len =
+        prng_below(&prng, 10) == 0 ? prng_below(&prng, PAYLOAD_MAX) : 12 + prng_below(&prng, 200);
+    len = len < 12 ? 12 : len;
+    for (size_t i = 0; i < len; i++) {
+        payload[i] = (uint8_t)filler[(i + number) % (sizeof filler - 1)];
+    }
+    (void)snprintf((char *)payload, 12, "m%010u", (unsigned)number);
+    char key[16];
+    struct zsp_record record = {.payload = {payload, len}, .key = key_of(number, key)};
+    if (number % 5 == 0) {
+        record.type = zsp_slice_str("order.placed");
+    }
+    if (number % 7 == 0) {
+        record.has_created_at = true;
+        record.created_at_ms = 1600000000000u + number;
+    }
+    zsp_record_write(out, &record);
+}
+
+bool message_read(struct zsp_slice record, uint32_t *ret_number)
+{
+    struct zsp_record decoded;
+    if (zsp_record_decode(record, &decoded, NULL) < 0 || decoded.payload.len < 12 ||
+        decoded.payload.data[0] != 'm' || decoded.payload.data[11] != '\0') {
+        return false;
+    }
+    char *end = NULL;
+    const unsigned long number =
+        strtoul((const char *)decoded.payload.data + 1, &end, 10); /* ends at the NUL */
+    if (*end != '\0' || number > UINT32_MAX) {
+        return false;
+    }
+    struct zsp_writer wanted = {0};
+    message_write(&wanted, (uint32_t)number);
+    zsp_assert(!wanted.failed);
+    const bool same = zsp_slice_equal(zsp_writer_slice(&wanted), record);
+    zsp_writer_fini(&wanted);
+    *ret_number = (uint32_t)number;
+    return same;
+}
+
+bool message_partition(uint32_t number, uint32_t partition_count, uint32_t *ret)
+{
+    char text[16];
+    const struct zsp_slice key = key_of(number, text);
+    if (!key.data) {
+        return false;
+    }
+    *ret = (uint32_t)(zsp_hash(key) % partition_count);
+    return true;
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Logs and messages of the checker, and which file judges which answer.
+ */
+#include "tests/sim/model.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/assert.h"
+#include "tests/sim/message.h"
+
+uint32_t model_partition_count(uint32_t topic)
+{
+    static const uint32_t counts[SIM_TOPICS] = {1, 2, 3};
+    return counts[topic];
+}
+
+bool model_group_has_topic(uint32_t group, uint32_t topic)
+{
+    /* audit: orders; billing: orders, bills; search: bills, events */
+    static const bool has[SIM_GROUPS][SIM_TOPICS] = {
+        {true, false, false}, {true, true, false}, {false, true, true}};
+    return has[group][topic];
+}
+
+bool model_fail(struct model *self, const char *format, ...)
+{
+    if (self->failed) {
+        return false;
+    }
+    self->failed = true;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(self->failure, sizeof self->failure, format, args);
+    va_end(args);
+    return false;
+}
+
+void model_fini(struct model *self)
+{
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+        for (uint32_t p = 0; p < SIM_PARTS_MAX; p++) {
+            free(self->logs[t][p].slots);
+            for (uint32_t g = 0; g < SIM_GROUPS; g++) {
+                free(self->groups[g].ledgers[t][p].slots);
+            }
+            for (uint32_t i = 0; i < SIM_PRODUCERS; i++) {
+                free(self->producers[i].sequences[t][p].messages);
+            }
+        }
+    }
+    free(self->messages);
+}
+
+uint32_t model_new_messages(struct model *self, uint32_t count, uint32_t client, uint32_t topic,
+                            int32_t partition)
+{
+    const size_t first = self->message_count;
+    zsp_assert(first + count <= SIM_MESSAGES_MAX);
+    while (first + count > self->message_capacity) {
+        self->message_capacity = self->message_capacity > 0 ? 2 * self->message_capacity : 1024;
+        self->messages = realloc(self->messages, self->message_capacity * sizeof *self->messages);
+        zsp_assert(self->messages);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        self->messages[self->message_count++] = (struct message_fact){
+            .client = client, .topic = (uint8_t)topic, .partition = partition};
+    }
+    return (uint32_t)first;
+}
+
+struct log_slot *model_log_slot(struct model *self, uint32_t topic, uint32_t partition,
+                                uint64_t offset)
+{
+    struct log_model *log = &self->logs[topic][partition];
+    zsp_assert(offset < SIM_MESSAGES_MAX);
+    while (offset >= log->capacity) {
+        const size_t capacity = log->capacity > 0 ? 2 * log->capacity : 256;
+        log->slots = realloc(log->slots, capacity * sizeof *log->slots);
+        zsp_assert(log->slots);
+        memset(log->slots + log->capacity, 0, (capacity - log->capacity) * sizeof *log->slots);
+        log->capacity = capacity;
+    }
+    return &log->slots[offset];
+}
+
+void model_mark(struct model *self, uint32_t topic, uint32_t partition, uint64_t end)
+{
+    struct log_model *log = &self->logs[topic][partition];
+    log->mark = end > log->mark ? end : log->mark;
+}
+
+/* Does the message's earlier address speak against this one? */
+static bool check_address(struct model *self, uint32_t message, uint32_t partition, uint64_t offset)
+{
+    struct message_fact *fact = &self->messages[message];
+    if (!fact->is_placed || (fact->at_partition == partition && fact->at_offset == offset)) {
+        return true;
+    }
+    struct log_slot *before =
+        model_log_slot(self, fact->topic, fact->at_partition, fact->at_offset);
+    if (before->message == message + 1 && before->is_stale) {
+        before->message = 0; /* that copy went with the power */
+        before->is_stale = false;
+        return true;
+    }
+    return model_fail(self,
+                      "message %u is twice in the log: at %s/%u/%" PRIu64 " and at %s/%u/%" PRIu64,
+                      message, sim_topic_name(fact->topic), fact->at_partition, fact->at_offset,
+                      sim_topic_name(fact->topic), partition, offset);
+}
+
+bool model_place(struct model *self, uint32_t message, uint32_t topic, uint32_t partition,
+                 uint64_t offset, bool sure, int64_t timestamp_ms)
+{
+    const char *name = sim_topic_name(topic);
+    if (message >= self->message_count || !self->messages[message].entered) {
+        return model_fail(self, "%s/%u/%" PRIu64 ": message %u was never sent", name, partition,
+                          offset, message);
+    }
+    struct message_fact *fact = &self->messages[message];
+    if (fact->topic != topic || (fact->partition >= 0 && (uint32_t)fact->partition != partition)) {
+        return model_fail(self, "message %u was sent to %s/%d and is in %s/%u", message,
+                          sim_topic_name(fact->topic), fact->partition, name, partition);
+    }
+    uint32_t routed = 0;
+    if (fact->partition < 0 && message_partition(message, model_partition_count(topic), &routed) &&
+        routed != partition) {
+        return model_fail(self, "message %u: its key leads to partition %u, it is in %u", message,
+                          routed, partition);
+    }
+    if (!check_address(self, message, partition, offset)) {
+        return false;
+    }
+    struct log_slot *slot = model_log_slot(self, topic, partition, offset);
+    if (slot->message != 0 && slot->message != message + 1 && !slot->is_stale) {
+        return model_fail(self, "%s/%u/%" PRIu64 " was message %u and is message %u", name,
+                          partition, offset, slot->message - 1, message);
+    }
+    if (fact->is_placed && fact->timestamp_ms != timestamp_ms && !slot->is_stale) {
+        return model_fail(self, "%s/%u/%" PRIu64 ": its timestamp was %" PRId64 " and is %" PRId64,
+                          name, partition, offset, fact->timestamp_ms, timestamp_ms);
+    }
+    if (slot->message != 0 && slot->message != message + 1) {
+        self->messages[slot->message - 1].is_placed = false;
+    }
+    slot->message = message + 1;
+    slot->is_stale = false;
+    fact->is_placed = true;
+    fact->is_sure = fact->is_sure || sure;
+    fact->at_partition = partition;
+    fact->at_offset = offset;
+    fact->timestamp_ms = timestamp_ms;
+    fact->found = true;
+    if (sure) {
+        model_mark(self, topic, partition, offset + 1);
+    }
+    return true;
+}
+
+/* --- READ, TOPIC.INFO --------------------------------------------------------------------- */
+
+static void read_answer(struct model *self, const struct sim_request *request)
+{
+    const struct sim_reply *reply = &request->reply;
+    const uint32_t partition = (uint32_t)request->partition;
+    const char *name = sim_topic_name(request->topic);
+    uint64_t offset = request->from;
+    for (size_t i = 0; i < reply->run_count; i++) {
+        const struct sim_run *run = &reply->runs[i];
+        if (run->topic != request->topic || run->partition != partition || run->lease != 0) {
+            (void)model_fail(self, "READ of %s/%u: a run of another log, or leased", name,
+                             partition);
+            return;
+        }
+        if (run->first != offset) {
+            (void)model_fail(self, "READ of %s/%u: a hole from %" PRIu64 " to %" PRIu64, name,
+                             partition, offset, run->first);
+            return;
+        }
+        for (uint64_t m = 0; m < run->count; m++) {
+            if (!model_place(self, reply->messages[run->first_message + m], request->topic,
+                             partition, offset + m, true, run->timestamp_ms)) {
+                return;
+            }
+        }
+        offset += run->count;
+    }
+    if (reply->next != offset || reply->start != 0 || reply->end < offset) {
+        (void)model_fail(self,
+                         "READ of %s/%u ended at %" PRIu64 ", it says next %" PRIu64
+                         " start %" PRIu64 " end %" PRIu64 " (%s)",
+                         name, partition, offset, reply->next, reply->start, reply->end,
+                         reply->reason);
+        return;
+    }
+    if (reply->end < request->mark_then) {
+        (void)model_fail(self, "READ of %s/%u: the end %" PRIu64 " is below the synced %" PRIu64,
+                         name, partition, reply->end, request->mark_then);
+        return;
+    }
+    if (reply->run_count == 0 && request->from < request->mark_then) {
+        (void)model_fail(self, "READ of %s/%u from %" PRIu64 " got nothing below %" PRIu64, name,
+                         partition, request->from, request->mark_then);
+        return;
+    }
+    model_mark(self, request->topic, partition, reply->end);
+}
+
+static void topic_info_answer(struct model *self, const struct sim_request *request)
+{
+    const struct sim_reply *reply = &request->reply;
+    if (reply->part_count != model_partition_count(request->topic)) {
+        (void)model_fail(self, "TOPIC.INFO tells %zu partitions of %s", reply->part_count,
+                         sim_topic_name(request->topic));
+    }
+    for (size_t i = 0; i < reply->part_count; i++) {
+        const struct sim_part *part = &reply->parts[i];
+        if (part->values[0] != 0) {
+            (void)model_fail(self, "TOPIC.INFO: %s/%u starts at %" PRIu64,
+                             sim_topic_name(part->topic), part->partition, part->values[0]);
+        }
+        model_mark(self, part->topic, part->partition, part->values[1]);
+    }
+}
+
+/* --- What comes and goes --------------------------------------------------------------------- */
+
+void model_enter(struct model *self, struct sim_request *request)
+{
+    request->entered_step = self->step;
+    request->entered_ms = self->uptime_ms;
+    if (request->verb == SIM_PUBLISH) {
+        model_publish_enter(self, request);
+    }
+    if (request->verb == SIM_READ) {
+        request->mark_then = self->logs[request->topic][request->partition].mark;
+    }
+    model_group_enter(self, request);
+}
+
+/* Which errors a correct broker may give to these clients. */
+static bool is_expected(const struct model *self, const struct sim_request *request)
+{
+    switch (request->reply.code) {
+    case ZSP_ESTORAGE_FAILED:
+    case ZSP_ESHUTTING_DOWN:
+    case ZSP_ENO_SPACE:
+        return true;
+    case ZSP_EEXISTS:
+        return request->verb == SIM_TOPIC_CREATE || request->verb == SIM_GROUP_CREATE;
+    case ZSP_ENOT_FOUND:
+        switch (request->verb) {
+        case SIM_GROUP_INFO:
+        case SIM_SETTLE:
+        case SIM_SEEK:
+            return !self->groups[request->group].exists ||
+                   (request->verb == SIM_SEEK && !self->topic_exists[request->topic]);
+        case SIM_READ:
+        case SIM_TOPIC_INFO:
+        case SIM_PUBLISH: /* topics are made by hand before they are used */
+            return !self->topic_exists[request->topic];
+        case SIM_OPEN:
+        case SIM_PULL:
+        case SIM_TOPIC_CREATE:
+        case SIM_GROUP_CREATE:
+        case SIM_STATS:
+            return false;
+        }
+        return false;
+    case ZSP_EFENCED_PRODUCER:
+    case ZSP_ESEQUENCE_GAP:
+        return request->verb == SIM_PUBLISH && request->producer > 0;
+    case ZSP_EOUT_OF_RANGE:
+        return request->verb == SIM_SEEK ||
+               (request->verb == SIM_READ && request->from > request->mark_then);
+    default:
+        return false;
+    }
+}
+
+void model_answer(struct model *self, struct sim_request *request)
+{
+    if (request->reply.is_error && !is_expected(self, request)) {
+        (void)model_fail(self, "%s was answered: %s", sim_verb_name(request->verb),
+                         request->reply.text);
+        return;
+    }
+    const bool worked = !request->reply.is_error;
+    switch (request->verb) {
+    case SIM_PUBLISH:
+        model_publish_answer(self, request);
+        break;
+    case SIM_OPEN:
+        model_open_answer(self, request);
+        break;
+    case SIM_PULL:
+        model_pull_answer(self, request);
+        break;
+    case SIM_SETTLE:
+        model_settle_answer(self, request);
+        break;
+    case SIM_READ:
+        if (worked) {
+            read_answer(self, request);
+        }
+        break;
+    case SIM_SEEK:
+        model_seek_answer(self, request);
+        break;
+    case SIM_TOPIC_CREATE:
+        self->topic_exists[request->topic] =
+            self->topic_exists[request->topic] || worked || request->reply.code == ZSP_EEXISTS;
+        break;
+    case SIM_TOPIC_INFO:
+        if (worked) {
+            topic_info_answer(self, request);
+        }
+        break;
+    case SIM_GROUP_CREATE:
+        self->groups[request->group].exists =
+            self->groups[request->group].exists || worked || request->reply.code == ZSP_EEXISTS;
+        break;
+    case SIM_GROUP_INFO:
+        if (worked) {
+            model_group_info_answer(self, request);
+        }
+        break;
+    case SIM_STATS:
+        break;
+    }
+}
+
+void model_cut(struct model *self, struct sim_request *request)
+{
+    if (request->verb == SIM_PUBLISH) {
+        model_publish_cut(self, request);
+    } else if (request->verb == SIM_SEEK) {
+        model_seek_cut(self, request);
+    } else if (request->verb == SIM_PULL) {
+        model_pull_gone(self, request);
+    }
+}
+
+void model_crash(struct model *self, bool power_loss)
+{
+    for (size_t i = 0; i < self->message_count && power_loss; i++) {
+        struct message_fact *fact = &self->messages[i];
+        fact->must_until_power = false;
+        if (fact->is_placed && !fact->is_sure) {
+            model_log_slot(self, fact->topic, fact->at_partition, fact->at_offset)->is_stale = true;
+        }
+    }
+    model_groups_crash(self, power_loss);
+    model_producers_crash(self, power_loss);
+}
+
+/* --- Ends ------------------------------------------------------------------------------------- */
+
+void model_final_begin(struct model *self)
+{
+    for (size_t i = 0; i < self->message_count; i++) {
+        self->messages[i].found = false;
+    }
+}
+
+/* One client's messages are in the order in which it sent them. */
+static void check_order(struct model *self, uint32_t topic, uint32_t partition)
+{
+    uint32_t last[64] = {0}; /* 1 + the last message of each client */
+    struct log_model *log = &self->logs[topic][partition];
+    for (uint64_t offset = 0; offset < log->mark; offset++) {
+        const uint32_t message = model_log_slot(self, topic, partition, offset)->message;
+        if (message == 0) {
+            (void)model_fail(self, "%s/%u/%" PRIu64 " is below the mark and was never read",
+                             sim_topic_name(topic), partition, offset);
+            return;
+        }
+        const uint32_t client = self->messages[message - 1].client;
+        zsp_assert(client < 64);
+        if (message <= last[client]) {
+            (void)model_fail(self, "%s/%u/%" PRIu64 ": message %u of client %u comes behind %u",
+                             sim_topic_name(topic), partition, offset, message - 1, client,
+                             last[client] - 1);
+            return;
+        }
+        last[client] = message;
+    }
+}
+
+void model_final_logs(struct model *self)
+{
+    for (uint32_t i = 0; i < self->message_count && !self->failed; i++) {
+        const struct message_fact *fact = &self->messages[i];
+        const bool refused = fact->entered && !fact->maybe && fact->tries_out == 0 &&
+                             !fact->must_exist && !fact->must_until_power;
+        const bool must = fact->must_exist || fact->must_until_power || fact->is_sure;
+        if (must && !fact->found) {
+            (void)model_fail(self,
+                             "message %u of client %u is lost: %s, it was at %s/%u/%" PRIu64 "%s",
+                             i, fact->client, fact->must_exist ? "confirmed synced" : "seen",
+                             sim_topic_name(fact->topic), fact->at_partition, fact->at_offset,
+                             fact->is_placed ? "" : " (address unknown)");
+        }
+        if (fact->found && (!fact->entered || refused)) {
+            (void)model_fail(self, "message %u was refused and is in the log", i);
+        }
+    }
+    for (uint32_t t = 0; t < SIM_TOPICS && !self->failed; t++) {
+        for (uint32_t p = 0; p < model_partition_count(t) && !self->failed; p++) {
+            check_order(self, t, p);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The checker: a plain model of what the broker has promised so far, kept from
+ * what enters the broker and what leaves it, in exactly that order. It knows
+ * nothing of how the broker works. The first broken promise is kept in `failure`.
+ *
+ *   logs       an offset whose message was seen, or confirmed synced, keeps it for ever; a
+ *              message has one address; what was confirmed is there at the end; what was refused
+ *              is not; one client's messages keep their order
+ *   groups     see model_group.c
+ *   producers  sequences are neither lost nor invented; old epochs are fenced
+ */
+#ifndef ZSP_SIM_MODEL_H
+#define ZSP_SIM_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/compiler.h"
+#include "tests/sim/request.h"
+
+#define SIM_GROUPS       3u
+#define SIM_PRODUCERS    3u
+#define SIM_MESSAGES_MAX 1000000u
+
+/* Settings of the group that is created by hand; the others have the defaults. */
+#define SIM_LEASE_MS     4000
+#define SIM_MAX_FAILURES 3
+#define SIM_BACKOFF_MS   300
+
+/* What is known of a message. */
+struct message_fact {
+    uint32_t client; /* who sent it */
+    uint8_t topic;
+    int32_t partition;     /* asked for; < 0 = the broker routes */
+    uint32_t tries_out;    /* requests with it that are in the broker, unanswered */
+    bool entered;          /* some request with it reached the broker */
+    bool maybe;            /* a request with it was not answered, or with maybe */
+    bool must_exist;       /* confirmed synced */
+    bool must_until_power; /* confirmed written */
+    bool is_placed;        /* its address is known; */
+    bool is_sure;          /* and for ever */
+    uint32_t at_partition;
+    uint64_t at_offset;
+    int64_t timestamp_ms; /* 0 = not known */
+    bool found;           /* in the last look at everything */
+};
+
+/* An offset. */
+struct log_slot {
+    uint32_t message; /* 1 + number, 0 = not known */
+    bool is_stale;    /* it was only written, and the power went */
+};
+
+struct log_model {
+    struct log_slot *slots;
+    size_t capacity;
+    uint64_t mark; /* the highest synced end that was told */
+};
+
+/* A message in a group. */
+struct group_slot {
+    uint32_t grants;       /* replies that held it, since the last seek */
+    uint32_t uncounted;    /* of them, those that `deliveries` may not know */
+    uint32_t failures_min; /* confirmed */
+    bool acked;            /* confirmed */
+    bool maybe_done;       /* an ack or reject of it has reached the broker */
+    bool dead;             /* surely */
+    bool skipped;          /* by a seek */
+    bool optional;         /* need not be delivered (again) */
+    bool doomed;           /* it may be dead since before a seek */
+    bool delivered;
+    bool delivered_in_seek; /* while a seek was under way */
+    uint64_t lease;         /* under which it went out last, 0 = none known */
+    bool lease_sure;        /* nothing has happened that could have ended it */
+    int64_t lease_end_ms;   /* it lives until then at least, uptime */
+    int64_t lease_base_ms;  /* the same without extensions, which a crash may forget */
+    uint64_t grant_step;
+    int64_t not_before_ms;              /* uptime; a retry is not due before */
+    const struct sim_request *settling; /* the last SETTLE that named it under its lease */
+    bool was_sure;                      /* the lease, when that SETTLE came */
+};
+
+struct ledger_model {
+    struct group_slot *slots;
+    size_t capacity;
+    uint64_t low;             /* all below are surely done or skipped */
+    uint64_t high;            /* all below were seen to be possibly done; for speed only */
+    uint32_t optional_before; /* messages up to this number may have been skipped */
+};
+
+struct group_model {
+    bool exists;            /* surely */
+    uint64_t seeks;         /* begun and ended, counted both */
+    uint32_t seeks_out;     /* under way */
+    uint32_t unseen_grants; /* pulls that may have been granted without a reply */
+    struct ledger_model ledgers[SIM_TOPICS][SIM_PARTS_MAX];
+};
+
+/* One sequence of a producer. */
+struct sequence_model {
+    uint64_t entered;   /* the highest that reached the broker */
+    uint64_t synced;    /* the highest confirmed synced; */
+    uint64_t written;   /* or written */
+    uint32_t *messages; /* of sequence i + 1 */
+    size_t capacity;
+};
+
+struct producer_model {
+    uint64_t epoch;      /* the highest that was answered */
+    uint64_t epoch_step; /* when */
+    struct sequence_model sequences[SIM_TOPICS][SIM_PARTS_MAX];
+};
+
+struct model {
+    bool failed;
+    char failure[400];
+    uint64_t step;         /* of the history */
+    int64_t uptime_ms;     /* how long the broker ran, all lives together */
+    uint64_t durable_step; /* grants up to this step are durable */
+    struct message_fact *messages;
+    size_t message_count, message_capacity;
+    struct log_model logs[SIM_TOPICS][SIM_PARTS_MAX];
+    struct group_model groups[SIM_GROUPS];
+    struct producer_model producers[SIM_PRODUCERS];
+    bool topic_exists[SIM_TOPICS];                /* surely */
+    uint64_t confirmed, delivered, acked, deaths; /* figures for people */
+};
+
+uint32_t model_partition_count(uint32_t topic);
+bool model_group_has_topic(uint32_t group, uint32_t topic);
+
+void model_fini(struct model *self);
+/* Keep the first failure. Returns false. */
+bool model_fail(struct model *self, const char *format, ...) ZSP_PRINTF(2, 3);
+
+/* `count` new messages, numbered from the returned one on. */
+uint32_t model_new_messages(struct model *self, uint32_t count, uint32_t client, uint32_t topic,
+                            int32_t partition);
+
+/* A request reaches the broker; its answer leaves (decoded); or none ever will. */
+void model_enter(struct model *self, struct sim_request *request);
+void model_answer(struct model *self, struct sim_request *request);
+void model_cut(struct model *self, struct sim_request *request);
+
+/* The broker dies; comes back; or did not run for a while. */
+void model_crash(struct model *self, bool power_loss);
+void model_grace(struct model *self);
+/* The connection of an unanswered PULL is gone: it may be granted all the same. */
+void model_pull_gone(struct model *self, const struct sim_request *pull);
+/* The host told the broker that this PULL's reply was not delivered. */
+void model_undelivered(struct model *self, const struct sim_request *pull);
+
+/* --- Ends ---------------------------------------------------------------------------- */
+
+/* Everything was read once more: is all there that must be, and nothing else? */
+void model_final_begin(struct model *self);
+void model_final_logs(struct model *self);
+/* A group was drained: has each message reached it? */
+void model_final_group(struct model *self, uint32_t group);
+
+/* --- Between the model's files --------------------------------------------------------- */
+
+struct log_slot *model_log_slot(struct model *self, uint32_t topic, uint32_t partition,
+                                uint64_t offset);
+/* A message is at an address; `sure` = for ever. */
+bool model_place(struct model *self, uint32_t message, uint32_t topic, uint32_t partition,
+                 uint64_t offset, bool sure, int64_t timestamp_ms);
+void model_mark(struct model *self, uint32_t topic, uint32_t partition, uint64_t end);
+
+void model_group_enter(struct model *self, struct sim_request *request);
+void model_pull_answer(struct model *self, struct sim_request *request);
+void model_settle_answer(struct model *self, struct sim_request *request);
+void model_seek_answer(struct model *self, struct sim_request *request);
+void model_seek_cut(struct model *self, const struct sim_request *request);
+void model_group_info_answer(struct model *self, const struct sim_request *request);
+void model_groups_crash(struct model *self, bool power_loss);
+
+void model_publish_enter(struct model *self, const struct sim_request *request);
+void model_publish_answer(struct model *self, const struct sim_request *request);
+void model_publish_cut(struct model *self, const struct sim_request *request);
+void model_open_answer(struct model *self, const struct sim_request *request);
+void model_producers_crash(struct model *self, bool power_loss);
+
+#endif

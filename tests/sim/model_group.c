@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Groups of the checker. Of each message in each group it knows what was
+ * confirmed, and what may have happened unconfirmed:
+ *
+ *   - an ack that was confirmed: never delivered again, except after a seek
+ *   - a lease lives until its time (of the broker's uptime, so outages do not
+ *     count) unless something may have ended it: a settle on its way, a seek, a power
+ *     cut before the grant was surely durable. While it surely lives nobody else
+ *     gets the message, and no settle under it is told "lost"
+ *   - failures that were confirmed are told with each later delivery
+ *   - a retry is not due before its delay
+ *   - `committed` covers only what may be done, and all that surely is
+ *
+ * While a seek is under way, and for what began before one and ends after it,
+ * nothing is judged.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/assert.h"
+#include "common/limits.h"
+#include "tests/sim/model.h"
+
+static int64_t backoff_ms(uint32_t group)
+{
+    return group == 0 ? SIM_BACKOFF_MS : (int64_t)ZSP_BACKOFF_MS;
+}
+
+static uint32_t max_failures(uint32_t group)
+{
+    return group == 0 ? SIM_MAX_FAILURES : ZSP_MAX_FAILURES;
+}
+
+static struct group_slot *slot_of(struct model *self, uint32_t group, uint32_t topic,
+                                  uint32_t partition, uint64_t offset)
+{
+    struct ledger_model *ledger = &self->groups[group].ledgers[topic][partition];
+    zsp_assert(offset < SIM_MESSAGES_MAX);
+    while (offset >= ledger->capacity) {
+        const size_t capacity = ledger->capacity > 0 ? 2 * ledger->capacity : 256;
+        ledger->slots = realloc(ledger->slots, capacity * sizeof *ledger->slots);
+        zsp_assert(ledger->slots);
+        memset(ledger->slots + ledger->capacity, 0,
+               (capacity - ledger->capacity) * sizeof *ledger->slots);
+        ledger->capacity = capacity;
+    }
+    return &ledger->slots[offset];
+}
+
+/* Was a seek under way at some time since the request came? */
+static bool in_seek(const struct model *self, const struct sim_request *request)
+{
+    const struct group_model *group = &self->groups[request->group];
+    return group->seeks_out > 0 || group->seeks != request->seeks_then;
+}
+
+static bool lease_lives(const struct model *self, const struct group_slot *slot)
+{
+    return slot->lease != 0 && slot->lease_sure && self->uptime_ms < slot->lease_end_ms;
+}
+
+/* Acked or dead, as far as one can tell from outside? */
+static bool may_be_over(const struct model *self, const struct group_slot *slot, uint32_t group)
+{
+    return slot->dead || slot->maybe_done || slot->doomed ||
+           slot->grants + self->groups[group].unseen_grants >= max_failures(group);
+}
+
+/* Raise ledger->low over what is surely done. */
+static uint64_t ledger_low(struct model *self, uint32_t group, uint32_t topic, uint32_t partition)
+{
+    struct ledger_model *ledger = &self->groups[group].ledgers[topic][partition];
+    while (ledger->low < self->logs[topic][partition].mark) {
+        const struct group_slot *slot = slot_of(self, group, topic, partition, ledger->low);
+        if (!slot->acked && !slot->dead && !slot->skipped) {
+            break;
+        }
+        ledger->low++;
+    }
+    return ledger->low;
+}
+
+/* --- Entering --------------------------------------------------------------------------- */
+
+static void settle_enter(struct model *self, struct sim_request *request)
+{
+    for (size_t i = 0; i < request->srun_count; i++) {
+        const struct sim_srun *srun = &request->sruns[i];
+        for (uint64_t o = srun->first; o < srun->first + srun->count; o++) {
+            struct group_slot *slot =
+                slot_of(self, request->group, srun->topic, srun->partition, o);
+            const bool holds = slot->lease == srun->lease;
+            slot->settling = holds ? request : NULL;
+            slot->was_sure = holds && lease_lives(self, slot);
+            if (srun->outcome == WIRE_EXTEND || srun->outcome == WIRE_STARTED) {
+                continue;
+            }
+            slot->lease_sure = slot->lease_sure && !holds;
+            if (srun->outcome == WIRE_ACK || srun->outcome == WIRE_REJECT) {
+                slot->maybe_done = true;
+            }
+        }
+    }
+}
+
+void model_group_enter(struct model *self, struct sim_request *request)
+{
+    switch (request->verb) {
+    case SIM_SEEK:
+        if (!request->dry_run) {
+            self->groups[request->group].seeks++;
+            self->groups[request->group].seeks_out++;
+        }
+        break;
+    case SIM_SETTLE:
+        settle_enter(self, request);
+        break;
+    case SIM_GROUP_INFO:
+        for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+            for (uint32_t p = 0; p < model_partition_count(t); p++) {
+                request->lows[t][p] = ledger_low(self, request->group, t, p);
+            }
+        }
+        break;
+    case SIM_PUBLISH:
+    case SIM_OPEN:
+    case SIM_PULL:
+    case SIM_READ:
+    case SIM_TOPIC_CREATE:
+    case SIM_TOPIC_INFO:
+    case SIM_GROUP_CREATE:
+    case SIM_STATS:
+        break;
+    }
+    request->seeks_then = self->groups[request->group].seeks;
+}
+
+/* --- PULL ---------------------------------------------------------------------------------- */
+
+/* May this message be delivered now, with these figures? */
+static bool judge_delivery(struct model *self, const struct sim_request *request,
+                           const struct sim_run *run, uint64_t offset)
+{
+    const struct group_slot *slot =
+        slot_of(self, request->group, run->topic, run->partition, offset);
+    const uint32_t grants_max = slot->grants + self->groups[request->group].unseen_grants;
+    const char *what = NULL;
+    if (slot->acked) {
+        what = "was delivered again after its ack was confirmed";
+    } else if (slot->dead) {
+        what = "was delivered though it is dead";
+    } else if (slot->skipped) {
+        what = "was delivered though a seek skipped it";
+    } else if (lease_lives(self, slot)) {
+        what = "is under two live leases";
+    } else if (self->uptime_ms < slot->not_before_ms) {
+        what = "was delivered before its retry was due";
+    } else if (run->failures < slot->failures_min) {
+        what = "lost failures that were confirmed";
+    } else if (run->failures > grants_max) {
+        what = "has more failures than it had deliveries";
+    } else if (run->deliveries > grants_max + 1) {
+        what = "tells more deliveries than there were";
+    } else if (run->deliveries + slot->uncounted < slot->grants + 1) {
+        what = "tells fewer deliveries than there were";
+    }
+    if (what) {
+        return model_fail(self,
+                          "group %s: %s/%u/%" PRIu64 " %s (deliveries %u of %u, failures %u of "
+                          "%u, lease %" PRIu64 " then %" PRIu64 ")",
+                          sim_group_name(request->group), sim_topic_name(run->topic),
+                          run->partition, offset, what, run->deliveries, slot->grants + 1,
+                          run->failures, slot->failures_min, slot->lease, run->lease);
+    }
+    return true;
+}
+
+static bool deliver(struct model *self, const struct sim_request *request,
+                    const struct sim_run *run, uint64_t offset)
+{
+    const bool fuzzy = in_seek(self, request);
+    struct group_slot *slot = slot_of(self, request->group, run->topic, run->partition, offset);
+    if (slot->lease == run->lease) {
+        if (slot->grant_step == self->step) {
+            return model_fail(self, "group %s: %s/%u/%" PRIu64 " is twice in one reply",
+                              sim_group_name(request->group), sim_topic_name(run->topic),
+                              run->partition, offset);
+        }
+        return true; /* the same reply once more */
+    }
+    if (!fuzzy && !judge_delivery(self, request, run, offset)) {
+        return false;
+    }
+    slot->grants++;
+    slot->delivered = true;
+    slot->delivered_in_seek = self->groups[request->group].seeks_out > 0;
+    slot->lease = run->lease;
+    slot->lease_sure = !fuzzy;
+    slot->lease_end_ms = self->uptime_ms + (int64_t)request->reply.lease_ms;
+    slot->lease_base_ms = slot->lease_end_ms;
+    slot->grant_step = self->step;
+    slot->not_before_ms = 0;
+    self->delivered++;
+    return true;
+}
+
+static bool judge_limits(struct model *self, const struct sim_request *request)
+{
+    const struct sim_reply *reply = &request->reply;
+    if (reply->message_count > request->max_messages) {
+        return model_fail(self, "PULL: %zu messages, at most %" PRIu64 " were asked for",
+                          reply->message_count, request->max_messages);
+    }
+    if (reply->message_count > 1 && reply->body_bytes > request->max_bytes) {
+        return model_fail(self, "PULL: %zu bytes, at most %" PRIu64 " were asked for",
+                          reply->body_bytes, request->max_bytes);
+    }
+    return true;
+}
+
+void model_pull_answer(struct model *self, struct sim_request *request)
+{
+    const struct sim_reply *reply = &request->reply;
+    if (reply->is_error) {
+        return;
+    }
+    self->groups[request->group].exists = true;
+    if (!judge_limits(self, request)) {
+        return;
+    }
+    for (size_t i = 0; i < reply->run_count; i++) {
+        const struct sim_run *run = &reply->runs[i];
+        if (run->lease == 0 || run->lease != reply->lease || run->lease >> 53 != 0) {
+            (void)model_fail(self,
+                             "PULL: a run with lease %" PRIu64 " in a reply of lease %" PRIu64,
+                             run->lease, reply->lease);
+            return;
+        }
+        if (!model_group_has_topic(request->group, run->topic)) {
+            (void)model_fail(self, "PULL: group %s got a message of %s",
+                             sim_group_name(request->group), sim_topic_name(run->topic));
+            return;
+        }
+        for (uint64_t m = 0; m < run->count; m++) {
+            if (!model_place(self, reply->messages[run->first_message + m], run->topic,
+                             run->partition, run->first + m, true, run->timestamp_ms) ||
+                !deliver(self, request, run, run->first + m)) {
+                return;
+            }
+        }
+    }
+}
+
+void model_pull_gone(struct model *self, const struct sim_request *pull)
+{
+    self->groups[pull->group].unseen_grants++;
+}
+
+void model_undelivered(struct model *self, const struct sim_request *pull)
+{
+    for (size_t i = 0; i < pull->reply.run_count; i++) {
+        const struct sim_run *run = &pull->reply.runs[i];
+        for (uint64_t o = run->first; o < run->first + run->count; o++) {
+            struct group_slot *slot = slot_of(self, pull->group, run->topic, run->partition, o);
+            if (slot->lease == run->lease) {
+                slot->lease = 0;
+                slot->lease_sure = false;
+                slot->uncounted++; /* as if it had not been handed out */
+            }
+        }
+    }
+}
+
+/* --- SETTLE --------------------------------------------------------------------------------- */
+
+/* What the reply says of one offset: NULL = applied. */
+static const char *not_applied(const struct sim_reply *reply, const struct sim_srun *srun,
+                               uint64_t offset)
+{
+    for (size_t i = 0; i < reply->not_applied_count; i++) {
+        const struct sim_not_applied *entry = &reply->not_applied[i];
+        if (entry->topic == srun->topic && entry->partition == srun->partition &&
+            offset >= entry->first && offset - entry->first < entry->count) {
+            return entry->why;
+        }
+    }
+    return NULL;
+}
+
+static void apply_retry(struct model *self, const struct sim_request *request,
+                        const struct sim_srun *srun, struct group_slot *slot)
+{
+    slot->failures_min++;
+    if (slot->failures_min >= max_failures(request->group)) {
+        slot->dead = true;
+        self->deaths++;
+    }
+    if (slot->lease == srun->lease) {
+        const int64_t delay =
+            srun->has_delay ? (int64_t)srun->delay_ms : backoff_ms(request->group);
+        slot->not_before_ms = request->entered_ms + delay;
+    }
+}
+
+/* An outcome was taken. */
+static bool apply(struct model *self, const struct sim_request *request,
+                  const struct sim_srun *srun, uint64_t offset)
+{
+    struct group_slot *slot = slot_of(self, request->group, srun->topic, srun->partition, offset);
+    if (slot->lease != 0 && slot->lease != srun->lease &&
+        slot->grant_step < request->entered_step) {
+        return model_fail(self,
+                          "group %s: %s/%u/%" PRIu64 ": an outcome under lease %" PRIu64
+                          " was applied, it is under %" PRIu64,
+                          sim_group_name(request->group), sim_topic_name(srun->topic),
+                          srun->partition, offset, srun->lease, slot->lease);
+    }
+    switch (srun->outcome) {
+    case WIRE_ACK:
+        self->acked += !slot->acked;
+        slot->acked = true;
+        break;
+    case WIRE_RETRY:
+        apply_retry(self, request, srun, slot);
+        break;
+    case WIRE_REJECT:
+        slot->dead = true;
+        break;
+    case WIRE_EXTEND:
+        if (slot->lease == srun->lease) {
+            slot->lease_end_ms = request->entered_ms + (int64_t)srun->delay_ms;
+        }
+        return true;
+    case WIRE_STARTED:
+        return true;
+    case WIRE_RELEASE:
+        break;
+    }
+    if (slot->lease == srun->lease) {
+        slot->lease = 0;
+    }
+    return true;
+}
+
+static bool judge_outcome(struct model *self, const struct sim_request *request,
+                          const struct sim_srun *srun, uint64_t offset)
+{
+    struct group_slot *slot = slot_of(self, request->group, srun->topic, srun->partition, offset);
+    const char *why = not_applied(&request->reply, srun, offset);
+    const bool was_sure = slot->settling == request && slot->was_sure;
+    if (!why) {
+        return apply(self, request, srun, offset);
+    }
+    if (strcmp(why, "done") == 0) {
+        slot->acked = slot->acked || (srun->outcome == WIRE_ACK && !slot->dead);
+        return true;
+    }
+    if (was_sure) {
+        return model_fail(
+            self,
+            "group %s: %s/%u/%" PRIu64 ": %s under the live lease %" PRIu64 " was told \"%s\"",
+            sim_group_name(request->group), sim_topic_name(srun->topic), srun->partition, offset,
+            wire_outcome_name(srun->outcome), srun->lease, why);
+    }
+    return true;
+}
+
+void model_settle_answer(struct model *self, struct sim_request *request)
+{
+    const struct sim_reply *reply = &request->reply;
+    if (reply->is_error) {
+        return;
+    }
+    uint64_t told = reply->applied;
+    uint64_t asked = 0;
+    bool waited = false;
+    for (size_t i = 0; i < reply->not_applied_count; i++) {
+        told += reply->not_applied[i].count;
+    }
+    const bool fuzzy = in_seek(self, request);
+    for (size_t i = 0; i < request->srun_count; i++) {
+        const struct sim_srun *srun = &request->sruns[i];
+        asked += srun->count;
+        waited = waited || (srun->outcome != WIRE_EXTEND && srun->outcome != WIRE_STARTED);
+        for (uint64_t o = srun->first; o < srun->first + srun->count && !fuzzy; o++) {
+            if (!judge_outcome(self, request, srun, o)) {
+                return;
+            }
+        }
+    }
+    if (told != asked) {
+        (void)model_fail(self, "SETTLE: %" PRIu64 " messages, the reply tells of %" PRIu64, asked,
+                         told);
+    }
+    /* The journal keeps its order: what was granted before is durable, too. */
+    if (waited && reply->applied > 0 && request->entered_step > self->durable_step) {
+        self->durable_step = request->entered_step;
+    }
+}
+
+/* --- SEEK ------------------------------------------------------------------------------------ */
+
+/* A seek to `to` was done (sure), or one to anywhere may have been. */
+static void reset_ledger(struct model *self, uint32_t group, struct sim_part place, uint64_t to,
+                         bool sure)
+{
+    struct ledger_model *ledger = &self->groups[group].ledgers[place.topic][place.partition];
+    const uint64_t mark = self->logs[place.topic][place.partition].mark;
+    ledger->low = sure ? to : 0;
+    ledger->high = 0;
+    if (!sure) {
+        ledger->optional_before = (uint32_t)self->message_count;
+    }
+    for (uint64_t o = 0; o < ledger->capacity || o < mark; o++) {
+        struct group_slot *slot = slot_of(self, group, place.topic, place.partition, o);
+        slot->doomed = slot->doomed || (may_be_over(self, slot, group) && !slot->acked);
+        slot->lease_sure = false;
+        slot->settling = NULL;
+        slot->not_before_ms = 0;
+        slot->failures_min = 0;
+        if (!sure) {
+            slot->acked = false;
+            slot->skipped = false;
+            slot->maybe_done = true;
+            slot->optional = true;
+            slot->uncounted = UINT32_MAX / 2;
+            continue;
+        }
+        if (!slot->delivered_in_seek) {
+            slot->delivered = false;
+            slot->lease = 0;
+            slot->grants = 0;
+            slot->uncounted = 0;
+        } else {
+            slot->uncounted = UINT32_MAX / 2;
+        }
+        slot->acked = false;
+        slot->skipped = o < to;
+        slot->optional = o < to || slot->doomed || slot->delivered;
+        slot->maybe_done = o < to;
+        slot->delivered_in_seek = false;
+    }
+}
+
+void model_seek_answer(struct model *self, struct sim_request *request)
+{
+    if (request->dry_run) {
+        return;
+    }
+    struct group_model *group = &self->groups[request->group];
+    if (request->reply.is_error && request->reply.maybe) {
+        model_seek_cut(self, request);
+        return;
+    }
+    zsp_assert(group->seeks_out > 0);
+    group->seeks_out--;
+    group->seeks++;
+    if (request->reply.is_error) {
+        return;
+    }
+    for (size_t i = 0; i < request->reply.part_count; i++) {
+        const struct sim_part *part = &request->reply.parts[i];
+        reset_ledger(self, request->group, *part, part->values[1], group->seeks_out == 0);
+    }
+}
+
+void model_seek_cut(struct model *self, const struct sim_request *request)
+{
+    struct group_model *group = &self->groups[request->group];
+    if (request->dry_run) {
+        return;
+    }
+    zsp_assert(group->seeks_out > 0);
+    group->seeks_out--;
+    group->seeks++;
+    for (uint32_t p = 0; p < model_partition_count(request->topic); p++) {
+        const struct sim_part place = {.topic = request->topic, .partition = p};
+        reset_ledger(self, request->group, place, 0, false);
+    }
+}
+
+/* --- GROUP.INFO ------------------------------------------------------------------------------- */
+
+static bool judge_committed(struct model *self, const struct sim_request *request,
+                            const struct sim_part *part)
+{
+    const uint64_t committed = part->values[0];
+    struct ledger_model *ledger =
+        &self->groups[request->group].ledgers[part->topic][part->partition];
+    const char *group = sim_group_name(request->group);
+    const char *topic = sim_topic_name(part->topic);
+    if (committed < request->lows[part->topic][part->partition]) {
+        return model_fail(
+            self,
+            "group %s: %s/%u: committed is %" PRIu64 ", all below %" PRIu64 " was confirmed done",
+            group, topic, part->partition, committed, request->lows[part->topic][part->partition]);
+    }
+    if (committed > part->values[1]) {
+        return model_fail(self, "group %s: %s/%u: committed %" PRIu64 " is above the end %" PRIu64,
+                          group, topic, part->partition, committed, part->values[1]);
+    }
+    for (; ledger->high < committed; ledger->high++) {
+        const struct group_slot *slot =
+            slot_of(self, request->group, part->topic, part->partition, ledger->high);
+        const uint32_t message =
+            model_log_slot(self, part->topic, part->partition, ledger->high)->message;
+        if (!may_be_over(self, slot, request->group) && !slot->skipped && !slot->optional &&
+            (message == 0 || message > ledger->optional_before)) {
+            return model_fail(self,
+                              "group %s: %s/%u: committed is %" PRIu64 ", but %" PRIu64
+                              " was never acked (delivered: %d)",
+                              group, topic, part->partition, committed, ledger->high,
+                              slot->delivered);
+        }
+    }
+    return true;
+}
+
+void model_group_info_answer(struct model *self, const struct sim_request *request)
+{
+    self->groups[request->group].exists = true;
+    if (in_seek(self, request)) {
+        return;
+    }
+    for (size_t i = 0; i < request->reply.part_count; i++) {
+        const struct sim_part *part = &request->reply.parts[i];
+        model_mark(self, part->topic, part->partition, part->values[1]);
+        if (!judge_committed(self, request, part)) {
+            return;
+        }
+    }
+}
+
+/* --- Trouble ------------------------------------------------------------------------------------ */
+
+typedef void slot_fn(struct model *self, struct group_slot *slot, uint64_t arg);
+
+static void each_slot(struct model *self, slot_fn *fn, uint64_t arg)
+{
+    for (uint32_t g = 0; g < SIM_GROUPS; g++) {
+        for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+            for (uint32_t p = 0; p < SIM_PARTS_MAX; p++) {
+                struct ledger_model *ledger = &self->groups[g].ledgers[t][p];
+                for (size_t o = 0; o < ledger->capacity; o++) {
+                    fn(self, &ledger->slots[o], arg);
+                }
+            }
+        }
+    }
+}
+
+static void crash_slot(struct model *self, struct group_slot *slot, uint64_t power_loss)
+{
+    slot->settling = NULL;
+    slot->lease_end_ms =
+        slot->lease_base_ms < slot->lease_end_ms ? slot->lease_base_ms : slot->lease_end_ms;
+    if (power_loss && slot->grants > 0 && slot->grant_step > self->durable_step) {
+        slot->lease = 0; /* the grant may be forgotten, and what ended an older one */
+        slot->lease_sure = false;
+        slot->uncounted = slot->grants;
+    }
+}
+
+void model_groups_crash(struct model *self, bool power_loss)
+{
+    each_slot(self, crash_slot, power_loss);
+}
+
+static void grace_slot(struct model *self, struct group_slot *slot, uint64_t grace_ms)
+{
+    const int64_t end = self->uptime_ms + (int64_t)grace_ms;
+    if (lease_lives(self, slot) && slot->lease_end_ms < end) {
+        slot->lease_end_ms = end;
+        slot->lease_base_ms = end;
+    }
+}
+
+void model_grace(struct model *self)
+{
+    each_slot(self, grace_slot, ZSP_STALL_GRACE_MS);
+}
+
+static bool check_ledger(struct model *self, uint32_t group, uint32_t topic, uint32_t partition)
+{
+    const uint32_t optional = self->groups[group].ledgers[topic][partition].optional_before;
+    for (uint64_t o = 0; o < self->logs[topic][partition].mark; o++) {
+        const struct group_slot *slot = slot_of(self, group, topic, partition, o);
+        if (!slot->delivered && !slot->optional &&
+            model_log_slot(self, topic, partition, o)->message > optional) {
+            return model_fail(self, "group %s never got %s/%u/%" PRIu64, sim_group_name(group),
+                              sim_topic_name(topic), partition, o);
+        }
+    }
+    return true;
+}
+
+void model_final_group(struct model *self, uint32_t group)
+{
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+        for (uint32_t p = 0; p < model_partition_count(t) && model_group_has_topic(group, t); p++) {
+            if (!check_ledger(self, group, t, p)) {
+                return;
+            }
+        }
+    }
+}

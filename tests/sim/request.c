@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tests/sim/request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/assert.h"
+#include "tests/sim/message.h"
+#include "tests/sim/model.h"
+
+const char *sim_topic_name(uint32_t topic)
+{
+    static const char *const names[SIM_TOPICS] = {"orders", "bills", "events"};
+    zsp_assert(topic < SIM_TOPICS);
+    return names[topic];
+}
+
+const char *sim_group_name(uint32_t group)
+{
+    static const char *const names[SIM_GROUPS] = {"audit", "billing", "search"};
+    zsp_assert(group < SIM_GROUPS);
+    return names[group];
+}
+
+const char *sim_verb_name(enum sim_verb verb)
+{
+    static const char *const names[] = {
+        "PUBLISH",      "PRODUCER.OPEN", "PULL",         "SETTLE",     "READ", "SEEK",
+        "TOPIC.CREATE", "TOPIC.INFO",    "GROUP.CREATE", "GROUP.INFO", "STATS"};
+    return names[verb];
+}
+
+void request_destroy(struct sim_request **self_p)
+{
+    struct sim_request *self = *self_p;
+    zsp_buf_put(&self->header);
+    zsp_buf_put(&self->body);
+    free(self->sruns);
+    free(self->reply.runs);
+    free(self->reply.messages);
+    free(self->reply.at);
+    free(self->reply.not_applied);
+    free(self->reply.parts);
+    free(self);
+    *self_p = NULL;
+}
+
+/* --- Encoding ------------------------------------------------------------------------- */
+
+static void write_publish(struct zsp_writer *out, const struct sim_request *self)
+{
+    char producer[16];
+    (void)snprintf(producer, sizeof producer, "producer-%u", self->producer);
+    wire_write_map(out, 3u + (self->partition >= 0 ? 1u : 0u) + (self->producer > 0 ? 3u : 0u));
+    wire_write_text(out, "topic");
+    wire_write_text(out, sim_topic_name(self->topic));
+    wire_write_text(out, "level");
+    wire_write_text(out, self->is_synced ? "synced" : "written");
+    wire_write_text_uint(out, "count", self->message_count);
+    if (self->partition >= 0) {
+        wire_write_text_uint(out, "partition", (uint64_t)self->partition);
+    }
+    if (self->producer > 0) {
+        wire_write_text(out, "producer");
+        wire_write_text(out, producer);
+        wire_write_text_uint(out, "epoch", self->epoch);
+        wire_write_text_uint(out, "seq", self->sequence);
+    }
+}
+
+static void write_topics(struct zsp_writer *out, uint32_t group)
+{
+    wire_write_text(out, "topics");
+    uint32_t count = 0;
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+        count += model_group_has_topic(group, t);
+    }
+    wire_write_array(out, count);
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+        if (model_group_has_topic(group, t)) {
+            wire_write_text(out, sim_topic_name(t));
+        }
+    }
+}
+
+static void write_group(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_text(out, "group");
+    wire_write_text(out, sim_group_name(self->group));
+}
+
+static void write_pull(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 5);
+    write_group(out, self);
+    write_topics(out, self->group);
+    wire_write_text_uint(out, "max_messages", self->max_messages);
+    wire_write_text_uint(out, "max_bytes", self->max_bytes);
+    wire_write_text_uint(out, "wait_ms", self->wait_ms);
+}
+
+static void write_settle(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 2);
+    write_group(out, self);
+    wire_write_text(out, "runs");
+    wire_write_array(out, (uint32_t)self->srun_count);
+    for (size_t i = 0; i < self->srun_count; i++) {
+        const struct sim_srun *srun = &self->sruns[i];
+        const struct wire_srun encoded = {
+            .topic = zsp_slice_str(sim_topic_name(srun->topic)),
+            .partition = srun->partition,
+            .first = srun->first,
+            .count = srun->count,
+            .lease = srun->lease,
+            .outcome = srun->outcome,
+            .has_delay = srun->has_delay,
+            .delay_ms = srun->delay_ms,
+            .reason =
+                srun->outcome == WIRE_REJECT ? zsp_slice_str("not for us") : (struct zsp_slice){0},
+        };
+        wire_write_srun(out, &encoded);
+    }
+}
+
+static void write_read(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 5);
+    wire_write_text(out, "topic");
+    wire_write_text(out, sim_topic_name(self->topic));
+    wire_write_text_uint(out, "partition", (uint64_t)self->partition);
+    wire_write_text(out, "from");
+    const struct wire_position from = {.kind = WIRE_POSITION_OFFSET, .value = self->from};
+    wire_write_position(out, &from);
+    wire_write_text_uint(out, "max_messages", self->max_messages);
+    wire_write_text_uint(out, "max_bytes", self->max_bytes);
+}
+
+static void write_seek(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, self->partition >= 0 ? 5 : 4);
+    write_group(out, self);
+    wire_write_text(out, "topic");
+    wire_write_text(out, sim_topic_name(self->topic));
+    wire_write_text(out, "to");
+    wire_write_position(out, &self->position);
+    wire_write_text_bool(out, "dry_run", self->dry_run);
+    if (self->partition >= 0) {
+        wire_write_text_uint(out, "partition", (uint64_t)self->partition);
+    }
+}
+
+static void write_group_create(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 4);
+    write_group(out, self);
+    write_topics(out, self->group);
+    wire_write_text(out, "start");
+    wire_write_text(out, "earliest");
+    wire_write_text(out, "settings");
+    wire_write_map(out, 4);
+    wire_write_text_uint(out, "lease_ms", SIM_LEASE_MS);
+    wire_write_text_uint(out, "max_failures", SIM_MAX_FAILURES);
+    wire_write_text_uint(out, "backoff_ms", SIM_BACKOFF_MS);
+    wire_write_text_uint(out, "backoff_max_ms", 4 * SIM_BACKOFF_MS);
+}
+
+static void write_args(struct zsp_writer *out, const struct sim_request *self)
+{
+    char producer[16];
+    switch (self->verb) {
+    case SIM_PUBLISH:
+        write_publish(out, self);
+        break;
+    case SIM_OPEN:
+        (void)snprintf(producer, sizeof producer, "producer-%u", self->producer);
+        wire_write_map(out, 1);
+        wire_write_text(out, "producer");
+        wire_write_text(out, producer);
+        break;
+    case SIM_PULL:
+        write_pull(out, self);
+        break;
+    case SIM_SETTLE:
+        write_settle(out, self);
+        break;
+    case SIM_READ:
+        write_read(out, self);
+        break;
+    case SIM_SEEK:
+        write_seek(out, self);
+        break;
+    case SIM_TOPIC_CREATE:
+    case SIM_TOPIC_INFO:
+        wire_write_map(out, self->verb == SIM_TOPIC_CREATE ? 2 : 1);
+        wire_write_text(out, "topic");
+        wire_write_text(out, sim_topic_name(self->topic));
+        if (self->verb == SIM_TOPIC_CREATE) {
+            wire_write_text_uint(out, "partitions", model_partition_count(self->topic));
+        }
+        break;
+    case SIM_GROUP_CREATE:
+        write_group_create(out, self);
+        break;
+    case SIM_GROUP_INFO:
+        wire_write_map(out, 1);
+        write_group(out, self);
+        break;
+    case SIM_STATS:
+        wire_write_map(out, 0);
+        break;
+    }
+}
+
+static struct zsp_buf *writer_to_buf(struct zsp_writer *out)
+{
+    zsp_assert(!out->failed);
+    struct zsp_buf *buf = zsp_buf_copy(zsp_writer_slice(out));
+    zsp_assert(buf);
+    zsp_writer_fini(out);
+    return buf;
+}
+
+void request_encode(struct sim_request *self)
+{
+    struct zsp_writer out = {0};
+    wire_write_request(&out, zsp_slice_str(sim_verb_name(self->verb)), self->id);
+    write_args(&out, self);
+    self->header = writer_to_buf(&out);
+    if (self->verb != SIM_PUBLISH) {
+        return;
+    }
+    for (uint32_t i = 0; i < self->message_count; i++) {
+        message_write(&out, self->first_message + i);
+    }
+    self->body = writer_to_buf(&out);
+}

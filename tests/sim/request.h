@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Requests of the simulated clients: what was asked, as encoded bytes and as
+ * plain values that client and checker look at; and the answer, decoded.
+ *
+ *   FLYING ---reaches the broker---> ENTERED ---its reply leaves---> ANSWERED
+ *      |                                | \---its pull's client goes---> GONE
+ *      +---connection lost---> CUT <----+---the broker dies
+ */
+#ifndef ZSP_SIM_REQUEST_H
+#define ZSP_SIM_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/wire.h"
+
+#define SIM_TOPICS    3u
+#define SIM_PARTS_MAX 3u
+
+struct client;
+
+enum sim_verb {
+    SIM_PUBLISH,
+    SIM_OPEN,
+    SIM_PULL,
+    SIM_SETTLE,
+    SIM_READ,
+    SIM_SEEK,
+    SIM_TOPIC_CREATE,
+    SIM_TOPIC_INFO,
+    SIM_GROUP_CREATE,
+    SIM_GROUP_INFO,
+    SIM_STATS
+};
+
+enum request_state {
+    REQUEST_FLYING,
+    REQUEST_ENTERED,
+    REQUEST_ANSWERED,
+    REQUEST_GONE, /* its client is; an answer may still come */
+    REQUEST_CUT
+};
+
+/* A stretch to be settled. */
+struct sim_srun {
+    uint32_t topic, partition;
+    uint64_t first, count, lease;
+    enum wire_outcome outcome;
+    bool has_delay;
+    uint64_t delay_ms;
+};
+
+/* A stretch that was delivered or read; the messages are numbers in request->messages. */
+struct sim_run {
+    uint32_t topic, partition;
+    uint64_t first, count, lease;
+    int64_t timestamp_ms;
+    uint32_t deliveries, failures;
+    size_t first_message; /* index into reply.messages */
+};
+
+/* One entry of a publish's `at`. */
+struct sim_at {
+    uint32_t index, count, partition;
+    bool has_first;
+    uint64_t first;
+    bool duplicate;
+};
+
+/* One entry of not_applied. */
+struct sim_not_applied {
+    uint32_t topic, partition;
+    uint64_t first, count;
+    char why[8]; /* done, lost, unknown */
+};
+
+/* A partition of a group or a topic, or a sequence, or a seek's. */
+struct sim_part {
+    uint32_t topic, partition;
+    uint64_t values[6]; /* GROUP.INFO: committed end ready leased waiting dead; TOPIC.INFO: start
+                         * end bytes; OPEN: seq; SEEK: from to redelivered skipped */
+};
+
+/* The answer; filled as the verb asks. */
+struct sim_reply {
+    bool is_error;
+    int code; /* ZSP_E..., when it is an error */
+    bool maybe;
+    char text[128];
+    struct sim_run *runs;
+    size_t run_count;
+    uint32_t *messages; /* of all runs, in order */
+    size_t message_count;
+    size_t body_bytes, first_record_bytes;
+    struct sim_at *at;
+    size_t at_count;
+    struct sim_not_applied *not_applied;
+    size_t not_applied_count;
+    struct sim_part *parts;
+    size_t part_count;
+    bool is_synced; /* PUBLISH: the level told */
+    int64_t timestamp_ms;
+    uint64_t lease, lease_ms, epoch, next, start, end, applied;
+    char reason[16];
+};
+
+struct sim_request {
+    uint64_t ticket;
+    struct client *client;
+    uint32_t client_life; /* of the client when it asked; an older one's answers are ignored */
+    enum sim_verb verb;
+    uint64_t session, id;
+    struct zsp_buf *header, *body; /* body may be NULL */
+    enum request_state state;
+    bool is_lost;          /* the client was told, or will be, that no answer came */
+    uint64_t entered_step; /* when it entered */
+    int64_t entered_ms;    /* of the broker's uptime */
+
+    uint32_t topic;    /* of the simulator's topics */
+    int32_t partition; /* < 0 = not told */
+    uint32_t group;
+    /* PUBLISH */
+    bool is_synced; /* the level asked for */
+    uint32_t first_message, message_count;
+    uint32_t producer; /* 1 + index, 0 = anonymous */
+    uint64_t epoch, sequence;
+    /* PULL, READ */
+    uint64_t max_messages, max_bytes, wait_ms, from;
+    uint64_t mark_then; /* READ: the mark that was known when it entered */
+    /* SETTLE */
+    struct sim_srun *sruns;
+    size_t srun_count;
+    uint64_t seeks_then; /* SETTLE, PULL, GROUP.INFO: seeks of the group begun or ended by then */
+    uint64_t lows[SIM_TOPICS][SIM_PARTS_MAX]; /* GROUP.INFO: what was surely done by then */
+    /* SEEK */
+    struct wire_position position;
+    bool dry_run;
+
+    struct sim_reply reply;
+};
+
+void request_destroy(struct sim_request **self_p);
+
+/* Fill request->header (and ->body for PUBLISH) from the plain values. */
+void request_encode(struct sim_request *self);
+/* Decode the answer. False with `why` filled when it is not what the protocol says. */
+bool request_decode(struct sim_request *self, struct zsp_slice header, struct zsp_slice body,
+                    char *why, size_t why_size);
+
+/* Names of topics and groups. */
+const char *sim_topic_name(uint32_t topic);
+const char *sim_group_name(uint32_t group);
+const char *sim_verb_name(enum sim_verb verb);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Decoding of answers, as strict as the protocol document.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/assert.h"
+#include "common/record.h"
+#include "tests/sim/message.h"
+#include "tests/sim/model.h"
+#include "tests/sim/request.h"
+
+/* Where a decoder says what it did not like. */
+struct complaint {
+    char *text;
+    size_t size;
+};
+
+static bool complain(const struct complaint *complaint, const char *format, ...) ZSP_PRINTF(2, 3);
+
+static bool complain(const struct complaint *complaint, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(complaint->text, complaint->size, format, args);
+    va_end(args);
+    return false;
+}
+
+static void *alloc(size_t count, size_t size)
+{
+    void *memory = calloc(count + 1, size);
+    zsp_assert(memory);
+    return memory;
+}
+
+static bool get_uint(const msgpack_object *object, uint64_t *ret)
+{
+    return wire_get_uint(object, "value", UINT64_MAX, ret, NULL) == 0;
+}
+
+static bool map_uint(const msgpack_object *map, const char *key, uint64_t *ret)
+{
+    const msgpack_object *value = wire_map_find(map, key);
+    return value && get_uint(value, ret);
+}
+
+static const msgpack_object_array *map_array(const msgpack_object *map, const char *key)
+{
+    const msgpack_object *value = wire_map_find(map, key);
+    return value && value->type == MSGPACK_OBJECT_ARRAY ? &value->via.array : NULL;
+}
+
+static bool topic_number(struct zsp_slice name, uint32_t *ret)
+{
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+        if (zsp_slice_equal_str(name, sim_topic_name(t))) {
+            *ret = t;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool get_topic(const msgpack_object *object, uint32_t *ret)
+{
+    struct zsp_slice name;
+    return wire_get_str(object, "topic", &name, NULL) == 0 && topic_number(name, ret);
+}
+
+static bool get_u32(const msgpack_object *object, uint32_t *ret)
+{
+    uint64_t value = 0;
+    if (!get_uint(object, &value) || value > UINT32_MAX) {
+        return false;
+    }
+    *ret = (uint32_t)value;
+    return true;
+}
+
+static bool decode_at(struct sim_request *self, const msgpack_object *map,
+                      const struct complaint *complaint)
+{
+    struct sim_reply *reply = &self->reply;
+    const msgpack_object_array *at = map_array(map, "at");
+    uint64_t timestamp = 0;
+    struct zsp_slice level = {0};
+    const msgpack_object *told = wire_map_find(map, "level");
+    if (!at || !map_uint(map, "timestamp_ms", &timestamp) || !told ||
+        wire_get_str(told, "level", &level, NULL) != 0) {
+        return complain(complaint, "PUBLISH reply without at, timestamp_ms or level");
+    }
+    reply->timestamp_ms = (int64_t)timestamp;
+    reply->is_synced = zsp_slice_equal_str(level, "synced");
+    reply->at = alloc(at->size, sizeof *reply->at);
+    for (uint32_t i = 0; i < at->size; i++) {
+        struct sim_at *entry = &reply->at[reply->at_count++];
+        const msgpack_object *item = &at->ptr[i];
+        if (item->type != MSGPACK_OBJECT_ARRAY || item->via.array.size != 5 ||
+            !get_u32(&item->via.array.ptr[0], &entry->index) ||
+            !get_u32(&item->via.array.ptr[1], &entry->count) ||
+            !get_u32(&item->via.array.ptr[2], &entry->partition) ||
+            item->via.array.ptr[4].type != MSGPACK_OBJECT_BOOLEAN) {
+            return complain(complaint, "at entry %u is malformed", i);
+        }
+        entry->duplicate = item->via.array.ptr[4].via.boolean;
+        entry->has_first = item->via.array.ptr[3].type != MSGPACK_OBJECT_NIL;
+        if (entry->has_first && !get_uint(&item->via.array.ptr[3], &entry->first)) {
+            return complain(complaint, "at entry %u has no first offset", i);
+        }
+    }
+    return true;
+}
+
+/* Rows of an array of arrays: an optional topic, a partition, `count` numbers. */
+static bool decode_parts(struct sim_request *self, const msgpack_object *map, const char *key,
+                         bool has_topic, size_t count, const struct complaint *complaint)
+{
+    const msgpack_object_array *rows = map_array(map, key);
+    if (!rows) {
+        return complain(complaint, "no array %s", key);
+    }
+    struct sim_reply *reply = &self->reply;
+    reply->parts = alloc(rows->size, sizeof *reply->parts);
+    for (uint32_t i = 0; i < rows->size; i++) {
+        struct sim_part *part = &reply->parts[reply->part_count++];
+        const msgpack_object *row = &rows->ptr[i];
+        const size_t lead = has_topic ? 2 : 1;
+        if (row->type != MSGPACK_OBJECT_ARRAY || row->via.array.size < lead + count) {
+            return complain(complaint, "%s row %u is too short", key, i);
+        }
+        part->topic = self->topic;
+        if (has_topic && !get_topic(&row->via.array.ptr[0], &part->topic)) {
+            return complain(complaint, "%s row %u names no topic of ours", key, i);
+        }
+        if (!get_u32(&row->via.array.ptr[lead - 1], &part->partition) ||
+            part->partition >= model_partition_count(part->topic)) {
+            return complain(complaint, "%s row %u names no partition of the topic", key, i);
+        }
+        for (size_t v = 0; v < count; v++) {
+            if (!get_uint(&row->via.array.ptr[lead + v], &part->values[v])) {
+                return complain(complaint, "%s row %u value %zu is no number", key, i, v);
+            }
+        }
+    }
+    return true;
+}
+
+/* The records of the body, which belong to the runs in order. */
+static bool decode_messages(struct sim_request *self, struct zsp_slice body,
+                            const struct complaint *complaint)
+{
+    struct sim_reply *reply = &self->reply;
+    uint64_t wanted = 0;
+    for (size_t i = 0; i < reply->run_count; i++) {
+        reply->runs[i].first_message = (size_t)wanted;
+        wanted += reply->runs[i].count;
+        if (wanted > SIM_MESSAGES_MAX) {
+            return complain(complaint, "runs of more messages than there are");
+        }
+    }
+    reply->messages = alloc((size_t)wanted, sizeof *reply->messages);
+    reply->body_bytes = body.len;
+    struct zsp_slice record;
+    while (zsp_record_next(&body, &record) == 0) {
+        if (reply->message_count == 0) {
+            reply->first_record_bytes = record.len;
+        }
+        if (reply->message_count == wanted) {
+            return complain(complaint, "more records than the runs say");
+        }
+        if (!message_read(record, &reply->messages[reply->message_count])) {
+            return complain(complaint, "record %zu of the body is no message that was ever sent",
+                            reply->message_count);
+        }
+        reply->message_count++;
+    }
+    if (body.len > 0 || reply->message_count != wanted) {
+        return complain(complaint, "%zu records, the runs say %llu", reply->message_count,
+                        (unsigned long long)wanted);
+    }
+    return true;
+}
+
+static bool decode_runs(struct sim_request *self, const msgpack_object *map, struct zsp_slice body,
+                        const struct complaint *complaint)
+{
+    struct sim_reply *reply = &self->reply;
+    const msgpack_object_array *runs = map_array(map, "runs");
+    if (!runs) {
+        return complain(complaint, "no runs");
+    }
+    reply->runs = alloc(runs->size, sizeof *reply->runs);
+    for (uint32_t i = 0; i < runs->size; i++) {
+        struct wire_run decoded;
+        struct zsp_err err = {0};
+        if (wire_run_decode(&runs->ptr[i], &decoded, &err) != 0) {
+            return complain(complaint, "run %u: %s", i, err.msg);
+        }
+        struct sim_run *run = &reply->runs[reply->run_count++];
+        *run = (struct sim_run){.partition = decoded.partition,
+                                .first = decoded.first,
+                                .count = decoded.count,
+                                .lease = decoded.lease,
+                                .timestamp_ms = decoded.timestamp_ms,
+                                .deliveries = decoded.deliveries,
+                                .failures = decoded.failures};
+        if (!topic_number(decoded.topic, &run->topic) ||
+            run->partition >= model_partition_count(run->topic)) {
+            return complain(complaint, "run %u is of no topic and partition of ours", i);
+        }
+    }
+    const msgpack_object *reason = wire_map_find(map, "reason");
+    struct zsp_slice text = {0};
+    if (reason && wire_get_str(reason, "reason", &text, NULL) == 0) {
+        (void)snprintf(reply->reason, sizeof reply->reason, "%.*s", (int)text.len,
+                       (const char *)text.data);
+    }
+    return decode_messages(self, body, complaint);
+}
+
+static bool decode_not_applied(struct sim_request *self, const msgpack_object *map,
+                               const struct complaint *complaint)
+{
+    struct sim_reply *reply = &self->reply;
+    const msgpack_object_array *rows = map_array(map, "not_applied");
+    if (!rows || !map_uint(map, "applied", &reply->applied)) {
+        return complain(complaint, "SETTLE reply without applied or not_applied");
+    }
+    reply->not_applied = alloc(rows->size, sizeof *reply->not_applied);
+    for (uint32_t i = 0; i < rows->size; i++) {
+        struct sim_not_applied *entry = &reply->not_applied[reply->not_applied_count++];
+        const msgpack_object *row = &rows->ptr[i];
+        struct zsp_slice why = {0};
+        if (row->type != MSGPACK_OBJECT_ARRAY || row->via.array.size != 5 ||
+            !get_topic(&row->via.array.ptr[0], &entry->topic) ||
+            !get_u32(&row->via.array.ptr[1], &entry->partition) ||
+            !get_uint(&row->via.array.ptr[2], &entry->first) ||
+            !get_uint(&row->via.array.ptr[3], &entry->count) ||
+            wire_get_str(&row->via.array.ptr[4], "why", &why, NULL) != 0) {
+            return complain(complaint, "not_applied entry %u is malformed", i);
+        }
+        (void)snprintf(entry->why, sizeof entry->why, "%.*s", (int)why.len, (const char *)why.data);
+    }
+    return true;
+}
+
+static bool decode_ok(struct sim_request *self, const msgpack_object *map, struct zsp_slice body,
+                      const struct complaint *complaint)
+{
+    struct sim_reply *reply = &self->reply;
+    switch (self->verb) {
+    case SIM_PUBLISH:
+        return decode_at(self, map, complaint);
+    case SIM_OPEN:
+        return (map_uint(map, "epoch", &reply->epoch) ||
+                complain(complaint, "PRODUCER.OPEN reply without epoch")) &&
+               decode_parts(self, map, "last", true, 1, complaint);
+    case SIM_PULL:
+        if (!decode_runs(self, map, body, complaint)) {
+            return false;
+        }
+        if (reply->run_count > 0 && !map_uint(map, "lease_ms", &reply->lease_ms)) {
+            return complain(complaint, "PULL reply with runs and without lease_ms");
+        }
+        reply->lease = reply->run_count > 0 ? reply->runs[0].lease : 0;
+        return true;
+    case SIM_SETTLE:
+        return decode_not_applied(self, map, complaint);
+    case SIM_READ:
+        return decode_runs(self, map, body, complaint) &&
+               ((map_uint(map, "next", &reply->next) && map_uint(map, "start", &reply->start) &&
+                 map_uint(map, "end", &reply->end)) ||
+                complain(complaint, "READ reply without next, start or end"));
+    case SIM_SEEK:
+        return decode_parts(self, map, "partitions", false, 4, complaint);
+    case SIM_TOPIC_INFO:
+        return decode_parts(self, map, "partitions", false, 3, complaint);
+    case SIM_GROUP_INFO:
+        return decode_parts(self, map, "parts", true, 6, complaint);
+    case SIM_TOPIC_CREATE:
+    case SIM_GROUP_CREATE:
+    case SIM_STATS:
+        return true;
+    }
+    return false;
+}
+
+bool request_decode(struct sim_request *self, struct zsp_slice header, struct zsp_slice body,
+                    char *why, size_t why_size)
+{
+    const struct complaint complaint = {.text = why, .size = why_size};
+    struct wire_decoder *decoder = wire_decoder_new();
+    zsp_assert(decoder);
+    struct wire_reply decoded;
+    struct zsp_err err = {0};
+    bool good = false;
+    if (wire_reply_decode(decoder, header, &decoded, &err) != 0) {
+        (void)complain(&complaint, "the reply header cannot be read: %s", err.msg);
+    } else if (!decoded.has_id || decoded.id != self->id) {
+        (void)complain(&complaint, "the reply has another id");
+    } else if (decoded.status == WIRE_ERR) {
+        memset(&err, 0, sizeof err);
+        self->reply.is_error = true;
+        self->reply.code = wire_error_decode(decoded.map, &err);
+        self->reply.maybe = err.maybe;
+        (void)snprintf(self->reply.text, sizeof self->reply.text, "%s: %.100s",
+                       zsp_err_wire_name(self->reply.code), err.msg);
+        good = true;
+    } else if (decoded.status == WIRE_OK) {
+        good = decode_ok(self, decoded.map, body, &complaint);
+    } else {
+        (void)complain(&complaint, "a reply of status %d", (int)decoded.status);
+    }
+    wire_decoder_destroy(&decoder);
+    return good;
+}

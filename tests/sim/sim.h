@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The simulator: the real engine on the real log store, over a disk that
+ * forgets (tests/support/crash_fs.h), a clock that jumps, and clients that lose
+ * their connections. One seed decides everything; the same seed and number of
+ * steps give the same history to the last byte.
+ *
+ *   history.c   a history from begin to end: chaos, calm, the last look
+ *   world.c     the broker's host: turns, jobs, crashes, restarts
+ *   fault.c     what goes wrong, and when
+ *   client.c    what all clients share; producer.c, consumer.c, admin.c
+ *   model*.c    the checker
+ */
+#ifndef ZSP_SIM_H
+#define ZSP_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/engine/engine.h"
+#include "broker/store/log_store.h"
+#include "tests/sim/client.h"
+#include "tests/sim/events.h"
+#include "tests/sim/model.h"
+#include "tests/support/prng.h"
+
+#define SIM_CLIENTS_MAX 12
+#define SIM_JOBS_MAX    512
+
+struct sim_options {
+    uint64_t seed;
+    uint32_t steps; /* events of the chaotic part */
+    bool verbose;   /* a line for each thing that happens, on stderr */
+};
+
+/* What a history came to. */
+struct sim_result {
+    bool failed;
+    char failure[512]; /* what was broken, and at which step */
+    uint64_t hash;     /* over all effects and their times */
+    uint64_t steps;
+    uint64_t published, confirmed, delivered, acked, crashes, power_losses;
+};
+
+/* What may go wrong in this history; chosen by its seed. */
+struct sim_weather {
+    bool power_losses, process_crashes, freezes, stalls, wall_jumps, full_disk, sync_failures,
+        disconnects, seeks, cold_reads, slow_disk;
+    int64_t calm_ms; /* between two faults, about */
+};
+
+/* The broker and its machine. */
+struct world {
+    struct fs *disk; /* crash_fs */
+    struct fs *fs;   /* fault_fs over it */
+    struct log_store *log;
+    struct engine *engine;
+    struct wire_decoder *decoder;
+    struct prng random; /* what the host gives to store and engine */
+    uint32_t life;      /* counts starts; 0 = never started */
+    bool up;
+    int64_t pump_at_ms; /* a PUMP event is queued for then, INT64_MAX = none */
+    bool failing;       /* a failure was injected that the store may stop for */
+    bool cut_power_when_frozen;
+    int64_t mono_base_ms; /* the monotonic clock begins anew with each boot */
+    int64_t wall_offset_ms;
+    int64_t job_delay_ms; /* a job takes up to this long */
+    uint32_t idle_pumps;  /* in a row without progress of time */
+    struct zsp_diag diag;
+    struct job *jobs[SIM_JOBS_MAX];
+    size_t job_count;
+    uint64_t session; /* the last one given */
+    uint64_t crashes, power_losses;
+};
+
+struct sim {
+    struct sim_options options;
+    struct sim_weather weather;
+    struct prng prng; /* of everything that is not the host's random bits */
+    struct events events;
+    struct model model;
+    struct world world;
+    struct client clients[SIM_CLIENTS_MAX];
+    size_t client_count;
+    struct sim_request **requests; /* all; ticket i is requests[i - 1] */
+    size_t request_count, request_capacity;
+    size_t requests_open; /* not yet told to their client */
+    int64_t now_ms;       /* of the simulation, monotonic */
+    bool calm;            /* no more faults, clients finish */
+    uint64_t step;
+    uint64_t hash;
+};
+
+struct sim_result sim_run(const struct sim_options *options);
+
+/* --- Between the simulator's files ---------------------------------------------------- */
+
+/* One line, when the history is verbose. */
+void sim_trace(const struct sim *self, const char *format, ...) ZSP_PRINTF(2, 3);
+/* The clock as the broker sees it. */
+struct instant sim_instant(const struct sim *self);
+/* Handle events until `stop_fn` is true, `steps` were handled, or something failed. */
+void sim_loop(struct sim *self, uint64_t steps, bool (*stop_fn)(const struct sim *self));
+
+/* world.c */
+void world_init(struct sim *sim);
+void world_fini(struct sim *sim);
+void world_start(struct sim *sim);
+void world_crash(struct sim *sim, bool power_loss);
+void world_arrive(struct sim *sim, struct sim_request *request);
+void world_job_run(struct sim *sim, struct job *job);
+void world_job_done(struct sim *sim, struct job *job);
+void world_pump(struct sim *sim);
+void world_pump_soon(struct sim *sim);
+void world_disconnect(struct sim *sim, struct client *client);
+
+/* fault.c */
+void fault_choose_weather(struct sim *sim);
+void fault_strike(struct sim *sim);
+void fault_end_all(struct sim *sim);
+
+#endif

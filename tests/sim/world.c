@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The broker's host in the simulator: what zspoold's loop, executors and
+ * machine are in life. Between two events of the outside world it lets the
+ * engine and the store do what they want, as the server does.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/assert.h"
+#include "common/hash.h"
+#include "common/limits.h"
+#include "tests/sim/sim.h"
+#include "tests/support/crash_fs.h"
+#include "tests/support/fault_fs.h"
+
+#define IDLE_PUMPS_MAX 2000 /* turns in one millisecond: it spins */
+
+static uint64_t random_bits(void *arg)
+{
+    return prng_next(arg);
+}
+
+static void diag_line(void *arg, enum zsp_level level, const char *line)
+{
+    sim_trace(arg, "  broker %s: %s", zsp_level_name(level), line);
+}
+
+void world_init(struct sim *sim)
+{
+    struct world *world = &sim->world;
+    world->disk = crash_fs_new();
+    world->fs = fault_fs_new(world->disk);
+    world->decoder = wire_decoder_new();
+    zsp_assert(world->decoder);
+    world->random.state = prng_next(&sim->prng);
+    world->pump_at_ms = INT64_MAX;
+    world->job_delay_ms = 3;
+}
+
+static void world_destroy_broker(struct world *world)
+{
+    engine_destroy(&world->engine);
+    if (world->log) {
+        struct store *store = log_store_base(world->log);
+        store->ops->destroy(store);
+        world->log = NULL;
+    }
+}
+
+/* Jobs that are out come back undone: the process is dead, or about to be. A
+ * start that failed has none. */
+static void give_back_jobs(struct world *world)
+{
+    while (world->up) {
+        struct job *job =
+            world->job_count > 0 ? world->jobs[--world->job_count] : log_store_next_job(world->log);
+        if (!job) {
+            return;
+        }
+        memset(&job->error, 0, sizeof job->error);
+        (void)zsp_err_set_errno(&job->error, ZSP_EIO, EIO, "the crash came first");
+        job->done = 0;
+        log_store_job_done(world->log, job);
+    }
+}
+
+void world_fini(struct sim *sim)
+{
+    struct world *world = &sim->world;
+    crash_fs_freeze_at(world->disk, 0);
+    give_back_jobs(world);
+    world_destroy_broker(world);
+    wire_decoder_destroy(&world->decoder);
+    fault_fs_destroy(&world->fs);
+    crash_fs_destroy(&world->disk);
+}
+
+/* --- Crashes and restarts ------------------------------------------------------------------ */
+
+/* The client of a request will hear nothing: it gives up after a while. */
+static void lose(struct sim *sim, struct sim_request *request, int64_t after_ms)
+{
+    if (request->is_lost) {
+        return;
+    }
+    request->is_lost = true;
+    events_add(&sim->events, sim->now_ms + after_ms, EVENT_LOST, 0, request);
+}
+
+static void lose_connections(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->request_count; i++) {
+        struct sim_request *request = sim->requests[i];
+        if (request->state == REQUEST_ENTERED || request->state == REQUEST_FLYING) {
+            if (request->state == REQUEST_ENTERED) {
+                model_cut(&sim->model, request);
+            }
+            request->state = REQUEST_CUT;
+            lose(sim, request, (int64_t)prng_between(&sim->prng, 1, 100));
+        } else if (request->state == REQUEST_GONE) {
+            request->state = REQUEST_CUT;
+        }
+    }
+    for (size_t i = 0; i < sim->client_count; i++) {
+        client_reconnect(&sim->clients[i]);
+    }
+}
+
+void world_crash(struct sim *sim, bool power_loss)
+{
+    struct world *world = &sim->world;
+    sim_trace(sim, "%s", power_loss ? "POWER LOSS" : "PROCESS CRASH");
+    crash_fs_freeze_at(world->disk, 0);
+    give_back_jobs(world);
+    world_destroy_broker(world);
+    fault_fs_clear(world->fs);
+    if (power_loss) {
+        crash_fs_power_loss(world->disk, prng_next(&sim->prng));
+        world->power_losses++;
+    } else {
+        crash_fs_process_crash(world->disk);
+    }
+    world->crashes++;
+    world->up = false;
+    world->failing = false;
+    world->pump_at_ms = INT64_MAX;
+    lose_connections(sim);
+    model_crash(&sim->model, power_loss);
+    events_add(&sim->events, sim->now_ms + (int64_t)prng_between(&sim->prng, 1, 3000),
+               EVENT_RESTART, 0, NULL);
+}
+
+/* Open store and engine; the code of the first failure. */
+static int try_start(struct sim *sim, struct zsp_err *err)
+{
+    struct world *world = &sim->world;
+    const struct zsp_diag diag = {.sink_fn = diag_line, .arg = sim, .least = ZSP_INFO};
+    static const struct zsp_diag *const silent = NULL;
+    world->diag = diag;
+    const struct log_store_options store_options = {
+        .fs = world->fs,
+        .diag = sim->options.verbose ? &world->diag : silent,
+        .random_fn = random_bits,
+        .random_arg = &world->random,
+        .segment_bytes = ZSP_SEGMENT_BYTES_MIN,
+        .journal_file_bytes = 32 * ZSP_KIB,
+        .journal_bytes_min = 96 * ZSP_KIB,
+        .unsynced_bytes_max = 128 * ZSP_KIB,
+        .tail_bytes = 64 * ZSP_KIB,
+        .fill_bytes = 16 * ZSP_KIB,
+        .create = true,
+    };
+    world->log = log_store_open(&store_options, err);
+    if (!world->log) {
+        return err->code;
+    }
+    const struct engine_options engine_options = {
+        .store = log_store_base(world->log),
+        .diag = sim->options.verbose ? &world->diag : silent,
+        .random_fn = random_bits,
+        .random_arg = &world->random,
+        .auto_create_topics = true,
+        .auto_create_groups = true,
+        .default_partitions = model_partition_count(0),
+    };
+    world->engine = engine_new(&engine_options, err);
+    if (!world->engine) {
+        return err->code;
+    }
+    return engine_start(world->engine, sim_instant(sim), err);
+}
+
+void world_start(struct sim *sim)
+{
+    struct world *world = &sim->world;
+    struct zsp_err err = {0};
+    world->life++;
+    world->mono_base_ms = sim->now_ms - (int64_t)prng_below(&sim->prng, 100000);
+    const int rc = try_start(sim, &err);
+    if (rc == 0 && !crash_fs_frozen(world->disk)) {
+        sim_trace(sim, "the broker is up, life %u", world->life);
+        world->up = true;
+        model_grace(&sim->model);
+        world_pump_soon(sim);
+        return;
+    }
+    if (crash_fs_frozen(world->disk)) {
+        world_crash(sim, world->cut_power_when_frozen);
+    } else if (rc == ZSP_ENO_SPACE) {
+        sim_trace(sim, "no room to start: %s", err.msg);
+        crash_fs_set_limit(world->disk, UINT64_MAX);
+        world_crash(sim, false);
+    } else {
+        (void)model_fail(&sim->model, "the broker does not start: %s", err.msg);
+    }
+}
+
+/* --- Telling ---------------------------------------------------------------------------------- */
+
+static void tell_request(const struct sim *sim, const struct sim_request *request)
+{
+    sim_trace(sim, "  -> %" PRIu64 " %s of client %u, session %" PRIu64, request->ticket,
+              sim_verb_name(request->verb), request->client->index, request->session);
+    if (request->verb == SIM_PUBLISH) {
+        sim_trace(sim,
+                  "       messages %u..%u to %s/%d %s, producer %u epoch %" PRIu64
+                  " sequence %" PRIu64,
+                  request->first_message, request->first_message + request->message_count - 1,
+                  sim_topic_name(request->topic), request->partition,
+                  request->is_synced ? "synced" : "written", request->producer, request->epoch,
+                  request->sequence);
+    }
+    if (request->verb == SIM_SEEK) {
+        sim_trace(sim, "       group %s, %s/%d, position %d %" PRIu64 "%s",
+                  sim_group_name(request->group), sim_topic_name(request->topic),
+                  request->partition, (int)request->position.kind, request->position.value,
+                  request->dry_run ? ", dry run" : "");
+    }
+    for (size_t i = 0; i < request->srun_count; i++) {
+        const struct sim_srun *srun = &request->sruns[i];
+        sim_trace(sim, "       group %s: %s/%u/%" PRIu64 "+%" PRIu64 " lease %" PRIu64 ": %s",
+                  sim_group_name(request->group), sim_topic_name(srun->topic), srun->partition,
+                  srun->first, srun->count, srun->lease, wire_outcome_name(srun->outcome));
+    }
+}
+
+static void tell_reply(const struct sim *sim, const struct sim_request *request)
+{
+    const struct sim_reply *reply = &request->reply;
+    sim_trace(sim, "  <- %" PRIu64 " %s: %s%s", request->ticket, sim_verb_name(request->verb),
+              reply->is_error ? reply->text : "OK",
+              reply->is_error && reply->maybe ? " (maybe)" : "");
+    for (size_t i = 0; i < reply->run_count; i++) {
+        const struct sim_run *run = &reply->runs[i];
+        sim_trace(sim,
+                  "       %s: %s/%u/%" PRIu64 "+%" PRIu64 " lease %" PRIu64
+                  " deliveries %u failures %u",
+                  request->verb == SIM_PULL ? sim_group_name(request->group) : "read",
+                  sim_topic_name(run->topic), run->partition, run->first, run->count, run->lease,
+                  run->deliveries, run->failures);
+    }
+    for (size_t i = 0; i < reply->at_count; i++) {
+        const struct sim_at *at = &reply->at[i];
+        sim_trace(sim, "       %s/%u/%" PRIu64 "+%u%s", sim_topic_name(request->topic),
+                  at->partition, at->first, at->count, at->duplicate ? " duplicate" : "");
+    }
+    for (size_t i = 0; i < reply->not_applied_count; i++) {
+        const struct sim_not_applied *entry = &reply->not_applied[i];
+        sim_trace(sim, "       not applied: %s/%u/%" PRIu64 "+%" PRIu64 " %s",
+                  sim_topic_name(entry->topic), entry->partition, entry->first, entry->count,
+                  entry->why);
+    }
+    for (size_t i = 0; i < reply->part_count; i++) {
+        const struct sim_part *part = &reply->parts[i];
+        sim_trace(sim,
+                  "       %s/%u: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+                  " %" PRIu64,
+                  sim_topic_name(part->topic), part->partition, part->values[0], part->values[1],
+                  part->values[2], part->values[3], part->values[4], part->values[5]);
+    }
+}
+
+/* --- Effects --------------------------------------------------------------------------------- */
+
+static void hash_bytes(struct sim *sim, const void *data, size_t len)
+{
+    sim->hash = zsp_hash_seeded((struct zsp_slice){.data = data, .len = len}, sim->hash);
+}
+
+static void hash_reply(struct sim *sim, const struct sim_request *request,
+                       const struct engine_effect *effect, struct zsp_slice body)
+{
+    uint8_t place[24];
+    zsp_put_u64(place, (uint64_t)sim->now_ms);
+    zsp_put_u64(place + 8, request->ticket);
+    zsp_put_u64(place + 16, effect->lease);
+    hash_bytes(sim, place, sizeof place);
+    hash_bytes(sim, effect->header->data, effect->header->len);
+    hash_bytes(sim, body.data, body.len);
+}
+
+/* The answer goes back: it arrives, is dropped, or cannot be sent at all. */
+static void send_back(struct sim *sim, struct sim_request *request, uint64_t lease)
+{
+    const bool gone = request->is_lost || request->state == REQUEST_GONE ||
+                      (!sim->calm && prng_chance(&sim->prng, 10));
+    request->state = REQUEST_ANSWERED;
+    if (gone && lease != 0) {
+        engine_undelivered(sim->world.engine, sim_instant(sim), lease);
+        model_undelivered(&sim->model, request);
+        sim_trace(sim, "  undelivered");
+    }
+    if (gone || (!sim->calm && prng_chance(&sim->prng, 20))) {
+        lose(sim, request, (int64_t)prng_between(&sim->prng, 10, 3000));
+        return;
+    }
+    events_add(&sim->events, sim->now_ms + (int64_t)prng_below(&sim->prng, 4), EVENT_REPLY, 0,
+               request);
+}
+
+static void take_reply(struct sim *sim, struct engine_effect *effect)
+{
+    struct zsp_writer body = {0};
+    for (size_t i = 0; i < effect->part_count; i++) {
+        const struct engine_part *part = &effect->parts[i];
+        zsp_assert(part->len > 0);
+        zsp_assert(part->pos <= part->buf->len);
+        zsp_assert(part->len <= part->buf->len - part->pos);
+        zsp_write_bytes(&body, (struct zsp_slice){part->buf->data + part->pos, part->len});
+    }
+    zsp_assert(!body.failed);
+    const struct zsp_slice bytes = zsp_writer_slice(&body);
+    zsp_assert(effect->ticket > 0);
+    zsp_assert(effect->ticket <= sim->request_count);
+    struct sim_request *request = sim->requests[effect->ticket - 1];
+    hash_reply(sim, request, effect, bytes);
+    char why[200];
+    if (request->state != REQUEST_ENTERED && request->state != REQUEST_GONE) {
+        (void)model_fail(&sim->model, "%s is answered a second time, or after it was abandoned",
+                         sim_verb_name(request->verb));
+    } else if (!request_decode(request,
+                               (struct zsp_slice){effect->header->data, effect->header->len}, bytes,
+                               why, sizeof why)) {
+        (void)model_fail(&sim->model, "%s: %s", sim_verb_name(request->verb), why);
+    } else {
+        tell_reply(sim, request);
+        model_answer(&sim->model, request);
+    }
+    const uint64_t lease = effect->lease;
+    engine_effect_release(effect);
+    zsp_writer_fini(&body);
+    if (!sim->model.failed) {
+        send_back(sim, request, lease);
+    }
+}
+
+/* True when the broker wants to end. */
+static bool take_effects(struct sim *sim)
+{
+    bool stopped = false;
+    struct engine_effect effect;
+    while (!sim->model.failed && engine_next_effect(sim->world.engine, &effect)) {
+        if (effect.kind == EFFECT_REPLY) {
+            take_reply(sim, &effect);
+            continue;
+        }
+        sim_trace(sim, "  fail-stop: %s", effect.error.msg);
+        stopped = true;
+        if (!sim->world.failing) {
+            (void)model_fail(&sim->model, "the broker stops without a cause: %s", effect.error.msg);
+        }
+        engine_effect_release(&effect);
+    }
+    return stopped;
+}
+
+/* --- Turns ------------------------------------------------------------------------------------- */
+
+/* Hand out the store's jobs. True when one was done at once. */
+static bool hand_out_jobs(struct sim *sim)
+{
+    struct world *world = &sim->world;
+    bool again = false;
+    struct job *job = NULL;
+    while (!crash_fs_frozen(world->disk) && (job = log_store_next_job(world->log)) != NULL) {
+        bool done = job_try(job, world->fs);
+        if (!done && prng_chance(&sim->prng, 200)) {
+            job_run(job, world->fs);
+            done = true;
+        }
+        if (done) {
+            log_store_job_done(world->log, job);
+            again = true;
+            continue;
+        }
+        zsp_assert(world->job_count < SIM_JOBS_MAX);
+        world->jobs[world->job_count++] = job;
+        const int64_t delay = (int64_t)prng_below(&sim->prng, (uint64_t)world->job_delay_ms + 1);
+        events_add(&sim->events, sim->now_ms + delay, EVENT_JOB_RUN, world->life, job);
+    }
+    return again;
+}
+
+static void plan_pump(struct sim *sim, int64_t at_ms)
+{
+    struct world *world = &sim->world;
+    if (at_ms < world->pump_at_ms) {
+        world->pump_at_ms = at_ms;
+        events_add(&sim->events, at_ms, EVENT_PUMP, world->life, NULL);
+    }
+}
+
+void world_pump_soon(struct sim *sim)
+{
+    plan_pump(sim, sim->now_ms + (prng_chance(&sim->prng, 200) ? 1 : 0));
+}
+
+void world_pump(struct sim *sim)
+{
+    struct world *world = &sim->world;
+    bool again = true;
+    bool stopped = false;
+    world->pump_at_ms = INT64_MAX;
+    for (int i = 0; again && !stopped && !sim->model.failed; i++) {
+        zsp_assert(i < 10000);
+        engine_pump(world->engine, sim_instant(sim));
+        again = hand_out_jobs(sim);
+        stopped = take_effects(sim);
+        if (crash_fs_frozen(world->disk)) {
+            world_crash(sim, world->cut_power_when_frozen);
+            return;
+        }
+    }
+    if (stopped && !sim->model.failed) {
+        world_crash(sim, prng_chance(&sim->prng, 500));
+        return;
+    }
+    const int64_t deadline = engine_deadline_ms(world->engine);
+    if (deadline != INT64_MAX) {
+        const int64_t at = deadline + world->mono_base_ms;
+        world->idle_pumps = at <= sim->now_ms ? world->idle_pumps + 1 : 0;
+        plan_pump(sim, at > sim->now_ms ? at : sim->now_ms + (getenv("SIM_SOFT") ? 1 : 0));
+    }
+    if (world->idle_pumps > IDLE_PUMPS_MAX) {
+        (void)model_fail(&sim->model,
+                         "the engine's deadline %" PRId64 " stays in the past: it spins", deadline);
+    }
+}
+
+void world_job_run(struct sim *sim, struct job *job)
+{
+    struct world *world = &sim->world;
+    job_run(job, world->fs);
+    if (crash_fs_frozen(world->disk)) {
+        world_crash(sim, world->cut_power_when_frozen);
+        return;
+    }
+    const int64_t delay = (int64_t)prng_below(&sim->prng, (uint64_t)world->job_delay_ms / 2 + 1);
+    events_add(&sim->events, sim->now_ms + delay, EVENT_JOB_DONE, world->life, job);
+}
+
+void world_job_done(struct sim *sim, struct job *job)
+{
+    struct world *world = &sim->world;
+    size_t index = 0;
+    while (world->jobs[index] != job) {
+        index++;
+        zsp_assert(index < world->job_count);
+    }
+    world->jobs[index] = world->jobs[--world->job_count];
+    log_store_job_done(world->log, job);
+    world_pump_soon(sim);
+}
+
+/* --- Requests ------------------------------------------------------------------------------------ */
+
+void world_arrive(struct sim *sim, struct sim_request *request)
+{
+    if (request->state != REQUEST_FLYING) {
+        return; /* its connection broke on the way */
+    }
+    if (!sim->world.up) {
+        request->state = REQUEST_CUT;
+        lose(sim, request, (int64_t)prng_between(&sim->prng, 50, 300));
+        return;
+    }
+    struct wire_request decoded;
+    struct zsp_err err = {0};
+    const int rc = wire_request_decode(
+        sim->world.decoder, (struct zsp_slice){request->header->data, request->header->len},
+        &decoded, &err);
+    zsp_assert(rc == 0);
+    tell_request(sim, request);
+    request->state = REQUEST_ENTERED;
+    model_enter(&sim->model, request);
+    const struct engine_request entering = {
+        .ticket = request->ticket,
+        .session = request->session,
+        .id = decoded.id,
+        .verb = decoded.verb,
+        .args = decoded.args,
+        .bodies = request->body ? &request->body : NULL,
+        .body_count = request->body ? 1 : 0,
+    };
+    engine_request(sim->world.engine, sim_instant(sim), &entering);
+    zsp_buf_put(&request->header);
+    zsp_buf_put(&request->body);
+    world_pump_soon(sim);
+}
+
+void world_disconnect(struct sim *sim, struct client *client)
+{
+    sim_trace(sim, "client %u loses its connection", client->index);
+    for (size_t i = 0; i < sim->request_count; i++) {
+        struct sim_request *request = sim->requests[i];
+        if (request->client != client ||
+            (request->state != REQUEST_FLYING && request->state != REQUEST_ENTERED)) {
+            continue;
+        }
+        if (request->state == REQUEST_FLYING) {
+            request->state = REQUEST_CUT;
+        } else if (request->verb == SIM_PULL) {
+            model_pull_gone(&sim->model, request);
+            request->state = REQUEST_GONE;
+            if (request->session == 0) {
+                engine_abandon(sim->world.engine, sim_instant(sim), request->ticket);
+            }
+        }
+        lose(sim, request, (int64_t)prng_between(&sim->prng, 1, 200));
+    }
+    if (client->session != 0 && sim->world.up) {
+        engine_session_gone(sim->world.engine, sim_instant(sim), client->session, false);
+    }
+    client_reconnect(client);
+    if (sim->world.up) {
+        world_pump_soon(sim);
+    }
+}
