@@ -64,6 +64,7 @@
 #define ZSP_EPHEMERAL_EXPIRE_MS 600000u    /* an ephemeral one after 10 minutes */
 #define ZSP_PRODUCER_WINDOW     64u        /* batches whose original offsets are remembered */
 #define ZSP_PRODUCERS_MAX       100000u    /* producer names known at once; expiry makes room */
+#define ZSP_PRODUCER_LOGS_MAX   1000000u   /* (producer, partition) pairs with sequences */
 #define ZSP_PRODUCER_IMAGE_BYTES \
     (4u << 20)                  /* of a partition's log; what a start has to scan for sequences */
 #define ZSP_RETENTION_MS 10000u /* how often a topic with a limit is looked at */

@@ -245,6 +245,14 @@ static void partition_trimmed(struct engine *self, const struct store_completion
     }
 }
 
+/* Another broker took the data over: whatever we confirmed from now on might not hold. */
+static void lose_ownership(struct engine *self)
+{
+    struct zsp_err error;
+    zsp_err_set(&error, ZSP_ESTORAGE_FAILED, "another broker took over the data");
+    engine_fail(self, &error);
+}
+
 static void complete(struct engine *self, const struct store_completion *completion)
 {
     switch (completion->kind) {
@@ -275,8 +283,10 @@ static void complete(struct engine *self, const struct store_completion *complet
                                : "there is room on the disk again");
         break;
     case STORE_FAILED:
-    case STORE_FENCED:
         engine_fail(self, &completion->error);
+        break;
+    case STORE_FENCED:
+        lose_ownership(self);
         break;
     }
 }
@@ -358,8 +368,7 @@ static int handle(struct engine *self, const struct engine_request *input,
 {
     const struct verb *const verb = find_verb(input->verb);
     if (!verb) {
-        const int len = input->verb.len < 64 ? (int)input->verb.len : 64;
-        return zsp_err_set(err, ZSP_EUNKNOWN_VERB, "no such verb: %.*s", len,
+        return zsp_err_set(err, ZSP_EUNKNOWN_VERB, "no such verb: %.*s", (int)input->verb.len,
                            (const char *)input->verb.data);
     }
     if (!verb->handler) {

@@ -137,35 +137,22 @@ static int64_t expires_ms(const struct producer *self)
            (self->ephemeral ? (int64_t)ZSP_EPHEMERAL_EXPIRE_MS : (int64_t)ZSP_PRODUCER_EXPIRE_MS);
 }
 
-/* Its entries go as one record: a producer must not come back without its sequences. */
+/* Its name goes first: a producer must not come back without its sequences. Sequences without a
+ * producer are left aside. */
 static int put_gone(struct engine *engine, const struct producer *self, struct zsp_err *err)
 {
-    size_t count = 1;
-    size_t i = 1;
-    for (const struct producer_log *log = self->log_first; log; log = log->peer_next) {
-        count++;
+    const struct state_key name = state_key_object('P', self->id);
+    const struct store_entry entry = {.key = state_key_slice(&name), .kind = STORE_GONE};
+    const int rc = state_put(engine, &entry, 1, STORE_WRITTEN, NULL, err);
+    if (rc != 0) {
+        return rc;
     }
-    struct store_entry *const entries = calloc(count, sizeof *entries);
-    struct state_key *const keys = calloc(count, sizeof *keys);
-    int rc = ZSP_ENOMEM;
-    if (!entries || !keys) {
-        zsp_err_set(err, rc, "out of memory");
-        goto done;
-    }
-    keys[0] = state_key_object('P', self->id);
     for (const struct producer_log *log = self->log_first; log; log = log->peer_next) {
-        keys[i++] =
+        const struct state_key key =
             state_key_producer('Q', log->partition->topic->id, log->partition->index, self->id);
+        state_put_gone(engine, state_key_slice(&key));
     }
-    for (i = 0; i < count; i++) {
-        entries[i] = (struct store_entry){.key = state_key_slice(&keys[i]), .kind = STORE_GONE};
-    }
-    rc = state_put(engine, entries, count, STORE_WRITTEN, NULL, err);
-
-done:
-    free(entries);
-    free(keys);
-    return rc;
+    return 0;
 }
 
 /* The timer is not moved at every use: it looks when it fires. */

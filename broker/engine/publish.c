@@ -396,6 +396,24 @@ static int require_producer(const struct engine *engine, const struct publish *s
     return producer_check(engine, producer->name, self->epoch, ret, err);
 }
 
+/* Errors: ZSP_ELIMIT_REACHED, ZSP_ENOMEM */
+static int open_log(struct engine *engine, struct producer *producer, struct publish_part *part,
+                    struct zsp_err *err)
+{
+    part->log = producer_log_find(engine, producer, part->partition);
+    if (part->log) {
+        return 0;
+    }
+    if (engine->producer_log_keys.count >= ZSP_PRODUCER_LOGS_MAX) {
+        return zsp_err_set(err, ZSP_ELIMIT_REACHED,
+                           "producers have sequences in %u partitions, no more are allowed until "
+                           "some expire",
+                           ZSP_PRODUCER_LOGS_MAX);
+    }
+    part->log = producer_log_open(engine, producer, part->partition);
+    return part->log ? 0 : zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+}
+
 static int begin_sequenced(struct engine *engine, struct publish *self, struct zsp_err *err)
 {
     struct publish_part *const part = self->only;
@@ -413,9 +431,9 @@ static int begin_sequenced(struct engine *engine, struct publish *self, struct z
                      part->partition->index, producer->object);
         return rc;
     }
-    part->log = producer_log_open(engine, producer, part->partition);
-    if (!part->log) {
-        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    rc = open_log(engine, producer, part, err);
+    if (rc != 0) {
+        return rc;
     }
     part->sequence = self->sequence;
     if (is_old) {

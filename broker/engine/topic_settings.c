@@ -28,10 +28,9 @@ static struct zsp_slice name_of(const msgpack_object *key)
 
 static int refuse(int code, struct zsp_slice name, const char *why, struct zsp_err *err)
 {
-    char object[64];
-    (void)snprintf(object, sizeof object, "%.*s", (int)(name.len < 60 ? name.len : 60),
-                   (const char *)name.data);
-    zsp_err_set(err, code, "settings: %s: %s", object, why);
+    char object[128]; /* a foreign name: zsp_err_detail cuts it where a character ends */
+    (void)snprintf(object, sizeof object, "%.*s", (int)name.len, (const char *)name.data);
+    zsp_err_set(err, code, "settings: %s: %.*s", why, (int)name.len, (const char *)name.data);
     zsp_err_detail(err, object, NULL, NULL);
     return code;
 }
@@ -43,7 +42,7 @@ static int unknown(struct zsp_slice name, struct zsp_err *err)
             return refuse(ZSP_EUNSUPPORTED, name, "not supported", err);
         }
     }
-    return refuse(ZSP_EUNKNOWN_ARGUMENT, name, "a topic has no such setting", err);
+    return refuse(ZSP_EUNKNOWN_ARGUMENT, name, "there is no such setting", err);
 }
 
 static int apply_one(const msgpack_object_kv *pair, struct topic_settings *settings,

@@ -33,6 +33,9 @@ static void unknown_and_unsupported_verbs_are_told_apart(void **state)
     }
     fixture_error(f, ZSP_EUNKNOWN_VERB, "publish", "{}", NULL);
     fixture_error(f, ZSP_EUNKNOWN_VERB, "", "{}", NULL);
+    fixture_error(f, ZSP_EUNKNOWN_VERB,
+                  "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4", "{}",
+                  NULL);
     assert_false(engine_has_verb(zsp_slice_str("NOPE")));
 }
 
