@@ -61,7 +61,7 @@ struct zspool_reader {
     int64_t info_at_ms;
     struct shelf *shelves;
     uint32_t shelf_count;
-    struct shelf *current;    /* of the last message */
+    struct shelf *current;    /* the one chosen last */
     int64_t others_oldest_ms; /* the oldest head of the other shelves; INT64_MIN = look anew */
     struct zsp_err error;     /* code 0 = none; the host takes it, then reading goes on */
     zspool_message_t view;
@@ -106,6 +106,7 @@ static struct shelf *oldest(struct zspool_reader *self)
         }
     }
     self->others_oldest_ms = second_ms;
+    self->current = best;
     return best;
 }
 
@@ -514,7 +515,6 @@ static int take(struct zspool_reader *self, struct shelf *shelf, struct zsp_err 
 {
     struct zsp_parcel *parcel = shelf->first;
     const int rc = zsp_parcel_take(parcel, &self->view, err);
-    self->current = shelf;
     if (parcel->left > 0) {
         return rc;
     }

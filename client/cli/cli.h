@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What the verbs of the `zspool` command share: the table of options and the
+ * help made from it, the client, exit codes, messages for people (stderr only),
+ * and the ends of a run (Ctrl-C, a broken pipe). The command stands on
+ * <zspool.h> alone; of common/ it borrows the byte writer and the UTF-8 check.
+ */
+#ifndef ZSP_CLI_CLI_H
+#define ZSP_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <zspool.h>
+
+#include "common/compiler.h"
+
+/* Exit codes, as documented in --help. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_ERROR = 1,
+    CLI_USAGE = 2,
+    CLI_TIMEOUT = 3, /* or nothing to read */
+    CLI_NOT_FOUND = 4,
+    CLI_DENIED = 5
+};
+
+/* --- Options ------------------------------------------------------------------- */
+
+struct cli_list {
+    const char **items;
+    size_t count;
+};
+
+/* A setting that can be left alone, set, or unset with the word "default". */
+struct cli_setting {
+    bool given;
+    bool unset;
+    uint64_t value;
+};
+
+enum cli_type {
+    CLI_FLAG,             /* bool */
+    CLI_TEXT,             /* const char * */
+    CLI_COUNT,            /* uint64_t, at least 1 */
+    CLI_BYTES,            /* uint64_t: 4096, 64KiB, 1MiB, 2GiB */
+    CLI_DURATION,         /* int64_t, ms: 500ms, 5s, 10m, 2h, 7d */
+    CLI_POSITION,         /* zspool_position_t */
+    CLI_TEXTS,            /* struct cli_list, may be given again */
+    CLI_SETTING_COUNT,    /* struct cli_setting */
+    CLI_SETTING_BYTES,    /* struct cli_setting */
+    CLI_SETTING_DURATION, /* struct cli_setting, ms */
+    CLI_PARTITION         /* int32_t */
+};
+
+struct cli_option {
+    char letter;      /* 0 = none */
+    const char *name; /* NULL = the end of the table */
+    enum cli_type type;
+    const char *arg; /* what the help calls its argument; NULL for a flag */
+    const char *help;
+    void *place;
+};
+
+struct cli_verb {
+    const char *name;
+    const char *synopsis; /* behind "zspool NAME" */
+    const char *summary;  /* one line */
+    const char *details;  /* more lines for --help, may be NULL; under 80 columns */
+    const char *example;
+    int (*run_fn)(const struct cli_verb *self, int argc, char **argv);
+};
+
+/* Options that every verb has. */
+struct cli_common {
+    const char *server;
+    int64_t timeout_ms;
+    bool json;
+};
+extern struct cli_common cli_common;
+
+/* Parse argv (argv[0] = the verb) by the table and the common options. The rest is in *ret_args,
+ * NULL-terminated, *ret_count of them; it must be between min and max. Returns 0, or an exit
+ * code + 1 when the run is over: help was printed, or usage was wrong and that was told. */
+int cli_parse(const struct cli_verb *verb, const struct cli_option *table, int argc, char **argv,
+              char ***ret_args, int *ret_count, int min, int max);
+/* Where the run is over: the code behind a nonzero return of cli_parse. */
+int cli_parsed_exit(int rc);
+/* Wrong usage: tell it, point to --help. Returns CLI_USAGE. */
+int cli_usage(const struct cli_verb *verb, const char *format, ...) ZSP_PRINTF(2, 3);
+/* Print the help of a verb to stdout. */
+void cli_help(const struct cli_verb *verb, const struct cli_option *table);
+
+/* --- Values ----------------------------------------------------------------------- */
+
+/* All of these: true, or false when the text is not such a value. */
+bool cli_read_number(const char *text, uint64_t max, uint64_t *ret);
+bool cli_read_bytes(const char *text, uint64_t *ret);
+bool cli_read_duration(const char *text, int64_t *ret_ms);
+/* earliest, latest, digits = offset, -N = the last N, 10m = ago, RFC 3339 or @unix = time. */
+bool cli_read_position(const char *text, zspool_position_t *ret);
+/* RFC 3339 with offset, milliseconds since 1970. */
+bool cli_read_time(const char *text, int64_t *ret_ms);
+/* RFC 3339, UTC, with milliseconds; `to` has at least 32 bytes. */
+void cli_write_time(int64_t ms, char *to);
+
+/* --- Talking ------------------------------------------------------------------------- */
+
+/* "zspool: ..." on stderr. */
+void cli_say(const char *format, ...) ZSP_PRINTF(1, 2);
+/* Tell an error of the library; returns the exit code for it. */
+int cli_fail(const zspool_error_t *err);
+int cli_exit_of(int code);
+/* Ask on the terminal whether to go on; true = yes. Without a terminal it takes --yes. */
+bool cli_confirm(bool yes, const char *format, ...) ZSP_PRINTF(2, 3);
+
+/* A client of the server asked for, interrupted by SIGINT and SIGTERM; NULL = told. */
+zspool_client_t *cli_client(const char *name);
+/* Did SIGINT or SIGTERM come? */
+bool cli_stopped(void);
+void cli_client_destroy(zspool_client_t **client_p);
+int cli_timeout(void);
+
+/* Flush stdout. Returns false, once, when nobody reads it any more or it cannot be written. */
+bool cli_flush(void);
+
+#endif

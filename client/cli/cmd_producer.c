@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * zspool producer: what the broker remembers of a producer's name.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/json.h"
+#include "client/cli/verbs.h"
+
+static void print_json(const zspool_producer_info_t *info)
+{
+    struct json json = json_begin();
+    json_text(&json, "producer", info->producer);
+    json_uint(&json, "epoch", info->epoch);
+    json_open_array(&json, "last");
+    for (size_t i = 0; i < info->count; i++) {
+        json_open_item(&json);
+        json_text(&json, "topic", info->last[i].topic);
+        json_uint(&json, "partition", info->last[i].partition);
+        json_uint(&json, "sequence", info->last[i].sequence);
+        json_close_object(&json);
+    }
+    json_close_array(&json);
+    json_end(&json);
+}
+
+static int tell(zspool_client_t *client, const char *name)
+{
+    zspool_error_t err = {0};
+    zspool_producer_info_t *info;
+    if (zspool_producer_info(client, name, cli_timeout(), &info, &err) != 0) {
+        return cli_fail(&err);
+    }
+    if (cli_common.json) {
+        print_json(info);
+    } else {
+        printf("producer %s, epoch %u\n", info->producer, info->epoch);
+        for (size_t i = 0; i < info->count; i++) {
+            printf("%s/%u last sequence %llu\n", info->last[i].topic, info->last[i].partition,
+                   (unsigned long long)info->last[i].sequence);
+        }
+    }
+    zspool_free(info);
+    return CLI_OK;
+}
+
+static int run(const struct cli_verb *verb, int argc, char **argv)
+{
+    char **args;
+    int count;
+    const int rc = cli_parse(verb, NULL, argc, argv, &args, &count, 2, 2);
+    if (rc != 0) {
+        return cli_parsed_exit(rc);
+    }
+    if (strcmp(args[0], "info") != 0) {
+        return cli_usage(verb, "there is no \"producer %s\"", args[0]);
+    }
+    zspool_client_t *client = cli_client("zspool-producer");
+    const int code = client ? tell(client, args[1]) : CLI_USAGE;
+    cli_client_destroy(&client);
+    return code;
+}
+
+const struct cli_verb cli_producer = {
+    .name = "producer",
+    .synopsis = "info NAME",
+    .summary = "tell where a producer's name stands: its epoch and sequences",
+    .details = NULL,
+    .example = "  zspool producer info importer-1\n",
+    .run_fn = run,
+};

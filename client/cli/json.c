@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "client/cli/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/cli.h"
+#include "common/bytes.h"
+
+static void write_escaped(const uint8_t *text, size_t len)
+{
+    static const char *const short_forms[] = {
+        ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
+    size_t plain = 0; /* where the stretch that needs no escape begins */
+    putchar('"');
+    for (size_t i = 0; i < len; i++) {
+        const uint8_t c = text[i];
+        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+            continue;
+        }
+        (void)fwrite(text + plain, 1, i - plain, stdout); /* cli_flush() tells */
+        plain = i + 1;
+        if (c == '"' || c == '\\') {
+            putchar('\\');
+            putchar(c);
+        } else if (c < sizeof short_forms / sizeof short_forms[0] && short_forms[c]) {
+            fputs(short_forms[c], stdout);
+        } else {
+            printf("\\u%04x", c);
+        }
+    }
+    (void)fwrite(text + plain, 1, len - plain, stdout);
+    putchar('"');
+}
+
+static void write_string(const char *text)
+{
+    write_escaped((const uint8_t *)text, strlen(text));
+}
+
+static void write_base64(const uint8_t *bytes, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    putchar('"');
+    for (size_t i = 0; i < len; i += 3) {
+        const uint32_t b1 = i + 1 < len ? bytes[i + 1] : 0;
+        const uint32_t b2 = i + 2 < len ? bytes[i + 2] : 0;
+        const uint32_t group = (uint32_t)bytes[i] << 16 | b1 << 8 | b2;
+        putchar(digits[group >> 18]);
+        putchar(digits[group >> 12 & 63]);
+        putchar(i + 1 < len ? digits[group >> 6 & 63] : '=');
+        putchar(i + 2 < len ? digits[group & 63] : '=');
+    }
+    putchar('"');
+}
+
+static void begin_value(struct json *self)
+{
+    if (self->comma) {
+        putchar(',');
+    }
+    self->comma = true;
+}
+
+static void write_key(struct json *self, const char *key)
+{
+    begin_value(self);
+    write_string(key);
+    putchar(':');
+}
+
+struct json json_begin(void)
+{
+    putchar('{');
+    return (struct json){false};
+}
+
+void json_end(struct json *self)
+{
+    fputs("}\n", stdout);
+    self->comma = false;
+}
+
+void json_text(struct json *self, const char *key, const char *value)
+{
+    write_key(self, key);
+    write_string(value);
+}
+
+void json_bytes(struct json *self, const char *key, zspool_bytes_t value)
+{
+    const struct zsp_slice bytes = {value.data, value.len};
+    if (!value.data) {
+        json_null(self, key);
+    } else if (zsp_utf8_valid(bytes)) {
+        write_key(self, key);
+        write_escaped(bytes.data, bytes.len);
+    } else {
+        char name[64];
+        (void)snprintf(name, sizeof name, "%s_base64", key);
+        write_key(self, name);
+        write_base64(bytes.data, bytes.len);
+    }
+}
+
+void json_uint(struct json *self, const char *key, uint64_t value)
+{
+    write_key(self, key);
+    printf("%" PRIu64, value);
+}
+
+void json_int(struct json *self, const char *key, int64_t value)
+{
+    write_key(self, key);
+    printf("%" PRId64, value);
+}
+
+void json_real(struct json *self, const char *key, double value, int digits)
+{
+    write_key(self, key);
+    printf("%.*f", digits, value);
+}
+
+void json_bool(struct json *self, const char *key, bool value)
+{
+    write_key(self, key);
+    fputs(value ? "true" : "false", stdout);
+}
+
+void json_null(struct json *self, const char *key)
+{
+    write_key(self, key);
+    fputs("null", stdout);
+}
+
+void json_time(struct json *self, const char *key, int64_t ms)
+{
+    char text[32];
+    cli_write_time(ms, text);
+    json_text(self, key, text);
+}
+
+void json_figure(struct json *self, const zspool_figure_t *figure)
+{
+    if (figure->is_unset) {
+        json_null(self, figure->name);
+    } else if (figure->is_text) {
+        json_text(self, figure->name, figure->text);
+    } else {
+        json_int(self, figure->name, figure->value);
+    }
+}
+
+void json_open_object(struct json *self, const char *key)
+{
+    write_key(self, key);
+    putchar('{');
+    self->comma = false;
+}
+
+void json_close_object(struct json *self)
+{
+    putchar('}');
+    self->comma = true;
+}
+
+void json_open_array(struct json *self, const char *key)
+{
+    write_key(self, key);
+    putchar('[');
+    self->comma = false;
+}
+
+void json_close_array(struct json *self)
+{
+    putchar(']');
+    self->comma = true;
+}
+
+void json_open_item(struct json *self)
+{
+    begin_value(self);
+    putchar('{');
+    self->comma = false;
+}
+
+/* Text as text; bytes as {"base64": ...}, also when they happen to be UTF-8, so that nothing is
+ * lost. */
+static void write_headers(struct json *self, const zspool_message_t *message)
+{
+    json_open_object(self, "headers");
+    for (size_t i = 0; i < message->header_count; i++) {
+        zspool_header_t header;
+        if (zspool_message_header(message, i, &header) != 0) {
+            break;
+        }
+        begin_value(self);
+        write_escaped(header.name.data, header.name.len);
+        putchar(':');
+        if (header.is_text) {
+            write_escaped(header.value.data, header.value.len);
+        } else {
+            fputs("{\"base64\":", stdout);
+            write_base64(header.value.data, header.value.len);
+            putchar('}');
+        }
+    }
+    json_close_object(self);
+}
+
+void json_message(const zspool_message_t *message)
+{
+    struct json json = json_begin();
+    json_text(&json, "topic", message->topic);
+    json_uint(&json, "partition", message->partition);
+    json_uint(&json, "offset", message->offset);
+    json_time(&json, "timestamp", message->timestamp_ms);
+    json_bytes(&json, "key", message->key);
+    json_bytes(&json, "type", message->type);
+    json_bytes(&json, "id", message->id);
+    json_uint(&json, "priority", message->priority);
+    write_headers(&json, message);
+    if (message->created_at_ms > 0) {
+        json_time(&json, "created_at", message->created_at_ms);
+    }
+    json_bytes(&json, "payload", message->payload);
+    if (message->lease != 0) {
+        json_uint(&json, "deliveries", message->deliveries);
+        json_uint(&json, "failures", message->failures);
+        json_uint(&json, "lease", message->lease);
+    }
+    json_end(&json);
+}

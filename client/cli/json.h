@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * JSON, one object a line, straight to stdout. A writer for exactly what the
+ * command prints: it cannot produce anything but valid JSON.
+ */
+#ifndef ZSP_CLI_JSON_H
+#define ZSP_CLI_JSON_H
+
+#include <zspool.h>
+
+/* An object on its way; nothing in it but whether a comma is due. */
+struct json {
+    bool comma;
+};
+
+struct json json_begin(void);
+/* Close the object and end the line. */
+void json_end(struct json *self);
+
+void json_text(struct json *self, const char *key, const char *value);
+/* The bytes as text when they are UTF-8, else KEY_base64; null when absent. */
+void json_bytes(struct json *self, const char *key, zspool_bytes_t value);
+void json_uint(struct json *self, const char *key, uint64_t value);
+void json_int(struct json *self, const char *key, int64_t value);
+void json_real(struct json *self, const char *key, double value, int digits);
+void json_bool(struct json *self, const char *key, bool value);
+void json_null(struct json *self, const char *key);
+/* Milliseconds since 1970 as RFC 3339. */
+void json_time(struct json *self, const char *key, int64_t ms);
+/* A number, a text or null. */
+void json_figure(struct json *self, const zspool_figure_t *figure);
+
+/* Open and close a value that holds others. */
+void json_open_object(struct json *self, const char *key);
+void json_close_object(struct json *self);
+void json_open_array(struct json *self, const char *key);
+void json_close_array(struct json *self);
+/* An object inside an array. */
+void json_open_item(struct json *self);
+
+/* A whole message, as `pull` and `read` print it. */
+void json_message(const zspool_message_t *message);
+
+#endif
