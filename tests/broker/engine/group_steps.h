@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Steps that the tests of groups have in common, over an engine fixture.
+ */
+#ifndef ZSP_TESTS_GROUP_STEPS_H
+#define ZSP_TESTS_GROUP_STEPS_H
+
+#include "tests/broker/engine/engine_fixture.h"
+
+/* Publish `count` messages with payloads m0, m1, ... as one batch. */
+void steps_publish(struct engine_fixture *self, const char *topic, unsigned count);
+/* One batch for each word of `words`. */
+void steps_publish_each(struct engine_fixture *self, const char *topic, const char *words);
+
+/* Pull up to `max` messages of group g; insists on an answer. */
+const struct answer *steps_pull(struct engine_fixture *self, unsigned max);
+/* A pull of group g that waits. Returns its ticket; nothing is pumped. */
+uint64_t steps_wait(struct engine_fixture *self, unsigned max, unsigned wait_ms);
+
+/* One outcome for a run of topic t, partition 0, in group g. `outcome` as in the protocol:
+ * "'ack'" or "'retry', {'delay_ms': 5}". */
+const struct answer *steps_settle(struct engine_fixture *self, uint64_t first, uint64_t count,
+                                  uint64_t lease, const char *outcome);
+
+/* A message of the answer's runs: how many there are in all. */
+uint64_t steps_count(const struct answer *answer);
+
+/* "committed end ready leased waiting dead" of a topic's partition in group g. */
+const char *steps_part(struct engine_fixture *self, const char *topic, unsigned partition);
+
+#endif
