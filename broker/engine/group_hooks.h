@@ -27,7 +27,8 @@ int group_start(struct engine *engine, struct zsp_err *err);
 /* --- topics --- */
 /* The topic is LIVE (created now, not at start). */
 void group_topic_created(struct engine *engine, struct topic *topic);
-/* The topic is gone for good; its partitions are freed right after this call. */
+/* The topic is durably gone. Its partitions stay until the store has let go of them: reads under
+ * way complete with ZSP_ENOT_FOUND before that. */
 void group_topic_deleted(struct engine *engine, struct topic *topic);
 /* partition->synced_offset has moved up. */
 void group_partition_advanced(struct engine *engine, struct partition *partition);
