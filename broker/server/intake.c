@@ -211,30 +211,29 @@ static int take_bodies(struct arrival *self, struct zsp_buf **bodies, size_t *re
     return ZSP_OK;
 }
 
-/* Take credit and remember whom to answer. */
-static int accept_call(struct arrival *self, struct call **ret_call, struct zsp_err *err)
+/* Take credit and remember whom to answer. NULL = refused, see `err`. */
+static struct call *accept_call(struct arrival *self, struct zsp_err *err)
 {
     struct server *const server = self->server;
     const struct credit_share share = {
         .bytes = self->message->bytes,
         .has_bodies = self->message->kept > self->header_index + 1,
     };
-    const int rc = credit_take(&self->connection->credit, &server->pool, share, err);
-    if (rc < 0) {
-        return rc;
+    if (credit_take(&self->connection->credit, &server->pool, share, err) < 0) {
+        return NULL;
     }
     struct call *const call = call_table_add(&server->calls);
     if (!call) {
         credit_give(&self->connection->credit, &server->pool, share);
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "the broker is out of memory");
+        (void)zsp_err_set(err, ZSP_ELIMIT_REACHED, "the broker is out of memory");
+        return NULL;
     }
     call->envelope = self->envelope;
     self->envelope = (struct envelope){0};
     call->id = self->request.id;
     call->share = share;
     connection_add_call(self->connection, call);
-    *ret_call = call;
-    return ZSP_OK;
+    return call;
 }
 
 static int forward(struct arrival *self, struct zsp_err *err)
@@ -242,13 +241,12 @@ static int forward(struct arrival *self, struct zsp_err *err)
     struct server *const server = self->server;
     struct zsp_buf *bodies[ZSP_MESSAGE_FRAMES_MAX];
     size_t body_count = 0;
-    int rc = take_bodies(self, bodies, &body_count, err);
+    const int rc = take_bodies(self, bodies, &body_count, err);
     if (rc < 0) {
         return rc;
     }
-    struct call *call = NULL;
-    rc = accept_call(self, &call, err);
-    if (rc == ZSP_OK) {
+    const struct call *const call = accept_call(self, err);
+    if (call) {
         const struct engine_request request = {
             .ticket = call->ticket,
             .session = call->id == 0 ? 0 : self->connection->session.number,
@@ -263,7 +261,7 @@ static int forward(struct arrival *self, struct zsp_err *err)
     for (size_t i = 0; i < body_count; i++) {
         zsp_buf_put(&bodies[i]);
     }
-    return rc;
+    return call ? ZSP_OK : err->code;
 }
 
 /* --- One message ---------------------------------------------------------------------------- */
