@@ -14,7 +14,7 @@
 #include "broker/engine/producer_image.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish.h"
-#include "broker/engine/read.h"
+#include "broker/engine/replay.h"
 #include "broker/engine/state.h"
 #include "broker/engine/topic.h"
 #include "broker/engine/topic_verbs.h"
@@ -389,25 +389,25 @@ static int handle(struct engine *self, const struct engine_request *input,
     return verb->handler(self, request, err);
 }
 
-void engine_request(struct engine *self, struct instant now, const struct engine_request *input)
+void engine_request(struct engine *self, struct instant now, const struct engine_request *request)
 {
     zsp_assert(self->started);
     enter(self, now);
     /* What the store has failed must be known before more is given to it: a batch whose
      * predecessor is lost must not get in. */
     (void)take_completions(self);
-    struct request request = {
-        .to = {.ticket = input->ticket, .session = input->session, .id = input->id},
-        .args = input->args,
-        .bodies = input->bodies,
-        .body_count = input->body_count,
+    struct request inner = {
+        .to = {.ticket = request->ticket, .session = request->session, .id = request->id},
+        .args = request->args,
+        .bodies = request->bodies,
+        .body_count = request->body_count,
     };
     struct zsp_err error = {0};
-    if (pending_open(&self->pending, &request.to)) {
+    if (pending_open(&self->pending, &inner.to)) {
         zsp_err_set(&error, ZSP_ENOMEM, "out of memory for requests");
         engine_fail(self, &error);
-    } else if (handle(self, input, &request, &error)) {
-        reply_error(self, &request.to, &error);
+    } else if (handle(self, request, &inner, &error)) {
+        reply_error(self, &inner.to, &error);
     }
     leave(self);
 }

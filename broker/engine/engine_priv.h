@@ -12,11 +12,11 @@
 #include "broker/engine/effects.h"
 #include "broker/engine/engine.h"
 #include "broker/engine/parked.h"
-#include "broker/engine/pending.h"
 #include "broker/engine/pool.h"
 #include "broker/engine/reply.h"
 #include "broker/engine/route.h"
 #include "broker/engine/timers.h"
+#include "broker/engine/unanswered.h"
 
 /* Something that waits for one completion of the store; the first member of
  * whatever waits. Its address is the tag of the call. */
@@ -80,7 +80,7 @@ struct engine {
     struct kept_entries *kept;     /* only during start, see producer_image.h */
     struct publish *publish_first; /* all at work, see publish.h */
     struct route route;            /* of the batch being cut */
-    struct reader *reader_first;   /* all READs at work or parked, see read.h */
+    struct reader *reader_first;   /* all READs at work or parked, see replay.h */
     struct pool publishes, publish_parts, readers, topic_jobs, topic_calls, producer_opens,
         producer_logs;
     struct timer image_retry;      /* see state.h */

@@ -17,7 +17,7 @@
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish.h"
-#include "broker/engine/read.h"
+#include "broker/engine/replay.h"
 #include "broker/engine/retention.h"
 #include "broker/engine/state.h"
 #include "broker/engine/topic_priv.h"

@@ -11,8 +11,8 @@
  *   READING    the store reads; back here after each answer of it
  *   WAITING    at the mark, with nothing to tell and time left
  */
-#ifndef ZSP_ENGINE_READ_H
-#define ZSP_ENGINE_READ_H
+#ifndef ZSP_ENGINE_REPLAY_H
+#define ZSP_ENGINE_REPLAY_H
 
 #include "broker/engine/topic.h"
 

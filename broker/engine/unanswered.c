@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/engine/pending.h"
+#include "broker/engine/unanswered.h"
 
 #include <stdlib.h>
 #include <string.h>

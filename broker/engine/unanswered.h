@@ -4,8 +4,8 @@
  * reply_to carries, so nothing is hashed or searched; arrival order is kept for
  * the fail-stop.
  */
-#ifndef ZSP_ENGINE_PENDING_H
-#define ZSP_ENGINE_PENDING_H
+#ifndef ZSP_ENGINE_UNANSWERED_H
+#define ZSP_ENGINE_UNANSWERED_H
 
 #include <stdbool.h>
 #include <stdint.h>

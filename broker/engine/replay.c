@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/engine/read.h"
+#include "broker/engine/replay.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
