@@ -23,7 +23,7 @@
 struct arrival {
     struct server *server;
     struct connection *connection;
-    struct message *message;
+    struct inbound *message;
     struct envelope envelope; /* moves into the call when accepted */
     size_t header_index;      /* among the frames; kept = there is no header */
     struct wire_request request;
@@ -45,7 +45,7 @@ static void refuse(const struct arrival *self, const struct zsp_err *error)
 
 static int read_header(struct arrival *self, struct zsp_err *err)
 {
-    const struct message *const message = self->message;
+    const struct inbound *const message = self->message;
     if (self->header_index >= message->kept) {
         return zsp_err_set(err, ZSP_EBAD_REQUEST, "an envelope without a header behind it");
     }
@@ -55,7 +55,7 @@ static int read_header(struct arrival *self, struct zsp_err *err)
 
 static int check_frames(const struct arrival *self, struct zsp_err *err)
 {
-    const struct message *const message = self->message;
+    const struct inbound *const message = self->message;
     if (message->frame_count > ZSP_MESSAGE_FRAMES_MAX) {
         return zsp_err_set(err, ZSP_ETOO_LARGE, "%" PRIu64 " frames, at most %u are read",
                            message->frame_count, ZSP_MESSAGE_FRAMES_MAX);
@@ -197,7 +197,7 @@ static int take_bodies(struct arrival *self, struct zsp_buf **bodies, size_t *re
 {
     size_t count = 0;
     for (size_t i = self->header_index + 1; i < self->message->kept; i++) {
-        bodies[count] = message_take_frame(self->message, i);
+        bodies[count] = inbound_take_frame(self->message, i);
         if (!bodies[count]) {
             while (count > 0) {
                 count--;
@@ -285,7 +285,7 @@ static int take(struct arrival *self, struct zsp_err *err)
     return verb == HELLO_NONE ? forward(self, err) : answer(self, verb, err);
 }
 
-static void take_message(struct server *self, struct message *message)
+static void take_message(struct server *self, struct inbound *message)
 {
     if (message->frame_count == 1 && message->slices[0].len == 0) {
         return; /* what PROBE_ROUTER sends when it connects */
@@ -316,7 +316,7 @@ int intake(struct server *self, bool *ret_more, struct zsp_err *err)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < TURN_MESSAGES_MAX && bytes < TURN_BYTES_MAX; i++) {
-        const int rc = message_receive(&self->message, self->socket, err);
+        const int rc = inbound_receive(&self->message, self->socket, err);
         if (rc == ZSP_EAGAIN) {
             *ret_more = false;
             return ZSP_OK;
@@ -326,7 +326,7 @@ int intake(struct server *self, bool *ret_more, struct zsp_err *err)
         }
         bytes += self->message.bytes;
         take_message(self, &self->message);
-        message_clear(&self->message);
+        inbound_clear(&self->message);
     }
     *ret_more = true;
     return ZSP_OK;

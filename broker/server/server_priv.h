@@ -11,7 +11,7 @@
 #include "broker/server/call.h"
 #include "broker/server/connection.h"
 #include "broker/server/hello.h"
-#include "broker/server/message.h"
+#include "broker/server/inbound.h"
 #include "broker/server/server.h"
 
 enum server_state {
@@ -40,7 +40,7 @@ struct server {
     struct call_table calls;
     struct credit_pool pool;
     struct wire_decoder *decoder;
-    struct message message;   /* the one being taken */
+    struct inbound message;   /* the one being taken */
     struct zsp_writer writer; /* for headers that the server writes itself */
 
     int64_t retry_ms;       /* when stuck connections are tried again */

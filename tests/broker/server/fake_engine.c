@@ -10,7 +10,7 @@ struct engine *fake_engine_base(struct fake_engine *self)
     return (struct engine *)self;
 }
 
-static struct fake_engine *fake(struct engine *self)
+static struct fake_engine *fake_of(struct engine *self)
 {
     return (struct fake_engine *)self;
 }
@@ -92,112 +92,112 @@ static void bulk(struct fake_engine *self, const struct engine_request *request)
     self->effects[self->effect_count - 1].lease = 77;
 }
 
-void engine_request(struct engine *engine, struct instant now, const struct engine_request *request)
+void engine_request(struct engine *self, struct instant now, const struct engine_request *request)
 {
-    struct fake_engine *const self = fake(engine);
+    struct fake_engine *const fake = fake_of(self);
     (void)now;
-    self->requests++;
+    fake->requests++;
     if (request->session != 0) {
-        self->last_session = request->session;
+        fake->last_session = request->session;
     }
-    if (self->drained) {
-        refuse(self, request->ticket, request->id, ZSP_ESHUTTING_DOWN);
+    if (fake->drained) {
+        refuse(fake, request->ticket, request->id, ZSP_ESHUTTING_DOWN);
     } else if (zsp_slice_equal_str(request->verb, "ECHO")) {
-        reply(self, request->ticket, request->id,
+        reply(fake, request->ticket, request->id,
               request->body_count > 0 ? zsp_buf_get(request->bodies[0]) : NULL);
     } else if (zsp_slice_equal_str(request->verb, "PARK")) {
-        assert_true(self->parked_count < FAKE_PARKED_MAX);
-        self->parked[self->parked_count] = request->ticket;
-        self->parked_count++;
+        assert_true(fake->parked_count < FAKE_PARKED_MAX);
+        fake->parked[fake->parked_count] = request->ticket;
+        fake->parked_count++;
     } else if (zsp_slice_equal_str(request->verb, "WAKE")) {
-        wake(self);
-        reply(self, request->ticket, request->id, NULL);
+        wake(fake);
+        reply(fake, request->ticket, request->id, NULL);
     } else if (zsp_slice_equal_str(request->verb, "BULK")) {
-        bulk(self, request);
+        bulk(fake, request);
     } else if (zsp_slice_equal_str(request->verb, "FAIL")) {
-        refuse(self, request->ticket, request->id, ZSP_ESTORAGE_FAILED);
-        (void)zsp_err_set(&push(self, EFFECT_FAIL_STOP, 0)->error, ZSP_ESTORAGE_FAILED,
+        refuse(fake, request->ticket, request->id, ZSP_ESTORAGE_FAILED);
+        (void)zsp_err_set(&push(fake, EFFECT_FAIL_STOP, 0)->error, ZSP_ESTORAGE_FAILED,
                           "the test's disk failed");
     } else {
-        refuse(self, request->ticket, request->id, ZSP_EUNKNOWN_VERB);
+        refuse(fake, request->ticket, request->id, ZSP_EUNKNOWN_VERB);
     }
 }
 
-void engine_session_gone(struct engine *engine, struct instant now, uint64_t session, bool release)
+void engine_session_gone(struct engine *self, struct instant now, uint64_t session, bool release)
 {
     (void)now;
     (void)session;
     assert_false(release);
-    fake(engine)->sessions_gone++;
+    fake_of(self)->sessions_gone++;
 }
 
-void engine_undelivered(struct engine *engine, struct instant now, uint64_t lease)
+void engine_undelivered(struct engine *self, struct instant now, uint64_t lease)
 {
     (void)now;
     assert_int_equal(lease, 77);
-    fake(engine)->undelivered++;
+    fake_of(self)->undelivered++;
 }
 
-void engine_abandon(struct engine *engine, struct instant now, uint64_t ticket)
+void engine_abandon(struct engine *self, struct instant now, uint64_t ticket)
 {
-    struct fake_engine *const self = fake(engine);
+    struct fake_engine *const fake = fake_of(self);
     (void)now;
-    for (size_t i = 0; i < self->parked_count; i++) {
-        if (self->parked[i] == ticket) {
-            self->parked[i] = self->parked[self->parked_count - 1];
-            self->parked_count--;
-            self->abandoned++;
+    for (size_t i = 0; i < fake->parked_count; i++) {
+        if (fake->parked[i] == ticket) {
+            fake->parked[i] = fake->parked[fake->parked_count - 1];
+            fake->parked_count--;
+            fake->abandoned++;
             return;
         }
     }
 }
 
-void engine_drain(struct engine *engine, struct instant now)
+void engine_drain(struct engine *self, struct instant now)
 {
     (void)now;
-    fake(engine)->drained = true;
-    wake(fake(engine));
+    fake_of(self)->drained = true;
+    wake(fake_of(self));
 }
 
-bool engine_busy(const struct engine *engine)
+bool engine_busy(const struct engine *self)
 {
-    const struct fake_engine *const self = (const struct fake_engine *)engine;
-    return self->parked_count > 0;
+    const struct fake_engine *const fake = (const struct fake_engine *)self;
+    return fake->parked_count > 0;
 }
 
-void engine_pump(struct engine *engine, struct instant now)
+void engine_pump(struct engine *self, struct instant now)
 {
-    (void)engine;
+    (void)self;
     (void)now;
 }
 
-int64_t engine_deadline_ms(const struct engine *engine)
+int64_t engine_deadline_ms(const struct engine *self)
 {
-    (void)engine;
+    (void)self;
     return INT64_MAX;
 }
 
-bool engine_next_effect(struct engine *engine, struct engine_effect *ret)
+bool engine_next_effect(struct engine *self, struct engine_effect *ret)
 {
-    struct fake_engine *const self = fake(engine);
-    if (self->effect_first == self->effect_count) {
-        self->effect_first = 0;
-        self->effect_count = 0;
+    struct fake_engine *const fake = fake_of(self);
+    if (fake->effect_first == fake->effect_count) {
+        fake->effect_first = 0;
+        fake->effect_count = 0;
         return false;
     }
-    *ret = self->effects[self->effect_first];
-    ret->parts = ret->part_count > 0 ? &self->parts[self->effect_first] : NULL;
-    self->effect_first++;
+    *ret = fake->effects[fake->effect_first];
+    ret->parts = ret->part_count > 0 ? &fake->parts[fake->effect_first] : NULL;
+    fake->effect_first++;
     return true;
 }
 
-void engine_effect_release(struct engine_effect *effect)
+void engine_effect_release(struct engine_effect *self)
 {
-    zsp_buf_put(&effect->header);
-    for (size_t i = 0; effect->parts && i < effect->part_count; i++) {
-        zsp_buf_put(&effect->parts[i].buf);
+    zsp_buf_put(&self->header);
+    for (size_t i = 0; self->parts && i < self->part_count; i++) {
+        zsp_buf_put(&self->parts[i].buf);
     }
-    *effect = (struct engine_effect){0};
+    *self = (struct engine_effect){0};
 }
 
 /* The driver asks the store for jobs; there are none. */

@@ -4,14 +4,14 @@
  */
 #include "tests/common/testing.h"
 
-#include "broker/server/message.h"
+#include "broker/server/inbound.h"
 #include "broker/server/outgoing.h"
 
 struct pair {
     void *context;
     void *router;
     void *dealer;
-    struct message message; /* what the router last received */
+    struct inbound message; /* what the router last received */
 };
 
 static void set(void *socket, int option, int value)
@@ -34,7 +34,7 @@ static int setup(void **state)
     assert_int_equal(zmq_bind(self->router, "inproc://pair"), 0);
     assert_int_equal(zmq_connect(self->dealer, "inproc://pair"), 0);
     assert_int_equal(zmq_send(self->dealer, "hi", 2, 0), 2);
-    assert_int_equal(message_receive(&self->message, self->router, NULL), ZSP_OK);
+    assert_int_equal(inbound_receive(&self->message, self->router, NULL), ZSP_OK);
     *state = self;
     return 0;
 }
@@ -42,7 +42,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct pair *const self = *state;
-    message_clear(&self->message);
+    inbound_clear(&self->message);
     (void)zmq_close(self->router);
     (void)zmq_close(self->dealer);
     (void)zmq_ctx_term(self->context);
@@ -74,28 +74,28 @@ static struct zsp_buf *filled(size_t len, int byte)
 static void a_message_is_received_with_all_its_frames(void **state)
 {
     struct pair *const self = *state;
-    message_clear(&self->message);
+    inbound_clear(&self->message);
     assert_int_equal(zmq_send(self->dealer, "", 0, ZMQ_SNDMORE), 0);
     assert_int_equal(zmq_send(self->dealer, "head", 4, ZMQ_SNDMORE), 4);
     assert_int_equal(zmq_send(self->dealer, "body", 4, 0), 4);
-    assert_int_equal(message_receive(&self->message, self->router, NULL), ZSP_OK);
+    assert_int_equal(inbound_receive(&self->message, self->router, NULL), ZSP_OK);
     assert_int_equal(self->message.frame_count, 3);
     assert_int_equal(self->message.bytes, 8);
     assert_int_equal(self->message.slices[0].len, 0);
     expect_slice(self->message.slices[2], "body");
-    message_clear(&self->message);
-    assert_int_equal(message_receive(&self->message, self->router, NULL), ZSP_EAGAIN);
+    inbound_clear(&self->message);
+    assert_int_equal(inbound_receive(&self->message, self->router, NULL), ZSP_EAGAIN);
 }
 
 /* Frames beyond the limit are counted, not kept. */
 static void ten_thousand_frames_cost_no_more_than_64(void **state)
 {
     struct pair *const self = *state;
-    message_clear(&self->message);
+    inbound_clear(&self->message);
     for (int i = 0; i < 10000; i++) {
         assert_int_equal(zmq_send(self->dealer, "x", 1, i < 9999 ? ZMQ_SNDMORE : 0), 1);
     }
-    assert_int_equal(message_receive(&self->message, self->router, NULL), ZSP_OK);
+    assert_int_equal(inbound_receive(&self->message, self->router, NULL), ZSP_OK);
     assert_int_equal(self->message.frame_count, 10000);
     assert_int_equal(self->message.bytes, 10000);
     assert_int_equal(self->message.kept, ZSP_MESSAGE_FRAMES_MAX);
@@ -104,15 +104,15 @@ static void ten_thousand_frames_cost_no_more_than_64(void **state)
 static void a_frame_taken_outlives_the_message(void **state)
 {
     struct pair *const self = *state;
-    message_clear(&self->message);
+    inbound_clear(&self->message);
     static uint8_t large[FRAME_COPY_MAX + 1];
     memset(large, 'l', sizeof large);
     assert_int_equal(zmq_send(self->dealer, "small", 5, ZMQ_SNDMORE), 5);
     assert_int_equal(zmq_send(self->dealer, large, sizeof large, 0), (int)sizeof large);
-    assert_int_equal(message_receive(&self->message, self->router, NULL), ZSP_OK);
-    struct zsp_buf *small = message_take_frame(&self->message, 0);
-    struct zsp_buf *big = message_take_frame(&self->message, 1);
-    message_clear(&self->message);
+    assert_int_equal(inbound_receive(&self->message, self->router, NULL), ZSP_OK);
+    struct zsp_buf *small = inbound_take_frame(&self->message, 0);
+    struct zsp_buf *big = inbound_take_frame(&self->message, 1);
+    inbound_clear(&self->message);
     assert_memory_equal(small->data, "small", 5);
     assert_int_equal(big->len, sizeof large);
     assert_memory_equal(big->data, large, sizeof large);

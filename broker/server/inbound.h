@@ -5,8 +5,8 @@
  * counted and dropped frame by frame, so that a message of 10,000 frames costs
  * no more than one of 64.
  */
-#ifndef ZSP_SERVER_MESSAGE_H
-#define ZSP_SERVER_MESSAGE_H
+#ifndef ZSP_SERVER_INBOUND_H
+#define ZSP_SERVER_INBOUND_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@
 
 #define ROUTING_ID_MAX 255u /* a ZMTP limit */
 
-struct message {
+struct inbound {
     uint8_t routing_id[ROUTING_ID_MAX];
     size_t routing_id_len;
     zmq_msg_t frames[ZSP_MESSAGE_FRAMES_MAX];        /* without the routing id */
@@ -35,13 +35,13 @@ struct message {
  * Errors: ZSP_EAGAIN  none is there
  *         ZSP_EIO     the socket fails (the context is ending)
  */
-int message_receive(struct message *self, void *socket, struct zsp_err *err);
+int inbound_receive(struct inbound *self, void *socket, struct zsp_err *err);
 
 /* Close all frames. */
-void message_clear(struct message *self);
+void inbound_clear(struct inbound *self);
 
 /* Frame `index` < kept as a shared buffer (see frame_take); the slice of it is
  * gone afterwards. NULL when out of memory. */
-struct zsp_buf *message_take_frame(struct message *self, size_t index);
+struct zsp_buf *inbound_take_frame(struct inbound *self, size_t index);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/server/message.h"
+#include "broker/server/inbound.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -28,7 +28,7 @@ static int receive_frame(zmq_msg_t *frame, void *socket, struct zsp_err *err)
 }
 
 /* The next frame of a message that has begun; they come all or not at all. */
-static int receive_next(struct message *self, void *socket, bool *ret_more, struct zsp_err *err)
+static int receive_next(struct inbound *self, void *socket, bool *ret_more, struct zsp_err *err)
 {
     zmq_msg_t dropped;
     const bool keep = self->kept < ZSP_MESSAGE_FRAMES_MAX;
@@ -51,7 +51,7 @@ static int receive_next(struct message *self, void *socket, bool *ret_more, stru
     return ZSP_OK;
 }
 
-int message_receive(struct message *self, void *socket, struct zsp_err *err)
+int inbound_receive(struct inbound *self, void *socket, struct zsp_err *err)
 {
     zmq_msg_t id;
     int rc = receive_frame(&id, socket, err);
@@ -70,14 +70,14 @@ int message_receive(struct message *self, void *socket, struct zsp_err *err)
     while (more) {
         rc = receive_next(self, socket, &more, err);
         if (rc < 0) {
-            message_clear(self);
+            inbound_clear(self);
             return rc;
         }
     }
     return ZSP_OK;
 }
 
-void message_clear(struct message *self)
+void inbound_clear(struct inbound *self)
 {
     for (size_t i = 0; i < self->kept; i++) {
         const int rc = zmq_msg_close(&self->frames[i]);
@@ -86,7 +86,7 @@ void message_clear(struct message *self)
     self->kept = 0;
 }
 
-struct zsp_buf *message_take_frame(struct message *self, size_t index)
+struct zsp_buf *inbound_take_frame(struct inbound *self, size_t index)
 {
     zsp_assert(index < self->kept);
     return frame_take(&self->frames[index]);
