@@ -298,6 +298,11 @@ static bool take_completions(struct engine *self)
     bool any = false;
     while (self->store->ops->next_completion(self->store, &completion)) {
         any = true;
+        if (completion.error.code == ZSP_ESTORAGE_FAILED) {
+            /* What failed may be on the disk all the same: nobody may draw conclusions from it,
+             * a new epoch least of all. */
+            engine_fail(self, &completion.error);
+        }
         if (!self->failed) {
             complete(self, &completion);
         }

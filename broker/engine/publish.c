@@ -376,6 +376,7 @@ static int begin_echo(struct engine *engine, struct publish *self)
     struct publish_part *const part = self->only;
     self->open_count = 1;
     part->is_echo = true;
+    reply_may_apply(engine, &self->to);
     zsp_buf_put(&self->frame);
     if (part->partition->appending.first) {
         enqueue(&part->partition->appending, part);

@@ -277,6 +277,26 @@ static void open_waits_for_what_the_older_epoch_has_in_flight(void **state)
     assert_string_equal(fixture_value(fixture_answer(f, open), "last"), "[[\"orders\", 0, 1]]");
 }
 
+/* When the storage fails nobody knows what the older epoch left: OPEN tells nothing. */
+static void open_tells_nothing_when_the_storage_fails(void **state)
+{
+    struct engine_fixture *const f = *state;
+    open_producer(f);
+    mem_store_hold(f->mem, MEM_WRITES | MEM_SYNCS);
+    const uint64_t publish = fixture_send(f, "PUBLISH", sequenced(1, 1, 1), ONE);
+    const uint64_t duplicate = fixture_send(f, "PUBLISH", sequenced(1, 1, 1), ONE);
+    const uint64_t open = fixture_send(f, "PRODUCER.OPEN", OPEN, NULL);
+    fixture_pump(f);
+    mem_store_fail(f->mem);
+    fixture_pump(f);
+    const uint64_t tickets[] = {publish, duplicate, open};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(fixture_answer(f, tickets[i])->code, ZSP_ESTORAGE_FAILED);
+        assert_true(fixture_answer(f, tickets[i])->error.maybe);
+    }
+    assert_true(f->fail_stop);
+}
+
 /* What failed under the older epoch is not told as its last sequence. */
 static void open_tells_only_what_was_kept(void **state)
 {
@@ -462,6 +482,7 @@ int main(void)
         TEST(opening_again_fences_the_older_instance),
         TEST(an_epoch_that_was_never_given_out_is_refused),
         TEST(open_waits_for_what_the_older_epoch_has_in_flight),
+        TEST(open_tells_nothing_when_the_storage_fails),
         TEST(open_tells_only_what_was_kept),
         TEST(the_older_epoch_is_in_force_until_the_new_one_is_durable),
         TEST(two_opens_get_two_epochs),
