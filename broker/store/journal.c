@@ -447,7 +447,7 @@ static uint64_t fill_behind(const struct log_store *store)
         (end < self->filled_bytes && self->filled_bytes - end >= fill / 4)) {
         return 0;
     }
-    uint64_t fill_end = (end + fill) / FILL_ALIGN * FILL_ALIGN;
+    uint64_t fill_end = (end + fill + FILL_ALIGN - 1) / FILL_ALIGN * FILL_ALIGN;
     const uint64_t most = (uint64_t)sizeof zeros * (IOV_MAX_WRITE - 2);
     if (fill_end > end + most) {
         fill_end = end + most;

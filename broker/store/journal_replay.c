@@ -374,7 +374,8 @@ static int check_oldest(struct replay *self, struct zsp_err *err)
         return zsp_err_set(err, ZSP_ECORRUPT, "the journal's own fact is malformed");
     }
     if (journal->files[0].number > oldest) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "journal file %" PRIu64 " is missing", oldest);
+        return zsp_err_set(err, ZSP_ECORRUPT, "journal file %" PRIu64 ", the oldest, is missing",
+                           oldest);
     }
     struct fs *fs = self->store->fs;
     while (journal->file_count > 1 && journal->files[0].number < oldest) {
@@ -432,14 +433,12 @@ static int finish(struct replay *self, struct zsp_err *err)
                            "nowhere",
                            orphan->record);
     }
-    int rc = 0;
-    if (!self->any) {
-        rc = begin(self, err);
-    } else {
-        rc = check_oldest(self, err);
-    }
+    int rc = self->any ? 0 : begin(self, err);
     if (rc == 0) {
         rc = settle_end(self, err);
+    }
+    if (rc == 0 && self->any) {
+        rc = check_oldest(self, err); /* removes files: what says so must be durable before */
     }
     journal->next_record = self->expected;
     journal->written_record = self->expected;

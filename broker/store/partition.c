@@ -319,7 +319,7 @@ static uint64_t fill_behind(struct segment *segment, uint64_t bytes)
     if (bytes >= FILL_WRITE_MAX || end <= segment->file_bytes || segment->fill_bytes == 0) {
         return 0;
     }
-    uint64_t fill_end = (end + segment->fill_bytes) / FILL_ALIGN * FILL_ALIGN;
+    uint64_t fill_end = (end + segment->fill_bytes + FILL_ALIGN - 1) / FILL_ALIGN * FILL_ALIGN;
     const struct log_store_options *options = &segment->part->store->options;
     if (fill_end > options->segment_bytes) {
         fill_end = options->segment_bytes;

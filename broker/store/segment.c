@@ -210,17 +210,18 @@ int segment_build_index(struct fs *fs, int file, const struct batch_place *place
                         .offset = facts->base_offset};
     scan.place.pos = 0;
     int64_t max_ms = facts->max_timestamp_ms; /* here: the highest before the segment */
+    struct zsp_err local = {0};               /* damage is no error here */
     int rc = 0;
     while (scan.place.pos < facts->bytes) {
         const uint64_t pos = scan.place.pos;
         struct batch_header header;
-        rc = scan_next(&scan, false, &header, err);
+        rc = scan_next(&scan, false, &header, &local);
         if (rc < 0) {
             break;
         }
         if (rc != SCAN_BATCH) { /* step over damage to the next header that goes on */
             uint64_t found;
-            rc = scan_find(&scan, pos + BATCH_ALIGN, facts->bytes, &header, &found, err);
+            rc = scan_find(&scan, pos + BATCH_ALIGN, facts->bytes, &header, &found, &local);
             if (rc != SCAN_BATCH) {
                 break;
             }
@@ -238,6 +239,9 @@ int segment_build_index(struct fs *fs, int file, const struct batch_place *place
     }
     scan_fini(&scan);
     index->complete = rc >= 0;
+    if (rc < 0 && err) {
+        *err = local;
+    }
     return rc < 0 ? rc : 0;
 }
 
