@@ -323,6 +323,7 @@ int log_run_open(struct log_run *self)
     self->store = log_store_base(self->log);
     const int rc = start(self, &err);
     if (rc != 0) {
+        (void)snprintf(self->why, sizeof self->why, "%s", err.msg);
         log_run_kill(self);
         return rc;
     }

@@ -63,6 +63,7 @@ struct log_run {
     size_t job_count;
     struct run_part parts[RUN_PARTS];
     struct run_key keys[RUN_KEYS];
+    char why[256]; /* the last open failed */
     size_t failed_appends;
     size_t reads_checked;
 };

@@ -43,7 +43,10 @@ static bool run_with_fault(const struct fault *fault, uint64_t seed, bool shuffl
         log_run_kill(run);
         crash_fs_power_loss(crash, seed);
     }
-    assert_int_equal(log_run_open(run), 0);
+    const int rc = log_run_open(run);
+    if (rc != 0) {
+        fail_msg("case %u: open: %d %s", (unsigned)seed, rc, run->why);
+    }
     log_run_check(run);
     log_run_must_work(run);
     log_run_kill(run);
