@@ -17,7 +17,7 @@ static size_t ticket_index(uint64_t ticket)
 static bool grow(struct call_table *self)
 {
     const size_t capacity = self->capacity ? 2 * self->capacity : FIRST_SLOTS;
-    struct call **const slots = realloc(self->slots, capacity * sizeof *slots);
+    struct call **const slots = realloc(self->slots, capacity * sizeof(struct call *));
     if (!slots) {
         return false;
     }

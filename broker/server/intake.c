@@ -132,7 +132,7 @@ static int begin_session(const struct arrival *self, struct zsp_err *err)
 static int answer_hello(const struct arrival *self, struct zsp_err *err)
 {
     struct server *const server = self->server;
-    struct hello_args args;
+    struct hello_args args = {0};
     int rc = check_hello(self, err);
     if (rc == ZSP_OK) {
         rc = hello_read(self->request.args, &args, err);

@@ -197,7 +197,7 @@ int zpl_walk(const char *file, struct zsp_slice text, zpl_setting_fn setting_fn,
         pos += newline ? len + 1 : len;
         walk.line++;
 
-        char line[ZPL_LINE_MAX + 1];
+        char line[ZPL_LINE_MAX + 1] = "";
         int rc = copy_line((struct zsp_slice){start, len}, line, err);
         if (rc == ZSP_OK) {
             rc = walk_line(&walk, line, err);

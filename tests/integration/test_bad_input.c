@@ -208,8 +208,8 @@ static void deep_nesting_is_refused(void **state)
     struct scene *const self = *state;
     uint8_t bytes[2000];
     static const uint8_t start[] = "\x94\x01\xa4PING\x00\x81\xa1x";
-    memcpy(bytes, start, 11);
-    memset(bytes + 11, 0x91, sizeof bytes - 11);
+    memcpy(bytes, start, sizeof start - 1);
+    memset(bytes + sizeof start - 1, 0x91, sizeof bytes - (sizeof start - 1));
     send_header(self, bytes, sizeof bytes);
     raw_expect_error(&self->client, "bad_request");
 }

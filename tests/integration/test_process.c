@@ -148,9 +148,8 @@ static void the_ready_line_tells_the_real_port(void **state)
 {
     struct broker_process *const broker = *state;
     broker_process_start(broker, NULL);
-    unsigned port = 0;
-    assert_int_equal(sscanf(broker->endpoint, "tcp://127.0.0.1:%u", &port), 1);
-    assert_true(port > 0);
+    assert_int_equal(strncmp(broker->endpoint, "tcp://127.0.0.1:", 16), 0);
+    assert_in_range(strtoul(broker->endpoint + 16, NULL, 10), 1, 65535);
     struct raw_client client;
     raw_client_init(&client, broker->endpoint, ZMQ_DEALER);
     raw_call(&client, "PING", "{}");
@@ -229,7 +228,7 @@ static void two_endpoints_lead_to_one_broker(void **state)
     struct broker_process *const broker = *state;
     const struct ipc ipc = ipc_of(broker);
     broker_process_start(broker, (const char *[]){"--listen", ipc.endpoint, NULL});
-    assert_wrote(broker, ipc.endpoint);
+    broker_process_wait_text(broker, ipc.endpoint);
     struct stat status;
     assert_int_equal(stat(ipc.path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);

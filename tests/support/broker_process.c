@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -289,12 +288,13 @@ int broker_process_stop(struct broker_process *self)
 uint64_t broker_process_memory(const struct broker_process *self)
 {
     char path[64];
-    uint64_t total = 0;
-    uint64_t resident = 0;
+    char line[256] = "";
     (void)snprintf(path, sizeof path, "/proc/%d/statm", (int)self->pid);
     FILE *const file = fopen(path, "r");
     assert_non_null(file);
-    assert_int_equal(fscanf(file, "%" SCNu64 " %" SCNu64, &total, &resident), 2);
-    (void)fclose(file); /* only read */
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    assert_non_null(fgets(line, (int)sizeof line, file));
+    (void)fclose(file);                             /* only read */
+    const char *const resident = strchr(line, ' '); /* the second number, in pages */
+    assert_non_null(resident);
+    return strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
