@@ -434,6 +434,30 @@ void pull_serve(struct engine *engine, struct group *group)
     }
 }
 
+/* What the pull has reserved in this ledger (NULL = in any) is void. */
+static void forget_ledger(struct pull *self, const struct ledger *ledger)
+{
+    for (size_t i = 0; i < self->take.piece_count; i++) {
+        struct piece *piece = &self->take.pieces[i];
+        piece->ledger = ledger && piece->ledger != ledger ? piece->ledger : NULL;
+    }
+    for (size_t i = 0; i < self->run_count; i++) {
+        struct pull_run *run = &self->runs[i];
+        run->ledger = ledger && run->ledger != ledger ? run->ledger : NULL;
+    }
+    for (size_t i = 0; i < self->absent_count; i++) {
+        struct pull_run *run = &self->absent[i];
+        run->ledger = ledger && run->ledger != ledger ? run->ledger : NULL;
+    }
+}
+
+void pull_forget_ledger(struct group *group, const struct ledger *ledger)
+{
+    for (struct pull *pull = group->working.first; pull; pull = pull->next) {
+        forget_ledger(pull, ledger);
+    }
+}
+
 void pull_end_all(struct engine *engine, struct group *group, const struct zsp_err *error)
 {
     while (group->parked.first) {
@@ -444,6 +468,7 @@ void pull_end_all(struct engine *engine, struct group *group, const struct zsp_e
         list_remove(&group->working, pull);
         list_add(&engine->groups->lost_pulls, pull, false);
         pull->group = NULL;
+        forget_ledger(pull, NULL);
     }
 }
 
@@ -455,27 +480,6 @@ void pull_join_failed(struct engine *engine, struct group *group, const struct j
         next = pull->next;
         if (pull->join == join) {
             pull_fail(engine, pull, error);
-        }
-    }
-}
-
-void pull_forget_ledger(struct group *group, const struct ledger *ledger)
-{
-    for (struct pull *pull = group->working.first; pull; pull = pull->next) {
-        for (size_t i = 0; i < pull->take.piece_count; i++) {
-            if (pull->take.pieces[i].ledger == ledger) {
-                pull->take.pieces[i].ledger = NULL;
-            }
-        }
-        for (size_t i = 0; i < pull->run_count; i++) {
-            if (pull->runs[i].ledger == ledger) {
-                pull->runs[i].ledger = NULL;
-            }
-        }
-        for (size_t i = 0; i < pull->absent_count; i++) {
-            if (pull->absent[i].ledger == ledger) {
-                pull->absent[i].ledger = NULL;
-            }
         }
     }
 }

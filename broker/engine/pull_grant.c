@@ -111,8 +111,12 @@ static void granted(struct engine *engine, struct engine_op *op,
         pull_free(engine, self);
         return;
     }
-    if (completion->error.code != 0) {
-        pull_fail(engine, self, &completion->error);
+    struct zsp_err error = completion->error;
+    if (error.code == 0 && !self->group) {
+        (void)zsp_err_set(&error, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
+    }
+    if (error.code != 0) {
+        pull_fail(engine, self, &error);
         return;
     }
     pull_answer(engine, self);
