@@ -55,9 +55,6 @@ static struct sim_srun settle_some(struct client *self, size_t index)
                                                             : prng_between(prng, 1, held->count),
                             .lease = held->lease,
                             .outcome = some_outcome(prng)};
-    if (self->sim->calm) {
-        srun.outcome = WIRE_ACK;
-    }
     if (srun.outcome == WIRE_EXTEND) {
         srun.has_delay = true;
         srun.delay_ms = EXTEND_MS;
@@ -83,6 +80,19 @@ static void drop_empty(struct client *self)
     self->held_count = left;
 }
 
+/* Does the request name some of these offsets already? Then its answer could not be told apart. */
+static bool overlaps(const struct sim_request *request, const struct held_run *held)
+{
+    for (size_t i = 0; i < request->srun_count; i++) {
+        const struct sim_srun *srun = &request->sruns[i];
+        if (srun->topic == held->topic && srun->partition == held->partition &&
+            srun->first < held->first + held->count && held->first < srun->first + srun->count) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void settle(struct client *self)
 {
     struct prng *prng = &self->sim->prng;
@@ -91,7 +101,7 @@ static void settle(struct client *self)
     request->sruns = calloc(SRUNS_MAX, sizeof *request->sruns);
     zsp_assert(request->sruns);
     for (size_t i = 0; i < self->held_count && request->srun_count < SRUNS_MAX; i++) {
-        if (self->sim->calm || prng_chance(prng, 700)) {
+        if (prng_chance(prng, 700) && !overlaps(request, &self->held[i])) {
             request->sruns[request->srun_count++] = settle_some(self, i);
         }
     }

@@ -28,6 +28,11 @@ void fault_choose_weather(struct sim *sim)
     weather->cold_reads = prng_chance(prng, 500);
     weather->slow_disk = prng_chance(prng, 400);
     weather->calm_ms = (int64_t)prng_between(prng, 20, 1500);
+    weather->segment_bytes = UINT64_C(4096) << 2 * prng_below(prng, 3);
+    weather->journal_file_bytes = UINT64_C(4096) << 2 * prng_below(prng, 3);
+    weather->unsynced_bytes_max = UINT64_C(8192) << prng_below(prng, 5);
+    weather->tail_bytes = UINT64_C(1) << prng_between(prng, 0, 18);
+    weather->fill_bytes = (uint32_t)prng_below(prng, 3) * 4096;
     if (weather->cold_reads) {
         crash_fs_set_cold(sim->world.disk, 500, prng_next(prng));
     }

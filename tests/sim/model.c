@@ -106,6 +106,7 @@ static bool check_address(struct model *self, uint32_t message, uint32_t partiti
     if (before->message == message + 1 && before->is_stale) {
         before->message = 0; /* that copy went with the power */
         before->is_stale = false;
+        fact->is_placed = false;
         return true;
     }
     return model_fail(self,

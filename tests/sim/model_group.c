@@ -223,6 +223,9 @@ static bool judge_limits(struct model *self, const struct sim_request *request)
 void model_pull_answer(struct model *self, struct sim_request *request)
 {
     const struct sim_reply *reply = &request->reply;
+    if (reply->is_error && reply->maybe) {
+        model_pull_gone(self, request);
+    }
     if (reply->is_error) {
         return;
     }
@@ -375,7 +378,7 @@ void model_settle_answer(struct model *self, struct sim_request *request)
     }
     uint64_t told = reply->applied;
     uint64_t asked = 0;
-    bool waited = false;
+    bool synced = false; /* an outcome was taken that the reply waited for */
     for (size_t i = 0; i < reply->not_applied_count; i++) {
         told += reply->not_applied[i].count;
     }
@@ -383,9 +386,10 @@ void model_settle_answer(struct model *self, struct sim_request *request)
     for (size_t i = 0; i < request->srun_count; i++) {
         const struct sim_srun *srun = &request->sruns[i];
         asked += srun->count;
-        waited = waited || (srun->outcome != WIRE_EXTEND && srun->outcome != WIRE_STARTED);
-        for (uint64_t o = srun->first; o < srun->first + srun->count && !fuzzy; o++) {
-            if (!judge_outcome(self, request, srun, o)) {
+        const bool waits = srun->outcome != WIRE_EXTEND && srun->outcome != WIRE_STARTED;
+        for (uint64_t o = srun->first; o < srun->first + srun->count; o++) {
+            synced = synced || (waits && !not_applied(reply, srun, o));
+            if (!fuzzy && !judge_outcome(self, request, srun, o)) {
                 return;
             }
         }
@@ -395,7 +399,7 @@ void model_settle_answer(struct model *self, struct sim_request *request)
                          told);
     }
     /* The journal keeps its order: what was granted before is durable, too. */
-    if (waited && reply->applied > 0 && request->entered_step > self->durable_step) {
+    if (synced && request->entered_step > self->durable_step) {
         self->durable_step = request->entered_step;
     }
 }

@@ -102,6 +102,7 @@ void model_publish_answer(struct model *self, const struct sim_request *request)
         (void)model_fail(self, "PUBLISH: synced was asked for, written is told");
         return;
     }
+    self->topic_exists[request->topic] = true;
     uint32_t index = 0;
     for (size_t i = 0; i < reply->at_count; i++) {
         const struct sim_at *at = &reply->at[i];

@@ -47,6 +47,9 @@ struct sim_weather {
     bool power_losses, process_crashes, freezes, stalls, wall_jumps, full_disk, sync_failures,
         disconnects, seeks, cold_reads, slow_disk;
     int64_t calm_ms; /* between two faults, about */
+    /* Of the store: so small that files roll and are carried forward all the time. */
+    uint64_t segment_bytes, journal_file_bytes, unsynced_bytes_max, tail_bytes;
+    uint32_t fill_bytes;
 };
 
 /* The broker and its machine. */

@@ -145,12 +145,12 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .diag = sim->options.verbose ? &world->diag : silent,
         .random_fn = random_bits,
         .random_arg = &world->random,
-        .segment_bytes = ZSP_SEGMENT_BYTES_MIN,
-        .journal_file_bytes = 32 * ZSP_KIB,
-        .journal_bytes_min = 96 * ZSP_KIB,
-        .unsynced_bytes_max = 128 * ZSP_KIB,
-        .tail_bytes = 64 * ZSP_KIB,
-        .fill_bytes = 16 * ZSP_KIB,
+        .segment_bytes = sim->weather.segment_bytes,
+        .journal_file_bytes = sim->weather.journal_file_bytes,
+        .journal_bytes_min = 3 * sim->weather.journal_file_bytes,
+        .unsynced_bytes_max = sim->weather.unsynced_bytes_max,
+        .tail_bytes = sim->weather.tail_bytes,
+        .fill_bytes = sim->weather.fill_bytes,
         .create = true,
     };
     world->log = log_store_open(&store_options, err);
