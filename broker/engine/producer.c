@@ -329,37 +329,36 @@ static int put_image(struct engine *engine, const struct producer *self, uint32_
     return rc;
 }
 
-/* Find the name or make it. Errors: ZSP_ELIMIT_REACHED, ZSP_ENOMEM */
-static int require(struct engine *engine, struct zsp_slice name, struct producer **ret,
-                   struct zsp_err *err)
+/* Find the name or make it. NULL: ZSP_ELIMIT_REACHED, ZSP_ENOMEM. */
+static struct producer *require(struct engine *engine, struct zsp_slice name, struct zsp_err *err)
 {
     struct producer *self = producer_find(engine, name);
     if (self) {
-        *ret = self;
-        return 0;
+        return self;
     }
     if (engine->catalog.producers.count >= ZSP_PRODUCERS_MAX) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED,
-                           "there are %u producers, no more are allowed until some expire",
-                           ZSP_PRODUCERS_MAX);
+        zsp_err_set(err, ZSP_ELIMIT_REACHED,
+                    "there are %u producers, no more are allowed until some expire",
+                    ZSP_PRODUCERS_MAX);
+        return NULL;
     }
     self = producer_new(catalog_take_id(&engine->catalog, CATALOG_PRODUCER_ID), name);
     if (!self || enlist(engine, self)) {
         free(self);
-        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+        zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+        return NULL;
     }
-    *ret = self;
-    return 0;
+    return self;
 }
 
 int producer_open(struct engine *engine, struct zsp_slice name, bool ephemeral,
                   const struct reply_to *to, struct zsp_err *err)
 {
-    struct producer *self = NULL;
-    int rc = require(engine, name, &self, err);
-    if (rc != 0) {
-        return rc;
+    struct producer *const self = require(engine, name, err);
+    if (!self) {
+        return err->code;
     }
+    int rc = 0;
     struct producer_open *const open = pool_get(&engine->producer_opens);
     if (!open) {
         rc = zsp_err_set(err, ZSP_ENOMEM, "out of memory");

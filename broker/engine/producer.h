@@ -56,7 +56,7 @@ void producer_batch_begins(struct producer *self);
 void producer_batch_ends(struct engine *engine, struct producer *self);
 
 /* Give a name a new epoch and answer `to`, see above. Errors: ZSP_ENO_SPACE, ZSP_ELIMIT_REACHED,
- *         ZSP_ENOMEM, ZSP_ESTORAGE_FAILED (nothing changed) */
+ *         ZSP_ENOMEM, ZSP_ESTORAGE_FAILED (nothing changed). `err` must not be NULL. */
 int producer_open(struct engine *engine, struct zsp_slice name, bool ephemeral,
                   const struct reply_to *to, struct zsp_err *err);
 /* Answer with epoch and last sequences, of all topics or one ({NULL, 0} = all). */

@@ -187,6 +187,7 @@ static void fail_part(struct engine *engine, struct publish_part *part, const st
 static void uncount(struct engine *engine, struct publish_part *part)
 {
     if (part->is_counted) {
+        zsp_assert(part->log);
         part->is_counted = false;
         producer_batch_ends(engine, part->log->producer);
     }
@@ -504,6 +505,7 @@ static int make_parts(struct engine *engine, struct publish *self, struct topic 
 /* Copy the stretches of one target together. NULL: out of memory. */
 static struct zsp_buf *cut_body(const struct publish *self, uint32_t target)
 {
+    zsp_assert(self->parts[target]);
     struct zsp_buf *const frame = zsp_buf_new(self->parts[target]->len);
     if (!frame) {
         return NULL;
