@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Every state of the journal's files that docs/LOG_FORMAT.md names, one test
+ * each, and the directory around them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/store/journal_record.h"
+#include "tests/broker/store/log_case.h"
+
+#define NEXT_JOURNAL "journal/00000000000000000002.jnl"
+
+/* Where the records of the first journal file end, and its n-th record from the end begins. */
+static uint64_t journal_end(struct log_case *c, int back)
+{
+    static uint8_t bytes[65536];
+    const size_t len = log_case_file_read(c, CASE_JOURNAL, bytes, sizeof bytes);
+    uint64_t starts[512];
+    int count = 0;
+    uint64_t pos = 0;
+    while (pos < len && bytes[pos] == 'Z') {
+        starts[count++] = pos;
+        pos += journal_record_bytes(zsp_get_u32(bytes + pos + 12));
+    }
+    return back == 0 ? pos : starts[count - back];
+}
+
+static void assert_open_fails(struct log_case *c, int code, const char *word)
+{
+    assert_int_equal(log_case_open(c), code);
+    if (!strstr(c->err.msg, word)) {
+        fail_msg("no \"%s\" in: %s", word, c->err.msg);
+    }
+}
+
+/* Small files, so that the journal is carried forward. */
+static void many_small_files(struct log_case *c)
+{
+    c->options.journal_file_bytes = 2048;
+    c->options.journal_bytes_min = 1u << 20; /* nothing is dropped yet */
+    log_case_reopen(c);
+    for (int i = 0; i < 60; i++) {
+        char value[64];
+        (void)snprintf(value, sizeof value, "%050d", i);
+        log_case_put(c, "a", STORE_IMAGE, value);
+    }
+    log_case_settle(c);
+}
+
+/* --- The end ------------------------------------------------------------------------------- */
+
+static void zeros_behind_the_last_record_are_its_plain_end(void **state)
+{
+    struct log_case *c = *state;
+    log_case_put(c, "a", STORE_IMAGE, "1");
+    log_case_put(c, "a", STORE_DELTA, "2");
+    log_case_reopen(c);
+    assert_true(log_case_file_size(c, CASE_JOURNAL) > journal_end(c, 0));
+    assert_string_equal(c->entries, "a=1 a+2 ");
+    assert_int_equal(c->warnings, 0);
+}
+
+static void a_torn_record_is_cut(void **state)
+{
+    struct log_case *c = *state;
+    log_case_put(c, "a", STORE_IMAGE, "1");
+    log_case_put(c, "b", STORE_IMAGE, "2");
+    log_case_kill(c);
+    const uint64_t pos = journal_end(c, 1);
+    log_case_file_spoil(c, CASE_JOURNAL, pos + 70, pos + 71);
+    log_case_reopen(c);
+    assert_string_equal(c->entries, "a=1 ");
+    assert_int_equal(log_case_dir_count(c, "cut"), 2);
+    log_case_put(c, "c", STORE_IMAGE, "3");
+    log_case_reopen(c);
+    assert_string_equal(c->entries, "a=1 c=3 ");
+    assert_int_equal(c->warnings, 0);
+}
+
+static void a_whole_record_behind_a_torn_one_goes_with_it(void **state)
+{
+    struct log_case *c = *state;
+    log_case_put(c, "a", STORE_IMAGE, "1");
+    /* Both in one write, so that the second does not prove the first. */
+    const struct store_entry b = {zsp_slice_str("b"), STORE_IMAGE, zsp_slice_str("2")};
+    const struct store_entry d = {zsp_slice_str("d"), STORE_IMAGE, zsp_slice_str("4")};
+    assert_int_equal(c->store->ops->state_put(c->store, &b, 1, STORE_WRITTEN, 6, NULL), 0);
+    assert_int_equal(c->store->ops->state_put(c->store, &d, 1, STORE_WRITTEN, 6, NULL), 0);
+    log_case_run(c);
+    log_case_kill(c);
+    const uint64_t pos = journal_end(c, 2);
+    log_case_file_spoil(c, CASE_JOURNAL, pos, pos + 4);
+    log_case_reopen(c);
+    assert_string_equal(c->entries, "a=1 ");
+    log_case_reopen(c);
+    assert_string_equal(c->entries, "a=1 ");
+    assert_int_equal(c->warnings, 0);
+}
+
+static void a_record_of_another_place_is_not_valid(void **state)
+{
+    struct log_case *c = *state;
+    log_case_put(c, "a", STORE_IMAGE, "1");
+    log_case_close(c);
+    static uint8_t bytes[65536];
+    (void)log_case_file_read(c, CASE_JOURNAL, bytes, sizeof bytes);
+    const uint64_t last = journal_end(c, 1);
+    const uint64_t end = journal_end(c, 0);
+    log_case_file_write(c, CASE_JOURNAL, end, bytes + last, (size_t)(end - last));
+    log_case_reopen(c);
+    assert_string_equal(c->entries, "a=1 ");
+    assert_int_equal(log_case_dir_count(c, "cut"), 2);
+}
+
+/* --- Damage --------------------------------------------------------------------------------- */
+
+static void damage_before_a_record_that_proves_it_synced_ends_the_start(void **state)
+{
+    struct log_case *c = *state;
+    log_case_put(c, "a", STORE_IMAGE, "1");
+    log_case_put(c, "b", STORE_IMAGE, "2");
+    log_case_put(c, "c", STORE_IMAGE, "3");
+    log_case_close(c);
+    const uint64_t pos = journal_end(c, 3);
+    log_case_file_spoil(c, CASE_JOURNAL, pos + 20, pos + 24);
+    char place[64];
+    (void)snprintf(place, sizeof place, "file 1 at pos %u", (unsigned)pos);
+    assert_open_fails(c, ZSP_ECORRUPT, place);
+    assert_int_equal(log_case_dir_count(c, "cut"), 0);
+    assert_open_fails(c, ZSP_ECORRUPT, place); /* nothing was changed */
+}
+
+static void damage_before_a_later_file_ends_the_start(void **state)
+{
+    struct log_case *c = *state;
+    many_small_files(c);
+    log_case_close(c);
+    const uint64_t pos = journal_end(c, 1);
+    log_case_file_spoil(c, CASE_JOURNAL, pos, pos + 8);
+    assert_open_fails(c, ZSP_ECORRUPT, "file 1 at pos");
+}
+
+static void a_missing_file_ends_the_start(void **state)
+{
+    struct log_case *c = *state;
+    many_small_files(c);
+    log_case_close(c);
+    log_case_file_remove(c, NEXT_JOURNAL);
+    assert_open_fails(c, ZSP_ECORRUPT, "journal file 2 is missing");
+}
+
+static void a_missing_oldest_file_ends_the_start(void **state)
+{
+    struct log_case *c = *state;
+    many_small_files(c);
+    log_case_close(c);
+    log_case_file_remove(c, CASE_JOURNAL);
+    assert_open_fails(c, ZSP_ECORRUPT, "journal file 1, the oldest, is missing");
+}
+
+static void a_journal_that_lost_all_its_files_ends_the_start(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    log_case_file_remove(c, CASE_JOURNAL);
+    assert_open_fails(c, ZSP_ECORRUPT, "the journal is empty");
+}
+
+/* An old copy of the journal under newer messages. */
+static void a_journal_older_than_the_messages_ends_the_start(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    static uint8_t old[65536];
+    const size_t len = log_case_file_read(c, CASE_JOURNAL, old, sizeof old);
+    for (int i = 0; i < 3; i++) {
+        log_case_reopen(c);
+        log_case_fill(c, 0, "x", 1);
+        log_case_close(c);
+    }
+    log_case_file_zero(c, CASE_JOURNAL, 0, log_case_file_size(c, CASE_JOURNAL));
+    log_case_file_write(c, CASE_JOURNAL, 0, old, len);
+    assert_open_fails(c, ZSP_ECORRUPT, "older than they are");
+}
+
+/* --- Files ------------------------------------------------------------------------------------- */
+
+static void a_next_file_made_ahead_is_taken_over(void **state)
+{
+    struct log_case *c = *state;
+    log_case_put(c, "a", STORE_IMAGE, "1");
+    log_case_close(c);
+    log_case_file_make(c, NEXT_JOURNAL);
+    log_case_file_zero(c, NEXT_JOURNAL, 0, 1024);
+    log_case_reopen(c);
+    assert_string_equal(c->entries, "a=1 ");
+    assert_int_equal(c->warnings, 0);
+    many_small_files(c);
+    log_case_reopen(c);
+    assert_int_equal(c->warnings, 0);
+}
+
+static void a_file_that_the_journal_says_is_gone_is_removed(void **state)
+{
+    struct log_case *c = *state;
+    log_case_put(c, "z", STORE_IMAGE, "kept");
+    log_case_close(c);
+    static uint8_t old[65536];
+    many_small_files(c);
+    const size_t len = log_case_file_read(c, CASE_JOURNAL, old, sizeof old);
+    c->options.journal_bytes_min = 4096;
+    log_case_reopen(c);
+    for (int i = 0; i < 200 && log_case_file_size(c, CASE_JOURNAL) != UINT64_MAX; i++) {
+        log_case_put(c, "z", STORE_IMAGE, "kept");
+        log_case_put(c, "a", STORE_IMAGE, "last");
+    }
+    assert_int_equal(log_case_file_size(c, CASE_JOURNAL), UINT64_MAX);
+    const bool second = log_case_file_size(c, NEXT_JOURNAL) != UINT64_MAX;
+    log_case_kill(c);
+    if (second) { /* as if the unlink had not become durable */
+        log_case_file_make(c, CASE_JOURNAL);
+        log_case_file_write(c, CASE_JOURNAL, 0, old, len);
+    }
+    log_case_reopen(c);
+    assert_int_equal(log_case_file_size(c, CASE_JOURNAL), UINT64_MAX);
+    assert_int_equal(c->warnings, 0);
+    assert_non_null(strstr(c->entries, "z=kept "));
+}
+
+/* --- Objects --------------------------------------------------------------------------------------- */
+
+static void a_delta_of_nothing_is_refused(void **state)
+{
+    struct log_case *c = *state;
+    const struct store_entry entry = {zsp_slice_str("n"), STORE_DELTA, zsp_slice_str("1")};
+    assert_int_equal(c->store->ops->state_put(c->store, &entry, 1, STORE_SYNCED_LEVEL, 1, NULL),
+                     ZSP_EINVAL);
+    const struct store_entry own = {{(const uint8_t *)"\0x", 2}, STORE_IMAGE, zsp_slice_str("1")};
+    assert_int_equal(c->store->ops->state_put(c->store, &own, 1, STORE_SYNCED_LEVEL, 1, NULL),
+                     ZSP_EINVAL);
+}
+
+static void a_gone_object_is_not_told_any_more(void **state)
+{
+    struct log_case *c = *state;
+    log_case_put(c, "a", STORE_IMAGE, "1");
+    log_case_put(c, "a", STORE_GONE, "");
+    log_case_put(c, "a", STORE_IMAGE, "2");
+    log_case_put(c, "b", STORE_IMAGE, "3");
+    log_case_put(c, "b", STORE_GONE, "");
+    log_case_reopen(c);
+    assert_string_equal(c->entries, "a=1 a- a=2 b=3 b- ");
+}
+
+static void broker_time_is_the_highest_of_any_record(void **state)
+{
+    struct log_case *c = *state;
+    c->store->ops->set_broker_time(c->store, 123456);
+    log_case_put(c, "a", STORE_IMAGE, "1");
+    log_case_reopen(c);
+    assert_int_equal(c->store->ops->broker_time(c->store), 123456);
+}
+
+/* --- The directory --------------------------------------------------------------------------------- */
+
+static void a_store_in_use_is_locked(void **state)
+{
+    struct log_case *c = *state;
+    struct zsp_err err = {0};
+    assert_null(log_store_open(&c->options, &err));
+    assert_int_equal(err.code, ZSP_ELOCKED);
+}
+
+static void a_missing_store_is_not_made_without_being_asked(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    log_case_file_remove(c, "LOCK");
+    c->options.create = false;
+    assert_open_fails(c, ZSP_ENOT_FOUND, "LOCK");
+}
+
+static void files_without_format_are_not_taken_for_a_new_store(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    log_case_file_remove(c, "FORMAT");
+    assert_open_fails(c, ZSP_ECORRUPT, "FORMAT is missing");
+}
+
+static void a_damaged_format_is_refused(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    log_case_file_write(c, "FORMAT", 34, "0", 1);
+    log_case_file_write(c, "FORMAT", 35, "1", 1);
+    assert_open_fails(c, ZSP_ECORRUPT, "FORMAT");
+}
+
+static void a_newer_format_is_refused_and_left_alone(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    log_case_file_write(c, "FORMAT", 20, "9", 1);
+    assert_open_fails(c, ZSP_EFORMAT, "version 9");
+}
+
+/* The crash came after the directories, before FORMAT. */
+static void a_creation_without_format_begins_again(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    log_case_file_remove(c, "FORMAT");
+    log_case_file_remove(c, CASE_JOURNAL);
+    for (int i = 0; i < 2; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "topics/7-orders/%d/00000000000000000000.log", i);
+        log_case_file_remove(c, path);
+        (void)snprintf(path, sizeof path, "topics/7-orders/%d", i);
+        assert_true(c->fs->ops->rmdir(c->fs->self, path, NULL) >= 0);
+    }
+    assert_true(c->fs->ops->rmdir(c->fs->self, "topics/7-orders", NULL) >= 0);
+    c->topic_known = false;
+    log_case_reopen(c);
+    assert_int_equal(c->warnings, 0);
+    /* And once more, after FORMAT but before the journal. */
+    log_case_close(c);
+    log_case_file_remove(c, CASE_JOURNAL);
+    log_case_reopen(c);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, log_case_set_up, log_case_tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(zeros_behind_the_last_record_are_its_plain_end),
+        CASE(a_torn_record_is_cut),
+        CASE(a_whole_record_behind_a_torn_one_goes_with_it),
+        CASE(a_record_of_another_place_is_not_valid),
+        CASE(damage_before_a_record_that_proves_it_synced_ends_the_start),
+        CASE(damage_before_a_later_file_ends_the_start),
+        CASE(a_missing_file_ends_the_start),
+        CASE(a_missing_oldest_file_ends_the_start),
+        CASE(a_journal_that_lost_all_its_files_ends_the_start),
+        CASE(a_journal_older_than_the_messages_ends_the_start),
+        CASE(a_next_file_made_ahead_is_taken_over),
+        CASE(a_file_that_the_journal_says_is_gone_is_removed),
+        CASE(a_delta_of_nothing_is_refused),
+        CASE(a_gone_object_is_not_told_any_more),
+        CASE(broker_time_is_the_highest_of_any_record),
+        CASE(a_store_in_use_is_locked),
+        CASE(a_missing_store_is_not_made_without_being_asked),
+        CASE(files_without_format_are_not_taken_for_a_new_store),
+        CASE(a_damaged_format_is_refused),
+        CASE(a_newer_format_is_refused_and_left_alone),
+        CASE(a_creation_without_format_begins_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
