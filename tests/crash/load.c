@@ -137,10 +137,15 @@ static void note_confirm(struct load *self)
     self->confirmed_count += count;
 }
 
-/* One answer; anything but OK is a failure of its own. */
+/* One answer; false = the broker has ended, or says that its storage failed (it
+ * may then still have applied the request). Anything else but OK is wrong. */
 static bool receive(struct load *self)
 {
     if (!await(self)) {
+        return false;
+    }
+    if (!raw_is_ok(&self->client) &&
+        (self->tolerant || zsp_slice_equal_str(raw_str(&self->client, "code"), "storage_failed"))) {
         return false;
     }
     if (!raw_is_ok(&self->client)) {

@@ -41,6 +41,7 @@ struct load {
     uint32_t first_of[512]; /* first message of a publish, by id modulo 512 */
     uint32_t count_of[512];
     uint32_t in_flight;
+    bool tolerant; /* refusals are no failure of the test, the message stays unconfirmed */
     uint32_t random;
 };
 
@@ -53,8 +54,8 @@ bool load_connect(struct load *self, struct broker_process *broker);
 void load_disconnect(struct load *self);
 
 /* Publish until `confirmations` more are there, with many in flight, and pull and
- * ack some now and then; false when the broker has ended. Requests are left in
- * flight. */
+ * ack some now and then; false when the broker has ended or its storage failed.
+ * Requests are left in flight. */
 bool load_run(struct load *self, uint32_t confirmations);
 
 /* Read everything and compare; pull the rest and ack it. */

@@ -1,38 +1,17 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The broker dies by kill -9 as it enters its n-th write, sync, rename ...,
- * while it starts or under load. strace does the killing; without it (or without
- * the right to trace) the tests are skipped and say so.
+ * while it starts or under load.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "tests/common/testing.h"
 #include "tests/crash/load.h"
-#include "tests/support/broker_process.h"
-
-static bool strace_works(void)
-{
-    static const char command[] = "strace -f -o /dev/null -e inject=sync:error=EIO "
-                                  "setpriv --pdeathsig KILL true >/dev/null 2>&1";
-    const int status = system(command); /* NOLINT(cert-env33-c): a fixed command, in a test */
-    return status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
+#include "tests/crash/strace.h"
 
 /* Run until the n-th call of this kind kills the broker. True = it did. */
 static bool run_until_killed(struct broker_process *broker, struct load *load, const char *calls,
                              unsigned n)
 {
-    char trace[128];
-    char inject[160];
-    (void)snprintf(trace, sizeof trace, "trace=%s", calls);
-    (void)snprintf(inject, sizeof inject, "inject=%s:signal=KILL:when=%u", calls, n);
-    const char *const wrapper[] = {"strace",      "-f",   "-q", "-o",   "/dev/null",
-                                   "-e",          trace,  "-e", inject, "setpriv",
-                                   "--pdeathsig", "KILL", NULL}; /* dies with strace */
-    bool killed = !broker_process_try_start(broker, wrapper, NULL);
+    bool killed = !strace_start(broker, calls, "signal=KILL", n);
     if (!killed) {
         killed = !load_connect(load, broker) || !load_run(load, 1500);
         load_disconnect(load);
@@ -42,15 +21,13 @@ static bool run_until_killed(struct broker_process *broker, struct load *load, c
     } else {
         broker_process_kill(broker);
     }
-    print_message("%s %u: %s\n", calls, n, killed ? "killed" : "not reached");
     return killed;
 }
 
-/* Kill at call 1, 2, 3 ... of a fresh broker and of one with data. */
+/* Kill at call first, first + step ... of a fresh broker and then of one with data. */
 static void kill_at_each_call(const char *calls, unsigned first, unsigned last, unsigned step)
 {
     if (!strace_works()) {
-        print_message("SKIPPED: strace is missing or may not trace\n");
         skip();
     }
     unsigned kills = 0;
