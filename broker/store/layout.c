@@ -215,28 +215,64 @@ static size_t format_text(char *out, size_t size, unsigned version, const char *
     return (size_t)len;
 }
 
+/* The rest of the line that begins with `word`; false if there is none. Moves *text on. */
+static bool take_line(const char **text, const char *word, char *out, size_t size)
+{
+    const size_t word_len = strlen(word);
+    if (strncmp(*text, word, word_len) != 0) {
+        return false;
+    }
+    const char *begin = *text + word_len;
+    const char *end = strchr(begin, '\n');
+    if (!end || (size_t)(end - begin) >= size) {
+        return false;
+    }
+    memcpy(out, begin, (size_t)(end - begin));
+    out[end - begin] = '\0';
+    *text = end + 1;
+    return true;
+}
+
+static bool parse_uuid(const char *hex, uint8_t uuid[STORE_UUID_BYTES])
+{
+    for (size_t i = 0; i < STORE_UUID_BYTES; i++) {
+        const int high = hex_digit(hex[2 * i]);
+        const int low = high < 0 ? -1 : hex_digit(hex[2 * i + 1]);
+        if (low < 0) {
+            return false;
+        }
+        uuid[i] = (uint8_t)(high * 16 + low);
+    }
+    return hex[2 * STORE_UUID_BYTES] == '\0';
+}
+
 static int parse_format(const char *text, uint8_t uuid[STORE_UUID_BYTES], struct zsp_err *err)
 {
-    unsigned version = 0;
-    char hex[2 * STORE_UUID_BYTES + 1] = "";
-    char sum[17] = "";
-    const int fields = sscanf(
-        text, "zspool store\nversion %9u\nuuid %32[0-9a-f]\nsum %16[0-9a-f]\n", &version, hex, sum);
-    if (fields >= 1 && version > FORMAT_VERSION) {
-        return zsp_err_set(err, ZSP_EFORMAT, "FORMAT: store of version %u, this broker knows %u",
-                           version, FORMAT_VERSION);
-    }
-    char want[FORMAT_BYTES_MAX];
-    size_t len = format_text(want, sizeof want, version, hex);
-    const uint64_t value = zsp_hash((struct zsp_slice){(const uint8_t *)want, len});
-    const int more = snprintf(want + len, sizeof want - len, "sum %016" PRIx64 "\n", value);
-    zsp_assert(more > 0);
-    if (fields != 3 || version == 0 || strlen(hex) != 2 * STORE_UUID_BYTES ||
-        strcmp(text, want) != 0) {
+    const char *rest = text;
+    char line[64];
+    uint64_t version = 0;
+    if (!take_line(&rest, "zspool store", line, sizeof line) || line[0] != '\0' ||
+        !take_line(&rest, "version ", line, sizeof line) ||
+        !parse_digits(line, strlen(line), &version) || version == 0) {
         return zsp_err_set(err, ZSP_ECORRUPT, "FORMAT is damaged");
     }
-    for (size_t i = 0; i < STORE_UUID_BYTES; i++) {
-        uuid[i] = (uint8_t)(hex_digit(hex[2 * i]) * 16 + hex_digit(hex[2 * i + 1]));
+    if (version > FORMAT_VERSION) {
+        return zsp_err_set(err, ZSP_EFORMAT,
+                           "FORMAT: store of version %" PRIu64 ", this broker knows %u", version,
+                           FORMAT_VERSION);
+    }
+    char hex[2 * STORE_UUID_BYTES + 1];
+    if (!take_line(&rest, "uuid ", hex, sizeof hex)) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "FORMAT is damaged");
+    }
+    const struct zsp_slice summed = {(const uint8_t *)text, (size_t)(rest - text)};
+    char sum[17];
+    char want[17];
+    const int len = snprintf(want, sizeof want, "%016" PRIx64, zsp_hash(summed));
+    zsp_assert(len == 16);
+    if (!take_line(&rest, "sum ", sum, sizeof sum) || *rest != '\0' || strcmp(sum, want) != 0 ||
+        !parse_uuid(hex, uuid)) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "FORMAT is damaged");
     }
     return 0;
 }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/store/journal_record.h"
@@ -247,6 +248,50 @@ static void a_delta_of_nothing_is_refused(void **state)
                      ZSP_EINVAL);
 }
 
+/* Write a record with one entry behind the last one, as only a bug could. */
+static void forge_record(struct log_case *c, uint64_t number, const struct store_entry *entry)
+{
+    uint8_t format[256];
+    (void)log_case_file_read(c, "FORMAT", format, sizeof format);
+    const char *hex = strstr((const char *)format, "uuid ") + 5;
+    uint8_t uuid[STORE_UUID_BYTES];
+    for (size_t i = 0; i < sizeof uuid; i++) {
+        const char digits[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
+        uuid[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    uint8_t record[256] = {0};
+    struct zsp_writer body = {0};
+    journal_write_body(&body, entry, 1);
+    memcpy(record + JOURNAL_HEADER_BYTES, body.data, body.len);
+    const struct journal_header header = {.body_bytes = (uint32_t)body.len,
+                                          .entry_count = 1,
+                                          .number = number,
+                                          .epoch = (uint64_t)1 << 32};
+    const struct journal_place place = {uuid, 1, journal_end(c, 0)};
+    journal_seal(record, &header, &place);
+    log_case_file_write(c, CASE_JOURNAL, place.pos, record,
+                        (size_t)journal_record_bytes(header.body_bytes));
+    zsp_writer_fini(&body);
+}
+
+static void a_delta_of_an_object_that_is_nowhere_ends_the_start(void **state)
+{
+    struct log_case *c = *state;
+    log_case_put(c, "a", STORE_IMAGE, "1");
+    log_case_close(c);
+    static uint8_t bytes[65536];
+    (void)log_case_file_read(c, CASE_JOURNAL, bytes, sizeof bytes);
+    const uint64_t number = zsp_get_u64(bytes + journal_end(c, 1) + 24) + 1;
+    const struct store_entry delta = {zsp_slice_str("lost"), STORE_DELTA, zsp_slice_str("1")};
+    forge_record(c, number, &delta);
+    assert_open_fails(c, ZSP_ECORRUPT, "changes an object that is nowhere");
+    /* But it is skipped when an image follows. */
+    const struct store_entry image = {zsp_slice_str("lost"), STORE_IMAGE, zsp_slice_str("2")};
+    forge_record(c, number + 1, &image);
+    log_case_reopen(c);
+    assert_string_equal(c->entries, "a=1 lost=2 ");
+}
+
 static void a_gone_object_is_not_told_any_more(void **state)
 {
     struct log_case *c = *state;
@@ -308,7 +353,7 @@ static void a_newer_format_is_refused_and_left_alone(void **state)
 {
     struct log_case *c = *state;
     log_case_close(c);
-    log_case_file_write(c, "FORMAT", 20, "9", 1);
+    log_case_file_write(c, "FORMAT", 21, "9", 1);
     assert_open_fails(c, ZSP_EFORMAT, "version 9");
 }
 
@@ -353,6 +398,7 @@ int main(void)
         CASE(a_next_file_made_ahead_is_taken_over),
         CASE(a_file_that_the_journal_says_is_gone_is_removed),
         CASE(a_delta_of_nothing_is_refused),
+        CASE(a_delta_of_an_object_that_is_nowhere_ends_the_start),
         CASE(a_gone_object_is_not_told_any_more),
         CASE(broker_time_is_the_highest_of_any_record),
         CASE(a_store_in_use_is_locked),
