@@ -3,12 +3,9 @@
  * What goes wrong. Each history has its own weather: a few kinds of trouble are
  * on, the others off, so that rare combinations get their share.
  */
-#include <errno.h>
-
 #include "common/limits.h"
 #include "tests/sim/sim.h"
 #include "tests/support/crash_fs.h"
-#include "tests/support/fault_fs.h"
 
 #define FAULT_KINDS 9
 
@@ -73,14 +70,8 @@ static void toggle_full_disk(struct sim *sim)
 
 static void fail_sync(struct sim *sim)
 {
-    const struct fault fault = {.kind = FAULT_ERROR,
-                                .call = FS_CALL_SYNC,
-                                .countdown = prng_below(&sim->prng, 3),
-                                .repeat = 1,
-                                .code = ZSP_EIO,
-                                .sys_errno = EIO};
     sim_trace(sim, "A SYNC will fail");
-    fault_fs_set(sim->world.fs, &fault);
+    crash_fs_fail_sync(sim->world.disk, prng_below(&sim->prng, 3), prng_next(&sim->prng));
     sim->world.failing = true;
 }
 
@@ -159,6 +150,6 @@ void fault_end_all(struct sim *sim)
     if (!crash_fs_frozen(world->disk)) {
         crash_fs_freeze_at(world->disk, UINT64_MAX / 2);
     }
-    fault_fs_clear(world->fs);
+    crash_fs_fail_sync(world->disk, UINT64_MAX, 0);
     world->job_delay_ms = 3;
 }

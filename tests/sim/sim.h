@@ -55,7 +55,6 @@ struct sim_weather {
 /* The broker and its machine. */
 struct world {
     struct fs *disk; /* crash_fs */
-    struct fs *fs;   /* fault_fs over it */
     struct log_store *log;
     struct engine *engine;
     struct wire_decoder *decoder;

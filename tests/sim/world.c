@@ -14,7 +14,6 @@
 #include "common/limits.h"
 #include "tests/sim/sim.h"
 #include "tests/support/crash_fs.h"
-#include "tests/support/fault_fs.h"
 
 #define IDLE_PUMPS_MAX 2000 /* turns in one millisecond: it spins */
 
@@ -32,7 +31,6 @@ void world_init(struct sim *sim)
 {
     struct world *world = &sim->world;
     world->disk = crash_fs_new();
-    world->fs = fault_fs_new(world->disk);
     world->decoder = wire_decoder_new();
     zsp_assert(world->decoder);
     world->random.state = prng_next(&sim->prng);
@@ -74,7 +72,6 @@ void world_fini(struct sim *sim)
     give_back_jobs(world);
     world_destroy_broker(world);
     wire_decoder_destroy(&world->decoder);
-    fault_fs_destroy(&world->fs);
     crash_fs_destroy(&world->disk);
 }
 
@@ -116,7 +113,6 @@ void world_crash(struct sim *sim, bool power_loss)
     crash_fs_freeze_at(world->disk, 0);
     give_back_jobs(world);
     world_destroy_broker(world);
-    fault_fs_clear(world->fs);
     if (power_loss) {
         crash_fs_power_loss(world->disk, prng_next(&sim->prng));
         world->power_losses++;
@@ -125,10 +121,10 @@ void world_crash(struct sim *sim, bool power_loss)
     }
     world->crashes++;
     world->up = false;
-    world->failing = false;
     world->pump_at_ms = INT64_MAX;
     lose_connections(sim);
-    model_crash(&sim->model, power_loss);
+    /* A failed sync loses what was written even when only the process ends. */
+    model_crash(&sim->model, power_loss || world->failing);
     events_add(&sim->events, sim->now_ms + (int64_t)prng_between(&sim->prng, 1, 3000),
                EVENT_RESTART, 0, NULL);
 }
@@ -141,7 +137,7 @@ static int try_start(struct sim *sim, struct zsp_err *err)
     static const struct zsp_diag *const silent = NULL;
     world->diag = diag;
     const struct log_store_options store_options = {
-        .fs = world->fs,
+        .fs = world->disk,
         .diag = sim->options.verbose ? &world->diag : silent,
         .random_fn = random_bits,
         .random_arg = &world->random,
@@ -183,6 +179,7 @@ void world_start(struct sim *sim)
     if (rc == 0 && !crash_fs_frozen(world->disk)) {
         sim_trace(sim, "the broker is up, life %u", world->life);
         world->up = true;
+        world->failing = false;
         model_grace(&sim->model);
         world_pump_soon(sim);
         return;
@@ -366,9 +363,9 @@ static bool hand_out_jobs(struct sim *sim)
     bool again = false;
     struct job *job = NULL;
     while (!crash_fs_frozen(world->disk) && (job = log_store_next_job(world->log)) != NULL) {
-        bool done = job_try(job, world->fs);
+        bool done = job_try(job, world->disk);
         if (!done && prng_chance(&sim->prng, 200)) {
-            job_run(job, world->fs);
+            job_run(job, world->disk);
             done = true;
         }
         if (done) {
@@ -433,7 +430,7 @@ void world_pump(struct sim *sim)
 void world_job_run(struct sim *sim, struct job *job)
 {
     struct world *world = &sim->world;
-    job_run(job, world->fs);
+    job_run(job, world->disk);
     if (crash_fs_frozen(world->disk)) {
         world_crash(sim, world->cut_power_when_frozen);
         return;

@@ -49,6 +49,11 @@ uint64_t crash_fs_calls(const struct fs *self);
  * write that does not fit writes what fits. */
 void crash_fs_set_limit(struct fs *self, uint64_t bytes);
 uint64_t crash_fs_used(const struct fs *self);
+/* The n-th sync of a file from now (0 = the next) fails with ZSP_EIO as kernels do it: each
+ * unsynced change is on disk or is not, by `seed`, and all of them count as clean
+ * from then on, so that a later sync does not write them. What the cache shows
+ * until then may be gone after the process has ended, too. */
+void crash_fs_fail_sync(struct fs *self, uint64_t sync_index, uint64_t seed);
 /* This share of read_now calls says ZSP_EAGAIN; decided by `seed`. */
 void crash_fs_set_cold(struct fs *self, unsigned per_mille, uint64_t seed);
 /* Flip a bit of a file, on disk and in the cache. False: no such byte. */

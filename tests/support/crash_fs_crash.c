@@ -74,7 +74,7 @@ static uint64_t largest_end(const struct crash_inode *inode)
     return end;
 }
 
-static void lose_changes(struct crash_inode *inode, struct prng *prng)
+void crash_inode_lose_changes(struct crash_inode *inode, struct prng *prng)
 {
     const enum loss loss = (enum loss)prng_below(prng, LOSE_WAY_COUNT);
     const uint64_t sectors = largest_end(inode) / CRASH_SECTOR + 1;
@@ -160,9 +160,27 @@ static void drop_unreachable_names(struct crash_fs *self)
     free(reached);
 }
 
+/* What the disk has is what is there. */
+static void reload(struct crash_inode *inode)
+{
+    crash_bytes_resize(&inode->cache, 0);
+    if (inode->durable.size > 0) {
+        crash_bytes_write(&inode->cache, 0, inode->durable.data, inode->durable.size);
+    }
+}
+
 void crash_fs_process_crash(struct fs *self)
 {
     struct crash_fs *fs = self->self;
+    for (size_t i = 0; i < fs->inode_count; i++) {
+        struct crash_inode *inode = fs->inodes[i];
+        if (inode && inode->evicted && inode->change_count == 0) {
+            reload(inode);
+        }
+        if (inode) {
+            inode->evicted = false;
+        }
+    }
     for (int i = 0; i < CRASH_FILES; i++) {
         if (fs->files[i].is_open) {
             fs->inodes[fs->files[i].inode]->open_count = 0;
@@ -171,6 +189,7 @@ void crash_fs_process_crash(struct fs *self)
         }
     }
     fs->freeze_at = UINT64_MAX;
+    fs->fail_sync = UINT64_MAX;
 }
 
 void crash_fs_power_loss(struct fs *self, uint64_t seed)
@@ -190,12 +209,9 @@ void crash_fs_power_loss(struct fs *self, uint64_t seed)
             continue;
         }
         if (inode->change_count > 0) {
-            lose_changes(inode, &prng);
+            crash_inode_lose_changes(inode, &prng);
         }
-        crash_bytes_resize(&inode->cache, 0);
-        if (inode->durable.size > 0) {
-            crash_bytes_write(&inode->cache, 0, inode->durable.data, inode->durable.size);
-        }
+        reload(inode);
     }
     crash_inodes_collect(fs);
 }

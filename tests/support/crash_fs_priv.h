@@ -36,6 +36,7 @@ struct crash_inode {
     bool is_directory;
     uint32_t open_count;
     bool locked;
+    bool evicted; /* after a failed sync: its pages leave the cache with the process */
     struct crash_bytes cache;
     struct crash_bytes durable;
     struct crash_change *changes;
@@ -81,9 +82,14 @@ struct crash_fs {
     uint64_t calls;
     uint64_t freeze_at; /* UINT64_MAX = never */
     uint64_t limit;
+    uint64_t fail_sync; /* syncs until one fails, UINT64_MAX = none will */
+    struct prng fail_prng;
     unsigned cold_per_mille;
     struct prng cold;
 };
+
+/* The unsynced changes of a file end as a power loss ends them (crash_fs_crash.c). */
+void crash_inode_lose_changes(struct crash_inode *inode, struct prng *prng);
 
 void *crash_grow(void *items, size_t *capacity, size_t count, size_t size);
 
