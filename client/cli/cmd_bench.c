@@ -111,6 +111,8 @@ static void *produce(void *arg)
     uint8_t *payload = malloc((size_t)self->bench->payload + 1);
     if (!payload) {
         self->failed = true;
+        self->err.code = ZSPOOL_ENOMEM;
+        (void)snprintf(self->err.message, sizeof self->err.message, "no memory");
         return NULL;
     }
     fill(payload, (size_t)self->bench->payload);
@@ -134,10 +136,10 @@ static bool open_producer(struct bench_producer *self, bool first)
     options.max_bytes = (size_t)(bench->batch * (bench->in_flight + 4) + bench->payload);
     self->client =
         first ? cli_client("zspool-bench") : zspool_new(cli_common.server, NULL, &self->err);
-    if (!self->client || zspool_connect(self->client, cli_timeout(), NULL, &self->err) != 0) {
-        return false;
+    if (self->client && zspool_connect(self->client, cli_timeout(), NULL, &self->err) == 0) {
+        self->producer = zspool_producer_new(self->client, &options, &self->err);
     }
-    self->producer = zspool_producer_new(self->client, &options, &self->err);
+    self->failed = !self->producer;
     return self->producer != NULL;
 }
 
@@ -169,9 +171,8 @@ static int bench_pub(const struct bench *bench)
     const double seconds = now_s() - start_s;
     int code = ok ? CLI_OK : CLI_ERROR;
     for (size_t i = 0; i < opened; i++) {
-        if (producers[i].failed || producers[i].err.code != 0) {
-            code = code == CLI_OK || code == CLI_ERROR ? cli_fail(&producers[i].err) : code;
-            code = code == CLI_OK ? CLI_ERROR : code;
+        if (producers[i].failed) {
+            code = cli_fail(&producers[i].err);
         }
         zspool_producer_destroy(&producers[i].producer);
     }

@@ -180,7 +180,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_topic = {
     .name = "topic",
-    .synopsis = "ls [GLOB] | info TOPIC | create TOPIC | set TOPIC | rm TOPIC",
+    .synopsis = "ls [GLOB] | info|create|set|rm TOPIC",
     .summary = "list, show, create, change and remove topics",
     .details = NULL,
     .example = "  zspool topic create orders --partitions 8 --retention-time 30d\n",

@@ -256,7 +256,9 @@ void zspool_destroy(zspool_client_t **self_p)
     }
     zspool_client_t *self = *self_p;
     *self_p = NULL;
-    zsp_link_destroy(&self->link);
+    /* Consumers that wait unseen for their last answer still use self->link meanwhile. */
+    struct zsp_link *link = self->link;
+    zsp_link_destroy(&link);
     zsp_completion_fini(&self->completion);
     free(self);
 }

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <string.h>
+
+#include "client/src/link_priv.h"
+
+static void greeted(struct zsp_request *request, const struct zsp_answer *answer);
+
+static struct zsp_link *link_of_greeting(struct zsp_request *request)
+{
+    return (struct zsp_link *)(void *)((char *)request - offsetof(struct zsp_link, greeting));
+}
+
+/* A pause with jitter, so that a thousand clients do not come back as one. */
+static int64_t next_pause_ms(struct zsp_link *self)
+{
+    const size_t rounds = self->attempts_failed / self->endpoint_count;
+    int64_t pause_ms = self->options.reconnect_ms;
+    for (size_t i = 0; i < rounds && pause_ms < self->options.reconnect_ms_max; i++) {
+        pause_ms *= 2;
+    }
+    if (pause_ms > self->options.reconnect_ms_max) {
+        pause_ms = self->options.reconnect_ms_max;
+    }
+    self->jitter ^= self->jitter << 13;
+    self->jitter ^= self->jitter >> 7;
+    self->jitter ^= self->jitter << 17;
+    return pause_ms / 2 + (int64_t)(self->jitter % (uint64_t)(pause_ms / 2 + 1));
+}
+
+void zsp_link_close_pending(struct zsp_link *self, int64_t now_ms)
+{
+    struct zsp_err err = self->trouble;
+    err.code = ZSP_ECLOSED;
+    err.maybe = true;
+    const struct zsp_answer answer = {.code = ZSP_ECLOSED, .err = &err, .now_ms = now_ms};
+    struct zsp_request *request;
+    while ((request = zsp_pending_take_oldest(&self->pending))) {
+        request->done_fn(request, &answer);
+    }
+    self->pending_bytes = 0;
+}
+
+/* any -> PAUSED */
+void zsp_link_fall(struct zsp_link *self, int64_t now_ms, int code, const char *why)
+{
+    zsp_dealer_close(&self->dealer);
+    self->send_failed = false;
+    const bool was_up = self->state == UP;
+    self->state = PAUSED;
+    zsp_err_set(&self->trouble, code, "%s: %s", zsp_link_endpoint(self), why);
+    if (!was_up) {
+        self->attempts_failed++;
+    }
+    self->endpoint_index = (self->endpoint_index + (was_up ? 0 : 1)) % self->endpoint_count;
+    self->state_until_ms = now_ms + next_pause_ms(self);
+    zsp_link_close_pending(self, now_ms);
+    zsp_link_kick_all(self);
+    zsp_link_notify(self);
+}
+
+/* PAUSED -> CONNECTING */
+static void attempt(struct zsp_link *self, int64_t now_ms)
+{
+    const struct zsp_dealer_options options = {
+        .connect_ms = (int)self->options.connect_ms,
+        .heartbeat_ms = (int)self->options.heartbeat_ms,
+        .serial = ++self->dealer_serial,
+    };
+    struct zsp_err err = {0};
+    const char *endpoint = zsp_link_endpoint(self);
+    const int rc = zsp_dealer_open(&self->dealer, self->context, endpoint, &options, &err);
+    if (rc != 0) {
+        zsp_link_fall(self, now_ms, ZSP_EIO, "cannot connect");
+        self->trouble = err;
+        return;
+    }
+    self->state = CONNECTING;
+    self->state_until_ms = now_ms + self->options.connect_ms;
+}
+
+static int send_greeting(struct zsp_link *self, const char *verb, int64_t now_ms)
+{
+    self->greeting.verb = verb;
+    self->greeting.args = zsp_writer_slice(&self->greeting_args);
+    self->greeting.done_fn = greeted;
+    const int rc = zsp_link_send(self, NULL, &self->greeting, now_ms);
+    self->greeting_pending = rc == 0;
+    return rc;
+}
+
+/* CONNECTING -> GREETING */
+void zsp_link_greet(struct zsp_link *self, int64_t now_ms)
+{
+    zsp_writer_reset(&self->greeting_args);
+    zsp_hello_write(&self->greeting_args, self->name);
+    self->state = GREETING;
+    self->state_until_ms = now_ms + self->options.connect_ms;
+    if (self->greeting_args.failed || send_greeting(self, "HELLO", now_ms) != 0) {
+        zsp_link_fall(self, now_ms, ZSP_EIO, "cannot send");
+    }
+}
+
+/* GREETING -> UP; also the answer to the PING of an idle session. */
+static void greeted(struct zsp_request *request, const struct zsp_answer *answer)
+{
+    struct zsp_link *self = link_of_greeting(request);
+    self->greeting_pending = false;
+    if (answer->code == ZSP_ECLOSED || self->state == UP) {
+        return;
+    }
+    struct zsp_err err = {0};
+    int rc = answer->code;
+    if (rc != 0) {
+        err = *answer->err;
+    } else {
+        rc = zsp_hello_read(answer->map, &self->hello, &err);
+    }
+    if (rc != 0) {
+        const bool refused = !zsp_err_retriable(rc);
+        zsp_err_wrap(&err, "%s", zsp_link_endpoint(self));
+        zsp_link_fall(self, answer->now_ms, rc, "refused");
+        self->trouble = err;
+        self->refused = refused;
+        zsp_link_notify(self);
+        return;
+    }
+    self->clock_ahead_ms = (int64_t)self->hello.now_ms - zsp_wall_ms();
+    self->state = UP;
+    self->attempts_failed = 0;
+    self->refused = false;
+    memset(&self->trouble, 0, sizeof self->trouble);
+    zsp_link_kick_all(self);
+    zsp_link_notify(self);
+}
+
+/* A broker forgets a session that asks nothing. */
+static int64_t ping_due_ms(const struct zsp_link *self)
+{
+    const uint64_t timeout_ms =
+        self->hello.session_timeout_ms < 3000 ? 3000 : self->hello.session_timeout_ms;
+    return self->last_sent_ms + (int64_t)(timeout_ms > INT32_MAX ? INT32_MAX : timeout_ms) / 3;
+}
+
+static void ping_if_idle(struct zsp_link *self, int64_t now_ms)
+{
+    if (self->greeting_pending || now_ms < ping_due_ms(self)) {
+        return;
+    }
+    zsp_writer_reset(&self->greeting_args);
+    wire_write_map(&self->greeting_args, 0);
+    if (self->greeting_args.failed || send_greeting(self, "PING", now_ms) != 0) {
+        self->last_sent_ms = now_ms; /* no credit: then it is not idle */
+    }
+}
+
+void zsp_link_step(struct zsp_link *self, int64_t now_ms)
+{
+    switch (self->state) {
+    case PAUSED:
+        if (now_ms >= self->state_until_ms) {
+            attempt(self, now_ms);
+        }
+        break;
+    case CONNECTING:
+        if (now_ms >= self->state_until_ms) {
+            zsp_link_fall(self, now_ms, ZSP_ETIMEOUT, "cannot connect in time");
+        }
+        break;
+    case GREETING:
+        if (now_ms >= self->state_until_ms) {
+            zsp_link_fall(self, now_ms, ZSP_ETIMEOUT, "no answer to HELLO");
+        }
+        break;
+    case UP:
+        if (self->send_failed) {
+            zsp_link_fall(self, now_ms, ZSP_ECLOSED, "connection lost");
+        } else if (now_ms >= zsp_pending_deadline_ms(&self->pending)) {
+            zsp_link_fall(self, now_ms, ZSP_ETIMEOUT, "a request got no answer");
+        } else {
+            ping_if_idle(self, now_ms);
+        }
+        break;
+    }
+}
+
+int64_t zsp_link_state_due_ms(const struct zsp_link *self)
+{
+    if (self->state != UP) {
+        return self->state_until_ms;
+    }
+    const int64_t pending_ms = zsp_pending_deadline_ms(&self->pending);
+    const int64_t ping_ms = self->greeting_pending ? INT64_MAX : ping_due_ms(self);
+    return ping_ms < pending_ms ? ping_ms : pending_ms;
+}
