@@ -18,7 +18,7 @@
 #include "common/diag.h"
 
 /* Retries of one ledger that become ready in one turn; the rest a millisecond later. */
-#define WAKE_RUNS_MAX 4096u
+#define WAKE_RUNS_MAX 1024u
 
 /* --- Life of the group side --------------------------------------------------------------- */
 
@@ -196,8 +196,8 @@ void group_destroy(struct engine *engine, struct group *group)
     zsp_assert(group->parked.count == 0);
     forget_leases(self, group);
     group_join_forget(self, group);
-    while (group->bindings.count > 0) {
-        binding_destroy(self, group->bindings.slots[0].value);
+    for (size_t i = group->bindings.count; i > 0; i--) {
+        binding_destroy(self, group->bindings.slots[i - 1].value);
     }
     if (group->dirty) {
         unwake(self, group);
@@ -269,11 +269,29 @@ static void ring_remove(struct ledger **ring, struct ledger *ledger)
     ledger->in_ring = false;
 }
 
-/* Move one figure's sums from what was told of the ledger to what is true now. */
-static void tell(uint64_t *told, uint64_t now, uint64_t *sum)
+/* Move the sums from what was told of the ledger to what is true now. Unsigned differences: also
+ * right when a figure falls. */
+static void tell_sums(struct ledger *ledger)
 {
-    *sum += now - *told; /* unsigned: also right when it falls */
-    *told = now;
+    struct group *group = ledger->group;
+    struct binding *binding = ledger->binding;
+    const uint64_t ready = ledger_ready(ledger);
+    const uint64_t leased = ledger->runs.count[RUN_LEASED];
+    const uint64_t reserved = ledger->runs.count[RUN_RESERVED];
+    const uint64_t waiting = ledger->runs.count[RUN_WAITING];
+    const bool is_blocked = ledger_is_blocked(ledger);
+    binding->ready += ready - ledger->told_ready;
+    binding->leased += leased - ledger->told_leased + reserved - ledger->told_reserved;
+    binding->waiting_messages += waiting - ledger->told_waiting;
+    binding->blocked += (is_blocked ? 1u : 0u) - (ledger->told_blocked ? 1u : 0u);
+    group->ready += ready - ledger->told_ready;
+    group->leased += leased - ledger->told_leased;
+    group->reserved += reserved - ledger->told_reserved;
+    ledger->told_ready = ready;
+    ledger->told_leased = leased;
+    ledger->told_reserved = reserved;
+    ledger->told_waiting = waiting;
+    ledger->told_blocked = is_blocked;
 }
 
 void group_ledger_changed(struct groups *self, struct ledger *ledger)
@@ -282,17 +300,11 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     if (!group) {
         return;
     }
-    struct binding *binding = ledger->binding;
-    const uint64_t ready = ledger_ready(ledger);
-    binding->ready += ready - ledger->told_ready;
-    tell(&ledger->told_ready, ready, &group->ready);
-    tell(&ledger->told_leased, ledger->runs.count[RUN_LEASED], &group->leased);
-    tell(&ledger->told_reserved, ledger->runs.count[RUN_RESERVED], &group->reserved);
-    tell(&ledger->told_waiting, ledger->runs.count[RUN_WAITING], &group->waiting);
-    if (ready > 0 && !ledger->in_ring) {
-        ring_add(&binding->ring, ledger);
-    } else if (ready == 0 && ledger->in_ring) {
-        ring_remove(&binding->ring, ledger);
+    tell_sums(ledger);
+    if (ledger->told_ready > 0 && !ledger->in_ring) {
+        ring_add(&ledger->binding->ring, ledger);
+    } else if (ledger->told_ready == 0 && ledger->in_ring) {
+        ring_remove(&ledger->binding->ring, ledger);
     }
     const int64_t due_ms = ledger->told_waiting > 0 ? ledger_due_ms(ledger) : INT64_MAX;
     if (due_ms == INT64_MAX) {
@@ -358,24 +370,20 @@ void group_ledger_put_gone(struct engine *engine, const struct ledger *ledger)
     state_put_gone(engine, ledger_head_key(ledger, key));
 }
 
-void group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start)
+bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start)
 {
     const uint64_t committed = ledger_committed(ledger);
     if (start == 0 || (start <= ledger->high && start <= committed && ledger_dead(ledger) == 0)) {
-        return; /* nothing of it was still wanted */
-    }
-    if (start > committed && ledger->group) {
-        zsp_diag(self->engine->diag, ZSP_WARNING,
-                 "%s: retention of %s partition %" PRIu32
-                 " took what was not consumed between offsets %" PRIu64 " and %" PRIu64,
-                 ledger->group->object, ledger->partition->topic->object, ledger->partition_index,
-                 committed, start);
+        return false;
     }
     const struct run none = {.state = RUN_NONE};
     (void)runmap_visit(&ledger->runs, 0, start, leave_lease, self); /* never ends early */
     if (runmap_set(&ledger->runs, 0, start, &none) < 0) {
         group_out_of_memory(self);
-        return;
+        return true;
+    }
+    if (ledger->blocked < start) {
+        ledger->blocked = UINT64_MAX; /* the damage is gone with the rest */
     }
     if (ledger->high < start) {
         ledger->high = start;
@@ -391,6 +399,7 @@ void group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t star
     }
     (void)ledger_check(ledger, NULL); /* counts dead_above; the rest holds */
     group_ledger_changed(self, ledger);
+    return start > committed;
 }
 
 /* --- Bindings ---------------------------------------------------------------------------------- */
@@ -447,7 +456,8 @@ int binding_attach(struct groups *self, struct binding *binding, struct topic *t
         *(partition->ledger_last ? &partition->ledger_last->next : &partition->ledger_first) =
             ledger;
         partition->ledger_last = ledger;
-        group_ledger_trim(self, ledger, partition->start_offset);
+        (void)group_ledger_trim(self, ledger,
+                                partition->start_offset); /* lost when it was trimmed */
         group_ledger_changed(self, ledger);
     }
     binding->topic = topic;
@@ -493,6 +503,7 @@ void group_topic_deleted(struct engine *engine, struct topic *topic)
         struct partition *partition = &topic->partitions[i];
         while (partition->ledger_first) {
             struct binding *binding = partition->ledger_first->binding;
+            zsp_assert(binding->ledgers);
             for (uint32_t k = 0; k < topic->partition_count; k++) {
                 group_ledger_put_gone(engine, binding->ledgers[k]);
             }
@@ -512,7 +523,13 @@ void group_partition_advanced(struct engine *engine, struct partition *partition
 void group_partition_trimmed(struct engine *engine, struct partition *partition)
 {
     for (struct ledger *ledger = partition->ledger_first; ledger; ledger = ledger->next) {
-        group_ledger_trim(engine->groups, ledger, partition->start_offset);
+        if (group_ledger_trim(engine->groups, ledger, partition->start_offset)) {
+            zsp_diag(engine->diag, ZSP_WARNING,
+                     "%s: retention of %s partition %" PRIu32 " took messages below offset %" PRIu64
+                     " that were not done",
+                     ledger->group->object, partition->topic->object, partition->index,
+                     partition->start_offset);
+        }
     }
 }
 

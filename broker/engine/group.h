@@ -45,13 +45,14 @@ struct binding {
     struct group *group;
     struct zsp_slice name; /* into name_bytes */
     char name_bytes[ZSP_NAME_MAX + 1];
-    uint64_t bind_stamp;     /* of the pull that counted it last */
-    bool joined;             /* durable: may be pulled from */
-    struct topic *topic;     /* NULL = no such topic now */
-    struct ledger **ledgers; /* one for each partition; NULL without a topic */
-    uint64_t ready;          /* messages of all ledgers */
-    uint32_t waiting;        /* parked pulls that named it */
-    struct ledger *ring;     /* ledgers with something ready; the next to be served */
+    uint64_t bind_stamp;                      /* of the pull that counted it last */
+    bool joined;                              /* durable: may be pulled from */
+    struct topic *topic;                      /* NULL = no such topic now */
+    struct ledger **ledgers;                  /* one for each partition; NULL without a topic */
+    uint64_t ready, leased, waiting_messages; /* of all ledgers; reserved count as leased */
+    uint32_t blocked;                         /* ledgers that stand at damage */
+    uint32_t waiting;                         /* parked pulls that named it */
+    struct ledger *ring; /* ledgers with something ready; the next to be served */
 };
 
 /* An administrative request that waits for its record. */
@@ -77,12 +78,12 @@ struct group {
     struct group_settings settings;
     struct name_index bindings; /* struct binding */
 
-    uint64_t ready, leased, reserved, waiting; /* messages, over all ledgers */
-    uint32_t waiting_all;                      /* parked pulls that named no topics */
-    uint64_t bind_stamp;                       /* of the pull that was bound last */
-    size_t next_binding;                       /* where a pull of all topics begins */
-    struct pull_list parked;                   /* in order of arrival */
-    struct pull_list working;                  /* reading or granting */
+    uint64_t ready, leased, reserved; /* messages, over all ledgers */
+    uint32_t waiting_all;             /* parked pulls that named no topics */
+    uint64_t bind_stamp;              /* of the pull that was bound last */
+    size_t next_binding;              /* where a pull of all topics begins */
+    struct pull_list parked;          /* in order of arrival */
+    struct pull_list working;         /* reading or granting */
     struct lease *lease_first, *lease_last;
     struct members members;
 
@@ -158,8 +159,9 @@ void binding_destroy(struct groups *self, struct binding *binding);
 struct ledger *group_ledger(const struct group *group, struct zsp_slice topic, uint64_t partition);
 /* Bring sums, ring and timer up to date after any change of a ledger. */
 void group_ledger_changed(struct groups *self, struct ledger *ledger);
-/* What lies below the partition's start is gone for good: counts as done. */
-void group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start);
+/* What lies below the partition's start is gone for good: counts as done. True = some of it was
+ * still wanted. */
+bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start);
 
 /* Parked pulls of the group are to be looked at in this turn. */
 void group_wake(struct groups *self, struct group *group);

@@ -43,25 +43,31 @@ struct join {
     struct join *next, *prev;
 };
 
-static void destroy_join(struct groups *self, struct join *join)
+static void free_join(struct join *join)
 {
-    if (join->prev || join->next || self->joins == join) {
-        *(join->prev ? &join->prev->next : &self->joins) = join->next;
-        if (join->next) {
-            join->next->prev = join->prev;
-        }
-    }
     free(join->names);
     free(join->name_bytes);
     free(join->finds);
     free(join);
 }
 
+static void destroy_join(struct groups *self, struct join *join)
+{
+    *(join->prev ? &join->prev->next : &self->joins) = join->next;
+    if (join->next) {
+        join->next->prev = join->prev;
+    }
+    free_join(join);
+}
+
 void group_joins_fini(struct groups *self)
 {
-    while (self->joins) {
-        destroy_join(self, self->joins);
+    struct join *next = NULL;
+    for (struct join *join = self->joins; join; join = next) {
+        next = join->next;
+        free_join(join);
     }
+    self->joins = NULL;
 }
 
 void group_join_forget(struct groups *self, const struct group *group)

@@ -183,7 +183,7 @@ int verb_group_set(struct engine *engine, const struct request *request, struct 
     if (rc == 0) {
         rc = group_require(engine, args.group, &group, err);
     }
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     struct group_settings settings = group->settings;
@@ -216,7 +216,7 @@ int verb_group_delete(struct engine *engine, const struct request *request, stru
     if (rc == 0) {
         rc = group_require(engine, args.group, &group, err);
     }
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     if (args.dry_run.value) {
@@ -247,15 +247,18 @@ static const struct wire_arg info_table[] = {
     {"group", WIRE_NAME, PLACE(group), true, 0, 0},
 };
 
-static uint32_t part_count(const struct group *group)
+/* How many rows fit a header; *ret_all = that is all of them. */
+static uint32_t part_count(const struct group *group, bool *ret_all)
 {
     uint32_t count = 0;
     size_t bytes = INFO_BYTES;
+    *ret_all = true;
     for (size_t i = 0; i < group->bindings.count; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
         for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
             bytes += binding->name.len + PART_BYTES;
             if (bytes > ZSP_HEADER_MAX) {
+                *ret_all = false;
                 return count;
             }
             count++;
@@ -308,15 +311,17 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     if (rc == 0) {
         rc = group_require(engine, args.group, &group, err);
     }
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     struct wire_position start = group->start;
     if (start.kind == WIRE_POSITION_NONE) {
         start.kind = WIRE_POSITION_EARLIEST;
     }
+    bool all = true;
+    const uint32_t parts = part_count(group, &all);
     struct zsp_writer *out = reply_begin(engine, &request->to);
-    wire_write_map(out, 6);
+    wire_write_map(out, all ? 6 : 7);
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
     wire_write_text(out, "shared");
@@ -325,7 +330,10 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     wire_write_text(out, "settings");
     group_settings_write(out, &group->settings);
     wire_write_text(out, "parts");
-    write_parts(out, group, part_count(group));
+    write_parts(out, group, parts);
+    if (!all) {
+        wire_write_text_bool(out, "more", true);
+    }
     wire_write_text_uint(out, "members", count_members(engine, group));
     reply_end(engine);
     return 0;

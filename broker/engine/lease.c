@@ -156,6 +156,7 @@ void lease_cover(struct lease *self, struct ledger *ledger, uint64_t first, uint
         last->end = end;
         return;
     }
+    zsp_assert(self->spans);
     zsp_assert(self->span_count < self->span_capacity);
     self->spans[self->span_count++] =
         (struct lease_span){.ledger = ledger, .first = first, .end = end};

@@ -66,6 +66,11 @@ uint64_t ledger_dead(const struct ledger *self)
     return self->runs.count[RUN_DEAD];
 }
 
+bool ledger_is_blocked(const struct ledger *self)
+{
+    return self->blocked < self->mark && self->high >= self->blocked;
+}
+
 /* --- Reserving ------------------------------------------------------------------------ */
 
 /* Reserve [first, end), which is READY as `run` or fresh, and note it. */
@@ -82,6 +87,7 @@ static int take_span(struct ledger *self, struct take *take, uint64_t first, uin
     if (last && last->ledger == self && last->end == first) {
         last->end = end;
     } else {
+        zsp_assert(take->pieces);
         zsp_assert(take->piece_count < take->piece_max);
         take->pieces[take->piece_count++] =
             (struct piece){.ledger = self, .first = first, .end = end};

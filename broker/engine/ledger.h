@@ -57,6 +57,7 @@ struct ledger {
     struct ledger *all_next, *all_prev;   /* all ledgers, in order of appearance */
     struct ledger *ring_next, *ring_prev; /* of the binding, while something is ready */
     bool in_ring;
+    bool told_blocked;
     uint64_t told_ready, told_leased, told_reserved, told_waiting; /* as added to the sums */
     struct timer due;                                              /* of the first retry */
 };
@@ -72,6 +73,8 @@ uint64_t ledger_ready(const struct ledger *self);
 uint64_t ledger_leased(const struct ledger *self);
 uint64_t ledger_waiting(const struct ledger *self);
 uint64_t ledger_dead(const struct ledger *self);
+/* Does what comes next lie in a damaged range? */
+bool ledger_is_blocked(const struct ledger *self);
 
 /* A stretch that a pull has reserved. */
 struct piece {

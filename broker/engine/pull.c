@@ -13,6 +13,8 @@
 
 /* Times a pull may come back with nothing before it is told so. */
 #define TRIES_MAX 8u
+/* Names whose memory a free pull keeps. */
+#define NAMES_KEPT 64u
 
 /* --- The object ------------------------------------------------------------------------------ */
 
@@ -114,6 +116,15 @@ struct pull *pull_new(struct groups *groups)
 
 void pull_give(struct groups *groups, struct pull *self)
 {
+    if (self->name_capacity > NAMES_KEPT) {
+        free(self->names);
+        free(self->name_bytes);
+        free(self->bindings);
+        self->names = NULL;
+        self->name_bytes = NULL;
+        self->bindings = NULL;
+        self->name_capacity = 0;
+    }
     self->next = groups->free_pulls;
     groups->free_pulls = self;
 }
@@ -142,11 +153,12 @@ static void free_memory(struct pull *self)
 
 static void free_list_memory(struct pull_list *list)
 {
-    while (list->first) {
-        struct pull *pull = list->first;
-        list_remove(list, pull);
+    struct pull *next = NULL;
+    for (struct pull *pull = list->first; pull; pull = next) {
+        next = pull->next;
         free_memory(pull);
     }
+    *list = (struct pull_list){0};
 }
 
 void pull_fini(struct groups *self)
@@ -184,9 +196,9 @@ static struct binding *binding_at(const struct pull *self, size_t index)
     return self->all_topics ? self->group->bindings.slots[index].value : self->bindings[index];
 }
 
-/* What holds the messages of its topics back, summed over their partitions. */
+/* What holds the messages of its topics back. */
 struct pull_view {
-    bool any_topic, corrupt;
+    bool any_topic, any_blocked;
     uint64_t leased, waiting, ready;
 };
 
@@ -195,16 +207,11 @@ static void look(const struct pull *self, struct pull_view *ret)
     *ret = (struct pull_view){0};
     for (size_t i = 0; i < binding_count(self); i++) {
         const struct binding *binding = binding_at(self, i);
-        const uint32_t count = binding->topic ? binding->topic->partition_count : 0;
-        ret->any_topic = ret->any_topic || count > 0;
+        ret->any_topic = ret->any_topic || binding->topic;
+        ret->any_blocked = ret->any_blocked || binding->blocked > 0;
         ret->ready += binding->ready;
-        for (uint32_t k = 0; k < count; k++) {
-            const struct ledger *ledger = binding->ledgers[k];
-            ret->leased += ledger->runs.count[RUN_LEASED] + ledger->runs.count[RUN_RESERVED];
-            ret->waiting += ledger->runs.count[RUN_WAITING];
-            ret->corrupt =
-                ret->corrupt || (ledger->blocked < ledger->mark && ledger->high >= ledger->blocked);
-        }
+        ret->leased += binding->leased;
+        ret->waiting += binding->waiting_messages;
     }
 }
 
@@ -228,10 +235,13 @@ static const char *reason_of(const struct pull *self)
     if (!view.any_topic) {
         return "no_topic";
     }
+    if (view.any_blocked && self->messages == 0) {
+        return "corrupt";
+    }
     if (view.ready > 0) {
         return "limit";
     }
-    if (view.corrupt) {
+    if (view.any_blocked) {
         return "corrupt";
     }
     if (self->messages == 0 && self->ending) {

@@ -9,7 +9,7 @@
 
 #include "broker/engine/batch_slice.h"
 #include "broker/engine/pull.h"
-#include "common/assert.h"
+#include "common/diag.h"
 
 /* Bytes of a reply's header that are kept free for what is not a run. */
 #define HEADER_SPARE (8u * ZSP_KIB)
@@ -278,6 +278,10 @@ static bool read_failed(struct engine *engine, struct pull *self, struct ledger 
         if (completion->covered.first_offset < ledger->blocked) {
             const uint64_t first = completion->covered.first_offset;
             ledger->blocked = first > self->next_from ? first : self->next_from;
+            zsp_diag(engine->diag, ZSP_ERROR,
+                     "%s stops before damage in topic %s partition %" PRIu32 " at offset %" PRIu64,
+                     self->group->object, ledger->binding->name_bytes, ledger->partition_index,
+                     ledger->blocked);
         }
         skip_ledger(engine, self, ledger);
         return true;

@@ -71,7 +71,7 @@ static int copy_names(struct pull *self, const msgpack_object *topics)
         self->names = names ? names : self->names;
         uint8_t *bytes = realloc(self->name_bytes, count * ZSP_NAME_MAX);
         self->name_bytes = bytes ? bytes : self->name_bytes;
-        struct binding **bindings = realloc(self->bindings, count * sizeof *bindings);
+        struct binding **bindings = realloc(self->bindings, count * sizeof(struct binding *));
         self->bindings = bindings ? bindings : self->bindings;
         if (!names || !bytes || !bindings) {
             return ZSP_ENOMEM;

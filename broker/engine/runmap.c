@@ -50,7 +50,7 @@ int run_slab_reserve(struct run_slab *self, uint32_t count)
         }
         if (self->chunk_count == self->chunk_capacity) {
             const size_t capacity = self->chunk_capacity > 0 ? self->chunk_capacity * 2 : 16;
-            struct run_node **chunks = realloc(self->chunks, capacity * sizeof *chunks);
+            struct run_node **chunks = realloc(self->chunks, capacity * sizeof(struct run_node *));
             if (!chunks) {
                 return ZSP_ENOMEM;
             }

@@ -34,21 +34,29 @@ struct seek {
     struct seek *next, *prev;
 };
 
+static void free_seek(struct seek *seek)
+{
+    free(seek->finds);
+    free(seek);
+}
+
 static void destroy_seek(struct groups *self, struct seek *seek)
 {
     *(seek->prev ? &seek->prev->next : &self->seeks) = seek->next;
     if (seek->next) {
         seek->next->prev = seek->prev;
     }
-    free(seek->finds);
-    free(seek);
+    free_seek(seek);
 }
 
 void seek_fini(struct groups *self)
 {
-    while (self->seeks) {
-        destroy_seek(self, self->seeks);
+    struct seek *next = NULL;
+    for (struct seek *seek = self->seeks; seek; seek = next) {
+        next = seek->next;
+        free_seek(seek);
     }
+    self->seeks = NULL;
 }
 
 static void fail(struct engine *engine, struct seek *seek, const struct zsp_err *error)
@@ -254,8 +262,10 @@ static int find_binding(const struct group *group, const struct seek_args *args,
         return ZSP_ENOT_FOUND;
     }
     if (args->partition.set && args->partition.value >= binding->topic->partition_count) {
-        return zsp_err_set(err, ZSP_ENOT_FOUND, "%s has no partition %" PRIu64,
-                           binding->topic->object, args->partition.value);
+        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s has no partition %" PRIu64,
+                          binding->topic->object, args->partition.value);
+        zsp_err_detail(err, binding->topic->object, NULL, NULL);
+        return ZSP_ENOT_FOUND;
     }
     *ret = binding;
     return 0;
@@ -354,5 +364,5 @@ int verb_seek(struct engine *engine, const struct request *request, struct zsp_e
     if (rc == 0) {
         rc = find_binding(group, &args, &binding, err);
     }
-    return rc < 0 ? rc : begin(engine, request, &args, binding, err);
+    return rc != 0 ? rc : begin(engine, request, &args, binding, err);
 }

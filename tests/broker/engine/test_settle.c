@@ -232,7 +232,8 @@ static void long_reasons_are_cut_between_characters(void **state)
     (void)state;
     char text[ZSP_REASON_MAX + 8];
     memset(text, 'a', sizeof text);
-    memcpy(text + ZSP_REASON_MAX - 1, "\xc3\xa9", 2); /* one character over the edge */
+    text[ZSP_REASON_MAX - 1] = (char)0xc3; /* one character over the edge */
+    text[ZSP_REASON_MAX] = (char)0xa9;
     const struct zsp_slice cut = reason_cut((struct zsp_slice){(const uint8_t *)text, 260});
     assert_int_equal(cut.len, ZSP_REASON_MAX - 1);
     assert_int_equal(reason_cut((struct zsp_slice){(const uint8_t *)text, 9}).len, 9);
