@@ -57,7 +57,7 @@ uint64_t journal_bytes(const struct journal *self)
     return bytes;
 }
 
-static struct journal_file *last_file(struct journal *self)
+struct journal_file *journal_last_file(struct journal *self)
 {
     return &self->files[self->file_count - 1];
 }
@@ -224,199 +224,14 @@ void journal_put_own(struct log_store *store, const struct store_entry *entries,
     }
 }
 
-/* --- Files ----------------------------------------------------------------------------------- */
-
-/* The task that makes the next file: zero-filled at its beginning, durable. */
-struct make {
-    struct io io;
-    char path[LAYOUT_PATH_MAX];
-    uint64_t fill_bytes;
-    int file;
-    bool sync_failed;
-};
-
-static int make_file(struct make *self, struct fs *fs, struct zsp_err *err)
-{
-    self->file = fs->ops->open(fs->self, self->path, FS_CREATE, err);
-    if (self->file == ZSP_EEXISTS) {
-        /* From a try that failed, or made ahead before a restart, which has seen that it
-         * is zero. */
-        self->file = fs->ops->open(fs->self, self->path, FS_WRITE, err);
-        if (self->file >= 0 && fs->ops->truncate(fs->self, self->file, 0, err) < 0) {
-            return err->code;
-        }
-    }
-    if (self->file < 0) {
-        return self->file;
-    }
-    for (uint64_t pos = 0; pos < self->fill_bytes; pos += sizeof zeros) {
-        const uint64_t left = self->fill_bytes - pos;
-        const struct zsp_slice piece = {zeros, left < sizeof zeros ? (size_t)left : sizeof zeros};
-        const int rc = layout_write_at(fs, self->file, piece, pos, err);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    int rc = fs->ops->sync(fs->self, self->file, err);
-    if (rc >= 0) {
-        rc = fs->ops->sync_dir(fs->self, "journal", err);
-    }
-    self->sync_failed = rc < 0;
-    return rc;
-}
-
-static void make_run(struct job *job, struct fs *fs)
-{
-    struct make *self = job->owner;
-    struct zsp_err err = {0};
-    if (make_file(self, fs, &err) < 0) {
-        if (self->file >= 0) {
-            (void)fs->ops->close(fs->self, self->file, NULL); /* nothing of worth was written */
-        }
-        self->file = -1;
-        job->error = err;
-        (void)zsp_err_wrap(&job->error, "%s", self->path);
-        return;
-    }
-    memset(&job->error, 0, sizeof job->error); /* EEXISTS was no failure */
-}
-
-static void make_done(struct log_store *store, struct io *io)
-{
-    struct make *make = (struct make *)io;
-    struct journal *self = &store->journal;
-    self->making = false;
-    store->works--;
-    self->next_file = make->file;
-    if (io->job.error.code == ZSP_ENO_SPACE && !make->sync_failed) {
-        self->make_retry_ms = store->now.mono_ms + FILL_RETRY_MS;
-    } else if (io->job.error.code != 0) {
-        store_fail(store, &io->job.error);
-    }
-    free(make);
-}
-
-static void make_next(struct log_store *store)
-{
-    struct journal *self = &store->journal;
-    if (self->next_file >= 0 || self->making || store->now.mono_ms < self->make_retry_ms ||
-        last_file(self)->bytes < store->options.journal_file_bytes / 2) {
-        return;
-    }
-    struct make *make = calloc(1, sizeof *make);
-    if (!make) {
-        return; /* tried again in the next turn */
-    }
-    layout_journal_path(make->path, last_file(self)->number + 1);
-    make->fill_bytes = store->options.fill_bytes < store->options.journal_file_bytes
-                           ? store->options.fill_bytes
-                           : store->options.journal_file_bytes;
-    make->file = -1;
-    make->io.job.kind = JOB_TASK;
-    make->io.job.task_fn = make_run;
-    make->io.job.owner = make;
-    make->io.done_fn = make_done;
-    self->making = true;
-    store->works++;
-    store_submit(store, &make->io);
-}
-
-/* The task that closes a file, or removes one by its path. */
-struct removal {
-    struct io io;
-    int file;                   /* >= 0: to be closed */
-    char path[LAYOUT_PATH_MAX]; /* not "": to be removed */
-    bool sync_failed;
-};
-
-static void removal_run(struct job *job, struct fs *fs)
-{
-    struct removal *self = job->owner;
-    if (self->file >= 0) {
-        (void)fs->ops->close(fs->self, self->file, NULL); /* it is synced */
-    }
-    if (self->path[0] != '\0' && fs->ops->unlink(fs->self, self->path, &job->error) >= 0) {
-        self->sync_failed = fs->ops->sync_dir(fs->self, "journal", &job->error) < 0;
-    }
-}
-
-static void removal_done(struct log_store *store, struct io *io)
-{
-    const struct removal *removal = (const struct removal *)io;
-    store->works--;
-    if (removal->sync_failed) {
-        store_fail(store, &io->job.error);
-    } else if (io->job.error.code != 0) {
-        /* The journal says it is gone: the next start removes it. Until then no other
-         * file goes, so that there is never a gap between the files. */
-        zsp_diag(store->options.diag, ZSP_WARNING, "%s cannot be removed: %s", removal->path,
-                 io->job.error.msg);
-    } else if (removal->path[0] != '\0') {
-        store->journal.carry.dropping = false;
-    }
-    free(io);
-}
-
-static void removal_start(struct log_store *store, int file, const char *path)
-{
-    struct removal *removal = calloc(1, sizeof *removal);
-    if (!removal) {
-        store_fail_memory(store, "closing a file");
-        return;
-    }
-    removal->file = file;
-    memcpy(removal->path, path, strlen(path) + 1);
-    removal->io.job.kind = JOB_TASK;
-    removal->io.job.task_fn = removal_run;
-    removal->io.job.owner = removal;
-    removal->io.done_fn = removal_done;
-    store->works++;
-    store_submit(store, &removal->io);
-}
-
-void journal_remove_oldest(struct log_store *store)
-{
-    struct journal *self = &store->journal;
-    zsp_assert(self->file_count > 1);
-    char path[LAYOUT_PATH_MAX];
-    layout_journal_path(path, self->files[0].number);
-    memmove(self->files, self->files + 1, (self->file_count - 1) * sizeof *self->files);
-    self->file_count--;
-    removal_start(store, -1, path);
-}
-
-/* All of the current file is synced and the next one is there: go on in it. */
-static void switch_file(struct log_store *store)
-{
-    struct journal *self = &store->journal;
-    if (self->file_count == self->file_capacity) {
-        const size_t capacity = self->file_capacity ? self->file_capacity * 2 : 8;
-        struct journal_file *files = realloc(self->files, capacity * sizeof *files);
-        if (!files) {
-            store_fail_memory(store, "a journal file");
-            return;
-        }
-        self->files = files;
-        self->file_capacity = capacity;
-    }
-    const uint64_t number = last_file(self)->number + 1;
-    self->files[self->file_count++] = (struct journal_file){number, self->written_record, 0};
-    removal_start(store, self->file, "");
-    self->file = self->next_file;
-    self->filled_bytes = store->options.fill_bytes < store->options.journal_file_bytes
-                             ? store->options.fill_bytes
-                             : store->options.journal_file_bytes;
-    self->next_file = -1;
-    self->ending = false;
-}
-
 /* --- Writing ------------------------------------------------------------------------------------ */
 
 /* Finish the headers of all records in `writing`, now that their place is known. */
 static void seal_records(struct log_store *store)
 {
     struct journal *self = &store->journal;
-    struct journal_place place = {store->uuid, last_file(self)->number, last_file(self)->bytes};
+    struct journal_place place = {store->uuid, journal_last_file(self)->number,
+                                  journal_last_file(self)->bytes};
     uint8_t *p = self->writing.data;
     size_t left = self->writing.len;
     while (left > 0) {
@@ -463,7 +278,7 @@ static void submit_write(struct log_store *store)
     self->write_io.job = (struct job){.kind = JOB_WRITE,
                                       .owner = self,
                                       .file = self->file,
-                                      .pos = last_file(self)->bytes,
+                                      .pos = journal_last_file(self)->bytes,
                                       .len = self->writing.len + (size_t)fill,
                                       .iov = self->iov};
     int count = 1;
@@ -493,7 +308,7 @@ static void records_written(struct log_store *store)
         p += bytes;
         left -= bytes;
     }
-    last_file(self)->bytes += self->writing.len;
+    journal_last_file(self)->bytes += self->writing.len;
     store->stats.journal_bytes += self->writing.len;
     carry_earn(&self->carry, self->writing.len);
     if (self->unsynced_ms == INT64_MAX) {
@@ -514,7 +329,7 @@ static void write_done(struct log_store *store, struct io *io)
     if (store->failed) {
         return;
     }
-    const uint64_t end = last_file(self)->bytes + io->job.done;
+    const uint64_t end = journal_last_file(self)->bytes + io->job.done;
     if (end > self->filled_bytes) {
         self->filled_bytes = end;
     }
@@ -530,7 +345,7 @@ static void write_done(struct log_store *store, struct io *io)
         self->retry_ms = store->now.mono_ms + JOURNAL_RETRY_MS;
     } else {
         struct zsp_err err = io->job.error;
-        (void)zsp_err_wrap(&err, "journal file %" PRIu64, last_file(self)->number);
+        (void)zsp_err_wrap(&err, "journal file %" PRIu64, journal_last_file(self)->number);
         store_fail(store, &err);
     }
     space_check(store);
@@ -551,17 +366,17 @@ void journal_flush(struct log_store *store)
     if (self->no_fill && store->now.mono_ms >= self->retry_ms) {
         self->no_fill = false;
     }
-    make_next(store);
+    journal_make_next(store);
     if (self->gather.len == 0) {
         return;
     }
-    if (last_file(self)->bytes >= store->options.journal_file_bytes &&
+    if (journal_last_file(self)->bytes >= store->options.journal_file_bytes &&
         (self->next_file >= 0 || self->making)) {
         self->ending = true; /* commit.c syncs what is left */
         if (self->next_file < 0 || self->synced_record < self->written_record) {
             return;
         }
-        switch_file(store);
+        journal_switch_file(store);
     } else {
         self->ending = false; /* without room for a next file this one grows on */
     }

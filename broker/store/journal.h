@@ -123,6 +123,12 @@ bool journal_busy(const struct log_store *store);
 void journal_fail(struct log_store *store);
 /* Bytes of records in all files. */
 uint64_t journal_bytes(const struct journal *self);
+/* The file that is written to. */
+struct journal_file *journal_last_file(struct journal *self);
+/* Begin to make the next file, if it is time for it. */
+void journal_make_next(struct log_store *store);
+/* All of the current file is synced and the next one is there: go on in it. */
+void journal_switch_file(struct log_store *store);
 /* The oldest file is not needed any more and the journal says so: remove it. */
 void journal_remove_oldest(struct log_store *store);
 

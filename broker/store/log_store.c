@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/log_start.h"
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition.h"
 #include "broker/store/recover.h"
@@ -154,7 +155,7 @@ int store_check(const struct log_store *self, struct zsp_err *err)
     return zsp_err_set(err, ZSP_ESTORAGE_FAILED, "the storage failed: %.200s", self->failure.msg);
 }
 
-/* --- Start-up --------------------------------------------------------------------------------- */
+/* --- The interface ------------------------------------------------------------------------------ */
 
 static struct log_store *self_of(struct store *base)
 {
@@ -166,76 +167,10 @@ static const struct log_store *const_self_of(const struct store *base)
     return (const struct log_store *)base;
 }
 
-static void report_foreign(void *arg, const char *name)
-{
-    const struct log_store *self = arg;
-    zsp_diag(self->options.diag, ZSP_WARNING, "topics/%s: unknown name, left alone", name);
-}
-
-/* Everything that was put into the journal becomes durable now. */
-static int sync_journal(struct log_store *self, struct zsp_err *err)
-{
-    store_run_inline(self);
-    if (!self->failed && journal_busy(self) && !self->journal.blocked) {
-        /* As if it had waited long enough. */
-        self->journal.unsynced_ms = self->now.mono_ms - (int64_t)ZSP_JOURNAL_SYNC_MS;
-        store_run_inline(self);
-    }
-    if (!self->failed && self->journal.blocked) {
-        return zsp_err_set(err, ZSP_ENO_SPACE, "the disk is full: the journal cannot be written");
-    }
-    return store_check(self, err);
-}
-
-/* Count this start, durably, before anything is appended under its epoch. */
-static int count_start(struct log_store *self, struct zsp_err *err)
-{
-    const struct fact fact = fact_start(self->epoch >> 32);
-    const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
-    journal_put_own(self, &entry, 1, NULL, NULL);
-    return sync_journal(self, err);
-}
-
-static int read_epoch(struct log_store *self, struct zsp_err *err)
-{
-    const struct fact key = fact_start(0);
-    const struct carry_object *fact = carry_find(&self->journal.carry, fact_key(&key));
-    uint64_t count = 0;
-    if (fact && !fact_read_number(carry_value(fact), &count)) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "the journal's start count is malformed");
-    }
-    if (count >= UINT32_MAX) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "start count %" PRIu64, count);
-    }
-    self->epoch = (count + 1) << 32;
-    return 0;
-}
-
 static int op_start(struct store *base, const struct store_hooks *hooks, struct instant now,
                     struct zsp_err *err)
 {
-    struct log_store *self = self_of(base);
-    zsp_assert(!self->starting && !self->ready);
-    self->starting = true;
-    self->hooks = *hooks;
-    self->now = now;
-    int rc = layout_read_topics(self->fs, &self->topics, report_foreign, self, err);
-    if (rc == 0) {
-        rc = journal_replay(self, err);
-    }
-    if (rc == 0) {
-        rc = read_epoch(self, err);
-    }
-    if (rc == 0) {
-        rc = count_start(self, err);
-    }
-    if (rc == 0) {
-        rc = space_start(self, err);
-    }
-    if (rc == 0) {
-        rc = topic_log_resume(self, err);
-    }
-    return rc;
+    return log_start(self_of(base), hooks, now, err);
 }
 
 static int op_part_open(struct store *base, const struct store_topic *topic, uint32_t partition,
@@ -249,40 +184,10 @@ static int op_part_open(struct store *base, const struct store_topic *topic, uin
     return rc != 0 ? rc : store_check(self, err);
 }
 
-/* What the disk or the journal holds and nobody asked for is told, never deleted. */
-static void report_unasked(const struct log_store *self)
-{
-    for (size_t i = 0; i < self->topics.count; i++) {
-        if (!self->topics.items[i].asked) {
-            zsp_diag(self->options.diag, ZSP_WARNING, "%s: no topic has this id, left alone",
-                     self->topics.items[i].path);
-        }
-    }
-    const struct carry_object *object = self->journal.carry.first;
-    for (; object; object = object->next) {
-        uint64_t id;
-        uint32_t partition;
-        if (fact_parse(carry_key(object), &id, &partition) == 'P' && !object->asked) {
-            zsp_diag(self->options.diag, ZSP_WARNING,
-                     "topic %" PRIu64 " partition %" PRIu32
-                     " is in the journal, but belongs to no topic, left alone",
-                     id, partition);
-        }
-    }
-}
-
 static int op_ready(struct store *base, struct zsp_err *err)
 {
-    struct log_store *self = self_of(base);
-    zsp_assert(self->starting && !self->ready);
-    report_unasked(self);
-    const int rc = sync_journal(self, err);
-    self->starting = false;
-    self->ready = rc == 0;
-    return rc;
+    return log_start_ready(self_of(base), err);
 }
-
-/* --- The interface ------------------------------------------------------------------------------ */
 
 static int op_topic_create(struct store *base, const struct store_topic *topic, uint32_t first,
                            void *const *owners, struct store_part **ret_parts, uint64_t tag,

@@ -8,15 +8,6 @@
 
 #include "broker/store/log_store_priv.h"
 #include "common/assert.h"
-#include "common/hash.h"
-
-#define WRITE_BATCHES_MAX 4096u           /* batches of one write */
-#define WRITE_BYTES_MAX   (16u * ZSP_MIB) /* bytes of one write, the first batch aside */
-#define COPY_BYTES_MAX    (2u * ZSP_KIB)  /* a smaller body is copied behind its header */
-#define FILL_WRITE_MAX    (64u * ZSP_KIB) /* a write of this size or more fills nothing */
-#define FILL_ALIGN        4096u           /* filled space ends on a page */
-
-static const uint8_t zeros[64 * 1024];
 
 /* --- Life -------------------------------------------------------------------------- */
 
@@ -178,7 +169,7 @@ static struct append *append_new(struct log_store *store)
 }
 
 /* Give the append back; its frame has gone. */
-static void append_free(struct log_store *store, struct append *append)
+void append_release(struct log_store *store, struct append *append)
 {
     append->next = store->append_pool;
     store->append_pool = append;
@@ -235,13 +226,13 @@ int partition_append(struct store_part *self, const struct store_batch *batch, u
     return 0;
 }
 
-static void append_failed(struct store_part *self, struct append *append, const struct zsp_err *err)
+void append_fail(struct store_part *self, struct append *append, const struct zsp_err *err)
 {
     const struct completion completion = {
         .kind = STORE_APPENDED, .tag = append->tag, .owner = self->owner};
     store_complete(self->store, &completion, err);
     zsp_buf_put(&append->batch.frame);
-    append_free(self->store, append);
+    append_release(self->store, append);
 }
 
 void partition_fail_queue(struct store_part *self, const struct zsp_err *err)
@@ -252,344 +243,9 @@ void partition_fail_queue(struct store_part *self, const struct zsp_err *err)
     while (append) {
         struct append *next = append->next;
         self->store->stats.waiting_bytes -= append->bytes;
-        append_failed(self, append, err);
+        append_fail(self, append, err);
         append = next;
     }
-}
-
-/* --- Writing ------------------------------------------------------------------------ */
-
-/* The front of the queue that goes out in one write. */
-struct selection {
-    size_t count;
-    uint64_t bytes;
-    size_t scratch_bytes;
-    size_t iov_count;
-};
-
-static bool is_copied(const struct append *append)
-{
-    return append->batch.body.len < COPY_BYTES_MAX;
-}
-
-/* What of the queue fits into the segment and into the bound of unsynced bytes. */
-static struct selection select_batches(const struct store_part *self, const struct segment *segment)
-{
-    const struct log_store *store = self->store;
-    const uint64_t unsynced = store->stats.unsynced_bytes;
-    const uint64_t unsynced_max = store->options.unsynced_bytes_max;
-    uint64_t room = unsynced < unsynced_max ? unsynced_max - unsynced : 0;
-    if (room > WRITE_BYTES_MAX) {
-        room = WRITE_BYTES_MAX;
-    }
-    struct selection selection = {0};
-    uint64_t end = segment->bytes;
-    for (const struct append *append = self->queue_first; append; append = append->next) {
-        const bool first_of_segment = end == 0;
-        const bool too_many = selection.count == WRITE_BATCHES_MAX;
-        /* One batch larger than all room goes out alone. */
-        const bool too_much =
-            append->bytes > room - selection.bytes && (selection.count > 0 || unsynced > 0);
-        const bool full = end >= store->options.segment_bytes ||
-                          append->bytes > store->options.segment_bytes - end;
-        if (too_many || too_much || (full && !first_of_segment)) {
-            break;
-        }
-        selection.count++;
-        selection.bytes += append->bytes;
-        end += append->bytes;
-        if (is_copied(append)) {
-            selection.scratch_bytes += (size_t)append->bytes;
-            selection.iov_count++;
-        } else {
-            selection.scratch_bytes += BATCH_HEADER_BYTES;
-            selection.iov_count += 3;
-        }
-        if (selection.bytes >= room) {
-            break;
-        }
-    }
-    return selection;
-}
-
-/* How many zeros follow the batches, so that later syncs need not move the file's end. */
-static uint64_t fill_behind(struct segment *segment, uint64_t bytes)
-{
-    const uint64_t end = segment->bytes + bytes;
-    if (bytes >= FILL_WRITE_MAX || end <= segment->file_bytes || segment->fill_bytes == 0) {
-        return 0;
-    }
-    uint64_t fill_end = (end + segment->fill_bytes + FILL_ALIGN - 1) / FILL_ALIGN * FILL_ALIGN;
-    const struct log_store_options *options = &segment->part->store->options;
-    if (fill_end > options->segment_bytes) {
-        fill_end = options->segment_bytes;
-    }
-    const uint64_t doubled = segment->fill_bytes * 2;
-    segment->fill_bytes = doubled < options->fill_bytes ? doubled : options->fill_bytes;
-    return fill_end > end ? fill_end - end : 0;
-}
-
-static int reserve(struct partition_write *write, size_t scratch_bytes, size_t iov_count)
-{
-    if (scratch_bytes > write->scratch_capacity) {
-        uint8_t *scratch = realloc(write->scratch, scratch_bytes * 2);
-        if (!scratch) {
-            return ZSP_ENOMEM;
-        }
-        write->scratch = scratch;
-        write->scratch_capacity = scratch_bytes * 2;
-    }
-    if (iov_count > write->iov_capacity) {
-        struct iovec *iov = realloc(write->iov, iov_count * 2 * sizeof *iov);
-        if (!iov) {
-            return ZSP_ENOMEM;
-        }
-        write->iov = iov;
-        write->iov_capacity = iov_count * 2;
-    }
-    return 0;
-}
-
-/* Add bytes to the vector; bytes that follow the last ones in memory extend them. */
-static void iov_add(struct partition_write *write, int *count, const void *data, size_t len)
-{
-    if (len == 0) {
-        return;
-    }
-    if (*count > 0) {
-        struct iovec *last = &write->iov[*count - 1];
-        if ((const uint8_t *)last->iov_base + last->iov_len == (const uint8_t *)data &&
-            data != (const void *)zeros) {
-            last->iov_len += len;
-            return;
-        }
-    }
-    /* pwritev does not change what it writes; iovec has no const. */
-    write->iov[(*count)++] = (struct iovec){(void *)(uintptr_t)data, len};
-}
-
-/* Lay one batch out: header and a small body into scratch, a large one by reference. */
-static uint8_t *lay_out(struct store_part *self, struct append *append, uint64_t pos,
-                        uint8_t *scratch, int *iov_count)
-{
-    struct log_store *store = self->store;
-    const struct zsp_slice body = append->batch.body;
-    const struct batch_header header = {.batch = append->batch,
-                                        .synced_to = self->mark.offset,
-                                        .epoch = store->epoch,
-                                        .body_sum = zsp_hash(body)};
-    const struct batch_place place = segment_place(self->write.segment, pos);
-    batch_encode(scratch, &header, &place);
-    const size_t padding = (size_t)append->bytes - BATCH_HEADER_BYTES - body.len;
-    if (is_copied(append)) {
-        memcpy(scratch + BATCH_HEADER_BYTES, body.data, body.len);
-        memset(scratch + BATCH_HEADER_BYTES + body.len, 0, padding);
-        iov_add(&self->write, iov_count, scratch, (size_t)append->bytes);
-        return scratch + append->bytes;
-    }
-    iov_add(&self->write, iov_count, scratch, BATCH_HEADER_BYTES);
-    iov_add(&self->write, iov_count, body.data, body.len);
-    iov_add(&self->write, iov_count, zeros, padding);
-    return scratch + BATCH_HEADER_BYTES;
-}
-
-static void write_done(struct log_store *store, struct io *io);
-
-static void submit_write(struct store_part *self, struct segment *segment,
-                         const struct selection *selection)
-{
-    struct log_store *store = self->store;
-    struct partition_write *write = &self->write;
-    uint64_t fill = fill_behind(segment, selection->bytes);
-    const size_t fill_iovs = (size_t)(fill / sizeof zeros) + 1;
-    if (reserve(write, selection->scratch_bytes, selection->iov_count + fill_iovs) < 0) {
-        store_fail_memory(store, "a write");
-        return;
-    }
-    write->segment = segment;
-    segment_pin(store, segment);
-    write->first = self->queue_first;
-    write->batch_bytes = selection->bytes;
-    write->epoch = store->epoch;
-    uint8_t *scratch = write->scratch;
-    uint64_t pos = segment->bytes;
-    uint64_t offset = self->end_offset;
-    int iov_count = 0;
-    struct append *append = self->queue_first;
-    struct append *last = NULL;
-    for (size_t i = 0; i < selection->count; i++) {
-        append->batch.first_offset = offset;
-        scratch = lay_out(self, append, pos, scratch, &iov_count);
-        pos += append->bytes;
-        offset += append->batch.record_count;
-        store->stats.waiting_bytes -= append->bytes;
-        last = append;
-        append = append->next;
-    }
-    last->next = NULL;
-    self->queue_first = append;
-    self->queue_last = append ? self->queue_last : NULL;
-    write->io.job = (struct job){.kind = JOB_WRITE,
-                                 .owner = self,
-                                 .file = segment->file,
-                                 .pos = segment->bytes,
-                                 .len = (size_t)(selection->bytes + fill)};
-    for (; fill > 0; fill -= fill < sizeof zeros ? fill : sizeof zeros) {
-        iov_add(write, &iov_count, zeros, fill < sizeof zeros ? (size_t)fill : sizeof zeros);
-    }
-    write->io.job.iov = write->iov;
-    write->io.job.iov_count = iov_count;
-    write->io.done_fn = write_done;
-    store->stats.unsynced_bytes += write->batch_bytes;
-    self->busy++;
-    store->writes_live++;
-    store_submit(store, &write->io);
-}
-
-/* The queue waits for a segment: its file could not be opened. */
-static void open_failed(struct store_part *self, const struct zsp_err *err)
-{
-    if (err->code == ZSP_ENOT_FOUND) { /* a file of ours is gone: damage, not a missing topic */
-        struct zsp_err damage = *err;
-        damage.code = ZSP_ECORRUPT;
-        partition_fail_queue(self, &damage);
-        return;
-    }
-    partition_fail_queue(self, err);
-}
-
-void partition_write(struct store_part *self)
-{
-    struct log_store *store = self->store;
-    if (self->state != PART_OPEN || self->write.segment || store->failed) {
-        return;
-    }
-    if (roll_busy(self)) {
-        roll_continue(self);
-        return;
-    }
-    if (!self->queue_first) {
-        return;
-    }
-    if (self->refuses) {
-        struct zsp_err err = {0};
-        (void)zsp_err_set(&err, ZSP_ECORRUPT, "the partition is damaged, takes no messages");
-        partition_fail_queue(self, &err);
-        return;
-    }
-    struct segment *segment = partition_active(self);
-    struct zsp_err err = {0};
-    const int ready = segment_ready(store, segment, false, &err);
-    if (ready < 0) {
-        open_failed(self, &err);
-    }
-    if (ready <= 0) {
-        return;
-    }
-    const uint64_t bytes = self->queue_first->bytes;
-    const uint64_t segment_bytes = store->options.segment_bytes;
-    if (segment->bytes > 0 &&
-        (segment->bytes >= segment_bytes || bytes > segment_bytes - segment->bytes)) {
-        roll_start(self);
-        return;
-    }
-    const struct selection selection = select_batches(self, segment);
-    if (selection.count > 0) {
-        submit_write(self, segment, &selection);
-    }
-}
-
-/* --- Written ------------------------------------------------------------------------- */
-
-/* The batch is part of the segment now. */
-static void append_written(struct store_part *self, struct append *append)
-{
-    struct log_store *store = self->store;
-    struct segment *segment = self->write.segment;
-    const struct store_batch *batch = &append->batch;
-    index_note(&segment->index,
-               &(struct index_entry){batch->first_offset, segment->bytes, self->max_timestamp_ms});
-    if (segment->bytes == 0) {
-        segment->index.complete = true;
-    }
-    segment->bytes += append->bytes;
-    segment->end_offset += batch->record_count;
-    self->end_offset = segment->end_offset;
-    if (batch->timestamp_ms > self->max_timestamp_ms) {
-        self->max_timestamp_ms = batch->timestamp_ms;
-    }
-    segment->max_timestamp_ms = self->max_timestamp_ms;
-    segment->epoch = self->write.epoch;
-    self->epoch = self->write.epoch;
-    store->stats.appended_batches++;
-    store->stats.appended_bytes += append->bytes;
-    tail_add(&store->tail, &self->tail, batch);
-    const struct completion completion = {.kind = STORE_APPENDED,
-                                          .tag = append->tag,
-                                          .owner = self->owner,
-                                          .offset = batch->first_offset};
-    store_complete(store, &completion, NULL);
-    zsp_buf_put(&append->batch.frame);
-    append_free(store, append);
-}
-
-/* Batches that were not wholly written, and all behind them, fail; what of them
- * reached the disk is stale from now on. */
-static void roll_back(struct store_part *self, struct append *append, const struct zsp_err *why)
-{
-    struct log_store *store = self->store;
-    struct zsp_err err = *why;
-    if (store->failed) {
-        err = store->failure;
-    } else if (self->state == PART_DROPPED) {
-        (void)zsp_err_set(&err, ZSP_ENOT_FOUND, "the topic was deleted");
-    }
-    err.maybe = true;
-    (void)zsp_err_wrap(&err, "topic %" PRIu64 " partition %" PRIu32, self->topic_id, self->number);
-    store->epoch++;
-    zsp_assert((uint32_t)store->epoch != 0); /* 4 billion rollbacks of one start */
-    while (append) {
-        struct append *next = append->next;
-        append_failed(self, append, &err);
-        append = next;
-    }
-    partition_fail_queue(self, &err);
-}
-
-static void write_done(struct log_store *store, struct io *io)
-{
-    struct store_part *self = io->job.owner;
-    struct partition_write *write = &self->write;
-    struct segment *segment = write->segment;
-    const uint64_t written_end = segment->bytes + io->job.done;
-    if (written_end > segment->file_bytes) {
-        segment->file_bytes = written_end;
-    }
-    if (io->job.done < io->job.len) {
-        segment->fill_bytes = 0; /* no room: zeros ahead would only take more of it */
-    }
-    store->stats.unsynced_bytes -= write->batch_bytes;
-    const bool usable = !store->failed && self->state == PART_OPEN;
-    struct append *append = write->first;
-    while (usable && append && append->bytes <= written_end - segment->bytes) {
-        struct append *next = append->next;
-        store->stats.unsynced_bytes += append->bytes;
-        append_written(self, append);
-        append = next;
-    }
-    if (append) {
-        roll_back(self, append, &io->job.error);
-    }
-    write->segment = NULL;
-    write->first = NULL;
-    self->busy--;
-    store->writes_live--;
-    if (self->end_offset > self->mark.offset) {
-        commit_add(store, self);
-    }
-    segment_unpin(store, segment);
-    roll_ahead(self);
-    partition_wake(self);
 }
 
 /* --- Marks and damage ------------------------------------------------------------------ */

@@ -137,6 +137,10 @@ bool partition_idle(const struct store_part *self);
 
 int partition_append(struct store_part *self, const struct store_batch *batch, uint64_t tag,
                      struct zsp_err *err);
+/* Answer one batch with an error and give it back. */
+void append_fail(struct store_part *self, struct append *append, const struct zsp_err *err);
+/* Give a batch back whose frame has gone. */
+void append_release(struct log_store *store, struct append *append);
 /* Something changed that its queue may wait for: look at it in the next flush(). */
 void partition_wake(struct store_part *self);
 /* Start what can be started for the queue. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/store/recover.h"
+#include "broker/store/recover_priv.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,34 +7,9 @@
 #include <string.h>
 
 #include "broker/store/log_store_priv.h"
-#include "broker/store/partition.h"
-#include "broker/store/scan.h"
 #include "broker/store/topic_log.h"
 #include "broker/store/torn.h"
 #include "common/assert.h"
-
-/* A segment file in the partition's directory. */
-struct file_found {
-    uint64_t number;
-    uint64_t bytes;
-};
-
-/* A partition being opened. */
-struct recovery {
-    struct log_store *store;
-    struct store_part *part;
-    const struct recover_wish *wish;
-    struct file_found *files; /* by number */
-    size_t file_count;
-    bool no_memory;
-    struct scan scan;
-    uint64_t proven;      /* no check may fail below this offset */
-    bool has_mark;        /* the journal knows a mark in the active segment */
-    struct mark mark;     /* where the walk of what is not proven begins */
-    int64_t max_ms;       /* highest timestamp up to the scan */
-    bool index_from_here; /* timestamps and entries are complete from here on */
-    bool changed;         /* bytes were written: sync */
-};
 
 /* --- Files ------------------------------------------------------------------------------ */
 
@@ -95,7 +70,7 @@ static int remove_gone(struct recovery *self, uint64_t first_segment, struct zsp
 
 /* --- Facts --------------------------------------------------------------------------------- */
 
-static int contradiction(const struct recovery *self, const char *what, struct zsp_err *err)
+int recovery_contradiction(const struct recovery *self, const char *what, struct zsp_err *err)
 {
     return zsp_err_set(err, ZSP_ECORRUPT,
                        "topic %" PRIu64 " partition %" PRIu32 ": the journal contradicts %s",
@@ -152,7 +127,7 @@ static int add_segments(struct recovery *self, uint64_t first, uint64_t base, st
         }
         if (!fact_read_sealed(carry_value(fact), segment) || segment->base_offset != base ||
             segment->end_offset < base) {
-            return contradiction(self, "itself about a segment", err);
+            return recovery_contradiction(self, "itself about a segment", err);
         }
         segment->state = SEGMENT_SEALED;
         segment->file_bytes = segment->bytes;
@@ -183,7 +158,7 @@ static int take_mark(struct recovery *self, struct zsp_err *err)
         if (!fact_read_mark(carry_value(fact), &mark) || mark.segment > self->mark.segment ||
             (mark.segment < self->mark.segment && mark.offset > self->mark.offset) ||
             (mark.segment == self->mark.segment && mark.offset < self->mark.offset)) {
-            return contradiction(self, "itself about a mark", err);
+            return recovery_contradiction(self, "itself about a mark", err);
         }
         if (mark.segment == self->mark.segment) {
             self->mark = mark;
@@ -195,281 +170,6 @@ static int take_mark(struct recovery *self, struct zsp_err *err)
         self->proven = self->wish->replay_from;
     }
     return 0;
-}
-
-/* --- Walking ------------------------------------------------------------------------------------ */
-
-static int tell(struct recovery *self, const struct batch_header *header, struct zsp_err *err)
-{
-    const uint64_t end = header->batch.first_offset + header->batch.record_count;
-    const struct store_hooks *hooks = &self->store->hooks;
-    if (self->wish->replay_from == UINT64_MAX || end <= self->wish->replay_from ||
-        !hooks->batch_fn) {
-        return 0;
-    }
-    return hooks->batch_fn(hooks->arg, self->wish->owner, &header->batch, err);
-}
-
-/* Open the segment's file for the scan, and stand at its beginning. */
-static int scan_open(struct recovery *self, const struct segment *segment, enum fs_open_mode mode,
-                     struct zsp_err *err)
-{
-    struct fs *fs = self->store->fs;
-    char path[LAYOUT_PATH_MAX];
-    segment_path(segment, ".log", path);
-    const int file = fs->ops->open(fs->self, path, mode, err);
-    if (file < 0) {
-        return file;
-    }
-    uint64_t bytes;
-    const int rc = fs->ops->size(fs->self, file, &bytes, err);
-    if (rc < 0) {
-        (void)fs->ops->close(fs->self, file, NULL); /* nothing was written */
-        return rc;
-    }
-    scan_fini(&self->scan);
-    self->scan = (struct scan){.fs = fs,
-                               .file = file,
-                               .file_bytes = bytes,
-                               .place = segment_place(segment, 0),
-                               .offset = segment->base_offset};
-    return 0;
-}
-
-/* Stand where replay may begin: at the hint if a header there agrees, else stay. */
-static int scan_hint(struct recovery *self, uint64_t replay_from, struct zsp_err *err)
-{
-    const uint64_t hint = self->wish->hint;
-    struct scan *scan = &self->scan;
-    if (hint <= 1 || hint - 1 >= scan->file_bytes || (hint - 1) % BATCH_ALIGN != 0) {
-        return 0;
-    }
-    struct batch_header header;
-    uint64_t pos;
-    const int rc = scan_find(scan, hint - 1, hint - 1 + BATCH_HEADER_BYTES, &header, &pos, err);
-    if (rc == SCAN_BATCH && pos == hint - 1 && header.batch.first_offset <= replay_from) {
-        scan->place.pos = pos;
-        scan->offset = header.batch.first_offset;
-        scan->epoch = 0;
-    }
-    return rc < 0 ? rc : 0;
-}
-
-/* Tell the headers of a sealed segment that hold anything to be replayed. */
-static int replay_sealed(struct recovery *self, const struct segment *segment, struct zsp_err *err)
-{
-    const struct damage *known = partition_damage(self->part, segment->base_offset);
-    if (known && known->range.first_offset < segment->end_offset) {
-        return 0; /* the file is missing or short */
-    }
-    int rc = scan_open(self, segment, FS_READ, err);
-    if (rc < 0) {
-        return rc;
-    }
-    struct scan *scan = &self->scan;
-    scan->file_bytes = segment->bytes;
-    if (self->wish->replay_from >= segment->base_offset) {
-        rc = scan_hint(self, self->wish->replay_from, err);
-    }
-    while (rc == 0 && scan->place.pos < segment->bytes) {
-        const uint64_t pos = scan->place.pos;
-        const uint64_t offset = scan->offset;
-        struct batch_header header;
-        rc = scan_next(scan, false, &header, err);
-        if (rc == SCAN_BATCH) {
-            rc = tell(self, &header, err);
-            continue;
-        }
-        if (rc < 0) {
-            break;
-        }
-        uint64_t found = segment->bytes;
-        struct damage damage = {.range = {offset, segment->end_offset},
-                                .resume_segment = segment->number + 1};
-        rc = scan_find(scan, pos + BATCH_ALIGN, segment->bytes, &header, &found, err);
-        if (rc == SCAN_BATCH && header.batch.first_offset > offset) {
-            damage.range.end_offset = header.batch.first_offset;
-            damage.resume_segment = segment->number;
-            damage.resume_pos = found;
-        }
-        scan->place.pos = rc == SCAN_BATCH ? found : segment->bytes;
-        scan->offset = damage.range.end_offset;
-        partition_add_damage(self->part, &damage);
-        rc = rc == SCAN_END ? 0 : rc;
-    }
-    (void)self->store->fs->ops->close(self->store->fs->self, scan->file, NULL); /* only read */
-    return rc;
-}
-
-/* A batch of the active segment is good. */
-static int take_batch(struct recovery *self, uint64_t pos, const struct batch_header *header,
-                      struct zsp_err *err)
-{
-    struct store_part *part = self->part;
-    struct segment *segment = partition_active(part);
-    if (header->epoch >= self->store->epoch) {
-        return contradiction(self, "the messages: it is older than they are, its end was lost",
-                             err);
-    }
-    if (header->synced_to > self->proven) {
-        self->proven = header->synced_to;
-    }
-    if (pos >= self->mark.pos) {
-        self->index_from_here = true;
-    }
-    if (self->index_from_here) {
-        index_note(&segment->index,
-                   &(struct index_entry){header->batch.first_offset, pos, self->max_ms});
-    }
-    if (header->batch.timestamp_ms > self->max_ms) {
-        self->max_ms = header->batch.timestamp_ms;
-    }
-    return tell(self, header, err);
-}
-
-/* Does a header behind the place prove a mark above it? Raises `proven`. */
-static int search_proof(struct recovery *self, uint64_t end, struct zsp_err *err)
-{
-    struct scan *scan = &self->scan;
-    const uint64_t window = self->store->options.unsynced_bytes_max + ZSP_FRAME_MAX;
-    if (end - scan->place.pos > window) {
-        end = scan->place.pos + window;
-    }
-    uint64_t pos = scan->place.pos;
-    for (;;) {
-        struct batch_header header;
-        const int rc = scan_find(scan, pos + BATCH_ALIGN, end, &header, &pos, err);
-        if (rc != SCAN_BATCH) {
-            return rc < 0 ? rc : 0;
-        }
-        if (header.synced_to > self->proven) {
-            self->proven = header.synced_to;
-        }
-    }
-}
-
-/* The check failed below the proven mark. 1 = the walk goes on behind the damage, 0 =
- * nothing good follows. */
-static int take_damage(struct recovery *self, struct zsp_err *err)
-{
-    struct scan *scan = &self->scan;
-    const struct segment *segment = partition_active(self->part);
-    struct damage damage = {.range = {scan->offset, self->proven},
-                            .resume_segment = segment->number};
-    uint64_t pos = scan->place.pos;
-    struct batch_header header;
-    int rc;
-    do {
-        rc = scan_find(scan, pos + BATCH_ALIGN, scan->file_bytes, &header, &pos, err);
-    } while (rc == SCAN_BATCH && header.batch.first_offset <= scan->offset);
-    if (rc < 0) {
-        return rc;
-    }
-    if (rc == SCAN_BATCH) {
-        damage.range.end_offset = header.batch.first_offset;
-        damage.resume_pos = pos;
-        scan->place.pos = pos;
-        scan->offset = header.batch.first_offset;
-        scan->epoch = header.epoch;
-    }
-    partition_add_damage(self->part, &damage);
-    return rc == SCAN_BATCH ? 1 : 0;
-}
-
-static int cut_tail(struct recovery *self, uint64_t end, const struct zsp_err *what,
-                    struct zsp_err *err)
-{
-    struct log_store *store = self->store;
-    const struct store_part *part = self->part;
-    const struct scan *scan = &self->scan;
-    char name[128];
-    char why[400];
-    (void)snprintf(name, sizeof name,
-                   "topic-%" PRIu64 "-%" PRIu32 "-segment-%" PRIu64 "-%" PRIu64 "-start-%" PRIu64,
-                   part->topic_id, part->number, scan->place.segment, scan->place.pos,
-                   store->epoch >> 32);
-    (void)snprintf(why, sizeof why,
-                   "topic %" PRIu64 " partition %" PRIu32 " segment %" PRIu64 ": %.250s",
-                   part->topic_id, part->number, scan->place.segment,
-                   what->msg[0] ? what->msg : "bytes behind the end");
-    int rc = torn_set_aside(store, name, scan->file, scan->place.pos, end, why, err);
-    if (rc == 0) {
-        rc = torn_zero(store->fs, scan->file, scan->place.pos, end, err);
-        self->changed = true;
-    }
-    return rc;
-}
-
-/* The walk met something else than a batch. 1 = go on, 0 = here the log ends. */
-static int handle_end(struct recovery *self, const struct zsp_err *what, struct zsp_err *err)
-{
-    struct scan *scan = &self->scan;
-    uint64_t end;
-    int rc = scan_nonzero_end(scan, scan->place.pos, &end, err);
-    if (rc == 0 && end > scan->place.pos) {
-        rc = search_proof(self, end, err);
-    }
-    if (rc < 0) {
-        return rc;
-    }
-    if (self->proven > scan->offset) {
-        return take_damage(self, err);
-    }
-    return end > scan->place.pos ? cut_tail(self, end, what, err) : 0;
-}
-
-/* Stand where the walk of the active segment begins. */
-static int begin_active(struct recovery *self, struct zsp_err *err)
-{
-    const struct segment *segment = partition_active(self->part);
-    struct scan *scan = &self->scan;
-    const uint64_t replay_from = self->wish->replay_from;
-    self->max_ms = segment->max_before_ms;
-    self->index_from_here = true;
-    scan->epoch = segment->epoch;
-    if (self->mark.pos > scan->file_bytes || self->mark.pos == 0) {
-        return 0; /* the file is shorter than it was: find out from its beginning what is left */
-    }
-    if (replay_from < self->mark.offset) {
-        const int rc = scan_hint(self, replay_from, err);
-        self->index_from_here = scan->place.pos == 0;
-        return rc;
-    }
-    scan->place.pos = self->mark.pos;
-    scan->offset = self->mark.offset;
-    scan->epoch = self->mark.epoch;
-    self->max_ms = self->mark.max_timestamp_ms;
-    return 0;
-}
-
-static int walk_active(struct recovery *self, struct zsp_err *err)
-{
-    struct scan *scan = &self->scan;
-    int rc = begin_active(self, err);
-    partition_active(self->part)->index.complete = rc == 0 && scan->place.pos == 0;
-    bool more = rc == 0;
-    while (more && rc >= 0) {
-        const uint64_t pos = scan->place.pos;
-        if (pos == self->mark.pos && self->has_mark) { /* from here on it is known */
-            scan->epoch = self->mark.epoch;
-            self->max_ms = self->mark.max_timestamp_ms;
-        }
-        struct batch_header header;
-        struct zsp_err what = {0};
-        rc = scan_next(scan, pos >= self->mark.pos, &header, &what);
-        if (rc == SCAN_BATCH) {
-            rc = take_batch(self, pos, &header, err);
-            if (rc > 0) {
-                rc = ZSP_EINTERNAL; /* a hook may only return 0 or an error */
-            }
-        } else if (rc > 0) {
-            rc = handle_end(self, &what, err);
-            more = rc == 1;
-        } else if (err) {
-            *err = what;
-        }
-    }
-    return rc < 0 ? rc : 0;
 }
 
 /* --- The whole ----------------------------------------------------------------------------------- */
@@ -576,7 +276,7 @@ static int open_known(struct recovery *self, uint64_t first, uint64_t base, stru
     }
     for (size_t i = 0; i + 1 < part->segment_count && rc >= 0; i++) {
         if (part->segments[i]->end_offset > self->wish->replay_from) {
-            rc = replay_sealed(self, part->segments[i], err);
+            rc = recovery_replay_sealed(self, part->segments[i], err);
         }
     }
     if (rc < 0) {
@@ -586,9 +286,9 @@ static int open_known(struct recovery *self, uint64_t first, uint64_t base, stru
         missing_active(self);
         return 0;
     }
-    rc = scan_open(self, partition_active(part), FS_WRITE, err);
+    rc = recovery_scan_open(self, partition_active(part), FS_WRITE, err);
     if (rc == 0) {
-        rc = walk_active(self, err);
+        rc = recovery_walk_active(self, err);
         if (rc == 0) {
             rc = settle_active(self, err);
         }
@@ -658,7 +358,7 @@ int recover_partition(struct log_store *store, const struct recover_wish *wish,
     uint64_t base = 0;
     int rc;
     if (fact && !fact_read_part(carry_value(fact), &first, &base)) {
-        rc = contradiction(&self, "itself", err);
+        rc = recovery_contradiction(&self, "itself", err);
     } else if (fact) {
         rc = open_known(&self, first, base, err);
     } else {

@@ -123,7 +123,7 @@ struct store_completion {
     uint32_t batch_count;
     struct zsp_slice key;    /* IMAGE_WANTED; valid until the release */
     struct zsp_buf *key_buf; /* holds the key's bytes, may be NULL; released with the rest */
-    bool refuses;         /* SPACE */
+    bool refuses;            /* SPACE */
 };
 
 /* Figures of one partition. */

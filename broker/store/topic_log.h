@@ -37,6 +37,9 @@ int topic_log_drop(struct log_store *store, const struct store_topic *topic,
 int topic_log_make_files(struct fs *fs, const char *topic_path, uint32_t first, uint32_t end,
                          bool *ret_sync_failed, struct zsp_err *err);
 
+/* Free the partitions of failed creations that nobody points to any more. */
+void topic_log_free_orphans(struct log_store *store);
+
 /* Removals that wait go on when nothing points to their partitions any more. */
 void topic_log_step(struct log_store *store);
 
