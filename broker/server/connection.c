@@ -9,6 +9,7 @@
 void connection_table_init(struct connection_table *self, uint64_t seed)
 {
     *self = (struct connection_table){0};
+    self->stuck_end = &self->stuck;
     zsp_table_init(&self->by_id, seed);
 }
 
@@ -145,10 +146,8 @@ void connection_queue(struct connection_table *table, struct connection *self,
     *self->queue_end = outgoing;
     self->queue_end = &outgoing->next;
     self->queue_count++;
-    if (!self->stuck) {
-        self->stuck = true;
-        self->next_stuck = table->stuck;
-        table->stuck = self;
+    if (!self->stuck_link) {
+        connection_stick(table, self);
     }
 }
 
@@ -166,16 +165,27 @@ struct outgoing *connection_unqueue(struct connection *self)
     return outgoing;
 }
 
+void connection_stick(struct connection_table *table, struct connection *self)
+{
+    connection_unstick(table, self);
+    self->stuck_link = table->stuck_end;
+    *table->stuck_end = self;
+    table->stuck_end = &self->stuck_next;
+    table->stuck_count++;
+}
+
 void connection_unstick(struct connection_table *table, struct connection *self)
 {
-    if (!self->stuck) {
+    if (!self->stuck_link) {
         return;
     }
-    struct connection **link = &table->stuck;
-    while (*link != self) {
-        link = &(*link)->next_stuck;
+    *self->stuck_link = self->stuck_next;
+    if (self->stuck_next) {
+        self->stuck_next->stuck_link = self->stuck_link;
+    } else {
+        table->stuck_end = self->stuck_link;
     }
-    *link = self->next_stuck;
-    self->next_stuck = NULL;
-    self->stuck = false;
+    self->stuck_next = NULL;
+    self->stuck_link = NULL;
+    table->stuck_count--;
 }

@@ -34,15 +34,17 @@ struct connection {
     int64_t heard_ms;         /* monotonic: of the last request or reply */
     struct connection *older; /* by heard_ms */
     struct connection *newer;
-    struct connection *next_stuck; /* connections whose queue is not empty */
-    bool stuck;                    /* is in that list */
+    struct connection *stuck_next;  /* connections whose queue is not empty */
+    struct connection **stuck_link; /* what points at this one; NULL = not stuck */
 };
 
 struct connection_table {
     struct zsp_table by_id;
     struct connection *oldest;
     struct connection *newest;
-    struct connection *stuck;
+    struct connection *stuck;      /* those with a queue, the longest untried first */
+    struct connection **stuck_end; /* where the next one goes */
+    size_t stuck_count;
     uint64_t last_number;
     size_t session_count; /* maintained by who begins and ends sessions */
 };
@@ -69,7 +71,9 @@ void connection_queue(struct connection_table *table, struct connection *self,
                       struct outgoing *outgoing);
 /* Take the first queued reply; NULL = none. */
 struct outgoing *connection_unqueue(struct connection *self);
-/* Take the connection out of the list of stuck ones, if it is there. */
+/* Put the connection at the end of the list of stuck ones. */
+void connection_stick(struct connection_table *table, struct connection *self);
+/* Take it out of the list, if it is there. */
 void connection_unstick(struct connection_table *table, struct connection *self);
 
 #endif

@@ -17,7 +17,9 @@
 
 #include "broker/server/server_priv.h"
 
-#define RETRY_MS 10 /* libzmq does not tell when a single peer takes messages again */
+#define RETRY_MS        10    /* libzmq does not tell when a single peer takes messages again */
+#define RETRY_MAX       256   /* connections tried at a time */
+#define TELL_DROPPED_MS 10000 /* a line about dropped refusals comes no more often */
 
 /* --- The end of calls and connections --------------------------------------------------- */
 
@@ -103,7 +105,7 @@ static void deliver(struct server *self, struct connection *connection, struct o
         if (outgoing->call) {
             connection_queue(&self->connections, connection, outgoing);
         } else {
-            self->refused_count++;
+            self->dropped_count++;
             outgoing_destroy(&outgoing);
         }
         return;
@@ -126,6 +128,7 @@ static void send_queue(struct server *self, struct connection *connection)
             outgoing_destroy(&outgoing);
             break;
         case OUTGOING_FULL:
+            connection_stick(&self->connections, connection);
             return;
         case OUTGOING_GONE:
             deliver_gone(self, connection);
@@ -135,17 +138,30 @@ static void send_queue(struct server *self, struct connection *connection)
     connection_unstick(&self->connections, connection);
 }
 
+/* Tell of refusals that were dropped, now and then. */
+static void tell_dropped(struct server *self)
+{
+    if (self->dropped_count == self->dropped_told || self->now.mono_ms < self->tell_ms) {
+        return;
+    }
+    zsp_diag(self->options.diag, ZSP_WARNING,
+             "%" PRIu64 " refusals dropped: their peers do not read",
+             self->dropped_count - self->dropped_told);
+    self->dropped_told = self->dropped_count;
+    self->tell_ms = self->now.mono_ms + TELL_DROPPED_MS;
+}
+
 void deliver_retry(struct server *self)
 {
+    tell_dropped(self);
     if (!self->connections.stuck || self->now.mono_ms < self->retry_ms) {
         return;
     }
     self->retry_ms = self->now.mono_ms + RETRY_MS;
-    struct connection *connection = self->connections.stuck;
-    while (connection) {
-        struct connection *const next = connection->next_stuck;
-        send_queue(self, connection);
-        connection = next;
+    /* One that stays full goes to the end of the list, the others leave it. */
+    const size_t stuck = self->connections.stuck_count;
+    for (size_t i = 0; i < stuck && i < RETRY_MAX; i++) {
+        send_queue(self, self->connections.stuck);
     }
 }
 
@@ -174,7 +190,7 @@ void deliver_header(struct server *self, struct deliver_to to, struct zsp_slice 
         zsp_buf_put(&buf);
     }
     if (!outgoing) {
-        self->refused_count++;
+        self->dropped_count++;
         if (to.call) {
             deliver_call_done(self, to.call);
         }

@@ -294,7 +294,7 @@ static void take_message(struct server *self, struct inbound *message)
     struct connection *const connection =
         connection_table_get(&self->connections, routing_id, self->now.mono_ms);
     if (!connection) {
-        self->refused_count++;
+        self->dropped_count++;
         return; /* out of memory: not even a reply can be kept */
     }
     connection_table_touch(&self->connections, connection, self->now.mono_ms);

@@ -44,7 +44,9 @@ struct server {
     struct zsp_writer writer; /* for headers that the server writes itself */
 
     int64_t retry_ms;       /* when stuck connections are tried again */
-    uint64_t refused_count; /* refusals that could not even be told */
+    uint64_t dropped_count; /* refusals that could not even be told */
+    uint64_t dropped_told;  /* of which people have been told */
+    int64_t tell_ms;        /* when they may be told next */
     struct zsp_err failure; /* of the storage; code 0 = none */
 };
 

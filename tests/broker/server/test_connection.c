@@ -97,14 +97,21 @@ static void a_connection_is_stuck_once_and_leaves_the_list(void **state)
         connection_queue(&table, a, reply_of(a));
         connection_queue(&table, b, reply_of(b));
     }
+    assert_ptr_equal(table.stuck, a);
+    assert_ptr_equal(a->stuck_next, b);
+    connection_stick(&table, a); /* tried, and full again: to the end */
     assert_ptr_equal(table.stuck, b);
-    assert_ptr_equal(b->next_stuck, a);
-    assert_null(a->next_stuck);
+    assert_ptr_equal(b->stuck_next, a);
+    assert_null(a->stuck_next);
     connection_unstick(&table, a);
-    assert_null(b->next_stuck);
+    assert_null(b->stuck_next);
+    connection_stick(&table, a);
     connection_unstick(&table, b);
     connection_unstick(&table, b);
+    assert_ptr_equal(table.stuck, a);
+    connection_unstick(&table, a);
     assert_null(table.stuck);
+    assert_int_equal(table.stuck_count, 0);
     struct outgoing *reply = NULL;
     while ((reply = connection_unqueue(a)) || (reply = connection_unqueue(b))) {
         outgoing_destroy(&reply);

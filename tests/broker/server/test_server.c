@@ -366,6 +366,36 @@ static void a_reader_that_never_reads_is_bounded(void **state)
     stage_destroy(self);
 }
 
+/* More small replies than libzmq and the kernel hold for one peer: they wait in its
+ * queue, whole, until it reads; requests beyond its credit are dropped. */
+static void a_full_peer_waits_in_a_queue_and_the_others_go_on(void **state)
+{
+    struct stage *const self = *state;
+    struct raw_client slow;
+    const int one = 1;
+    raw_client_init(&slow, server_endpoint(self->server, 0), ZMQ_DEALER);
+    assert_int_equal(zmq_disconnect(slow.socket, server_endpoint(self->server, 0)), 0);
+    assert_int_equal(zmq_setsockopt(slow.socket, ZMQ_RCVHWM, &one, sizeof one), 0);
+    assert_int_equal(zmq_connect(slow.socket, server_endpoint(self->server, 0)), 0);
+    uint8_t bytes[8000] = {0};
+    const struct zsp_slice body = {bytes, sizeof bytes};
+    for (int i = 0; i < 3000; i++) {
+        raw_request_body(&slow, 0, "ECHO", "{}", body);
+        if (i % 100 == 0) {
+            raw_call(&self->client, "ECHO", "{}");
+        }
+    }
+    unsigned answers = 0;
+    while (raw_receive_within(&slow, 500)) { /* till silence: some were dropped */
+        assert_true(raw_is_ok(&slow) ? slow.frames[1].len == sizeof bytes : true);
+        answers++;
+    }
+    print_message("%u answers\n", answers);
+    assert_in_range(answers, 700, 3000);
+    raw_call(&slow, "ECHO", "{}");
+    raw_client_fini(&slow);
+}
+
 static void requests_of_a_vanished_peer_are_abandoned(void **state)
 {
     struct stage *const self = *state;
@@ -430,6 +460,7 @@ int main(void)
         PROVE(request_257_is_over_credit_and_the_others_are_answered),
         PROVE(bytes_of_unanswered_requests_are_limited),
         cmocka_unit_test(a_reader_that_never_reads_is_bounded),
+        PROVE(a_full_peer_waits_in_a_queue_and_the_others_go_on),
         PROVE(requests_of_a_vanished_peer_are_abandoned),
         PROVE(a_drain_answers_what_is_parked_and_ends),
         PROVE(a_failed_storage_is_answered_and_ends_the_server),
