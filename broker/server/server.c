@@ -174,11 +174,16 @@ static int wait_for_events(struct server *self, long timeout_ms, struct zsp_err 
     return ZSP_OK;
 }
 
-/* Is everything that was accepted answered, sent and durable? */
+/* Is everything that was accepted decided and durable? */
+static bool settled(const struct server *self)
+{
+    return !engine_busy(self->options.engine) && !driver_busy(self->options.driver);
+}
+
+/* And has every answer left? */
 static bool quiet(const struct server *self)
 {
-    return !engine_busy(self->options.engine) && !driver_busy(self->options.driver) &&
-           self->calls.used_count == 0;
+    return settled(self) && self->calls.used_count == 0;
 }
 
 /* Has the loop come to its end? */
@@ -217,9 +222,13 @@ static int result(const struct server *self, struct zsp_err *err)
         }
         return ZSP_ESTORAGE_FAILED;
     }
-    if (!quiet(self)) {
+    if (!settled(self)) {
         return zsp_err_set(err, ZSP_EINTERRUPTED, "stopped with %zu requests unanswered",
                            self->calls.used_count);
+    }
+    if (self->calls.used_count > 0) {
+        zsp_diag(self->options.diag, ZSP_WARNING, "%zu answers were not taken by their peers",
+                 self->calls.used_count);
     }
     return ZSP_OK;
 }

@@ -48,7 +48,8 @@ const char *server_endpoint(const struct server *self, size_t index);
 /* Is a request waiting at the socket? */
 bool server_ready(const struct server *self);
 
-/* Serve until drained. 0 = all that was accepted is answered and durable.
+/* Serve until drained. 0 = all that was accepted is decided and durable, and
+ * answered as far as peers took the answers.
  *
  * Errors: ZSP_ESTORAGE_FAILED  fail-stop: what could be answered was
  *         ZSP_EINTERRUPTED     stopped before everything was done

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -292,6 +293,65 @@ static void sigterm_answers_parked_pulls_and_exits_0(void **state)
     raw_client_fini(&client);
 }
 
+/* Publishes in flight when the signal comes: each is answered, and what is said to
+ * be confirmed or refused is what the next start finds. */
+static void sigterm_under_load_answers_every_publish(void **state)
+{
+    struct broker_process *const broker = *state;
+    struct raw_client client;
+    uint64_t confirmed = 1;
+    broker_process_start(broker, NULL);
+    raw_client_init(&client, broker->endpoint, ZMQ_DEALER);
+    raw_publish(&client, "t", "first");
+    for (int i = 0; i < 200; i++) {
+        raw_request_body(&client, 0, "PUBLISH", "{'topic': 't'}", zsp_slice_str("\x91\xc4\x01x"));
+    }
+    raw_receive(&client); /* they have begun to arrive */
+    confirmed += raw_is_ok(&client) ? 1u : 0u;
+    assert_int_equal(broker_process_stop(broker), 0);
+    unsigned answers = 1;
+    while (answers < 200 && raw_receive_within(&client, 500)) { /* till silence */
+        if (raw_is_ok(&client)) {
+            confirmed++;
+        } else {
+            raw_expect_error(&client, "shutting_down");
+        }
+        answers++;
+    }
+    raw_client_fini(&client);
+    broker_process_start(broker, NULL);
+    raw_client_init(&client, broker->endpoint, ZMQ_DEALER);
+    raw_call(&client, "READ", "{'topic': 't', 'from': 'earliest'}");
+    assert_int_equal(raw_uint(&client, "end"), confirmed);
+    raw_client_fini(&client);
+}
+
+static void a_peer_that_never_reads_does_not_hold_up_the_end(void **state)
+{
+    struct broker_process *const broker = *state;
+    struct raw_client slow;
+    uint8_t *const payload = calloc(1, 1000000);
+    struct zsp_writer record = {0};
+    broker_process_start(broker, NULL);
+    raw_client_init(&slow, broker->endpoint, ZMQ_DEALER);
+    raw_record(&record, (struct zsp_slice){payload, 1000000});
+    raw_request_body(&slow, 0, "PUBLISH", "{'topic': 't'}", zsp_writer_slice(&record));
+    raw_receive(&slow);
+    for (int i = 0; i < 100; i++) {
+        raw_request(&slow, 0, "READ", "{'topic': 't', 'from': 'earliest'}");
+    }
+    raw_receive(&slow); /* one, and no more */
+    struct timespec begin;
+    struct timespec end;
+    (void)clock_gettime(CLOCK_MONOTONIC, &begin);
+    assert_int_equal(broker_process_stop(broker), 0);
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_in_range(end.tv_sec - begin.tv_sec, 0, 5);
+    raw_client_fini(&slow);
+    zsp_writer_fini(&record);
+    free(payload);
+}
+
 static void sigint_stops_like_sigterm(void **state)
 {
     struct broker_process *const broker = *state;
@@ -359,6 +419,8 @@ int main(void)
         PROVE(a_stale_socket_file_is_replaced),
         PROVE(a_live_socket_or_another_file_is_left_alone),
         PROVE(sigterm_answers_parked_pulls_and_exits_0),
+        PROVE(sigterm_under_load_answers_every_publish),
+        PROVE(a_peer_that_never_reads_does_not_hold_up_the_end),
         PROVE(sigint_stops_like_sigterm),
         PROVE(sighup_and_sigpipe_change_nothing),
         PROVE(the_data_of_a_drained_broker_is_there_again),
