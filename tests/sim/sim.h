@@ -5,11 +5,13 @@
  * their connections. One seed decides everything; the same seed and number of
  * steps give the same history to the last byte.
  *
- *   history.c   a history from begin to end: chaos, calm, the last look
- *   world.c     the broker's host: turns, jobs, crashes, restarts
- *   fault.c     what goes wrong, and when
- *   client.c    what all clients share; producer.c, consumer.c, admin.c
- *   model*.c    the checker
+ *   sim_history.c   a history from begin to end: chaos, calm, the last look
+ *   sim_world.c     the broker's host: turns, jobs, crashes, restarts
+ *   sim_fault.c     what goes wrong, and when
+ *   sim_client.c    what all clients share, and the simple ones
+ *   sim_producer.c, sim_consumer.c, sim_scratch.c     the others
+ *   sim_request*.c  what they ask and are told, as bytes and as plain values
+ *   sim_model*.c    the checker
  */
 #ifndef ZSP_SIM_H
 #define ZSP_SIM_H
@@ -19,9 +21,9 @@
 
 #include "broker/engine/engine.h"
 #include "broker/store/log_store.h"
-#include "tests/sim/client.h"
-#include "tests/sim/events.h"
-#include "tests/sim/model.h"
+#include "tests/sim/sim_client.h"
+#include "tests/sim/sim_events.h"
+#include "tests/sim/sim_model.h"
 #include "tests/support/prng.h"
 
 #define SIM_CLIENTS_MAX 12

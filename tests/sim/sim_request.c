@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "tests/sim/request.h"
+#include "tests/sim/sim_request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/assert.h"
-#include "tests/sim/message.h"
-#include "tests/sim/model.h"
+#include "tests/sim/sim_message.h"
+#include "tests/sim/sim_model.h"
 
 const char *sim_topic_name(uint32_t topic)
 {

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tests/sim/request.h"
+#include "tests/sim/sim_request.h"
 
 #define CLIENT_PENDING_MAX 64
 #define CLIENT_HELD_MAX    256

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "tests/sim/client.h"
+#include "tests/sim/sim_client.h"
 
 #include <stdlib.h>
 

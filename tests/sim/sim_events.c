@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "tests/sim/events.h"
+#include "tests/sim/sim_events.h"
 
 #include <stdlib.h>
 

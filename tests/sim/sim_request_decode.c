@@ -9,9 +9,9 @@
 
 #include "common/assert.h"
 #include "common/record.h"
-#include "tests/sim/message.h"
-#include "tests/sim/model.h"
-#include "tests/sim/request.h"
+#include "tests/sim/sim_message.h"
+#include "tests/sim/sim_model.h"
+#include "tests/sim/sim_request.h"
 
 /* Where a decoder says what it did not like. */
 struct complaint {

@@ -7,7 +7,7 @@
  *   logs       an offset whose message was seen, or confirmed synced, keeps it for ever; a
  *              message has one address; what was confirmed is there at the end; what was refused
  *              is not; one client's messages keep their order
- *   groups     see model_group.c
+ *   groups     see sim_model_group.c
  *   producers  sequences are neither lost nor invented; old epochs are fenced
  */
 #ifndef ZSP_SIM_MODEL_H
@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "common/compiler.h"
-#include "tests/sim/request.h"
+#include "tests/sim/sim_request.h"
 
 #define SIM_GROUPS       3u
 #define SIM_PRODUCERS    3u

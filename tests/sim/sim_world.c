@@ -419,7 +419,7 @@ void world_pump(struct sim *sim)
     if (deadline != INT64_MAX) {
         const int64_t at = deadline + world->mono_base_ms;
         world->idle_pumps = at <= sim->now_ms ? world->idle_pumps + 1 : 0;
-        plan_pump(sim, at > sim->now_ms ? at : sim->now_ms + (getenv("SIM_SOFT") ? 1 : 0));
+        plan_pump(sim, at > sim->now_ms ? at : sim->now_ms);
     }
     if (world->idle_pumps > IDLE_PUMPS_MAX) {
         (void)model_fail(&sim->model,

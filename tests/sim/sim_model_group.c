@@ -21,7 +21,7 @@
 
 #include "common/assert.h"
 #include "common/limits.h"
-#include "tests/sim/model.h"
+#include "tests/sim/sim_model.h"
 
 static int64_t backoff_ms(uint32_t group)
 {

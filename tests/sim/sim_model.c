@@ -2,7 +2,7 @@
  *
  * Logs and messages of the checker, and which file judges which answer.
  */
-#include "tests/sim/model.h"
+#include "tests/sim/sim_model.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "common/assert.h"
-#include "tests/sim/message.h"
+#include "tests/sim/sim_message.h"
 
 uint32_t model_partition_count(uint32_t topic)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "common/assert.h"
-#include "tests/sim/model.h"
+#include "tests/sim/sim_model.h"
 
 static struct sequence_model *sequence_of(struct model *self, const struct sim_request *request)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "tests/sim/message.h"
+#include "tests/sim/sim_message.h"
 
 #include <stdio.h>
 #include <stdlib.h>
