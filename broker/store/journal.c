@@ -425,7 +425,8 @@ int64_t journal_deadline_ms(const struct log_store *store)
     if (self->blocked && !self->write_out) {
         deadline = self->retry_ms;
     }
-    if (self->unsynced_ms != INT64_MAX &&
+    /* With a sync under way its end is what brings the next one. */
+    if (self->unsynced_ms != INT64_MAX && !store->commit.in_flight &&
         self->unsynced_ms + (int64_t)ZSP_JOURNAL_SYNC_MS < deadline) {
         deadline = self->unsynced_ms + (int64_t)ZSP_JOURNAL_SYNC_MS;
     }
