@@ -59,6 +59,7 @@ struct binding {
 struct group_call {
     struct engine_op op; /* first: its address is the tag */
     struct reply_to to;
+    struct group_call *next; /* of those that wait for somebody else's creation */
 };
 
 struct pull_list {
@@ -86,6 +87,7 @@ struct group {
     struct pull_list working;         /* reading or granting */
     struct lease *lease_first, *lease_last;
     struct members members;
+    struct group_call *creates; /* CREATING: others that want to create it */
 
     bool dirty; /* in groups->dirty: its parked pulls are to be looked at */
     struct group *dirty_next;
@@ -190,6 +192,10 @@ void group_ledger_put_gone(struct engine *engine, const struct ledger *ledger);
 
 /* Free what a start that failed left behind. */
 void group_state_fini(struct groups *self);
+
+/* --- administration (group_verbs.c) --- */
+/* The creation is over: who wanted to create it as well hears that it exists, or the error. */
+void group_created(struct engine *engine, struct group *group, const struct zsp_err *error);
 
 /* --- joining (group_join.c) --- */
 /* Make topics part of a group; a CREATING group comes LIVE with it. `topics` is an array of

@@ -89,6 +89,7 @@ static void join_failed(struct engine *engine, struct join *join, const struct z
         reply_error(engine, &join->to, error);
     }
     if (group && group->state == GROUP_CREATING) {
+        group_created(engine, group, error);
         pull_end_all(engine, group, error);
         group_destroy(engine, group);
     } else if (group) {
@@ -111,6 +112,7 @@ static void join_done(struct engine *engine, struct engine_op *op,
         return;
     }
     group->state = GROUP_LIVE;
+    group_created(engine, group, NULL);
     for (size_t i = 0; i < join->name_count; i++) {
         struct binding *binding = name_index_find(&group->bindings, join->names[i]);
         zsp_assert(binding);

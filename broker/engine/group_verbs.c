@@ -61,6 +61,33 @@ struct group_args {
 };
 #define PLACE(field) offsetof(struct group_args, field)
 
+/* --- Waiting for a record ---------------------------------------------------------------------- */
+
+static void is_durable(struct engine *engine, struct engine_op *op,
+                       const struct store_completion *completion)
+{
+    struct group_call *call = (struct group_call *)op;
+    if (completion->error.code != 0) {
+        reply_error(engine, &call->to, &completion->error);
+    } else {
+        reply_ok(engine, &call->to);
+    }
+    pool_put(&engine->groups->calls, call);
+}
+
+static struct group_call *new_call(struct engine *engine, const struct request *request,
+                                   struct zsp_err *err)
+{
+    struct group_call *call = pool_get(&engine->groups->calls);
+    if (!call) {
+        (void)zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
+        return NULL;
+    }
+    call->op.done_fn = is_durable;
+    call->to = request->to;
+    return call;
+}
+
 /* --- GROUP.CREATE ------------------------------------------------------------------------------ */
 
 static const struct wire_arg create_table[] = {
@@ -103,6 +130,32 @@ static int create(struct engine *engine, const struct request *request,
     return rc;
 }
 
+void group_created(struct engine *engine, struct group *group, const struct zsp_err *error)
+{
+    struct zsp_err exists;
+    (void)zsp_err_set(&exists, ZSP_EEXISTS, "%s exists already", group->object);
+    zsp_err_detail(&exists, group->object, NULL, NULL);
+    while (group->creates) {
+        struct group_call *call = group->creates;
+        group->creates = call->next;
+        reply_error(engine, &call->to, error ? error : &exists);
+        pool_put(&engine->groups->calls, call);
+    }
+}
+
+/* Whether the group exists is known when its creation is durable. */
+static int wait_for_creation(struct engine *engine, const struct request *request,
+                             struct group *group, struct zsp_err *err)
+{
+    struct group_call *call = new_call(engine, request, err);
+    if (!call) {
+        return ZSP_ENOMEM;
+    }
+    call->next = group->creates;
+    group->creates = call;
+    return 0;
+}
+
 int verb_group_create(struct engine *engine, const struct request *request, struct zsp_err *err)
 {
     struct group_args args = {0};
@@ -118,7 +171,11 @@ int verb_group_create(struct engine *engine, const struct request *request, stru
     if (rc == 0 && args.settings) {
         rc = group_settings_apply(args.settings, &plan.settings, err);
     }
-    return rc < 0 ? rc : create(engine, request, &args, &plan, err);
+    struct group *known = name_index_find(&engine->catalog.groups, args.group);
+    if (rc == 0 && known && known->state == GROUP_CREATING) {
+        return wait_for_creation(engine, request, known, err);
+    }
+    return rc != 0 ? rc : create(engine, request, &args, &plan, err);
 }
 
 /* --- GROUP.SET, GROUP.DELETE ---------------------------------------------------------------------- */
@@ -127,31 +184,6 @@ static const struct wire_arg set_table[] = {
     {"group", WIRE_NAME, PLACE(group), true, 0, 0},
     {"settings", WIRE_MAP, PLACE(settings), false, 0, 0},
 };
-
-static void is_durable(struct engine *engine, struct engine_op *op,
-                       const struct store_completion *completion)
-{
-    struct group_call *call = (struct group_call *)op;
-    if (completion->error.code != 0) {
-        reply_error(engine, &call->to, &completion->error);
-    } else {
-        reply_ok(engine, &call->to);
-    }
-    pool_put(&engine->groups->calls, call);
-}
-
-static struct group_call *new_call(struct engine *engine, const struct request *request,
-                                   struct zsp_err *err)
-{
-    struct group_call *call = pool_get(&engine->groups->calls);
-    if (!call) {
-        (void)zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
-        return NULL;
-    }
-    call->op.done_fn = is_durable;
-    call->to = request->to;
-    return call;
-}
 
 static int set(struct engine *engine, struct group *group, const struct group_settings *settings,
                struct group_call *call, struct zsp_err *err)

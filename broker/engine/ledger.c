@@ -145,19 +145,21 @@ static int take_limited(struct ledger *self, struct take *take)
     return 0;
 }
 
-/* The next fresh stretch; moves `high` over dead runs that lie there. */
-static bool next_fresh(struct ledger *self, struct run_span *ret)
+void ledger_pass_dead(struct ledger *self)
 {
-    const uint64_t limit = visible_end(self);
     struct run_span span;
-    while (self->high < limit) {
-        if (!runmap_next(&self->runs, self->high, RUN_CLASS_ANY, &span) ||
-            span.first > self->high) {
-            break;
-        }
+    while (runmap_next(&self->runs, self->high, RUN_CLASS_ANY, &span) && span.first <= self->high) {
+        zsp_assert(span.run.state == RUN_DEAD);
         self->dead_above -= span.end - self->high;
         self->high = span.end;
     }
+}
+
+/* The next fresh stretch. */
+static bool next_fresh(const struct ledger *self, struct run_span *ret)
+{
+    const uint64_t limit = visible_end(self);
+    struct run_span span;
     if (self->high >= limit) {
         return false;
     }
@@ -180,6 +182,7 @@ static int take_fresh(struct ledger *self, struct take *take)
             return rc;
         }
         self->high = span.end;
+        ledger_pass_dead(self);
     }
     return 0;
 }
@@ -272,5 +275,6 @@ int ledger_check(struct ledger *self, struct zsp_err *err)
                            ", up to where messages were handed out",
                            self->high);
     }
+    ledger_pass_dead(self);
     return 0;
 }

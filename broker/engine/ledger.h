@@ -39,7 +39,7 @@ struct ledger {
     uint32_t partition_index;
 
     struct runmap runs;
-    uint64_t high;       /* from here on all is fresh, but dead runs */
+    uint64_t high;       /* from here on all is fresh, but dead runs; no dead one begins here */
     uint64_t journaled;  /* `high` as it is durable */
     uint64_t water;      /* the highest `high` ever: what was never handed out begins here */
     uint64_t mark;       /* the partition's synced mark */
@@ -107,7 +107,11 @@ ZSP_MUST_CHECK int ledger_wake(struct ledger *self, int64_t now_ms, size_t runs_
 /* When the first WAITING run is due, INT64_MAX = there is none. */
 int64_t ledger_due_ms(const struct ledger *self);
 
-/* After a replay: is (1) true, and nothing above the mark? Counts dead_above.
+/* Move `high` over dead runs that begin there, so that committed passes them, too. Nothing else
+ * lies at or above it; dead_above is right. */
+void ledger_pass_dead(struct ledger *self);
+
+/* After a replay: is (1) true? Counts dead_above, passes the dead.
  * Errors: ZSP_ECORRUPT */
 int ledger_check(struct ledger *self, struct zsp_err *err);
 

@@ -336,6 +336,8 @@ static bool bind_topics(struct engine *engine, struct pull *self)
         if (group_join(engine, group, self->names, self->name_count, NULL, &self->join, &error) <
             0) {
             pull_fail(engine, self, &error);
+        } else {
+            reply_may_apply(engine, &self->to);
         }
     }
     return false;

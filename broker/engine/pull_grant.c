@@ -167,6 +167,7 @@ void pull_grant(struct engine *engine, struct pull *self)
     }
     if (rc == 0 && !is_void) {
         self->state = PULL_GRANTING;
+        reply_may_apply(engine, &self->to);
         group_lease_live(groups, self->group, lease);
         engine->stats.delivered_messages += self->messages;
         return;

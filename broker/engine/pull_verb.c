@@ -190,6 +190,8 @@ int verb_pull(struct engine *engine, const struct request *request, struct zsp_e
     if (rc < 0) {
         pull_free(engine, self);
         group_destroy(engine, group);
+        return rc;
     }
-    return rc;
+    reply_may_apply(engine, &request->to);
+    return 0;
 }

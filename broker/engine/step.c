@@ -254,6 +254,9 @@ int step_move(struct step *self, struct ledger *ledger, uint64_t to)
     ledger->water = ledger->water > to ? ledger->water : to;
     ledger->dead_above = 0;
     (void)runmap_visit(&ledger->runs, to, UINT64_MAX, add_dead, &ledger->dead_above);
+    ledger_pass_dead(ledger);
+    ledger->journaled = ledger->high;
+    ledger->water = ledger->water > ledger->high ? ledger->water : ledger->high;
     self->durable = true;
     return 0;
 }

@@ -34,6 +34,37 @@ static void a_group_exists_once(void **state)
     fixture_error(f, ZSP_EEXISTS, "GROUP.CREATE", "{'group': 'g', 'topics': ['t']}", NULL);
 }
 
+/* Goal: "exists" is a promise, too: it waits until the group is durable. */
+static void two_creations_at_once_make_one_group(void **state)
+{
+    struct engine_fixture *f = *state;
+    const char *args = "{'group': 'g', 'topics': ['t']}";
+    mem_store_hold(f->mem, MEM_SYNCS);
+    const uint64_t first = fixture_send(f, "GROUP.CREATE", args, NULL);
+    const uint64_t second = fixture_send(f, "GROUP.CREATE", args, NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, first));
+    assert_null(fixture_answer(f, second));
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, first)->status, WIRE_OK);
+    assert_int_equal(fixture_answer(f, second)->code, ZSP_EEXISTS);
+}
+
+/* Goal: what may have reached the disk is not told as certainly not done. */
+static void what_the_storage_took_down_with_it_may_be_done(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_publish_each(f, "t", "a");
+    mem_store_hold(f->mem, MEM_SYNCS);
+    const uint64_t ticket = steps_wait(f, 1, 0);
+    fixture_pump(f);
+    mem_store_fail(f->mem);
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, ticket)->code, ZSP_ESTORAGE_FAILED);
+    assert_true(fixture_answer(f, ticket)->error.maybe);
+}
+
 static void a_group_may_begin_without_topics(void **state)
 {
     struct engine_fixture *f = *state;
@@ -227,6 +258,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_group_tells_what_it_is),
         TEST(a_group_exists_once),
+        TEST(two_creations_at_once_make_one_group),
+        TEST(what_the_storage_took_down_with_it_may_be_done),
         TEST(a_group_may_begin_without_topics),
         TEST(bad_settings_are_refused),
         TEST(settings_change_durably),

@@ -498,6 +498,26 @@ static void a_reset_keeps_the_dead_and_hands_out_the_rest(void **state)
     assert_int_equal(ledger_ready(&world->ledger), 0);
 }
 
+/* Goal: also when the dead lie where nothing was handed out since the seek. */
+static void committed_passes_the_dead_after_a_seek(void **state)
+{
+    struct world *world = *state;
+    const struct run dead = {.state = RUN_DEAD, .deliveries = 1, .failures = 1};
+    world->ledger.mark = 20;
+    grant(world, 20);
+    put(world, 0, 2, &dead);
+    put(world, 4, 6, &dead);
+    step_begin(&world->step);
+    assert_int_equal(step_reset(&world->step, &world->ledger, 0, true), 0);
+    keep_step(world);
+    assert_int_equal(ledger_committed(&world->ledger), 2);
+    grant(world, 2);
+    assert_int_equal(ledger_committed(&world->ledger), 2);
+    ack(world, 2, 4);
+    assert_int_equal(ledger_committed(&world->ledger), 6);
+    assert_replays(world, 0);
+}
+
 static void a_reset_may_bring_the_dead_back(void **state)
 {
     struct world *world = *state;
@@ -704,6 +724,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_passes_a_damaged_range, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_reset_keeps_the_dead_and_hands_out_the_rest, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(committed_passes_the_dead_after_a_seek, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_reset_may_bring_the_dead_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_refused_reset_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_legal_replay_gives_the_same_state, set_up, tear_down),
