@@ -11,26 +11,30 @@ count=$(wc -l <"$work/input")
 broker_start
 zspool topic create files --partitions 2
 
-# The input comes in four parts; the next one waits until the broker was killed.
+# The input comes in four parts. Until the broker was killed, only a line now
+# and then follows, so that every kill meets a producer in the middle of its work.
 mkfifo "$work/gate"
 exec {gate}<>"$work/gate"
 feed() {
-    local part
-    for part in 0 1 2 3; do
-        [[ $part -eq 0 ]] || read -r -u "$gate" _
-        sed -n "$((count * part / 4 + 1)),$((count * (part + 1) / 4))p" "$work/input"
+    local line
+    for part in 1 2 3 4; do
+        head -n $((count / 4))
+        until [[ $part -eq 4 ]] || read -t 0.02 -r -u "$gate" _; do
+            IFS= read -r line && printf '%s\n' "$line"
+        done
     done
+    cat
 }
 : >"$work/confirms"
-feed | zspool pub files --json >"$work/confirms" &
+feed <"$work/input" | zspool pub files --json >"$work/confirms" &
 producer=$!
 
+seen=0
 for round in 1 2 3; do
-    # Wait for the first confirm of this part, then kill: most of it is on its way.
-    seen=$(wc -l <"$work/confirms")
-    [[ $round -gt 1 ]] || seen=0
-    head -n 1 < <(exec tail -n +$((seen + 1)) -s 0.01 -f --pid="$producer" "$work/confirms") >/dev/null
+    # Wait for the next confirm, then kill: most of this part is on its way.
+    await_lines $((seen + 1)) "$work/confirms"
     broker_kill
+    seen=$(wc -l <"$work/confirms")
     say "round $round: killed after $(confirmed "$work/confirms") of $count confirmed"
     echo next >&"$gate"
     broker_start

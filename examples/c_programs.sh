@@ -21,6 +21,12 @@ await "${workers[@]}"
 cat "$work"/done.? >"$work/done"
 cut -d ' ' -f 2- "$work/done" >"$work/payloads"
 same_lines "the workers" "$work/input" "$work/payloads"
-zspool read files --format '%t/%p/%o %s\n' >"$work/log"
+zspool read files --json >"$work/json"
+/usr/bin/python3 -c '
+import json, sys
+for line in sys.stdin:
+    m = json.loads(line)
+    print("%s/%d/%d %s" % (m["topic"], m["partition"], m["offset"], m["payload"]))
+' <"$work/json" >"$work/log"
 same_lines "address and payload" "$work/log" "$work/done"
 say "$(wc -l <"$work/done") messages done by 4 workers, each once, at its address"

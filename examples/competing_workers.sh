@@ -27,10 +27,12 @@ held=$(zspool group info indexers --json | sed -nE 's/.*"leased": ?([0-9]+).*/\1
 
 workers=()
 for number in 1 2 3; do
-    zspool pull files -g indexers -e >"$work/done.$number" &
+    : >"$work/done.$number"
+    zspool pull files -g indexers >"$work/done.$number" &
     workers+=($!)
 done
-await "${workers[@]}"
+await_lines "$(wc -l <"$work/input")" "$work"/done.?
+stop "${workers[@]}"
 
 cat "$work"/done.? >"$work/done"
 same_lines "the other workers" "$work/input" "$work/done"

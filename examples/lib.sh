@@ -34,6 +34,7 @@ fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 # Start zspoold on $work/data and return when it serves: recovery is done when
 # the ready line is out.
 broker_start() {
+    : >>"$work/broker.err"
     zspoold --data "$work/data" --listen "$ZSPOOL_SERVER" 2>>"$work/broker.err" &
     broker=$!
     timeout 60 grep -qm 1 '^zspoold: ready' \
@@ -58,12 +59,28 @@ real_lines() { # [COUNT], default: all
     fi | awk -v count="${1:-0}" '!count || NR <= count'
 }
 
-# Wait for these processes; each must have ended well.
+# Wait for these processes; each must have ended well. 3 is fine, too: a worker
+# that came too late to get anything.
 await() {
-    local pid
+    local pid status
     for pid in "$@"; do
-        wait "$pid" || fail "process $pid ended with status $?"
+        status=0
+        wait "$pid" || status=$?
+        [[ $status -eq 0 || $status -eq 3 ]] || fail "process $pid ended with status $status"
     done
+}
+
+# Wait until these files have so many lines in all.
+await_lines() { # COUNT FILE...
+    local count=$1
+    shift
+    head -n "$count" < <(exec tail -q -n +1 -s 0.05 -f --pid=$$ "$@") >/dev/null
+}
+
+# End these workers as Ctrl-C would: what they have not printed is handed back.
+stop() {
+    kill -INT "$@"
+    await "$@"
 }
 
 # How many messages these confirms (pub --json) stand for.
