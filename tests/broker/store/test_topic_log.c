@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Topics that come and go, what is in their way, and reads over segments that
+ * come and go under them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/store/segment.h"
+#include "tests/broker/store/log_case.h"
+#include "tests/support/crash_fs.h"
+#include "tests/support/fault_fs.h"
+
+#define WEIGHT "some weight in this body of a batch, so that a segment takes few of them "
+
+/* A second topic of one partition with the number 9; its handle goes to parts[1]. */
+static void create_other(struct log_case *c, const char *name)
+{
+    const struct store_topic topic = {9, zsp_slice_str(name), 1};
+    void *owner = &c->parts[1];
+    struct store_part *part;
+    c->topic_known = false;
+    assert_int_equal(c->store->ops->topic_create(c->store, &topic, 0, &owner, &part, 1, NULL), 0);
+    c->parts[1] = part;
+}
+
+static void a_directory_in_the_way_of_a_new_topic_is_set_aside(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    assert_true(c->fs->ops->mkdir(c->fs->self, "topics/9-old", NULL) >= 0);
+    log_case_file_make(c, "topics/9-old/data");
+    log_case_reopen(c);
+    create_other(c, "new");
+    log_case_settle(c);
+    assert_true(c->topic_known);
+    assert_int_equal(log_case_dir_count(c, "quarantine"), 1);
+    assert_int_equal(log_case_file_size(c, "topics/9-new/0/00000000000000000000.log"), 0);
+    assert_int_equal(log_case_dir_count(c, "topics/9-old"), 0);
+}
+
+static void a_creation_without_room_fails_and_its_appends_with_it(void **state)
+{
+    struct log_case *c = *state;
+    struct fs *faulty = fault_fs_new(c->fs);
+    struct fs *below = c->fs;
+    log_case_close(c);
+    c->fs = faulty;
+    c->options.fs = faulty;
+    log_case_reopen(c);
+    const struct fault fault = {.kind = FAULT_ERROR,
+                                .call = FS_CALL_MKDIR,
+                                .repeat = 1,
+                                .code = ZSP_ENO_SPACE,
+                                .sys_errno = ENOSPC};
+    fault_fs_set(faulty, &fault);
+    create_other(c, "full");
+    c->appended = 0;
+    assert_int_equal(log_case_append(c, 1, "queued behind the creation"), 0);
+    log_case_settle(c);
+    assert_false(c->topic_known);
+    assert_false(c->failed);
+    assert_int_equal(c->appended, 1);
+    assert_int_not_equal(c->append_code, 0);
+    create_other(c, "full"); /* now there is room */
+    assert_int_equal(log_case_append(c, 1, "queued behind the creation"), 0);
+    log_case_settle(c);
+    assert_true(c->topic_known);
+    assert_int_equal(c->append_code, 0);
+    log_case_kill(c);
+    c->fs = below;
+    fault_fs_destroy(&faulty);
+}
+
+static void a_removed_topic_leaves_nothing(void **state)
+{
+    struct log_case *c = *state;
+    log_case_fill(c, 0, WEIGHT, 60);
+    log_case_settle(c);
+    const struct store_topic topic = {CASE_TOPIC, zsp_slice_str("orders"), CASE_PARTS};
+    assert_int_equal(log_case_append(c, 0, "in the queue"), 0);
+    assert_int_equal(c->store->ops->topic_drop(c->store, &topic, c->parts, 9, NULL), 0);
+    log_case_settle(c);
+    assert_true(c->dropped);
+    assert_int_equal(c->append_code, ZSP_ENOT_FOUND);
+    assert_int_equal(log_case_dir_count(c, "topics"), 0);
+    assert_int_equal(log_case_dir_count(c, "trash"), 0);
+    c->topic_known = false;
+    log_case_reopen(c);
+    assert_int_equal(c->warnings, 0);
+}
+
+/* The read has its file; the retention takes it away. */
+static void a_segment_that_goes_while_it_is_read_is_read_to_the_end(void **state)
+{
+    struct log_case *c = *state;
+    c->options.tail_bytes = 1;
+    log_case_reopen(c);
+    log_case_fill(c, 0, WEIGHT, 60);
+    log_case_settle(c);
+    const struct store_read read = {
+        .part = c->parts[0], .to_offset = UINT64_MAX, .max_bytes = 1000, .tag = 8};
+    assert_int_equal(c->store->ops->read(c->store, &read, NULL), 0);
+    struct job *job = NULL;
+    for (int i = 0; i < 10 && !(job && job->kind == JOB_READ); i++) {
+        c->store->ops->flush(c->store, c->now);
+        job = log_store_next_job(c->log);
+        if (job && job->kind != JOB_READ) {
+            job_run(job, c->fs);
+            log_store_job_done(c->log, job);
+        }
+    }
+    assert_int_equal(job->kind, JOB_READ);
+    const struct store_retain retain = {.max_bytes = 1};
+    assert_int_equal(c->store->ops->retain(c->store, c->parts[0], &retain, NULL), 0);
+    for (int i = 0; i < 100 && c->trimmed == 0; i++) {
+        log_case_run(c);
+        c->now.mono_ms += 10;
+    }
+    assert_true(c->trimmed > 0);
+    job_run(job, c->fs);
+    log_store_job_done(c->log, job);
+    log_case_run(c);
+    assert_int_equal(c->read.error.code, 0);
+    log_case_assert_body(c, 0, WEIGHT "0");
+    assert_int_equal(log_case_read(c, 0, 0), ZSP_EOUT_OF_RANGE);
+}
+
+static uint64_t find_time(struct log_case *c, int64_t time_ms)
+{
+    c->found = UINT64_MAX;
+    assert_int_equal(c->store->ops->find_time(c->store, c->parts[0], time_ms, 4, NULL), 0);
+    for (int i = 0; i < 100 && c->found == UINT64_MAX; i++) {
+        log_case_run(c);
+    }
+    return c->found;
+}
+
+static void a_time_is_found_over_segments_and_after_a_restart(void **state)
+{
+    struct log_case *c = *state;
+    for (int i = 0; i < 100; i++) {
+        c->now.wall_ms = i == 50 ? 5 : 1000 + i * 10; /* once the clock jumps back */
+        assert_int_equal(log_case_append(c, 0, WEIGHT), 0);
+        log_case_run(c);
+    }
+    for (int life = 0; life < 2; life++) {
+        assert_int_equal(find_time(c, 0), 0);
+        assert_int_equal(find_time(c, 1000), 0);
+        assert_int_equal(find_time(c, 1001), 1);
+        assert_int_equal(find_time(c, 1495), 51);
+        assert_int_equal(find_time(c, 1990), 99);
+        assert_int_equal(find_time(c, 1991), 100);
+        log_case_reopen(c);
+    }
+}
+
+/* More partitions than files are kept open: all of them work. */
+static void more_partitions_than_open_files_are_served(void **state)
+{
+    struct log_case *c = *state;
+    enum { COUNT = SEGMENT_FILES_MAX + 50 };
+    static struct store_part *parts[COUNT];
+    static void *owners[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        owners[i] = &c->parts[0];
+    }
+    const struct store_topic topic = {9, zsp_slice_str("wide"), COUNT};
+    assert_int_equal(c->store->ops->topic_create(c->store, &topic, 0, owners, parts, 1, NULL), 0);
+    log_case_settle(c);
+    c->appended = 0;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            c->parts[0] = parts[i];
+            assert_int_equal(log_case_append(c, 0, "one each"), 0);
+            log_case_run(c);
+            assert_int_equal(c->append_code, 0);
+        }
+    }
+    assert_int_equal(c->appended, 2 * COUNT);
+    c->parts[0] = parts[0];
+    assert_int_equal(log_case_info(c, 0).synced_offset, 2);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, log_case_set_up, log_case_tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(a_directory_in_the_way_of_a_new_topic_is_set_aside),
+        CASE(a_creation_without_room_fails_and_its_appends_with_it),
+        CASE(a_removed_topic_leaves_nothing),
+        CASE(a_segment_that_goes_while_it_is_read_is_read_to_the_end),
+        CASE(a_time_is_found_over_segments_and_after_a_restart),
+        CASE(more_partitions_than_open_files_are_served),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
