@@ -601,7 +601,8 @@ ZSPOOL_EXPORT void zspool_reader_destroy(zspool_reader_t **self_p);
  * Errors: ZSPOOL_ENOT_FOUND     no such topic or partition
  *         ZSPOOL_EOUT_OF_RANGE  an explicit offset is not in the log
  *         ZSPOOL_ECORRUPT       stored data is damaged there
- *         ...                   what the broker answered; the reader stays where it was
+ *         ...                   what the broker answered; the reader stays where it was, the
+ *                               next call tries again
  */
 ZSPOOL_EXPORT int zspool_read(zspool_reader_t *self, const zspool_message_t **ret_message,
                               int timeout_ms, zspool_error_t *err);

@@ -299,6 +299,10 @@ static bool at_end(const struct zspool_consumer *self)
 static int next_locked(struct zspool_consumer *self, const zspool_message_t **ret,
                        int64_t deadline_ms, struct zsp_err *err)
 {
+    if (self->pull_halted) {
+        self->pull_halted = false;
+        zsp_link_kick(self->client->link, &self->port);
+    }
     for (;;) {
         int rc = take(self, ret, err);
         if (rc != 1) {
@@ -308,7 +312,7 @@ static int next_locked(struct zspool_consumer *self, const zspool_message_t **re
             *err = self->pull_error;
             rc = err->code;
             self->pull_error = (struct zsp_err){0};
-            zsp_link_kick(self->client->link, &self->port);
+            self->pull_halted = true;
             return rc;
         }
         if (at_end(self)) {

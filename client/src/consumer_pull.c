@@ -164,7 +164,7 @@ static uint64_t wanted_messages(const struct zspool_consumer *self)
 static bool wants_pull(const struct zspool_consumer *self)
 {
     return !self->closing && !self->pull_out && !self->drained && self->pull_error.code == 0 &&
-           self->waiting_messages <= self->options.prefetch_messages / 2 &&
+           !self->pull_halted && self->waiting_messages <= self->options.prefetch_messages / 2 &&
            self->waiting_bytes <= self->options.prefetch_bytes / 2 && wanted_messages(self) > 0;
 }
 

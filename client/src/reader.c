@@ -63,7 +63,8 @@ struct zspool_reader {
     uint32_t shelf_count;
     struct shelf *current;    /* the one chosen last */
     int64_t others_oldest_ms; /* the oldest head of the other shelves; INT64_MIN = look anew */
-    struct zsp_err error;     /* code 0 = none; the host takes it, then reading goes on */
+    struct zsp_err error;     /* code 0 = none; the host takes it */
+    bool halted;              /* the host took an error: its next call goes on */
     zspool_message_t view;
     struct zsp_parcel *lent; /* holds the bytes of `view`, off its shelf */
 };
@@ -364,7 +365,7 @@ static void reader_pump(struct zsp_port *port, int64_t now_ms)
     struct zspool_reader *self =
         (struct zspool_reader *)(void *)((char *)port - offsetof(struct zspool_reader, port));
     port->wake_ms = INT64_MAX;
-    if (!zsp_link_up(self->client->link) || self->error.code != 0) {
+    if (!zsp_link_up(self->client->link) || self->error.code != 0 || self->halted) {
         return;
     }
     if (!self->positions_fixed) {
@@ -530,6 +531,10 @@ static int take(struct zspool_reader *self, struct shelf *shelf, struct zsp_err 
 static int read_locked(struct zspool_reader *self, int64_t deadline_ms, struct zsp_err *err)
 {
     zsp_parcel_destroy(&self->lent);
+    if (self->halted) {
+        self->halted = false;
+        zsp_link_kick(self->client->link, &self->port);
+    }
     for (;;) {
         struct shelf *shelf = choose(self);
         if (shelf) {
@@ -538,7 +543,7 @@ static int read_locked(struct zspool_reader *self, int64_t deadline_ms, struct z
         if (self->error.code != 0) {
             *err = self->error;
             self->error = (struct zsp_err){0};
-            zsp_link_kick(self->client->link, &self->port);
+            self->halted = true;
             return err->code;
         }
         if (all_finished(self)) {
