@@ -88,6 +88,73 @@ static void failed_writes_lose_nothing_confirmed(void **state)
     }
 }
 
+/* --- A full disk ---------------------------------------------------------------------------------- */
+
+/* A small file system over the test's directory, seen by the broker alone, with a
+ * file in it whose removal makes room. $0 is the directory. */
+static const char small_disk[] = "mount -t tmpfs -o size=12m tmpfs \"$0\" && "
+                                 "head -c 6000000 /dev/zero >\"$0/ballast\" && exec \"$@\"";
+
+/* Start it there; false = this machine lets nobody mount. */
+static bool start_on_small_disk(struct broker_process *broker)
+{
+    const char *const wrapper[] = {"unshare",        "-rm", "sh", "-c", small_disk,
+                                   broker->dir.path, NULL};
+    assert_int_equal(setenv("ZSPOOL_DATA_MIN_FREE", "0B", 1), 0);
+    assert_int_equal(setenv("ZSPOOL_DATA_SEGMENT_SIZE", "1MiB", 1), 0);
+    const bool ready = broker_process_try_start(broker, wrapper, NULL);
+    assert_int_equal(unsetenv("ZSPOOL_DATA_MIN_FREE"), 0);
+    assert_int_equal(unsetenv("ZSPOOL_DATA_SEGMENT_SIZE"), 0);
+    if (!ready) {
+        print_message("SKIPPED: no mount namespace\n");
+        (void)broker_process_wait(broker);
+    }
+    return ready;
+}
+
+static void make_room(const struct broker_process *broker)
+{
+    char path[700];
+    (void)snprintf(path, sizeof path, "/proc/%d/root%s/ballast", (int)broker->pid,
+                   broker->dir.path);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Publish until `wanted` is how it goes: refused, or served. */
+static void load_until(struct load *load, struct broker_process *broker, bool wanted)
+{
+    bool served = !wanted;
+    for (unsigned i = 0; i < 2000 && served != wanted; i++) {
+        assert_true(load_connect(load, broker));
+        served = load_run(load, 100);
+        load_disconnect(load);
+    }
+    assert_int_equal(served, wanted);
+}
+
+/* Publishes are refused while the disk is full, then service is back without a
+ * restart, and the books agree. */
+static void a_full_disk_refuses_and_service_comes_back(void **state)
+{
+    (void)state;
+    struct broker_process broker;
+    struct load load;
+    broker_process_init(&broker);
+    if (!start_on_small_disk(&broker)) {
+        broker_process_fini(&broker);
+        skip();
+    }
+    load_init(&load, 7);
+    load.tolerant = true;
+    load_until(&load, &broker, false);
+    make_room(&broker);
+    load_until(&load, &broker, true);
+    load_verify(&load, &broker);
+    load_fini(&load);
+    assert_int_equal(broker_process_stop(&broker), 0);
+    broker_process_fini(&broker);
+}
+
 /* --- Damage -------------------------------------------------------------------------------------- */
 
 /* The path of the first journal file. */
@@ -151,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failed_sync_stops_the_broker_with_its_own_code),
         cmocka_unit_test(failed_writes_lose_nothing_confirmed),
+        cmocka_unit_test(a_full_disk_refuses_and_service_comes_back),
         cmocka_unit_test(a_damaged_journal_is_named_and_not_started),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

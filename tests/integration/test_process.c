@@ -196,6 +196,32 @@ static void without_create_a_missing_store_is_refused(void **state)
     assert_int_not_equal(access(broker->data, F_OK), 0);
 }
 
+/* Below data.min_free publishes are refused; reading, pulling and settling go on. */
+static void without_free_space_only_publishes_are_refused(void **state)
+{
+    struct broker_process *const broker = *state;
+    struct raw_client client;
+    broker_process_start(broker, NULL);
+    raw_client_init(&client, broker->endpoint, ZMQ_DEALER);
+    raw_publish(&client, "t", "x");
+    raw_client_fini(&client);
+    assert_int_equal(broker_process_stop(broker), 0);
+    assert_int_equal(setenv("ZSPOOL_DATA_MIN_FREE", "1000000TiB", 1), 0);
+    broker_process_start(broker, NULL);
+    assert_int_equal(unsetenv("ZSPOOL_DATA_MIN_FREE"), 0);
+    raw_client_init(&client, broker->endpoint, ZMQ_DEALER);
+    raw_request_body(&client, 0, "PUBLISH", "{'topic': 't'}", zsp_slice_str("\x91\xc4\x01x"));
+    raw_receive(&client);
+    raw_expect_error(&client, "no_space");
+    raw_call(&client, "READ", "{'topic': 't', 'from': 'earliest'}");
+    raw_call(&client, "PULL", "{'group': 'g', 'topics': ['t'], 'wait_ms': 5000}");
+    const msgpack_object *const run = raw_value(&client, "runs")->via.array.ptr[0].via.array.ptr;
+    raw_call(&client, "SETTLE", "{'group': 'g', 'runs': [['t', 0, 0, 1, %llu, 'ack']]}",
+             (unsigned long long)run[4].via.u64);
+    assert_int_equal(raw_uint(&client, "applied"), 1);
+    raw_client_fini(&client);
+}
+
 static void a_newer_format_is_refused_untouched(void **state)
 {
     struct broker_process *const broker = *state;
@@ -414,6 +440,7 @@ int main(void)
         PROVE(a_second_broker_is_told_who_has_the_directory),
         PROVE(a_used_port_is_an_error_that_names_it),
         PROVE(without_create_a_missing_store_is_refused),
+        PROVE(without_free_space_only_publishes_are_refused),
         PROVE(a_newer_format_is_refused_untouched),
         PROVE(two_endpoints_lead_to_one_broker),
         PROVE(a_stale_socket_file_is_replaced),
