@@ -419,7 +419,7 @@ static int reserve(struct groups *groups, struct pull *self)
 /* One parked pull: begin it, answer it, or leave it. */
 static void serve_one(struct engine *engine, struct pull *self)
 {
-    if (!bind_topics(engine, self)) {
+    if (!bind_topics(engine, self) || (self->waits && self->group->ready == 0)) {
         return;
     }
     if (reserve(engine->groups, self) < 0) {

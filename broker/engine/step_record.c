@@ -9,6 +9,12 @@
 #include "broker/engine/step.h"
 #include "broker/engine/step_priv.h"
 
+/* A record's entries, with room left for what the store adds to each. A grant of ZSP_RUNS_MAX
+ * runs with all their reasons fits. */
+#define STEP_BYTES_MAX (ZSP_JOURNAL_RECORD_MAX - 128u * ZSP_KIB)
+_Static_assert(ZSP_RUNS_MAX *(64u + ZSP_REASONS_KEPT * (ZSP_REASON_MAX + 2u)) < STEP_BYTES_MAX,
+               "a grant fits a record");
+
 static int begin_entry(struct step *self, enum store_entry_kind kind, struct zsp_slice key)
 {
     struct step_entry *entries =
@@ -267,7 +273,7 @@ int step_seal(struct step *self, const struct store_entry **ret_entries, size_t 
     if (rc < 0) {
         return zsp_err_set(err, rc, "group state: %s", zsp_strerror(rc));
     }
-    if (self->bytes.len > ZSP_JOURNAL_RECORD_MAX / 2) {
+    if (self->bytes.len > STEP_BYTES_MAX) {
         return zsp_err_set(err, ZSP_ETOO_LARGE, "group state: a change of %zu bytes",
                            self->bytes.len);
     }
