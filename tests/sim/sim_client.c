@@ -207,6 +207,9 @@ void client_wake(struct client *self)
     case CLIENT_ADMIN:
         admin_wake(self);
         break;
+    case CLIENT_SCRATCH:
+        scratch_wake(self);
+        break;
     }
 }
 
@@ -237,6 +240,9 @@ void client_answer(struct client *self, struct sim_request *request)
     case CLIENT_READER:
         reader_answer(self, request);
         break;
+    case CLIENT_SCRATCH:
+        scratch_answer(self, request);
+        break;
     case CLIENT_PRODUCER:
     case CLIENT_ADMIN:
         break;
@@ -254,6 +260,9 @@ void client_lost(struct client *self, struct sim_request *request)
         break;
     case CLIENT_CONSUMER:
         consumer_lost(self, request);
+        break;
+    case CLIENT_SCRATCH:
+        scratch_lost(self, request);
         break;
     case CLIENT_PRODUCER:
     case CLIENT_READER:

@@ -22,7 +22,8 @@ enum client_kind {
     CLIENT_SEQUENCED,
     CLIENT_CONSUMER,
     CLIENT_READER,
-    CLIENT_ADMIN
+    CLIENT_ADMIN,
+    CLIENT_SCRATCH
 };
 
 /* A batch of a sequenced producer that is not confirmed. */
@@ -67,7 +68,9 @@ struct client {
     size_t held_count;
     unsigned slow_per_mille; /* wakes that come late */
 
-    /* CLIENT_READER, CLIENT_ADMIN */
+    struct scratch *scratch; /* CLIENT_SCRATCH */
+
+    /* CLIENT_READER */
     uint64_t read_from[SIM_TOPICS][SIM_PARTS_MAX];
 };
 
@@ -94,5 +97,10 @@ void consumer_lost(struct client *self, const struct sim_request *request);
 void reader_wake(struct client *self);
 void reader_answer(struct client *self, const struct sim_request *request);
 void admin_wake(struct client *self);
+void scratch_init(struct client *self);
+void scratch_fini(struct client *self);
+void scratch_wake(struct client *self);
+void scratch_answer(struct client *self, const struct sim_request *request);
+void scratch_lost(struct client *self, const struct sim_request *request);
 
 #endif

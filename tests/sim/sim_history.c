@@ -272,6 +272,9 @@ static void add_client(struct sim *self, enum client_kind kind, uint32_t number)
         client->group = number % SIM_GROUPS;
         client->slow_per_mille = (unsigned)prng_below(&self->prng, 40);
     }
+    if (kind == CLIENT_SCRATCH) {
+        scratch_init(client);
+    }
     self->client_count++;
     client_wake_in(client, (int64_t)prng_below(&self->prng, 50));
 }
@@ -292,6 +295,7 @@ static void begin(struct sim *self)
         add_client(self, CLIENT_CONSUMER, i);
     }
     add_client(self, CLIENT_READER, 0);
+    add_client(self, CLIENT_SCRATCH, 0);
     add_client(self, CLIENT_READER, 1); /* the judge, in the end */
     events_add(&self->events, self->now_ms, EVENT_RESTART, 0, NULL);
     events_add(&self->events, self->now_ms + self->weather.calm_ms, EVENT_FAULT, 0, NULL);
@@ -303,6 +307,9 @@ static void fini(struct sim *self)
     events_fini(&self->events);
     for (size_t i = 0; i < self->request_count; i++) {
         request_destroy(&self->requests[i]);
+    }
+    for (size_t i = 0; i < self->client_count; i++) {
+        scratch_fini(&self->clients[i]);
     }
     free(self->requests);
     model_fini(&self->model);

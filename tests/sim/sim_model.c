@@ -15,15 +15,17 @@
 
 uint32_t model_partition_count(uint32_t topic)
 {
-    static const uint32_t counts[SIM_TOPICS] = {1, 2, 3};
+    static const uint32_t counts[] = {1, 2, 3, 2};
     return counts[topic];
 }
 
 bool model_group_has_topic(uint32_t group, uint32_t topic)
 {
-    /* audit: orders; billing: orders, bills; search: bills, events */
-    static const bool has[SIM_GROUPS][SIM_TOPICS] = {
-        {true, false, false}, {true, true, false}, {false, true, true}};
+    /* audit: orders; billing: orders, bills; search: bills, events; scratch: scratch */
+    static const bool has[][SIM_SCRATCH + 1] = {{true, false, false, false},
+                                                {true, true, false, false},
+                                                {false, true, true, false},
+                                                {false, false, false, true}};
     return has[group][topic];
 }
 
@@ -270,6 +272,8 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
         case SIM_TOPIC_CREATE:
         case SIM_GROUP_CREATE:
         case SIM_STATS:
+        case SIM_TOPIC_DELETE:
+        case SIM_GROUP_DELETE:
             return false;
         }
         return false;
@@ -332,6 +336,8 @@ void model_answer(struct model *self, struct sim_request *request)
         }
         break;
     case SIM_STATS:
+    case SIM_TOPIC_DELETE:
+    case SIM_GROUP_DELETE:
         break;
     }
 }

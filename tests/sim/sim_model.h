@@ -19,7 +19,6 @@
 #include "common/compiler.h"
 #include "tests/sim/sim_request.h"
 
-#define SIM_GROUPS       3u
 #define SIM_PRODUCERS    3u
 #define SIM_MESSAGES_MAX 1000000u
 

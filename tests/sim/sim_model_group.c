@@ -132,6 +132,8 @@ void model_group_enter(struct model *self, struct sim_request *request)
     case SIM_TOPIC_INFO:
     case SIM_GROUP_CREATE:
     case SIM_STATS:
+    case SIM_TOPIC_DELETE:
+    case SIM_GROUP_DELETE:
         break;
     }
     request->seeks_then = self->groups[request->group].seeks;

@@ -11,23 +11,24 @@
 
 const char *sim_topic_name(uint32_t topic)
 {
-    static const char *const names[SIM_TOPICS] = {"orders", "bills", "events"};
-    zsp_assert(topic < SIM_TOPICS);
+    static const char *const names[] = {"orders", "bills", "events", "scratch"};
+    zsp_assert(topic <= SIM_SCRATCH);
     return names[topic];
 }
 
 const char *sim_group_name(uint32_t group)
 {
-    static const char *const names[SIM_GROUPS] = {"audit", "billing", "search"};
-    zsp_assert(group < SIM_GROUPS);
+    static const char *const names[] = {"audit", "billing", "search", "scratch"};
+    zsp_assert(group <= SIM_SCRATCH);
     return names[group];
 }
 
 const char *sim_verb_name(enum sim_verb verb)
 {
     static const char *const names[] = {
-        "PUBLISH",      "PRODUCER.OPEN", "PULL",         "SETTLE",     "READ", "SEEK",
-        "TOPIC.CREATE", "TOPIC.INFO",    "GROUP.CREATE", "GROUP.INFO", "STATS"};
+        "PUBLISH",      "PRODUCER.OPEN", "PULL",       "SETTLE",       "READ",
+        "SEEK",         "TOPIC.CREATE",  "TOPIC.INFO", "GROUP.CREATE", "GROUP.INFO",
+        "TOPIC.DELETE", "GROUP.DELETE",  "STATS"};
     return names[verb];
 }
 
@@ -73,11 +74,11 @@ static void write_topics(struct zsp_writer *out, uint32_t group)
 {
     wire_write_text(out, "topics");
     uint32_t count = 0;
-    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+    for (uint32_t t = 0; t <= SIM_SCRATCH; t++) {
         count += model_group_has_topic(group, t);
     }
     wire_write_array(out, count);
-    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+    for (uint32_t t = 0; t <= SIM_SCRATCH; t++) {
         if (model_group_has_topic(group, t)) {
             wire_write_text(out, sim_topic_name(t));
         }
@@ -193,6 +194,7 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self)
         break;
     case SIM_TOPIC_CREATE:
     case SIM_TOPIC_INFO:
+    case SIM_TOPIC_DELETE:
         wire_write_map(out, self->verb == SIM_TOPIC_CREATE ? 2 : 1);
         wire_write_text(out, "topic");
         wire_write_text(out, sim_topic_name(self->topic));
@@ -204,6 +206,7 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self)
         write_group_create(out, self);
         break;
     case SIM_GROUP_INFO:
+    case SIM_GROUP_DELETE:
         wire_write_map(out, 1);
         write_group(out, self);
         break;

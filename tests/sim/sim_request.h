@@ -18,6 +18,8 @@
 
 #define SIM_TOPICS    3u
 #define SIM_PARTS_MAX 3u
+#define SIM_GROUPS    3u
+#define SIM_SCRATCH   3u /* a topic, and a group, that come and go: sim_scratch.c */
 
 struct client;
 
@@ -32,6 +34,8 @@ enum sim_verb {
     SIM_TOPIC_INFO,
     SIM_GROUP_CREATE,
     SIM_GROUP_INFO,
+    SIM_TOPIC_DELETE,
+    SIM_GROUP_DELETE,
     SIM_STATS
 };
 
@@ -137,6 +141,10 @@ struct sim_request {
     /* SEEK */
     struct wire_position position;
     bool dry_run;
+
+    /* PULL: since when, and how often, GROUP.INFO told of ready messages while it waited */
+    int64_t ready_since_ms;
+    uint32_t ready_count;
 
     struct sim_reply reply;
 };

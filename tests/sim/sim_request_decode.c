@@ -56,7 +56,7 @@ static const msgpack_object_array *map_array(const msgpack_object *map, const ch
 
 static bool topic_number(struct zsp_slice name, uint32_t *ret)
 {
-    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+    for (uint32_t t = 0; t <= SIM_SCRATCH; t++) {
         if (zsp_slice_equal_str(name, sim_topic_name(t))) {
             *ret = t;
             return true;
@@ -282,7 +282,9 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map, struc
     case SIM_GROUP_INFO:
         return decode_parts(self, map, "parts", true, 6, complaint);
     case SIM_TOPIC_CREATE:
+    case SIM_TOPIC_DELETE:
     case SIM_GROUP_CREATE:
+    case SIM_GROUP_DELETE:
     case SIM_STATS:
         return true;
     }

@@ -15,6 +15,8 @@
 #include "tests/sim/sim.h"
 #include "tests/support/crash_fs.h"
 
+#define WAIT_LOOKS     6    /* looks at a pull that waits for nothing, */
+#define WAIT_MS        4000 /* over so long a time, before we complain */
 #define IDLE_PUMPS_MAX 2000 /* turns in one millisecond: it spins */
 
 static uint64_t random_bits(void *arg)
@@ -87,12 +89,18 @@ static void lose(struct sim *sim, struct sim_request *request, int64_t after_ms)
     events_add(&sim->events, sim->now_ms + after_ms, EVENT_LOST, 0, request);
 }
 
+/* The scratch client judges its answers itself. */
+static bool is_judged(const struct sim_request *request)
+{
+    return request->client->kind != CLIENT_SCRATCH;
+}
+
 static void lose_connections(struct sim *sim)
 {
     for (size_t i = 0; i < sim->request_count; i++) {
         struct sim_request *request = sim->requests[i];
         if (request->state == REQUEST_ENTERED || request->state == REQUEST_FLYING) {
-            if (request->state == REQUEST_ENTERED) {
+            if (request->state == REQUEST_ENTERED && is_judged(request)) {
                 model_cut(&sim->model, request);
             }
             request->state = REQUEST_CUT;
@@ -287,7 +295,9 @@ static void send_back(struct sim *sim, struct sim_request *request, uint64_t lea
     request->state = REQUEST_ANSWERED;
     if (gone && lease != 0) {
         engine_undelivered(sim->world.engine, sim_instant(sim), lease);
-        model_undelivered(&sim->model, request);
+        if (is_judged(request)) {
+            model_undelivered(&sim->model, request);
+        }
         sim_trace(sim, "  undelivered");
     }
     if (gone || (!sim->calm && prng_chance(&sim->prng, 20))) {
@@ -296,6 +306,35 @@ static void send_back(struct sim *sim, struct sim_request *request, uint64_t lea
     }
     events_add(&sim->events, sim->now_ms + (int64_t)prng_below(&sim->prng, 4), EVENT_REPLY, 0,
                request);
+}
+
+/* A pull that waits while messages are ready is forgotten: whenever GROUP.INFO
+ * tells of some, time and again for seconds, somebody should have got them. */
+static void watch_waiting_pulls(struct sim *sim, const struct sim_request *info)
+{
+    uint64_t ready = 0;
+    for (size_t i = 0; i < info->reply.part_count; i++) {
+        ready += info->reply.parts[i].values[2];
+    }
+    for (size_t i = 0; i < sim->request_count; i++) {
+        struct sim_request *pull = sim->requests[i];
+        if (pull->verb != SIM_PULL || pull->state != REQUEST_ENTERED ||
+            pull->group != info->group) {
+            continue;
+        }
+        if (ready == 0 || pull->ready_count == 0) {
+            pull->ready_since_ms = sim->model.uptime_ms;
+            pull->ready_count = 0;
+        }
+        pull->ready_count += ready > 0;
+        if (pull->ready_count >= WAIT_LOOKS &&
+            sim->model.uptime_ms - pull->ready_since_ms > WAIT_MS) {
+            (void)model_fail(&sim->model,
+                             "PULL %" PRIu64 " of group %s waits, though %" PRIu64
+                             " messages are ready",
+                             pull->ticket, sim_group_name(pull->group), ready);
+        }
+    }
 }
 
 static void take_reply(struct sim *sim, struct engine_effect *effect)
@@ -324,7 +363,12 @@ static void take_reply(struct sim *sim, struct engine_effect *effect)
         (void)model_fail(&sim->model, "%s: %s", sim_verb_name(request->verb), why);
     } else {
         tell_reply(sim, request);
-        model_answer(&sim->model, request);
+        if (is_judged(request)) {
+            model_answer(&sim->model, request);
+        }
+        if (request->verb == SIM_GROUP_INFO && !request->reply.is_error) {
+            watch_waiting_pulls(sim, request);
+        }
     }
     const uint64_t lease = effect->lease;
     engine_effect_release(effect);
@@ -472,7 +516,9 @@ void world_arrive(struct sim *sim, struct sim_request *request)
     zsp_assert(rc == 0);
     tell_request(sim, request);
     request->state = REQUEST_ENTERED;
-    model_enter(&sim->model, request);
+    if (is_judged(request)) {
+        model_enter(&sim->model, request);
+    }
     const struct engine_request entering = {
         .ticket = request->ticket,
         .session = request->session,
@@ -500,7 +546,9 @@ void world_disconnect(struct sim *sim, struct client *client)
         if (request->state == REQUEST_FLYING) {
             request->state = REQUEST_CUT;
         } else if (request->verb == SIM_PULL) {
-            model_pull_gone(&sim->model, request);
+            if (is_judged(request)) {
+                model_pull_gone(&sim->model, request);
+            }
             request->state = REQUEST_GONE;
             if (request->session == 0) {
                 engine_abandon(sim->world.engine, sim_instant(sim), request->ticket);

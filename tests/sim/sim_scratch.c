@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A topic and a group that come and go. One client owns them, does one thing
+ * at a time and judges the answers itself:
+ *
+ *   delete the topic -> create it -> publish -> read it all -> pull some, ack -> (delete the
+ *   group) -> and again
+ *
+ * A topic that was created again is another topic: its offsets begin at 0, none
+ * of the old messages is in it, and the group begins at its first message.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/assert.h"
+#include "tests/sim/sim.h"
+
+#define SCRATCH_PARTS 2u
+#define SCRATCH_MAX   400 /* messages of one life of the topic, a partition */
+#define BATCH_MAX     9
+#define PULLS         4
+
+enum scratch_step {
+    STEP_DELETE,
+    STEP_CREATE,
+    STEP_PUBLISH,
+    STEP_READ,
+    STEP_PULL,
+    STEP_SETTLE,
+    STEP_DELETE_GROUP
+};
+
+struct scratch {
+    enum scratch_step step;
+    uint32_t left; /* of this step: batches, partitions, pulls */
+    uint32_t messages[SCRATCH_PARTS][SCRATCH_MAX];
+    uint64_t counts[SCRATCH_PARTS];
+    const struct sim_request *pulled;
+};
+
+void scratch_init(struct client *self)
+{
+    self->scratch = calloc(1, sizeof *self->scratch);
+    zsp_assert(self->scratch);
+}
+
+void scratch_fini(struct client *self)
+{
+    free(self->scratch);
+    self->scratch = NULL;
+}
+
+static void go_to(struct scratch *scratch, enum scratch_step step, uint32_t left)
+{
+    scratch->step = step;
+    scratch->left = left;
+}
+
+/* Whatever is not certain any more is thrown away: a new life begins. */
+static void start_over(struct scratch *scratch)
+{
+    memset(scratch->counts, 0, sizeof scratch->counts);
+    scratch->pulled = NULL;
+    go_to(scratch, STEP_DELETE, 0);
+}
+
+/* --- Asking ------------------------------------------------------------------------------ */
+
+static void publish(struct client *self, struct sim_request *request)
+{
+    struct sim *sim = self->sim;
+    request->partition = (int32_t)prng_below(&sim->prng, SCRATCH_PARTS);
+    request->is_synced = true;
+    request->message_count = (uint32_t)prng_between(&sim->prng, 1, BATCH_MAX);
+    request->first_message =
+        model_new_messages(&sim->model, request->message_count, self->index, 0, request->partition);
+}
+
+static void settle(const struct scratch *scratch, struct sim_request *request)
+{
+    const struct sim_reply *pulled = &scratch->pulled->reply;
+    request->srun_count = pulled->run_count;
+    request->sruns = calloc(pulled->run_count, sizeof *request->sruns);
+    zsp_assert(request->sruns);
+    for (size_t i = 0; i < pulled->run_count; i++) {
+        request->sruns[i] = (struct sim_srun){.topic = SIM_SCRATCH,
+                                              .partition = pulled->runs[i].partition,
+                                              .first = pulled->runs[i].first,
+                                              .count = pulled->runs[i].count,
+                                              .lease = pulled->runs[i].lease,
+                                              .outcome = WIRE_ACK};
+    }
+}
+
+void scratch_wake(struct client *self)
+{
+    static const enum sim_verb verbs[] = {SIM_TOPIC_DELETE, SIM_TOPIC_CREATE, SIM_PUBLISH,
+                                          SIM_READ,         SIM_PULL,         SIM_SETTLE,
+                                          SIM_GROUP_DELETE};
+    struct scratch *scratch = self->scratch;
+    client_wake_in(self, (int64_t)prng_below(&self->sim->prng, 120));
+    if (self->out > 0) {
+        return;
+    }
+    struct sim_request *request = client_request(self, verbs[scratch->step]);
+    request->topic = SIM_SCRATCH;
+    request->group = SIM_SCRATCH;
+    request->max_messages = 1000;
+    request->max_bytes = 1000000;
+    if (scratch->step == STEP_PUBLISH) {
+        publish(self, request);
+    } else if (scratch->step == STEP_READ) {
+        request->partition = (int32_t)scratch->left - 1;
+    } else if (scratch->step == STEP_SETTLE) {
+        settle(scratch, request);
+    }
+    client_send(self, request);
+}
+
+/* --- Judging ------------------------------------------------------------------------------ */
+
+static bool is_passing(int code)
+{
+    return code == ZSP_ENO_SPACE || code == ZSP_ESTORAGE_FAILED || code == ZSP_ESHUTTING_DOWN;
+}
+
+static bool check_runs(struct client *self, const struct sim_reply *reply)
+{
+    const struct scratch *scratch = self->scratch;
+    for (size_t i = 0; i < reply->run_count; i++) {
+        const struct sim_run *run = &reply->runs[i];
+        for (uint64_t m = 0; m < run->count; m++) {
+            const uint64_t offset = run->first + m;
+            const uint32_t message = reply->messages[run->first_message + m];
+            if (run->topic != SIM_SCRATCH || offset >= scratch->counts[run->partition] ||
+                scratch->messages[run->partition][offset] != message) {
+                return model_fail(&self->sim->model,
+                                  "scratch/%u/%" PRIu64 ": message %u is not of this life of "
+                                  "the topic, which has %" PRIu64,
+                                  run->partition, offset, message, scratch->counts[run->partition]);
+            }
+        }
+    }
+    return true;
+}
+
+static void published(struct client *self, const struct sim_request *request)
+{
+    struct scratch *scratch = self->scratch;
+    const struct sim_at *at = request->reply.at;
+    uint64_t *count = &scratch->counts[request->partition];
+    if (request->reply.at_count != 1 || !at->has_first || at->first != *count) {
+        (void)model_fail(&self->sim->model,
+                         "scratch/%d: a publish is at %" PRIu64 ", the topic has %" PRIu64,
+                         request->partition, at->first, *count);
+        return;
+    }
+    for (uint32_t i = 0; i < request->message_count; i++) {
+        zsp_assert(*count < SCRATCH_MAX);
+        scratch->messages[request->partition][(*count)++] = request->first_message + i;
+    }
+    if (--scratch->left == 0) {
+        go_to(scratch, STEP_READ, SCRATCH_PARTS);
+    }
+}
+
+static void was_read(struct client *self, const struct sim_request *request)
+{
+    struct scratch *scratch = self->scratch;
+    const uint64_t count = scratch->counts[request->partition];
+    if (check_runs(self, &request->reply) &&
+        (request->reply.end != count || request->reply.next != count ||
+         request->reply.message_count != count)) {
+        (void)model_fail(&self->sim->model,
+                         "scratch/%d: a read got %zu messages up to %" PRIu64 " of %" PRIu64
+                         ", there are %" PRIu64,
+                         request->partition, request->reply.message_count, request->reply.next,
+                         request->reply.end, count);
+    }
+    if (--scratch->left == 0) {
+        go_to(scratch, STEP_PULL, PULLS);
+    }
+}
+
+static void pulled(struct client *self, const struct sim_request *request)
+{
+    struct scratch *scratch = self->scratch;
+    if (!check_runs(self, &request->reply)) {
+        return;
+    }
+    if (request->reply.run_count > 0) {
+        scratch->pulled = request;
+        scratch->step = STEP_SETTLE;
+    } else if (--scratch->left == 0) {
+        go_to(scratch, STEP_DELETE_GROUP, 0);
+    }
+}
+
+static void settled(struct client *self, const struct sim_request *request)
+{
+    struct scratch *scratch = self->scratch;
+    if (request->reply.not_applied_count > 0) {
+        (void)model_fail(&self->sim->model, "scratch: an ack under a fresh lease was told \"%s\"",
+                         request->reply.not_applied[0].why);
+    }
+    scratch->step = STEP_PULL;
+    if (--scratch->left == 0) {
+        go_to(scratch, prng_chance(&self->sim->prng, 500) ? STEP_DELETE_GROUP : STEP_DELETE, 0);
+    }
+}
+
+/* Deleted and not there are the same; so are created and already there, since
+ * nobody else creates it. */
+static bool is_fine(const struct sim_request *request)
+{
+    const int code = request->reply.code;
+    return !request->reply.is_error ||
+           (code == ZSP_ENOT_FOUND &&
+            (request->verb == SIM_TOPIC_DELETE || request->verb == SIM_GROUP_DELETE)) ||
+           (code == ZSP_EEXISTS && request->verb == SIM_TOPIC_CREATE);
+}
+
+void scratch_answer(struct client *self, const struct sim_request *request)
+{
+    struct scratch *scratch = self->scratch;
+    if (!is_fine(request)) {
+        if (!is_passing(request->reply.code)) {
+            (void)model_fail(&self->sim->model, "scratch: %s was answered: %s",
+                             sim_verb_name(request->verb), request->reply.text);
+        }
+        start_over(scratch);
+        return;
+    }
+    switch (scratch->step) {
+    case STEP_DELETE:
+        start_over(scratch);
+        go_to(scratch, STEP_CREATE, 0);
+        break;
+    case STEP_CREATE:
+        go_to(scratch, STEP_PUBLISH, (uint32_t)prng_between(&self->sim->prng, 1, 12));
+        break;
+    case STEP_PUBLISH:
+        published(self, request);
+        break;
+    case STEP_READ:
+        was_read(self, request);
+        break;
+    case STEP_PULL:
+        pulled(self, request);
+        break;
+    case STEP_SETTLE:
+        settled(self, request);
+        break;
+    case STEP_DELETE_GROUP:
+        start_over(scratch);
+        break;
+    }
+}
+
+void scratch_lost(struct client *self, const struct sim_request *request)
+{
+    (void)request;
+    start_over(self->scratch);
+}
