@@ -24,8 +24,21 @@ bool strace_start(struct broker_process *broker, const char *calls, const char *
     char inject[200];
     (void)snprintf(trace, sizeof trace, "trace=%s", calls);
     (void)snprintf(inject, sizeof inject, "inject=%s:%s:when=%u", calls, action, n);
-    const char *const wrapper[] = {"strace",      "-f",   "-q", "-o",   "/dev/null",
-                                   "-e",          trace,  "-e", inject, "setpriv",
-                                   "--pdeathsig", "KILL", NULL};
+    /* LeakSanitizer, where built in, cannot work beside another tracer. */
+    const char *const wrapper[] = {"strace",
+                                   "-f",
+                                   "-q",
+                                   "-o",
+                                   "/dev/null",
+                                   "-e",
+                                   trace,
+                                   "-e",
+                                   inject,
+                                   "env",
+                                   "ASAN_OPTIONS=detect_leaks=0",
+                                   "setpriv",
+                                   "--pdeathsig",
+                                   "KILL",
+                                   NULL};
     return broker_process_try_start(broker, wrapper, NULL);
 }
