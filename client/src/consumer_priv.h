@@ -62,7 +62,8 @@ struct zspool_consumer {
     int64_t pull_sent_ms;
     int64_t pull_at_ms;              /* not before */
     bool drained;                    /* end_when_empty, and an empty answer came */
-    struct zsp_err pull_error;       /* code 0 = none; the host takes it, then pulls go on */
+    struct zsp_err pull_error;       /* code 0 = none; the host takes it */
+    bool pull_halted;                /* the host took an error: its next call pulls again */
     struct zsp_parcel *first, *last; /* with messages not taken, oldest first */
     struct zsp_parcel *emptied;      /* all taken, some in hand */
     uint64_t waiting_messages;
