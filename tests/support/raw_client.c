@@ -136,6 +136,7 @@ void raw_receive(struct raw_client *self)
 
 /* --- Both ---------------------------------------------------------------------------------------- */
 
+ZSP_PRINTF(3, 0)
 static void ask(struct raw_client *self, const char *verb, const char *format, va_list values)
 {
     char args[4096];
