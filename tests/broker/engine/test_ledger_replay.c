@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The durable form of a ledger says the same as memory, whatever happened,
+ * whichever entries are left, and when memory runs out in between.
+ */
+#include "broker/engine/ledger_codec.h"
+
+#include "broker/engine/outcome.h"
+#include "tests/broker/engine/ledger_world.h"
+#include "tests/common/testing.h"
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are the
+ * linker's (--wrap) */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+static int allocations_left = -1; /* then one fails; -1 = any number */
+
+static bool refuses(void)
+{
+    if (allocations_left < 0) {
+        return false;
+    }
+    return allocations_left-- == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return refuses() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return refuses() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return refuses() ? NULL : __real_realloc(memory, size);
+}
+/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
+
+static void random_reason(struct world *world, struct run *run)
+{
+    static const char *const texts[] = {"timeout", "bad input", "no such customer"};
+    struct zsp_buf *text = zsp_buf_copy(zsp_slice_str(texts[prng_below(&world->prng, 3)]));
+    assert_int_equal(reasons_push(&world->reasons, run->reasons, text, &run->reasons), 0);
+    zsp_buf_put(&text);
+}
+
+/* Settle a random stretch that is out, in one of all ways. */
+static void settle_some(struct world *world)
+{
+    static const struct group_settings settings = {
+        .max_failures = 3, .backoff_ms = 10, .backoff_max_ms = 100};
+    struct run_span span;
+    const uint64_t from = prng_below(&world->prng, world->ledger.mark + 1);
+    if (!runmap_next(&world->ledger.runs, from, RUN_CLASS_LEASED, &span)) {
+        return;
+    }
+    const uint64_t length = span.end - span.first;
+    span.first += prng_below(&world->prng, length);
+    span.end -= prng_below(&world->prng, span.end - span.first);
+    struct run run = span.run;
+    const uint32_t held = run.reasons;
+    const struct lost_lease lost = {.granted = (uint32_t)(1 + prng_below(&world->prng, 9))};
+    switch (prng_below(&world->prng, 6)) {
+    case 0:
+        outcome_retry(&settings, UINT64_MAX, 1000, &run);
+        random_reason(world, &run);
+        break;
+    case 1:
+        outcome_release(&run);
+        break;
+    case 2:
+        outcome_reject(&run);
+        random_reason(world, &run);
+        break;
+    case 3:
+        (void)outcome_lost(&settings, &lost, &run);
+        break;
+    default:
+        run = (struct run){.state = RUN_NONE};
+        break;
+    }
+    assert_int_equal(step_set(&world->step, &world->ledger, span.first, span.end, &run), 0);
+    if (run.reasons != held) {
+        reasons_drop(&world->reasons, run.reasons);
+    }
+}
+
+static void grant_some(struct world *world)
+{
+    struct piece pieces[64];
+    const uint64_t wanted = 1 + prng_below(&world->prng, 20000);
+    const struct take take = world_take(world, wanted, pieces, 64);
+    step_begin(&world->step);
+    for (size_t i = 0; i < take.piece_count; i++) {
+        const uint64_t middle =
+            pieces[i].first + prng_below(&world->prng, pieces[i].end - pieces[i].first + 1);
+        world_lease_out(world, pieces[i].first, middle, world->next_lease);
+        pieces[i].first = middle;
+    }
+    world->next_lease++;
+    world_keep_step(world);
+    for (size_t i = take.piece_count; i > 0 && prng_below(&world->prng, 8) > 0; i--) {
+        assert_int_equal(ledger_untake(&world->ledger, pieces[i - 1].first, pieces[i - 1].end), 0);
+    }
+}
+
+static void settle_many(struct world *world)
+{
+    struct zsp_writer before = world_dump(&world->ledger);
+    step_begin(&world->step);
+    for (uint64_t i = prng_below(&world->prng, 20); i > 0; i--) {
+        settle_some(world);
+    }
+    if (prng_below(&world->prng, 4) > 0) {
+        world_keep_step(world);
+    } else {
+        step_undo(&world->step);
+        struct zsp_writer after = world_dump(&world->ledger);
+        assert_int_equal(before.len, after.len);
+        assert_memory_equal(before.data, after.data, before.len);
+        zsp_writer_fini(&after);
+    }
+    zsp_writer_fini(&before);
+}
+
+static void reset_some(struct world *world)
+{
+    const uint64_t to = prng_below(&world->prng, world->ledger.mark + 1);
+    step_begin(&world->step);
+    assert_int_equal(step_reset(&world->step, &world->ledger, to, prng_below(&world->prng, 2) == 0),
+                     0);
+    world_keep_step(world);
+}
+
+/* Goal: deltas, images and ends, in any legal order, give back what was in memory. Method: all
+ * operations at random over several blocks; now and then replay everything, or everything since
+ * a random moment with an image of each object behind it, as the store carries forward. */
+static void any_legal_replay_gives_the_same_state(void **state)
+{
+    struct world *world = *state;
+    for (int round = 0; round < 1500; round++) {
+        world->ledger.mark += prng_below(&world->prng, 600);
+        const uint64_t choice = prng_below(&world->prng, 100);
+        if (choice < 45) {
+            grant_some(world);
+        } else if (choice < 99) {
+            settle_many(world);
+        } else {
+            reset_some(world);
+        }
+        if (round % 50 == 0) {
+            world_assert_replays(world, 0);
+        }
+        if (round % 100 == 99) {
+            const size_t from = (size_t)prng_below(&world->prng, world->journal_count);
+            world_image_all(world);
+            world_assert_replays(world, from);
+        }
+    }
+    assert_true(world->ledger.blocks.count > 2);
+}
+
+/* Every second of some thousand messages is acked, which takes nodes and notes of all kinds. */
+static int ack_every_second(struct world *world)
+{
+    const struct run none = {.state = RUN_NONE};
+    int rc = 0;
+    for (uint64_t i = 60000; i < 70000 && rc == 0; i += 2) {
+        rc = step_set(&world->step, &world->ledger, i, i + 1, &none);
+    }
+    if (rc == 0) {
+        rc = step_move(&world->step, &world->ledger, world->ledger.high);
+    }
+    return rc;
+}
+
+/* One step that may run out of memory anywhere. */
+static int step_with(struct world *world, int allocations)
+{
+    const struct store_entry *entries = NULL;
+    size_t count = 0;
+    allocations_left = allocations;
+    step_begin(&world->step);
+    int rc = ack_every_second(world);
+    if (rc == 0) {
+        rc = step_seal(&world->step, &entries, &count, NULL);
+    }
+    allocations_left = -1;
+    if (rc < 0) {
+        step_undo(&world->step);
+        return rc;
+    }
+    for (size_t i = 0; i < count; i++) {
+        world_keep_entry(world, &entries[i]);
+    }
+    step_keep(&world->step);
+    return 0;
+}
+
+/* Goal: a step that runs out of memory has not happened. Method: let the first, the second, the
+ * third ... allocation fail until none does. */
+static void a_step_without_memory_changes_nothing(void **state)
+{
+    (void)state;
+    int failed = 0;
+    for (int rc = -1; rc != 0; failed++) {
+        void *fresh = NULL;
+        assert_int_equal(world_set_up(&fresh), 0);
+        struct world *world = fresh;
+        world->ledger.mark = 80000;
+        world_grant(world, 80000);
+        struct zsp_writer before = world_dump(&world->ledger);
+        rc = step_with(world, failed);
+        if (rc != 0) {
+            struct zsp_writer after = world_dump(&world->ledger);
+            assert_int_equal(before.len, after.len);
+            assert_memory_equal(before.data, after.data, before.len);
+            zsp_writer_fini(&after);
+        }
+        world_assert_replays(world, 0);
+        zsp_writer_fini(&before);
+        world_tear_down(&fresh);
+    }
+    assert_true(failed > 10);
+}
+
+static void damaged_entries_are_refused(void **state)
+{
+    struct world *world = *state;
+    static const uint8_t bad[][12] = {
+        {2},                                   /* version */
+        {1, 0},                                /* cut off */
+        {1, 0, 0, 0, 0, 9, 0},                 /* no such state */
+        {1, 255, 255, 1, 0, 1, 0},             /* leaves the block */
+        {1, 0, 0, 0, 0, 3, 0},                 /* leased under no lease */
+        {1, 0, 0, 0, 0, 2, 0},                 /* waits for no time */
+        {1, 0, 0, 0, 0, 4, 32, 9},             /* nine reasons */
+        {1, 0, 0, 0, 0, 4, 32, 1, 200, 0, 65}, /* a reason cut off */
+    };
+    const size_t lengths[] = {1, 2, 7, 7, 7, 7, 8, 11};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        struct zsp_err err = {0};
+        const struct zsp_slice value = {bad[i], lengths[i]};
+        assert_int_equal(ledger_replay_block(&world->ledger, 0, STORE_IMAGE, value, &err),
+                         ZSP_ECORRUPT);
+        assert_true(err.msg[0] != '\0');
+    }
+    assert_int_equal(ledger_read_head(&world->ledger, (struct zsp_slice){bad[0], 12}, NULL),
+                     ZSP_ECORRUPT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(any_legal_replay_gives_the_same_state, world_set_up,
+                                        world_tear_down),
+        cmocka_unit_test(a_step_without_memory_changes_nothing),
+        cmocka_unit_test_setup_teardown(damaged_entries_are_refused, world_set_up, world_tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
