@@ -243,7 +243,7 @@ static void a_reader_that_never_reads_costs_bounded_memory(void **state)
         assert_true(raw_is_ok(&self->client));
     }
     struct raw_client slow;
-    raw_client_init(&slow, self->broker.endpoint, ZMQ_DEALER);
+    raw_client_init_slow(&slow, self->broker.endpoint);
     for (int i = 0; i < 200; i++) {
         raw_request(&slow, 0, "READ", "{'topic': 't', 'from': 'earliest', 'max_bytes': 8388608}");
     }

@@ -7,7 +7,12 @@
 #include "tests/common/testing.h"
 #include "tests/support/literal.h"
 
-void raw_client_init(struct raw_client *self, const char *endpoint, int type)
+static void set_option(struct raw_client *self, int option, int value)
+{
+    assert_int_equal(zmq_setsockopt(self->socket, option, &value, sizeof value), 0);
+}
+
+static void make_socket(struct raw_client *self, int type)
 {
     memset(self, 0, sizeof *self);
     self->context = zmq_ctx_new();
@@ -16,8 +21,20 @@ void raw_client_init(struct raw_client *self, const char *endpoint, int type)
     assert_non_null(self->socket);
     self->decoder = wire_decoder_new();
     assert_non_null(self->decoder);
-    const int linger = 0;
-    assert_int_equal(zmq_setsockopt(self->socket, ZMQ_LINGER, &linger, sizeof linger), 0);
+    set_option(self, ZMQ_LINGER, 0);
+}
+
+void raw_client_init(struct raw_client *self, const char *endpoint, int type)
+{
+    make_socket(self, type);
+    assert_int_equal(zmq_connect(self->socket, endpoint), 0);
+}
+
+void raw_client_init_slow(struct raw_client *self, const char *endpoint)
+{
+    make_socket(self, ZMQ_DEALER);
+    set_option(self, ZMQ_RCVHWM, 1);
+    set_option(self, ZMQ_RCVBUF, 65536);
     assert_int_equal(zmq_connect(self->socket, endpoint), 0);
 }
 

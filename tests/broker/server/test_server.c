@@ -346,7 +346,7 @@ static void a_reader_that_never_reads_is_bounded(void **state)
     (void)state;
     struct stage *const self = stage_new("limits\n    reply_bytes = 16MiB\n");
     struct raw_client slow;
-    raw_client_init(&slow, server_endpoint(self->server, 0), ZMQ_DEALER);
+    raw_client_init_slow(&slow, server_endpoint(self->server, 0));
     for (int i = 0; i < 64; i++) {
         raw_request(&slow, 0, "BULK", "{'bytes': 4000000}");
     }
@@ -372,11 +372,7 @@ static void a_full_peer_waits_in_a_queue_and_the_others_go_on(void **state)
 {
     struct stage *const self = *state;
     struct raw_client slow;
-    const int one = 1;
-    raw_client_init(&slow, server_endpoint(self->server, 0), ZMQ_DEALER);
-    assert_int_equal(zmq_disconnect(slow.socket, server_endpoint(self->server, 0)), 0);
-    assert_int_equal(zmq_setsockopt(slow.socket, ZMQ_RCVHWM, &one, sizeof one), 0);
-    assert_int_equal(zmq_connect(slow.socket, server_endpoint(self->server, 0)), 0);
+    raw_client_init_slow(&slow, server_endpoint(self->server, 0));
     uint8_t bytes[8000] = {0};
     const struct zsp_slice body = {bytes, sizeof bytes};
     for (int i = 0; i < 3000; i++) {
