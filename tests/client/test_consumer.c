@@ -168,6 +168,13 @@ static void wait_heard(struct fixture *self, size_t count)
     assert_true(atomic_load(&self->hand.heard_count) >= count);
 }
 
+/* The outcome number `index`, once it was heard. */
+static const struct heard *heard_at(struct fixture *self, size_t index)
+{
+    wait_heard(self, index + 1);
+    return &self->hand.heard[index];
+}
+
 /* --- Messages ------------------------------------------------------------------------------ */
 
 static void messages_come_in_order_with_all_they_carry(void **state)
@@ -256,15 +263,14 @@ static void every_outcome_is_told_with_its_argument(void **state)
     assert_int_equal(zspool_settle_flush(f.consumer, WAIT_MS, NULL), 0);
     assert_int_equal(zspool_settle(f.consumer, next(&f), ZSPOOL_RELEASE, NULL, NULL), 0);
     assert_int_equal(zspool_settle_flush(f.consumer, WAIT_MS, NULL), 0);
-    const struct heard *heard = f.hand.heard;
-    assert_int_equal(heard[0].outcome, WIRE_EXTEND);
-    assert_int_equal(heard[0].delay_ms, 9000);
-    assert_int_equal(heard[1].outcome, WIRE_RETRY);
-    assert_int_equal(heard[1].delay_ms, 1500);
-    assert_string_equal(heard[1].reason, "too early");
-    assert_int_equal(heard[2].outcome, WIRE_REJECT);
-    assert_string_equal(heard[2].reason, "too early");
-    assert_int_equal(heard[3].outcome, WIRE_RELEASE);
+    assert_int_equal(heard_at(&f, 0)->outcome, WIRE_EXTEND);
+    assert_int_equal(heard_at(&f, 0)->delay_ms, 9000);
+    assert_int_equal(heard_at(&f, 1)->outcome, WIRE_RETRY);
+    assert_int_equal(heard_at(&f, 1)->delay_ms, 1500);
+    assert_string_equal(heard_at(&f, 1)->reason, "too early");
+    assert_int_equal(heard_at(&f, 2)->outcome, WIRE_REJECT);
+    assert_string_equal(heard_at(&f, 2)->reason, "too early");
+    assert_int_equal(heard_at(&f, 3)->outcome, WIRE_RELEASE);
     tear_down(&f);
 }
 
@@ -280,7 +286,7 @@ static void outcomes_are_sent_again_over_a_new_connection(void **state)
     ack(&f, next(&f));
     assert_int_equal(zspool_settle_flush(f.consumer, WAIT_MS, NULL), 0);
     assert_int_equal(f.hand.settles, 2);
-    assert_int_equal(f.hand.heard[1].outcome, WIRE_ACK);
+    assert_int_equal(heard_at(&f, 1)->outcome, WIRE_ACK);
     tear_down(&f);
 }
 
@@ -313,9 +319,9 @@ static void a_suspect_is_marked_before_it_is_handed_over(void **state)
     set_up(&f, NULL);
     (void)next(&f);
     assert_int_equal(atomic_load(&f.hand.heard_count), 1);
-    assert_int_equal(f.hand.heard[0].outcome, WIRE_STARTED);
-    assert_int_equal(f.hand.heard[0].first, 0);
-    assert_int_equal(f.hand.heard[0].count, 1);
+    assert_int_equal(heard_at(&f, 0)->outcome, WIRE_STARTED);
+    assert_int_equal(heard_at(&f, 0)->first, 0);
+    assert_int_equal(heard_at(&f, 0)->count, 1);
     tear_down(&f);
 }
 
@@ -326,8 +332,8 @@ static void a_message_held_for_a_while_is_marked(void **state)
     set_up(&f, NULL);
     (void)next(&f);
     wait_heard(&f, 1);
-    assert_int_equal(f.hand.heard[0].outcome, WIRE_STARTED);
-    assert_int_equal(f.hand.heard[0].count, 1);
+    assert_int_equal(heard_at(&f, 0)->outcome, WIRE_STARTED);
+    assert_int_equal(heard_at(&f, 0)->count, 1);
     tear_down(&f);
 }
 
@@ -342,8 +348,8 @@ static void leases_are_extended_when_asked(void **state)
     set_up(&f, &options);
     (void)next(&f);
     wait_heard(&f, 3);
-    assert_int_equal(f.hand.heard[0].outcome, WIRE_EXTEND);
-    assert_int_equal(f.hand.heard[0].delay_ms, 100);
+    assert_int_equal(heard_at(&f, 0)->outcome, WIRE_EXTEND);
+    assert_int_equal(heard_at(&f, 0)->delay_ms, 100);
     (void)next(&f); /* waited longer than its lease, and is still ours */
     tear_down(&f);
 }
@@ -442,6 +448,8 @@ static void it_pulls_no_more_than_its_limit(void **state)
         ack(&f, next(&f));
     }
     assert_int_equal(zspool_next(f.consumer, &message, WAIT_MS, NULL), ZSPOOL_END);
+    zspool_consumer_destroy(&f.consumer);
+    fake_broker_stop(&f.broker);
     assert_int_equal(f.hand.max_messages, 4);
     assert_int_equal(f.hand.pulls, 1);
     tear_down(&f);
