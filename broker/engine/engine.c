@@ -205,6 +205,7 @@ static void enter(struct engine *self, struct instant now)
 {
     const bool watched = self->timers[TIMER_LEASE].count > 0;
     self->now = now;
+    self->again = true; /* whatever the event left to do, the next pump does it */
     clock_advance(&self->clock, now, watched);
     self->store->ops->set_broker_time(self->store, self->clock.broker_ms);
 }

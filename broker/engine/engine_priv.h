@@ -63,7 +63,7 @@ struct engine {
     bool failed;  /* fail-stop: nothing is confirmed any more, completions are dropped */
     bool refuses; /* the store has too little room for appends */
     bool swept;   /* after the fail-stop everything was answered */
-    bool again;   /* engine_pump() left work behind and wants to be called at once */
+    bool again;   /* events came since engine_pump(), or it left work behind: call it at once */
 
     struct clock clock;
     struct timers timers[TIMER_KINDS];
