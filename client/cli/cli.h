@@ -68,6 +68,7 @@ struct cli_verb {
     const char *summary;  /* one line */
     const char *details;  /* more lines for --help, may be NULL; under 80 columns */
     const char *example;
+    int args_min, args_max; /* words that are no options; max -1 = any number */
     int (*run_fn)(const struct cli_verb *self, int argc, char **argv);
 };
 
@@ -79,11 +80,17 @@ struct cli_common {
 };
 extern struct cli_common cli_common;
 
-/* Parse argv (argv[0] = the verb) by the table and the common options. The rest is in *ret_args,
- * NULL-terminated, *ret_count of them; it must be between min and max. Returns 0, or an exit
- * code + 1 when the run is over: help was printed, or usage was wrong and that was told. */
+/* Words that are no options. */
+struct cli_args {
+    char **items; /* NULL-terminated */
+    int count;
+};
+
+/* Parse argv (argv[0] = the verb) by the table and the common options; what is left must be as many
+ * as the verb takes. Returns 0, or an exit code + 1 when the run is over: help was printed, or
+ * usage was wrong and that was told. */
 int cli_parse(const struct cli_verb *verb, const struct cli_option *table, int argc, char **argv,
-              char ***ret_args, int *ret_count, int min, int max);
+              struct cli_args *ret);
 /* Where the run is over: the code behind a nonzero return of cli_parse. */
 int cli_parsed_exit(int rc);
 /* Wrong usage: tell it, point to --help. Returns CLI_USAGE. */

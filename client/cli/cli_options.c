@@ -186,7 +186,7 @@ static const struct cli_option *option_of(const struct parser *self, int value)
 }
 
 int cli_parse(const struct cli_verb *verb, const struct cli_option *table, int argc, char **argv,
-              char ***ret_args, int *ret_count, int min, int max)
+              struct cli_args *ret)
 {
     struct parser parser = {.letters = ":h"};
     add_options(&parser, table);
@@ -217,14 +217,13 @@ int cli_parse(const struct cli_verb *verb, const struct cli_option *table, int a
             return cli_usage(verb, "--%s: \"%s\" is no %s", option->name, optarg, option->arg) + 1;
         }
     }
-    *ret_args = argv + optind;
-    *ret_count = argc - optind;
-    if (*ret_count < min) {
+    *ret = (struct cli_args){argv + optind, argc - optind};
+    if (ret->count < verb->args_min) {
         return cli_usage(verb, "arguments are missing: zspool %s %s", verb->name, verb->synopsis) +
                1;
     }
-    if (max >= 0 && *ret_count > max) {
-        return cli_usage(verb, "what is \"%s\"?", (*ret_args)[max]) + 1;
+    if (verb->args_max >= 0 && ret->count > verb->args_max) {
+        return cli_usage(verb, "what is \"%s\"?", ret->items[verb->args_max]) + 1;
     }
     return 0;
 }

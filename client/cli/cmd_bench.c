@@ -301,9 +301,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "written", CLI_FLAG, NULL, "pub: confirm before the disk has it", &self.written},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
-    char **args;
-    int count;
-    const int rc = cli_parse(verb, table, argc, argv, &args, &count, 1, 1);
+    struct cli_args args;
+    const int rc = cli_parse(verb, table, argc, argv, &args);
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
@@ -311,13 +310,13 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (wrong != 0) {
         return wrong;
     }
-    if (strcmp(args[0], "pub") == 0) {
+    if (strcmp(args.items[0], "pub") == 0) {
         return bench_pub(&self);
     }
-    if (strcmp(args[0], "pull") == 0) {
+    if (strcmp(args.items[0], "pull") == 0) {
         return bench_pull(&self);
     }
-    return cli_usage(verb, "there is no \"bench %s\"", args[0]);
+    return cli_usage(verb, "there is no \"bench %s\"", args.items[0]);
 }
 
 const struct cli_verb cli_bench = {
@@ -328,5 +327,7 @@ const struct cli_verb cli_bench = {
                "of payload. pull takes what is in the topic, with a group of its own, until\n"
                "it is empty or the time is over.\n",
     .example = "  zspool bench pub --payload 1KiB --seconds 10 --json\n",
+    .args_min = 1,
+    .args_max = 1,
     .run_fn = run,
 };

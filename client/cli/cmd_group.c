@@ -244,14 +244,13 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "yes", CLI_FLAG, NULL, "seek, rm: do not ask", &self.yes},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
-    char **args;
-    int count;
-    const int rc = cli_parse(verb, table, argc, argv, &args, &count, 1, 2);
+    struct cli_args args;
+    const int rc = cli_parse(verb, table, argc, argv, &args);
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
     self.client = cli_client("zspool-group");
-    const int code = self.client ? run_action(&self, args[0], args[1]) : CLI_USAGE;
+    const int code = self.client ? run_action(&self, args.items[0], args.items[1]) : CLI_USAGE;
     cli_client_destroy(&self.client);
     free(self.topics.items);
     return code;
@@ -264,5 +263,7 @@ const struct cli_verb cli_group = {
     .details = "seek moves the group in a topic: leases out are lost, counts begin anew.\n"
                "Positions are those of `zspool read`. A setting `default` is unset.\n",
     .example = "  zspool group seek billing --topic orders --to 10m --dry-run\n",
+    .args_min = 1,
+    .args_max = 2,
     .run_fn = run,
 };

@@ -70,9 +70,8 @@ static int tell(zspool_client_t *client)
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
-    char **args;
-    int count;
-    const int rc = cli_parse(verb, NULL, argc, argv, &args, &count, 0, 0);
+    struct cli_args args;
+    const int rc = cli_parse(verb, NULL, argc, argv, &args);
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
@@ -88,5 +87,7 @@ const struct cli_verb cli_info = {
     .summary = "tell what the broker is, its limits and its figures",
     .details = NULL,
     .example = "  zspool info --json\n",
+    .args_min = 0,
+    .args_max = 0,
     .run_fn = run,
 };

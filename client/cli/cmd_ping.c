@@ -34,9 +34,8 @@ static int ping(zspool_client_t *client)
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
-    char **args;
-    int count;
-    const int rc = cli_parse(verb, NULL, argc, argv, &args, &count, 0, 0);
+    struct cli_args args;
+    const int rc = cli_parse(verb, NULL, argc, argv, &args);
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
@@ -52,5 +51,7 @@ const struct cli_verb cli_ping = {
     .summary = "ask the broker for a sign of life",
     .details = "Exit code 0 when it answered in time, 3 when it did not.\n",
     .example = "  zspool ping --timeout 2s\n",
+    .args_min = 0,
+    .args_max = 0,
     .run_fn = run,
 };

@@ -47,17 +47,16 @@ static int tell(zspool_client_t *client, const char *name)
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
-    char **args;
-    int count;
-    const int rc = cli_parse(verb, NULL, argc, argv, &args, &count, 2, 2);
+    struct cli_args args;
+    const int rc = cli_parse(verb, NULL, argc, argv, &args);
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
-    if (strcmp(args[0], "info") != 0) {
-        return cli_usage(verb, "there is no \"producer %s\"", args[0]);
+    if (strcmp(args.items[0], "info") != 0) {
+        return cli_usage(verb, "there is no \"producer %s\"", args.items[0]);
     }
     zspool_client_t *client = cli_client("zspool-producer");
-    const int code = client ? tell(client, args[1]) : CLI_USAGE;
+    const int code = client ? tell(client, args.items[1]) : CLI_USAGE;
     cli_client_destroy(&client);
     return code;
 }
@@ -68,5 +67,7 @@ const struct cli_verb cli_producer = {
     .summary = "tell where a producer's name stands: its epoch and sequences",
     .details = NULL,
     .example = "  zspool producer info importer-1\n",
+    .args_min = 2,
+    .args_max = 2,
     .run_fn = run,
 };

@@ -342,17 +342,16 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.written},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
-    char **args;
-    int count;
-    const int rc = cli_parse(verb, table, argc, argv, &args, &count, 1, -1);
+    struct cli_args args;
+    const int rc = cli_parse(verb, table, argc, argv, &args);
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
-    int code = read_delimiters(&self, count - 1);
+    int code = read_delimiters(&self, args.count - 1);
     if (code == 0) {
-        self.topic = args[0];
+        self.topic = args.items[0];
         self.client = cli_client("zspool-pub");
-        code = self.client ? publish(&self, args + 1, count - 1) : CLI_USAGE;
+        code = self.client ? publish(&self, args.items + 1, args.count - 1) : CLI_USAGE;
         cli_client_destroy(&self.client);
     }
     free(self.delimiter_bytes);
@@ -370,5 +369,7 @@ const struct cli_verb cli_pub = {
                "With -D '' the whole input is one message. --json prints each confirm.\n",
     .example = "  tail -F /var/log/syslog | zspool pub syslog\n"
                "  zspool pub orders -k customer-7 -H source=web '{\"item\": 3}'\n",
+    .args_min = 1,
+    .args_max = -1,
     .run_fn = run,
 };

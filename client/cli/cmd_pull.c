@@ -147,7 +147,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     struct pull self = {.wait_ms = -1, .outcome_name = "ack"};
     const struct cli_option table[] = {
         {'g', "group", CLI_TEXT, "GROUP", "the group to pull for (required)", &self.group},
-        {'n', "count", CLI_COUNT, "COUNT", "end after COUNT messages", &self.count},
+        {'n', "args.count", CLI_COUNT, "COUNT", "end after COUNT messages", &self.count},
         {0, "wait", CLI_DURATION, "TIME", "end when nothing came for so long", &self.wait_ms},
         {'e', "end", CLI_FLAG, NULL, "end when nothing is ready", &self.end},
         {0, "outcome", CLI_TEXT, "OUTCOME", "ack (default), retry, release, reject or none",
@@ -156,9 +156,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "mode", CLI_TEXT, "MODE", "mode of a new group (shared)", &self.mode},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
-    char **args;
-    int count;
-    const int rc = cli_parse(verb, table, argc, argv, &args, &count, 1, 1024);
+    struct cli_args args;
+    const int rc = cli_parse(verb, table, argc, argv, &args);
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
@@ -172,7 +171,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (!self.client) {
         return CLI_USAGE;
     }
-    const int code = consume(&self, args, count);
+    const int code = consume(&self, args.items, args.count);
     cli_client_destroy(&self.client);
     return code;
 }
@@ -186,5 +185,7 @@ const struct cli_verb cli_pull = {
                "handed back. --outcome none leaves messages leased, for `zspool settle`.\n"
                "Exit code 3 when there was nothing.\n",
     .example = "  zspool pull orders -g billing -n 10 --wait 5s\n",
+    .args_min = 1,
+    .args_max = 1024,
     .run_fn = run,
 };

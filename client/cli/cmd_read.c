@@ -62,9 +62,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {'f', "follow", CLI_FLAG, NULL, "go on with new messages, until Ctrl-C", &self.follow},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
-    char **args;
-    int count;
-    const int rc = cli_parse(verb, table, argc, argv, &args, &count, 1, 1);
+    struct cli_args args;
+    const int rc = cli_parse(verb, table, argc, argv, &args);
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
@@ -78,7 +77,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     }
     zspool_reader_options_t options;
     zspool_reader_options_init(&options);
-    options.topic = args[0];
+    options.topic = args.items[0];
     options.partition = self.partition;
     options.from = self.from;
     options.to = self.to;
@@ -98,5 +97,7 @@ const struct cli_verb cli_read = {
                "10m (ago), 2026-01-31T12:00:00Z or @UNIXTIME. An offset must be in the log;\n"
                "the others are moved to what is there. Exit code 3 when there was nothing.\n",
     .example = "  zspool read orders --from 10m --json\n",
+    .args_min = 1,
+    .args_max = 1,
     .run_fn = run,
 };

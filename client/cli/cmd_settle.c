@@ -125,19 +125,18 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     const struct cli_option table[] = {
         {0, "ack", CLI_FLAG, NULL, "done", &self.ack},
         {0, "retry", CLI_DURATION, "TIME", "again after TIME; counts as a failure", &self.retry_ms},
-        {0, "release", CLI_FLAG, NULL, "hand back; does not count", &self.release},
+        {0, "release", CLI_FLAG, NULL, "hand back; does not args.count", &self.release},
         {0, "reject", CLI_FLAG, NULL, "dead at once", &self.reject},
         {0, "extend", CLI_DURATION, "TIME", "keep the lease for TIME from now", &self.extend_ms},
         {0, "reason", CLI_TEXT, "TEXT", "why, for --retry and --reject", &self.reason},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
-    char **args;
-    int count;
-    const int rc = cli_parse(verb, table, argc, argv, &args, &count, 2, 4097);
+    struct cli_args args;
+    const int rc = cli_parse(verb, table, argc, argv, &args);
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
-    const size_t run_count = (size_t)count - 1;
+    const size_t run_count = (size_t)args.count - 1;
     zspool_settle_run_t *runs = calloc(run_count, sizeof *runs);
     if (!runs) {
         cli_say("no memory");
@@ -147,12 +146,12 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     for (size_t i = 0; i < run_count && code == CLI_OK; i++) {
         if (!choose(&self, &runs[i])) {
             code = cli_usage(verb, "want exactly one of --ack --retry --release --reject --extend");
-        } else if (!read_address(args[i + 1], &runs[i])) {
+        } else if (!read_address(args.items[i + 1], &runs[i])) {
             code = cli_usage(verb, "an address is TOPIC/PARTITION/OFFSET@LEASE");
         }
     }
     if (code == CLI_OK) {
-        code = settle_all(args[0], runs, run_count);
+        code = settle_all(args.items[0], runs, run_count);
     }
     free(runs);
     return code;
@@ -165,5 +164,7 @@ const struct cli_verb cli_settle = {
     .details = "ADDRESS is TOPIC/PARTITION/OFFSET; address and lease are what\n"
                "`zspool pull --outcome none --json` prints. Settling again is harmless.\n",
     .example = "  zspool settle billing orders/0/17@482910557712 --retry 30s\n",
+    .args_min = 2,
+    .args_max = 4097,
     .run_fn = run,
 };

@@ -166,14 +166,13 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "yes", CLI_FLAG, NULL, "rm: do not ask", &self.yes},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
-    char **args;
-    int count;
-    const int rc = cli_parse(verb, table, argc, argv, &args, &count, 1, 2);
+    struct cli_args args;
+    const int rc = cli_parse(verb, table, argc, argv, &args);
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
     self.client = cli_client("zspool-topic");
-    const int code = self.client ? run_action(&self, args[0], args[1]) : CLI_USAGE;
+    const int code = self.client ? run_action(&self, args.items[0], args.items[1]) : CLI_USAGE;
     cli_client_destroy(&self.client);
     return code;
 }
@@ -184,5 +183,7 @@ const struct cli_verb cli_topic = {
     .summary = "list, show, create, change and remove topics",
     .details = NULL,
     .example = "  zspool topic create orders --partitions 8 --retention-time 30d\n",
+    .args_min = 1,
+    .args_max = 2,
     .run_fn = run,
 };

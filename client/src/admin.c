@@ -150,11 +150,16 @@ int zspool_topic_set(zspool_client_t *self, const zspool_topic_spec_t *spec, int
     return topic_change(self, "TOPIC.SET", spec, timeout_ms, err);
 }
 
-/* VERB {key: name} with a result. */
-static int ask_by_name(zspool_client_t *self, struct zsp_call_spec *spec, const char *key,
-                       const char *name, int timeout_ms, void **ret_result, zspool_error_t *err)
+/* VERB {key: name} */
+struct about {
+    const char *verb, *key, *name;
+    zsp_call_read_fn *read_fn;
+};
+
+static int ask_by_name(zspool_client_t *self, const struct about *about, int timeout_ms,
+                       void **ret_result, zspool_error_t *err)
 {
-    int rc = check_name(self, key, name, err);
+    int rc = check_name(self, about->key, about->name, err);
     if (rc == 0 && !ret_result) {
         rc = refuse(err, ZSP_EINVAL, "no place for the result");
     }
@@ -163,46 +168,46 @@ static int ask_by_name(zspool_client_t *self, struct zsp_call_spec *spec, const 
     }
     struct zsp_writer args = {0};
     wire_write_map(&args, 1);
-    wire_write_text_str(&args, key, zsp_slice_str(name));
-    spec->args = &args;
-    spec->repeatable = true;
-    return run_for_result(self, spec, name, timeout_ms, ret_result, err);
+    wire_write_text_str(&args, about->key, zsp_slice_str(about->name));
+    struct zsp_call_spec spec = {
+        .verb = about->verb, .args = &args, .repeatable = true, .read_fn = about->read_fn};
+    return run_for_result(self, &spec, about->name, timeout_ms, ret_result, err);
 }
 
 int zspool_topic_info(zspool_client_t *self, const char *topic, int timeout_ms,
                       zspool_topic_info_t **ret_info, zspool_error_t *err)
 {
-    struct zsp_call_spec spec = {.verb = "TOPIC.INFO", .read_fn = zsp_read_topic_info};
+    const struct about about = {"TOPIC.INFO", "topic", topic, zsp_read_topic_info};
     void *result = NULL;
-    const int rc =
-        ask_by_name(self, &spec, "topic", topic, timeout_ms, ret_info ? &result : NULL, err);
+    const int rc = ask_by_name(self, &about, timeout_ms, ret_info ? &result : NULL, err);
     if (rc == 0) {
         *ret_info = result;
     }
     return rc;
 }
 
-static int delete_by_name(zspool_client_t *self, const char *verb, const char *key,
-                          const char *name, bool dry_run, int timeout_ms, zspool_error_t *err)
+static int delete_by_name(zspool_client_t *self, const struct about *about, bool dry_run,
+                          int timeout_ms, zspool_error_t *err)
 {
-    const int rc = check_name(self, key, name, err);
+    const int rc = check_name(self, about->key, about->name, err);
     if (rc != 0) {
         return rc;
     }
     struct zsp_writer args = {0};
     wire_write_map(&args, dry_run ? 2 : 1);
-    wire_write_text_str(&args, key, zsp_slice_str(name));
+    wire_write_text_str(&args, about->key, zsp_slice_str(about->name));
     if (dry_run) {
         wire_write_text_bool(&args, "dry_run", true);
     }
-    struct zsp_call_spec spec = {.verb = verb, .args = &args, .repeatable = dry_run};
+    struct zsp_call_spec spec = {.verb = about->verb, .args = &args, .repeatable = dry_run};
     return run(self, &spec, timeout_ms, err);
 }
 
 int zspool_topic_delete(zspool_client_t *self, const char *topic, bool dry_run, int timeout_ms,
                         zspool_error_t *err)
 {
-    return delete_by_name(self, "TOPIC.DELETE", "topic", topic, dry_run, timeout_ms, err);
+    const struct about about = {.verb = "TOPIC.DELETE", .key = "topic", .name = topic};
+    return delete_by_name(self, &about, dry_run, timeout_ms, err);
 }
 
 /* --- Lists ---------------------------------------------------------------------------- */
@@ -361,10 +366,9 @@ int zspool_group_set(zspool_client_t *self, const zspool_group_spec_t *spec, int
 int zspool_group_info(zspool_client_t *self, const char *group, int timeout_ms,
                       zspool_group_info_t **ret_info, zspool_error_t *err)
 {
-    struct zsp_call_spec spec = {.verb = "GROUP.INFO", .read_fn = zsp_read_group_info};
+    const struct about about = {"GROUP.INFO", "group", group, zsp_read_group_info};
     void *result = NULL;
-    const int rc =
-        ask_by_name(self, &spec, "group", group, timeout_ms, ret_info ? &result : NULL, err);
+    const int rc = ask_by_name(self, &about, timeout_ms, ret_info ? &result : NULL, err);
     if (rc == 0) {
         *ret_info = result;
     }
@@ -374,7 +378,8 @@ int zspool_group_info(zspool_client_t *self, const char *group, int timeout_ms,
 int zspool_group_delete(zspool_client_t *self, const char *group, bool dry_run, int timeout_ms,
                         zspool_error_t *err)
 {
-    return delete_by_name(self, "GROUP.DELETE", "group", group, dry_run, timeout_ms, err);
+    const struct about about = {.verb = "GROUP.DELETE", .key = "group", .name = group};
+    return delete_by_name(self, &about, dry_run, timeout_ms, err);
 }
 
 static int read_seek_spec(const zspool_seek_spec_t *given, zspool_seek_spec_t *ret,
@@ -441,10 +446,9 @@ int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec, int
 int zspool_producer_info(zspool_client_t *self, const char *producer, int timeout_ms,
                          zspool_producer_info_t **ret_info, zspool_error_t *err)
 {
-    struct zsp_call_spec spec = {.verb = "PRODUCER.INFO", .read_fn = zsp_read_producer_info};
+    const struct about about = {"PRODUCER.INFO", "producer", producer, zsp_read_producer_info};
     void *result = NULL;
-    const int rc =
-        ask_by_name(self, &spec, "producer", producer, timeout_ms, ret_info ? &result : NULL, err);
+    const int rc = ask_by_name(self, &about, timeout_ms, ret_info ? &result : NULL, err);
     if (rc == 0) {
         *ret_info = result;
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/src/consumer_priv.h"
+#include "client/src/result.h"
 #include "client/src/wire_out.h"
 
 #define PULL_WAIT_MS 20000 /* below a session's time-out: a parked pull keeps it alive */
@@ -118,6 +119,21 @@ static bool is_passing(int code)
     return code == ZSP_ECLOSED || zsp_err_retriable(code);
 }
 
+/* An empty answer: what its reason means to the host. */
+static void nothing_ready(struct zspool_consumer *self, const struct zsp_answer *answer)
+{
+    const struct zsp_slice reason = zsp_reply_text(answer->map, "reason");
+    const bool stopping = reason.data && zsp_slice_equal_str(reason, "shutting_down");
+    const bool at_once = answer->now_ms - self->pull_sent_ms < PAUSE_MS;
+    self->pull_at_ms = answer->now_ms + (at_once ? PAUSE_MS : 0);
+    if (reason.data && zsp_slice_equal_str(reason, "corrupt")) {
+        zsp_err_set(&self->pull_error, ZSP_ECORRUPT,
+                    "group %s: what comes next is damaged on the broker's disk", self->group);
+    } else if (self->options.end_when_empty && !stopping) {
+        self->drained = true;
+    }
+}
+
 static void pull_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
     struct zspool_consumer *self =
@@ -135,9 +151,7 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
     if (code == 0 && parcel) {
         add_parcel(self, parcel, answer->now_ms);
     } else if (code == 0) {
-        self->drained = self->options.end_when_empty;
-        const bool at_once = answer->now_ms - self->pull_sent_ms < PAUSE_MS;
-        self->pull_at_ms = answer->now_ms + (at_once ? PAUSE_MS : 0);
+        nothing_ready(self, answer);
     } else if (is_passing(code)) {
         self->pull_at_ms = answer->now_ms + (code == ZSP_ECLOSED ? 0 : PAUSE_MS);
     } else {

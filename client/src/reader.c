@@ -255,6 +255,9 @@ static void take_reply(struct shelf *shelf, const struct zsp_answer *answer, str
     if (shelf->to.kind == ZSPOOL_POSITION_OFFSET && shelf->next_offset >= shelf->to.value) {
         shelf->finished = true;
     }
+    if (!parcel && reason.data && zsp_slice_equal_str(reason, "shutting_down")) {
+        shelf->at_ms = answer->now_ms + PAUSE_MS;
+    }
     if (reason.data && zsp_slice_equal_str(reason, "corrupt")) {
         zsp_err_set(err, ZSP_ECORRUPT,
                     "topic %s: partition %u: stored messages are damaged before offset %llu",
