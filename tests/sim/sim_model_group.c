@@ -200,6 +200,9 @@ static bool deliver(struct model *self, const struct sim_request *request,
     slot->delivered_in_seek = self->groups[request->group].seeks_out > 0;
     slot->lease = run->lease;
     slot->lease_sure = !fuzzy;
+    if (fuzzy) {
+        slot->uncounted = UINT32_MAX / 2; /* it may have gone out before the seek */
+    }
     slot->lease_end_ms = self->uptime_ms + (int64_t)request->reply.lease_ms;
     slot->lease_base_ms = slot->lease_end_ms;
     slot->grant_step = self->step;
