@@ -165,11 +165,25 @@ static void on_completion(struct log_run *self, struct store_completion *done)
 
 /* --- Driving --------------------------------------------------------------------------------- */
 
+static void drop_job(struct log_run *self, size_t i)
+{
+    self->job_count--;
+    self->jobs[i] = self->jobs[self->job_count];
+    self->ran[i] = self->ran[self->job_count];
+}
+
+/* Run a job, or give one back that has run: other jobs may run in between, as with threads. */
 static void run_job(struct log_run *self, size_t i)
 {
     struct job *job = self->jobs[i];
-    self->jobs[i] = self->jobs[--self->job_count];
-    job_run(job, self->fs);
+    if (!self->ran[i]) {
+        job_run(job, self->fs);
+        self->ran[i] = true;
+        if (self->shuffle && next_random(&self->random) % 2 == 0) {
+            return;
+        }
+    }
+    drop_job(self, i);
     log_store_job_done(self->log, job);
 }
 
@@ -178,12 +192,13 @@ static void turn(struct log_run *self)
     self->store->ops->flush(self->store, self->now);
     struct job *job;
     while (self->job_count < RUN_JOBS_MAX && (job = log_store_next_job(self->log))) {
+        self->ran[self->job_count] = false;
         self->jobs[self->job_count++] = job;
         if (!self->shuffle) {
             run_job(self, 0);
         }
     }
-    for (uint64_t n = next_random(&self->random) % 6; n > 0 && self->job_count > 0; n--) {
+    for (uint64_t n = next_random(&self->random) % 12; n > 0 && self->job_count > 0; n--) {
         run_job(self, next_random(&self->random) % self->job_count);
     }
     struct store_completion done;
@@ -206,12 +221,15 @@ void log_run_settle(struct log_run *self)
 
 void log_run_kill(struct log_run *self)
 {
-    for (size_t i = 0; i < self->job_count; i++) {
-        self->jobs[i]->error.code = ZSP_EIO;
-        self->jobs[i]->done = 0;
-        log_store_job_done(self->log, self->jobs[i]);
+    while (self->job_count > 0) {
+        struct job *job = self->jobs[0];
+        if (!self->ran[0]) {
+            job->error.code = ZSP_EIO;
+            job->done = 0;
+        }
+        drop_job(self, 0);
+        log_store_job_done(self->log, job);
     }
-    self->job_count = 0;
     self->store->ops->destroy(self->store);
     self->store = NULL;
     self->log = NULL;

@@ -60,6 +60,7 @@ struct log_run {
     bool topic_known; /* the engine would know of the topic: creation was answered */
     uint64_t fill_bytes;
     struct job *jobs[RUN_JOBS_MAX];
+    bool ran[RUN_JOBS_MAX]; /* it has, its end is not told yet */
     size_t job_count;
     struct run_part parts[RUN_PARTS];
     struct run_key keys[RUN_KEYS];
