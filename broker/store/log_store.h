@@ -49,7 +49,11 @@ struct log_store *log_store_open(const struct log_store_options *options, struct
 struct store *log_store_base(struct log_store *self);
 
 /* The next job, NULL when there is none now. Jobs may be run in any order and
- * at the same time; the store never has two out that must not be. */
+ * at the same time; the store never has two out that must not be. (It may have a
+ * sync, a write and reads of one file out at once.) With nothing queued this
+ * also makes the jobs that finished ones made possible, and starts a commit cycle
+ * once no write is out; so a host that takes jobs until there are none, runs
+ * them and gives them back has driven the store as far as it goes. */
 struct job *log_store_next_job(struct log_store *self);
 /* A job that has run. The store takes it back. */
 void log_store_job_done(struct log_store *self, struct job *job);

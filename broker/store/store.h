@@ -149,8 +149,9 @@ struct store_stats {
 
 struct store_hooks {
     void *arg;
-    /* start(): every durable entry that still matters, oldest first. A nonzero
-     * return ends the start with that code. */
+    /* start(): every durable entry that still matters, oldest first. Images that were
+     * carried forward come late: an object may come before another one that it
+     * speaks of. A nonzero return ends the start with that code. */
     int (*entry_fn)(void *arg, const struct store_entry *entry, struct zsp_err *err);
     /* part_open(): the header of every batch from `replay_from` on (frame and body are absent). */
     int (*batch_fn)(void *arg, void *owner, const struct store_batch *batch, struct zsp_err *err);
@@ -182,7 +183,8 @@ struct store_ops {
 
     /* --- topics --- */
     /* Make the logs of partitions [first, topic->partition_count) durable.
-     * `ret_parts[i]` and owners[i] are partition first + i. */
+     * `ret_parts[i]` and owners[i] are partition first + i. Appends and reads may be
+     * queued at once. When it completes with an error the handles are dead. */
     int (*topic_create)(struct store *self, const struct store_topic *topic, uint32_t first,
                         void *const *owners, struct store_part **ret_parts, uint64_t tag,
                         struct zsp_err *err);
@@ -219,7 +221,8 @@ struct store_ops {
      * synced mark. Bytes are copied. Records become durable in the order of the
      * calls; WRITTEN survives a crash of the process only, its sync follows with
      * the next commit or within ZSP_JOURNAL_SYNC_MS.
-     * Errors: ZSP_ENO_SPACE        the journal waits for room; put nothing more
+     * Errors: ZSP_EINVAL           a delta of an object that has no image; a bad key
+     *         ZSP_ENO_SPACE        the journal waits for room; put nothing more
      *         ZSP_ETOO_LARGE       more than ZSP_JOURNAL_RECORD_MAX
      *         ZSP_ESTORAGE_FAILED */
     int (*state_put)(struct store *self, const struct store_entry *entries, size_t count,
