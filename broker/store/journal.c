@@ -291,6 +291,8 @@ static void submit_write(struct log_store *store)
     self->write_io.job.iov_count = count;
     self->write_io.done_fn = write_done;
     self->write_out = true;
+    const uint64_t end = self->write_io.job.pos + self->write_io.job.len;
+    space_spend(store, end > self->filled_bytes ? end - self->filled_bytes : 0);
     store->writes_live++;
     store_submit(store, &self->write_io);
 }

@@ -210,14 +210,11 @@ static int op_append(struct store *base, struct store_part *part, const struct s
                      uint64_t tag, struct zsp_err *err)
 {
     struct log_store *self = self_of(base);
-    const int rc = store_check(self, err);
-    if (rc < 0) {
-        return rc;
+    int rc = store_check(self, err);
+    if (rc == 0) {
+        rc = space_take(self, batch_bytes(batch->body.len), err);
     }
-    if (self->space.refuses) {
-        return zsp_err_set(err, ZSP_ENO_SPACE, "the disk is nearly full: no messages are taken");
-    }
-    return partition_append(part, batch, tag, err);
+    return rc < 0 ? rc : partition_append(part, batch, tag, err);
 }
 
 static int op_read(struct store *base, const struct store_read *read, struct zsp_err *err)

@@ -203,6 +203,8 @@ static void submit_write(struct store_part *self, struct segment *segment,
     write->io.job.iov_count = iov_count;
     write->io.done_fn = write_done;
     store->stats.unsynced_bytes += write->batch_bytes;
+    const uint64_t end = write->io.job.pos + write->io.job.len;
+    space_spend(store, end > segment->file_bytes ? end - segment->file_bytes : 0);
     self->busy++;
     store->writes_live++;
     store_submit(store, &write->io);
@@ -340,6 +342,9 @@ static void write_done(struct log_store *store, struct io *io)
         append = next;
     }
     if (append) {
+        if (io->job.error.code == ZSP_ENO_SPACE) {
+            space_exhausted(store);
+        }
         roll_back(self, append, &io->job.error);
     }
     write->segment = NULL;

@@ -16,6 +16,8 @@ struct measure {
 static void set_free(struct log_store *store, uint64_t free_bytes)
 {
     struct space *self = &store->space;
+    self->spent -= self->spent_before;
+    self->spent_before = 0;
     /* A little more than the least must be free before appends are taken again, so
      * that the answer does not flicker. */
     const uint64_t least = store->options.min_free_bytes;
@@ -34,6 +36,41 @@ int space_start(struct log_store *store, struct zsp_err *err)
     store->space.next_ms = store->now.mono_ms + MEASURE_MS;
     space_check(store);
     return 0;
+}
+
+/* What is left to append into, by the last measure and the count since. */
+static uint64_t room(const struct log_store *store)
+{
+    const uint64_t taken = store->options.min_free_bytes + store->space.spent;
+    return store->stats.free_bytes > taken ? store->stats.free_bytes - taken : 0;
+}
+
+int space_take(struct log_store *store, uint64_t bytes, struct zsp_err *err)
+{
+    struct space *self = &store->space;
+    if (!self->refuses && store->options.min_free_bytes > 0) {
+        const uint64_t left = room(store);
+        self->in_doubt = self->in_doubt || left < self->spent;
+        if (left >= bytes && left - bytes >= store->stats.waiting_bytes) {
+            return 0;
+        }
+        self->in_doubt = true;
+    } else if (!self->refuses) {
+        return 0;
+    }
+    return zsp_err_set(err, ZSP_ENO_SPACE, "the disk is nearly full: no messages are taken");
+}
+
+void space_spend(struct log_store *store, uint64_t bytes)
+{
+    store->space.spent += bytes;
+}
+
+void space_exhausted(struct log_store *store)
+{
+    store->space.low = true;
+    store->space.in_doubt = true;
+    space_check(store);
 }
 
 void space_check(struct log_store *store)
@@ -74,7 +111,8 @@ void space_step(struct log_store *store)
 {
     struct space *self = &store->space;
     const bool idle = self->appended == store->stats.appended_bytes && !self->refuses;
-    if (self->measuring || idle || store->failed || store->now.mono_ms < self->next_ms) {
+    const bool due = !idle && store->now.mono_ms >= self->next_ms;
+    if (self->measuring || store->failed || !(due || self->in_doubt)) {
         return;
     }
     struct measure *measure = calloc(1, sizeof *measure);
@@ -86,6 +124,8 @@ void space_step(struct log_store *store)
     measure->io.job.owner = measure;
     measure->io.done_fn = measure_done;
     self->measuring = true;
+    self->in_doubt = false;
+    self->spent_before = self->spent;
     self->appended = store->stats.appended_bytes;
     store->works++;
     store_submit(store, &measure->io);

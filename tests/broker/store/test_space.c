@@ -104,6 +104,32 @@ static void appends_stop_below_the_free_space_that_is_to_stay(void **state)
     assert_int_equal(log_case_append(c, 0, "taken"), 0);
 }
 
+/* Between two measures the store's own writes count: what must stay free stays free. */
+static void quick_appends_do_not_run_into_the_reserve(void **state)
+{
+    struct log_case *c = *state;
+    const uint64_t least = 1u << 18;
+    c->options.min_free_bytes = least;
+    c->options.segment_bytes = 1u << 24;
+    log_case_reopen(c);
+    const uint64_t limit = crash_fs_used(c->fs) + (1u << 20);
+    crash_fs_set_limit(c->fs, limit);
+    c->now.mono_ms += 5000;
+    append_large(c);
+    log_case_run(c); /* the new limit is measured */
+    int taken = 0;
+    for (; taken < 1000 && c->append_code == 0; taken++) {
+        memset(large, 'x', sizeof large - 1);
+        if (log_case_append(c, 0, large) != 0) {
+            break;
+        }
+        log_case_run(c);
+    }
+    assert_int_equal(c->append_code, 0); /* no write failed: the refusal was definite */
+    assert_true(taken > 100 && taken < 1000);
+    assert_true(limit - crash_fs_used(c->fs) >= least);
+}
+
 static void unsynced_bytes_stay_below_their_bound(void **state)
 {
     struct log_case *c = *state;
@@ -222,6 +248,7 @@ int main(void)
         CASE(the_journal_goes_on_from_its_reserve_on_a_full_disk),
         CASE(a_journal_without_room_refuses_and_comes_back),
         CASE(appends_stop_below_the_free_space_that_is_to_stay),
+        CASE(quick_appends_do_not_run_into_the_reserve),
         CASE(unsynced_bytes_stay_below_their_bound),
         CASE(a_write_that_ends_early_keeps_whole_batches),
         CASE(a_rolled_back_batch_does_not_rise_behind_its_successor),
