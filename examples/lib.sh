@@ -18,6 +18,7 @@ leave() {
     if [[ $status -ne 0 && -s $work/broker.err ]]; then
         sed 's/^/broker: /' "$work/broker.err" >&2
     fi
+    exec 2>/dev/null # bash tells of every process killed
     for pid in $(jobs -p); do
         kill -9 "$pid" 2>/dev/null || true
     done
