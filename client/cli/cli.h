@@ -3,7 +3,7 @@
  * What the verbs of the `zspool` command share: the table of options and the
  * help made from it, the client, exit codes, messages for people (stderr only),
  * and the ends of a run (Ctrl-C, a broken pipe). The command stands on
- * <zspool.h> alone; of common/ it borrows the byte writer and the UTF-8 check.
+ * <zspool.h> alone.
  */
 #ifndef ZSP_CLI_CLI_H
 #define ZSP_CLI_CLI_H
@@ -13,7 +13,11 @@
 #include <stdint.h>
 #include <zspool.h>
 
-#include "common/compiler.h"
+#if defined(__GNUC__)
+#define CLI_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
+#else
+#define CLI_PRINTF(fmt, first)
+#endif
 
 /* Exit codes, as documented in --help. */
 enum cli_exit {
@@ -94,7 +98,7 @@ int cli_parse(const struct cli_verb *verb, const struct cli_option *table, int a
 /* Where the run is over: the code behind a nonzero return of cli_parse. */
 int cli_parsed_exit(int rc);
 /* Wrong usage: tell it, point to --help. Returns CLI_USAGE. */
-int cli_usage(const struct cli_verb *verb, const char *format, ...) ZSP_PRINTF(2, 3);
+int cli_usage(const struct cli_verb *verb, const char *format, ...) CLI_PRINTF(2, 3);
 /* Print the help of a verb to stdout. */
 void cli_help(const struct cli_verb *verb, const struct cli_option *table);
 
@@ -114,12 +118,12 @@ void cli_write_time(int64_t ms, char *to);
 /* --- Talking ------------------------------------------------------------------------- */
 
 /* "zspool: ..." on stderr. */
-void cli_say(const char *format, ...) ZSP_PRINTF(1, 2);
+void cli_say(const char *format, ...) CLI_PRINTF(1, 2);
 /* Tell an error of the library; returns the exit code for it. */
 int cli_fail(const zspool_error_t *err);
 int cli_exit_of(int code);
 /* Ask on the terminal whether to go on; true = yes. Without a terminal it takes --yes. */
-bool cli_confirm(bool yes, const char *format, ...) ZSP_PRINTF(2, 3);
+bool cli_confirm(bool yes, const char *format, ...) CLI_PRINTF(2, 3);
 
 /* A client of the server asked for, interrupted by SIGINT and SIGTERM; NULL = told. */
 zspool_client_t *cli_client(const char *name);

@@ -64,6 +64,7 @@ int cli_usage(const struct cli_verb *verb, const char *format, ...)
     va_list args;
     va_start(args, format);
     fprintf(stderr, "zspool %s: ", verb->name);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a line above starts it */
     (void)vfprintf(stderr, format, args);
     va_end(args);
     fprintf(stderr, "; see zspool %s --help\n", verb->name);

@@ -21,6 +21,7 @@ void cli_say(const char *format, ...)
     va_list args;
     va_start(args, format);
     fputs("zspool: ", stderr);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a line above starts it */
     (void)vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
@@ -62,6 +63,7 @@ bool cli_confirm(bool yes, const char *format, ...)
     }
     va_list args;
     va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a line above starts it */
     (void)vfprintf(stderr, format, args);
     va_end(args);
     fputs(" [y/N] ", stderr);

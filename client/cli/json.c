@@ -6,7 +6,40 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
-#include "common/bytes.h"
+
+/* The length of the UTF-8 sequence at `p`, 0 when it is none: no surrogates, no overlong forms. */
+static size_t utf8_sequence(const uint8_t *p, size_t len)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const size_t wanted = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    if (wanted <= 1) {
+        return wanted;
+    }
+    if (wanted > len || p[0] > 0xf4) {
+        return 0;
+    }
+    uint32_t code = p[0] & (0x7fu >> wanted);
+    for (size_t i = 1; i < wanted; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+        code = code << 6 | (p[i] & 0x3fu);
+    }
+    const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+    return code < least[wanted] || code > 0x10ffff || surrogate ? 0 : wanted;
+}
+
+static bool is_utf8(const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        const size_t step = utf8_sequence(bytes + i, len - i);
+        if (step == 0) {
+            return false;
+        }
+        i += step;
+    }
+    return true;
+}
 
 static void write_escaped(const uint8_t *text, size_t len)
 {
@@ -90,17 +123,16 @@ void json_text(struct json *self, const char *key, const char *value)
 
 void json_bytes(struct json *self, const char *key, zspool_bytes_t value)
 {
-    const struct zsp_slice bytes = {value.data, value.len};
     if (!value.data) {
         json_null(self, key);
-    } else if (zsp_utf8_valid(bytes)) {
+    } else if (is_utf8(value.data, value.len)) {
         write_key(self, key);
-        write_escaped(bytes.data, bytes.len);
+        write_escaped(value.data, value.len);
     } else {
         char name[64];
         (void)snprintf(name, sizeof name, "%s_base64", key);
         write_key(self, name);
-        write_base64(bytes.data, bytes.len);
+        write_base64(value.data, value.len);
     }
 }
 

@@ -122,7 +122,7 @@ static int read_topic_spec(zspool_client_t *self, const zspool_topic_spec_t *giv
 static int topic_change(zspool_client_t *self, const char *verb, const zspool_topic_spec_t *given,
                         int timeout_ms, zspool_error_t *err)
 {
-    zspool_topic_spec_t topic;
+    zspool_topic_spec_t topic = {0};
     const int rc = read_topic_spec(self, given, &topic, err);
     if (rc != 0) {
         return rc;
@@ -159,10 +159,7 @@ struct about {
 static int ask_by_name(zspool_client_t *self, const struct about *about, int timeout_ms,
                        void **ret_result, zspool_error_t *err)
 {
-    int rc = check_name(self, about->key, about->name, err);
-    if (rc == 0 && !ret_result) {
-        rc = refuse(err, ZSP_EINVAL, "no place for the result");
-    }
+    const int rc = check_name(self, about->key, about->name, err);
     if (rc != 0) {
         return rc;
     }
@@ -177,9 +174,12 @@ static int ask_by_name(zspool_client_t *self, const struct about *about, int tim
 int zspool_topic_info(zspool_client_t *self, const char *topic, int timeout_ms,
                       zspool_topic_info_t **ret_info, zspool_error_t *err)
 {
+    if (!ret_info) {
+        return refuse(err, ZSP_EINVAL, "no place for the result");
+    }
     const struct about about = {"TOPIC.INFO", "topic", topic, zsp_read_topic_info};
     void *result = NULL;
-    const int rc = ask_by_name(self, &about, timeout_ms, ret_info ? &result : NULL, err);
+    const int rc = ask_by_name(self, &about, timeout_ms, &result, err);
     if (rc == 0) {
         *ret_info = result;
     }
@@ -325,7 +325,7 @@ static int read_group_spec(zspool_client_t *self, const zspool_group_spec_t *giv
 int zspool_group_create(zspool_client_t *self, const zspool_group_spec_t *spec, int timeout_ms,
                         zspool_error_t *err)
 {
-    zspool_group_spec_t group;
+    zspool_group_spec_t group = {0};
     const int rc = read_group_spec(self, spec, &group, err);
     if (rc != 0) {
         return rc;
@@ -350,7 +350,7 @@ int zspool_group_create(zspool_client_t *self, const zspool_group_spec_t *spec, 
 int zspool_group_set(zspool_client_t *self, const zspool_group_spec_t *spec, int timeout_ms,
                      zspool_error_t *err)
 {
-    zspool_group_spec_t group;
+    zspool_group_spec_t group = {0};
     const int rc = read_group_spec(self, spec, &group, err);
     if (rc != 0) {
         return rc;
@@ -366,9 +366,12 @@ int zspool_group_set(zspool_client_t *self, const zspool_group_spec_t *spec, int
 int zspool_group_info(zspool_client_t *self, const char *group, int timeout_ms,
                       zspool_group_info_t **ret_info, zspool_error_t *err)
 {
+    if (!ret_info) {
+        return refuse(err, ZSP_EINVAL, "no place for the result");
+    }
     const struct about about = {"GROUP.INFO", "group", group, zsp_read_group_info};
     void *result = NULL;
-    const int rc = ask_by_name(self, &about, timeout_ms, ret_info ? &result : NULL, err);
+    const int rc = ask_by_name(self, &about, timeout_ms, &result, err);
     if (rc == 0) {
         *ret_info = result;
     }
@@ -408,7 +411,7 @@ int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec, int
                       zspool_seek_result_t **ret_result, zspool_error_t *err)
 {
     struct zsp_err report = {0};
-    zspool_seek_spec_t seek;
+    zspool_seek_spec_t seek = {0};
     if (!self || !ret_result) {
         return refuse(err, ZSP_EINVAL, "no client, or no place for the result");
     }
@@ -446,9 +449,12 @@ int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec, int
 int zspool_producer_info(zspool_client_t *self, const char *producer, int timeout_ms,
                          zspool_producer_info_t **ret_info, zspool_error_t *err)
 {
+    if (!ret_info) {
+        return refuse(err, ZSP_EINVAL, "no place for the result");
+    }
     const struct about about = {"PRODUCER.INFO", "producer", producer, zsp_read_producer_info};
     void *result = NULL;
-    const int rc = ask_by_name(self, &about, timeout_ms, ret_info ? &result : NULL, err);
+    const int rc = ask_by_name(self, &about, timeout_ms, &result, err);
     if (rc == 0) {
         *ret_info = result;
     }
@@ -459,7 +465,7 @@ int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec, int
                    zspool_reply_t **ret_reply, zspool_error_t *err)
 {
     struct zsp_err report = {0};
-    zspool_request_spec_t request;
+    zspool_request_spec_t request = {0};
     if (!self || !ret_reply || !spec) {
         return refuse(err, ZSP_EINVAL, "no client, no request, or no place for the result");
     }

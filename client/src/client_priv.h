@@ -6,7 +6,8 @@
 #ifndef ZSP_CLIENT_CLIENT_PRIV_H
 #define ZSP_CLIENT_CLIENT_PRIV_H
 
-#include "client/include/zspool.h"
+#include <zspool.h>
+
 #include "client/src/completion.h"
 #include "client/src/link.h"
 #include "common/err.h"

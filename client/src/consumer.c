@@ -16,12 +16,11 @@
 
 static int check_options(zspool_consumer_options_t *self, struct zsp_err *err)
 {
-    int rc = zsp_name_check_text("group", self->group, err);
-    if (rc == 0 &&
-        (self->topic_count > ZSP_GROUP_TOPICS_MAX || (self->topic_count > 0 && !self->topics))) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "%zu topics, want up to %u", self->topic_count,
-                         ZSP_GROUP_TOPICS_MAX);
+    if (self->topic_count > ZSP_GROUP_TOPICS_MAX || (self->topic_count > 0 && !self->topics)) {
+        return zsp_err_set(err, ZSP_EINVAL, "%zu topics, want up to %u", self->topic_count,
+                           ZSP_GROUP_TOPICS_MAX);
     }
+    int rc = zsp_name_check_text("group", self->group, err);
     for (size_t i = 0; i < self->topic_count && rc == 0; i++) {
         rc = zsp_name_check_text("topic", self->topics[i], err);
     }

@@ -3,8 +3,8 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <zspool.h>
 
-#include "client/include/zspool.h"
 #include "common/limits.h"
 #include "common/wire.h"
 

@@ -7,7 +7,8 @@
 #ifndef ZSP_CLIENT_OUTCOMES_H
 #define ZSP_CLIENT_OUTCOMES_H
 
-#include "client/include/zspool.h"
+#include <zspool.h>
+
 #include "common/bytes.h"
 #include "common/err.h"
 #include "common/wire.h"

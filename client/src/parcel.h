@@ -7,7 +7,8 @@
 #ifndef ZSP_CLIENT_PARCEL_H
 #define ZSP_CLIENT_PARCEL_H
 
-#include "client/include/zspool.h"
+#include <zspool.h>
+
 #include "client/src/client_request.h"
 #include "client/src/interned.h"
 

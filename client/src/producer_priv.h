@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The inside of a producer, shared by its files:
- *   producer.c          the public functions: a message in, its fate out
+ *   producer_api.c      the public functions: a message in, its fate out
  *   producer_batch.c    batches: encoded messages on their way to one partition
  *   producer_route.c    topics and routes: which partition, in which batch
  *   producer_publish.c  what is sent, what the answers mean, opening the name

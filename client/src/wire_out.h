@@ -5,7 +5,8 @@
 #ifndef ZSP_CLIENT_WIRE_OUT_H
 #define ZSP_CLIENT_WIRE_OUT_H
 
-#include "client/include/zspool.h"
+#include <zspool.h>
+
 #include "common/bytes.h"
 #include "common/err.h"
 

@@ -254,12 +254,11 @@ static int encode(struct zspool_producer *self, struct zsp_batch *batch,
     const uint64_t told = zsp_link_hello(self->client->link)->max_record;
     const uint64_t max = told == 0 ? ZSP_RECORD_MAX : told;
     int rc = 0;
-    if (batch->bytes.failed || self->scratch.failed) {
-        rc = zsp_err_set(err, ZSP_ENOMEM, "no memory for a message");
-    } else if (bytes > max) {
+    if (bytes > max) {
         rc = zsp_err_set(err, ZSP_ETOO_LARGE, "topic %s: a message of %zu bytes, want up to %llu",
                          message->topic, bytes, (unsigned long long)max);
-    } else if (zsp_batch_add_ticket(batch, self->last_ticket + 1) != 0) {
+    } else if (batch->bytes.failed || self->scratch.failed ||
+               zsp_batch_add_ticket(batch, self->last_ticket + 1) != 0) {
         rc = zsp_err_set(err, ZSP_ENOMEM, "no memory for a message");
     }
     if (rc != 0) {
