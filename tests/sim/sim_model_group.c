@@ -546,17 +546,20 @@ void model_group_info_answer(struct model *self, const struct sim_request *reque
 
 typedef void slot_fn(struct model *self, struct group_slot *slot, uint64_t arg);
 
+static void each_slot_of(struct model *self, struct group_model *group, slot_fn *fn, uint64_t arg)
+{
+    for (uint32_t i = 0; i < SIM_TOPICS * SIM_PARTS_MAX; i++) {
+        struct ledger_model *ledger = &group->ledgers[i / SIM_PARTS_MAX][i % SIM_PARTS_MAX];
+        for (size_t o = 0; o < ledger->capacity; o++) {
+            fn(self, &ledger->slots[o], arg);
+        }
+    }
+}
+
 static void each_slot(struct model *self, slot_fn *fn, uint64_t arg)
 {
     for (uint32_t g = 0; g < SIM_GROUPS; g++) {
-        for (uint32_t t = 0; t < SIM_TOPICS; t++) {
-            for (uint32_t p = 0; p < SIM_PARTS_MAX; p++) {
-                struct ledger_model *ledger = &self->groups[g].ledgers[t][p];
-                for (size_t o = 0; o < ledger->capacity; o++) {
-                    fn(self, &ledger->slots[o], arg);
-                }
-            }
-        }
+        each_slot_of(self, &self->groups[g], fn, arg);
     }
 }
 

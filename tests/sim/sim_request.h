@@ -153,9 +153,14 @@ void request_destroy(struct sim_request **self_p);
 
 /* Fill request->header (and ->body for PUBLISH) from the plain values. */
 void request_encode(struct sim_request *self);
-/* Decode the answer. False with `why` filled when it is not what the protocol says. */
+/* Why an answer is not what the protocol says. */
+struct sim_complaint {
+    char text[200];
+};
+
+/* Decode the answer. False: `complaint` tells what is wrong with it. */
 bool request_decode(struct sim_request *self, struct zsp_slice header, struct zsp_slice body,
-                    char *why, size_t why_size);
+                    struct sim_complaint *complaint);
 
 /* Names of topics and groups. */
 const char *sim_topic_name(uint32_t topic);

@@ -13,19 +13,14 @@
 #include "tests/sim/sim_model.h"
 #include "tests/sim/sim_request.h"
 
-/* Where a decoder says what it did not like. */
-struct complaint {
-    char *text;
-    size_t size;
-};
+static bool complain(struct sim_complaint *complaint, const char *format, ...) ZSP_PRINTF(2, 3);
 
-static bool complain(const struct complaint *complaint, const char *format, ...) ZSP_PRINTF(2, 3);
-
-static bool complain(const struct complaint *complaint, const char *format, ...)
+static bool complain(struct sim_complaint *complaint, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(complaint->text, complaint->size, format, args);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the line above starts it */
+    (void)vsnprintf(complaint->text, sizeof complaint->text, format, args);
     va_end(args);
     return false;
 }
@@ -82,7 +77,7 @@ static bool get_u32(const msgpack_object *object, uint32_t *ret)
 }
 
 static bool decode_at(struct sim_request *self, const msgpack_object *map,
-                      const struct complaint *complaint)
+                      struct sim_complaint *complaint)
 {
     struct sim_reply *reply = &self->reply;
     const msgpack_object_array *at = map_array(map, "at");
@@ -117,7 +112,7 @@ static bool decode_at(struct sim_request *self, const msgpack_object *map,
 
 /* Rows of an array of arrays: an optional topic, a partition, `count` numbers. */
 static bool decode_parts(struct sim_request *self, const msgpack_object *map, const char *key,
-                         bool has_topic, size_t count, const struct complaint *complaint)
+                         bool has_topic, size_t count, struct sim_complaint *complaint)
 {
     const msgpack_object_array *rows = map_array(map, key);
     if (!rows) {
@@ -151,7 +146,7 @@ static bool decode_parts(struct sim_request *self, const msgpack_object *map, co
 
 /* The records of the body, which belong to the runs in order. */
 static bool decode_messages(struct sim_request *self, struct zsp_slice body,
-                            const struct complaint *complaint)
+                            struct sim_complaint *complaint)
 {
     struct sim_reply *reply = &self->reply;
     uint64_t wanted = 0;
@@ -186,7 +181,7 @@ static bool decode_messages(struct sim_request *self, struct zsp_slice body,
 }
 
 static bool decode_runs(struct sim_request *self, const msgpack_object *map, struct zsp_slice body,
-                        const struct complaint *complaint)
+                        struct sim_complaint *complaint)
 {
     struct sim_reply *reply = &self->reply;
     const msgpack_object_array *runs = map_array(map, "runs");
@@ -223,7 +218,7 @@ static bool decode_runs(struct sim_request *self, const msgpack_object *map, str
 }
 
 static bool decode_not_applied(struct sim_request *self, const msgpack_object *map,
-                               const struct complaint *complaint)
+                               struct sim_complaint *complaint)
 {
     struct sim_reply *reply = &self->reply;
     const msgpack_object_array *rows = map_array(map, "not_applied");
@@ -249,7 +244,7 @@ static bool decode_not_applied(struct sim_request *self, const msgpack_object *m
 }
 
 static bool decode_ok(struct sim_request *self, const msgpack_object *map, struct zsp_slice body,
-                      const struct complaint *complaint)
+                      struct sim_complaint *complaint)
 {
     struct sim_reply *reply = &self->reply;
     switch (self->verb) {
@@ -292,18 +287,17 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map, struc
 }
 
 bool request_decode(struct sim_request *self, struct zsp_slice header, struct zsp_slice body,
-                    char *why, size_t why_size)
+                    struct sim_complaint *complaint)
 {
-    const struct complaint complaint = {.text = why, .size = why_size};
     struct wire_decoder *decoder = wire_decoder_new();
     zsp_assert(decoder);
     struct wire_reply decoded;
     struct zsp_err err = {0};
     bool good = false;
     if (wire_reply_decode(decoder, header, &decoded, &err) != 0) {
-        (void)complain(&complaint, "the reply header cannot be read: %s", err.msg);
+        (void)complain(complaint, "the reply header cannot be read: %s", err.msg);
     } else if (!decoded.has_id || decoded.id != self->id) {
-        (void)complain(&complaint, "the reply has another id");
+        (void)complain(complaint, "the reply has another id");
     } else if (decoded.status == WIRE_ERR) {
         memset(&err, 0, sizeof err);
         self->reply.is_error = true;
@@ -313,9 +307,9 @@ bool request_decode(struct sim_request *self, struct zsp_slice header, struct zs
                        zsp_err_wire_name(self->reply.code), err.msg);
         good = true;
     } else if (decoded.status == WIRE_OK) {
-        good = decode_ok(self, decoded.map, body, &complaint);
+        good = decode_ok(self, decoded.map, body, complaint);
     } else {
-        (void)complain(&complaint, "a reply of status %d", (int)decoded.status);
+        (void)complain(complaint, "a reply of status %d", (int)decoded.status);
     }
     wire_decoder_destroy(&decoder);
     return good;

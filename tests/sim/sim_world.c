@@ -353,14 +353,14 @@ static void take_reply(struct sim *sim, struct engine_effect *effect)
     zsp_assert(effect->ticket <= sim->request_count);
     struct sim_request *request = sim->requests[effect->ticket - 1];
     hash_reply(sim, request, effect, bytes);
-    char why[200];
+    struct sim_complaint why;
     if (request->state != REQUEST_ENTERED && request->state != REQUEST_GONE) {
         (void)model_fail(&sim->model, "%s is answered a second time, or after it was abandoned",
                          sim_verb_name(request->verb));
     } else if (!request_decode(request,
                                (struct zsp_slice){effect->header->data, effect->header->len}, bytes,
                                why, sizeof why)) {
-        (void)model_fail(&sim->model, "%s: %s", sim_verb_name(request->verb), why);
+        (void)model_fail(&sim->model, "%s: %s", sim_verb_name(request->verb), why.text);
     } else {
         tell_reply(sim, request);
         if (is_judged(request)) {

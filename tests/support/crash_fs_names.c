@@ -36,8 +36,8 @@ struct crash_inode *crash_inode_new(struct crash_fs *self, bool is_directory)
             return inode;
         }
     }
-    self->inodes =
-        crash_grow(self->inodes, &self->inode_capacity, self->inode_count + 1, sizeof inode);
+    self->inodes = crash_grow(self->inodes, &self->inode_capacity, self->inode_count + 1,
+                              sizeof(struct crash_inode *));
     inode->number = (uint32_t)self->inode_count;
     self->inodes[self->inode_count++] = inode;
     return inode;

@@ -172,8 +172,8 @@ static int mem_topic_create(struct store *base, const struct store_topic *topic,
         log = mem_alloc(sizeof *log);
         log->topic_id = topic->id;
         log->partition = i;
-        self->logs =
-            mem_grow(self->logs, &self->log_capacity, self->log_count + 1, sizeof *self->logs);
+        self->logs = mem_grow(self->logs, &self->log_capacity, self->log_count + 1,
+                              sizeof(struct mem_log *));
         self->logs[self->log_count++] = log;
         ret_parts[i - first] = mem_part_new(self, log, owners[i - first]);
     }
@@ -193,7 +193,7 @@ static void drop_log(struct mem_store *self, struct mem_log *log)
     }
     self->log_count--;
     memmove(self->logs + index, self->logs + index + 1,
-            (self->log_count - index) * sizeof *self->logs);
+            (self->log_count - index) * sizeof(struct mem_log *));
     mem_log_destroy(log);
 }
 

@@ -70,7 +70,7 @@ int mem_state_put(struct store *base, const struct store_entry *entries, size_t 
     record->tag = tag;
     record->broker_ms = self->broker_ms;
     self->records = mem_grow(self->records, &self->record_capacity, self->record_count + 1,
-                             sizeof *self->records);
+                             sizeof(struct mem_store_record *));
     self->records[self->record_count++] = record;
     return 0;
 }

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#define _XOPEN_SOURCE 700 /* nftw */
-
 #include "tests/support/test_dir.h"
 
 #include <ftw.h>

@@ -346,18 +346,23 @@ static void start(struct conf *c)
     }
 }
 
+static void open_topic(struct conf *c, struct conf_topic *topic)
+{
+    const struct store_topic known = topic_of(topic);
+    for (uint32_t p = 0; p < topic->partition_count; p++) {
+        struct zsp_err err = {0};
+        const int rc = c->store->ops->part_open(c->store, &known, p, &topic->owners[p],
+                                                topic->replay_from, 0, &topic->parts[p], &err);
+        if (rc != 0) {
+            fail_msg("part_open %s/%u: %s", topic->name, p, err.msg);
+        }
+    }
+}
+
 static void open_topics(struct conf *c)
 {
     for (size_t i = 0; i < c->topic_count; i++) {
-        struct conf_topic *topic = &c->topics[i];
-        const struct store_topic known = topic_of(topic);
-        for (uint32_t p = 0; p < topic->partition_count; p++) {
-            struct zsp_err err = {0};
-            if (c->store->ops->part_open(c->store, &known, p, &topic->owners[p], topic->replay_from,
-                                         0, &topic->parts[p], &err) != 0) {
-                fail_msg("part_open %s/%u: %s", topic->name, p, err.msg);
-            }
-        }
+        open_topic(c, &c->topics[i]);
     }
     struct zsp_err err = {0};
     if (c->store->ops->ready(c->store, &err) != 0) {
