@@ -32,7 +32,7 @@ struct log_case {
     /* what came */
     size_t told;         /* batch headers of the last start */
     uint64_t first_told; /* first offset of the first one */
-    char entries[65536];  /* entries of the last start: "key=value " */
+    char entries[65536]; /* entries of the last start: "key=value " */
     size_t warnings;     /* diagnostic lines of warning or error since the last open */
     char last_warning[512];
     int append_code; /* of the last append that was answered */
