@@ -101,6 +101,9 @@ struct sim_result sim_run(const struct sim_options *options);
 
 /* One line, when the history is verbose. */
 void sim_trace(const struct sim *self, const char *format, ...) ZSP_PRINTF(2, 3);
+/* A request and its decoded reply as lines (sim_tell.c). */
+void sim_tell_request(const struct sim *sim, const struct sim_request *request);
+void sim_tell_reply(const struct sim *sim, const struct sim_request *request);
 /* The clock as the broker sees it. */
 struct instant sim_instant(const struct sim *self);
 /* Handle events until `stop_fn` is true, `steps` were handled, or something failed. */
