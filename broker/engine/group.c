@@ -370,17 +370,13 @@ void group_ledger_put_gone(struct engine *engine, const struct ledger *ledger)
     state_put_gone(engine, ledger_head_key(ledger, key));
 }
 
-bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start)
+/* What lies below `start` is forgotten, in memory; the blocks that held nothing else go. */
+static void forget_below(struct groups *self, struct ledger *ledger, uint64_t start)
 {
-    const uint64_t committed = ledger_committed(ledger);
-    if (start == 0 || (start <= ledger->high && start <= committed && ledger_dead(ledger) == 0)) {
-        return false;
-    }
     const struct run none = {.state = RUN_NONE};
-    (void)runmap_visit(&ledger->runs, 0, start, leave_lease, self); /* never ends early */
     if (runmap_set(&ledger->runs, 0, start, &none) < 0) {
         group_out_of_memory(self);
-        return true;
+        return;
     }
     if (ledger->blocked < start) {
         ledger->blocked = UINT64_MAX; /* the damage is gone with the rest */
@@ -398,8 +394,33 @@ bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t star
         block_set_remove(&ledger->blocks, ledger->blocks.blocks[0]);
     }
     (void)ledger_check(ledger, NULL); /* counts dead_above; the rest holds */
+}
+
+static bool is_above(const struct ledger *ledger, uint64_t start)
+{
+    return start == 0 ||
+           (start <= ledger->high && start <= ledger_committed(ledger) && ledger_dead(ledger) == 0);
+}
+
+/* The block that `start` lies in keeps its old image: it may say of messages below `start` that
+ * they are out under a lease which is gone by then. A start trims before it looks at leases. */
+bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start)
+{
+    const uint64_t committed = ledger_committed(ledger);
+    if (is_above(ledger, start)) {
+        return false;
+    }
+    (void)runmap_visit(&ledger->runs, 0, start, leave_lease, self); /* never ends early */
+    forget_below(self, ledger, start);
     group_ledger_changed(self, ledger);
     return start > committed;
+}
+
+void group_ledger_trim_replayed(struct groups *self, struct ledger *ledger, uint64_t start)
+{
+    if (!is_above(ledger, start)) {
+        forget_below(self, ledger, start);
+    }
 }
 
 /* --- Bindings ---------------------------------------------------------------------------------- */
@@ -456,8 +477,8 @@ int binding_attach(struct groups *self, struct binding *binding, struct topic *t
         *(partition->ledger_last ? &partition->ledger_last->next : &partition->ledger_first) =
             ledger;
         partition->ledger_last = ledger;
-        (void)group_ledger_trim(self, ledger,
-                                partition->start_offset); /* lost when it was trimmed */
+        group_ledger_trim_replayed(self, ledger,
+                                   partition->start_offset); /* a new one has high 0 */
         group_ledger_changed(self, ledger);
     }
     binding->topic = topic;

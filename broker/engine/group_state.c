@@ -361,45 +361,43 @@ int group_entry(struct engine *engine, const struct store_entry *entry, struct z
 
 /* --- Start ------------------------------------------------------------------------------------ */
 
-struct start_walk {
-    struct groups *groups;
-    struct ledger *ledger;
-    int rc;
-};
-
-/* Put a stretch under its lease again. */
-static int cover(void *arg, const struct run_span *span)
+/* Put a stretch under its lease again. One whose lease is not there is ready: that is what a
+ * lost lease means, and no reason to keep the whole broker down. */
+static int cover(struct groups *self, struct ledger *ledger, const struct run_span *span)
 {
-    struct start_walk *walk = arg;
-    if (span->run.state != RUN_LEASED) {
-        return 0;
+    struct lease *lease = lease_find(&self->leases, span->run.lease);
+    if (lease && lease->group_id == ledger->group_id) {
+        const int rc = lease_reserve(lease, 1);
+        if (rc == 0) {
+            lease_cover(lease, ledger, span->first, span->end);
+        }
+        return rc;
     }
-    struct lease *lease = lease_find(&walk->groups->leases, span->run.lease);
-    if (!lease || lease->group_id != walk->ledger->group_id) {
-        return ZSP_ECORRUPT;
-    }
-    int rc = lease_reserve(lease, 1);
-    if (rc == 0) {
-        lease_cover(lease, walk->ledger, span->first, span->end);
-    }
-    return rc;
+    zsp_diag(
+        self->engine->diag, ZSP_WARNING,
+        "group state: messages %" PRIu64 "..%" PRIu64 " were out under no lease (group %" PRIu64
+        ", topic %" PRIu64 ", partition %" PRIu32 "); they are handed out again",
+        span->first, span->end - 1, ledger->group_id, ledger->topic_id, ledger->partition_index);
+    struct run ready = span->run;
+    ready.state = RUN_READY;
+    ready.lease = 0;
+    return runmap_set(&ledger->runs, span->first, span->end, &ready);
 }
 
 static int start_ledger(struct groups *self, struct ledger *ledger, struct zsp_err *err)
 {
+    const struct topic *topic = topic_by_id(self->engine, ledger->topic_id);
+    group_ledger_trim_replayed(self, ledger,
+                               topic->partitions[ledger->partition_index].start_offset);
     int rc = ledger_check(ledger, err);
-    if (rc < 0) {
-        return rc;
+    struct run_span span = {0};
+    while (rc == 0 && runmap_next(&ledger->runs, span.end, RUN_CLASS_LEASED, &span)) {
+        rc = cover(self, ledger, &span);
+        if (rc < 0) {
+            (void)zsp_err_set(err, rc, "group state: out of memory");
+        }
     }
-    struct start_walk walk = {.groups = self, .ledger = ledger};
-    rc = runmap_visit(&ledger->runs, 0, UINT64_MAX, cover, &walk);
-    if (rc < 0) {
-        return zsp_err_set(err, rc,
-                           "group state: a message is out under no lease (group %" PRIu64
-                           ", topic %" PRIu64 ", partition %" PRIu32 ")",
-                           ledger->group_id, ledger->topic_id, ledger->partition_index);
-    }
-    return 0;
+    return rc;
 }
 
 /* Of a group or topic that ended in between: nobody will ask for it. */

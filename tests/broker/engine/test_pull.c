@@ -480,6 +480,24 @@ static void all_partitions_take_their_turn(void **state)
     assert_int_equal(steps_count(steps_pull(f, 10)), 3);
 }
 
+/* The lease ends with its messages; what the journal still says of them does no harm. */
+static void retention_takes_leased_messages_for_good(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_publish_each(f, "t", "a b c d");
+    steps_pull(f, 3);
+    fixture_advance(f, 5000);
+    steps_publish_each(f, "t", "e f");
+    fixture_ok(f, "TOPIC.SET", "{'topic': 't', 'settings': {'retention_time_ms': 1000}}", NULL);
+    fixture_advance(f, ZSP_RETENTION_MS);
+    fixture_pump(f);
+    assert_int_equal(fixture_number(fixture_ok(f, "STATS", "{}", NULL), "lease_count"), 0);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_int_equal(fixture_number(fixture_ok(f, "STATS", "{}", NULL), "lease_count"), 0);
+    assert_string_equal(fixture_payloads(steps_pull(f, 10)), "e f");
+    assert_string_equal(steps_part(f, "t", 0), "4 6 0 2 0 0");
+}
+
 static void retention_takes_what_was_not_consumed(void **state)
 {
     struct engine_fixture *f = *state;
@@ -547,6 +565,7 @@ int main(void)
         TEST(a_resent_pull_gets_the_same_lease),
         TEST(damage_is_not_passed),
         TEST(all_partitions_take_their_turn),
+        TEST(retention_takes_leased_messages_for_good),
         TEST(retention_takes_what_was_not_consumed),
         TEST(a_pull_may_name_many_topics),
     };
