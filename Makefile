@@ -33,7 +33,7 @@ fuzz:                   ## each fuzzer for SECONDS (60)
 crash: all              ## kill -9 and damaged files
 	$(CTEST) dev -L crash
 
-sim: release            ## many simulated histories: HISTORIES=20000 SEED=1
+sim: all                ## many simulated histories: HISTORIES=20000 SEED=1
 	scripts/sim $(or $(HISTORIES),20000) $(SEED)
 
 bench: release          ## throughput of this machine

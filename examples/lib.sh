@@ -7,7 +7,7 @@
 set -euo pipefail
 
 PATH=${ZSPOOL_PATH:+$ZSPOOL_PATH:}$PATH
-examples=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) # shellcheck disable=SC2034
+examples=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/zspool-example.XXXXXX")
 broker=
 export ZSPOOL_SERVER="ipc://$work/zspool.sock"
