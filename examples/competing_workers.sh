@@ -13,15 +13,16 @@ zspool pub files <"$work/input"
 zspool group create indexers --topic files --lease 1s
 
 # The victim writes into a pipe that nobody empties: it gets stuck in the middle
-# of its work, surely before its ack.
+# of its work, with most of its 5,000 messages unacked.
 mkfifo "$work/stuck"
 zspool pull files -g indexers -n 5000 >"$work/stuck" &
 victim=$!
 exec {pipe}<"$work/stuck"
-read -r -u "$pipe" first
+IFS= read -r -u "$pipe" first
 say "the victim has begun with: $first"
 kill -9 "$victim"
 wait "$victim" 2>/dev/null || true
+printed "$first" "$pipe" >"$work/done.0"
 held=$(zspool group info indexers --json | sed -nE 's/.*"leased": ?([0-9]+).*/\1/p' | head -n 1)
 [[ $held -gt 0 ]] || fail "the dead worker holds nothing"
 
@@ -31,9 +32,10 @@ for number in 1 2 3; do
     zspool pull files -g indexers >"$work/done.$number" &
     workers+=($!)
 done
-await_lines "$(wc -l <"$work/input")" "$work"/done.?
+await_group indexers files
 stop "${workers[@]}"
 
-cat "$work"/done.? >"$work/done"
-same_lines "the other workers" "$work/input" "$work/done"
-say "$held messages came back from the dead worker; all $(wc -l <"$work/done") were done by the others"
+cat "$work"/done.? | sort -u >"$work/done"
+sort -u "$work/input" >"$work/wanted"
+same_lines "the four workers" "$work/wanted" "$work/done"
+say "$held messages came back from the dead worker; all $(wc -l <"$work/done") were done"

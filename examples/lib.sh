@@ -78,6 +78,18 @@ await_lines() { # COUNT FILE...
     head -n "$count" < <(exec tail -q -n +1 -s 0.05 -f --pid=$$ "$@") >/dev/null
 }
 
+# Wait until nothing of the topic is left to do for the group: all of it is acked.
+await_group() { # GROUP TOPIC
+    local end=$((SECONDS + 60))
+    until [[ $(left_over "$1" "$2") -eq 0 ]]; do
+        [[ $SECONDS -lt $end ]] || fail "group $1 is not through after a minute"
+        sleep 0.1
+    done
+}
+left_over() { # GROUP TOPIC: messages that are not done
+    zspool group info "$1" | awk -v topic="$2" '$1 == topic { n += $4 - $3 } END { print n + 0 }'
+}
+
 # End these workers as Ctrl-C would: what they have not printed is handed back.
 stop() {
     kill -INT "$@"
@@ -94,4 +106,10 @@ same_lines() { # WHAT WANTED GOT
     cmp -s <(sort "$2") <(sort "$3") && return
     diff <(sort "$2") <(sort "$3") | head -n 10 >&2
     fail "$1: $(wc -l <"$2") lines wanted, $(wc -l <"$3") there"
+}
+
+# What a worker that was killed had printed into a pipe, as far as the lines are whole: it may
+# have acked them. The first line was read from the pipe already.
+printed() { # FIRST_LINE PIPE
+    { printf '%s\n' "$1"; cat <&"$2"; } | sed -z 's/[^\n]*$//'
 }
