@@ -48,7 +48,9 @@ struct sim_result {
 struct sim_weather {
     bool power_losses, process_crashes, freezes, stalls, wall_jumps, full_disk, sync_failures,
         disconnects, seeks, cold_reads, slow_disk;
+    int64_t tempo;   /* clients do nothing for so much longer; 1 = they are busy */
     int64_t calm_ms; /* between two faults, about */
+    unsigned dropped_per_mille, undelivered_per_mille; /* replies */
     /* Of the store: so small that files roll and are carried forward all the time. */
     uint64_t segment_bytes, journal_file_bytes, unsynced_bytes_max, tail_bytes;
     uint32_t fill_bytes;

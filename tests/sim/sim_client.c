@@ -53,7 +53,8 @@ void client_reconnect(struct client *self)
 
 void client_wake_in(struct client *self, int64_t delay_ms)
 {
-    events_add(&self->sim->events, self->sim->now_ms + delay_ms, EVENT_WAKE, 0, self);
+    struct sim *sim = self->sim;
+    events_add(&sim->events, sim->now_ms + sim->weather.tempo * delay_ms, EVENT_WAKE, 0, self);
 }
 
 /* An anonymous producer sends and never repeats. */

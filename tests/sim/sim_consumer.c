@@ -129,7 +129,7 @@ void consumer_wake(struct client *self)
     struct sim *sim = self->sim;
     struct prng *prng = &sim->prng;
     const bool slow = prng_chance(prng, self->slow_per_mille);
-    client_wake_in(self, (int64_t)prng_below(prng, slow ? 20000 : 100));
+    client_wake_in(self, (int64_t)prng_below(prng, slow ? 6000 : 100));
     /* The first group is made by hand, with settings of its own. */
     if (self->group == 0 && !sim->model.groups[0].exists) {
         return;

@@ -7,8 +7,6 @@
 #include "tests/sim/sim.h"
 #include "tests/support/crash_fs.h"
 
-#define FAULT_KINDS 9
-
 void fault_choose_weather(struct sim *sim)
 {
     struct prng *prng = &sim->prng;
@@ -24,7 +22,10 @@ void fault_choose_weather(struct sim *sim)
     weather->seeks = prng_chance(prng, 350);
     weather->cold_reads = prng_chance(prng, 500);
     weather->slow_disk = prng_chance(prng, 400);
-    weather->calm_ms = (int64_t)prng_between(prng, 20, 1500);
+    weather->tempo = INT64_C(1) << prng_below(prng, 5);
+    weather->calm_ms = weather->tempo * (int64_t)prng_between(prng, 20, 2000);
+    weather->dropped_per_mille = (unsigned)prng_below(prng, 100);
+    weather->undelivered_per_mille = (unsigned)prng_below(prng, 50);
     weather->segment_bytes = UINT64_C(4096) << 2 * prng_below(prng, 3);
     weather->journal_file_bytes = UINT64_C(4096) << 2 * prng_below(prng, 3);
     weather->unsynced_bytes_max = UINT64_C(8192) << prng_below(prng, 5);
@@ -83,6 +84,27 @@ static void freeze(struct sim *sim)
     crash_fs_freeze_at(sim->world.disk, calls);
 }
 
+/* A disk that takes long for everything, or is as fast as usual again. */
+static void toggle_slow_disk(struct sim *sim)
+{
+    sim->world.job_delay_ms = prng_chance(&sim->prng, 500) ? 303 : 3;
+}
+
+static void disconnect(struct sim *sim)
+{
+    world_disconnect(sim, &sim->clients[prng_below(&sim->prng, sim->client_count)]);
+}
+
+static void cut_power(struct sim *sim)
+{
+    world_crash(sim, true);
+}
+
+static void kill_process(struct sim *sim)
+{
+    world_crash(sim, false);
+}
+
 void fault_strike(struct sim *sim)
 {
     const struct sim_weather *weather = &sim->weather;
@@ -93,52 +115,27 @@ void fault_strike(struct sim *sim)
     events_add(&sim->events,
                sim->now_ms + (int64_t)prng_below(&sim->prng, 2 * (uint64_t)weather->calm_ms),
                EVENT_FAULT, 0, NULL);
-    switch (prng_below(&sim->prng, FAULT_KINDS)) {
-    case 0:
-        if (weather->power_losses && up) {
-            world_crash(sim, true);
+    const struct {
+        bool is_on;
+        void (*strike_fn)(struct sim *sim);
+    } kinds[] = {
+        {weather->power_losses && up, cut_power},
+        {weather->process_crashes && up, kill_process},
+        {weather->freezes, freeze},
+        {weather->stalls, stall},
+        {weather->wall_jumps, jump},
+        {weather->full_disk, toggle_full_disk},
+        {weather->sync_failures && up, fail_sync},
+        {weather->disconnects, disconnect},
+        {weather->slow_disk, toggle_slow_disk},
+    };
+    const size_t count = sizeof kinds / sizeof kinds[0];
+    const size_t first = prng_below(&sim->prng, count);
+    for (size_t i = 0; i < count; i++) {
+        if (kinds[(first + i) % count].is_on) {
+            kinds[(first + i) % count].strike_fn(sim);
+            return;
         }
-        break;
-    case 1:
-        if (weather->process_crashes && up) {
-            world_crash(sim, false);
-        }
-        break;
-    case 2:
-        if (weather->freezes) {
-            freeze(sim);
-        }
-        break;
-    case 3:
-        if (weather->stalls) {
-            stall(sim);
-        }
-        break;
-    case 4:
-        if (weather->wall_jumps) {
-            jump(sim);
-        }
-        break;
-    case 5:
-        if (weather->full_disk) {
-            toggle_full_disk(sim);
-        }
-        break;
-    case 6:
-        if (weather->sync_failures && up) {
-            fail_sync(sim);
-        }
-        break;
-    case 7:
-        if (weather->disconnects) {
-            world_disconnect(sim, &sim->clients[prng_below(&sim->prng, sim->client_count)]);
-        }
-        break;
-    default:
-        if (weather->slow_disk) {
-            sim->world.job_delay_ms = (int64_t)prng_below(&sim->prng, 2) * 300 + 3;
-        }
-        break;
     }
 }
 

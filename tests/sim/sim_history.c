@@ -67,7 +67,9 @@ static void handle(struct sim *self, const struct event *event)
         world_job_done(self, event->ptr);
         break;
     case EVENT_PUMP:
-        world_pump(self);
+        if (event->time_ms == self->world.pump_at_ms) { /* else an earlier one took its place */
+            world_pump(self);
+        }
         break;
     case EVENT_FAULT:
         fault_strike(self);
@@ -271,7 +273,7 @@ static void add_client(struct sim *self, enum client_kind kind, uint32_t number)
         client->topic = number % SIM_TOPICS;
     } else if (kind == CLIENT_CONSUMER) {
         client->group = number % SIM_GROUPS;
-        client->slow_per_mille = (unsigned)prng_below(&self->prng, 40);
+        client->slow_per_mille = (unsigned)prng_below(&self->prng, 250);
     }
     if (kind == CLIENT_SCRATCH) {
         scratch_init(client);

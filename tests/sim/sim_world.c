@@ -226,7 +226,7 @@ static void hash_reply(struct sim *sim, const struct sim_request *request,
 static void send_back(struct sim *sim, struct sim_request *request, uint64_t lease)
 {
     const bool gone = request->is_lost || request->state == REQUEST_GONE ||
-                      (!sim->calm && prng_chance(&sim->prng, 10));
+                      (!sim->calm && prng_chance(&sim->prng, sim->weather.undelivered_per_mille));
     request->state = REQUEST_ANSWERED;
     if (gone && lease != 0) {
         engine_undelivered(sim->world.engine, sim_instant(sim), lease);
@@ -235,7 +235,7 @@ static void send_back(struct sim *sim, struct sim_request *request, uint64_t lea
         }
         sim_trace(sim, "  undelivered");
     }
-    if (gone || (!sim->calm && prng_chance(&sim->prng, 20))) {
+    if (gone || (!sim->calm && prng_chance(&sim->prng, sim->weather.dropped_per_mille))) {
         lose(sim, request, (int64_t)prng_between(&sim->prng, 10, 3000));
         return;
     }
