@@ -157,11 +157,16 @@ static int get_front(const msgpack_object *items, struct run_front *ret, struct 
         rc = wire_get_uint(&items[2], "first of a run", UINT64_MAX, &ret->first, err);
     }
     if (rc == 0) {
-        /* The end of a run, one past its last offset, is a number too. */
-        rc = wire_get_uint(&items[3], "count of a run", UINT64_MAX - ret->first, &ret->count, err);
+        rc = wire_get_uint(&items[3], "count of a run", UINT64_MAX, &ret->count, err);
     }
     if (rc == 0 && ret->count == 0) {
         rc = zsp_err_set(err, ZSP_EBAD_VALUE, "count of a run must be at least 1");
+    }
+    /* The end of a run, one past its last offset, is a number too. */
+    if (rc == 0 && ret->count > UINT64_MAX - ret->first) {
+        rc = zsp_err_set(err, ZSP_EBAD_VALUE,
+                         "a run of %" PRIu64 " from offset %" PRIu64 " ends beyond the last offset",
+                         ret->count, ret->first);
     }
     if (rc == 0 && items[4].type != MSGPACK_OBJECT_NIL) {
         rc = wire_get_uint(&items[4], "lease of a run", UINT64_MAX, &ret->lease, err);
