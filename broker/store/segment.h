@@ -20,8 +20,9 @@
 #include "broker/store/io.h"
 #include "broker/store/layout.h"
 
-#define SEGMENT_FILES_MAX  256u            /* open segment files that nobody uses right now */
-#define SEGMENT_FILL_FIRST (64u * ZSP_KIB) /* the first fill of a segment; later ones double */
+#define SEGMENT_FILES_MAX 256u /* open segment files that nobody uses right now */
+#define SEGMENT_FILL_FIRST \
+    (4u << 10) /* the first fill of a segment, little for the idle; it doubles */
 
 struct store_part;
 
