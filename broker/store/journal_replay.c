@@ -75,7 +75,7 @@ static int note_file(void *arg, const struct fs_entry *entry)
 static int find_files(struct replay *self, struct zsp_err *err)
 {
     struct fs *fs = self->store->fs;
-    const int rc = fs->ops->list(fs->self, "journal", note_file, self, err);
+    const int rc = layout_list(fs, "journal", note_file, self, err);
     if (rc < 0) {
         return rc;
     }
@@ -240,8 +240,9 @@ static bool proven_behind(const struct replay *self, uint64_t number, uint64_t p
 
 static int damaged(const struct zsp_err *what, uint64_t number, uint64_t pos, struct zsp_err *err)
 {
-    return zsp_err_set(err, ZSP_ECORRUPT,
-                       "the journal is damaged: file %" PRIu64 " at pos %" PRIu64 ": %s", number,
+    char path[LAYOUT_PATH_MAX];
+    layout_journal_path(path, number);
+    return zsp_err_set(err, ZSP_ECORRUPT, "the journal is damaged: %s at pos %" PRIu64 ": %s", path,
                        pos, what->msg[0] ? what->msg : "records are missing");
 }
 

@@ -397,12 +397,23 @@ static int compare_topics(const void *a, const void *b)
     return strcmp(x->path, y->path);
 }
 
+int layout_list(struct fs *fs, const char *path,
+                int (*entry_fn)(void *arg, const struct fs_entry *entry), void *arg,
+                struct zsp_err *err)
+{
+    const int rc = fs->ops->list(fs->self, path, entry_fn, arg, err);
+    if (rc == ZSP_ENOT_FOUND) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "the directory %s is missing", path);
+    }
+    return rc;
+}
+
 int layout_read_topics(struct fs *fs, struct layout_topics *ret,
                        void (*foreign_fn)(void *arg, const char *name), void *arg,
                        struct zsp_err *err)
 {
     struct topic_walk walk = {ret, foreign_fn, arg, false};
-    const int rc = fs->ops->list(fs->self, "topics", topic_entry, &walk, err);
+    const int rc = layout_list(fs, "topics", topic_entry, &walk, err);
     if (walk.no_memory) {
         return zsp_err_set(err, ZSP_ENOMEM, "list of topics/");
     }

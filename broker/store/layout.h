@@ -47,6 +47,12 @@ int layout_create(struct fs *fs, const uint8_t uuid[STORE_UUID_BYTES], struct zs
 /* Is there any entry in the directory? A missing directory is empty. */
 int layout_is_empty(struct fs *fs, const char *path, bool *ret, struct zsp_err *err);
 
+/* fs_ops.list of a directory that every store has.
+ * Errors: ZSP_ECORRUPT  it is missing */
+int layout_list(struct fs *fs, const char *path,
+                int (*entry_fn)(void *arg, const struct fs_entry *entry), void *arg,
+                struct zsp_err *err);
+
 /* Read topics/. Names that are none of ours are reported through `foreign_fn`. */
 int layout_read_topics(struct fs *fs, struct layout_topics *ret,
                        void (*foreign_fn)(void *arg, const char *name), void *arg,

@@ -132,7 +132,7 @@ static void damage_before_a_record_that_proves_it_synced_ends_the_start(void **s
     const uint64_t pos = journal_end(c, 3);
     log_case_file_spoil(c, CASE_JOURNAL, pos + 20, pos + 24);
     char place[64];
-    (void)snprintf(place, sizeof place, "file 1 at pos %u", (unsigned)pos);
+    (void)snprintf(place, sizeof place, "00000000000000000001.jnl at pos %u", (unsigned)pos);
     assert_open_fails(c, ZSP_ECORRUPT, place);
     assert_int_equal(log_case_dir_count(c, "cut"), 0);
     assert_open_fails(c, ZSP_ECORRUPT, place); /* nothing was changed */
@@ -145,7 +145,7 @@ static void damage_before_a_later_file_ends_the_start(void **state)
     log_case_close(c);
     const uint64_t pos = journal_end(c, 1);
     log_case_file_spoil(c, CASE_JOURNAL, pos, pos + 8);
-    assert_open_fails(c, ZSP_ECORRUPT, "file 1 at pos");
+    assert_open_fails(c, ZSP_ECORRUPT, "journal/00000000000000000001.jnl at pos");
 }
 
 static void a_missing_file_ends_the_start(void **state)
@@ -381,6 +381,17 @@ static void a_creation_without_format_begins_again(void **state)
     log_case_reopen(c);
 }
 
+/* Nothing says that there were no messages: somebody took the directory away. */
+static void a_missing_directory_is_damage(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    assert_int_equal(c->fs->ops->rename(c->fs->self, "topics", "elsewhere", NULL), 0);
+    assert_open_fails(c, ZSP_ECORRUPT, "the directory topics is missing");
+    assert_int_equal(c->fs->ops->rename(c->fs->self, "elsewhere", "topics", NULL), 0);
+    assert_int_equal(log_case_open(c), 0);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, log_case_set_up, log_case_tear_down)
@@ -407,6 +418,7 @@ int main(void)
         CASE(a_damaged_format_is_refused),
         CASE(a_newer_format_is_refused_and_left_alone),
         CASE(a_creation_without_format_begins_again),
+        CASE(a_missing_directory_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
