@@ -92,7 +92,7 @@ static void send_for(struct bench_producer *self, const uint8_t *payload, double
     for (uint64_t i = 0; i % 256 != 0 || (now_s() < end_s && !cli_stopped()); i++) {
         int rc;
         while ((rc = zspool_send(self->producer, &out, NULL, &self->err)) == ZSPOOL_EAGAIN) {
-            rc = zspool_room(self->producer, (size_t)bench->batch, cli_timeout(), &self->err);
+            rc = zspool_room(self->producer, (size_t)bench->payload, cli_timeout(), &self->err);
             if (rc != 0) {
                 break;
             }
@@ -133,7 +133,7 @@ static bool open_producer(struct bench_producer *self, bool first)
     options.level = bench->written ? ZSPOOL_WRITTEN : ZSPOOL_SYNCED;
     options.max_in_flight = (uint32_t)bench->in_flight;
     options.batch_bytes = (size_t)bench->batch;
-    options.max_bytes = (size_t)(bench->batch * (bench->in_flight + 4) + bench->payload);
+    options.max_bytes = (size_t)((bench->batch + bench->payload + 64) * (bench->in_flight + 4));
     self->client =
         first ? cli_client("zspool-bench") : zspool_new(cli_common.server, NULL, &self->err);
     if (self->client && zspool_connect(self->client, cli_timeout(), NULL, &self->err) == 0) {

@@ -346,7 +346,8 @@ typedef struct zspool_producer_options {
                            * sequences; NULL = a random one, forgotten 10 minutes after use */
     zspool_level_t level; /* when a confirm is due */
     zspool_reporting_t reporting;
-    size_t max_bytes;       /* encoded bytes waiting or unconfirmed; 0 = 64 MiB */
+    size_t max_bytes;       /* encoded bytes waiting or unconfirmed; one message always fits;
+                              * 0 = 64 MiB */
     size_t batch_bytes;     /* a batch is closed at this size; 0 = 256 KiB; at most 8 MiB */
     uint32_t max_in_flight; /* batches sent and unconfirmed, 1..128; 0 = 16 */
     int64_t delivery_ms;    /* a message unconfirmed for so long is reported as ZSPOOL_ETIMEOUT;

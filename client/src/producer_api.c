@@ -371,8 +371,7 @@ int zspool_room(zspool_producer_t *self, size_t bytes, int timeout_ms, zspool_er
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
     int rc = 0;
     zsp_link_lock(self->client->link);
-    while (rc == 0 && self->state != NAME_FENCED && !zsp_producer_has_room(self, bytes + 64) &&
-           self->bytes > 0) {
+    while (rc == 0 && self->state != NAME_FENCED && !zsp_producer_has_room(self, bytes + 64)) {
         rc = zsp_link_wait(self->client->link, deadline_ms, &report);
     }
     if (rc == 0) {

@@ -168,7 +168,8 @@ static void sort_out_route(struct zsp_route *route, bool forgotten)
 /* The batch that was to make the topic failed: the next one is to try. */
 static void guess_again(struct zsp_topic_out *topic)
 {
-    if (topic->state == TOPIC_GUESSED && !topic->routes[0]->first) {
+    const struct zsp_route *route = topic->route_count > 0 ? topic->routes[0] : NULL;
+    if (topic->state == TOPIC_GUESSED && (!route || !route->first)) {
         topic->state = TOPIC_UNKNOWN;
         if (topic->unrouted.first) {
             zsp_topic_out_ask(topic);

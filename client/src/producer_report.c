@@ -64,7 +64,7 @@ static void queue_report(struct zspool_producer *self, const zspool_report_t *re
 {
     const bool wanted = self->options.reporting == ZSPOOL_REPORT_ALL ||
                         (self->options.reporting == ZSPOOL_REPORT_FAILED && report->status != 0);
-    if (wanted && report_room(self)) {
+    if (wanted && report_room(self) && self->report_capacity > 0) {
         self->reports[(self->report_first + self->report_count) % self->report_capacity] = *report;
         self->report_count++;
     }
@@ -158,8 +158,9 @@ void zsp_producer_report_losses(struct zspool_producer *self)
 
 bool zsp_producer_has_room(const struct zspool_producer *self, size_t bytes)
 {
-    return self->report_count < ZSP_REPORTS_MAX && self->bytes < self->options.max_bytes &&
-           bytes <= self->options.max_bytes - self->bytes;
+    const size_t max = self->options.max_bytes;
+    const bool fits = self->bytes == 0 || (self->bytes < max && bytes <= max - self->bytes);
+    return fits && self->report_count < ZSP_REPORTS_MAX;
 }
 
 void zsp_producer_update_ready(struct zspool_producer *self)

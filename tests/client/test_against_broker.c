@@ -68,7 +68,7 @@ static int number_of(const zspool_message_t *message)
     assert_true(message->payload.len < sizeof text);
     memcpy(text, message->payload.data, message->payload.len);
     text[message->payload.len] = '\0';
-    return atoi(text);
+    return (int)strtol(text, NULL, 10);
 }
 
 /* --- Readers ---------------------------------------------------------------------------- */

@@ -267,7 +267,7 @@ static void assert_kept(struct fixture *self, int first, int last)
     fake_broker_stop(&self->broker);
     assert_int_equal(self->book.kept_count, last - first + 1);
     for (int i = first; i <= last; i++) {
-        assert_int_equal(atoi(self->book.kept[i - first].payload), i);
+        assert_int_equal((int)strtol(self->book.kept[i - first].payload, NULL, 10), i);
     }
 }
 
@@ -379,7 +379,8 @@ static void batches_sent_behind_a_refused_one_are_not_lost(void **state)
     fake_broker_stop(&f.broker);
     assert_int_equal(f.book.kept_count, kept);
     for (size_t i = 1; i < f.book.kept_count; i++) {
-        assert_true(atoi(f.book.kept[i].payload) > atoi(f.book.kept[i - 1].payload));
+        assert_true((int)strtol(f.book.kept[i].payload, NULL, 10) >
+                    (int)strtol(f.book.kept[i - 1].payload, NULL, 10));
     }
     tear_down(&f);
 }
@@ -477,6 +478,25 @@ static void a_full_producer_says_so_and_has_room_again(void **state)
     assert_int_equal(zspool_room(f.producer, 500, WAIT_MS, NULL), 0);
     assert_int_equal(zspool_send(f.producer, &out, NULL, NULL), 0);
     assert_int_equal(zspool_room(f.producer, 1001, 0, NULL), ZSPOOL_EINVAL);
+    tear_down(&f);
+}
+
+/* Whatever max_bytes is, one message fits, and the next ones wait for it. */
+static void a_message_larger_than_all_room_still_goes(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    zspool_producer_options_t options;
+    zspool_producer_options_init(&options);
+    options.max_bytes = 1;
+    options.batch_bytes = 1;
+    set_up(&f, &options);
+    for (int i = 0; i < 3; i++) {
+        const zspool_out_t out = zspool_out("t", "0123456789", 10);
+        assert_int_equal(zspool_room(f.producer, 1, WAIT_MS, NULL), 0);
+        assert_int_equal(zspool_send(f.producer, &out, NULL, NULL), 0);
+    }
+    assert_int_equal(zspool_flush(f.producer, WAIT_MS, NULL), 0);
     tear_down(&f);
 }
 
@@ -619,6 +639,7 @@ int main(void)
         cmocka_unit_test(keys_go_where_the_broker_would_put_them),
         cmocka_unit_test(a_newer_instance_fences_for_good),
         cmocka_unit_test(a_full_producer_says_so_and_has_room_again),
+        cmocka_unit_test(a_message_larger_than_all_room_still_goes),
         cmocka_unit_test(a_message_that_nobody_answers_times_out_as_maybe),
         cmocka_unit_test(waiting_ends_in_time_and_knows_its_tickets),
         cmocka_unit_test(wrong_messages_are_refused_and_nothing_changes),
