@@ -147,7 +147,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     struct pull self = {.wait_ms = -1, .outcome_name = "ack"};
     const struct cli_option table[] = {
         {'g', "group", CLI_TEXT, "GROUP", "the group to pull for (required)", &self.group},
-        {'n', "args.count", CLI_COUNT, "COUNT", "end after COUNT messages", &self.count},
+        {'n', "count", CLI_COUNT, "COUNT", "end after COUNT messages", &self.count},
         {0, "wait", CLI_DURATION, "TIME", "end when nothing came for so long", &self.wait_ms},
         {'e', "end", CLI_FLAG, NULL, "end when nothing is ready", &self.end},
         {0, "outcome", CLI_TEXT, "OUTCOME", "ack (default), retry, release, reject or none",

@@ -125,7 +125,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     const struct cli_option table[] = {
         {0, "ack", CLI_FLAG, NULL, "done", &self.ack},
         {0, "retry", CLI_DURATION, "TIME", "again after TIME; counts as a failure", &self.retry_ms},
-        {0, "release", CLI_FLAG, NULL, "hand back; does not args.count", &self.release},
+        {0, "release", CLI_FLAG, NULL, "hand back; does not count", &self.release},
         {0, "reject", CLI_FLAG, NULL, "dead at once", &self.reject},
         {0, "extend", CLI_DURATION, "TIME", "keep the lease for TIME from now", &self.extend_ms},
         {0, "reason", CLI_TEXT, "TEXT", "why, for --retry and --reject", &self.reason},
