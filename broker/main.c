@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "broker/heap.h"
 #include "broker/notify.h"
 #include "broker/options.h"
 #include "broker/server/broker.h"
@@ -180,6 +181,7 @@ int main(int argc, char **argv)
 {
     static struct options options;
     struct zsp_err err = {0};
+    heap_prepare();
     int rc = options_read(&options, argc, argv, environ, EXIT_USAGE, &err);
     if (rc == ZSP_OK && options.show) {
         rc = print_config(&options.config, &err);

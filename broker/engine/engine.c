@@ -470,11 +470,22 @@ static void fire_timers(struct engine *self)
     }
 }
 
+/* Does a request wait until others have been answered? */
+static bool wants_room(const struct engine *self)
+{
+    return self->room_first || self->pulls_want_room;
+}
+
 void engine_pump(struct engine *self, struct instant now)
 {
     enter(self, now);
     int rounds = 0;
     bool more = true;
+    self->room_freed = false;
+    if (!self->failed) {
+        read_room_again(self);
+        pull_room_again(self);
+    }
     while (more && rounds < ROUNDS_MAX) {
         (void)take_completions(self);
         if (!self->failed) {
@@ -487,7 +498,7 @@ void engine_pump(struct engine *self, struct instant now)
         more = take_completions(self);
         rounds++;
     }
-    self->again = more;
+    self->again = more || (self->room_freed && wants_room(self));
     leave(self);
 }
 
@@ -516,7 +527,11 @@ int64_t engine_deadline_ms(const struct engine *self)
 
 bool engine_next_effect(struct engine *self, struct engine_effect *ret)
 {
-    return effects_next(&self->effects, ret);
+    if (!effects_next(&self->effects, ret)) {
+        return false;
+    }
+    self->again = self->again || wants_room(self);
+    return true;
 }
 
 void engine_stats(const struct engine *self, struct engine_stats *ret)

@@ -27,6 +27,13 @@
 
 struct engine;
 
+/* Is there room for a reply's body? */
+enum engine_room {
+    ENGINE_ROOM,       /* so much is reserved for it */
+    ENGINE_ROOM_LATER, /* not yet: other replies that are being put together stand in the way */
+    ENGINE_NO_ROOM     /* the client must read first */
+};
+
 struct engine_options {
     struct store *store;              /* lent; not yet started */
     const struct zsp_diag *diag;      /* lent; NULL = silent */
@@ -36,6 +43,12 @@ struct engine_options {
     bool auto_create_groups;         /* a first pull creates its group */
     uint32_t default_partitions;     /* of a topic created by a publish, 1..ZSP_PARTITIONS_MAX */
     uint32_t topics_max, groups_max; /* 0 = no limit; beyond: ZSP_ELIMIT_REACHED */
+    /* Asked before messages are read for a request: may its reply's body have so many bytes? A
+     * first message that is larger may come all the same. What is reserved replaces what was
+     * (0 = nothing); it ends with the reply's effect, or when the host abandons the request.
+     * After LATER the engine asks again when effects have been taken. NULL = always. */
+    enum engine_room (*room_fn)(void *arg, uint64_t ticket, uint32_t bytes);
+    void *room_arg;
 };
 
 /* A new engine that has done nothing yet. NULL: out of memory, or an option out

@@ -77,10 +77,13 @@ struct engine {
     struct catalog catalog;
     struct zsp_table producer_log_keys; /* struct producer_log by its key */
     struct groups *groups;
-    struct kept_entries *kept;     /* only during start, see producer_image.h */
-    struct publish *publish_first; /* all at work, see publish.h */
-    struct route route;            /* of the batch being cut */
-    struct reader *reader_first;   /* all READs at work or parked, see replay.h */
+    struct kept_entries *kept;             /* only during start, see producer_image.h */
+    struct publish *publish_first;         /* all at work, see publish.h */
+    struct route route;                    /* of the batch being cut */
+    struct reader *reader_first;           /* all READs at work or parked, see replay.h */
+    struct reader *room_first, *room_last; /* those that wait for room, see reply_room() */
+    bool pulls_want_room;                  /* PULLs wait for it */
+    bool room_freed;                       /* since the pump began */
     struct pool publishes, publish_parts, readers, topic_jobs, topic_calls, producer_opens,
         producer_logs;
     struct timer image_retry;      /* see state.h */

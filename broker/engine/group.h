@@ -89,7 +89,8 @@ struct group {
     struct members members;
     struct group_call *creates; /* CREATING: others that want to create it */
 
-    bool dirty; /* in groups->dirty: its parked pulls are to be looked at */
+    bool wants_room; /* a parked pull waits for room, see reply_room() */
+    bool dirty;      /* in groups->dirty: its parked pulls are to be looked at */
     struct group *dirty_next;
 };
 

@@ -45,6 +45,8 @@ void group_undelivered(struct engine *engine, uint64_t lease);
 /* Once a turn, after completions and timers, before the store is flushed: serve pulls, put what
  * has gathered. */
 void group_pump(struct engine *engine);
+/* Room for replies may be there again: group_pump() looks at pulls that wait for it. */
+void pull_room_again(struct engine *engine);
 /* Write the current image of the object, or a `gone` when there is no such object (kinds
  * 'a'..'z'). Errors: those of state_put; the core tries again later. */
 int group_image(struct engine *engine, struct zsp_slice key, struct zsp_err *err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/group_hooks.h"
 #include "common/assert.h"
 
 /* Times a pull may come back with nothing before it is told so. */
@@ -283,6 +284,7 @@ void pull_again(struct engine *engine, struct pull *self)
 {
     struct group *group = self->group;
     pull_forget_gathered(self);
+    (void)reply_room(engine, &self->to, 0);
     list_remove(&group->working, self);
     pull_park(self, true);
     if (self->ending || ++self->tries >= TRIES_MAX) {
@@ -416,10 +418,65 @@ static int reserve(struct groups *groups, struct pull *self)
     return 0;
 }
 
-/* One parked pull: begin it, answer it, or leave it. */
-static void serve_one(struct engine *engine, struct pull *self)
+/* Ask for room for the reply. False = it stays parked until there is, or it was refused. */
+static bool get_room(struct engine *engine, struct pull *self)
 {
-    if (!bind_topics(engine, self) || (self->waits && self->group->ready == 0)) {
+    switch (reply_room(engine, &self->to, self->max_bytes)) {
+    case ENGINE_ROOM:
+        return true;
+    case ENGINE_ROOM_LATER:
+        self->group->wants_room = true;
+        engine->pulls_want_room = true;
+        return false;
+    case ENGINE_NO_ROOM:
+        reply_no_room(engine, &self->to);
+        pull_free(engine, self);
+        return false;
+    }
+    return false;
+}
+
+void pull_room_again(struct engine *engine)
+{
+    const struct name_index *const groups = &engine->catalog.groups;
+    if (!engine->pulls_want_room) {
+        return;
+    }
+    engine->pulls_want_room = false;
+    for (size_t i = 0; i < groups->count; i++) {
+        struct group *const group = groups->slots[i].value;
+        if (group->wants_room) {
+            group->wants_room = false;
+            group_wake(engine->groups, group);
+        }
+    }
+}
+
+const struct lease *pull_lease_lives(const struct engine *engine, const struct pull *self)
+{
+    if (self->to.session == 0) {
+        return NULL;
+    }
+    const struct lease *const lease =
+        lease_find_request(&engine->groups->leases, self->group->id, self->to.session, self->to.id);
+    return lease && lease->ending == LEASE_LIVES ? lease : NULL;
+}
+
+void pull_resend(struct engine *engine, struct pull *self)
+{
+    if (get_room(engine, self)) {
+        pull_unpark(self);
+        pull_begin_again(engine, self, pull_lease_lives(engine, self));
+    }
+}
+
+/* One parked pull that is bound: begin it, answer it, or leave it. */
+static void serve_bound(struct engine *engine, struct pull *self)
+{
+    uint64_t ready = 0;
+    uint64_t waiting = 0;
+    share_of(self, &ready, &waiting);
+    if (ready > 0 && !get_room(engine, self)) {
         return;
     }
     if (reserve(engine->groups, self) < 0) {
@@ -429,8 +486,25 @@ static void serve_one(struct engine *engine, struct pull *self)
     if (self->take.taken > 0) {
         pull_unpark(self);
         pull_begin(engine, self);
-    } else if (!self->waits) {
+        return;
+    }
+    if (ready > 0) {
+        (void)reply_room(engine, &self->to, 0);
+    }
+    if (!self->waits) {
         pull_answer(engine, self);
+    }
+}
+
+static void serve_one(struct engine *engine, struct pull *self)
+{
+    if (self->is_resent && pull_lease_lives(engine, self)) {
+        pull_resend(engine, self);
+        return;
+    }
+    self->is_resent = false; /* the lease ended meanwhile: a pull like any other */
+    if (bind_topics(engine, self) && (!self->waits || self->group->ready > 0)) {
+        serve_bound(engine, self);
     }
 }
 

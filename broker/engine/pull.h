@@ -7,7 +7,8 @@
  *        | +---time over,        +---nothing left of it: put back, PARKED again
  *        |     wait_ms 0: answered empty
  *        +---------------------------------------------------------------------+
- *   PARKED   -> READING   pull_begin (pull_read.c)   messages are reserved, the store reads
+ *   PARKED   -> READING   pull_begin (pull_read.c)   there is room for the reply (reply_room),
+ *                                                    messages are reserved, the store reads
  *   READING  -> GRANTING  pull_grant (pull_grant.c)  what did not fit is put back; the grant's
  *                                                    record is put, memory says LEASED
  *   READING  -> PARKED    pull_again                 e.g. all that was read was absent
@@ -86,6 +87,10 @@ struct pull {
 struct pull *pull_new(struct groups *groups);
 /* Give it back, in no list. */
 void pull_give(struct groups *groups, struct pull *self);
+/* The lease that its request got earlier, if that lives; else NULL. */
+const struct lease *pull_lease_lives(const struct engine *engine, const struct pull *self);
+/* A parked pull whose lease lives (is_resent): begin it when there is room for the reply. */
+void pull_resend(struct engine *engine, struct pull *self);
 /* Put it at the end (or the front) of the group's parked ones. */
 void pull_park(struct pull *self, bool at_front);
 /* From the parked ones to those at work. */

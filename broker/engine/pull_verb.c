@@ -148,14 +148,9 @@ static int begin_pull(struct engine *engine, const struct request *request,
     self->group = group;
     count_member(engine, group, request->to.session);
     pull_park(self, false);
-    const struct lease *lease = request->to.session == 0
-                                    ? NULL
-                                    : lease_find_request(&engine->groups->leases, group->id,
-                                                         request->to.session, request->to.id);
-    if (lease && lease->ending == LEASE_LIVES) {
+    if (pull_lease_lives(engine, self)) {
         self->is_resent = true;
-        pull_unpark(self);
-        pull_begin_again(engine, self, lease);
+        pull_resend(engine, self);
         return 0;
     }
     group_wake(engine->groups, group);

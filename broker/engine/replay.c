@@ -28,8 +28,11 @@ struct reader {
     struct parked parked;
     struct reader *next, *prev;           /* all of the engine */
     struct reader *wait_next, *wait_prev; /* WAITING: of the partition */
+    struct reader *room_next, *room_prev; /* with wants_room: of the engine */
     struct partition *partition;
     enum reader_state state;
+    bool wants_room; /* WAITING for room, not for messages */
+    bool has_room;   /* for the reply */
     struct reply_to to;
     struct position_place from_place, to_place;
     bool from_is_offset; /* named explicitly: it must exist */
@@ -77,10 +80,21 @@ static struct reader *reader_of(struct parked *parked)
     return (struct reader *)((char *)parked - offsetof(struct reader, parked));
 }
 
-static void unwait(struct reader *self)
+static void leave_room(struct engine *engine, struct reader *self)
+{
+    *(self->room_prev ? &self->room_prev->room_next : &engine->room_first) = self->room_next;
+    *(self->room_next ? &self->room_next->room_prev : &engine->room_last) = self->room_prev;
+    self->room_next = self->room_prev = NULL;
+    self->wants_room = false;
+}
+
+static void unwait(struct engine *engine, struct reader *self)
 {
     if (self->state != READER_WAITING) {
         return;
+    }
+    if (self->wants_room) {
+        leave_room(engine, self);
     }
     struct partition *const partition = self->partition;
     *(self->wait_prev ? &self->wait_prev->wait_next : &partition->reader_first) = self->wait_next;
@@ -89,7 +103,7 @@ static void unwait(struct reader *self)
     self->state = READER_READING;
 }
 
-static void wait_for_more(struct reader *self)
+static void wait_in_partition(struct reader *self)
 {
     struct partition *const partition = self->partition;
     self->state = READER_WAITING;
@@ -97,6 +111,26 @@ static void wait_for_more(struct reader *self)
     self->wait_prev = partition->reader_last;
     *(self->wait_prev ? &self->wait_prev->wait_next : &partition->reader_first) = self;
     partition->reader_last = self;
+}
+
+/* At the mark. */
+static void wait_for_more(struct engine *engine, struct reader *self)
+{
+    if (self->has_room) {
+        self->has_room = false;
+        (void)reply_room(engine, &self->to, 0);
+    }
+    wait_in_partition(self);
+}
+
+static void wait_for_room(struct engine *engine, struct reader *self)
+{
+    wait_in_partition(self);
+    self->wants_room = true;
+    self->room_next = NULL;
+    self->room_prev = engine->room_last;
+    *(self->room_prev ? &self->room_prev->room_next : &engine->room_first) = self;
+    engine->room_last = self;
 }
 
 static void drop_runs(struct reader *self)
@@ -111,7 +145,7 @@ static void drop_runs(struct reader *self)
 
 static void reader_free(struct engine *engine, struct reader *self)
 {
-    unwait(self);
+    unwait(engine, self);
     parked_remove(engine, &self->parked);
     drop_runs(self);
     *(self->prev ? &self->prev->next : &engine->reader_first) = self->next;
@@ -127,6 +161,7 @@ void read_free_all(struct engine *engine)
         drop_runs(self);
     }
     engine->reader_first = NULL;
+    engine->room_first = engine->room_last = NULL;
 }
 
 static struct reader *reader_new(struct engine *engine)
@@ -346,6 +381,35 @@ static void read_more(struct engine *engine, struct reader *self)
     }
 }
 
+/* Read, if the reply has room; else wait for it, or be refused. */
+static void read_with_room(struct engine *engine, struct reader *self)
+{
+    switch (self->has_room ? ENGINE_ROOM : reply_room(engine, &self->to, self->max_bytes)) {
+    case ENGINE_ROOM:
+        self->has_room = true;
+        read_more(engine, self);
+        break;
+    case ENGINE_ROOM_LATER:
+        wait_for_room(engine, self);
+        break;
+    case ENGINE_NO_ROOM:
+        reply_no_room(engine, &self->to);
+        reader_free(engine, self);
+        break;
+    }
+}
+
+void read_room_again(struct engine *engine)
+{
+    const struct reader *const last = engine->room_last; /* who waits on goes behind it */
+    struct reader *next = NULL;
+    for (struct reader *self = engine->room_first; self; self = next) {
+        next = self == last ? NULL : self->room_next;
+        unwait(engine, self);
+        read_with_room(engine, self);
+    }
+}
+
 /* Decide what comes next; nothing is at work in the store. */
 static void go_on(struct engine *engine, struct reader *self)
 {
@@ -354,20 +418,24 @@ static void go_on(struct engine *engine, struct reader *self)
     } else if (is_full(self)) {
         answer(engine, self, "limit", NULL);
     } else if (self->next_offset < self->partition->synced_offset) {
-        read_more(engine, self);
+        read_with_room(engine, self);
     } else if (self->messages > 0 || !self->may_wait) {
         answer(engine, self, self->messages > 0 ? "end" : self->ending, NULL);
     } else {
-        wait_for_more(self);
+        wait_for_more(engine, self);
     }
 }
 
 void read_advanced(struct engine *engine, struct partition *partition)
 {
-    while (partition->reader_first) {
-        struct reader *const reader = partition->reader_first;
-        unwait(reader);
-        go_on(engine, reader);
+    const struct reader *const last = partition->reader_last; /* who waits on goes behind it */
+    struct reader *next = NULL;
+    for (struct reader *self = partition->reader_first; self; self = next) {
+        next = self == last ? NULL : self->wait_next;
+        if (!self->wants_room) {
+            unwait(engine, self);
+            go_on(engine, self);
+        }
     }
 }
 
@@ -389,8 +457,8 @@ static void wait_ends(struct engine *engine, struct parked *parked, enum parked_
     case PARKED_DRAIN:
         self->may_wait = false;
         self->ending = why == PARKED_TIMEOUT ? "timeout" : "shutting_down";
-        if (!is_at_work) {
-            unwait(self);
+        if (!is_at_work && (why == PARKED_DRAIN || !self->wants_room)) {
+            unwait(engine, self);
             answer(engine, self, self->ending, NULL);
         }
         break;
@@ -401,7 +469,7 @@ static void wait_ends(struct engine *engine, struct parked *parked, enum parked_
         }
         break;
     case PARKED_FAILED:
-        unwait(self);
+        unwait(engine, self);
         break;
     }
 }

@@ -9,7 +9,8 @@
  *                            +-------------------------+
  *   LOCATING   the store looks for a time; entered for `from`, then for `to`
  *   READING    the store reads; back here after each answer of it
- *   WAITING    at the mark, with nothing to tell and time left
+ *   WAITING    at the mark, with nothing to tell and time left; or for room (reply_room):
+ *              it is asked for before the first read, given back before a wait for more
  */
 #ifndef ZSP_ENGINE_REPLAY_H
 #define ZSP_ENGINE_REPLAY_H
@@ -20,6 +21,8 @@
 void read_init(struct engine *engine);
 /* The partition's mark has moved: its waiting readers go on. */
 void read_advanced(struct engine *engine, struct partition *partition);
+/* Room for replies may be there again: readers that wait for it ask once more. */
+void read_room_again(struct engine *engine);
 /* The partition goes away: its waiting readers are answered with `error`, those that are at work
  * will be failed by the store. */
 void read_partition_gone(struct engine *engine, struct partition *partition,

@@ -33,6 +33,23 @@ void reply_may_apply(struct engine *engine, const struct reply_to *to)
     }
 }
 
+enum engine_room reply_room(struct engine *engine, const struct reply_to *to, uint64_t bytes)
+{
+    const struct engine_options *const options = &engine->options;
+    if (bytes == 0) {
+        engine->room_freed = true;
+    }
+    const uint32_t asked = bytes < ZSP_REPLY_MAX ? (uint32_t)bytes : ZSP_REPLY_MAX;
+    return options->room_fn ? options->room_fn(options->room_arg, to->ticket, asked) : ENGINE_ROOM;
+}
+
+void reply_no_room(struct engine *engine, const struct reply_to *to)
+{
+    struct zsp_err error;
+    zsp_err_set(&error, ZSP_EOVER_CREDIT, "too many bytes of replies wait to be read");
+    reply_error(engine, to, &error);
+}
+
 struct zsp_writer *reply_begin(struct engine *engine, const struct reply_to *to)
 {
     struct reply_draft *const draft = &engine->draft;

@@ -22,11 +22,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/engine/engine.h"
 #include "common/buf.h"
 #include "common/err.h"
 #include "common/wire.h"
 
-struct engine;
 struct parked;
 
 /* Whom to answer. A plain value; copy it. */
@@ -42,6 +42,12 @@ bool reply_wanted(const struct engine *engine, const struct reply_to *to);
 /* From now on something of this request may reach the disk: if the storage
  * fails it is answered with `maybe`. */
 void reply_may_apply(struct engine *engine, const struct reply_to *to);
+
+/* May the reply's body have `bytes` bytes? Asked before they are read; see room_fn of
+ * engine_options. 0 gives back what was reserved. */
+enum engine_room reply_room(struct engine *engine, const struct reply_to *to, uint64_t bytes);
+/* Refuse a request for which there is no room. */
+void reply_no_room(struct engine *engine, const struct reply_to *to);
 
 /* Begin an OK reply; returns where its map goes (lent until reply_end). */
 struct zsp_writer *reply_begin(struct engine *engine, const struct reply_to *to);

@@ -61,6 +61,12 @@ static int open_store(struct broker *self, struct zsp_err *err)
     return self->log_store ? ZSP_OK : ZSP_EIO;
 }
 
+static enum engine_room reply_room(void *arg, uint64_t ticket, uint32_t bytes)
+{
+    const struct broker *const self = arg;
+    return server_reply_room(self->server, ticket, bytes);
+}
+
 static int start_engine(struct broker *self, struct zsp_err *err)
 {
     const struct config *const config = self->options.config;
@@ -73,6 +79,8 @@ static int start_engine(struct broker *self, struct zsp_err *err)
         .default_partitions = (uint32_t)config->partitions,
         .topics_max = (uint32_t)config->topics_max,
         .groups_max = (uint32_t)config->groups_max,
+        .room_fn = reply_room,
+        .room_arg = self,
     };
     self->engine = engine_new(&options, err);
     if (!self->engine) {

@@ -41,6 +41,8 @@ static const struct config_key keys[] = {
     {"limits", "request_bytes", CONFIG_BYTES, PLACE(request_bytes), ZSP_FRAME_MAX, GIB, "32MiB"},
     {"limits", "publish_bytes", CONFIG_BYTES, PLACE(publish_bytes), ZSP_FRAME_MAX, TIB, "256MiB"},
     {"limits", "reply_bytes", CONFIG_BYTES, PLACE(reply_bytes), ZSP_REPLY_MAX, TIB, "64MiB"},
+    {"limits", "all_reply_bytes", CONFIG_BYTES, PLACE(all_reply_bytes), 2 * ZSP_REPLY_MAX, TIB,
+     "256MiB"},
     {"limits", "sessions", CONFIG_COUNT, PLACE(sessions), 1, 1000000, "16384"},
     {"diag", "level", CONFIG_LEVEL, PLACE(level), 0, 0, "info"},
 };

@@ -6,9 +6,10 @@
 
 #include "common/assert.h"
 
-void connection_table_init(struct connection_table *self, uint64_t seed)
+void connection_table_init(struct connection_table *self, uint64_t seed,
+                           const struct reply_pool *pool)
 {
-    *self = (struct connection_table){0};
+    *self = (struct connection_table){.pool = pool};
     self->stuck_end = &self->stuck;
     zsp_table_init(&self->by_id, seed);
 }
@@ -49,18 +50,17 @@ static void unlink_age(struct connection_table *self, struct connection *connect
 
 static void connection_free(struct connection *self)
 {
-    outflow_destroy(&self->outflow);
+    reply_room_fini(&self->room);
     free(self);
 }
 
-static struct connection *connection_new(struct zsp_slice routing_id)
+static struct connection *connection_new(struct zsp_slice routing_id, const struct reply_pool *pool)
 {
     struct connection *const self = calloc(1, sizeof *self + routing_id.len);
     if (!self) {
         return NULL;
     }
-    self->outflow = outflow_new();
-    if (!self->outflow) {
+    if (reply_room_init(&self->room, pool) < 0) {
         free(self);
         return NULL;
     }
@@ -78,7 +78,7 @@ struct connection *connection_table_get(struct connection_table *self, struct zs
     if (connection) {
         return connection;
     }
-    connection = connection_new(routing_id);
+    connection = connection_new(routing_id, self->pool);
     if (!connection) {
         return NULL;
     }

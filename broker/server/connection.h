@@ -17,6 +17,7 @@
 #include "broker/server/credit.h"
 #include "broker/server/frame.h"
 #include "broker/server/outgoing.h"
+#include "broker/server/reply_room.h"
 #include "broker/server/session.h"
 #include "common/bytes.h"
 #include "common/table.h"
@@ -26,7 +27,7 @@ struct connection {
     struct zsp_slice routing_id; /* its bytes follow the struct */
     struct session session;
     struct credit credit;
-    struct outflow *outflow;
+    struct reply_room room;
     struct call *calls;     /* unanswered, newest first */
     struct outgoing *queue; /* replies that the peer does not take yet, in order */
     struct outgoing **queue_end;
@@ -40,6 +41,7 @@ struct connection {
 
 struct connection_table {
     struct zsp_table by_id;
+    const struct reply_pool *pool; /* lent */
     struct connection *oldest;
     struct connection *newest;
     struct connection *stuck;      /* those with a queue, the longest untried first */
@@ -49,7 +51,8 @@ struct connection_table {
     size_t session_count; /* maintained by who begins and ends sessions */
 };
 
-void connection_table_init(struct connection_table *self, uint64_t seed);
+void connection_table_init(struct connection_table *self, uint64_t seed,
+                           const struct reply_pool *pool);
 /* Requests and queues must be gone. */
 void connection_table_fini(struct connection_table *self);
 

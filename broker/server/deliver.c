@@ -11,7 +11,9 @@
  *
  * What a connection does not take is bounded: the queue by its credit (a reply
  * that belongs to no accepted request is dropped when the queue is not empty),
- * the bytes by limits.reply_bytes (a body beyond it is replaced by over_credit).
+ * the bytes by the room that was reserved before anything was read (reply_room.h). A body
+ * larger than that, as a first message may be, is replaced by over_credit when it does
+ * not fit.
  */
 #include <inttypes.h>
 
@@ -26,6 +28,7 @@
 void deliver_call_done(struct server *self, struct call *call)
 {
     struct connection *const connection = call->connection;
+    reply_room_release(&connection->room, &self->replies, &call->room);
     credit_give(&connection->credit, &self->pool, call->share);
     connection_remove_call(connection, call);
     call_table_remove(&self->calls, call);
@@ -186,7 +189,7 @@ void deliver_header(struct server *self, struct deliver_to to, struct zsp_slice 
     struct outgoing *outgoing = NULL;
     if (buf) {
         outgoing =
-            outgoing_new(to.envelope, buf, (struct outgoing_body){0}, to.connection->outflow);
+            outgoing_new(to.envelope, buf, (struct outgoing_body){0}, to.connection->room.outflow);
         zsp_buf_put(&buf);
     }
     if (!outgoing) {
@@ -214,7 +217,7 @@ static void refuse_reply(struct server *self, struct call *call)
     struct zsp_err error = {0};
     (void)zsp_err_set(&error, ZSP_EOVER_CREDIT,
                       "the connection does not read its replies: %" PRIu64 " bytes wait",
-                      outflow_bytes(call->connection->outflow));
+                      outflow_bytes(call->connection->room.outflow));
     const struct deliver_to to = {
         .connection = call->connection, .call = call, .envelope = &call->envelope};
     deliver_error(self, to, true, call->id, &error);
@@ -222,11 +225,19 @@ static void refuse_reply(struct server *self, struct call *call)
 
 /* The frames of a reply; NULL when the connection leaves too much unread, or
  * without memory. */
-static struct outgoing *build(const struct server *self, struct call *call,
+static struct outgoing *build(struct server *self, struct call *call,
                               const struct engine_effect *effect)
 {
-    struct outflow *const flow = call->connection->outflow;
-    if (effect->part_count > 0 && outflow_bytes(flow) > self->options.config->reply_bytes) {
+    struct reply_room *const room = &call->connection->room;
+    struct outflow *const flow = room->outflow;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < effect->part_count; i++) {
+        bytes += effect->parts[i].len;
+    }
+    self->turn_bytes += bytes;
+    const bool is_reserved = bytes <= call->room;
+    reply_room_release(room, &self->replies, &call->room);
+    if (!is_reserved && !reply_room_fits(room, &self->replies, bytes)) {
         return NULL;
     }
     const struct outgoing_body body = {.parts = effect->parts, .part_count = effect->part_count};

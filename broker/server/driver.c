@@ -17,6 +17,7 @@ static bool start(struct driver *self, struct job *job)
         self->jobs_out++;
         return false;
     }
+    self->read_bytes += job->kind == JOB_READ ? job->len : 0;
     log_store_job_done(self->log_store, job);
     return true;
 }
@@ -51,9 +52,11 @@ static bool start_waiting_syncs(struct driver *self)
 
 static bool start_new_jobs(struct driver *self)
 {
+    const uint64_t read_before = self->read_bytes;
     bool moved = false;
     struct job *job = NULL;
-    while ((job = log_store_next_job(self->log_store))) {
+    while (self->read_bytes - read_before < DRIVER_STEP_BYTES &&
+           (job = log_store_next_job(self->log_store))) {
         if (job->kind == JOB_SYNC) {
             job->next = NULL;
             *self->syncs_end = job;

@@ -36,10 +36,14 @@ struct driver {
     struct job *syncs;      /* jobs of the last step that wait for the next, in order */
     struct job **syncs_end; /* where the next one goes */
     size_t jobs_out;        /* kept by the host */
+    uint64_t read_bytes;    /* read at once by the host, ever */
 };
 
 void driver_init(struct driver *self, struct engine *engine, struct log_store *log_store,
                  struct driver_host host);
+
+/* Bytes that one step reads at once; the other jobs wait for the next step. */
+#define DRIVER_STEP_BYTES (16u << 20)
 
 /* One step: hand finished jobs back, pump the engine, start the store's new
  * jobs. Syncs wait for the following step, so that the host can send what is

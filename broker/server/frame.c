@@ -1,50 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/server/frame.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/assert.h"
-
-/* --- What is lent --------------------------------------------------------------- */
-
-struct outflow {
-    /* Relaxed: a figure to compare with a limit, it orders nothing. */
-    atomic_uint_least64_t bytes;
-    /* Release on every drop, acquire by the last: as in buf.c. */
-    atomic_uint refs;
-};
-
-struct outflow *outflow_new(void)
-{
-    struct outflow *const self = calloc(1, sizeof *self);
-    if (self) {
-        atomic_init(&self->bytes, 0);
-        atomic_init(&self->refs, 1);
-    }
-    return self;
-}
-
-static void outflow_put(struct outflow *self)
-{
-    if (atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) == 1) {
-        free(self);
-    }
-}
-
-void outflow_destroy(struct outflow **self_p)
-{
-    if (*self_p) {
-        outflow_put(*self_p);
-        *self_p = NULL;
-    }
-}
-
-uint64_t outflow_bytes(const struct outflow *self)
-{
-    return atomic_load_explicit(&self->bytes, memory_order_relaxed);
-}
 
 /* --- In ------------------------------------------------------------------------- */
 
@@ -82,9 +42,9 @@ struct zsp_buf *frame_take(zmq_msg_t *message)
 
 /* --- Out ------------------------------------------------------------------------ */
 
-/* What a lent frame holds on to. */
+/* What a frame that is on its way out holds on to. */
 struct loan {
-    struct zsp_buf *buf;
+    struct zsp_buf *buf; /* NULL = the bytes follow the struct */
     struct outflow *flow;
     size_t len;
 };
@@ -93,22 +53,44 @@ struct loan {
 static void loan_end(void *data, void *hint)
 {
     struct loan *const self = hint;
-    (void)data; /* a place inside the buffer */
-    (void)atomic_fetch_sub_explicit(&self->flow->bytes, self->len, memory_order_relaxed);
-    outflow_put(self->flow);
+    (void)data; /* a place inside the buffer, or behind the loan */
+    outflow_remove(self->flow, self->len);
     zsp_buf_put(&self->buf);
     free(self);
 }
 
-static int copy_out(zmq_msg_t *message, const uint8_t *data, size_t len)
+/* `data` belongs to the loan. */
+static int init_loan(zmq_msg_t *message, struct loan *loan, const uint8_t *data)
 {
-    if (zmq_msg_init_size(message, len) != 0) {
+    outflow_add(loan->flow, loan->len);
+    /* libzmq takes void * but only reads what it sends. */
+    void *const bytes = (void *)(uintptr_t)data;
+    if (zmq_msg_init_data(message, bytes, loan->len, loan_end, loan) != 0) {
+        loan_end(bytes, loan);
         return ZSP_ENOMEM;
     }
-    if (len > 0) {
-        memcpy(zmq_msg_data(message), data, len);
-    }
     return ZSP_OK;
+}
+
+int frame_copy(zmq_msg_t *message, struct zsp_slice bytes, struct outflow *flow)
+{
+    if (bytes.len <= FRAME_UNCOUNTED_MAX) {
+        if (zmq_msg_init_size(message, bytes.len) != 0) {
+            return ZSP_ENOMEM;
+        }
+        if (bytes.len > 0) {
+            memcpy(zmq_msg_data(message), bytes.data, bytes.len);
+        }
+        return ZSP_OK;
+    }
+    struct loan *const loan = malloc(sizeof *loan + bytes.len);
+    if (!loan) {
+        return ZSP_ENOMEM;
+    }
+    *loan = (struct loan){.flow = flow, .len = bytes.len};
+    uint8_t *const copy = (uint8_t *)(loan + 1);
+    memcpy(copy, bytes.data, bytes.len);
+    return init_loan(message, loan, copy);
 }
 
 int frame_lend(zmq_msg_t *message, struct zsp_buf *buf, size_t pos, size_t len,
@@ -117,20 +99,12 @@ int frame_lend(zmq_msg_t *message, struct zsp_buf *buf, size_t pos, size_t len,
     zsp_assert(pos <= buf->len);
     zsp_assert(len <= buf->len - pos);
     if (len <= FRAME_COPY_MAX) {
-        return copy_out(message, buf->data + pos, len);
+        return frame_copy(message, (struct zsp_slice){buf->data + pos, len}, flow);
     }
     struct loan *const loan = malloc(sizeof *loan);
     if (!loan) {
         return ZSP_ENOMEM;
     }
     *loan = (struct loan){.buf = zsp_buf_get(buf), .flow = flow, .len = len};
-    (void)atomic_fetch_add_explicit(&flow->refs, 1, memory_order_relaxed);
-    (void)atomic_fetch_add_explicit(&flow->bytes, len, memory_order_relaxed);
-    /* libzmq takes void * but only reads what it sends. */
-    void *const data = (void *)(uintptr_t)(buf->data + pos);
-    if (zmq_msg_init_data(message, data, len, loan_end, loan) != 0) {
-        loan_end(data, loan);
-        return ZSP_ENOMEM;
-    }
-    return ZSP_OK;
+    return init_loan(message, loan, buf->data + pos);
 }

@@ -14,31 +14,25 @@
 #include <stdint.h>
 #include <zmq.h>
 
+#include "broker/server/outflow.h"
 #include "common/buf.h"
 #include "common/err.h"
 
 #define FRAME_COPY_MAX 8192u /* up to here a frame is copied: libzmq's read block */
-
-/* The bytes that one connection has been lent: sent without a copy, or waiting
- * to be. libzmq's I/O thread gives them back, so the count is atomic and the
- * object lives until the last frame is gone. */
-struct outflow;
-
-/* One reference, nothing lent. NULL when out of memory. */
-struct outflow *outflow_new(void);
-/* Drop the owner's reference; lent frames keep their own. */
-void outflow_destroy(struct outflow **self_p);
-/* Bytes lent and not yet given back. */
-uint64_t outflow_bytes(const struct outflow *self);
+/* A copy up to here is not counted: what 512 such messages take, all that libzmq holds
+ * for a peer, is little. */
+#define FRAME_UNCOUNTED_MAX 512u
 
 /* The content of `message` as a buffer with one reference. The message is empty
  * afterwards; the caller still closes it. NULL when out of memory (unchanged). */
 struct zsp_buf *frame_take(zmq_msg_t *message);
 
 /* Initialise `message` with bytes [pos, pos + len) of `buf`: copied when small,
- * else lent with a reference of its own and counted in `flow` until libzmq lets
- * go. Returns ZSP_OK or ZSP_ENOMEM (the message is then not initialised). */
+ * else lent with a reference of its own. Counted in `flow` until libzmq lets go, unless
+ * tiny. Returns ZSP_OK or ZSP_ENOMEM (the message is then not initialised). */
 int frame_lend(zmq_msg_t *message, struct zsp_buf *buf, size_t pos, size_t len,
                struct outflow *flow);
+/* The same with a copy of `bytes`, whatever their size. */
+int frame_copy(zmq_msg_t *message, struct zsp_slice bytes, struct outflow *flow);
 
 #endif

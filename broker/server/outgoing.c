@@ -9,28 +9,81 @@
 #include "common/assert.h"
 #include "common/limits.h"
 
-#define JOIN_MAX ZSP_MIB /* small parts copied together make no larger frame */
+#define JOIN_MAX ZSP_MIB /* parts copied together make no larger frame */
+/* A buffer of which the reply sends less than one part in so many is not lent but
+ * copied from: it would keep more memory than is counted. */
+#define SPARSE_FACTOR 2u
 
-/* How many parts from `first` on go into one frame, and their bytes. A large part
- * stands alone. */
-static size_t join_length(const struct outgoing_body *body, size_t first, size_t *ret_bytes)
+/* The parts of the body from `first` on that lie in one buffer. */
+struct stretch {
+    size_t end;
+    bool is_sparse; /* they are little of it */
+};
+
+static struct stretch stretch_at(const struct outgoing_body *body, size_t first)
 {
-    size_t count = 1;
-    size_t bytes = body->parts[first].len;
-    while (bytes <= JOIN_MAX && first + count < body->part_count) {
-        const size_t len = body->parts[first + count].len;
-        if (body->parts[first].len > FRAME_COPY_MAX || len > FRAME_COPY_MAX ||
-            len > JOIN_MAX - bytes) {
-            break;
-        }
-        bytes += len;
-        count++;
+    const struct zsp_buf *const buf = body->parts[first].buf;
+    size_t end = first;
+    size_t bytes = 0;
+    while (end < body->part_count && body->parts[end].buf == buf) {
+        bytes += body->parts[end].len;
+        end++;
     }
-    *ret_bytes = bytes;
-    return count;
+    return (struct stretch){.end = end, .is_sparse = bytes < buf->len / SPARSE_FACTOR};
 }
 
-/* One frame of `count` small parts. */
+/* The next frame of a body. */
+struct piece {
+    size_t count, bytes; /* parts, and all of theirs */
+    bool is_copied;
+};
+
+/* Where a walk over a body is. */
+struct walk {
+    const struct outgoing_body *body;
+    size_t index;
+    struct stretch stretch; /* of the part at `index` */
+};
+
+static bool is_copied(const struct walk *self)
+{
+    return self->stretch.is_sparse || self->body->parts[self->index].len <= FRAME_COPY_MAX;
+}
+
+static void walk_on(struct walk *self)
+{
+    self->index++;
+    if (self->index < self->body->part_count && self->index >= self->stretch.end) {
+        self->stretch = stretch_at(self->body, self->index);
+    }
+}
+
+/* Parts that are copied go into one frame; one that is lent stands alone. False = the end. */
+static bool walk_next(struct walk *self, struct piece *ret)
+{
+    const struct outgoing_body *const body = self->body;
+    if (self->index == body->part_count) {
+        return false;
+    }
+    if (self->index == 0) {
+        self->stretch = stretch_at(body, 0);
+    }
+    *ret = (struct piece){
+        .count = 1, .bytes = body->parts[self->index].len, .is_copied = is_copied(self)};
+    walk_on(self);
+    while (ret->is_copied && self->index < body->part_count && is_copied(self)) {
+        const size_t len = body->parts[self->index].len;
+        if (ret->bytes > JOIN_MAX || len > JOIN_MAX - ret->bytes) {
+            break;
+        }
+        ret->bytes += len;
+        ret->count++;
+        walk_on(self);
+    }
+    return true;
+}
+
+/* One frame of `count` parts, copied. */
 static int init_joined(zmq_msg_t *frame, const struct engine_part *parts, size_t count,
                        size_t bytes, struct outflow *flow)
 {
@@ -50,19 +103,24 @@ static int init_joined(zmq_msg_t *frame, const struct engine_part *parts, size_t
 
 static int add_body(struct outgoing *self, const struct outgoing_body *body, struct outflow *flow)
 {
-    size_t index = 0;
-    while (index < body->part_count) {
-        const struct engine_part *const part = &body->parts[index];
+    struct walk walk = {.body = body};
+    struct piece piece;
+    while (walk_next(&walk, &piece)) {
+        const struct engine_part *const part = &body->parts[walk.index - piece.count];
         zmq_msg_t *const frame = &self->frames[self->frame_count];
-        size_t bytes = 0;
-        const size_t count = join_length(body, index, &bytes);
-        const int rc = count == 1 ? frame_lend(frame, part->buf, part->pos, part->len, flow)
-                                  : init_joined(frame, part, count, bytes, flow);
+        int rc = ZSP_OK;
+        if (!piece.is_copied) {
+            rc = frame_lend(frame, part->buf, part->pos, part->len, flow);
+        } else if (piece.count == 1) {
+            rc =
+                frame_copy(frame, (struct zsp_slice){part->buf->data + part->pos, part->len}, flow);
+        } else {
+            rc = init_joined(frame, part, piece.count, piece.bytes, flow);
+        }
         if (rc < 0) {
             return rc;
         }
         self->frame_count++;
-        index += count;
     }
     return ZSP_OK;
 }
@@ -85,10 +143,11 @@ static int add_envelope(struct outgoing *self, const struct envelope *envelope)
 
 static size_t count_body_frames(const struct outgoing_body *body)
 {
+    struct walk walk = {.body = body};
+    struct piece piece;
     size_t frames = 0;
-    size_t bytes = 0;
-    for (size_t index = 0; index < body->part_count; frames++) {
-        index += join_length(body, index, &bytes);
+    while (walk_next(&walk, &piece)) {
+        frames++;
     }
     return frames;
 }

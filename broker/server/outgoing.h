@@ -32,8 +32,8 @@ struct outgoing_body {
 };
 
 /* Build the frames: envelope, header, then the body. Small neighbours of the
- * body are copied together, large parts are lent and counted in `flow`. NULL
- * when out of memory. */
+ * body are copied together, large parts are lent unless they would pin much more; both
+ * are counted in `flow`. NULL when out of memory. */
 struct outgoing *outgoing_new(const struct envelope *envelope, struct zsp_buf *header,
                               struct outgoing_body body, struct outflow *flow);
 void outgoing_destroy(struct outgoing **self_p);

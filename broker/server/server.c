@@ -10,9 +10,11 @@
 #include "broker/server/server_priv.h"
 #include "common/assert.h"
 
-#define STEPS_MAX   64u   /* of the driver in one turn, before the socket is looked at again */
-#define POLL_MS_MAX 60000 /* an idle broker looks around once a minute */
-#define POLL_ITEMS  3
+/* What one turn does before the socket is looked at again: */
+#define STEPS_MAX      64u         /* steps of the driver */
+#define TURN_BYTES_MAX (32u << 20) /* bytes read for replies, or sent in them */
+#define POLL_MS_MAX    60000       /* an idle broker looks around once a minute */
+#define POLL_ITEMS     3
 
 /* --- Making it ---------------------------------------------------------------------------- */
 
@@ -40,7 +42,10 @@ static int init(struct server *self, struct zsp_err *err)
     if (rc < 0) {
         return rc;
     }
-    connection_table_init(&self->connections, now_random(NULL));
+    if (reply_pool_init(&self->replies, config->reply_bytes, config->all_reply_bytes) < 0) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    connection_table_init(&self->connections, now_random(NULL), &self->replies);
     self->decoder = wire_decoder_new();
     if (!self->decoder) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
@@ -92,6 +97,7 @@ void server_destroy(struct server **self_p)
         drop_connection(self, self->connections.oldest);
     }
     connection_table_fini(&self->connections);
+    reply_pool_fini(&self->replies);
     call_table_fini(&self->calls);
     zsock_destroy(&self->router);
     wire_decoder_destroy(&self->decoder);
@@ -118,13 +124,27 @@ bool server_ready(const struct server *self)
     return zmq_getsockopt(self->socket, ZMQ_EVENTS, &events, &len) == 0 && (events & ZMQ_POLLIN);
 }
 
+enum engine_room server_reply_room(struct server *self, uint64_t ticket, uint32_t bytes)
+{
+    struct call *const call = call_table_find(&self->calls, ticket);
+    if (!call) {
+        return ENGINE_NO_ROOM; /* nobody waits for the answer */
+    }
+    return reply_room_reserve(&call->connection->room, &self->replies, &call->room, bytes);
+}
+
 /* --- The loop ------------------------------------------------------------------------------ */
 
 /* Step the driver and send what comes out, until both are quiet. True = bounded:
  * there is more to do. */
 static bool step(struct server *self)
 {
+    const uint64_t read_before = self->options.driver->read_bytes;
+    self->turn_bytes = 0;
     for (unsigned i = 0; i < STEPS_MAX; i++) {
+        if (self->turn_bytes + self->options.driver->read_bytes - read_before > TURN_BYTES_MAX) {
+            break;
+        }
         const bool more = driver_step(self->options.driver, self->now);
         deliver_effects(self);
         if (!more || self->state == SERVER_STOPPING) {

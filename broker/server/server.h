@@ -45,6 +45,9 @@ void server_destroy(struct server **self_p);
 size_t server_endpoint_count(const struct server *self);
 const char *server_endpoint(const struct server *self, size_t index);
 
+/* The engine's room_fn (engine.h). */
+enum engine_room server_reply_room(struct server *self, uint64_t ticket, uint32_t bytes);
+
 /* Is a request waiting at the socket? */
 bool server_ready(const struct server *self);
 

@@ -3,6 +3,21 @@
 
 #include "broker/server/connection.h"
 
+static struct reply_pool pool; /* of all connections of a test */
+
+static int setup(void **state)
+{
+    (void)state;
+    return reply_pool_init(&pool, 64, 256);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    reply_pool_fini(&pool);
+    return 0;
+}
+
 static struct connection *get(struct connection_table *table, const char *id, int64_t now_ms)
 {
     struct connection *const connection = connection_table_get(table, zsp_slice_str(id), now_ms);
@@ -14,7 +29,7 @@ static void one_routing_id_is_one_connection(void **state)
 {
     (void)state;
     struct connection_table table;
-    connection_table_init(&table, 7);
+    connection_table_init(&table, 7, &pool);
     char id[] = "abcde";
     struct connection *const first = get(&table, id, 1);
     id[0] = 'x'; /* the table has its own copy */
@@ -28,7 +43,7 @@ static void numbers_are_not_used_again(void **state)
 {
     (void)state;
     struct connection_table table;
-    connection_table_init(&table, 7);
+    connection_table_init(&table, 7, &pool);
     connection_table_remove(&table, get(&table, "a", 1));
     assert_int_equal(get(&table, "a", 1)->number, 2);
     connection_table_fini(&table);
@@ -38,7 +53,7 @@ static void the_longest_silent_one_is_oldest(void **state)
 {
     (void)state;
     struct connection_table table;
-    connection_table_init(&table, 7);
+    connection_table_init(&table, 7, &pool);
     struct connection *const a = get(&table, "a", 1);
     struct connection *const b = get(&table, "b", 2);
     struct connection *const c = get(&table, "c", 3);
@@ -60,7 +75,7 @@ static struct outgoing *reply_of(struct connection *connection)
     const struct envelope none = {0};
     struct zsp_buf *header = zsp_buf_copy(zsp_slice_str("header"));
     struct outgoing *const outgoing =
-        outgoing_new(&none, header, (struct outgoing_body){0}, connection->outflow);
+        outgoing_new(&none, header, (struct outgoing_body){0}, connection->room.outflow);
     zsp_buf_put(&header);
     assert_non_null(outgoing);
     return outgoing;
@@ -70,7 +85,7 @@ static void queued_replies_come_out_in_order(void **state)
 {
     (void)state;
     struct connection_table table;
-    connection_table_init(&table, 7);
+    connection_table_init(&table, 7, &pool);
     struct connection *const a = get(&table, "a", 1);
     struct outgoing *first = reply_of(a);
     struct outgoing *second = reply_of(a);
@@ -90,7 +105,7 @@ static void a_connection_is_stuck_once_and_leaves_the_list(void **state)
 {
     (void)state;
     struct connection_table table;
-    connection_table_init(&table, 7);
+    connection_table_init(&table, 7, &pool);
     struct connection *const a = get(&table, "a", 1);
     struct connection *const b = get(&table, "b", 1);
     for (int i = 0; i < 2; i++) {
@@ -146,5 +161,5 @@ int main(void)
         cmocka_unit_test(a_connection_is_stuck_once_and_leaves_the_list),
         cmocka_unit_test(calls_leave_from_any_place),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }

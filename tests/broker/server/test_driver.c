@@ -121,6 +121,24 @@ static void a_sync_waits_for_the_step_after_its_writes(void **state)
     assert_false(driver_busy(&driver));
 }
 
+/* Goal: a step reads a bounded number of bytes, then what was read may be sent. */
+static void large_reads_wait_for_the_next_step(void **state)
+{
+    (void)state;
+    struct board board = {0};
+    struct driver driver;
+    begin(&driver, &board);
+    for (size_t i = 0; i < 3; i++) {
+        board.jobs[i].len = DRIVER_STEP_BYTES / 2;
+        add_job(&board, JOB_READ);
+    }
+    assert_true(driver_step(&driver, NOW));
+    assert_string_equal(board.story, "p01");
+    assert_true(driver_step(&driver, NOW));
+    assert_string_equal(board.story, "p01p2");
+    assert_int_equal(driver.read_bytes, 3 * DRIVER_STEP_BYTES / 2);
+}
+
 static void kept_jobs_come_back_before_the_pump(void **state)
 {
     (void)state;
@@ -159,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_jobs_one_step_is_enough),
         cmocka_unit_test(a_sync_waits_for_the_step_after_its_writes),
+        cmocka_unit_test(large_reads_wait_for_the_next_step),
         cmocka_unit_test(kept_jobs_come_back_before_the_pump),
         cmocka_unit_test(a_stop_hands_every_job_back),
     };

@@ -134,7 +134,7 @@ static void a_reply_is_envelope_header_and_joined_small_parts(void **state)
                                         {large, 5, FRAME_COPY_MAX + 1},
                                         {large, 0, FRAME_COPY_MAX + 1},
                                         {text, 9, 1}};
-    struct outflow *flow = outflow_new();
+    struct outflow *flow = outflow_new(NULL);
     struct outgoing *outgoing =
         outgoing_new(&envelope, header, (struct outgoing_body){parts, 5}, flow);
     assert_non_null(outgoing);
@@ -155,13 +155,54 @@ static void a_reply_is_envelope_header_and_joined_small_parts(void **state)
     outflow_destroy(&flow);
 }
 
+/* Bytes that go out hold no more memory than twice what is counted. */
+static void a_small_part_of_a_large_buffer_is_copied(void **state)
+{
+    struct pair *const self = *state;
+    const struct envelope none = {0};
+    struct zsp_buf *header = zsp_buf_copy(zsp_slice_str("head"));
+    struct zsp_buf *large = filled(10 * FRAME_COPY_MAX, 'L');
+    const struct engine_part parts[] = {{large, 7, FRAME_COPY_MAX + 1},
+                                        {large, 4 * FRAME_COPY_MAX, FRAME_COPY_MAX + 1}};
+    struct outflow *flow = outflow_new(NULL);
+    struct outgoing *outgoing = outgoing_new(&none, header, (struct outgoing_body){parts, 2}, flow);
+    assert_non_null(outgoing);
+    assert_int_equal(atomic_load(&large->refs), 1);
+    assert_int_equal(outflow_bytes(flow), 2 * (FRAME_COPY_MAX + 1));
+    assert_int_equal(outgoing_send(outgoing, self->router, peer(self)), OUTGOING_SENT);
+    outgoing_destroy(&outgoing);
+    assert_true(next_is(self, "head", 4));
+    assert_true(next_is(self, large->data, 2 * (FRAME_COPY_MAX + 1)));
+    zsp_buf_put(&header);
+    zsp_buf_put(&large);
+    outflow_destroy(&flow);
+}
+
+/* Many small replies count as well as few large ones. */
+static void small_frames_are_counted_until_they_are_gone(void **state)
+{
+    (void)state;
+    const struct envelope none = {0};
+    struct zsp_buf *header = filled(FRAME_UNCOUNTED_MAX + 1, 'h');
+    struct outflow *all = outflow_new(NULL);
+    struct outflow *flow = outflow_new(all);
+    struct outgoing *outgoing = outgoing_new(&none, header, (struct outgoing_body){0}, flow);
+    assert_int_equal(outflow_bytes(flow), FRAME_UNCOUNTED_MAX + 1);
+    assert_int_equal(outflow_bytes(all), FRAME_UNCOUNTED_MAX + 1);
+    outflow_destroy(&flow);
+    outgoing_destroy(&outgoing);
+    assert_int_equal(outflow_bytes(all), 0);
+    outflow_destroy(&all);
+    zsp_buf_put(&header);
+}
+
 /* What a reader does not read is refused whole, and nothing is half sent. */
 static void a_full_peer_refuses_the_whole_reply_and_takes_it_later(void **state)
 {
     struct pair *const self = *state;
     const struct envelope none = {0};
     struct zsp_buf *header = zsp_buf_copy(zsp_slice_str("head"));
-    struct outflow *flow = outflow_new();
+    struct outflow *flow = outflow_new(NULL);
     enum outgoing_result result = OUTGOING_SENT;
     struct outgoing *outgoing = NULL;
     size_t sent = 0;
@@ -190,7 +231,7 @@ static void an_unknown_peer_is_gone(void **state)
     struct pair *const self = *state;
     const struct envelope none = {0};
     struct zsp_buf *header = filled(FRAME_COPY_MAX + 1, 'h');
-    struct outflow *flow = outflow_new();
+    struct outflow *flow = outflow_new(NULL);
     struct outgoing *outgoing = outgoing_new(&none, header, (struct outgoing_body){0}, flow);
     assert_int_equal(outgoing_send(outgoing, self->router, zsp_slice_str("nobody")), OUTGOING_GONE);
     assert_int_equal(outflow_bytes(flow), FRAME_COPY_MAX + 1);
@@ -208,6 +249,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_frame_taken_outlives_the_message, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reply_is_envelope_header_and_joined_small_parts, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_small_part_of_a_large_buffer_is_copied, setup, teardown),
+        cmocka_unit_test(small_frames_are_counted_until_they_are_gone),
         cmocka_unit_test_setup_teardown(a_full_peer_refuses_the_whole_reply_and_takes_it_later,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(an_unknown_peer_is_gone, setup, teardown),
