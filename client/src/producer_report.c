@@ -51,7 +51,9 @@ static bool report_room(struct zspool_producer *self)
         return false;
     }
     for (size_t i = 0; i < self->report_count; i++) {
-        reports[i] = self->reports[(self->report_first + i) % self->report_capacity];
+        const size_t from = self->report_first + i; /* never twice around */
+        reports[i] =
+            self->reports[from < self->report_capacity ? from : from - self->report_capacity];
     }
     free(self->reports);
     self->reports = reports;
@@ -64,7 +66,7 @@ static void queue_report(struct zspool_producer *self, const zspool_report_t *re
 {
     const bool wanted = self->options.reporting == ZSPOOL_REPORT_ALL ||
                         (self->options.reporting == ZSPOOL_REPORT_FAILED && report->status != 0);
-    if (wanted && report_room(self) && self->report_capacity > 0) {
+    if (wanted && report_room(self)) {
         self->reports[(self->report_first + self->report_count) % self->report_capacity] = *report;
         self->report_count++;
     }
