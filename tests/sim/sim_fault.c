@@ -62,11 +62,13 @@ static void toggle_full_disk(struct sim *sim)
     if (room < ZSP_MIB || prng_chance(&sim->prng, 300)) {
         sim_trace(sim, "DISK has room again");
         crash_fs_set_limit(disk, UINT64_MAX);
+        sim->world.disk_is_limited = false;
         return;
     }
     const uint64_t left = prng_below(&sim->prng, 256 * ZSP_KIB);
     sim_trace(sim, "DISK has %llu bytes left", (unsigned long long)left);
     crash_fs_set_limit(disk, crash_fs_used(disk) + left);
+    sim->world.disk_is_limited = true;
 }
 
 static void fail_sync(struct sim *sim)
@@ -144,6 +146,7 @@ void fault_end_all(struct sim *sim)
     struct world *world = &sim->world;
     sim->calm = true;
     crash_fs_set_limit(world->disk, UINT64_MAX);
+    world->disk_is_limited = false;
     if (!crash_fs_frozen(world->disk)) {
         crash_fs_freeze_at(world->disk, UINT64_MAX / 2);
     }

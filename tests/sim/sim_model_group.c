@@ -422,7 +422,8 @@ static void reset_ledger(struct model *self, uint32_t group, struct sim_part pla
     if (!sure) {
         ledger->optional_before = (uint32_t)self->message_count;
     }
-    for (uint64_t o = 0; o < ledger->capacity || o < mark; o++) {
+    /* `to` may be above the mark that was told: the latest synced end. */
+    for (uint64_t o = 0; o < ledger->capacity || o < mark || o < to; o++) {
         struct group_slot *slot = slot_of(self, group, place.topic, place.partition, o);
         slot->doomed = slot->doomed || (may_be_over(self, slot, group) && !slot->acked);
         slot->lease_sure = false;

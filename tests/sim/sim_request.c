@@ -132,7 +132,9 @@ static void write_read(struct zsp_writer *out, const struct sim_request *self)
     wire_write_text(out, sim_topic_name(self->topic));
     wire_write_text_uint(out, "partition", (uint64_t)self->partition);
     wire_write_text(out, "from");
-    const struct wire_position from = {.kind = WIRE_POSITION_OFFSET, .value = self->from};
+    const struct wire_position from = {.kind = self->from_earliest ? WIRE_POSITION_EARLIEST
+                                                                   : WIRE_POSITION_OFFSET,
+                                       .value = self->from};
     wire_write_position(out, &from);
     wire_write_text_uint(out, "max_messages", self->max_messages);
     wire_write_text_uint(out, "max_bytes", self->max_bytes);
@@ -167,6 +169,19 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text_uint(out, "backoff_max_ms", 4 * SIM_BACKOFF_MS);
 }
 
+static void write_topic_create(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, self->retention_bytes > 0 ? 3 : 2);
+    wire_write_text(out, "topic");
+    wire_write_text(out, sim_topic_name(self->topic));
+    wire_write_text_uint(out, "partitions", model_partition_count(self->topic));
+    if (self->retention_bytes > 0) {
+        wire_write_text(out, "settings");
+        wire_write_map(out, 1);
+        wire_write_text_uint(out, "retention_bytes", self->retention_bytes);
+    }
+}
+
 static void write_args(struct zsp_writer *out, const struct sim_request *self)
 {
     char producer[16];
@@ -193,14 +208,13 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self)
         write_seek(out, self);
         break;
     case SIM_TOPIC_CREATE:
+        write_topic_create(out, self);
+        break;
     case SIM_TOPIC_INFO:
     case SIM_TOPIC_DELETE:
-        wire_write_map(out, self->verb == SIM_TOPIC_CREATE ? 2 : 1);
+        wire_write_map(out, 1);
         wire_write_text(out, "topic");
         wire_write_text(out, sim_topic_name(self->topic));
-        if (self->verb == SIM_TOPIC_CREATE) {
-            wire_write_text_uint(out, "partitions", model_partition_count(self->topic));
-        }
         break;
     case SIM_GROUP_CREATE:
         write_group_create(out, self);

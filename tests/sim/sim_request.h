@@ -132,7 +132,9 @@ struct sim_request {
     uint64_t epoch, sequence;
     /* PULL, READ */
     uint64_t max_messages, max_bytes, wait_ms, from;
-    uint64_t mark_then; /* READ: the mark that was known when it entered */
+    bool from_earliest;       /* READ: instead of `from` */
+    uint64_t retention_bytes; /* TOPIC.CREATE: 0 = none */
+    uint64_t mark_then;       /* READ: the mark that was known when it entered */
     /* SETTLE */
     struct sim_srun *sruns;
     size_t srun_count;

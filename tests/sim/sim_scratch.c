@@ -3,8 +3,11 @@
  * A topic and a group that come and go. One client owns them, does one thing
  * at a time and judges the answers itself:
  *
- *   delete the topic -> create it -> publish -> read it all -> pull some, ack -> (delete the
- *   group) -> and again
+ *   delete the topic -> create it -> publish -> read it all -> pull some, ack most -> (publish
+ *   more ...) -> (delete the group) -> and again
+ *
+ * In some of its lives the topic keeps little: retention takes messages that the
+ * group has not seen, or holds; crashes come in between.
  *
  * A topic that was created again is another topic: its offsets begin at 0, none
  * of the old messages is in it, and the group begins at its first message.
@@ -16,10 +19,14 @@
 #include "common/assert.h"
 #include "tests/sim/sim.h"
 
-#define SCRATCH_PARTS 2u
-#define SCRATCH_MAX   400 /* messages of one life of the topic, a partition */
-#define BATCH_MAX     9
-#define PULLS         4
+#define SCRATCH_PARTS   2u
+#define SCRATCH_MAX     400 /* messages of one life of the topic, a partition */
+#define BATCH_MAX       9
+#define BATCHES_MAX     12
+#define PULLS           4
+#define ROUNDS_MAX      3
+
+#define RETENTION_BYTES 3000
 
 enum scratch_step {
     STEP_DELETE,
@@ -33,7 +40,9 @@ enum scratch_step {
 
 struct scratch {
     enum scratch_step step;
-    uint32_t left; /* of this step: batches, partitions, pulls */
+    uint32_t left;   /* of this step: batches, partitions, pulls */
+    uint32_t rounds; /* of publish, read and pull that are still to come */
+    bool trims;      /* the topic has, or may have, a limit */
     uint32_t messages[SCRATCH_PARTS][SCRATCH_MAX];
     uint64_t counts[SCRATCH_PARTS];
     const struct sim_request *pulled;
@@ -111,8 +120,12 @@ void scratch_wake(struct client *self)
     request->max_bytes = 1000000;
     if (scratch->step == STEP_PUBLISH) {
         publish(self, request);
+    } else if (scratch->step == STEP_CREATE) {
+        scratch->trims = prng_chance(&self->sim->prng, 500);
+        request->retention_bytes = scratch->trims ? RETENTION_BYTES : 0;
     } else if (scratch->step == STEP_READ) {
         request->partition = (int32_t)scratch->left - 1;
+        request->from_earliest = true;
     } else if (scratch->step == STEP_PULL) {
         scratch->crashes_then = self->sim->world.crashes;
     } else if (scratch->step == STEP_SETTLE) {
@@ -171,18 +184,33 @@ static void published(struct client *self, const struct sim_request *request)
 static void was_read(struct client *self, const struct sim_request *request)
 {
     struct scratch *scratch = self->scratch;
+    const struct sim_reply *reply = &request->reply;
     const uint64_t count = scratch->counts[request->partition];
-    if (check_runs(self, &request->reply) &&
-        (request->reply.end != count || request->reply.next != count ||
-         request->reply.message_count != count)) {
+    const bool all = reply->message_count == count ||
+                     (scratch->trims && reply->message_count + reply->start >= count);
+    if (check_runs(self, reply) && (reply->end != count || reply->next != count || !all ||
+                                    (reply->start > 0 && !scratch->trims))) {
         (void)model_fail(&self->sim->model,
-                         "scratch/%d: a read got %zu messages up to %" PRIu64 " of %" PRIu64
-                         ", there are %" PRIu64,
-                         request->partition, request->reply.message_count, request->reply.next,
-                         request->reply.end, count);
+                         "scratch/%d: a read got %zu messages, from %" PRIu64 " up to %" PRIu64
+                         " of %" PRIu64 ", there are %" PRIu64,
+                         request->partition, reply->message_count, reply->start, reply->next,
+                         reply->end, count);
     }
     if (--scratch->left == 0) {
         go_to(scratch, STEP_PULL, PULLS);
+    }
+}
+
+/* The pulls of a round are over. */
+static void end_round(struct client *self)
+{
+    struct scratch *scratch = self->scratch;
+    struct prng *prng = &self->sim->prng;
+    if (scratch->rounds > 0) {
+        scratch->rounds--;
+        go_to(scratch, STEP_PUBLISH, (uint32_t)prng_between(prng, 1, BATCHES_MAX));
+    } else {
+        go_to(scratch, prng_chance(prng, 500) ? STEP_DELETE_GROUP : STEP_DELETE, 0);
     }
 }
 
@@ -192,24 +220,26 @@ static void pulled(struct client *self, const struct sim_request *request)
     if (!check_runs(self, &request->reply)) {
         return;
     }
-    if (request->reply.run_count > 0) {
+    /* Now and then it holds what it got and comes for more. */
+    if (request->reply.run_count > 0 && prng_chance(&self->sim->prng, 600)) {
         scratch->pulled = request;
         scratch->step = STEP_SETTLE;
     } else if (--scratch->left == 0) {
-        go_to(scratch, STEP_DELETE_GROUP, 0);
+        end_round(self);
     }
 }
 
 static void settled(struct client *self, const struct sim_request *request)
 {
     struct scratch *scratch = self->scratch;
-    if (request->reply.not_applied_count > 0 && scratch->crashes_then == self->sim->world.crashes) {
+    if (request->reply.not_applied_count > 0 && !scratch->trims &&
+        scratch->crashes_then == self->sim->world.crashes) {
         (void)model_fail(&self->sim->model, "scratch: an ack under a fresh lease was told \"%s\"",
                          request->reply.not_applied[0].why);
     }
     scratch->step = STEP_PULL;
     if (--scratch->left == 0) {
-        go_to(scratch, prng_chance(&self->sim->prng, 500) ? STEP_DELETE_GROUP : STEP_DELETE, 0);
+        end_round(self);
     }
 }
 
@@ -241,7 +271,9 @@ void scratch_answer(struct client *self, const struct sim_request *request)
         go_to(scratch, STEP_CREATE, 0);
         break;
     case STEP_CREATE:
-        go_to(scratch, STEP_PUBLISH, (uint32_t)prng_between(&self->sim->prng, 1, 12));
+        scratch->trims = scratch->trims || request->reply.is_error; /* an earlier one made it */
+        scratch->rounds = (uint32_t)prng_below(&self->sim->prng, ROUNDS_MAX);
+        go_to(scratch, STEP_PUBLISH, (uint32_t)prng_between(&self->sim->prng, 1, BATCHES_MAX));
         break;
     case STEP_PUBLISH:
         published(self, request);

@@ -39,6 +39,11 @@ void sim_tell_reply(const struct sim *sim, const struct sim_request *request)
     sim_trace(sim, "  <- %" PRIu64 " %s: %s%s", request->ticket, sim_verb_name(request->verb),
               reply->is_error ? reply->text : "OK",
               reply->is_error && reply->maybe ? " (maybe)" : "");
+    if (request->verb == SIM_READ && !reply->is_error) {
+        sim_trace(sim, "       %s/%d: start %" PRIu64 " next %" PRIu64 " end %" PRIu64,
+                  sim_topic_name(request->topic), request->partition, reply->start, reply->next,
+                  reply->end);
+    }
     for (size_t i = 0; i < reply->run_count; i++) {
         const struct sim_run *run = &reply->runs[i];
         sim_trace(sim,

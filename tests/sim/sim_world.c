@@ -197,6 +197,7 @@ void world_start(struct sim *sim)
     } else if (rc == ZSP_ENO_SPACE) {
         sim_trace(sim, "no room to start: %s", err.msg);
         crash_fs_set_limit(world->disk, UINT64_MAX);
+        world->disk_is_limited = false;
         world_crash(sim, false);
     } else {
         (void)model_fail(&sim->model, "the broker does not start: %s", err.msg);
@@ -257,7 +258,8 @@ static void watch_waiting_pulls(struct sim *sim, const struct sim_request *info)
             pull->group != info->group) {
             continue;
         }
-        if (ready == 0 || pull->ready_count == 0) {
+        /* On a full disk no hand-out can be kept. */
+        if (ready == 0 || pull->ready_count == 0 || sim->world.disk_is_limited) {
             pull->ready_since_ms = sim->model.uptime_ms;
             pull->ready_count = 0;
         }
