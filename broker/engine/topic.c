@@ -181,7 +181,7 @@ struct store_topic topic_store_topic(const struct topic *self)
 
 void topic_wait(struct topic *self, struct topic_waiter *waiter)
 {
-    zsp_assert(self->state == TOPIC_CREATING);
+    zsp_assert(self->state != TOPIC_LIVE);
     waiter->next = NULL;
     *(self->waiter_last ? &self->waiter_last->next : &self->waiter_first) = waiter;
     self->waiter_last = waiter;
@@ -422,6 +422,7 @@ static void deletion_is_durable(struct engine *engine, struct engine_op *op,
         topic->state = TOPIC_LIVE;
         pool_put(&engine->topic_jobs, job);
         waiter->ready_fn(engine, waiter, topic, &completion->error);
+        tell_waiters(engine, topic, NULL);
         return;
     }
     struct zsp_err error;
@@ -434,6 +435,7 @@ static void deletion_is_durable(struct engine *engine, struct engine_op *op,
     }
     group_topic_deleted(engine, topic);
     waiter->ready_fn(engine, waiter, topic, NULL);
+    tell_waiters(engine, topic, &error);
     topic_release(engine, job);
 }
 

@@ -58,10 +58,11 @@ struct partition {
     uint64_t image_bytes;             /* body bytes appended since the last image */
 };
 
-/* Someone who waits until a topic is there; embedded, in order of arrival. */
+/* Someone who waits until it is decided whether a topic is there; embedded, in order of arrival. */
 struct topic_waiter {
     struct topic_waiter *next;
-    /* `error` NULL = the topic is LIVE now; else it is about to be freed. Called once. */
+    /* `error` NULL = the topic is LIVE now (again); else it is about to be freed, and its name is
+     * free already. Called once. */
     void (*ready_fn)(struct engine *engine, struct topic_waiter *self, struct topic *topic,
                      const struct zsp_err *error);
 };
@@ -78,7 +79,7 @@ struct topic {
     struct store_part **parts; /* those of the partitions, as the store wants them */
     struct topic_settings settings;
     uint32_t next_partition;                         /* for the next batch of keyless records */
-    struct topic_waiter *waiter_first, *waiter_last; /* CREATING */
+    struct topic_waiter *waiter_first, *waiter_last; /* CREATING, DELETING */
     struct timer retention;                          /* armed while a limit is set */
 };
 
@@ -103,7 +104,7 @@ int topic_partition(struct topic *self, uint64_t index, struct partition **ret,
 int topic_create(struct engine *engine, struct zsp_slice name, uint32_t partition_count,
                  const struct topic_settings *settings, struct topic_waiter *waiter,
                  struct zsp_err *err);
-/* Add one more waiter to a topic that is CREATING. */
+/* Add one more waiter to a topic that is CREATING or DELETING. */
 void topic_wait(struct topic *self, struct topic_waiter *waiter);
 
 /* Change the settings durably; `op` hears when they are synced. They apply at once.

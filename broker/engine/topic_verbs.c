@@ -3,6 +3,9 @@
  * TOPIC.CREATE, SET, INFO, LIST and DELETE.
  */
 #include "broker/engine/topic_verbs.h"
+
+#include <string.h>
+
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/list.h"
 #include "broker/engine/topic.h"
@@ -18,8 +21,13 @@ struct topic_call {
     } as;
     struct reply_to to;
     uint64_t topic_id;
-    bool existed;             /* CREATE: somebody else's creation was under way */
-    uint64_t messages, bytes; /* DELETE: what goes */
+    bool existed;          /* CREATE: somebody else's creation was under way */
+    bool awaits_end;       /* CREATE, DELETE: a deletion is under way */
+    struct zsp_slice name; /* CREATE: = name_bytes */
+    uint8_t name_bytes[ZSP_NAME_MAX];
+    uint32_t partition_count;       /* CREATE */
+    struct topic_settings settings; /* CREATE */
+    uint64_t messages, bytes;       /* DELETE: what goes */
 };
 
 void topic_verbs_init(struct engine *engine)
@@ -61,10 +69,27 @@ static void exists(const struct topic *topic, struct zsp_err *err)
     zsp_err_detail(err, topic->object, NULL, NULL);
 }
 
+static int create_topic(struct engine *engine, struct topic_call *call, struct zsp_err *err);
+
+/* The deletion that stood in the way is decided. */
+static void go_on_creating(struct engine *engine, struct topic_call *call)
+{
+    struct zsp_err error = {0};
+    call->awaits_end = false;
+    if (create_topic(engine, call, &error) != 0) {
+        reply_error(engine, &call->to, &error);
+        pool_put(&engine->topic_calls, call);
+    }
+}
+
 static void is_created(struct engine *engine, struct topic_waiter *waiter, struct topic *topic,
                        const struct zsp_err *error)
 {
     struct topic_call *const call = (struct topic_call *)waiter;
+    if (call->awaits_end) {
+        go_on_creating(engine, call);
+        return;
+    }
     if (error) {
         reply_error(engine, &call->to, error);
     } else if (call->existed) {
@@ -78,6 +103,24 @@ static void is_created(struct engine *engine, struct topic_waiter *waiter, struc
         reply_end(engine);
     }
     pool_put(&engine->topic_calls, call);
+}
+
+/* Whether a topic exists is known when its creation, or deletion, is durable: it is waited for. */
+static int create_topic(struct engine *engine, struct topic_call *call, struct zsp_err *err)
+{
+    struct topic *const there = topic_by_name(engine, call->name);
+    if (there && there->state != TOPIC_LIVE) {
+        call->existed = there->state == TOPIC_CREATING;
+        call->awaits_end = there->state == TOPIC_DELETING;
+        topic_wait(there, &call->as.waiter);
+        return 0;
+    }
+    const int rc = topic_create(engine, call->name, call->partition_count, &call->settings,
+                                &call->as.waiter, err);
+    if (rc == 0) {
+        reply_may_apply(engine, &call->to);
+    }
+    return rc;
 }
 
 int verb_topic_create(struct engine *engine, const struct request *request, struct zsp_err *err)
@@ -96,20 +139,14 @@ int verb_topic_create(struct engine *engine, const struct request *request, stru
         return ZSP_ENOMEM;
     }
     call->as.waiter.ready_fn = is_created;
-    struct topic *const there = topic_by_name(engine, args.topic);
-    if (there && there->state == TOPIC_CREATING) {
-        /* Whether it exists is known when that creation is durable. */
-        call->existed = true;
-        topic_wait(there, &call->as.waiter);
-        return 0;
-    }
-    const uint32_t partition_count =
+    memcpy(call->name_bytes, args.topic.data, args.topic.len);
+    call->name = (struct zsp_slice){call->name_bytes, args.topic.len};
+    call->settings = settings;
+    call->partition_count =
         args.partitions.set ? (uint32_t)args.partitions.value : engine->options.default_partitions;
-    rc = topic_create(engine, args.topic, partition_count, &settings, &call->as.waiter, err);
+    rc = create_topic(engine, call, err);
     if (rc != 0) {
         pool_put(&engine->topic_calls, call);
-    } else {
-        reply_may_apply(engine, &request->to);
     }
     return rc;
 }
@@ -266,11 +303,28 @@ static void answer_deletion(struct engine *engine, const struct reply_to *to, ui
     reply_end(engine);
 }
 
+static int delete_topic(struct engine *engine, struct topic_call *call, struct topic *topic,
+                        struct zsp_err *err);
+
+/* Somebody else's deletion was refused: try as well. */
+static void go_on_deleting(struct engine *engine, struct topic_call *call, struct topic *topic)
+{
+    struct zsp_err error = {0};
+    call->awaits_end = false;
+    if (delete_topic(engine, call, topic, &error) != 0) {
+        reply_error(engine, &call->to, &error);
+        pool_put(&engine->topic_calls, call);
+    }
+}
+
 static void is_deleted(struct engine *engine, struct topic_waiter *waiter, struct topic *topic,
                        const struct zsp_err *error)
 {
     struct topic_call *const call = (struct topic_call *)waiter;
-    (void)topic;
+    if (call->awaits_end && !error) {
+        go_on_deleting(engine, call, topic);
+        return;
+    }
     if (error) {
         reply_error(engine, &call->to, error);
     } else {
@@ -279,21 +333,43 @@ static void is_deleted(struct engine *engine, struct topic_waiter *waiter, struc
     pool_put(&engine->topic_calls, call);
 }
 
+/* While another deletion is under way it is waited for: until it is durable, the topic may come
+ * back. */
+static int delete_topic(struct engine *engine, struct topic_call *call, struct topic *topic,
+                        struct zsp_err *err)
+{
+    if (topic->state == TOPIC_DELETING) {
+        call->awaits_end = true;
+        topic_wait(topic, &call->as.waiter);
+        return 0;
+    }
+    measure(engine, topic, &call->messages, &call->bytes);
+    const int rc = topic_delete(engine, topic, &call->as.waiter, err);
+    if (rc == 0) {
+        reply_may_apply(engine, &call->to);
+    }
+    return rc;
+}
+
 int verb_topic_delete(struct engine *engine, const struct request *request, struct zsp_err *err)
 {
     struct topic_args args = {0};
     struct topic *topic = NULL;
     int rc = wire_args(request->args, delete_table, COUNT(delete_table), &args, err);
-    if (rc == 0) {
+    if (rc != 0) {
+        return rc;
+    }
+    topic = topic_by_name(engine, args.topic);
+    if (!topic || topic->state != TOPIC_DELETING || args.dry_run.value) {
         rc = topic_require(engine, args.topic, &topic, err);
     }
     if (rc != 0) {
         return rc;
     }
-    uint64_t messages = 0;
-    uint64_t bytes = 0;
-    measure(engine, topic, &messages, &bytes);
     if (args.dry_run.value) {
+        uint64_t messages = 0;
+        uint64_t bytes = 0;
+        measure(engine, topic, &messages, &bytes);
         answer_deletion(engine, &request->to, messages, bytes);
         return 0;
     }
@@ -302,13 +378,9 @@ int verb_topic_delete(struct engine *engine, const struct request *request, stru
         return ZSP_ENOMEM;
     }
     call->as.waiter.ready_fn = is_deleted;
-    call->messages = messages;
-    call->bytes = bytes;
-    rc = topic_delete(engine, topic, &call->as.waiter, err);
+    rc = delete_topic(engine, call, topic, err);
     if (rc != 0) {
         pool_put(&engine->topic_calls, call);
-    } else {
-        reply_may_apply(engine, &request->to);
     }
     return rc;
 }

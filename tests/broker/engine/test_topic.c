@@ -299,6 +299,29 @@ static void a_held_publish_hears_of_the_deletion(void **state)
     assert_false(engine_busy(f->engine));
 }
 
+/* Goal: nobody is told what a power cut could undo. */
+static void a_deletion_under_way_is_waited_for(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
+    mem_store_hold(f->mem, MEM_SYNCS);
+    const uint64_t first = fixture_send(f, "TOPIC.DELETE", ORDERS, NULL);
+    const uint64_t second = fixture_send(f, "TOPIC.DELETE", ORDERS, NULL);
+    const uint64_t creation = fixture_send(f, "TOPIC.CREATE", ORDERS, NULL);
+    const uint64_t again = fixture_send(f, "TOPIC.CREATE", ORDERS, NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, second));
+    assert_null(fixture_answer(f, creation));
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, first)->code, ZSP_OK);
+    assert_int_equal(fixture_answer(f, second)->code, ZSP_ENOT_FOUND);
+    assert_int_equal(fixture_number(fixture_answer(f, creation), "id"), 2);
+    assert_int_equal(fixture_answer(f, again)->code, ZSP_EEXISTS);
+    fixture_ok(f, "PUBLISH", ORDERS, "[[b'a']]");
+    assert_false(engine_busy(f->engine));
+}
+
 static void a_refused_deletion_changes_nothing(void **state)
 {
     struct engine_fixture *const f = *state;
@@ -327,6 +350,7 @@ int main(void)
         TEST(a_deleted_topic_is_gone_and_its_name_is_free),
         TEST(a_publish_under_way_hears_of_the_deletion),
         TEST(a_held_publish_hears_of_the_deletion),
+        TEST(a_deletion_under_way_is_waited_for),
         TEST(a_refused_deletion_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
