@@ -21,6 +21,7 @@
 
 #define RETRY_MS        10    /* libzmq does not tell when a single peer takes messages again */
 #define RETRY_MAX       256   /* connections tried at a time */
+#define IDLE_LOOKS_MAX  1024  /* connections looked at for an idle session */
 #define TELL_DROPPED_MS 10000 /* a line about dropped refusals comes no more often */
 
 /* --- The end of calls and connections --------------------------------------------------- */
@@ -54,6 +55,19 @@ static void end_session(struct server *self, struct connection *connection)
         session_end(&connection->session);
         self->connections.session_count--;
     }
+}
+
+bool deliver_end_idle_session(struct server *self)
+{
+    struct connection *connection = self->connections.oldest;
+    for (unsigned i = 0; connection && i < IDLE_LOOKS_MAX; i++) {
+        if (session_open(&connection->session) && !connection->calls) {
+            end_session(self, connection);
+            return true;
+        }
+        connection = connection->newer;
+    }
+    return false;
 }
 
 void deliver_gone(struct server *self, struct connection *connection)

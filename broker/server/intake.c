@@ -90,7 +90,7 @@ static int check_no_bodies(const struct arrival *self, struct zsp_err *err)
 /* May this connection begin a session now? */
 static int check_hello(const struct arrival *self, struct zsp_err *err)
 {
-    const struct server *const server = self->server;
+    struct server *const server = self->server;
     const struct connection *const connection = self->connection;
     if (connection->routing_id.data[0] != 0) {
         return zsp_err_set(err, ZSP_EBAD_REQUEST,
@@ -103,8 +103,9 @@ static int check_hello(const struct arrival *self, struct zsp_err *err)
         return zsp_err_set(err, ZSP_ESHUTTING_DOWN, "the broker is stopping");
     }
     if (!session_open(&connection->session) &&
-        server->connections.session_count >= server->options.config->sessions) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "%zu sessions are open",
+        server->connections.session_count >= server->options.config->sessions &&
+        !deliver_end_idle_session(server)) {
+        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "%zu sessions are open and at work",
                            server->connections.session_count);
     }
     return ZSP_OK;

@@ -81,6 +81,9 @@ void deliver_retry(struct server *self);
 void deliver_call_done(struct server *self, struct call *call);
 /* The peer is gone: its requests are abandoned, its session ends. */
 void deliver_gone(struct server *self, struct connection *connection);
+/* End the session that was silent longest and waits for nothing, to make room for a new one: its
+ * connection may be gone long since, which ZeroMQ does not tell. False = all are at work. */
+bool deliver_end_idle_session(struct server *self);
 /* Forget connections that were silent for the session timeout. */
 void deliver_expire(struct server *self);
 /* When deliver_retry() or deliver_expire() has something to do; monotonic. */
