@@ -197,13 +197,26 @@ static void tell_waiters(struct engine *engine, struct topic *self, const struct
     self->waiter_last = NULL;
 }
 
+/* What the waiters are told. A file that is not found, or is there, is no topic that is: such
+ * a code would lie to the client, and people must hear of it. */
+static struct zsp_err failure_of(const struct engine *engine, const struct topic *topic,
+                                 const struct zsp_err *error)
+{
+    struct zsp_err told = *error;
+    zsp_err_wrap(&told, "%s: it could not be created", topic->object);
+    if (told.code != ZSP_ENO_SPACE && told.code != ZSP_ESTORAGE_FAILED) {
+        told.code = ZSP_EINTERNAL;
+        zsp_diag(engine->diag, ZSP_ERROR, "%s", told.msg);
+    }
+    return told;
+}
+
 /* The creation failed for good: nobody finds the topic from here on. */
 static void creation_failed(struct engine *engine, struct topic_job *job,
                             const struct zsp_err *error)
 {
     struct topic *const topic = job->topic;
-    struct zsp_err told = *error;
-    zsp_err_wrap(&told, "%s: it could not be created", topic->object);
+    const struct zsp_err told = failure_of(engine, topic, error);
     pool_put(&engine->topic_jobs, job);
     topic_delist(engine, topic);
     tell_waiters(engine, topic, &told);
@@ -260,8 +273,7 @@ static void entry_is_put(struct engine *engine, struct engine_op *op,
 static void undo_logs(struct engine *engine, struct topic_job *job, const struct zsp_err *error)
 {
     struct topic *const topic = job->topic;
-    struct zsp_err told = *error;
-    zsp_err_wrap(&told, "%s: it could not be created", topic->object);
+    const struct zsp_err told = failure_of(engine, topic, error);
     (void)name_index_remove(&engine->catalog.topics, topic->name);
     tell_waiters(engine, topic, &told);
     topic_release(engine, job);
@@ -357,6 +369,7 @@ int topic_create(struct engine *engine, struct zsp_slice name, uint32_t partitio
                  struct zsp_err *err)
 {
     zsp_assert(partition_count >= 1 && partition_count <= ZSP_PARTITIONS_MAX);
+    struct zsp_err error = {0};
     int rc = check_may_create(engine, name, err);
     if (rc != 0) {
         return rc;
@@ -371,8 +384,10 @@ int topic_create(struct engine *engine, struct zsp_slice name, uint32_t partitio
     topic->created_ms = engine->now.wall_ms;
     topic->state = TOPIC_CREATING;
     job->topic = topic;
-    rc = reserve_id(engine, job, err);
+    rc = reserve_id(engine, job, &error);
     if (rc != 0) {
+        *err = failure_of(engine, topic, &error);
+        rc = err->code;
         topic_delist(engine, topic);
         goto fail;
     }

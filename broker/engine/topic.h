@@ -99,8 +99,9 @@ int topic_partition(struct topic *self, uint64_t index, struct partition **ret,
                     struct zsp_err *err);
 
 /* Begin to make a topic; `waiter` (may be NULL) hears the outcome. The name is legal.
- * Errors (then the waiter hears nothing): ZSP_EEXISTS, ZSP_ELIMIT_REACHED, ZSP_ENO_SPACE,
- *         ZSP_ENOMEM, ZSP_ESTORAGE_FAILED */
+ * Errors (then the waiter hears nothing): ZSP_EEXISTS, ZSP_ELIMIT_REACHED, ZSP_ENOMEM; and those
+ *         that a waiter may hear: ZSP_ENO_SPACE, ZSP_ESTORAGE_FAILED, ZSP_EINTERNAL for
+ *         whatever else the store says */
 int topic_create(struct engine *engine, struct zsp_slice name, uint32_t partition_count,
                  const struct topic_settings *settings, struct topic_waiter *waiter,
                  struct zsp_err *err);

@@ -51,6 +51,11 @@ struct store *fixture_log_base(struct fixture_log *self)
     return log_store_base(self->store);
 }
 
+const char *fixture_log_path(const struct fixture_log *self)
+{
+    return self->dir.path;
+}
+
 bool fixture_log_run_jobs(struct fixture_log *self)
 {
     struct job *job = NULL;

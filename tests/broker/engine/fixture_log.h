@@ -15,6 +15,8 @@ struct fixture_log;
 struct fixture_log *fixture_log_new(void);
 void fixture_log_destroy(struct fixture_log *self);
 struct store *fixture_log_base(struct fixture_log *self);
+/* Where its files are. */
+const char *fixture_log_path(const struct fixture_log *self);
 /* Close the store and open it again: what was written is there. */
 struct store *fixture_log_reopen(struct fixture_log *self);
 /* Run all jobs there are. Returns whether there was one. */

@@ -3,9 +3,12 @@
  * The engine over the segmented log and real files: what the other tests show
  * over the store in memory holds here, too, and survives closing and opening.
  */
+#include <stdio.h>
+
 #include "common/limits.h"
 #include "common/wire.h"
 #include "tests/broker/engine/engine_fixture.h"
+#include "tests/broker/engine/fixture_log.h"
 #include "tests/common/testing.h"
 
 #define ORDERS "{'topic': 'orders'}"
@@ -57,6 +60,22 @@ static void topics_come_and_go(void **state)
     fixture_restart(f, MEM_KEEP_SYNCED);
     a = fixture_ok(f, "READ", "{'topic': 'orders', 'from': 'earliest'}", NULL);
     assert_string_equal(fixture_payloads(a), "b");
+}
+
+/* Goal: a missing file is no missing topic, which a client would believe. */
+static void a_broken_directory_is_the_brokers_trouble(void **state)
+{
+    struct engine_fixture *const f = *state;
+    char there[600];
+    char away[600];
+    fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
+    (void)snprintf(there, sizeof there, "%s/topics", fixture_log_path(f->log));
+    (void)snprintf(away, sizeof away, "%s/away", fixture_log_path(f->log));
+    assert_int_equal(rename(there, away), 0);
+    fixture_error(f, ZSP_EINTERNAL, "TOPIC.CREATE", "{'topic': 'a'}", NULL);
+    fixture_error(f, ZSP_EINTERNAL, "PUBLISH", "{'topic': 'b'}", "[[b'x']]");
+    assert_int_equal(rename(away, there), 0);
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'a'}", NULL);
 }
 
 /* Sequences, epochs and original offsets come back from headers and images. */
@@ -162,6 +181,7 @@ int main(void)
         TEST(published_messages_are_read_back),
         TEST(a_waiting_reader_gets_what_comes),
         TEST(topics_come_and_go),
+        TEST(a_broken_directory_is_the_brokers_trouble),
         TEST(producers_go_on_where_they_stopped),
         TEST(a_long_log_is_read_over_segments_and_restarts),
         TEST(a_cut_batch_reaches_all_its_partitions),
