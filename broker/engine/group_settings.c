@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "broker/engine/settings_map.h"
 #include "common/limits.h"
 
 /* A bound that no group reaches; sums of figures stay far from wrapping. */
@@ -73,7 +74,7 @@ static int apply_one(const msgpack_object_kv *pair, struct group_settings *setti
     if (pair->key.type != MSGPACK_OBJECT_STR) {
         return zsp_err_set(err, ZSP_EBAD_TYPE, "settings: a name is not a string");
     }
-    const struct zsp_slice name = {(const uint8_t *)pair->key.via.str.ptr, pair->key.via.str.size};
+    const struct zsp_slice name = settings_name(pair);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &settings_table[i];
         if (!zsp_slice_equal_str(name, setting->name)) {
@@ -106,6 +107,9 @@ int group_settings_apply(const msgpack_object *map, struct group_settings *setti
         int rc = apply_one(&map->via.map.ptr[i], &changed, err);
         if (rc < 0) {
             return rc;
+        }
+        if (settings_repeated(map, i)) {
+            return refuse(ZSP_EBAD_VALUE, settings_name(&map->via.map.ptr[i]), "given twice", err);
         }
     }
     *settings = changed;

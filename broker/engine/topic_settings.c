@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "broker/engine/settings_map.h"
+
 /* Each setting is a number; 0 = the default, which is told as absent. */
 struct setting {
     const char *name;
@@ -20,11 +22,6 @@ static const char *const unsupported_settings[] = {
     "until_consumed",    "max_topic_bytes",      "when_full", "dedup_window", "dead_retention",
     "dead_retention_ms", "dead_retention_bytes",
 };
-
-static struct zsp_slice name_of(const msgpack_object *key)
-{
-    return (struct zsp_slice){(const uint8_t *)key->via.str.ptr, key->via.str.size};
-}
 
 static int refuse(int code, struct zsp_slice name, const char *why, struct zsp_err *err)
 {
@@ -51,7 +48,7 @@ static int apply_one(const msgpack_object_kv *pair, struct topic_settings *setti
     if (pair->key.type != MSGPACK_OBJECT_STR) {
         return zsp_err_set(err, ZSP_EBAD_TYPE, "settings: a name is not a string");
     }
-    const struct zsp_slice name = name_of(&pair->key);
+    const struct zsp_slice name = settings_name(pair);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *const setting = &settings_table[i];
         if (!zsp_slice_equal_str(name, setting->name)) {
@@ -82,6 +79,9 @@ int topic_settings_apply(const msgpack_object *map, struct topic_settings *setti
         const int rc = apply_one(&map->via.map.ptr[i], &changed, err);
         if (rc != 0) {
             return rc;
+        }
+        if (settings_repeated(map, i)) {
+            return refuse(ZSP_EBAD_VALUE, settings_name(&map->via.map.ptr[i]), "given twice", err);
         }
     }
     *settings = changed;
