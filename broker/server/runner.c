@@ -25,14 +25,12 @@ bool runner_sync_is_quick(const struct runner *self)
     return self->slow_count <= SLOW_ALLOWED;
 }
 
-/* A sync at the executor is not measured (the job carries no clock), so it
- * counts as quick: a slow disk is tried inline again after the window has gone
- * round. */
+/* A sync at the executor is measured from hand to hand, its wait for a thread included: more
+ * than it took, when much is going on; but then it had better stay there. */
 static bool run_sync(struct runner *self, struct job *job)
 {
     const bool alone = !self->ready_fn || !self->ready_fn(self->ready_arg);
     if (!alone || executor_job_count(self->executor) > 0 || !runner_sync_is_quick(self)) {
-        runner_note_sync(self, 0);
         return false;
     }
     const int64_t start_us = now_us();
@@ -66,14 +64,19 @@ static bool run(void *arg, struct job *job)
     if (run_inline(self, job)) {
         return true;
     }
+    job->since_us = now_us();
     executor_submit(self->executor, job);
     return false;
 }
 
 static struct job *collect(void *arg)
 {
-    const struct runner *const self = arg;
-    return executor_take(self->executor);
+    struct runner *const self = arg;
+    struct job *const job = executor_take(self->executor);
+    if (job && job->kind == JOB_SYNC) {
+        runner_note_sync(self, now_us() - job->since_us);
+    }
+    return job;
 }
 
 struct driver_host runner_host(struct runner *self)

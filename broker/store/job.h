@@ -26,6 +26,7 @@ struct job {
     enum job_kind kind;
     struct zsp_err error; /* filled by job_run; code 0 = it worked */
     struct job *next;     /* for whoever holds the job */
+    int64_t since_us;     /* likewise: when it was handed over; job_run() knows no clock */
     void *owner;          /* the store's */
 
     /* WRITE, READ */

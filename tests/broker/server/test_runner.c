@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "broker/server/runner.h"
 #include "tests/support/test_dir.h"
@@ -125,6 +126,37 @@ static void mark_done(struct job *job, struct fs *fs)
     job->done = 1;
 }
 
+static void last_longer_than_a_quick_sync(struct job *job, struct fs *fs)
+{
+    const struct timespec time = {.tv_nsec = 3 * RUNNER_SYNC_SLOW_US * 1000};
+    (void)job;
+    (void)fs;
+    (void)nanosleep(&time, NULL);
+}
+
+/* Goal: a slow disk is not found quick because its syncs went to the executor. */
+static void a_slow_sync_elsewhere_counts_as_slow(void **state)
+{
+    struct place *const self = *state;
+    self->busy = true;
+    for (unsigned i = 0; i < RUNNER_SYNC_WINDOW; i++) {
+        struct job slow = {.kind = JOB_TASK, .task_fn = last_longer_than_a_quick_sync};
+        struct job sync;
+        assert_false(self->host.run_fn(self->host.arg, &slow));
+        assert_false(run_sync(self, &sync)); /* behind it: there is one thread */
+        while (executor_job_count(self->executor) > 0) {
+            struct pollfd item = {.fd = executor_fd(self->executor), .events = POLLIN};
+            assert_int_equal(poll(&item, 1, 20000), 1);
+            assert_non_null(self->host.collect_fn(self->host.arg));
+        }
+    }
+    assert_false(runner_sync_is_quick(&self->runner));
+    self->busy = false;
+    struct job sync;
+    assert_false(run_sync(self, &sync));
+    expect_back(self, &sync);
+}
+
 static void tasks_never_run_inline(void **state)
 {
     struct place *const self = *state;
@@ -141,6 +173,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_sync_leaves_when_requests_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sync_leaves_after_slow_ones_and_returns, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_sync_elsewhere_counts_as_slow, setup, teardown),
         cmocka_unit_test_setup_teardown(tasks_never_run_inline, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
