@@ -20,11 +20,12 @@
 #include "tests/sim/sim.h"
 
 #define SCRATCH_PARTS   2u
-#define SCRATCH_MAX     400 /* messages of one life of the topic, a partition */
+#define SCRATCH_MAX     4000 /* messages of one life of the topic, a partition */
 #define BATCH_MAX       9
 #define BATCHES_MAX     12
 #define PULLS           4
 #define ROUNDS_MAX      3
+#define TRIM_ROUNDS_MAX 30 /* long enough that retention comes by */
 
 #define RETENTION_BYTES 3000
 
@@ -109,7 +110,9 @@ void scratch_wake(struct client *self)
                                           SIM_READ,         SIM_PULL,         SIM_SETTLE,
                                           SIM_GROUP_DELETE};
     struct scratch *scratch = self->scratch;
-    client_wake_in(self, (int64_t)prng_below(&self->sim->prng, 120));
+    /* As busy in slow histories as in fast ones: retention comes by only every ten seconds. */
+    events_add(&self->sim->events, self->sim->now_ms + (int64_t)prng_below(&self->sim->prng, 250),
+               EVENT_WAKE, 0, self);
     if (self->out > 0) {
         return;
     }
@@ -272,7 +275,8 @@ void scratch_answer(struct client *self, const struct sim_request *request)
         break;
     case STEP_CREATE:
         scratch->trims = scratch->trims || request->reply.is_error; /* an earlier one made it */
-        scratch->rounds = (uint32_t)prng_below(&self->sim->prng, ROUNDS_MAX);
+        scratch->rounds =
+            (uint32_t)prng_below(&self->sim->prng, scratch->trims ? TRIM_ROUNDS_MAX : ROUNDS_MAX);
         go_to(scratch, STEP_PUBLISH, (uint32_t)prng_between(&self->sim->prng, 1, BATCHES_MAX));
         break;
     case STEP_PUBLISH:
