@@ -16,6 +16,8 @@
 #define TRIES_MAX 8u
 /* Names whose memory a free pull keeps. */
 #define NAMES_KEPT 64u
+/* Pulls whose memory is kept for later ones. */
+#define PULLS_KEPT 1024u
 
 /* --- The object ------------------------------------------------------------------------------ */
 
@@ -97,6 +99,7 @@ struct pull *pull_new(struct groups *groups)
         return calloc(1, sizeof *self);
     }
     groups->free_pulls = self->next;
+    groups->free_pull_count--;
     const struct pull kept = *self;
     memset(self, 0, sizeof *self);
     self->names = kept.names;
@@ -115,29 +118,6 @@ struct pull *pull_new(struct groups *groups)
     return self;
 }
 
-void pull_give(struct groups *groups, struct pull *self)
-{
-    if (self->name_capacity > NAMES_KEPT) {
-        free(self->names);
-        free(self->name_bytes);
-        free(self->bindings);
-        self->names = NULL;
-        self->name_bytes = NULL;
-        self->bindings = NULL;
-        self->name_capacity = 0;
-    }
-    self->next = groups->free_pulls;
-    groups->free_pulls = self;
-}
-
-void pull_free(struct engine *engine, struct pull *self)
-{
-    parked_remove(engine, &self->parked);
-    pull_forget_gathered(self);
-    leave_group(engine->groups, self);
-    pull_give(engine->groups, self);
-}
-
 static void free_memory(struct pull *self)
 {
     pull_forget_gathered(self);
@@ -150,6 +130,34 @@ static void free_memory(struct pull *self)
     free(self->parts);
     zsp_writer_fini(&self->wire);
     free(self);
+}
+
+void pull_give(struct groups *groups, struct pull *self)
+{
+    if (self->name_capacity > NAMES_KEPT) {
+        free(self->names);
+        free(self->name_bytes);
+        free(self->bindings);
+        self->names = NULL;
+        self->name_bytes = NULL;
+        self->bindings = NULL;
+        self->name_capacity = 0;
+    }
+    if (groups->free_pull_count >= PULLS_KEPT) {
+        free_memory(self);
+        return;
+    }
+    groups->free_pull_count++;
+    self->next = groups->free_pulls;
+    groups->free_pulls = self;
+}
+
+void pull_free(struct engine *engine, struct pull *self)
+{
+    parked_remove(engine, &self->parked);
+    pull_forget_gathered(self);
+    leave_group(engine->groups, self);
+    pull_give(engine->groups, self);
 }
 
 static void free_list_memory(struct pull_list *list)

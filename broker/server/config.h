@@ -58,7 +58,8 @@ struct config {
     uint64_t groups_max;
     /* limits */
     uint64_t requests;        /* unanswered ones of a connection */
-    uint64_t request_bytes;   /* their bytes */
+    uint64_t all_requests;    /* unanswered ones of all connections */
+    uint64_t request_bytes;   /* bytes of a connection's unanswered requests */
     uint64_t publish_bytes;   /* of all waiting publishes */
     uint64_t reply_bytes;     /* of replies that a connection has not taken yet */
     uint64_t all_reply_bytes; /* of all connections, see reply_room.h */

@@ -36,6 +36,10 @@ int credit_take(struct credit *self, struct credit_pool *pool, struct credit_sha
     if (exceeds(self->requests, 1, limits->requests)) {
         return over(err, "unanswered requests of the connection", self->requests, limits->requests);
     }
+    if (exceeds(pool->requests, 1, limits->all_requests)) {
+        return over(err, "unanswered requests of all connections", pool->requests,
+                    limits->all_requests);
+    }
     if (exceeds(self->bytes, share.bytes, limits->bytes)) {
         return over(err, "bytes of the connection's unanswered requests", self->bytes,
                     limits->bytes);
@@ -45,6 +49,7 @@ int credit_take(struct credit *self, struct credit_pool *pool, struct credit_sha
                     limits->waiting_bytes);
     }
     self->requests++;
+    pool->requests++;
     self->bytes += share.bytes;
     if (share.has_bodies) {
         pool->waiting_bytes += share.bytes;
@@ -57,6 +62,8 @@ void credit_give(struct credit *self, struct credit_pool *pool, struct credit_sh
     zsp_assert(self->requests > 0);
     zsp_assert(self->bytes >= share.bytes);
     self->requests--;
+    zsp_assert(pool->requests > 0);
+    pool->requests--;
     self->bytes -= share.bytes;
     if (share.has_bodies) {
         zsp_assert(pool->waiting_bytes >= share.bytes);

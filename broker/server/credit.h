@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Credit: how much a connection may have unanswered, in requests and in bytes,
- * and how many bytes of requests with bodies wait in all. It bounds the broker's
+ * how many requests are unanswered in all, and how many bytes of those with bodies. It bounds the broker's
  * memory where ZeroMQ's high-water marks do not. Taken when a request is
  * accepted, given back when its reply has left.
  */
@@ -15,6 +15,7 @@
 
 struct credit_limits {
     uint64_t requests;      /* of one connection */
+    uint64_t all_requests;  /* of all */
     uint64_t bytes;         /* of one connection */
     uint64_t waiting_bytes; /* of all requests with bodies */
 };
@@ -22,6 +23,7 @@ struct credit_limits {
 /* What all connections share. */
 struct credit_pool {
     struct credit_limits limits;
+    uint64_t requests;
     uint64_t waiting_bytes;
 };
 

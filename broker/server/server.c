@@ -36,6 +36,7 @@ static int init(struct server *self, struct zsp_err *err)
 {
     const struct config *const config = self->options.config;
     self->pool.limits = (struct credit_limits){.requests = config->requests,
+                                               .all_requests = config->all_requests,
                                                .bytes = config->request_bytes,
                                                .waiting_bytes = config->publish_bytes};
     int rc = now_random_bytes(self->instance, sizeof self->instance, err);

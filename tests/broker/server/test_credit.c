@@ -3,7 +3,8 @@
 
 #include "broker/server/credit.h"
 
-static const struct credit_limits LIMITS = {.requests = 3, .bytes = 100, .waiting_bytes = 150};
+static const struct credit_limits LIMITS = {
+    .requests = 3, .all_requests = 5, .bytes = 100, .waiting_bytes = 150};
 
 static struct credit_share share_of(uint64_t bytes, bool has_bodies)
 {
@@ -23,6 +24,23 @@ static void requests_are_limited_and_come_back(void **state)
     assert_string_equal(err.wanted, "at most 3");
     credit_give(&credit, &pool, share_of(1, false));
     assert_int_equal(credit_take(&credit, &pool, share_of(1, false), NULL), ZSP_OK);
+}
+
+static void requests_of_all_connections_are_limited(void **state)
+{
+    (void)state;
+    struct credit_pool pool = {.limits = LIMITS};
+    struct credit first = {0};
+    struct credit second = {0};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(credit_take(&first, &pool, share_of(1, false), NULL), ZSP_OK);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(credit_take(&second, &pool, share_of(1, false), NULL), ZSP_OK);
+    }
+    assert_int_equal(credit_take(&second, &pool, share_of(1, false), NULL), ZSP_EOVER_CREDIT);
+    credit_give(&first, &pool, share_of(1, false));
+    assert_int_equal(credit_take(&second, &pool, share_of(1, false), NULL), ZSP_OK);
 }
 
 static void bytes_are_limited_exactly(void **state)
@@ -68,6 +86,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_limited_and_come_back),
+        cmocka_unit_test(requests_of_all_connections_are_limited),
         cmocka_unit_test(bytes_are_limited_exactly),
         cmocka_unit_test(what_never_fits_is_too_large),
         cmocka_unit_test(the_pool_counts_only_requests_with_bodies),
