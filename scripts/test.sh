@@ -52,6 +52,7 @@ run() { # PRESET [ctest options]
 
 scripts/deps build test || exit 1
 mkdir -p build
+export CMAKE_GENERATOR=Ninja # for the outside project of the install test as well
 if command -v ccache >/dev/null; then
     export CMAKE_C_COMPILER_LAUNCHER=ccache
 fi
