@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/container.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/settle.h"
@@ -213,7 +214,7 @@ void group_destroy(struct engine *engine, struct group *group)
 
 static void due_fired(struct engine *engine, struct timer *timer)
 {
-    struct ledger *ledger = (struct ledger *)((char *)timer - offsetof(struct ledger, due));
+    struct ledger *ledger = CONTAINER_OF(timer, struct ledger, due);
     bool all = true;
     if (ledger_wake(ledger, engine->clock.broker_ms, WAKE_RUNS_MAX, &all) < 0) {
         group_out_of_memory(engine->groups);

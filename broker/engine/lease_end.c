@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include "broker/engine/container.h"
 #include "common/assert.h"
 #include "common/diag.h"
 
@@ -21,7 +22,7 @@ static void continue_end(struct groups *self, struct lease *lease);
 
 static void lease_fired(struct engine *engine, struct timer *timer)
 {
-    struct lease *lease = (struct lease *)((char *)timer - offsetof(struct lease, timer));
+    struct lease *lease = CONTAINER_OF(timer, struct lease, timer);
     if (lease->ending == LEASE_LIVES) {
         group_lease_end(engine->groups, lease, LEASE_EXPIRED);
     } else {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/container.h"
 #include "broker/engine/engine_priv.h"
 #include "common/assert.h"
 
@@ -40,7 +41,7 @@ void parked_set_fini(struct parked_set *self)
 
 static void time_is_over(struct engine *engine, struct timer *timer)
 {
-    struct parked *const self = (struct parked *)((char *)timer - offsetof(struct parked, timer));
+    struct parked *const self = CONTAINER_OF(timer, struct parked, timer);
     parked_remove(engine, self);
     self->end_fn(engine, self, PARKED_TIMEOUT);
 }

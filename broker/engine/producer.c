@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/container.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
@@ -158,8 +159,7 @@ static int put_gone(struct engine *engine, const struct producer *self, struct z
 /* The timer is not moved at every use: it looks when it fires. */
 static void expire(struct engine *engine, struct timer *timer)
 {
-    struct producer *const self =
-        (struct producer *)((char *)timer - offsetof(struct producer, expiry));
+    struct producer *const self = CONTAINER_OF(timer, struct producer, expiry);
     int64_t due_ms = expires_ms(self);
     const bool is_used = self->in_flight > 0 || self->open_first;
     if (!is_used && due_ms <= engine->clock.broker_ms) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/container.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/verb.h"
 
@@ -16,7 +17,7 @@
 /* The wait ends from outside. */
 static void wait_ends(struct engine *engine, struct parked *parked, enum parked_end why)
 {
-    struct pull *self = (struct pull *)((char *)parked - offsetof(struct pull, parked));
+    struct pull *self = CONTAINER_OF(parked, struct pull, parked);
     const bool is_parked = self->state == PULL_PARKED;
     switch (why) {
     case PARKED_TIMEOUT:

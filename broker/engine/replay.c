@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/engine/batch_slice.h"
+#include "broker/engine/container.h"
 #include "broker/engine/position.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
@@ -77,7 +78,7 @@ void read_init(struct engine *engine)
 
 static struct reader *reader_of(struct parked *parked)
 {
-    return (struct reader *)((char *)parked - offsetof(struct reader, parked));
+    return CONTAINER_OF(parked, struct reader, parked);
 }
 
 static void leave_room(struct engine *engine, struct reader *self)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/retention.h"
 
+#include "broker/engine/container.h"
 #include "common/limits.h"
 
 static void arm(struct engine *engine, struct topic *topic)
@@ -12,7 +13,7 @@ static void arm(struct engine *engine, struct topic *topic)
 /* Ages run on wall time: a topic's messages carry it. */
 static void retain(struct engine *engine, struct timer *timer)
 {
-    struct topic *const topic = (struct topic *)((char *)timer - offsetof(struct topic, retention));
+    struct topic *const topic = CONTAINER_OF(timer, struct topic, retention);
     const struct topic_settings *const settings = &topic->settings;
     const uint64_t age_ms = settings->retention_time_ms;
     struct store_retain limits = {0};

@@ -107,6 +107,6 @@ const char *fixture_text(const struct answer *answer, const char *key);
 const char *fixture_value(const struct answer *answer, const char *key);
 
 /* Format arguments: fixture_format("{'topic': '%s'}", name). Valid for the next seven calls. */
-const char *fixture_format(const char *format, ...);
+const char *fixture_format(const char *format, ...) ZSP_PRINTF(1, 2);
 
 #endif
