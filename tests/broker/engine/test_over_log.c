@@ -12,6 +12,8 @@
 #include "tests/common/testing.h"
 
 #define ORDERS "{'topic': 'orders'}"
+#define SEQUENCED \
+    "{'topic': 'orders', 'partition': 0, 'producer': 'p', 'epoch': %u, 'seq': %u, 'count': 1}"
 
 static void published_messages_are_read_back(void **state)
 {
@@ -84,11 +86,9 @@ static void producers_go_on_where_they_stopped(void **state)
     struct engine_fixture *const f = *state;
     fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
     fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
-    static const char *const args =
-        "{'topic': 'orders', 'partition': 0, 'producer': 'p', 'epoch': %u, 'seq': %u, 'count': 1}";
     for (unsigned i = 1; i <= 20; i++) {
         const struct answer *a =
-            fixture_ok(f, "PUBLISH", fixture_format(args, (i + 3) / 4, i), "[[b'a']]");
+            fixture_ok(f, "PUBLISH", fixture_format(SEQUENCED, (i + 3) / 4, i), "[[b'a']]");
         assert_string_equal(fixture_value(a, "at"),
                             fixture_format("[[0, 1, 0, %u, false]]", i - 1));
         if (i % 4 == 0) {
@@ -96,7 +96,7 @@ static void producers_go_on_where_they_stopped(void **state)
             a = fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
             assert_string_equal(fixture_value(a, "last"),
                                 fixture_format("[[\"orders\", 0, %u]]", i));
-            a = fixture_ok(f, "PUBLISH", fixture_format(args, i / 4 + 1, i - 1), "[[b'a']]");
+            a = fixture_ok(f, "PUBLISH", fixture_format(SEQUENCED, i / 4 + 1, i - 1), "[[b'a']]");
             assert_string_equal(fixture_value(a, "at"),
                                 fixture_format("[[0, 1, 0, %u, true]]", i - 2));
         }
