@@ -451,7 +451,7 @@ typedef struct zspool_consumer zspool_consumer_t;
 typedef struct zspool_consumer_options {
     size_t size;
     const char *group;          /* required: a name */
-    const char *const *topics;  /* names; count 0 = the group's own, all topics for a new group */
+    const char *const *topics;  /* names; count 0 = those the group has; a new group needs some */
     size_t topic_count;         /* up to 1,024 */
     const char *mode;           /* of a group created by this pull; NULL = the broker's default */
     zspool_position_t start;    /* of a group created by this pull; NONE = earliest */
@@ -695,7 +695,7 @@ ZSPOOL_EXPORT int zspool_topic_delete(zspool_client_t *self, const char *topic, 
 typedef struct zspool_group_spec {
     size_t size;
     const char *group;         /* required */
-    const char *const *topics; /* create: its topics, count 0 = all; set: ignored */
+    const char *const *topics; /* create: its topics, count 0 = none yet; set: ignored */
     size_t topic_count;
     const char *mode;        /* create: NULL = the broker's default */
     zspool_position_t start; /* create: NONE = earliest */
