@@ -224,7 +224,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 {
     struct group_run self = {.verb = verb, .partition = ZSPOOL_PARTITION_ALL};
     const struct cli_option table[] = {
-        {0, "topic", CLI_TEXTS, "TOPIC", "create: a topic of its own; again for more. seek: the topic",
+        {0, "topic", CLI_TEXTS, "TOPIC", "create: one of its topics; seek: the topic",
          &self.topics},
         {0, "mode", CLI_TEXT, "MODE", "create: shared", &self.mode},
         {0, "start", CLI_POSITION, "POSITION", "create: where it begins (earliest)", &self.start},
