@@ -112,6 +112,9 @@ int group_settings_apply(const msgpack_object *map, struct group_settings *setti
             return refuse(ZSP_EBAD_VALUE, settings_name(&map->via.map.ptr[i]), "given twice", err);
         }
     }
+    if (changed.backoff_ms > changed.backoff_max_ms) {
+        return refuse(ZSP_EBAD_VALUE, zsp_slice_str("backoff_ms"), "at most backoff_max_ms", err);
+    }
     *settings = changed;
     return 0;
 }

@@ -414,14 +414,16 @@ void read_room_again(struct engine *engine)
 /* Decide what comes next; nothing is at work in the store. */
 static void go_on(struct engine *engine, struct reader *self)
 {
-    if (self->has_end && self->next_offset >= self->end_offset) {
+    const bool at_mark = self->next_offset >= self->partition->synced_offset;
+    if ((self->has_end && self->next_offset >= self->end_offset) ||
+        (self->messages > 0 && at_mark)) {
         answer(engine, self, "end", NULL);
     } else if (is_full(self)) {
         answer(engine, self, "limit", NULL);
-    } else if (self->next_offset < self->partition->synced_offset) {
+    } else if (!at_mark) {
         read_with_room(engine, self);
-    } else if (self->messages > 0 || !self->may_wait) {
-        answer(engine, self, self->messages > 0 ? "end" : self->ending, NULL);
+    } else if (!self->may_wait) {
+        answer(engine, self, self->ending, NULL);
     } else {
         wait_for_more(engine, self);
     }

@@ -87,6 +87,7 @@ static void bad_settings_are_refused(void **state)
         {ZSP_EBAD_VALUE, "{'max_leased': 0}"},
         {ZSP_EBAD_TYPE, "{'max_failures': 'many'}"},
         {ZSP_EBAD_TYPE, "{'backoff_ms': -1}"},
+        {ZSP_EBAD_VALUE, "{'backoff_ms': 5000, 'backoff_max_ms': 4999}"},
         {ZSP_EBAD_VALUE, "{'lease_ms': 1000, 'max_leased': 5, 'lease_ms': 2000}"},
         {ZSP_EUNKNOWN_ARGUMENT, "{'colour': 1}"},
         {ZSP_EUNSUPPORTED, "{'dead_letter_topic': 'd'}"},

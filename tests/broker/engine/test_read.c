@@ -338,6 +338,18 @@ static void reading_leaves_no_trace(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
 
+/* A reply that is full and reaches the mark says so: no further round trip is needed. */
+static void the_last_message_ends_a_full_reply(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "PUBLISH", "{'topic': 'orders'}", "[[b'a'], [b'b']]");
+    const struct answer *a =
+        fixture_ok(f, "READ", "{'topic': 'orders', 'from': 'earliest', 'max_messages': 2}", NULL);
+    assert_string_equal(fixture_value(a, "reason"), "\"end\"");
+    a = fixture_ok(f, "READ", "{'topic': 'orders', 'from': 'earliest', 'max_messages': 1}", NULL);
+    assert_string_equal(fixture_value(a, "reason"), "\"limit\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +371,7 @@ int main(void)
         TEST(a_deleted_topic_ends_its_readers),
         TEST(damage_is_named_and_can_be_read_past),
         TEST(what_retention_took_is_out_of_range),
+        TEST(the_last_message_ends_a_full_reply),
         TEST(retention_may_overtake_a_reader),
         TEST(reading_leaves_no_trace),
     };
