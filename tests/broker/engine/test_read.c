@@ -342,12 +342,8 @@ static void reading_leaves_no_trace(void **state)
 static void the_last_message_ends_a_full_reply(void **state)
 {
     struct engine_fixture *const f = *state;
-    fixture_ok(f, "PUBLISH", "{'topic': 'orders'}", "[[b'a'], [b'b']]");
-    const struct answer *a =
-        fixture_ok(f, "READ", "{'topic': 'orders', 'from': 'earliest', 'max_messages': 2}", NULL);
-    assert_string_equal(fixture_value(a, "reason"), "\"end\"");
-    a = fixture_ok(f, "READ", "{'topic': 'orders', 'from': 'earliest', 'max_messages': 1}", NULL);
-    assert_string_equal(fixture_value(a, "reason"), "\"limit\"");
+    expect_read(f, "'from': 'earliest', 'max_messages': 6", "a b c d e f", 6, "end");
+    expect_read(f, "'from': 'earliest', 'max_messages': 5", "a b c d e", 5, "limit");
 }
 
 int main(void)
