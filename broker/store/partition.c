@@ -253,6 +253,7 @@ void partition_fail_queue(struct store_part *self, const struct zsp_err *err)
 struct mark partition_written(const struct store_part *self)
 {
     const struct segment *active = partition_active(self);
+    zsp_assert(active); /* something was written to it */
     return (struct mark){active->number, active->bytes, self->end_offset, self->max_timestamp_ms,
                          self->epoch};
 }
@@ -260,7 +261,9 @@ struct mark partition_written(const struct store_part *self)
 void partition_synced(struct store_part *self, const struct mark *mark)
 {
     struct log_store *store = self->store;
-    zsp_assert(mark->segment == partition_active(self)->number);
+    const struct segment *active = partition_active(self);
+    zsp_assert(active);
+    zsp_assert(mark->segment == active->number);
     const uint64_t before = self->mark.segment == mark->segment ? self->mark.pos : 0;
     zsp_assert(mark->pos - before <= store->stats.unsynced_bytes);
     store->stats.unsynced_bytes -= mark->pos - before;

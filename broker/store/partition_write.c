@@ -188,6 +188,7 @@ static void submit_write(struct store_part *self, struct segment *segment,
         last = append;
         append = append->next;
     }
+    zsp_assert(last); /* a selection holds one batch at least */
     last->next = NULL;
     self->queue_first = append;
     self->queue_last = append ? self->queue_last : NULL;
