@@ -3,6 +3,7 @@
  * zspool pub: arguments, or pieces of standard input, become messages.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,11 +121,14 @@ static void print_confirm(const zspool_report_t *report)
     json_end(&json);
 }
 
-static void take_reports(struct pub *self)
+/* Print what is reported; how many there were. */
+static int take_reports(struct pub *self)
 {
     zspool_report_t reports[REPORTS];
     int count;
+    int taken = 0;
     while ((count = zspool_reports(self->producer, reports, REPORTS)) > 0) {
+        taken += count;
         for (int i = 0; i < count; i++) {
             const zspool_report_t *report = &reports[i];
             if (report->status == 0) {
@@ -139,6 +143,7 @@ static void take_reports(struct pub *self)
             self->exit_code = cli_exit_of(report->status);
         }
     }
+    return taken;
 }
 
 /* --- Messages ------------------------------------------------------------------------------ */
@@ -165,7 +170,7 @@ static int send(struct pub *self, const char *bytes, size_t len)
     }
     int rc;
     while ((rc = zspool_send(self->producer, &out, NULL, &err)) == ZSPOOL_EAGAIN) {
-        take_reports(self);
+        (void)take_reports(self);
         if (zspool_room(self->producer, len, cli_timeout(), &err) != 0) {
             return cli_fail(&err) + 1;
         }
@@ -230,6 +235,26 @@ static int send_pieces(struct pub *self, struct input *input, size_t *searched)
     return 0;
 }
 
+/* Tell what is confirmed, or failed, as it comes, until there is input to read. False =
+ * interrupted. */
+static bool wait_for_input(struct pub *self, int fd)
+{
+    bool listens = true; /* to the client, while it has news when it says so */
+    while (!cli_stopped()) {
+        struct pollfd polls[2] = {{.fd = fd, .events = POLLIN},
+                                  {.fd = zspool_fd(self->client), .events = POLLIN}};
+        if (poll(polls, listens ? 2 : 1, -1) < 0) {
+            continue; /* EINTR: a signal may have stopped us */
+        }
+        if (polls[0].revents != 0) {
+            return true;
+        }
+        listens = take_reports(self) > 0;
+        (void)cli_flush(); /* confirms nobody reads do not keep messages from going out */
+    }
+    return false;
+}
+
 static int read_input(struct pub *self, FILE *file)
 {
     struct input input = {0};
@@ -240,6 +265,9 @@ static int read_input(struct pub *self, FILE *file)
         if (!more_room(&input) || input.len > 2 * (size_t)ZSPOOL_MESSAGE_BYTES_MAX) {
             cli_say("a message is longer than %u bytes", ZSPOOL_MESSAGE_BYTES_MAX);
             rc = CLI_ERROR + 1;
+            break;
+        }
+        if (!wait_for_input(self, fd)) {
             break;
         }
         const ssize_t got = read(fd, input.bytes + input.len, READ_BYTES);
@@ -255,8 +283,8 @@ static int read_input(struct pub *self, FILE *file)
         }
         input.len += (size_t)got;
         rc = send_pieces(self, &input, &searched);
-        take_reports(self);
-        (void)cli_flush(); /* confirms nobody reads do not keep messages from going out */
+        (void)take_reports(self);
+        (void)cli_flush();
     }
     if (rc == 0 && input.len > 0 && !cli_stopped()) {
         rc = send(self, input.bytes, input.len);
@@ -305,7 +333,7 @@ static int publish(struct pub *self, char **messages, int count)
         zspool_interrupt_clear(self->client); /* what was read is still to be kept */
     }
     const int flushed = zspool_flush(self->producer, cli_timeout(), &err);
-    take_reports(self);
+    (void)take_reports(self);
     if (flushed == ZSPOOL_ETIMEOUT && self->failures == 0) {
         self->exit_code = cli_fail(&err);
         cli_say("not every message is confirmed");

@@ -155,6 +155,16 @@ class Messages(Case):
         confirm = self.good("pub", "confirms", "c", "--json", "--written").objects()
         self.assertEqual(confirm[0]["level"], "written")
 
+    def test_pub_tells_a_confirm_before_more_input_comes(self):
+        with subprocess.Popen([ZSPOOL, "-s", BROKER.endpoint, "pub", "slow", "--json"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            for offset in range(3):
+                process.stdin.write(b"line\n")
+                process.stdin.flush()
+                self.assertEqual(json.loads(process.stdout.readline())["offset"], offset)
+            process.stdin.close()
+            self.assertEqual(process.wait(), 0)
+
     def test_a_message_as_json_has_all_its_parts(self):
         self.good("pub", "parts", "-k", "k", "-H", "a=b=c", "-H", "d=", "--type", "T", "--id", "I",
                   'say "hi"\n\x01')
