@@ -54,7 +54,7 @@ static char *stdout_of(const struct broker_process *broker)
     assert_non_null(file);
     char *const text = calloc(1, 65536);
     assert_non_null(text);
-    (void)fread(text, 1, 65535, file);
+    text[fread(text, 1, 65535, file)] = '\0';
     (void)fclose(file);
     return text;
 }
