@@ -258,8 +258,9 @@ int topic_log_drop(struct log_store *store, const struct store_topic *topic,
     const struct fact fact = fact_dropping(topic->id);
     const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
     journal_put_own(store, &entry, 1, NULL, NULL);
-    for (size_t i = 0; i < self->count; i++) {
-        const bool last = i + 1 == self->count;
+    const size_t count = self->count; /* drop_synced() frees self */
+    for (size_t i = 0; i < count; i++) {
+        const bool last = i + 1 == count;
         if (put_gone(store, parts[i], last ? drop_synced : NULL, self) < 0) {
             store_fail_memory(store, "dropping a topic");
             if (last) {
