@@ -58,8 +58,9 @@ def zspool(*args, stdin=b"", server=None, env=None):
     command = [ZSPOOL]
     if server is not False:
         command += ["-s", server or BROKER.endpoint]
+    environment = {**os.environ, **(env or {})}  # the sanitizers' options are in there
     done = subprocess.run(command + list(args), input=stdin, capture_output=True,
-                          timeout=TIMEOUT_S, env=env)
+                          timeout=TIMEOUT_S, env=environment)
     return Run(done.returncode, done.stdout, done.stderr.decode())
 
 
