@@ -464,6 +464,8 @@ typedef struct zspool_consumer_options {
     void *ready_arg;
     uint64_t message_limit; /* take no more than so many in all, and pull no more than that;
                              * then zspool_next() returns ZSPOOL_END; 0 = no limit */
+    uint32_t held_limit; /* pull only as many as, with those here and in hand, make so many: nothing
+                          * waits leased behind work that takes long; 0 = no limit */
 } zspool_consumer_options_t;
 
 static inline void zspool_consumer_options_init(zspool_consumer_options_t *options)
@@ -480,6 +482,11 @@ static inline void zspool_consumer_options_init(zspool_consumer_options_t *optio
 ZSPOOL_EXPORT zspool_consumer_t *zspool_consumer_new(zspool_client_t *client,
                                                      const zspool_consumer_options_t *options,
                                                      zspool_error_t *err);
+
+/* Pull no more, and hand back what was pulled and not taken (uncounted), also what
+ * a pull under way still brings; zspool_next() returns ZSPOOL_END from now on.
+ * What is in hand stays so, is extended as before, and is to be settled. */
+ZSPOOL_EXPORT void zspool_consumer_stop(zspool_consumer_t *self);
 
 /* Send what was settled, hand back what was pulled and not taken (uncounted), wait for that up to
  * linger_ms, null the pointer. Messages taken and not settled stay leased until

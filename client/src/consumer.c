@@ -164,6 +164,21 @@ static void leave(struct zspool_consumer *self)
     zsp_consumer_free(self);
 }
 
+void zspool_consumer_stop(zspool_consumer_t *self)
+{
+    if (!self) {
+        return;
+    }
+    struct zsp_link *link = self->client->link;
+    zsp_link_lock(link);
+    self->stopped = true;
+    zsp_consumer_release_waiting(self);
+    zsp_consumer_update_ready(self);
+    zsp_link_notify(link);
+    zsp_link_kick(link, &self->port);
+    zsp_link_unlock(link);
+}
+
 void zspool_consumer_destroy(zspool_consumer_t **self_p)
 {
     if (!self_p || !*self_p) {
@@ -234,6 +249,7 @@ static void put_in_hand(struct zspool_consumer *self, struct zsp_held *held,
         self->held_first = held;
     }
     self->held_last = held;
+    self->held_count++;
     parcel->held++;
     self->taken++;
     const int64_t look_ms =
@@ -289,12 +305,6 @@ static int take(struct zspool_consumer *self, const zspool_message_t **ret, stru
     return 0;
 }
 
-static bool at_end(const struct zspool_consumer *self)
-{
-    const uint64_t limit = self->options.message_limit;
-    return !self->first && (self->drained || (limit > 0 && self->taken >= limit));
-}
-
 static int next_locked(struct zspool_consumer *self, const zspool_message_t **ret,
                        int64_t deadline_ms, struct zsp_err *err)
 {
@@ -314,7 +324,8 @@ static int next_locked(struct zspool_consumer *self, const zspool_message_t **re
             self->pull_halted = true;
             return rc;
         }
-        if (at_end(self)) {
+        if (zsp_consumer_at_end(self)) {
+            self->end_told = true;
             return ZSPOOL_END;
         }
         rc = zsp_link_wait(self->client->link, deadline_ms, err);
@@ -434,7 +445,7 @@ static int settle_locked(struct zspool_consumer *self, const zspool_message_t *m
     } else {
         zsp_consumer_unhold(self, held);
     }
-    if (!self->settle_out) {
+    if (!self->settle_out || self->options.held_limit > 0) {
         zsp_link_kick(self->client->link, &self->port);
     }
     return 0;

@@ -54,6 +54,7 @@ struct zspool_consumer {
     struct zsp_interned names;
     bool closing; /* the host destroys it: nothing new is pulled */
     bool orphan;  /* the host has left: the link's thread frees it */
+    bool stopped; /* zspool_consumer_stop(): nothing new is pulled, what is in hand goes on */
 
     /* Pulling. */
     struct zsp_request pull;
@@ -62,6 +63,7 @@ struct zspool_consumer {
     int64_t pull_sent_ms;
     int64_t pull_at_ms;              /* not before */
     bool drained;                    /* end_when_empty, and an empty answer came */
+    bool end_told;                   /* the host knows of the end: no reason to wake it again */
     struct zsp_err pull_error;       /* code 0 = none; the host takes it */
     bool pull_halted;                /* the host took an error: its next call pulls again */
     struct zsp_parcel *first, *last; /* with messages not taken, oldest first */
@@ -72,6 +74,7 @@ struct zspool_consumer {
 
     /* In hand. */
     struct zsp_held *held_first, *held_last;
+    uint64_t held_count;
     struct zsp_held *pool;
     struct zsp_held *slabs[ZSP_HELD_SLABS]; /* each twice as large as the one before */
     size_t slab_count;
@@ -115,6 +118,8 @@ bool zsp_consumer_head_is_suspect(const struct zspool_consumer *self);
 /* Free a closed consumer for good. */
 void zsp_consumer_free(struct zspool_consumer *self);
 void zsp_consumer_update_ready(struct zspool_consumer *self);
+/* Will zspool_next() never return a message again? */
+bool zsp_consumer_at_end(const struct zspool_consumer *self);
 
 /* --- consumer_settle.c --- */
 

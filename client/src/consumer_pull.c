@@ -11,11 +11,17 @@
 
 /* --- What is here --------------------------------------------------------------------- */
 
+bool zsp_consumer_at_end(const struct zspool_consumer *self)
+{
+    const uint64_t limit = self->options.message_limit;
+    return !self->first && (self->drained || self->stopped || (limit > 0 && self->taken >= limit));
+}
+
 void zsp_consumer_update_ready(struct zspool_consumer *self)
 {
     const bool marking = self->suspect == SUSPECT_WANTED || self->suspect == SUSPECT_SENT;
     const bool message = self->first && !marking;
-    const bool end = self->drained && !self->first;
+    const bool end = zsp_consumer_at_end(self) && !self->end_told;
     zsp_client_set_ready(
         self->client, &self->ready,
         !self->closing && (message || end || self->lost_count > 0 || self->pull_error.code != 0));
@@ -84,6 +90,7 @@ void zsp_consumer_unhold(struct zspool_consumer *self, struct zsp_held *held)
     held->parcel = NULL;
     held->next = self->pool;
     self->pool = held;
+    self->held_count--;
     parcel->held--;
     if (parcel->held == 0 && parcel->left == 0) {
         unlink_parcel(&self->emptied, NULL, parcel);
@@ -157,7 +164,7 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
     } else {
         self->pull_error = err;
     }
-    if (self->closing) {
+    if (self->closing || self->stopped) {
         zsp_consumer_release_waiting(self);
     }
     zsp_consumer_update_ready(self);
@@ -172,13 +179,19 @@ static uint64_t wanted_messages(const struct zspool_consumer *self)
         const uint64_t left = self->options.message_limit - self->taken - self->waiting_messages;
         wanted = left < wanted ? left : wanted;
     }
+    if (self->options.held_limit > 0) {
+        const uint64_t here = self->held_count + self->waiting_messages;
+        const uint64_t room = here < self->options.held_limit ? self->options.held_limit - here : 0;
+        wanted = room < wanted ? room : wanted;
+    }
     return wanted;
 }
 
 static bool wants_pull(const struct zspool_consumer *self)
 {
-    return !self->closing && !self->pull_out && !self->drained && self->pull_error.code == 0 &&
-           !self->pull_halted && self->waiting_messages <= self->options.prefetch_messages / 2 &&
+    return !self->closing && !self->stopped && !self->pull_out && !self->drained &&
+           self->pull_error.code == 0 && !self->pull_halted &&
+           self->waiting_messages <= self->options.prefetch_messages / 2 &&
            self->waiting_bytes <= self->options.prefetch_bytes / 2 && wanted_messages(self) > 0;
 }
 

@@ -41,6 +41,7 @@ struct hand {
 
     atomic_uint pulls, settles;
     uint64_t max_messages; /* asked for by the first pull */
+    atomic_ullong last_max_messages;
     struct heard heard[HEARD_MAX];
     atomic_size_t heard_count;
 };
@@ -90,6 +91,7 @@ static void handler(struct fake_broker *broker, const struct fake_request *reque
 {
     struct hand *hand = arg;
     if (fake_is(request, "PULL")) {
+        atomic_store(&hand->last_max_messages, fake_uint(request, "max_messages", 0));
         const unsigned pull = atomic_fetch_add(&hand->pulls, 1) + 1;
         if (pull == 1 && hand->refuse_pull) {
             fake_refuse(broker, request, hand->refuse_pull, false, "group g");
@@ -455,6 +457,54 @@ static void it_pulls_no_more_than_its_limit(void **state)
     tear_down(&f);
 }
 
+/* Nothing is pulled while as much as allowed is in hand; a settled one makes room for one. */
+static void no_more_is_pulled_than_may_be_held(void **state)
+{
+    (void)state;
+    struct fixture f = {.hand = {.count = 2}};
+    zspool_consumer_options_t options;
+    zspool_consumer_options_init(&options);
+    options.held_limit = 2;
+    set_up(&f, &options);
+    const zspool_message_t *first = next(&f);
+    const zspool_message_t *second = next(&f);
+    assert_int_equal(f.hand.max_messages, 2);
+    assert_int_equal(atomic_load(&f.hand.pulls), 1);
+    ack(&f, first);
+    for (int i = 0; i < WAIT_MS && atomic_load(&f.hand.pulls) < 2; i++) {
+        (void)poll(NULL, 0, 1);
+    }
+    assert_int_equal(atomic_load(&f.hand.pulls), 2);
+    assert_int_equal(atomic_load(&f.hand.last_max_messages), 1);
+    ack(&f, second);
+    tear_down(&f);
+}
+
+/* What waits goes back at once, what is in hand stays; the end wakes the descriptor once. */
+static void a_stopped_consumer_keeps_only_what_is_in_hand(void **state)
+{
+    (void)state;
+    struct fixture f = {.hand = {.count = 5}};
+    const zspool_message_t *message;
+    set_up(&f, NULL);
+    const zspool_message_t *first = next(&f);
+    const zspool_message_t *second = next(&f);
+    zspool_consumer_stop(f.consumer);
+    const struct heard *released = heard_at(&f, 0);
+    assert_int_equal(released->outcome, WIRE_RELEASE);
+    assert_int_equal(released->first, 2);
+    assert_int_equal(released->count, 3);
+    struct pollfd fd = {.fd = zspool_fd(f.client), .events = POLLIN};
+    assert_int_equal(poll(&fd, 1, WAIT_MS), 1);
+    assert_int_equal(zspool_next(f.consumer, &message, WAIT_MS, NULL), ZSPOOL_END);
+    assert_int_equal(zspool_dispatch(f.client, 0), 0);
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    ack(&f, first);
+    ack(&f, second);
+    assert_int_equal(zspool_settle_flush(f.consumer, WAIT_MS, NULL), 0);
+    tear_down(&f);
+}
+
 static void a_refused_pull_is_told_once_and_tried_again(void **state)
 {
     (void)state;
@@ -539,6 +589,8 @@ int main(void)
         cmocka_unit_test(destroying_hands_back_what_was_not_taken),
         cmocka_unit_test(it_ends_when_the_broker_has_nothing_ready),
         cmocka_unit_test(it_pulls_no_more_than_its_limit),
+        cmocka_unit_test(no_more_is_pulled_than_may_be_held),
+        cmocka_unit_test(a_stopped_consumer_keeps_only_what_is_in_hand),
         cmocka_unit_test(a_refused_pull_is_told_once_and_tried_again),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(the_descriptor_is_readable_while_messages_wait),
