@@ -242,8 +242,11 @@ typedef struct zspool_options {
     size_t size;
     const char *name;         /* told to the broker, for people: a legal name; NULL = none */
     int64_t connect_ms;       /* an attempt to connect to one endpoint ends after; 0 = 3,000 */
-    int64_t reconnect_ms;     /* the first pause between attempts, doubling, with jitter; 0 = 50 */
-    int64_t reconnect_ms_max; /* the longest; 0 = 5,000 */
+    int64_t reconnect_ms;     /* the pause after an attempt that failed, or a lost connection: it
+                             * doubles with each round over the endpoints, and each time half of it
+                             * or more is waited, at random; 0 = 50 */
+    int64_t reconnect_ms_max; /* the longest; a session that lasts so long begins anew with the
+                               * first; 0 = 5,000 */
     int64_t answer_ms;        /* a broker that leaves a request unanswered for so long (beyond the
                              * time it was told to wait) counts as gone; 0 = 30,000 */
     int64_t heartbeat_ms;     /* ZeroMQ heartbeats on an idle connection; 0 = 10,000 */
@@ -295,7 +298,8 @@ static inline void zspool_info_init(zspool_info_t *info)
 /* Wait for a connection with a session, and tell what the broker said of itself.
  * `ret_info` may be NULL.
  *
- * Errors: ZSPOOL_EVERSION_MISMATCH, ZSPOOL_EDENIED ...  what the last broker tried answered
+ * Errors: ZSPOOL_EVERSION_MISMATCH, ZSPOOL_EDENIED ...  the brokers of all endpoints refuse;
+ *                            what the last of them answered
  */
 ZSPOOL_EXPORT int zspool_connect(zspool_client_t *self, int timeout_ms, zspool_info_t *ret_info,
                                  zspool_error_t *err);

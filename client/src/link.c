@@ -218,12 +218,13 @@ struct zsp_link *zsp_link_new(const struct zsp_link_options *options, struct zsp
     self->context = zmq_ctx_new();
     self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!self->context || self->wake_fd < 0 ||
-        zsp_random(&self->jitter, sizeof self->jitter) != 0) {
+        zsp_random(&self->backoff.random, sizeof self->backoff.random) != 0) {
         zsp_err_set_errno(err, ZSP_EIO, errno, "cannot make a client");
         goto fail;
     }
-    self->jitter |= 1;
-    self->endpoint_index = 0;
+    self->backoff.random |= 1;
+    self->backoff.first_ms = options->reconnect_ms;
+    self->backoff.max_ms = options->reconnect_ms_max;
     if (init_waiting(self) != 0) {
         goto fail;
     }

@@ -78,7 +78,7 @@ const char *zsp_link_endpoint(const struct zsp_link *self);
 int64_t zsp_link_clock_ahead_ms(const struct zsp_link *self);
 /* What keeps the link from being up: code 0 while it is up or nothing failed yet. */
 const struct zsp_err *zsp_link_trouble(const struct zsp_link *self);
-/* The broker refuses us (version, denied ...): waiting is of no use. */
+/* The broker of every endpoint refuses us (version, denied ...): waiting is of no use. */
 bool zsp_link_refused(const struct zsp_link *self);
 
 /* May a request of so many bytes be sent now? If not, the port is pumped when
@@ -96,7 +96,7 @@ void zsp_link_forget(struct zsp_link *self, struct zsp_request *request);
 /* Wait for zsp_link_notify() by another thread, the lock being given up
  * meanwhile; may also return 0 early: test what you wait for again.
  * Errors: ZSP_ETIMEOUT (monotonic deadline; INT64_MAX = never), ZSP_EINTERRUPTED,
- *         or the code of a broker that refuses us; described in `err` */
+ *         or the code of the last broker, when all refuse us; described in `err` */
 int zsp_link_wait(struct zsp_link *self, int64_t deadline_ms, struct zsp_err *err);
 /* The same where an interrupt or a refusal must not keep from waiting: 0 or ZSP_ETIMEOUT. */
 int zsp_link_wait_always(struct zsp_link *self, int64_t deadline_ms);

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <zmq.h>
 
+#include "client/src/backoff.h"
 #include "client/src/dealer.h"
 #include "client/src/link.h"
 #include "client/src/pending.h"
@@ -42,7 +43,10 @@ struct zsp_link {
     int64_t state_until_ms; /* PAUSED: next attempt; CONNECTING, GREETING: given up */
     size_t endpoint_index;
     uint32_t attempts_failed; /* since the last session */
-    struct zsp_port *ports;   /* all, in a list */
+    uint32_t short_sessions;  /* in a row that ended soon */
+    int64_t up_since_ms;
+    bool refusals[ZSP_ENDPOINTS_MAX]; /* the last attempt there: refused for good */
+    struct zsp_port *ports;           /* all, in a list */
     size_t kicked_count;
     struct zsp_pending pending;
     size_t pending_bytes;
@@ -51,7 +55,6 @@ struct zsp_link {
     struct zsp_hello hello;
     int64_t clock_ahead_ms;
     struct zsp_err trouble;
-    bool refused;
 
     /* The thread's own. */
     struct zsp_dealer dealer;
@@ -64,7 +67,7 @@ struct zsp_link {
     struct wire_decoder *decoder;
     zmq_msg_t *frames; /* body frames of the reply being taken */
     size_t frame_count, frame_capacity;
-    uint64_t jitter; /* xorshift */
+    struct zsp_backoff backoff;
 };
 
 /* --- link_state.c, locked --- */

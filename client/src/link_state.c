@@ -10,21 +10,31 @@ static struct zsp_link *link_of_greeting(struct zsp_request *request)
     return (struct zsp_link *)(void *)((char *)request - offsetof(struct zsp_link, greeting));
 }
 
-/* A pause with jitter, so that a thousand clients do not come back as one. */
 static int64_t next_pause_ms(struct zsp_link *self)
 {
-    const size_t rounds = self->attempts_failed / self->endpoint_count;
-    int64_t pause_ms = self->options.reconnect_ms;
-    for (size_t i = 0; i < rounds && pause_ms < self->options.reconnect_ms_max; i++) {
-        pause_ms *= 2;
+    uint64_t rounds = 0;
+    if (self->attempts_failed > 0) {
+        rounds += (self->attempts_failed - 1) / self->endpoint_count;
     }
-    if (pause_ms > self->options.reconnect_ms_max) {
-        pause_ms = self->options.reconnect_ms_max;
+    if (self->short_sessions > 0) {
+        rounds += self->short_sessions - 1;
     }
-    self->jitter ^= self->jitter << 13;
-    self->jitter ^= self->jitter >> 7;
-    self->jitter ^= self->jitter << 17;
-    return pause_ms / 2 + (int64_t)(self->jitter % (uint64_t)(pause_ms / 2 + 1));
+    return zsp_backoff_ms(&self->backoff, rounds);
+}
+
+/* What this end of an attempt or a session means for the next attempt. A session that ends soon is
+ * followed by longer and longer pauses, too: the broker may be one that falls over at every start. */
+static void count_failure(struct zsp_link *self, int64_t now_ms)
+{
+    self->refusals[self->endpoint_index] = false;
+    if (self->state != UP) {
+        self->attempts_failed++;
+        self->endpoint_index = (self->endpoint_index + 1) % self->endpoint_count;
+    } else if (now_ms - self->up_since_ms >= self->options.reconnect_ms_max) {
+        self->short_sessions = 0;
+    } else {
+        self->short_sessions++;
+    }
 }
 
 void zsp_link_close_pending(struct zsp_link *self, int64_t now_ms)
@@ -45,13 +55,9 @@ void zsp_link_fall(struct zsp_link *self, int64_t now_ms, int code, const char *
 {
     zsp_dealer_close(&self->dealer);
     self->send_failed = false;
-    const bool was_up = self->state == UP;
-    self->state = PAUSED;
     zsp_err_set(&self->trouble, code, "%s: %s", zsp_link_endpoint(self), why);
-    if (!was_up) {
-        self->attempts_failed++;
-    }
-    self->endpoint_index = (self->endpoint_index + (was_up ? 0 : 1)) % self->endpoint_count;
+    count_failure(self, now_ms);
+    self->state = PAUSED;
     self->state_until_ms = now_ms + next_pause_ms(self);
     zsp_link_close_pending(self, now_ms);
     zsp_link_kick_all(self);
@@ -116,18 +122,18 @@ static void greeted(struct zsp_request *request, const struct zsp_answer *answer
         rc = zsp_hello_read(answer->map, &self->hello, &err);
     }
     if (rc != 0) {
-        const bool refused = !zsp_err_retriable(rc);
+        const size_t index = self->endpoint_index;
         zsp_err_wrap(&err, "%s", zsp_link_endpoint(self));
         zsp_link_fall(self, answer->now_ms, rc, "refused");
         self->trouble = err;
-        self->refused = refused;
-        zsp_link_notify(self);
+        self->refusals[index] = !zsp_err_retriable(rc);
         return;
     }
     self->clock_ahead_ms = (int64_t)self->hello.now_ms - zsp_wall_ms();
     self->state = UP;
+    self->up_since_ms = answer->now_ms;
     self->attempts_failed = 0;
-    self->refused = false;
+    memset(self->refusals, 0, sizeof self->refusals);
     memset(&self->trouble, 0, sizeof self->trouble);
     zsp_link_kick_all(self);
     zsp_link_notify(self);

@@ -95,5 +95,9 @@ const struct zsp_err *zsp_link_trouble(const struct zsp_link *self)
 
 bool zsp_link_refused(const struct zsp_link *self)
 {
-    return self->refused && self->state != UP;
+    bool refused = self->state != UP;
+    for (size_t i = 0; i < self->endpoint_count; i++) {
+        refused = refused && self->refusals[i];
+    }
+    return refused;
 }
