@@ -81,6 +81,7 @@ struct cli_common {
     const char *server;
     int64_t timeout_ms;
     bool json;
+    bool quiet; /* no progress, no remarks: errors only */
 };
 extern struct cli_common cli_common;
 
@@ -102,6 +103,9 @@ int cli_usage(const struct cli_verb *verb, const char *format, ...) CLI_PRINTF(2
 /* Print the help of a verb to stdout. */
 void cli_help(const struct cli_verb *verb, const struct cli_option *table);
 
+/* The one of `names` that `word` is most likely a slip of; NULL when none is near. */
+const char *cli_nearest(const char *word, const char *const *names, size_t count);
+
 /* --- Values ----------------------------------------------------------------------- */
 
 /* All of these: true, or false when the text is not such a value. */
@@ -117,22 +121,35 @@ void cli_write_time(int64_t ms, char *to);
 
 /* --- Talking ------------------------------------------------------------------------- */
 
-/* "zspool: ..." on stderr. */
+/* An error: "zspool: ..." on stderr. */
 void cli_say(const char *format, ...) CLI_PRINTF(1, 2);
+/* A remark: the same, unless --quiet. */
+void cli_note(const char *format, ...) CLI_PRINTF(1, 2);
 /* Tell an error of the library; returns the exit code for it. */
 int cli_fail(const zspool_error_t *err);
 int cli_exit_of(int code);
-/* Ask on the terminal whether to go on; true = yes. Without a terminal it takes --yes. */
-bool cli_confirm(bool yes, const char *format, ...) CLI_PRINTF(2, 3);
+/* Ask on the terminal whether to go on, unless `yes`. Returns CLI_OK to go on, CLI_ERROR for no,
+ * CLI_USAGE when there is no terminal to ask on, which is told. */
+int cli_confirm(bool yes, const char *format, ...) CLI_PRINTF(2, 3);
 
-/* A client of the server asked for, interrupted by SIGINT and SIGTERM; NULL = told. */
+/* A client of the server asked for, interrupted by SIGINT and SIGTERM; NULL = told. The first such
+ * signal asks the run to finish; another, not at the same moment, ends the process at once. */
 zspool_client_t *cli_client(const char *name);
 /* Did SIGINT or SIGTERM come? */
 bool cli_stopped(void);
+/* Wait until one of two descriptors (the second may be -1) can be read, or such a signal comes; none
+ * is missed. Returns 0 or 1, the index of the one that can be read, or -1 when stopped. */
+int cli_wait_readable(int first_fd, int second_fd);
 void cli_client_destroy(zspool_client_t **client_p);
 int cli_timeout(void);
 
-/* Flush stdout. Returns false, once, when nobody reads it any more or it cannot be written. */
+/* Flush stdout. Returns false when nobody reads it any more or it cannot be written, which is told
+ * once. */
 bool cli_flush(void);
+/* Write all of `bytes` to stdout, past stdio; a signal does not cut it short. Returns how many were
+ * written: fewer when nobody reads them any more, or on an error, which is told. */
+size_t cli_write_out(const char *bytes, size_t len);
+/* Did stdout turn out to have no reader any more? */
+bool cli_pipe_broken(void);
 
 #endif

@@ -23,6 +23,7 @@ static const struct cli_option common_table[] = {
     {0, "timeout", CLI_DURATION, "TIME", "wait so long for the broker (10s)",
      &cli_common.timeout_ms},
     {0, "json", CLI_FLAG, NULL, "print JSON, one object a line", &cli_common.json},
+    {'q', "quiet", CLI_FLAG, NULL, "no progress, no remarks: errors only", &cli_common.quiet},
     {0, NULL, CLI_FLAG, NULL, NULL, NULL},
 };
 
@@ -56,7 +57,7 @@ void cli_help(const struct cli_verb *verb, const struct cli_option *table)
     print_options(table);
     print_options(common_table);
     printf("%-*s%s\n", HELP_COLUMN, "  -h, --help", "print this");
-    printf("\nExample:\n%s", verb->example);
+    printf("\nExamples:\n%s", verb->example);
 }
 
 int cli_usage(const struct cli_verb *verb, const char *format, ...)
@@ -112,6 +113,34 @@ static bool read_partition(const char *text, int32_t *ret)
     }
     *ret = (int32_t)number;
     return true;
+}
+
+/* What would have been right. */
+static const char *accepted(enum cli_type type)
+{
+    switch (type) {
+    case CLI_POSITION:
+        return "earliest, latest, an offset, -N, 10m, 2026-01-31T12:00:00Z or @UNIXTIME";
+    case CLI_DURATION:
+        return "a number with ms, s, m, h or d";
+    case CLI_SETTING_DURATION:
+        return "a number with ms, s, m, h or d, or default";
+    case CLI_BYTES:
+        return "a number, also with KiB, MiB, GiB or TiB";
+    case CLI_SETTING_BYTES:
+        return "a number, also with KiB, MiB, GiB or TiB, or default";
+    case CLI_COUNT:
+        return "a number from 1 to 4294967295";
+    case CLI_SETTING_COUNT:
+        return "a number, or default";
+    case CLI_PARTITION:
+        return "a number from 0 to 1023";
+    case CLI_FLAG:
+    case CLI_TEXT:
+    case CLI_TEXTS:
+        break;
+    }
+    return "a text";
 }
 
 static bool read_value(const struct cli_option *option, const char *text)
@@ -186,6 +215,27 @@ static const struct cli_option *option_of(const struct parser *self, int value)
     return NULL;
 }
 
+/* getopt_long refused `word`: unknown, ambiguous, or a flag with an argument. */
+static int wrong_option(const struct cli_verb *verb, const struct parser *parser, const char *word)
+{
+    if (optopt >= LONG_ONLY) {
+        return cli_usage(verb, "--%s takes no argument", parser->options[optopt - LONG_ONLY]->name);
+    }
+    if (optopt == HELP_LETTER) {
+        return cli_usage(verb, "--help takes no argument");
+    }
+    if (optopt != 0) {
+        return cli_usage(verb, "there is no option -%c", optopt);
+    }
+    const char *names[OPTIONS_MAX];
+    for (size_t i = 0; i < parser->count; i++) {
+        names[i] = parser->options[i]->name;
+    }
+    const char *nearest = cli_nearest(word + 2, names, parser->count);
+    return nearest ? cli_usage(verb, "there is no option %s (is --%s meant?)", word, nearest)
+                   : cli_usage(verb, "there is no option %s", word);
+}
+
 int cli_parse(const struct cli_verb *verb, const struct cli_option *table, int argc, char **argv,
               struct cli_args *ret)
 {
@@ -207,7 +257,7 @@ int cli_parse(const struct cli_verb *verb, const struct cli_option *table, int a
         }
         const struct cli_option *option = value == '?' ? NULL : option_of(&parser, value);
         if (!option) {
-            return cli_usage(verb, "there is no option %s", argv[optind - 1]) + 1;
+            return wrong_option(verb, &parser, argv[optind - 1]) + 1;
         }
         if (option->type == CLI_POSITION && strncmp(optarg, "id:", 3) == 0) {
             return cli_usage(verb, "--%s: positions by message id are not supported",
@@ -215,7 +265,9 @@ int cli_parse(const struct cli_verb *verb, const struct cli_option *table, int a
                    1;
         }
         if (!read_value(option, optarg)) {
-            return cli_usage(verb, "--%s: \"%s\" is no %s", option->name, optarg, option->arg) + 1;
+            return cli_usage(verb, "--%s: \"%s\" is no %s: want %s", option->name, optarg,
+                             option->arg, accepted(option->type)) +
+                   1;
         }
     }
     *ret = (struct cli_args){argv + optind, argc - optind};

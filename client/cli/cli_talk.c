@@ -3,28 +3,59 @@
  * Messages for people, questions, the client, and the ends of a run.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/select.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/terminal.h"
 
-/* Set once before the handler is, and read by it: the only globals of the command. */
+/* One wish to stop may arrive as two signals: timeout(1) sends to the process and to its group. */
+#define SAME_WISH_MS 300
+
+/* What signal handlers and the end of the process look at. */
 static zspool_client_t *_Atomic interruptible;
 static volatile sig_atomic_t stopped;
+static int64_t stopped_ms; /* set before `stopped`, read by the same handler only */
+static bool pipe_broken, write_failed;
+
+/* --- Messages for people ------------------------------------------------------------ */
+
+static void say(const char *style, const char *format, va_list args) CLI_PRINTF(2, 0);
+
+static void say(const char *style, const char *format, va_list args)
+{
+    progress_make_way();
+    fprintf(stderr, "%szspool:%s ", style, *style ? terminal_style(stderr, TERMINAL_PLAIN) : "");
+    (void)vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
 
 void cli_say(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fputs("zspool: ", stderr);
     /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a line above starts it */
-    (void)vfprintf(stderr, format, args);
+    say(terminal_style(stderr, TERMINAL_ALARM), format, args);
     va_end(args);
-    fputc('\n', stderr);
+}
+
+void cli_note(const char *format, ...)
+{
+    if (cli_common.quiet) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a line above starts it */
+    say("", format, args);
+    va_end(args);
 }
 
 int cli_exit_of(int code)
@@ -52,14 +83,14 @@ int cli_fail(const zspool_error_t *err)
     return cli_exit_of(err->code);
 }
 
-bool cli_confirm(bool yes, const char *format, ...)
+int cli_confirm(bool yes, const char *format, ...)
 {
     if (yes) {
-        return true;
+        return CLI_OK;
     }
-    if (!isatty(STDIN_FILENO)) {
-        cli_say("this cannot be undone; --yes says that it is meant");
-        return false;
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+        cli_say("this cannot be undone, and there is no terminal to ask on: want --yes");
+        return CLI_USAGE;
     }
     va_list args;
     va_start(args, format);
@@ -67,20 +98,71 @@ bool cli_confirm(bool yes, const char *format, ...)
     (void)vfprintf(stderr, format, args);
     va_end(args);
     fputs(" [y/N] ", stderr);
+    (void)fflush(stderr); /* a lost question is answered with no */
     char answer[16];
-    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+    const bool answered =
+        cli_wait_readable(STDIN_FILENO, -1) == 0 && fgets(answer, sizeof answer, stdin) != NULL;
+    if (!answered) {
+        fputc('\n', stderr);
+    }
+    return answered && (answer[0] == 'y' || answer[0] == 'Y') ? CLI_OK : CLI_ERROR;
 }
 
+/* --- Stopping -------------------------------------------------------------------------- */
+
+/* Async-signal-safe. */
 static void stop(int signal_number)
 {
-    (void)signal_number;
-    stopped = 1;
+    const int saved_errno = errno;
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+    const int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    if (stopped && now_ms - stopped_ms >= SAME_WISH_MS) {
+        const struct sigaction standard = {.sa_handler = SIG_DFL};
+        (void)sigaction(signal_number, &standard, NULL); /* with a good number: cannot fail */
+        (void)raise(signal_number); /* takes effect when this handler returns */
+        return;
+    }
+    if (!stopped) {
+        stopped_ms = now_ms;
+        stopped = 1;
+    }
     zspool_interrupt(atomic_load(&interruptible));
+    errno = saved_errno;
 }
 
 bool cli_stopped(void)
 {
     return stopped != 0;
+}
+
+int cli_wait_readable(int first_fd, int second_fd)
+{
+    /* The signals are let in while pselect() waits only: one that comes before it ends it, too. */
+    sigset_t stops;
+    sigset_t usual;
+    (void)sigemptyset(&stops);
+    (void)sigaddset(&stops, SIGINT);
+    (void)sigaddset(&stops, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &stops, &usual); /* with good arguments: cannot fail */
+    int ready = -1;
+    while (ready < 0 && !cli_stopped()) {
+        fd_set fds;
+        FD_ZERO(&fds);
+        FD_SET(first_fd, &fds);
+        if (second_fd >= 0) {
+            FD_SET(second_fd, &fds);
+        }
+        const int top = first_fd > second_fd ? first_fd : second_fd;
+        const int rc = pselect(top + 1, &fds, NULL, NULL, NULL, &usual);
+        if (rc > 0) {
+            ready = FD_ISSET(first_fd, &fds) ? 0 : 1;
+        } else if (rc < 0 && errno != EINTR) {
+            ready = 0; /* a closed descriptor: the read tells */
+        }
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &usual, NULL);
+    return ready;
 }
 
 zspool_client_t *cli_client(const char *name)
@@ -95,8 +177,11 @@ zspool_client_t *cli_client(const char *name)
         return NULL;
     }
     atomic_store(&interruptible, client);
-    /* Without SA_RESTART: a read of stdin ends, too. */
-    const struct sigaction action = {.sa_handler = stop};
+    /* Without SA_RESTART: a read of stdin ends, too. Each signal waits for the other's handler. */
+    struct sigaction action = {.sa_handler = stop};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaddset(&action.sa_mask, SIGINT);
+    (void)sigaddset(&action.sa_mask, SIGTERM);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     return client;
@@ -116,14 +201,55 @@ int cli_timeout(void)
     return cli_common.timeout_ms > INT32_MAX ? INT32_MAX : (int)cli_common.timeout_ms;
 }
 
+/* --- Output ------------------------------------------------------------------------------ */
+
+static void note_write_error(int error)
+{
+    if (error == EPIPE) {
+        pipe_broken = true;
+    } else if (!write_failed) {
+        write_failed = true;
+        cli_say("cannot write: %s", strerror(error));
+    }
+}
+
+/* Why stdio failed some time ago: it does not keep the reason. */
+static int earlier_error(void)
+{
+    struct pollfd end = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&end, 1, 0) == 1 && (end.revents & POLLERR) != 0 ? EPIPE : EIO;
+}
+
 bool cli_flush(void)
 {
     const bool failed_before = ferror(stdout) != 0;
+    errno = 0;
     if (fflush(stdout) == 0 && !failed_before) {
         return true;
     }
-    if (errno != EPIPE && errno != 0) {
-        cli_say("cannot write: %s", strerror(errno));
-    }
+    note_write_error(errno != 0 ? errno : earlier_error());
     return false;
+}
+
+size_t cli_write_out(const char *bytes, size_t len)
+{
+    size_t done = 0;
+    while (done < len) {
+        const ssize_t wrote = write(STDOUT_FILENO, bytes + done, len - done);
+        if (wrote >= 0) {
+            done += (size_t)wrote;
+        } else if (errno == EAGAIN) { /* the other end of a shared terminal or pipe set it so */
+            struct pollfd ready = {.fd = STDOUT_FILENO, .events = POLLOUT};
+            (void)poll(&ready, 1, -1); /* the write tells */
+        } else if (errno != EINTR) {
+            note_write_error(errno);
+            break;
+        }
+    }
+    return done;
+}
+
+bool cli_pipe_broken(void)
+{
+    return pipe_broken;
 }

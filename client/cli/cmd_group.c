@@ -131,8 +131,9 @@ static int group_rm(struct group_run *self, const char *group)
         cli_say("would delete group %s", group);
         return CLI_OK;
     }
-    if (!cli_confirm(self->yes, "Delete group %s and forget what it has done?", group)) {
-        return CLI_ERROR;
+    const int asked = cli_confirm(self->yes, "Delete group %s and forget what it has done?", group);
+    if (asked != CLI_OK) {
+        return asked;
     }
     if (zspool_group_delete(self->client, group, false, cli_timeout(), &err) != 0) {
         return cli_fail(&err);
@@ -190,8 +191,10 @@ static int group_seek(struct group_run *self, const char *group)
     if (code != CLI_OK || self->dry_run) {
         return code;
     }
-    if (!cli_confirm(self->yes, "Move group %s in topic %s (see --dry-run)?", group, spec.topic)) {
-        return CLI_ERROR;
+    const int asked =
+        cli_confirm(self->yes, "Move group %s in topic %s (see --dry-run)?", group, spec.topic);
+    if (asked != CLI_OK) {
+        return asked;
     }
     spec.dry_run = false;
     return seek(self, &spec, true);

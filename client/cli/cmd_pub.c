@@ -3,7 +3,6 @@
  * zspool pub: arguments, or pieces of standard input, become messages.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,19 +239,14 @@ static int send_pieces(struct pub *self, struct input *input, size_t *searched)
 static bool wait_for_input(struct pub *self, int fd)
 {
     bool listens = true; /* to the client, while it has news when it says so */
-    while (!cli_stopped()) {
-        struct pollfd polls[2] = {{.fd = fd, .events = POLLIN},
-                                  {.fd = zspool_fd(self->client), .events = POLLIN}};
-        if (poll(polls, listens ? 2 : 1, -1) < 0) {
-            continue; /* EINTR: a signal may have stopped us */
-        }
-        if (polls[0].revents != 0) {
-            return true;
+    for (;;) {
+        const int ready = cli_wait_readable(fd, listens ? zspool_fd(self->client) : -1);
+        if (ready != 1) {
+            return ready == 0;
         }
         listens = take_reports(self) > 0;
         (void)cli_flush(); /* confirms nobody reads do not keep messages from going out */
     }
-    return false;
 }
 
 static int read_input(struct pub *self, FILE *file)

@@ -119,9 +119,10 @@ static int topic_rm(struct topic_run *self, const char *topic)
     }
     const unsigned long long count = messages(info);
     zspool_free(info);
-    if (!self->dry_run &&
-        !cli_confirm(self->yes, "Delete topic %s with %llu messages?", topic, count)) {
-        return CLI_ERROR;
+    const int asked = cli_confirm(self->yes || self->dry_run, "Delete topic %s with %llu messages?",
+                                  topic, count);
+    if (asked != CLI_OK) {
+        return asked;
     }
     if (zspool_topic_delete(self->client, topic, self->dry_run, cli_timeout(), &err) != 0) {
         return cli_fail(&err);

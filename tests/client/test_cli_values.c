@@ -104,6 +104,19 @@ static void sizes_and_durations_have_units_and_bounds(void **state)
     assert_false(cli_read_duration("9223372036854775807d", &ms));
 }
 
+static void a_slip_finds_the_nearest_word(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"pub", "pull", "topic", "partition"};
+    assert_string_equal(cli_nearest("pbu", names, 4), "pub");
+    assert_string_equal(cli_nearest("pul", names, 4), "pub"); /* the first of the nearest */
+    assert_string_equal(cli_nearest("topics", names, 4), "topic");
+    assert_string_equal(cli_nearest("partitoin=3", names, 4), "partition");
+    assert_null(cli_nearest("read", names, 4));
+    assert_null(cli_nearest("", names, 4));
+    assert_null(cli_nearest("partitionpartitionpartitionpartition", names, 4));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +125,7 @@ int main(void)
         cmocka_unit_test(what_is_no_position_is_refused),
         cmocka_unit_test(positions_have_their_kinds),
         cmocka_unit_test(sizes_and_durations_have_units_and_bounds),
+        cmocka_unit_test(a_slip_finds_the_nearest_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,108 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MPL-2.0
+"""Groups through the command line: pull, settle, group.
+
+Usage: cli_groups.py ZSPOOL ZSPOOLD [TEST]... Starts a broker of its own.
+"""
+import signal
+import subprocess
+
+from cli_support import TIMEOUT_S, Case, command, main, zspool
+
+
+class Groups(Case):
+    def part(self, group):
+        return self.good("group", "info", group, "--json").objects()[0]["parts"][0]
+
+    def test_pull_takes_exactly_what_it_prints(self):
+        self.good("pub", "exact", *[str(i) for i in range(10)])
+        self.assertEqual(self.good("pull", "exact", "-g", "ex", "-n", "4").lines(),
+                         ["0", "1", "2", "3"])
+        part = self.part("ex")
+        self.assertEqual((part["committed"], part["leased"], part["ready"]), (4, 0, 6))
+
+    def test_what_was_not_printed_is_handed_back_on_ctrl_c(self):
+        self.good("pub", "ctrl", *[str(i) for i in range(5)])
+        with subprocess.Popen(command("pull", "ctrl", "-g", "c", "--wait", "50s"), stdout=subprocess.PIPE) as puller:
+            for i in range(5):
+                self.assertEqual(puller.stdout.readline(), b"%d\n" % i)
+            puller.send_signal(signal.SIGINT)
+            self.assertEqual(puller.wait(TIMEOUT_S), 0)
+        part = self.part("c")
+        self.assertEqual((part["committed"], part["leased"]), (5, 0))
+
+    def test_a_broken_pipe_hands_back_what_was_not_printed(self):
+        # More than a pipe holds, so that the writer is still at it when its reader goes.
+        self.good("pub", "broken", stdin=b"".join(b"%06d %s\n" % (i, b"x" * 500)
+                                                  for i in range(2000)))
+        with subprocess.Popen(command("pull", "broken", "-g", "b"),
+                              stdout=subprocess.PIPE) as puller:
+            self.assertTrue(puller.stdout.readline().startswith(b"000000"))
+            puller.stdout.close()
+            self.assertEqual(puller.wait(TIMEOUT_S), -signal.SIGPIPE)
+        part = self.part("b")
+        self.assertEqual(part["leased"], 0)
+        self.assertGreater(part["ready"], 1500)
+        self.assertEqual(part["ready"] + part["committed"], 2000)
+
+    def test_outcomes_other_than_ack(self):
+        self.good("pub", "outcome", "x")
+        self.assertEqual(self.good("pull", "outcome", "-g", "o", "-n", "1",
+                                   "--outcome", "release").lines(), ["x"])
+        self.assertEqual(self.part("o")["ready"], 1)
+        self.good("pull", "outcome", "-g", "o", "-n", "1", "--outcome", "retry")
+        self.assertEqual(self.part("o")["waiting"], 1)
+        self.good("pull", "outcome", "-g", "p", "-n", "1", "--outcome", "reject")
+        self.assertEqual(self.part("p")["dead"], 1)
+
+    def test_settle_by_address(self):
+        self.good("pub", "addr", "a", "b", "c")
+        pulled = self.good("pull", "addr", "-g", "a", "-n", "3", "--outcome", "none",
+                           "--json").objects()
+        addresses = ["%s/%d/%d@%d" % (m["topic"], m["partition"], m["offset"], m["lease"])
+                     for m in pulled]
+        self.assertEqual(pulled[0]["deliveries"], 1)
+        settled = self.good("settle", "a", addresses[0], addresses[1], "--ack", "--json")
+        self.assertEqual([s["settled"] for s in settled.objects()], ["applied", "applied"])
+        self.good("settle", "a", addresses[0], "--ack")
+        self.good("settle", "a", addresses[2], "--extend", "1m")
+        self.good("settle", "a", addresses[2], "--retry", "1h", "--reason", "later")
+        self.assertEqual(self.part("a")["waiting"], 1)
+        run = zspool("settle", "a", "addr/0/0@12345", "--release", "--json")
+        self.assertIn(run.code, (0, 1))
+        self.bad(4, "settle", "no-such-group", addresses[0], "--ack")
+
+    def test_a_pull_of_another_mode_or_start_is_refused(self):
+        self.good("pub", "modes", "x")
+        self.bad(1, "pull", "modes", "-g", "m", "--mode", "keyed", "-e")
+        self.good("pull", "modes", "-g", "m2", "--start", "earliest", "-e")
+        self.bad(1, "pull", "modes", "-g", "m2", "--start", "latest", "-e")
+
+    def test_group_administration(self):
+        self.good("pub", "adm", *[str(i) for i in range(10)])
+        self.good("group", "create", "adm", "--topic", "adm", "--lease", "5s",
+                  "--max-failures", "3", "--start", "latest")
+        self.bad(1, "group", "create", "adm")
+        self.good("group", "set", "adm", "--backoff", "2s", "--backoff-max", "1m",
+                  "--max-leased", "50")
+        info = self.good("group", "info", "adm", "--json").objects()[0]
+        self.assertEqual(info["settings"], {"lease_ms": 5000, "max_failures": 3,
+                                            "backoff_ms": 2000, "backoff_max_ms": 60000,
+                                            "max_leased": 50})
+        self.assertIn("adm", self.good("group", "ls").lines())
+        self.assertEqual(self.good("group", "ls", "ad?", "--json").objects(), [{"group": "adm"}])
+        dry = self.good("group", "seek", "adm", "--topic", "adm", "--to", "4", "--dry-run",
+                        "--json").objects()[0]
+        self.assertEqual((dry["from"], dry["to"], dry["redelivered"]), (10, 4, 6))
+        self.bad(2, "group", "seek", "adm", "--topic", "adm", "--to", "4")
+        self.good("group", "seek", "adm", "--topic", "adm", "--to", "4", "--yes")
+        self.assertEqual(self.part("adm")["committed"], 4)
+        self.bad(2, "group", "rm", "adm")
+        self.assertEqual(zspool("group", "rm", "adm", "--dry-run").code, 0)
+        self.good("group", "rm", "adm", "--yes")
+        self.bad(4, "group", "info", "adm")
+        self.bad(4, "group", "rm", "adm", "--yes")
+
+
+if __name__ == "__main__":
+    main()

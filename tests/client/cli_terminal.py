@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MPL-2.0
+"""The command line on a terminal: questions, colours, progress, Ctrl-C.
+
+Usage: cli_terminal.py ZSPOOL ZSPOOLD [TEST]... Starts a broker of its own.
+"""
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+
+from cli_support import BROKER, TIMEOUT_S, Case, command, environment, main
+
+
+class Terminal:
+    """A run of the command on a pseudo-terminal; `streams` names those that are on it, the others
+    are pipes, or closed input."""
+
+    def __init__(self, *args, streams=("stdin", "stdout", "stderr"), env=None, stdin=None):
+        self.master, slave = pty.openpty()
+        ends = {"stdin": stdin or subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE}
+        ends.update({name: slave for name in streams})
+        self.process = subprocess.Popen(
+            command(*args), env={**environment(), "TERM": "xterm", "NO_COLOR": "", **(env or {})},
+            start_new_session=True, **ends)
+        os.close(slave)
+        self.seen = b""
+
+    def read_some(self, timeout_s=TIMEOUT_S):
+        """More of what was written to the terminal; False at its end."""
+        if not select.select([self.master], [], [], timeout_s)[0]:
+            raise AssertionError(f"nothing more came after {self.seen!r}")
+        try:
+            piece = os.read(self.master, 65536)
+        except OSError:  # how Linux tells that the other side is closed
+            piece = b""
+        self.seen += piece
+        return len(piece) > 0
+
+    def expect(self, text):
+        while text not in self.seen:
+            if not self.read_some():
+                raise AssertionError(f"no {text!r} in {self.seen!r}")
+
+    def type(self, text):
+        os.write(self.master, text)
+
+    def end(self):
+        """Wait for the end of the run; its exit code."""
+        while self.read_some():
+            pass
+        code = self.process.wait(TIMEOUT_S)
+        os.close(self.master)
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
+        return code
+
+
+class Questions(Case):
+    def test_topic_rm_asks_and_takes_only_yes(self):
+        self.good("topic", "create", "asked")
+        for answer, code in ((b"n\n", 1), (b"\n", 1), (b"\x04", 1), (b"y\n", 0)):
+            run = Terminal("topic", "rm", "asked")
+            run.expect(b"[y/N] ")
+            run.type(answer)
+            self.assertEqual(run.end(), code, run.seen)
+        self.bad(4, "topic", "info", "asked")
+
+    def test_the_question_goes_to_stderr(self):
+        self.good("topic", "create", "where")
+        run = Terminal("topic", "rm", "where", streams=("stdin", "stderr"))
+        run.expect(b"[y/N] ")
+        run.type(b"n\n")
+        self.assertEqual(run.process.stdout.read(), b"")
+        self.assertEqual(run.end(), 1)
+
+    def test_ctrl_c_at_the_question_is_no(self):
+        self.good("topic", "create", "interrupted")
+        run = Terminal("topic", "rm", "interrupted")
+        run.expect(b"[y/N] ")
+        run.process.send_signal(signal.SIGINT)
+        self.assertEqual(run.end(), 1)
+        self.good("topic", "info", "interrupted")
+
+    def test_without_a_terminal_yes_is_needed(self):
+        self.good("topic", "create", "unasked")
+        self.assertIn("--yes", self.bad(2, "topic", "rm", "unasked").err)
+        self.good("topic", "info", "unasked")
+
+
+class Colours(Case):
+    def error_on_terminal(self, **env):
+        run = Terminal("read", "no-such-topic", env=env)
+        self.assertEqual(run.end(), 4)
+        return run.seen
+
+    def test_errors_are_coloured_on_a_terminal_alone(self):
+        self.assertIn(b"\x1b[", self.error_on_terminal())
+        self.assertNotIn("\x1b", self.bad(4, "read", "no-such-topic").err)
+
+    def test_no_color_and_a_dumb_terminal_have_none(self):
+        self.assertNotIn(b"\x1b", self.error_on_terminal(NO_COLOR="1"))
+        self.assertNotIn(b"\x1b", self.error_on_terminal(TERM="dumb"))
+        self.assertNotIn(b"\x1b", self.error_on_terminal(TERM=""))
+
+
+class CtrlC(Case):
+    def test_a_second_one_ends_at_once(self):
+        # The broker stands still, so that the first cannot finish: outcomes are unanswered.
+        self.good("pub", "stuck", "x")
+        with subprocess.Popen(command("pull", "stuck", "-g", "s", "--timeout", "50s"),
+                              stdout=subprocess.PIPE) as puller:
+            self.assertEqual(puller.stdout.readline(), b"x\n")
+            BROKER.process.send_signal(signal.SIGSTOP)
+            try:
+                begun = time.monotonic()
+                while puller.poll() is None:
+                    puller.send_signal(signal.SIGINT)
+                    try:
+                        puller.wait(0.1)
+                    except subprocess.TimeoutExpired:
+                        self.assertLess(time.monotonic() - begun, 30)
+            finally:
+                BROKER.process.send_signal(signal.SIGCONT)
+            self.assertEqual(puller.returncode, -signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()
