@@ -120,6 +120,7 @@ struct pull *pull_new(struct groups *groups)
 
 static void free_memory(struct pull *self)
 {
+    zsp_buf_put(&self->outcomes.not_applied);
     pull_forget_gathered(self);
     free(self->names);
     free(self->name_bytes);
@@ -155,6 +156,7 @@ void pull_give(struct groups *groups, struct pull *self)
 void pull_free(struct engine *engine, struct pull *self)
 {
     parked_remove(engine, &self->parked);
+    settle_leave(&self->outcomes);
     pull_forget_gathered(self);
     leave_group(engine->groups, self);
     pull_give(engine->groups, self);
@@ -188,9 +190,16 @@ void pull_fini(struct groups *self)
 
 /* --- The answer ------------------------------------------------------------------------------- */
 
+void pull_tell_error(struct engine *engine, const struct pull *self, const struct zsp_err *error)
+{
+    struct zsp_err told = *error;
+    told.maybe = told.maybe || self->has_outcomes;
+    reply_error(engine, &self->to, &told);
+}
+
 void pull_fail(struct engine *engine, struct pull *self, const struct zsp_err *error)
 {
-    reply_error(engine, &self->to, error);
+    pull_tell_error(engine, self, error);
     pull_free(engine, self);
 }
 
@@ -264,12 +273,16 @@ static const char *reason_of(const struct pull *self)
 
 void pull_answer(struct engine *engine, struct pull *self)
 {
+    if (self->outcomes.settle) {
+        self->is_ready = self->state != PULL_PARKED;
+        return;
+    }
     const char *reason = reason_of(self);
     const struct lease *lease =
         self->messages > 0 ? lease_find(&engine->groups->leases, self->lease) : NULL;
     const int64_t left_ms = lease ? lease->deadline_ms - engine->clock.broker_ms : 0;
     struct zsp_writer *out = reply_begin(engine, &self->to);
-    wire_write_map(out, reason ? 3 : 2);
+    wire_write_map(out, 2u + (reason ? 1u : 0u) + (self->has_outcomes ? 1u : 0u));
     wire_write_text(out, "runs");
     wire_write_array(out, self->wire_count);
     zsp_write_bytes(out, zsp_writer_slice(&self->wire));
@@ -277,6 +290,10 @@ void pull_answer(struct engine *engine, struct pull *self)
     if (reason) {
         wire_write_text(out, "reason");
         wire_write_text(out, reason);
+    }
+    if (self->has_outcomes) {
+        wire_write_text(out, "settled");
+        settle_write_guest(out, &self->outcomes);
     }
     for (size_t i = 0; i < self->part_count; i++) {
         reply_body(engine, self->parts[i].buf, self->parts[i].pos, self->parts[i].len);
@@ -437,7 +454,7 @@ static bool get_room(struct engine *engine, struct pull *self)
         engine->pulls_want_room = true;
         return false;
     case ENGINE_NO_ROOM:
-        reply_no_room(engine, &self->to);
+        reply_no_room(engine, &self->to, self->has_outcomes);
         pull_free(engine, self);
         return false;
     }
@@ -506,6 +523,9 @@ static void serve_bound(struct engine *engine, struct pull *self)
 
 static void serve_one(struct engine *engine, struct pull *self)
 {
+    if (self->ending) {
+        return; /* its wait is over: it is here for its outcomes only */
+    }
     if (self->is_resent && pull_lease_lives(engine, self)) {
         pull_resend(engine, self);
         return;

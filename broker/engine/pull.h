@@ -14,6 +14,9 @@
  *   READING  -> PARKED    pull_again                 e.g. all that was read was absent
  *   any      -> gone      pull_free                  answered, or nobody waits any more
  *
+ * A PULL that brings outcomes (`outcomes`) is served like any other, and answered once they are
+ * durable: it waits no longer than that for messages, and what it has ready waits for them.
+ *
  * Whose client has gone while it is at work (`abandoned`) finishes its step and puts everything
  * back. A resent PULL whose lease lives reads the lease's messages again and skips GRANTING.
  */
@@ -21,6 +24,7 @@
 #define ZSP_ENGINE_PULL_H
 
 #include "broker/engine/group.h"
+#include "broker/engine/settle.h"
 #include "common/limits.h"
 
 /* Pieces that one pull reserves, and reads that it makes, at most. */
@@ -55,6 +59,8 @@ struct pull {
     bool all_topics;           /* named none */
     bool is_bound;             /* bindings[] are all there */
     bool is_resent;            /* reads a live lease again */
+    bool has_outcomes;         /* it brought some; an error may follow on applied ones */
+    bool is_ready;             /* at work and done, but its outcomes are not durable yet */
     struct join *join;         /* it waits for this one */
     struct zsp_slice *names;   /* into name_bytes */
     uint8_t *name_bytes;       /* ZSP_NAME_MAX each */
@@ -75,6 +81,7 @@ struct pull {
     size_t absent_count, absent_capacity;
     struct engine_part *parts;
     size_t part_count, part_capacity;
+    struct settle_guest outcomes;
     struct zsp_writer wire; /* the runs as the reply will tell them */
     uint32_t wire_count;
     uint64_t messages, bytes;
@@ -98,7 +105,9 @@ void pull_unpark(struct pull *self);
 /* Free it; nothing of it is reserved, in no store's hand. */
 void pull_free(struct engine *engine, struct pull *self);
 void pull_fail(struct engine *engine, struct pull *self, const struct zsp_err *error);
-/* Answer with what was gathered, or empty. */
+/* Tell an error; `maybe` when its outcomes were applied. */
+void pull_tell_error(struct engine *engine, const struct pull *self, const struct zsp_err *error);
+/* Answer with what was gathered, or empty; later, when its outcomes are not durable yet. */
 void pull_answer(struct engine *engine, struct pull *self);
 /* It came back with nothing: first in line again, or answered when it may not wait for more. */
 void pull_again(struct engine *engine, struct pull *self);
@@ -116,6 +125,8 @@ void pull_put_back(struct engine *engine, struct pull *self);
 void pull_forget_gathered(struct pull *self);
 
 /* --- pull_grant.c --- */
+/* The grant is written and the outcomes are durable: answer, if there is still somebody. */
+void pull_hand_over(struct engine *engine, struct pull *self);
 /* Everything is read and cut: make it durable and answer. */
 void pull_grant(struct engine *engine, struct pull *self);
 

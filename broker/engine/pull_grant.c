@@ -98,11 +98,8 @@ static void untake_gathered(struct engine *engine, struct pull *self)
     }
 }
 
-/* The record is written: the reply may leave. */
-static void granted(struct engine *engine, struct engine_op *op,
-                    const struct store_completion *completion)
+void pull_hand_over(struct engine *engine, struct pull *self)
 {
-    struct pull *self = (struct pull *)op;
     struct lease *lease = lease_find(&engine->groups->leases, self->lease);
     if (self->abandoned) {
         if (lease) {
@@ -111,15 +108,25 @@ static void granted(struct engine *engine, struct engine_op *op,
         pull_free(engine, self);
         return;
     }
-    struct zsp_err error = completion->error;
-    if (error.code == 0 && !self->group) {
-        (void)zsp_err_set(&error, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
-    }
-    if (error.code != 0) {
-        pull_fail(engine, self, &error);
+    if (!self->group) {
+        struct zsp_err gone;
+        (void)zsp_err_set(&gone, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
+        pull_fail(engine, self, &gone);
         return;
     }
     pull_answer(engine, self);
+}
+
+/* The record is written: the reply may leave. */
+static void granted(struct engine *engine, struct engine_op *op,
+                    const struct store_completion *completion)
+{
+    struct pull *self = (struct pull *)op;
+    if (completion->error.code != 0 && !self->abandoned) {
+        pull_fail(engine, self, &completion->error);
+        return;
+    }
+    pull_hand_over(engine, self);
 }
 
 /* Nothing to hand out: remember what is absent, and try once more. */

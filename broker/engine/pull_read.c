@@ -65,7 +65,7 @@ static void give_up(struct engine *engine, struct pull *self, const struct zsp_e
         untake(engine, run->ledger, run->first, run->end);
     }
     if (error) {
-        reply_error(engine, &self->to, error);
+        pull_tell_error(engine, self, error);
     }
     pull_free(engine, self);
 }
@@ -143,7 +143,9 @@ static int add_run(struct pull *self, struct ledger *ledger, const struct store_
 
 static bool header_is_full(const struct pull *self)
 {
-    return self->wire_count >= ZSP_RUNS_MAX || self->wire.len > ZSP_HEADER_MAX - HEADER_SPARE;
+    const struct zsp_buf *const told = self->outcomes.not_applied;
+    const size_t taken = HEADER_SPARE + (told ? told->len : 0);
+    return self->wire_count >= ZSP_RUNS_MAX || self->wire.len > ZSP_HEADER_MAX - taken;
 }
 
 /* The rest of `batch` behind a slice of it, so that records are walked over once. */

@@ -39,11 +39,33 @@ static void wait_ends(struct engine *engine, struct parked *parked, enum parked_
     }
 }
 
+/* Its outcomes are durable: from now on it waits for nothing else. */
+static void settled(struct engine *engine, struct settle_guest *guest, const struct zsp_err *error)
+{
+    struct pull *self = CONTAINER_OF(guest, struct pull, outcomes);
+    if (error->code != 0) {
+        pull_tell_error(engine, self, error);
+        self->abandoned = true;
+    }
+    self->waits = false;
+    if (self->state != PULL_PARKED) {
+        if (self->is_ready) {
+            pull_hand_over(engine, self);
+        }
+    } else if (self->abandoned) {
+        pull_free(engine, self);
+    } else if (self->ending) {
+        pull_answer(engine, self);
+    } else {
+        group_wake(engine->groups, self->group);
+    }
+}
+
 /* --- The request ---------------------------------------------------------------------------------- */
 
 struct pull_args {
     struct zsp_slice group, mode;
-    const msgpack_object *topics;
+    const msgpack_object *topics, *settle;
     struct wire_uint max_messages, max_bytes, wait_ms;
     struct wire_position start;
 };
@@ -59,7 +81,7 @@ static const struct wire_arg pull_table[] = {
     {"start", WIRE_POSITION, PLACE(start), false, 0, 0},
     {"accept", WIRE_UNSUPPORTED, 0, false, 0, 0},
     {"parts", WIRE_UNSUPPORTED, 0, false, 0, 0},
-    {"settle", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"settle", WIRE_ARRAY, PLACE(settle), false, 1, ZSP_RUNS_MAX},
 };
 #undef PLACE
 
@@ -103,7 +125,7 @@ static int open_group(struct engine *engine, const struct pull_args *args, struc
         *ret = group;
         return group_check_start(group, &args->start, err);
     }
-    if (!engine->options.auto_create_groups || !args->topics) {
+    if (!engine->options.auto_create_groups || !args->topics || args->settle) {
         return group_require(engine, args->group, ret, err);
     }
     struct group_plan plan = {.name = args->group, .start = args->start};
@@ -121,6 +143,22 @@ static void count_member(struct engine *engine, struct group *group, uint64_t se
     if (session != 0) {
         (void)members_seen(&group->members, session, now_ms, now_ms - keep_ms); /* a figure */
     }
+}
+
+/* Apply the outcomes that it brings, before anything is handed out. */
+static int settle_first(struct engine *engine, struct pull *self, struct group *group,
+                        const msgpack_object *runs, struct zsp_err *err)
+{
+    self->outcomes.settled_fn = settled;
+    const int rc = settle_outcomes(engine, &self->to, group, runs, &self->outcomes, err);
+    if (rc < 0) {
+        parked_remove(engine, &self->parked);
+        pull_give(engine->groups, self);
+        return rc;
+    }
+    self->has_outcomes = true;
+    self->waits = self->waits && self->outcomes.settle;
+    return 0;
 }
 
 /* A pull for a group that is there. */
@@ -146,6 +184,12 @@ static int begin_pull(struct engine *engine, const struct request *request,
         pull_give(engine->groups, self);
         return zsp_err_set(err, rc, "pull: out of memory");
     }
+    if (args->settle) {
+        rc = settle_first(engine, self, group, args->settle, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
     self->group = group;
     count_member(engine, group, request->to.session);
     pull_park(self, false);
@@ -163,6 +207,10 @@ int verb_pull(struct engine *engine, const struct request *request, struct zsp_e
     struct pull_args args = {0};
     int rc =
         wire_args(request->args, pull_table, sizeof pull_table / sizeof pull_table[0], &args, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = args.settle ? settle_check(args.settle, err) : 0;
     if (rc < 0) {
         return rc;
     }

@@ -394,7 +394,7 @@ static void read_with_room(struct engine *engine, struct reader *self)
         wait_for_room(engine, self);
         break;
     case ENGINE_NO_ROOM:
-        reply_no_room(engine, &self->to);
+        reply_no_room(engine, &self->to, false);
         reader_free(engine, self);
         break;
     }

@@ -43,10 +43,11 @@ enum engine_room reply_room(struct engine *engine, const struct reply_to *to, ui
     return options->room_fn ? options->room_fn(options->room_arg, to->ticket, asked) : ENGINE_ROOM;
 }
 
-void reply_no_room(struct engine *engine, const struct reply_to *to)
+void reply_no_room(struct engine *engine, const struct reply_to *to, bool maybe)
 {
     struct zsp_err error;
     zsp_err_set(&error, ZSP_EOVER_CREDIT, "too many bytes of replies wait to be read");
+    error.maybe = maybe;
     reply_error(engine, to, &error);
 }
 

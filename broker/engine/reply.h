@@ -46,8 +46,8 @@ void reply_may_apply(struct engine *engine, const struct reply_to *to);
 /* May the reply's body have `bytes` bytes? Asked before they are read; see room_fn of
  * engine_options. 0 gives back what was reserved. */
 enum engine_room reply_room(struct engine *engine, const struct reply_to *to, uint64_t bytes);
-/* Refuse a request for which there is no room. */
-void reply_no_room(struct engine *engine, const struct reply_to *to);
+/* Refuse a request for which there is no room; `maybe` = something of it was applied. */
+void reply_no_room(struct engine *engine, const struct reply_to *to, bool maybe);
 
 /* Begin an OK reply; returns where its map goes (lent until reply_end). */
 struct zsp_writer *reply_begin(struct engine *engine, const struct reply_to *to);

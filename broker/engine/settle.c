@@ -19,6 +19,8 @@ struct settle {
     struct zsp_buf *not_applied; /* encoded items; NULL = none */
     struct settle *next;         /* in order of their records */
     bool rides;                  /* has no record: answered with the one before it */
+    bool is_guest;               /* came with another request, which answers; */
+    struct settle_guest *guest;  /* NULL = that is gone */
 };
 
 enum verdict { APPLIED, DONE, LOST, UNKNOWN };
@@ -28,6 +30,8 @@ struct settling {
     struct engine *engine;
     struct groups *groups;
     struct group *group;
+    const struct reply_to *to;
+    struct settle_guest *guest; /* NULL = SETTLE itself */
     const struct wire_srun *srun;
     struct lease *lease;    /* of srun; NULL = not live */
     struct zsp_buf *reason; /* of srun; NULL = none */
@@ -94,7 +98,8 @@ static int note(struct settling *self, enum verdict verdict, uint64_t first, uin
     self->last = verdict;
     self->last_first = first;
     self->last_end = end;
-    if (self->groups->not_applied.len > ZSP_HEADER_MAX - HEADER_SPARE) {
+    const size_t room = self->guest ? SETTLE_GUEST_BYTES : ZSP_HEADER_MAX - HEADER_SPARE;
+    if (self->groups->not_applied.len > room) {
         return zsp_err_set(err, ZSP_ETOO_LARGE,
                            "the answer would not fit a header: settle fewer runs at a time");
     }
@@ -296,33 +301,54 @@ static int settle_run(struct settling *self, struct zsp_err *err)
 
 /* --- The answer ----------------------------------------------------------------------------------- */
 
-static void answer(struct engine *engine, const struct reply_to *to, uint64_t applied,
-                   uint32_t count, struct zsp_slice items)
+static void write_result(struct zsp_writer *out, uint64_t applied, uint32_t count,
+                         struct zsp_slice items)
 {
-    struct zsp_writer *out = reply_begin(engine, to);
     wire_write_map(out, 2);
     wire_write_text_uint(out, "applied", applied);
     wire_write_text(out, "not_applied");
     wire_write_array(out, count);
     zsp_write_bytes(out, items);
-    reply_end(engine);
 }
 
-/* The first settle in line: answer it and take it out. */
+static struct zsp_slice items_of(const struct zsp_buf *buf)
+{
+    return buf ? (struct zsp_slice){buf->data, buf->len} : (struct zsp_slice){0};
+}
+
+void settle_write_guest(struct zsp_writer *out, const struct settle_guest *guest)
+{
+    write_result(out, guest->applied, guest->not_applied_count, items_of(guest->not_applied));
+}
+
+void settle_leave(struct settle_guest *guest)
+{
+    if (guest->settle) {
+        guest->settle->guest = NULL;
+        guest->settle = NULL;
+    }
+    zsp_buf_put(&guest->not_applied);
+}
+
+/* The first settle in line: take it out and tell whoever asked. */
 static void answer_first(struct engine *engine, const struct zsp_err *error)
 {
     struct groups *groups = engine->groups;
     struct settle *settle = groups->settles;
-    if (error->code != 0) {
-        reply_error(engine, &settle->to, error);
-    } else {
-        const struct zsp_buf *items = settle->not_applied;
-        answer(engine, &settle->to, settle->applied, settle->not_applied_count,
-               items ? (struct zsp_slice){items->data, items->len} : (struct zsp_slice){0});
-    }
     groups->settles = settle->next;
     if (!groups->settles) {
         groups->settles_last = NULL;
+    }
+    struct settle_guest *const guest = settle->guest;
+    if (guest) {
+        guest->settle = NULL;
+        guest->settled_fn(engine, guest, error);
+    } else if (!settle->is_guest && error->code != 0) {
+        reply_error(engine, &settle->to, error);
+    } else if (!settle->is_guest) {
+        write_result(reply_begin(engine, &settle->to), settle->applied, settle->not_applied_count,
+                     items_of(settle->not_applied));
+        reply_end(engine);
     }
     zsp_buf_put(&settle->not_applied);
     pool_put(&groups->settle_pool, settle);
@@ -340,49 +366,88 @@ static void synced(struct engine *engine, struct engine_op *op,
     }
 }
 
-/* Everything is in the open step: write it, and answer now or when it is synced. */
-static int finish(struct settling *self, const struct reply_to *to, struct zsp_err *err)
+static void settle_free(struct groups *groups, struct settle *settle)
 {
-    struct groups *groups = self->groups;
-    struct engine *engine = self->engine;
-    const struct zsp_slice items = zsp_writer_slice(&groups->not_applied);
-    const bool rides = !self->waits && self->repeats && groups->settles;
-    struct settle *settle = NULL;
-    if (self->waits || rides) {
-        settle = pool_get(&groups->settle_pool);
-        if (settle && items.len > 0) {
-            settle->not_applied = zsp_buf_copy(items);
-        }
-        if (!settle || (items.len > 0 && !settle->not_applied)) {
-            pool_put(&groups->settle_pool, settle);
-            step_undo(&groups->step);
-            return zsp_err_set(err, ZSP_ENOMEM, "settle: out of memory");
-        }
-        settle->op.done_fn = synced;
-        settle->to = *to;
+    if (settle) {
+        zsp_buf_put(&settle->not_applied);
+        pool_put(&groups->settle_pool, settle);
+    }
+}
+
+/* A settle that waits for a sync. Takes `items`. NULL: out of memory. */
+static struct settle *settle_new(const struct settling *self, struct zsp_buf **items)
+{
+    struct settle *const settle = pool_get(&self->groups->settle_pool);
+    if (!settle) {
+        return NULL;
+    }
+    settle->op.done_fn = synced;
+    settle->to = *self->to;
+    settle->rides = !self->waits;
+    settle->is_guest = self->guest != NULL;
+    if (!self->guest) {
         settle->applied = self->applied;
         settle->not_applied_count = self->not_applied_count;
-        settle->rides = rides;
+        settle->not_applied = *items;
+        *items = NULL;
     }
-    const enum store_level level = self->waits ? STORE_SYNCED_LEVEL : STORE_WRITTEN;
-    int rc = step_put(&groups->step, engine, level, self->waits ? &settle->op : NULL, err);
-    if (rc < 0) {
-        if (settle) {
-            zsp_buf_put(&settle->not_applied);
-            pool_put(&groups->settle_pool, settle);
-        }
-        return rc;
+    return settle;
+}
+
+/* The step is kept: whoever asked is told now, or when it is synced. */
+static void kept(struct settling *self, struct settle *settle, struct zsp_buf **items)
+{
+    struct groups *groups = self->groups;
+    struct settle_guest *const guest = self->guest;
+    self->engine->stats.settled_messages += self->waits ? self->applied : 0;
+    self->engine->stats.dead_messages += self->dead;
+    if (guest) {
+        guest->settle = settle;
+        guest->applied = self->applied;
+        guest->not_applied_count = self->not_applied_count;
+        guest->not_applied = *items;
+        *items = NULL;
     }
-    engine->stats.settled_messages += self->waits ? self->applied : 0;
-    engine->stats.dead_messages += self->dead;
-    if (!settle) {
-        answer(engine, to, self->applied, self->not_applied_count, items);
-        return 0;
+    if (settle) {
+        settle->guest = guest;
+        reply_may_apply(self->engine, self->to);
+        *(groups->settles_last ? &groups->settles_last->next : &groups->settles) = settle;
+        groups->settles_last = settle;
+    } else if (!guest) {
+        write_result(reply_begin(self->engine, self->to), self->applied, self->not_applied_count,
+                     items_of(*items));
+        reply_end(self->engine);
     }
-    reply_may_apply(engine, to);
-    *(groups->settles_last ? &groups->settles_last->next : &groups->settles) = settle;
-    groups->settles_last = settle;
-    return 0;
+}
+
+/* Everything is in the open step: write it. */
+static int finish(struct settling *self, struct zsp_err *err)
+{
+    struct groups *groups = self->groups;
+    const struct zsp_slice bytes = zsp_writer_slice(&groups->not_applied);
+    const bool rides = !self->waits && self->repeats && groups->settles;
+    struct zsp_buf *items = bytes.len > 0 ? zsp_buf_copy(bytes) : NULL;
+    struct settle *settle = NULL;
+    bool has_memory = items || bytes.len == 0;
+    if (has_memory && (self->waits || rides)) {
+        settle = settle_new(self, &items);
+        has_memory = settle != NULL;
+    }
+    int rc = 0;
+    if (has_memory) {
+        const enum store_level level = self->waits ? STORE_SYNCED_LEVEL : STORE_WRITTEN;
+        rc = step_put(&groups->step, self->engine, level, self->waits ? &settle->op : NULL, err);
+    } else {
+        step_undo(&groups->step);
+        rc = zsp_err_set(err, ZSP_ENOMEM, "settle: out of memory");
+    }
+    if (rc == 0) {
+        kept(self, settle, &items);
+    } else {
+        settle_free(groups, settle);
+    }
+    zsp_buf_put(&items);
+    return rc;
 }
 
 /* --- The request ------------------------------------------------------------------------------------ */
@@ -397,15 +462,31 @@ static const struct wire_arg settle_table[] = {
     {"runs", WIRE_ARRAY, offsetof(struct settle_args, runs), true, 1, ZSP_RUNS_MAX},
 };
 
+static int read_srun(const msgpack_object *object, struct wire_srun *ret, struct zsp_err *err)
+{
+    const int rc = wire_srun_decode(object, ret, err);
+    if (rc == 0 && ret->count > UINT64_MAX - ret->first) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "a run ends beyond the last offset");
+    }
+    return rc;
+}
+
+int settle_check(const msgpack_object *runs, struct zsp_err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < runs->via.array.size && rc == 0; i++) {
+        struct wire_srun srun = {0};
+        rc = read_srun(&runs->via.array.ptr[i], &srun, err);
+    }
+    return rc;
+}
+
 static int settle_one(struct settling *self, const msgpack_object *object, struct zsp_err *err)
 {
     struct wire_srun srun = {0};
-    int rc = wire_srun_decode(object, &srun, err);
+    int rc = read_srun(object, &srun, err);
     if (rc < 0) {
         return rc;
-    }
-    if (srun.count > UINT64_MAX - srun.first) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "a run ends beyond the last offset");
     }
     struct reasons *reasons = &self->groups->reasons;
     self->srun = &srun;
@@ -440,6 +521,35 @@ static void rearm_leases(struct groups *groups, const msgpack_object *runs)
     }
 }
 
+static int settle_runs(struct settling *self, const msgpack_object *runs, struct zsp_err *err)
+{
+    struct groups *groups = self->groups;
+    int rc = 0;
+    zsp_writer_reset(&groups->not_applied);
+    step_begin(&groups->step);
+    for (uint32_t i = 0; i < runs->via.array.size && rc == 0; i++) {
+        rc = settle_one(self, &runs->via.array.ptr[i], err);
+    }
+    if (rc < 0 || groups->not_applied.failed) {
+        step_undo(&groups->step);
+        return rc < 0 && err->code != 0 ? rc
+                                        : zsp_err_set(err, ZSP_ENOMEM, "settle: out of memory");
+    }
+    rc = finish(self, err);
+    if (rc == 0 && self->extends) {
+        rearm_leases(groups, runs);
+    }
+    return rc;
+}
+
+int settle_outcomes(struct engine *engine, const struct reply_to *to, struct group *group,
+                    const msgpack_object *runs, struct settle_guest *guest, struct zsp_err *err)
+{
+    struct settling self = {
+        .engine = engine, .groups = engine->groups, .group = group, .to = to, .guest = guest};
+    return settle_runs(&self, runs, err);
+}
+
 int verb_settle(struct engine *engine, const struct request *request, struct zsp_err *err)
 {
     struct settle_args args = {0};
@@ -448,24 +558,7 @@ int verb_settle(struct engine *engine, const struct request *request, struct zsp
     if (rc < 0) {
         return rc;
     }
-    struct settling self = {.engine = engine, .groups = engine->groups};
+    struct settling self = {.engine = engine, .groups = engine->groups, .to = &request->to};
     rc = group_require(engine, args.group, &self.group, err);
-    if (rc < 0) {
-        return rc;
-    }
-    zsp_writer_reset(&self.groups->not_applied);
-    step_begin(&self.groups->step);
-    for (uint32_t i = 0; i < args.runs->via.array.size && rc == 0; i++) {
-        rc = settle_one(&self, &args.runs->via.array.ptr[i], err);
-    }
-    if (rc < 0 || self.groups->not_applied.failed) {
-        step_undo(&self.groups->step);
-        return rc < 0 && err->code != 0 ? rc
-                                        : zsp_err_set(err, ZSP_ENOMEM, "settle: out of memory");
-    }
-    rc = finish(&self, &request->to, err);
-    if (rc == 0 && self.extends) {
-        rearm_leases(self.groups, args.runs);
-    }
-    return rc;
+    return rc < 0 ? rc : settle_runs(&self, args.runs, err);
 }

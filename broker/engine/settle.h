@@ -9,13 +9,43 @@
  *   - the reply leaves when the record is synced; also when all was done before by a request
  *     whose record is still on its way. `extend` and `started` alone are not waited for
  *   - when the journal refuses, nothing has happened
+ * A PULL may bring outcomes along (settle_guest): they are applied as it arrives, in the same way,
+ * and its reply tells of them once they are durable.
  */
 #ifndef ZSP_ENGINE_SETTLE_H
 #define ZSP_ENGINE_SETTLE_H
 
 #include "broker/engine/group.h"
 
+struct settle;
+
+/* Outcomes that came with another request, embedded in it. Zero-initialise but for settled_fn. */
+struct settle_guest {
+    /* They are durable, or `error` (code not 0) came in between. Called once, and only when
+     * `settle` is not NULL after settle_outcomes(). */
+    void (*settled_fn)(struct engine *engine, struct settle_guest *self,
+                       const struct zsp_err *error);
+    struct settle *settle;       /* its record is on its way; NULL = nothing to wait for */
+    uint64_t applied;            /* messages */
+    uint32_t not_applied_count;  /* */
+    struct zsp_buf *not_applied; /* encoded items; NULL = none. Holds a reference */
+};
+
+/* Bytes that `not_applied` of a guest may have: half of a header, the rest is the host's. */
+#define SETTLE_GUEST_BYTES (ZSP_HEADER_MAX / 2)
+
 void settle_init(struct groups *self);
 void settle_fini(struct groups *self);
+
+/* Can all these runs be read? Errors: those of wire_srun_decode(); ZSP_EBAD_VALUE */
+int settle_check(const msgpack_object *runs, struct zsp_err *err);
+/* Apply checked outcomes on behalf of the request `to`, as SETTLE does.
+ * Errors: definite, nothing has happened. ZSP_ETOO_LARGE (not_applied), ZSP_ENO_SPACE, ZSP_ENOMEM */
+int settle_outcomes(struct engine *engine, const struct reply_to *to, struct group *group,
+                    const msgpack_object *runs, struct settle_guest *guest, struct zsp_err *err);
+/* Write {applied, not_applied}. */
+void settle_write_guest(struct zsp_writer *out, const struct settle_guest *guest);
+/* The request goes: its outcomes take their way without it. */
+void settle_leave(struct settle_guest *guest);
 
 #endif

@@ -13,18 +13,6 @@
 #define EXTEND_MS 35000 /* longer than any lease, so that none gets shorter */
 #define RETRY_MAX 3000
 
-static void pull(struct client *self)
-{
-    struct prng *prng = &self->sim->prng;
-    struct sim_request *request = client_request(self, SIM_PULL);
-    request->group = self->group;
-    request->max_messages = prng_chance(prng, 300) ? 1 : prng_between(prng, 1, 60);
-    request->max_bytes = prng_chance(prng, 300) ? prng_between(prng, 1, 2000) : 100000;
-    request->wait_ms = prng_chance(prng, 400) ? 0 : prng_below(prng, 20000);
-    self->pulling = true;
-    client_send(self, request);
-}
-
 static enum wire_outcome some_outcome(struct prng *prng)
 {
     const uint64_t choice = prng_below(prng, 100);
@@ -93,19 +81,39 @@ static bool overlaps(const struct sim_request *request, const struct held_run *h
     return false;
 }
 
-static void settle(struct client *self)
+/* Outcomes for some of what it holds. */
+static void add_outcomes(struct client *self, struct sim_request *request)
 {
-    struct prng *prng = &self->sim->prng;
-    struct sim_request *request = client_request(self, SIM_SETTLE);
-    request->group = self->group;
     request->sruns = calloc(SRUNS_MAX, sizeof *request->sruns);
     zsp_assert(request->sruns);
     for (size_t i = 0; i < self->held_count && request->srun_count < SRUNS_MAX; i++) {
-        if (prng_chance(prng, 700) && !overlaps(request, &self->held[i])) {
+        if (prng_chance(&self->sim->prng, 700) && !overlaps(request, &self->held[i])) {
             request->sruns[request->srun_count++] = settle_some(self, i);
         }
     }
     drop_empty(self);
+}
+
+static void pull(struct client *self)
+{
+    struct prng *prng = &self->sim->prng;
+    struct sim_request *request = client_request(self, SIM_PULL);
+    request->group = self->group;
+    request->max_messages = prng_chance(prng, 300) ? 1 : prng_between(prng, 1, 60);
+    request->max_bytes = prng_chance(prng, 300) ? prng_between(prng, 1, 2000) : 100000;
+    request->wait_ms = prng_chance(prng, 400) ? 0 : prng_below(prng, 20000);
+    if (prng_chance(prng, 400)) {
+        add_outcomes(self, request);
+    }
+    self->pulling = true;
+    client_send(self, request);
+}
+
+static void settle(struct client *self)
+{
+    struct sim_request *request = client_request(self, SIM_SETTLE);
+    request->group = self->group;
+    add_outcomes(self, request);
     if (request->srun_count == 0) {
         request_destroy(&request);
         return;
@@ -143,6 +151,9 @@ void consumer_wake(struct client *self)
         world_disconnect(sim, self);
         return;
     }
+    if (!self->pulling && self->held_count < CLIENT_HELD_MAX / 2 && prng_chance(prng, 500)) {
+        pull(self);
+    }
     if (self->held_count > 0 && self->out < 4) {
         settle(self);
     }
@@ -160,6 +171,9 @@ void consumer_answer(struct client *self, const struct sim_request *request)
         return;
     }
     self->pulling = false;
+    if (request->reply.is_error && request->srun_count > 0) {
+        settle_again(self, request);
+    }
     for (size_t i = 0; i < request->reply.run_count && self->held_count < CLIENT_HELD_MAX; i++) {
         const struct sim_run *run = &request->reply.runs[i];
         self->held[self->held_count++] = (struct held_run){.topic = run->topic,
@@ -172,9 +186,8 @@ void consumer_answer(struct client *self, const struct sim_request *request)
 
 void consumer_lost(struct client *self, const struct sim_request *request)
 {
-    if (request->verb == SIM_PULL) {
-        self->pulling = false;
-    } else if (!self->sim->calm && prng_chance(&self->sim->prng, 700)) {
+    self->pulling = self->pulling && request->verb != SIM_PULL;
+    if (request->srun_count > 0 && !self->sim->calm && prng_chance(&self->sim->prng, 700)) {
         settle_again(self, request);
     }
 }

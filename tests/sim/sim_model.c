@@ -305,6 +305,9 @@ void model_answer(struct model *self, struct sim_request *request)
         model_open_answer(self, request);
         break;
     case SIM_PULL:
+        if (request->srun_count > 0) {
+            model_settle_answer(self, request);
+        }
         model_pull_answer(self, request);
         break;
     case SIM_SETTLE:

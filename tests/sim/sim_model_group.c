@@ -115,6 +115,7 @@ void model_group_enter(struct model *self, struct sim_request *request)
         }
         break;
     case SIM_SETTLE:
+    case SIM_PULL:
         settle_enter(self, request);
         break;
     case SIM_GROUP_INFO:
@@ -126,7 +127,6 @@ void model_group_enter(struct model *self, struct sim_request *request)
         break;
     case SIM_PUBLISH:
     case SIM_OPEN:
-    case SIM_PULL:
     case SIM_READ:
     case SIM_TOPIC_CREATE:
     case SIM_TOPIC_INFO:

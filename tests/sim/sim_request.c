@@ -91,21 +91,9 @@ static void write_group(struct zsp_writer *out, const struct sim_request *self)
     wire_write_text(out, sim_group_name(self->group));
 }
 
-static void write_pull(struct zsp_writer *out, const struct sim_request *self)
+static void write_sruns(struct zsp_writer *out, const char *key, const struct sim_request *self)
 {
-    wire_write_map(out, 5);
-    write_group(out, self);
-    write_topics(out, self->group);
-    wire_write_text_uint(out, "max_messages", self->max_messages);
-    wire_write_text_uint(out, "max_bytes", self->max_bytes);
-    wire_write_text_uint(out, "wait_ms", self->wait_ms);
-}
-
-static void write_settle(struct zsp_writer *out, const struct sim_request *self)
-{
-    wire_write_map(out, 2);
-    write_group(out, self);
-    wire_write_text(out, "runs");
+    wire_write_text(out, key);
     wire_write_array(out, (uint32_t)self->srun_count);
     for (size_t i = 0; i < self->srun_count; i++) {
         const struct sim_srun *srun = &self->sruns[i];
@@ -123,6 +111,26 @@ static void write_settle(struct zsp_writer *out, const struct sim_request *self)
         };
         wire_write_srun(out, &encoded);
     }
+}
+
+static void write_pull(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, self->srun_count > 0 ? 6 : 5);
+    write_group(out, self);
+    write_topics(out, self->group);
+    wire_write_text_uint(out, "max_messages", self->max_messages);
+    wire_write_text_uint(out, "max_bytes", self->max_bytes);
+    wire_write_text_uint(out, "wait_ms", self->wait_ms);
+    if (self->srun_count > 0) {
+        write_sruns(out, "settle", self);
+    }
+}
+
+static void write_settle(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 2);
+    write_group(out, self);
+    write_sruns(out, "runs", self);
 }
 
 static void write_read(struct zsp_writer *out, const struct sim_request *self)

@@ -135,7 +135,7 @@ struct sim_request {
     bool from_earliest;       /* READ: instead of `from` */
     uint64_t retention_bytes; /* TOPIC.CREATE: 0 = none */
     uint64_t mark_then;       /* READ: the mark that was known when it entered */
-    /* SETTLE */
+    /* SETTLE, and outcomes that a PULL brings along */
     struct sim_srun *sruns;
     size_t srun_count;
     uint64_t seeks_then; /* SETTLE, PULL, GROUP.INFO: seeks of the group begun or ended by then */

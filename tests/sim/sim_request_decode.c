@@ -223,7 +223,7 @@ static bool decode_not_applied(struct sim_request *self, const msgpack_object *m
     struct sim_reply *reply = &self->reply;
     const msgpack_object_array *rows = map_array(map, "not_applied");
     if (!rows || !map_uint(map, "applied", &reply->applied)) {
-        return complain(complaint, "SETTLE reply without applied or not_applied");
+        return complain(complaint, "outcomes without applied or not_applied");
     }
     reply->not_applied = alloc(rows->size, sizeof *reply->not_applied);
     for (uint32_t i = 0; i < rows->size; i++) {
@@ -241,6 +241,19 @@ static bool decode_not_applied(struct sim_request *self, const msgpack_object *m
         (void)snprintf(entry->why, sizeof entry->why, "%.*s", (int)why.len, (const char *)why.data);
     }
     return true;
+}
+
+/* What a PULL's reply says of the outcomes that it brought. */
+static bool decode_settled(struct sim_request *self, const msgpack_object *map,
+                           struct sim_complaint *complaint)
+{
+    const msgpack_object *settled = wire_map_find(map, "settled");
+    if (self->srun_count == 0) {
+        return !settled || complain(complaint, "PULL reply tells of outcomes that nobody sent");
+    }
+    return settled && settled->type == MSGPACK_OBJECT_MAP
+               ? decode_not_applied(self, settled, complaint)
+               : complain(complaint, "PULL reply without settled");
 }
 
 static bool decode_ok(struct sim_request *self, const msgpack_object *map, struct zsp_slice body,
@@ -262,7 +275,7 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map, struc
             return complain(complaint, "PULL reply with runs and without lease_ms");
         }
         reply->lease = reply->run_count > 0 ? reply->runs[0].lease : 0;
-        return true;
+        return decode_settled(self, map, complaint);
     case SIM_SETTLE:
         return decode_not_applied(self, map, complaint);
     case SIM_READ:

@@ -72,7 +72,7 @@ static void bad_arguments_are_refused(void **state)
         {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'mode': 'ordered'}"},
         {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'mode': 'keyed'}"},
         {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'start': ['id', 'x']}"},
-        {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'settle': []}"},
+        {ZSP_EBAD_VALUE, "{'group': 'g', 'topics': ['t'], 'settle': []}"},
         {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'accept': ['zstd']}"},
         {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'parts': true}"},
         {ZSP_EUNKNOWN_ARGUMENT, "{'group': 'g', 'topics': ['t'], 'colour': 1}"},
