@@ -208,6 +208,67 @@ int config_set(struct config *self, const char *section, const char *key, const 
     return rc;
 }
 
+/* A copy without the blanks around it; false: it does not fit. */
+static bool copy_trimmed(char *to, size_t to_size, const char *from, size_t len)
+{
+    while (len > 0 && isblank((unsigned char)from[0])) {
+        from++;
+        len--;
+    }
+    while (len > 0 && isblank((unsigned char)from[len - 1])) {
+        len--;
+    }
+    if (len >= to_size) {
+        return false;
+    }
+    memcpy(to, from, len);
+    to[len] = '\0';
+    return true;
+}
+
+static int read_line(struct config *self, const char *line, const struct config_origin *origin,
+                     struct zsp_err *err)
+{
+    char section[ZPL_NAME_MAX + 1];
+    char key[ZPL_NAME_MAX + 1];
+    char value[ZPL_LINE_MAX + 1];
+    const char *const slash = strchr(line, '/');
+    const char *const equals = strchr(line, '=');
+    if (!slash || !equals || slash > equals ||
+        !copy_trimmed(section, sizeof section, line, (size_t)(slash - line)) ||
+        !copy_trimmed(key, sizeof key, slash + 1, (size_t)(equals - slash - 1)) ||
+        !copy_trimmed(value, sizeof value, equals + 1, strlen(equals + 1))) {
+        return zsp_err_set(err, ZSP_EBAD_CONFIG, "'%.60s': wanted section/key = value", line);
+    }
+    size_t index = 0;
+    bool known_section = false;
+    if (!find_key(section, key, &index, &known_section)) {
+        return zsp_err_set(err, ZSP_EBAD_CONFIG, "unknown %s '%s'",
+                           known_section ? "key" : "section", known_section ? key : section);
+    }
+    return assign(self, index, value, origin, err);
+}
+
+int config_set_line(struct config *self, const char *name, const char *line, struct zsp_err *err)
+{
+    struct config_origin origin = {.source = CONFIG_LINE};
+    (void)snprintf(origin.text, sizeof origin.text, "%.150s", name);
+    const int rc = read_line(self, line, &origin, err);
+    if (rc < 0) {
+        (void)zsp_err_wrap(err, "%s", name);
+    }
+    return rc;
+}
+
+bool config_given(const struct config *self, const char *section, const char *key)
+{
+    size_t index = 0;
+    bool known_section = false;
+    const bool known = find_key(section, key, &index, &known_section);
+    zsp_assert(known);
+    return self->origins[index].source != CONFIG_DEFAULT;
+}
+
 int config_check(const struct config *self, struct zsp_err *err)
 {
     for (uint32_t i = 0; i < self->listen_count; i++) {

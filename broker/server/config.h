@@ -23,7 +23,13 @@
 #define CONFIG_ORIGIN_MAX    160u
 
 /* Where a value came from; in rising order of weight. */
-enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_COMMAND_LINE };
+enum config_source {
+    CONFIG_DEFAULT,
+    CONFIG_FILE,
+    CONFIG_ENVIRONMENT,
+    CONFIG_LINE,        /* config_set_line() */
+    CONFIG_COMMAND_LINE /* or a host's own option */
+};
 
 struct config_origin {
     enum config_source source;
@@ -31,6 +37,8 @@ struct config_origin {
 };
 
 struct config {
+    bool embedded; /* in a host, whose own threads may connect: inproc endpoints are fine. Set
+                    * before the first source */
     /* network */
     char listen[CONFIG_ENDPOINTS_MAX][ENDPOINT_MAX];
     uint32_t listen_count;
@@ -88,6 +96,13 @@ int config_read_environment(struct config *self, char *const *environment, struc
 /* Set one key from the command line; `option` names the option for people. */
 int config_set(struct config *self, const char *section, const char *key, const char *value,
                const char *option, struct zsp_err *err);
+
+/* Read one setting, "section/key = value"; `name` names the line in errors.
+ * Errors: ZSP_EBAD_CONFIG, also for a key that does not exist */
+int config_set_line(struct config *self, const char *name, const char *line, struct zsp_err *err);
+
+/* Was the key given by anybody? `section` and `key` exist. */
+bool config_given(const struct config *self, const char *section, const char *key);
 
 /* Check what concerns several keys. Call once, after the last source. */
 int config_check(const struct config *self, struct zsp_err *err);

@@ -117,7 +117,7 @@ static int parse_path(const char *text, char *ret, struct zsp_err *err)
 
 static int add_endpoint(const char *text, struct config *config, struct zsp_err *err)
 {
-    const int rc = endpoint_check(text, err);
+    const int rc = endpoint_check(text, config->embedded, err);
     if (rc < 0) {
         return rc;
     }

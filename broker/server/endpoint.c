@@ -8,6 +8,7 @@
 
 static const char tcp_prefix[] = "tcp://";
 static const char ipc_prefix[] = "ipc://";
+static const char inproc_prefix[] = "inproc://";
 
 static bool has_prefix(const char *text, const char *prefix)
 {
@@ -17,6 +18,11 @@ static bool has_prefix(const char *text, const char *prefix)
 const char *endpoint_ipc_path(const char *endpoint)
 {
     return has_prefix(endpoint, ipc_prefix) ? endpoint + strlen(ipc_prefix) : NULL;
+}
+
+bool endpoint_inproc(const char *endpoint)
+{
+    return has_prefix(endpoint, inproc_prefix);
 }
 
 /* The host between tcp:// and the last colon, without brackets. False: it does not fit. */
@@ -85,7 +91,7 @@ static int check_ipc(const char *endpoint, struct zsp_err *err)
     return ZSP_OK;
 }
 
-int endpoint_check(const char *endpoint, struct zsp_err *err)
+int endpoint_check(const char *endpoint, bool inproc, struct zsp_err *err)
 {
     if (strlen(endpoint) >= ENDPOINT_MAX) {
         return zsp_err_set(err, ZSP_EBAD_VALUE, "endpoint '%.80s...': longer than %u bytes",
@@ -100,14 +106,18 @@ int endpoint_check(const char *endpoint, struct zsp_err *err)
     if (has_prefix(endpoint, ipc_prefix)) {
         return check_ipc(endpoint, err);
     }
+    if (inproc && endpoint_inproc(endpoint) && endpoint[sizeof inproc_prefix - 1] != '\0') {
+        return ZSP_OK;
+    }
     return zsp_err_set(err, ZSP_EBAD_VALUE,
-                       "endpoint '%.80s': wanted tcp://HOST:PORT or ipc://PATH", endpoint);
+                       "endpoint '%.80s': wanted tcp://HOST:PORT%s ipc://PATH%s", endpoint,
+                       inproc ? "," : " or", inproc ? " or inproc://NAME" : "");
 }
 
 bool endpoint_local(const char *endpoint)
 {
     char host[ENDPOINT_MAX];
-    if (endpoint_ipc_path(endpoint)) {
+    if (endpoint_ipc_path(endpoint) || endpoint_inproc(endpoint)) {
         return true;
     }
     if (!copy_host(endpoint, host)) {
@@ -123,5 +133,5 @@ bool endpoint_local(const char *endpoint)
 bool endpoint_ipv6(const char *endpoint)
 {
     char host[ENDPOINT_MAX];
-    return !endpoint_ipc_path(endpoint) && copy_host(endpoint, host) && strchr(host, ':');
+    return has_prefix(endpoint, tcp_prefix) && copy_host(endpoint, host) && strchr(host, ':');
 }

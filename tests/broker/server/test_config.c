@@ -120,6 +120,54 @@ static void bad_variables_are_named(void **state)
     }
 }
 
+static void a_line_sets_one_key_and_weighs_more_than_a_file(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text("data\n    create = yes\n    threads = 2\n", NULL), ZSP_OK);
+    assert_false(config_given(&config, "network", "listen"));
+    assert_int_equal(config_set_line(&config, "line 1", "data/create=no", NULL), ZSP_OK);
+    assert_int_equal(
+        config_set_line(&config, "line 2", " network / listen = tcp://127.0.0.1:* ", NULL), ZSP_OK);
+    assert_int_equal(config_set_line(&config, "line 3", "network/listen = ipc:///b", NULL), ZSP_OK);
+    assert_false(config.create);
+    assert_int_equal(config.data_threads, 2);
+    assert_true(config_given(&config, "network", "listen"));
+    assert_int_equal(config.listen_count, 2);
+    assert_string_equal(config.listen[0], "tcp://127.0.0.1:*");
+}
+
+static void bad_lines_are_named(void **state)
+{
+    (void)state;
+    static char too_long[2000];
+    memset(too_long, 'v', sizeof too_long - 1);
+    memcpy(too_long, "data/directory=", 15);
+    static const char *const bad[] = {
+        "",           "data",           "data/create",    "create = no",
+        "a = b/c",    "data/creat = x", "dta/create = x", "data/create = maybe",
+        "data/ = no", "/create = no",   too_long,         "network/listen = inproc://x"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct zsp_err err = {0};
+        config_init(&config);
+        assert_int_equal(config_set_line(&config, "line 7", bad[i], &err), ZSP_EBAD_CONFIG);
+        assert_non_null(strstr(err.msg, "line 7: "));
+    }
+    struct zsp_err err = {0};
+    config_init(&config);
+    assert_int_equal(config_set_line(&config, "line 1", "data/create = no", &err), ZSP_OK);
+    assert_int_equal(config_set_line(&config, "line 2", "data/create = no", &err), ZSP_EBAD_CONFIG);
+    assert_string_equal(err.msg, "line 2: data.create is given twice, first at line 1");
+}
+
+static void an_embedded_broker_may_listen_in_its_process(void **state)
+{
+    (void)state;
+    config_init(&config);
+    config.embedded = true;
+    assert_int_equal(config_set_line(&config, "l", "network/listen = inproc://x", NULL), ZSP_OK);
+    assert_int_equal(config_check(&config, NULL), ZSP_OK);
+}
+
 static void other_names_in_the_environment_are_not_ours(void **state)
 {
     (void)state;
@@ -216,6 +264,9 @@ int main(void)
         cmocka_unit_test(every_bad_setting_is_named_with_its_line),
         cmocka_unit_test(the_environment_wins_over_the_file_and_options_over_both),
         cmocka_unit_test(bad_variables_are_named),
+        cmocka_unit_test(a_line_sets_one_key_and_weighs_more_than_a_file),
+        cmocka_unit_test(bad_lines_are_named),
+        cmocka_unit_test(an_embedded_broker_may_listen_in_its_process),
         cmocka_unit_test(other_names_in_the_environment_are_not_ours),
         cmocka_unit_test(a_public_address_without_encryption_must_be_allowed),
         cmocka_unit_test(settings_that_contradict_each_other_are_refused),

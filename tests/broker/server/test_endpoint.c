@@ -14,7 +14,7 @@ static const struct {
     {"tcp://0.0.0.0:7227", false},   {"tcp://10.0.0.1:7227", false},
     {"tcp://[::]:7227", false},      {"tcp://eth0:7227", false},
     {"tcp://128.0.0.1:7227", false}, {"tcp://127.0.0.1.example:7227", false},
-    {"tcp://127.evil.org:7", false},
+    {"tcp://127.evil.org:7", false}, {"inproc://orders:1", true},
 };
 
 static void addresses_of_this_machine_are_told_from_others(void **state)
@@ -22,7 +22,7 @@ static void addresses_of_this_machine_are_told_from_others(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof GOOD / sizeof GOOD[0]; i++) {
         struct zsp_err err = {0};
-        assert_int_equal(endpoint_check(GOOD[i].endpoint, &err), ZSP_OK);
+        assert_int_equal(endpoint_check(GOOD[i].endpoint, true, &err), ZSP_OK);
         assert_int_equal(endpoint_local(GOOD[i].endpoint), GOOD[i].local);
     }
 }
@@ -54,14 +54,28 @@ static void anything_else_is_refused(void **state)
                                       "pgm://eth0;239.1.1.1:1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct zsp_err err = {0};
-        assert_int_equal(endpoint_check(bad[i], &err), ZSP_EBAD_VALUE);
+        assert_int_equal(endpoint_check(bad[i], false, &err), ZSP_EBAD_VALUE);
         assert_non_null(strstr(err.msg, "endpoint"));
     }
     char path[200] = "ipc://";
     memset(path + 6, 'p', ENDPOINT_IPC_MAX + 1);
-    assert_int_equal(endpoint_check(path, NULL), ZSP_EBAD_VALUE);
+    assert_int_equal(endpoint_check(path, false, NULL), ZSP_EBAD_VALUE);
     path[6 + ENDPOINT_IPC_MAX] = '\0';
-    assert_int_equal(endpoint_check(path, NULL), ZSP_OK);
+    assert_int_equal(endpoint_check(path, false, NULL), ZSP_OK);
+}
+
+static void inproc_is_for_an_embedded_broker(void **state)
+{
+    (void)state;
+    struct zsp_err err = {0};
+    assert_true(endpoint_inproc("inproc://x"));
+    assert_false(endpoint_inproc("ipc://inproc"));
+    assert_int_equal(endpoint_check("inproc://x", true, &err), ZSP_OK);
+    assert_int_equal(endpoint_check("inproc://x", false, &err), ZSP_EBAD_VALUE);
+    assert_null(strstr(err.msg, "inproc://NAME"));
+    assert_int_equal(endpoint_check("inproc://", true, &err), ZSP_EBAD_VALUE);
+    assert_non_null(strstr(err.msg, "inproc://NAME"));
+    assert_false(endpoint_ipv6("inproc://a:b:c"));
 }
 
 static void ipv6_and_paths_are_seen(void **state)
@@ -79,6 +93,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_of_this_machine_are_told_from_others),
         cmocka_unit_test(anything_else_is_refused),
+        cmocka_unit_test(inproc_is_for_an_embedded_broker),
         cmocka_unit_test(ipv6_and_paths_are_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
