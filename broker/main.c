@@ -62,6 +62,7 @@ static void print_line(void *arg, enum zsp_level level, const char *line)
 struct signals {
     int fd;
     const struct zsp_diag *diag;
+    bool stopping; /* one of them asked for it */
 };
 
 /* Block what we handle in this thread and all that it starts. */
@@ -81,7 +82,7 @@ static int signals_open(struct signals *self)
 
 static void take_signals(void *arg, struct server *server)
 {
-    const struct signals *const self = arg;
+    struct signals *const self = arg;
     struct signalfd_siginfo info;
     while (read(self->fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGHUP) {
@@ -91,28 +92,20 @@ static void take_signals(void *arg, struct server *server)
         zsp_diag(self->diag, ZSP_INFO, "%s: stopping",
                  info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
         notify_stopping();
-        server_drain(server);
+        server_drain(server, self->stopping ? 0 : SERVER_DRAIN_MS);
+        self->stopping = true;
     }
 }
 
 /* --- The process --------------------------------------------------------------------------- */
 
-/* czmq reads ZSYS_* and changes limits of sockets in silence; we set our own. */
-static void drop_czmq_environment(const struct zsp_diag *diag)
+/* Who tunes programs made with czmq by ZSYS_* shall know that this is none of them. */
+static void tell_czmq_environment(const struct zsp_diag *diag)
 {
-    char **entry = environ;
-    while (*entry) {
-        char name[128];
-        const size_t len = strcspn(*entry, "=");
-        if (strncmp(*entry, "ZSYS_", 5) != 0 || len >= sizeof name) {
-            entry++;
-            continue;
-        }
-        memcpy(name, *entry, len);
-        name[len] = '\0';
-        zsp_diag(diag, ZSP_WARNING, "environment %s has no effect on zspoold", name);
-        if (unsetenv(name) != 0) {
-            entry++;
+    for (char **entry = environ; *entry; entry++) {
+        if (strncmp(*entry, "ZSYS_", 5) == 0) {
+            zsp_diag(diag, ZSP_WARNING, "environment %.*s has no effect on zspoold",
+                     (int)strcspn(*entry, "="), *entry);
         }
     }
 }
@@ -141,7 +134,7 @@ static int serve(const struct config *config, struct zsp_err *err)
 {
     const struct zsp_diag diag = {.sink_fn = print_line, .least = config->level};
     struct signals signals = {.fd = -1, .diag = &diag};
-    drop_czmq_environment(&diag);
+    tell_czmq_environment(&diag);
     raise_file_limit(&diag);
     const int failure = signals_open(&signals);
     if (failure < 0) {

@@ -2,15 +2,15 @@
  *
  * Made bottom up, destroyed top down:
  *
- *     fs - executor - log store - engine - driver (runner) - server
+ *     context - fs - executor - log store - engine - driver (runner) - server
  */
 #include "broker/server/broker.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <zmq.h>
 
-#include "broker/server/listen.h"
 #include "broker/server/now.h"
 #include "broker/server/runner.h"
 #include "broker/store/executor.h"
@@ -18,6 +18,8 @@
 
 struct broker {
     struct broker_options options;
+    void *own_context; /* NULL = options.context is the host's */
+    struct fs *own_fs; /* NULL = options.fs is the host's */
     struct fs *fs;
     struct executor *executor;
     struct log_store *log_store;
@@ -27,17 +29,46 @@ struct broker {
     struct server *server;
 };
 
+static int open_context(struct broker *self, struct zsp_err *err)
+{
+    if (self->options.context) {
+        return ZSP_OK;
+    }
+    self->own_context = zmq_ctx_new();
+    if (!self->own_context || zmq_ctx_set(self->own_context, ZMQ_IO_THREADS,
+                                          (int)self->options.config->io_threads) != 0) {
+        return zsp_err_set(err, ZSP_EIO, "make a ZeroMQ context: %s", zmq_strerror(errno));
+    }
+    self->options.context = self->own_context;
+    return ZSP_OK;
+}
+
+static void close_context(struct broker *self)
+{
+    if (self->own_context) {
+        while (zmq_ctx_term(self->own_context) != 0 && errno == EINTR) {
+        }
+    }
+}
+
 static int open_directory(struct broker *self, struct zsp_err *err)
 {
     const struct config *const config = self->options.config;
+    if (self->options.fs) {
+        self->fs = self->options.fs;
+        return ZSP_OK;
+    }
     if (config->create && mkdir(config->directory, S_IRWXU) != 0 && errno != EEXIST) {
         return zsp_err_set_errno(err, ZSP_EIO, errno, "make data directory %s", config->directory);
     }
-    self->fs = fs_posix_new(config->directory, err);
-    if (!self->fs) {
-        return ZSP_EIO;
-    }
-    self->executor = executor_new(self->fs, (unsigned)config->data_threads, err);
+    self->own_fs = fs_posix_new(config->directory, err);
+    self->fs = self->own_fs;
+    return self->fs ? ZSP_OK : ZSP_EIO;
+}
+
+static int start_executor(struct broker *self, struct zsp_err *err)
+{
+    self->executor = executor_new(self->fs, (unsigned)self->options.config->data_threads, err);
     return self->executor ? ZSP_OK : ZSP_EIO;
 }
 
@@ -100,6 +131,7 @@ static int start_server(struct broker *self, struct zsp_err *err)
     runner_init(&self->runner, self->fs, self->executor);
     driver_init(&self->driver, self->engine, self->log_store, runner_host(&self->runner));
     const struct server_options options = {
+        .context = self->options.context,
         .config = self->options.config,
         .diag = self->options.diag,
         .engine = self->engine,
@@ -122,6 +154,9 @@ static int open_data(struct broker *self, struct zsp_err *err)
 {
     int rc = open_directory(self, err);
     if (rc == ZSP_OK) {
+        rc = start_executor(self, err);
+    }
+    if (rc == ZSP_OK) {
         rc = open_store(self, err);
     }
     if (rc == ZSP_OK) {
@@ -141,7 +176,7 @@ struct broker *broker_open(const struct broker_options *options, struct zsp_err 
         return NULL;
     }
     self->options = *options;
-    int rc = listen_prepare(options->config, err);
+    int rc = open_context(self, err);
     if (rc == ZSP_OK) {
         rc = open_data(self, err);
     }
@@ -181,7 +216,8 @@ void broker_destroy(struct broker **self_p)
         store->ops->destroy(store);
     }
     executor_destroy(&self->executor);
-    fs_posix_destroy(&self->fs);
+    fs_posix_destroy(&self->own_fs);
+    close_context(self);
     free(self);
     *self_p = NULL;
 }

@@ -19,6 +19,9 @@ struct broker;
 struct broker_options {
     const struct config *config; /* lent, checked */
     const struct zsp_diag *diag; /* lent; NULL = silent */
+    void *context;               /* lent: a libzmq context; NULL = one of its own */
+    struct fs *fs;               /* lent: instead of the files below the data directory, which is
+                                  * then not looked at; NULL = those */
     int host_fd;                 /* as in struct server_options */
     void (*host_fn)(void *arg, struct server *server);
     void *host_arg;
@@ -41,7 +44,9 @@ struct server *broker_server(struct broker *self);
 /* Serve until drained; results as those of server_run(). */
 int broker_run(struct broker *self, struct zsp_err *err);
 
-/* Let the last replies leave, finish jobs that run, close everything. */
+/* Let the last replies leave, finish jobs that run, close everything: the data
+ * directory and the endpoints are free again. A context that was lent is left as
+ * it is; frames lent to its sockets may still be on their way. */
 void broker_destroy(struct broker **self_p);
 
 #endif

@@ -2,14 +2,19 @@
 #include "broker/server/listen.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <zmq.h>
 
 #include "broker/server/now.h"
+#include "common/assert.h"
 #include "common/limits.h"
 
 #define HANDSHAKE_MS         5000  /* a peer that does not finish the handshake is dropped */
@@ -19,40 +24,66 @@
 #define RECEIVE_HWM          256   /* messages of one peer that libzmq holds for us */
 #define SEND_HWM             512   /* replies of one peer that libzmq holds */
 #define LINGER_MS            1000  /* for the last replies when the socket closes */
+#define CLOSE_MS             1000  /* until the endpoints are free again */
+#define RANDOM_STATE_BYTES   64
 
-int listen_prepare(const struct config *config, struct zsp_err *err)
+/* What a ROUTER draws from libc's generator must be unknown to its peers, and the
+ * generator is the host's: lend it another state meanwhile. The mutex keeps two
+ * brokers that start at the same time from taking each other's for the host's. */
+static pthread_mutex_t random_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void *make_router(void *context, struct zsp_err *err)
 {
+    char state[RANDOM_STATE_BYTES];
     unsigned seed = 0;
-    const int rc = now_random_bytes(&seed, sizeof seed, err);
-    if (rc < 0) {
-        return rc;
-    }
-    zsys_handler_set(NULL);
-    if (!zsys_init()) {
-        return zsp_err_set(err, ZSP_EIO, "czmq cannot start");
-    }
-    zsys_set_io_threads((size_t)config->io_threads);
-    /* After zsys_init(), which seeds with the time of day. */
-    srandom(seed);
-    return ZSP_OK;
-}
-
-zsock_t *listen_new(struct zsp_err *err)
-{
-    zsock_t *const router = zsock_new(ZMQ_ROUTER);
-    if (!router) {
-        (void)zsp_err_set(err, ZSP_EIO, "make the ROUTER socket: %s", zmq_strerror(errno));
+    if (now_random_bytes(&seed, sizeof seed, err) < 0) {
         return NULL;
     }
-    zsock_set_router_mandatory(router, 1);
-    zsock_set_maxmsgsize(router, (int)(2u * ZSP_FRAME_MAX));
-    zsock_set_handshake_ivl(router, HANDSHAKE_MS);
-    zsock_set_heartbeat_ivl(router, HEARTBEAT_MS);
-    zsock_set_heartbeat_timeout(router, HEARTBEAT_TIMEOUT_MS);
-    zsock_set_backlog(router, BACKLOG);
-    zsock_set_rcvhwm(router, RECEIVE_HWM);
-    zsock_set_sndhwm(router, SEND_HWM);
-    zsock_set_linger(router, LINGER_MS);
+    int rc = pthread_mutex_lock(&random_mutex);
+    zsp_assert(rc == 0);
+    char *const before = initstate(seed, state, sizeof state);
+    void *const router = zmq_socket(context, ZMQ_ROUTER);
+    const int failure = errno;
+    (void)setstate(before); /* was the state a moment ago */
+    rc = pthread_mutex_unlock(&random_mutex);
+    zsp_assert(rc == 0);
+    if (!router) {
+        (void)zsp_err_set(err, ZSP_EIO, "make the ROUTER socket: %s", zmq_strerror(failure));
+    }
+    return router;
+}
+
+static int set_options(void *router)
+{
+    static const struct {
+        int option;
+        int value;
+    } options[] = {
+        {ZMQ_ROUTER_MANDATORY, 1},
+        {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
+        {ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS},
+        {ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS},
+        {ZMQ_BACKLOG, BACKLOG},
+        {ZMQ_RCVHWM, RECEIVE_HWM},
+        {ZMQ_SNDHWM, SEND_HWM},
+        {ZMQ_LINGER, LINGER_MS},
+    };
+    const int64_t message_max = 2 * (int64_t)ZSP_FRAME_MAX;
+    int rc = zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);
+    for (size_t i = 0; i < sizeof options / sizeof options[0] && rc == 0; i++) {
+        rc = zmq_setsockopt(router, options[i].option, &options[i].value, sizeof(int));
+    }
+    return rc;
+}
+
+void *listen_new(void *context, struct zsp_err *err)
+{
+    void *const router = make_router(context, err);
+    if (router && set_options(router) != 0) {
+        (void)zsp_err_set(err, ZSP_EIO, "set up the ROUTER socket: %s", zmq_strerror(errno));
+        (void)zmq_close(router); /* a socket of ours */
+        return NULL;
+    }
     return router;
 }
 
@@ -84,17 +115,15 @@ static int check_ipc_path(const char *path, struct zsp_err *err)
     return ZSP_OK; /* stale: libzmq unlinks it */
 }
 
-/* zsock_bind() takes the endpoint for a printf format and picks a `*` port
- * itself, out of the range where clients' own ports are; so libzmq binds. */
-static int bind_socket(zsock_t *router, const char *endpoint, struct zsp_err *err)
+static int bind_socket(void *router, const char *endpoint, struct zsp_err *err)
 {
-    if (zmq_bind(zsock_resolve(router), endpoint) != 0) {
+    if (zmq_bind(router, endpoint) != 0) {
         return zsp_err_set(err, ZSP_EIO, "listen on %s: %s", endpoint, zmq_strerror(errno));
     }
     return ZSP_OK;
 }
 
-static int bind_ipc(zsock_t *router, const char *endpoint, uint64_t ipc_mode, struct zsp_err *err)
+static int bind_ipc(void *router, const char *endpoint, uint64_t ipc_mode, struct zsp_err *err)
 {
     const char *const path = endpoint_ipc_path(endpoint);
     int rc = check_ipc_path(path, err);
@@ -114,19 +143,80 @@ static int bind_ipc(zsock_t *router, const char *endpoint, uint64_t ipc_mode, st
     return ZSP_OK;
 }
 
-int listen_bind(zsock_t *router, const char *endpoint, uint64_t ipc_mode,
+int listen_bind(void *router, const char *endpoint, uint64_t ipc_mode,
                 char ret_endpoint[ENDPOINT_MAX], struct zsp_err *err)
 {
     /* Options concern later binds only, so each endpoint gets its own. */
-    zsock_set_ipv6(router, endpoint_ipv6(endpoint) ? 1 : 0);
+    const int ipv6 = endpoint_ipv6(endpoint) ? 1 : 0;
+    if (zmq_setsockopt(router, ZMQ_IPV6, &ipv6, sizeof ipv6) != 0) {
+        return zsp_err_set(err, ZSP_EIO, "listen on %s: %s", endpoint, zmq_strerror(errno));
+    }
     const int rc = endpoint_ipc_path(endpoint) ? bind_ipc(router, endpoint, ipc_mode, err)
                                                : bind_socket(router, endpoint, err);
     if (rc < 0) {
         return rc;
     }
     size_t len = ENDPOINT_MAX;
-    if (zmq_getsockopt(zsock_resolve(router), ZMQ_LAST_ENDPOINT, ret_endpoint, &len) != 0) {
+    if (zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, ret_endpoint, &len) != 0) {
         return zsp_err_set(err, ZSP_EIO, "where %s listens: %s", endpoint, zmq_strerror(errno));
     }
     return ZSP_OK;
+}
+
+/* --- Closing --------------------------------------------------------------------------------- */
+
+/* Hear of listeners that are gone; NULL = not possible. */
+static void *watch_closing(void *context, void *router)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "inproc://zspool-listen-%016" PRIx64, now_random(NULL));
+    if (zmq_socket_monitor(router, name, ZMQ_EVENT_CLOSED | ZMQ_EVENT_CLOSE_FAILED) != 0) {
+        return NULL;
+    }
+    void *const monitor = zmq_socket(context, ZMQ_PAIR);
+    if (monitor && zmq_connect(monitor, name) != 0) {
+        (void)zmq_close(monitor); /* a socket of ours */
+        return NULL;
+    }
+    return monitor;
+}
+
+/* One event is two frames, of which neither matters. */
+static void await_closing(void *monitor, size_t listener_count)
+{
+    const int64_t until_ms = now_instant().mono_ms + CLOSE_MS;
+    while (listener_count > 0) {
+        zmq_pollitem_t item = {.socket = monitor, .events = ZMQ_POLLIN};
+        const int64_t left_ms = until_ms - now_instant().mono_ms;
+        const int ready = left_ms > 0 ? zmq_poll(&item, 1, (long)left_ms) : 0;
+        if (ready == 0 || (ready < 0 && errno != EINTR)) {
+            return;
+        }
+        char frame[1];
+        while (ready > 0 && zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT) >= 0) {
+            int more = 0;
+            size_t len = sizeof more;
+            if (zmq_getsockopt(monitor, ZMQ_RCVMORE, &more, &len) == 0 && !more) {
+                listener_count--;
+            }
+        }
+    }
+}
+
+void listen_close(void *context, void *router, char (*endpoints)[ENDPOINT_MAX], size_t count)
+{
+    /* A listener ends on libzmq's own thread, some time after the call that asks for it. */
+    void *const monitor = watch_closing(context, router);
+    size_t listener_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (zmq_unbind(router, endpoints[i]) == 0 && !endpoint_inproc(endpoints[i])) {
+            listener_count++;
+        }
+    }
+    if (monitor) {
+        await_closing(monitor, listener_count);
+        (void)zmq_close(monitor); /* a socket of ours, as the next */
+    }
+    (void)zmq_socket_monitor(router, NULL, 0); /* ends what watch_closing() began */
+    (void)zmq_close(router);
 }

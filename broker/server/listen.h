@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The ROUTER socket: its options, which must be set before any bind, and
- * binding it to endpoints.
+ * The ROUTER socket: its options, which must be set before any bind, binding it
+ * to endpoints, and letting them go again. A plain libzmq socket in the context
+ * that it is given; nothing of the process is touched, see docs/decisions/0301.
  */
 #ifndef ZSP_SERVER_LISTEN_H
 #define ZSP_SERVER_LISTEN_H
 
-#include <czmq.h>
+#include <stddef.h>
 
 #include "broker/server/config.h"
 #include "common/err.h"
 
-/* Prepare czmq for this process: its own signal handlers off, its environment
- * variables without effect, libc's generator seeded from the kernel (libzmq draws
- * on it when a ROUTER is made). Once, before any socket and any thread.
- *
- * Errors: ZSP_EIO */
-int listen_prepare(const struct config *config, struct zsp_err *err);
-
-/* A ROUTER socket with all options set, not bound. NULL: ZSP_EIO */
-zsock_t *listen_new(struct zsp_err *err);
+/* A ROUTER socket with all options set, not bound. libc's generator, on which
+ * libzmq draws when it makes one, goes on afterwards as if nothing had been.
+ * NULL: ZSP_EIO */
+void *listen_new(void *context, struct zsp_err *err);
 
 /* Bind to a checked endpoint. A socket file that nobody listens on any more is
  * replaced; anything else at the path of an ipc endpoint is left alone.
@@ -28,7 +24,11 @@ zsock_t *listen_new(struct zsp_err *err);
  * Errors: ZSP_EIO      the address is in use or not of this machine
  *         ZSP_EEXISTS  ipc: another process listens there, or it is no socket
  */
-int listen_bind(zsock_t *router, const char *endpoint, uint64_t ipc_mode,
+int listen_bind(void *router, const char *endpoint, uint64_t ipc_mode,
                 char ret_endpoint[ENDPOINT_MAX], struct zsp_err *err);
+
+/* Close the socket. When it returns its endpoints are free to be bound again,
+ * unless libzmq takes more than a second; replies that it holds leave behind it. */
+void listen_close(void *context, void *router, char (*endpoints)[ENDPOINT_MAX], size_t count);
 
 #endif

@@ -22,7 +22,7 @@ static int bind_all(struct server *self, struct zsp_err *err)
 {
     const struct config *const config = self->options.config;
     for (uint32_t i = 0; i < config->listen_count; i++) {
-        const int rc = listen_bind(self->router, config->listen[i], config->ipc_mode,
+        const int rc = listen_bind(self->socket, config->listen[i], config->ipc_mode,
                                    self->endpoints[self->endpoint_count], err);
         if (rc < 0) {
             return rc;
@@ -51,12 +51,8 @@ static int init(struct server *self, struct zsp_err *err)
     if (!self->decoder) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
-    self->router = listen_new(err);
-    if (!self->router) {
-        return ZSP_EIO;
-    }
-    self->socket = zsock_resolve(self->router);
-    return bind_all(self, err);
+    self->socket = listen_new(self->options.context, err);
+    return self->socket ? bind_all(self, err) : ZSP_EIO;
 }
 
 struct server *server_new(const struct server_options *options, struct zsp_err *err)
@@ -100,7 +96,9 @@ void server_destroy(struct server **self_p)
     connection_table_fini(&self->connections);
     reply_pool_fini(&self->replies);
     call_table_fini(&self->calls);
-    zsock_destroy(&self->router);
+    if (self->socket) {
+        listen_close(self->options.context, self->socket, self->endpoints, self->endpoint_count);
+    }
     wire_decoder_destroy(&self->decoder);
     zsp_writer_fini(&self->writer);
     free(self);
@@ -265,14 +263,21 @@ int server_run(struct server *self, struct zsp_err *err)
     return result(self, err);
 }
 
-void server_drain(struct server *self)
+void server_drain(struct server *self, int64_t ms)
 {
-    if (self->state != SERVER_SERVING) {
-        self->state = SERVER_STOPPING;
-        return;
-    }
-    self->state = SERVER_DRAINING;
     self->now = now_instant();
-    self->drain_until_ms = self->now.mono_ms + SERVER_DRAIN_MS;
-    engine_drain(self->options.engine, self->now);
+    const int64_t until_ms =
+        ms < INT64_MAX - self->now.mono_ms ? self->now.mono_ms + ms : INT64_MAX;
+    switch (self->state) {
+    case SERVER_SERVING:
+        self->state = SERVER_DRAINING;
+        self->drain_until_ms = until_ms;
+        engine_drain(self->options.engine, self->now);
+        break;
+    case SERVER_DRAINING:
+        self->drain_until_ms = earlier(self->drain_until_ms, until_ms);
+        break;
+    case SERVER_STOPPING:
+        break;
+    }
 }

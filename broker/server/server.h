@@ -23,6 +23,7 @@
 struct server;
 
 struct server_options {
+    void *context;               /* lent: the libzmq context of the socket */
     const struct config *config; /* lent */
     const struct zsp_diag *diag; /* lent; NULL = silent */
     struct engine *engine;       /* lent, started */
@@ -38,7 +39,8 @@ struct server_options {
 /* Make the socket and listen on every endpoint of the configuration.
  * NULL: ZSP_EIO, ZSP_EEXISTS (see listen.h), ZSP_ENOMEM */
 struct server *server_new(const struct server_options *options, struct zsp_err *err);
-/* Closes the socket; replies that libzmq holds get a second to leave. */
+/* Closes the socket, see listen_close(); replies that libzmq holds get a second to
+ * leave. */
 void server_destroy(struct server **self_p);
 
 /* Where it listens, real ports; `index` < server_endpoint_count(). Lent. */
@@ -60,9 +62,10 @@ bool server_ready(const struct server *self);
  */
 int server_run(struct server *self, struct zsp_err *err);
 
-/* Stop soon: new requests are refused, parked ones answered, the rest gets
- * SERVER_DRAIN_MS. Again: stop now. From host_fn. */
+/* Stop soon: new requests are refused, parked ones answered, the rest gets `ms`
+ * (>= 0) milliseconds. Again: the earlier end counts. From host_fn. */
+void server_drain(struct server *self, int64_t ms);
+/* What zspoold gives them. */
 #define SERVER_DRAIN_MS 3500
-void server_drain(struct server *self);
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef ZSP_SERVER_SERVER_PRIV_H
 #define ZSP_SERVER_SERVER_PRIV_H
 
-#include <czmq.h>
+#include <zmq.h>
 
 #include "broker/server/call.h"
 #include "broker/server/connection.h"
@@ -20,14 +20,13 @@ enum server_state {
     SERVER_STOPPING  /* ends with this turn */
 };
 
-/*      SERVING ---server_drain---> DRAINING ---server_drain, time---> STOPPING
+/*      SERVING ---server_drain---> DRAINING ---quiet, or time---> STOPPING
  *         |                                                              ^
  *         +---------------------the storage failed-----------------------+
  */
 struct server {
     struct server_options options;
-    zsock_t *router;
-    void *socket; /* the zmq socket in `router` */
+    void *socket; /* the ROUTER */
     char endpoints[CONFIG_ENDPOINTS_MAX][ENDPOINT_MAX];
     size_t endpoint_count;
     enum server_state state;

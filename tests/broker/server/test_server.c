@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <zmq.h>
 
-#include "broker/server/listen.h"
 #include "broker/server/server.h"
 #include "common/limits.h"
 #include "tests/broker/server/fake_engine.h"
@@ -20,6 +20,7 @@ struct stage {
     struct config config;
     struct fake_engine engine;
     struct driver driver;
+    void *context;
     struct server *server;
     pthread_t thread;
     int stop_fd;
@@ -46,7 +47,7 @@ static void stop(void *arg, struct server *server)
     const struct stage *const self = arg;
     uint64_t count = 0;
     if (read(self->stop_fd, &count, sizeof count) == (ssize_t)sizeof count) {
-        server_drain(server);
+        server_drain(server, SERVER_DRAIN_MS);
     }
 }
 
@@ -71,7 +72,9 @@ static struct stage *stage_new(const char *settings)
     self->stop_fd = eventfd(0, 0);
     const struct driver_host host = {.run_fn = never_run, .collect_fn = nothing};
     driver_init(&self->driver, fake_engine_base(&self->engine), NULL, host);
-    const struct server_options options = {.config = &self->config,
+    self->context = zmq_ctx_new();
+    const struct server_options options = {.context = self->context,
+                                           .config = &self->config,
                                            .engine = fake_engine_base(&self->engine),
                                            .driver = &self->driver,
                                            .jobs_fd = eventfd(0, 0),
@@ -110,6 +113,7 @@ static void stage_destroy(struct stage *self)
     }
     raw_client_fini(&self->client);
     server_destroy(&self->server);
+    assert_int_equal(zmq_ctx_term(self->context), 0);
     fake_engine_fini(&self->engine);
     (void)close(self->stop_fd);
     free(self);
@@ -446,11 +450,6 @@ static void a_failed_storage_is_answered_and_ends_the_server(void **state)
 
 int main(void)
 {
-    static struct config config;
-    config_init(&config);
-    if (listen_prepare(&config, NULL) < 0) {
-        return 1;
-    }
     const struct CMUnitTest tests[] = {
         PROVE(a_dealer_without_envelope_is_served),
         PROVE(a_req_socket_can_do_everything),
