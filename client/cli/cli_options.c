@@ -29,9 +29,24 @@ static const struct cli_option common_table[] = {
 
 /* --- Help -------------------------------------------------------------------------- */
 
-static void print_options(const struct cli_option *table)
+/* A verb may give a common option a meaning of its own. */
+static bool has_option(const struct cli_option *table, const char *name)
 {
     for (const struct cli_option *o = table; o && o->name; o++) {
+        if (strcmp(o->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those of a table, less those that `except` has, too. */
+static void print_options(const struct cli_option *table, const struct cli_option *except)
+{
+    for (const struct cli_option *o = table; o && o->name; o++) {
+        if (has_option(except, o->name)) {
+            continue;
+        }
         char left[64];
         const char *arg = o->arg ? o->arg : "";
         if (o->letter) {
@@ -54,8 +69,8 @@ void cli_help(const struct cli_verb *verb, const struct cli_option *table)
         printf("\n%s", verb->details);
     }
     printf("\n");
-    print_options(table);
-    print_options(common_table);
+    print_options(table, NULL);
+    print_options(common_table, table);
     printf("%-*s%s\n", HELP_COLUMN, "  -h, --help", "print this");
     printf("\nExamples:\n%s", verb->example);
 }
@@ -181,10 +196,14 @@ struct parser {
     size_t count;
 };
 
-static void add_options(struct parser *self, const struct cli_option *table)
+static void add_options(struct parser *self, const struct cli_option *table,
+                        const struct cli_option *except)
 {
     size_t len = strlen(self->letters);
     for (const struct cli_option *o = table; o && o->name && self->count < OPTIONS_MAX; o++) {
+        if (has_option(except, o->name)) {
+            continue;
+        }
         self->options[self->count] = o;
         self->longs[self->count] = (struct option){
             .name = o->name,
@@ -240,8 +259,8 @@ int cli_parse(const struct cli_verb *verb, const struct cli_option *table, int a
               struct cli_args *ret)
 {
     struct parser parser = {.letters = ":h"};
-    add_options(&parser, table);
-    add_options(&parser, common_table);
+    add_options(&parser, table, NULL);
+    add_options(&parser, common_table, table);
     parser.longs[parser.count] =
         (struct option){.name = "help", .has_arg = no_argument, .val = HELP_LETTER};
     opterr = 0;

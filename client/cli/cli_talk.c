@@ -16,9 +16,6 @@
 #include "client/cli/cli.h"
 #include "client/cli/terminal.h"
 
-/* One wish to stop may arrive as two signals: timeout(1) sends to the process and to its group. */
-#define SAME_WISH_MS 300
-
 /* What signal handlers and the end of the process look at. */
 static zspool_client_t *_Atomic interruptible;
 static volatile sig_atomic_t stopped;
@@ -117,7 +114,7 @@ static void stop(int signal_number)
     struct timespec now = {0};
     (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
     const int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    if (stopped && now_ms - stopped_ms >= SAME_WISH_MS) {
+    if (stopped && now_ms - stopped_ms >= CLI_SAME_WISH_MS) {
         const struct sigaction standard = {.sa_handler = SIG_DFL};
         (void)sigaction(signal_number, &standard, NULL); /* with a good number: cannot fail */
         (void)raise(signal_number); /* takes effect when this handler returns */

@@ -29,10 +29,10 @@ static size_t utf8_sequence(const uint8_t *p, size_t len)
     return code < least[wanted] || code > 0x10ffff || surrogate ? 0 : wanted;
 }
 
-static bool is_utf8(const uint8_t *bytes, size_t len)
+bool json_is_utf8(const void *bytes, size_t len)
 {
     for (size_t i = 0; i < len;) {
-        const size_t step = utf8_sequence(bytes + i, len - i);
+        const size_t step = utf8_sequence((const uint8_t *)bytes + i, len - i);
         if (step == 0) {
             return false;
         }
@@ -125,7 +125,7 @@ void json_bytes(struct json *self, const char *key, zspool_bytes_t value)
 {
     if (!value.data) {
         json_null(self, key);
-    } else if (is_utf8(value.data, value.len)) {
+    } else if (json_is_utf8(value.data, value.len)) {
         write_key(self, key);
         write_escaped(value.data, value.len);
     } else {

@@ -38,6 +38,9 @@ void json_close_array(struct json *self);
 /* An object inside an array. */
 void json_open_item(struct json *self);
 
+/* Are these bytes text: UTF-8, without surrogates and overlong forms? */
+bool json_is_utf8(const void *bytes, size_t len);
+
 /* A whole message, as `pull` and `read` print it. */
 void json_message(const zspool_message_t *message);
 

@@ -72,7 +72,7 @@ def zspool(*args, stdin=b"", server=None, env=None):
         words += ["-s", server or BROKER.endpoint]
     done = subprocess.run(words + list(args), input=stdin, capture_output=True,
                           timeout=TIMEOUT_S, env=environment(env))
-    return Run(done.returncode, done.stdout, done.stderr.decode())
+    return Run(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
 
 class Case(unittest.TestCase):

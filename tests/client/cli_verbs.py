@@ -6,7 +6,8 @@ Usage: cli_verbs.py ZSPOOL ZSPOOLD [TEST]... Starts a broker of its own.
 """
 from cli_support import BROKER, Case, main, zspool
 
-VERBS = ["pub", "pull", "read", "settle", "topic", "group", "producer", "ping", "info", "bench"]
+VERBS = ["pub", "pull", "work", "read", "settle", "topic", "group", "producer", "ping", "info",
+         "bench"]
 
 
 class Help(Case):

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The supervisor behind `zspool work`: up to N commands at a time, each with one message
+ * of one consumer in hand.
+ *
+ *   work_loop.c  waits for what comes next: messages, signals, pipes, the clock
+ *   work_slot.c  one command: its start, what ends it early, what its end means
+ *
+ * One thread does all of it, in one poll(). A slot's life:
+ *
+ *   FREE --slot_start--> RUNS --slot_stop--> STOPS --slot_reap--> FREE
+ *                         |  (SIGTERM, and SIGKILL after grace)    ^
+ *                         +------------slot_reap-------------------+
+ */
+#ifndef ZSP_CLI_WORK_H
+#define ZSP_CLI_WORK_H
+
+#include "client/cli/child.h"
+#include "client/cli/cli.h"
+#include "client/cli/work_env.h"
+
+#define WORK_JOBS_MAX 256u
+#define WORK_NEVER    INT64_MAX
+
+/* Why a command was ended before its time. */
+enum slot_stop_reason {
+    SLOT_RUNS,     /* it was not */
+    SLOT_TIMEOUT,  /* it took longer than allowed */
+    SLOT_LOST,     /* its message's lease was lost: another member may have it already */
+    SLOT_STOPPING, /* we were told to end, twice */
+};
+
+struct slot {
+    struct child child; /* pid 0 = FREE */
+    const zspool_message_t *message;
+    int64_t start_ms;
+    int64_t limit_ms; /* SLOT_TIMEOUT at; WORK_NEVER = no limit */
+    int64_t kill_ms;  /* SIGKILL at; WORK_NEVER while it RUNS, and after it was sent */
+    enum slot_stop_reason reason;
+};
+
+struct work {
+    /* As asked for. */
+    const char *group, *mode;
+    char *topic;
+    char **command; /* NULL-terminated */
+    uint64_t jobs, count;
+    int64_t wait_ms;        /* end when nothing came for so long; -1 = never */
+    int64_t limit_ms;       /* of one command; 0 = none */
+    int64_t grace_ms;       /* between SIGTERM and SIGKILL */
+    int64_t retry_delay_ms; /* -1 = the group's backoff */
+    bool end;
+    zspool_position_t start;
+
+    zspool_client_t *client;
+    zspool_consumer_t *consumer;
+    struct work_env *env;
+    int signal_fd;
+    struct slot *slots; /* `jobs` of them */
+    size_t running;
+    uint64_t started;
+    int64_t signal_ms;     /* when the last of them came */
+    unsigned stop_signals; /* that came */
+    bool stopping;         /* no message is taken any more */
+    int code;              /* CLI_OK until something failed */
+    int64_t idle_since_ms; /* no command runs and no message came since */
+};
+
+int64_t work_now_ms(void);
+
+/* Take no more messages; what runs goes on. */
+void work_stop(struct work *self);
+/* Work until stopped, or until there is nothing more by -n, -e or --wait, and every command has
+ * ended. Returns self->code. */
+int work_loop(struct work *self);
+
+/* Run the command on a message. A command that cannot be run ends the run: the message is handed
+ * back, and why is told. */
+void slot_start(struct work *work, struct slot *self, const zspool_message_t *message);
+/* End the command early; the first reason stands. */
+void slot_stop(const struct work *work, struct slot *self, enum slot_stop_reason reason);
+/* Do what the clock says: SIGTERM at its limit, SIGKILL after the grace. */
+void slot_look(const struct work *work, struct slot *self, int64_t now_ms);
+/* If the command has ended: settle its message, tell, and free the slot. */
+void slot_reap(struct work *work, struct slot *self);
+
+#endif
