@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/store/log_store_priv.h"
+#include "broker/store/part_facts.h"
 #include "broker/store/topic_log.h"
 #include "broker/store/torn.h"
 #include "common/assert.h"
@@ -77,15 +78,6 @@ int recovery_contradiction(const struct recovery *self, const char *what, struct
                        self->part->topic_id, self->part->number, what);
 }
 
-static struct carry_object *find_fact(const struct recovery *self, const struct fact *fact)
-{
-    struct carry_object *object = carry_find(&self->store->journal.carry, fact_key(fact));
-    if (object) {
-        object->asked = true;
-    }
-    return object;
-}
-
 static int add_segment(struct recovery *self, uint64_t number, uint64_t base_offset,
                        struct segment **ret, struct zsp_err *err)
 {
@@ -105,67 +97,50 @@ static void damage_segment(struct recovery *self, const struct segment *segment)
     partition_add_damage(self->part, &damage);
 }
 
-/* Sealed segments, as the journal tells them, and the active one behind them. */
-static int add_segments(struct recovery *self, uint64_t first, uint64_t base, struct zsp_err *err)
+static int add_sealed(struct recovery *self, const struct sealed_fact *fact, struct zsp_err *err)
 {
-    struct store_part *part = self->part;
-    int64_t max_ms = INT64_MIN;
-    uint64_t epoch = 0;
     struct segment *segment;
-    for (uint64_t number = first;; number++) {
-        int rc = add_segment(self, number, base, &segment, err);
-        if (rc < 0) {
-            return rc;
-        }
-        segment->max_before_ms = max_ms;
-        segment->max_timestamp_ms = max_ms;
-        segment->epoch = epoch;
-        const struct fact key = fact_sealed_key(part->topic_id, part->number, number);
-        const struct carry_object *fact = find_fact(self, &key);
-        if (!fact) {
-            break;
-        }
-        if (!fact_read_sealed(carry_value(fact), segment) || segment->base_offset != base ||
-            segment->end_offset < base) {
-            return recovery_contradiction(self, "itself about a segment", err);
-        }
-        segment->state = SEGMENT_SEALED;
-        segment->file_bytes = segment->bytes;
-        const struct file_found *file = find_file(self, number);
-        if (!file || file->bytes < segment->bytes) {
-            damage_segment(self, segment);
-        }
-        base = segment->end_offset;
-        max_ms = segment->max_timestamp_ms;
-        epoch = segment->epoch;
+    const int rc = add_segment(self, fact->number, fact->base_offset, &segment, err);
+    if (rc < 0) {
+        return rc;
     }
-    part->start_offset = part->segments[0]->base_offset;
-    part->end_offset = base;
-    self->mark = (struct mark){segment->number, 0, base, max_ms, epoch};
+    segment->state = SEGMENT_SEALED;
+    segment->end_offset = fact->end_offset;
+    segment->bytes = fact->bytes;
+    segment->file_bytes = fact->bytes;
+    segment->max_before_ms = fact->max_before_ms;
+    segment->max_timestamp_ms = fact->max_timestamp_ms;
+    segment->epoch = fact->epoch;
+    const struct file_found *file = find_file(self, fact->number);
+    if (!file || file->bytes < fact->bytes) {
+        damage_segment(self, segment);
+    }
     return 0;
 }
 
-/* The mark in the journal, and what else proves one. */
-static int take_mark(struct recovery *self, struct zsp_err *err)
+/* Sealed segments, as the journal tells them, and the active one behind them. */
+static int add_segments(struct recovery *self, const struct part_facts *facts, struct zsp_err *err)
 {
-    const struct store_part *part = self->part;
-    const struct mark none = {0};
-    const struct fact key = fact_mark(part->topic_id, part->number, &none);
-    const struct carry_object *fact = find_fact(self, &key);
-    self->proven = self->mark.offset;
-    if (fact) {
-        struct mark mark;
-        if (!fact_read_mark(carry_value(fact), &mark) || mark.segment > self->mark.segment ||
-            (mark.segment < self->mark.segment && mark.offset > self->mark.offset) ||
-            (mark.segment == self->mark.segment && mark.offset < self->mark.offset)) {
-            return recovery_contradiction(self, "itself about a mark", err);
-        }
-        if (mark.segment == self->mark.segment) {
-            self->mark = mark;
-            self->has_mark = true;
-            self->proven = mark.offset;
-        }
+    struct store_part *part = self->part;
+    int rc = 0;
+    for (size_t i = 0; i < facts->sealed_count && rc == 0; i++) {
+        rc = add_sealed(self, &facts->sealed[i], err);
     }
+    struct segment *segment = NULL;
+    if (rc == 0) {
+        rc = add_segment(self, facts->active, facts->base_offset, &segment, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    segment->max_before_ms = facts->max_before_ms;
+    segment->max_timestamp_ms = facts->max_before_ms;
+    segment->epoch = facts->epoch_before;
+    part->start_offset = facts->start_offset;
+    part->end_offset = facts->base_offset;
+    self->mark = facts->mark;
+    self->has_mark = facts->has_mark;
+    self->proven = facts->mark.offset;
     if (self->wish->replay_from != UINT64_MAX && self->wish->replay_from > self->proven) {
         self->proven = self->wish->replay_from;
     }
@@ -253,7 +228,7 @@ static int check_ahead(struct recovery *self, uint64_t number, struct zsp_err *e
     return 0;
 }
 
-static int open_known(struct recovery *self, uint64_t first, uint64_t base, struct zsp_err *err)
+static int open_known(struct recovery *self, const struct part_facts *facts, struct zsp_err *err)
 {
     struct store_part *part = self->part;
     struct fs *fs = self->store->fs;
@@ -264,12 +239,9 @@ static int open_known(struct recovery *self, uint64_t first, uint64_t base, stru
     if (rc < 0 && rc != ZSP_ENOT_FOUND) { /* without directory all its files are missing */
         return rc;
     }
-    rc = remove_gone(self, first, err);
+    rc = remove_gone(self, facts->first_segment, err);
     if (rc >= 0) {
-        rc = add_segments(self, first, base, err);
-    }
-    if (rc >= 0) {
-        rc = take_mark(self, err);
+        rc = add_segments(self, facts, err);
     }
     if (rc >= 0) {
         rc = check_ahead(self, partition_active(part)->number, err);
@@ -329,8 +301,17 @@ static int open_new(struct recovery *self, const char *topic_path, struct zsp_er
     const struct fact fact = fact_part(part->topic_id, part->number, 0, 0);
     const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
     journal_put_own(self->store, &entry, 1, NULL, NULL);
-    (void)find_fact(self, &fact); /* marks it as asked for */
     return 0;
+}
+
+/* Somebody asked for what the journal knows of this partition. */
+static void mark_asked(const struct recovery *self)
+{
+    const struct fact key = fact_part(self->part->topic_id, self->part->number, 0, 0);
+    struct carry_object *object = carry_find(&self->store->journal.carry, fact_key(&key));
+    if (object) {
+        object->asked = true;
+    }
 }
 
 int recover_partition(struct log_store *store, const struct recover_wish *wish,
@@ -352,18 +333,15 @@ int recover_partition(struct log_store *store, const struct recover_wish *wish,
         return zsp_err_set(err, ZSP_ENOMEM, "open a partition");
     }
     struct recovery self = {.store = store, .part = part, .wish = wish, .scan = {.file = -1}};
-    const struct fact key = fact_part(part->topic_id, part->number, 0, 0);
-    const struct carry_object *fact = find_fact(&self, &key);
-    uint64_t first = 0;
-    uint64_t base = 0;
-    int rc;
-    if (fact && !fact_read_part(carry_value(fact), &first, &base)) {
-        rc = recovery_contradiction(&self, "itself", err);
-    } else if (fact) {
-        rc = open_known(&self, first, base, err);
-    } else {
+    struct part_facts facts = {0};
+    int rc = part_facts_read(&store->journal.carry, part->topic_id, part->number, &facts, err);
+    if (rc == 0) {
+        rc = open_known(&self, &facts, err);
+    } else if (rc == 1) {
         rc = open_new(&self, topic_path, err);
     }
+    mark_asked(&self);
+    part_facts_fini(&facts);
     scan_fini(&self.scan);
     free(self.files);
     if (rc != 0) {
