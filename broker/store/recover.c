@@ -140,9 +140,9 @@ static int add_segments(struct recovery *self, const struct part_facts *facts, s
     part->end_offset = facts->base_offset;
     self->mark = facts->mark;
     self->has_mark = facts->has_mark;
-    self->proven = facts->mark.offset;
-    if (self->wish->replay_from != UINT64_MAX && self->wish->replay_from > self->proven) {
-        self->proven = self->wish->replay_from;
+    self->walk.proven = facts->mark.offset;
+    if (self->wish->replay_from != UINT64_MAX && self->wish->replay_from > self->walk.proven) {
+        self->walk.proven = self->wish->replay_from;
     }
     return 0;
 }
@@ -154,7 +154,7 @@ static int settle_active(struct recovery *self, struct zsp_err *err)
 {
     struct store_part *part = self->part;
     struct segment *segment = partition_active(part);
-    struct scan *scan = &self->scan;
+    struct scan *scan = &self->walk.scan;
     struct fs *fs = self->store->fs;
     int rc = 0;
     if (scan->place.pos > self->mark.pos) {
@@ -170,7 +170,7 @@ static int settle_active(struct recovery *self, struct zsp_err *err)
     if (rc < 0) {
         return rc;
     }
-    const uint64_t end = self->proven > scan->offset ? self->proven : scan->offset;
+    const uint64_t end = self->walk.proven > scan->offset ? self->walk.proven : scan->offset;
     segment->bytes = scan->place.pos;
     segment->file_bytes = scan->file_bytes;
     segment->end_offset = end;
@@ -201,8 +201,8 @@ static void missing_active(struct recovery *self)
     zsp_diag(self->store->options.diag, ZSP_ERROR, "%s: segment file %" PRIu64 " is missing",
              part->path, segment->number);
     segment->bytes = self->mark.pos;
-    segment->end_offset = self->proven;
-    part->end_offset = self->proven;
+    segment->end_offset = self->walk.proven;
+    part->end_offset = self->walk.proven;
     part->max_timestamp_ms = self->mark.max_timestamp_ms;
     part->epoch = self->mark.epoch;
     part->mark = partition_written(part);
@@ -264,8 +264,8 @@ static int open_known(struct recovery *self, const struct part_facts *facts, str
         if (rc == 0) {
             rc = settle_active(self, err);
         }
-        if (self->scan.file >= 0) {
-            (void)fs->ops->close(fs->self, self->scan.file, NULL); /* given up */
+        if (self->walk.scan.file >= 0) {
+            (void)fs->ops->close(fs->self, self->walk.scan.file, NULL); /* given up */
         }
     }
     return rc;
@@ -332,7 +332,12 @@ int recover_partition(struct log_store *store, const struct recover_wish *wish,
     if (!part) {
         return zsp_err_set(err, ZSP_ENOMEM, "open a partition");
     }
-    struct recovery self = {.store = store, .part = part, .wish = wish, .scan = {.file = -1}};
+    struct recovery self = {
+        .store = store,
+        .part = part,
+        .wish = wish,
+        .walk = {.scan = {.file = -1},
+                 .search_bytes = store->options.unsynced_bytes_max + ZSP_FRAME_MAX}};
     struct part_facts facts = {0};
     int rc = part_facts_read(&store->journal.carry, part->topic_id, part->number, &facts, err);
     if (rc == 0) {
@@ -342,7 +347,7 @@ int recover_partition(struct log_store *store, const struct recover_wish *wish,
     }
     mark_asked(&self);
     part_facts_fini(&facts);
-    scan_fini(&self.scan);
+    scan_fini(&self.walk.scan);
     free(self.files);
     if (rc != 0) {
         partition_destroy(&part);

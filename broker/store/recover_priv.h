@@ -6,9 +6,9 @@
 #ifndef ZSP_STORE_RECOVER_PRIV_H
 #define ZSP_STORE_RECOVER_PRIV_H
 
+#include "broker/store/log_walk.h"
 #include "broker/store/partition.h"
 #include "broker/store/recover.h"
-#include "broker/store/scan.h"
 
 /* A segment file in the partition's directory. */
 struct file_found {
@@ -24,8 +24,7 @@ struct recovery {
     struct file_found *files; /* by number */
     size_t file_count;
     bool no_memory;
-    struct scan scan;
-    uint64_t proven;      /* no check may fail below this offset */
+    struct log_walk walk;
     bool has_mark;        /* the journal knows a mark in the active segment */
     struct mark mark;     /* where the walk of what is not proven begins */
     int64_t max_ms;       /* highest timestamp up to the scan */

@@ -38,12 +38,12 @@ int recovery_scan_open(struct recovery *self, const struct segment *segment, enu
         (void)fs->ops->close(fs->self, file, NULL); /* nothing was written */
         return rc;
     }
-    scan_fini(&self->scan);
-    self->scan = (struct scan){.fs = fs,
-                               .file = file,
-                               .file_bytes = bytes,
-                               .place = segment_place(segment, 0),
-                               .offset = segment->base_offset};
+    scan_fini(&self->walk.scan);
+    self->walk.scan = (struct scan){.fs = fs,
+                                    .file = file,
+                                    .file_bytes = bytes,
+                                    .place = segment_place(segment, 0),
+                                    .offset = segment->base_offset};
     return 0;
 }
 
@@ -51,7 +51,7 @@ int recovery_scan_open(struct recovery *self, const struct segment *segment, enu
 static int scan_hint(struct recovery *self, uint64_t replay_from, struct zsp_err *err)
 {
     const uint64_t hint = self->wish->hint;
-    struct scan *scan = &self->scan;
+    struct scan *scan = &self->walk.scan;
     if (hint <= 1 || hint - 1 >= scan->file_bytes || (hint - 1) % BATCH_ALIGN != 0) {
         return 0;
     }
@@ -77,7 +77,7 @@ int recovery_replay_sealed(struct recovery *self, const struct segment *segment,
     if (rc < 0) {
         return rc;
     }
-    struct scan *scan = &self->scan;
+    struct scan *scan = &self->walk.scan;
     scan->file_bytes = segment->bytes;
     if (self->wish->replay_from >= segment->base_offset) {
         rc = scan_hint(self, self->wish->replay_from, err);
@@ -122,9 +122,6 @@ static int take_batch(struct recovery *self, uint64_t pos, const struct batch_he
         return recovery_contradiction(
             self, "the messages: it is older than they are, its end was lost", err);
     }
-    if (header->synced_to > self->proven) {
-        self->proven = header->synced_to;
-    }
     if (pos >= self->mark.pos) {
         self->index_from_here = true;
     }
@@ -138,102 +135,42 @@ static int take_batch(struct recovery *self, uint64_t pos, const struct batch_he
     return tell(self, header, err);
 }
 
-/* Does a header behind the place prove a mark above it? Raises `proven`. */
-static int search_proof(struct recovery *self, uint64_t end, struct zsp_err *err)
+static void note_damage(struct recovery *self, const struct walk_gap *gap)
 {
-    struct scan *scan = &self->scan;
-    const uint64_t window = self->store->options.unsynced_bytes_max + ZSP_FRAME_MAX;
-    if (end - scan->place.pos > window) {
-        end = scan->place.pos + window;
-    }
-    uint64_t pos = scan->place.pos;
-    for (;;) {
-        struct batch_header header;
-        const int rc = scan_find(scan, pos + BATCH_ALIGN, end, &header, &pos, err);
-        if (rc != SCAN_BATCH) {
-            return rc < 0 ? rc : 0;
-        }
-        if (header.synced_to > self->proven) {
-            self->proven = header.synced_to;
-        }
-    }
-}
-
-/* The check failed below the proven mark. 1 = the walk goes on behind the damage, 0 =
- * nothing good follows. */
-static int take_damage(struct recovery *self, struct zsp_err *err)
-{
-    struct scan *scan = &self->scan;
     const struct segment *segment = partition_active(self->part);
-    struct damage damage = {.range = {scan->offset, self->proven},
-                            .resume_segment = segment->number};
-    uint64_t pos = scan->place.pos;
-    struct batch_header header;
-    int rc;
-    do {
-        rc = scan_find(scan, pos + BATCH_ALIGN, scan->file_bytes, &header, &pos, err);
-    } while (rc == SCAN_BATCH && header.batch.first_offset <= scan->offset);
-    if (rc < 0) {
-        return rc;
-    }
-    if (rc == SCAN_BATCH) {
-        damage.range.end_offset = header.batch.first_offset;
-        damage.resume_pos = pos;
-        scan->place.pos = pos;
-        scan->offset = header.batch.first_offset;
-        scan->epoch = header.epoch;
-    }
+    const struct damage damage = {.range = {gap->first_offset, gap->end_offset},
+                                  .resume_segment = segment->number,
+                                  .resume_pos = gap->resumed ? gap->end_pos : 0};
     partition_add_damage(self->part, &damage);
-    return rc == SCAN_BATCH ? 1 : 0;
 }
 
-static int cut_tail(struct recovery *self, uint64_t end, const struct zsp_err *what,
-                    struct zsp_err *err)
+static int cut_tail(struct recovery *self, const struct walk_gap *gap, struct zsp_err *err)
 {
     struct log_store *store = self->store;
     const struct store_part *part = self->part;
-    const struct scan *scan = &self->scan;
+    const struct scan *scan = &self->walk.scan;
     char name[128];
     char why[400];
     (void)snprintf(name, sizeof name,
                    "topic-%" PRIu64 "-%" PRIu32 "-segment-%" PRIu64 "-%" PRIu64 "-start-%" PRIu64,
-                   part->topic_id, part->number, scan->place.segment, scan->place.pos,
-                   store->epoch >> 32);
+                   part->topic_id, part->number, scan->place.segment, gap->pos, store->epoch >> 32);
     (void)snprintf(why, sizeof why,
                    "topic %" PRIu64 " partition %" PRIu32 " segment %" PRIu64 ": %.250s",
                    part->topic_id, part->number, scan->place.segment,
-                   what->msg[0] ? what->msg : "bytes behind the end");
-    int rc = torn_set_aside(store, name, scan->file, scan->place.pos, end, why, err);
+                   gap->what.msg[0] ? gap->what.msg : "bytes behind the end");
+    int rc = torn_set_aside(store, name, scan->file, gap->pos, gap->end_pos, why, err);
     if (rc == 0) {
-        rc = torn_zero(store->fs, scan->file, scan->place.pos, end, err);
+        rc = torn_zero(store->fs, scan->file, gap->pos, gap->end_pos, err);
         self->changed = true;
     }
     return rc;
-}
-
-/* The walk met something else than a batch. 1 = go on, 0 = here the log ends. */
-static int handle_end(struct recovery *self, const struct zsp_err *what, struct zsp_err *err)
-{
-    struct scan *scan = &self->scan;
-    uint64_t end;
-    int rc = scan_nonzero_end(scan, scan->place.pos, &end, err);
-    if (rc == 0 && end > scan->place.pos) {
-        rc = search_proof(self, end, err);
-    }
-    if (rc < 0) {
-        return rc;
-    }
-    if (self->proven > scan->offset) {
-        return take_damage(self, err);
-    }
-    return end > scan->place.pos ? cut_tail(self, end, what, err) : 0;
 }
 
 /* Stand where the walk of the active segment begins. */
 static int begin_active(struct recovery *self, struct zsp_err *err)
 {
     const struct segment *segment = partition_active(self->part);
-    struct scan *scan = &self->scan;
+    struct scan *scan = &self->walk.scan;
     const uint64_t replay_from = self->wish->replay_from;
     self->max_ms = segment->max_before_ms;
     self->index_from_here = true;
@@ -255,7 +192,7 @@ static int begin_active(struct recovery *self, struct zsp_err *err)
 
 int recovery_walk_active(struct recovery *self, struct zsp_err *err)
 {
-    struct scan *scan = &self->scan;
+    struct scan *scan = &self->walk.scan;
     int rc = begin_active(self, err);
     partition_active(self->part)->index.complete = rc == 0 && scan->place.pos == 0;
     bool more = rc == 0;
@@ -266,18 +203,19 @@ int recovery_walk_active(struct recovery *self, struct zsp_err *err)
             self->max_ms = self->mark.max_timestamp_ms;
         }
         struct batch_header header;
-        struct zsp_err what = {0};
-        rc = scan_next(scan, pos >= self->mark.pos, &header, &what);
-        if (rc == SCAN_BATCH) {
+        struct walk_gap gap;
+        rc = log_walk_next(&self->walk, pos >= self->mark.pos, &header, &gap, err);
+        if (rc == WALK_BATCH) {
             rc = take_batch(self, pos, &header, err);
             if (rc > 0) {
                 rc = ZSP_EINTERNAL; /* a hook may only return 0 or an error */
             }
-        } else if (rc > 0) {
-            rc = handle_end(self, &what, err);
-            more = rc == 1;
-        } else if (err) {
-            *err = what;
+        } else if (rc == WALK_DAMAGE) {
+            note_damage(self, &gap);
+            more = gap.resumed;
+        } else if (rc >= 0) {
+            more = false;
+            rc = rc == WALK_TORN ? cut_tail(self, &gap, err) : 0;
         }
     }
     return rc < 0 ? rc : 0;
