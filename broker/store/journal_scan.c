@@ -161,6 +161,7 @@ static int read_records(struct journal_scan *self, uint64_t number, uint64_t *re
             return rc;
         }
         self->any = true;
+        self->record_count++;
         self->expected = header.number + 1;
         self->epoch = header.epoch;
         if (header.synced_to > self->mark) {
@@ -206,10 +207,15 @@ static int damaged(struct journal_scan *self, const struct zsp_err *what, uint64
 {
     self->damage_file = number;
     self->damage_pos = pos;
+    if (what->msg[0]) {
+        self->damage = *what;
+    } else {
+        (void)zsp_err_set(&self->damage, ZSP_ECORRUPT, "records are missing");
+    }
     char path[LAYOUT_PATH_MAX];
     layout_journal_path(path, number);
     return zsp_err_set(err, ZSP_ECORRUPT, "the journal is damaged: %s at pos %" PRIu64 ": %s", path,
-                       pos, what->msg[0] ? what->msg : "records are missing");
+                       pos, self->damage.msg);
 }
 
 static int add_file(struct journal_scan *self, uint64_t number, uint64_t first_record,

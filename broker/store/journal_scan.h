@@ -49,7 +49,8 @@ struct journal_scan {
     size_t number_count;
     struct journal_scan_file *files; /* those that were read; not the one made ahead */
     size_t file_count;
-    bool any;          /* a record was read */
+    bool any; /* a record was read */
+    uint64_t record_count;
     uint64_t expected; /* number of the next record */
     uint64_t epoch;    /* of the last record */
     uint64_t mark;     /* highest `synced to` */
@@ -61,6 +62,7 @@ struct journal_scan {
     struct zsp_err torn;
     uint64_t damage_file; /* ZSP_ECORRUPT: where; 0 = no single place */
     uint64_t damage_pos;
+    struct zsp_err damage; /* what is wrong there */
 
     /* Its own. */
     bool no_memory;

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/check.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/check_priv.h"
+#include "broker/store/journal_scan.h"
+#include "common/record.h"
+
+#define TEXT_MAX       512u
+#define PROGRESS_BYTES (4u * ZSP_MIB) /* how often progress is told */
+#define REASON_MAX     256u
+
+/* --- Telling --------------------------------------------------------------------------- */
+
+static void tell(struct check *self, struct check_finding finding, const char *format, va_list args)
+{
+    char text[TEXT_MAX];
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the caller starts it */
+    if (vsnprintf(text, sizeof text, format, args) < 0) {
+        text[0] = '\0';
+    }
+    finding.text = text;
+    if (finding.severity == CHECK_NOTE) {
+        self->summary.notes++;
+    } else {
+        self->summary.damages++;
+        self->summary.lost_messages += finding.offsets.end_offset - finding.offsets.first_offset;
+    }
+    self->options->finding_fn(self->options->arg, &finding);
+}
+
+void check_tell(struct check *self, const struct check_finding *finding, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    tell(self, *finding, format, args);
+    va_end(args);
+}
+
+void check_tell_path(struct check *self, enum check_severity severity, const char *path,
+                     const char *format, ...)
+{
+    const struct check_finding finding = {
+        .severity = severity, .path = path, .pos = CHECK_NO_POS, .end_pos = CHECK_NO_POS};
+    va_list args;
+    va_start(args, format);
+    tell(self, finding, format, args);
+    va_end(args);
+}
+
+int check_unreadable(struct check *self, const char *path, const struct zsp_err *why,
+                     struct zsp_err *err)
+{
+    if (why->code == ZSP_ENOMEM) {
+        return zsp_err_set(err, ZSP_ENOMEM, "%s: %s", path, why->msg);
+    }
+    check_tell_path(self, CHECK_DAMAGE, path, "cannot be read: %s", why->msg);
+    return 0;
+}
+
+const char *check_without_pos(const char *message)
+{
+    const char *end = strncmp(message, "pos ", 4) == 0 ? strstr(message, ": ") : NULL;
+    return end ? end + 2 : message;
+}
+
+int check_progress(struct check *self, uint64_t bytes, struct zsp_err *err)
+{
+    struct check_summary *summary = &self->summary;
+    summary->read_bytes += bytes;
+    if (!self->options->progress_fn || summary->read_bytes - self->told_bytes < PROGRESS_BYTES) {
+        return 0;
+    }
+    self->told_bytes = summary->read_bytes;
+    return self->options->progress_fn(self->options->arg, summary->read_bytes, self->total_bytes)
+               ? 0
+               : zsp_err_set(err, ZSP_EINTERRUPTED, "stopped");
+}
+
+int check_body(void *arg, const struct store_batch *batch, struct zsp_err *why)
+{
+    (void)arg;
+    if (batch->codec != 0) {
+        return 1;
+    }
+    uint32_t count = 0;
+    const int rc = zsp_record_check(batch->body, ZSP_RECORD_MAX, &count, why);
+    if (rc < 0) {
+        return zsp_err_wrap(why, "its sum holds, its records do not");
+    }
+    if (count != batch->record_count) {
+        return zsp_err_set(why, ZSP_ECOUNT_MISMATCH,
+                           "%" PRIu32 " records, the header says %" PRIu32, count,
+                           batch->record_count);
+    }
+    return 0;
+}
+
+/* --- Sizes, for the progress -------------------------------------------------------------- */
+
+struct sizes {
+    struct check *check;
+    const char *path;
+    unsigned depth;
+};
+
+static void add_sizes(struct check *self, const char *path, unsigned depth);
+
+static int add_size(void *arg, const struct fs_entry *entry)
+{
+    const struct sizes *sizes = arg;
+    char path[LAYOUT_PATH_MAX];
+    const int len = snprintf(path, sizeof path, "%s/%s", sizes->path, entry->name);
+    if (!entry->is_directory) {
+        sizes->check->total_bytes += entry->bytes;
+    } else if (sizes->depth > 0 && len > 0 && (size_t)len < sizeof path) {
+        add_sizes(sizes->check, path, sizes->depth - 1);
+    }
+    return 0;
+}
+
+static void add_sizes(struct check *self, const char *path, unsigned depth)
+{
+    struct sizes sizes = {self, path, depth};
+    (void)self->fs->ops->list(self->fs->self, path, add_size, &sizes, NULL); /* only an estimate */
+}
+
+/* --- The journal --------------------------------------------------------------------------- */
+
+static void tell_foreign_journal(void *arg, const char *name)
+{
+    check_tell_path(arg, CHECK_NOTE, "journal", "%s: unknown file", name);
+}
+
+static void tell_journal_damage(struct check *self, const struct journal_scan *scan,
+                                const struct zsp_err *why)
+{
+    char path[LAYOUT_PATH_MAX] = "journal";
+    const bool placed = scan->damage_file != 0;
+    if (placed) {
+        layout_journal_path(path, scan->damage_file);
+    }
+    self->summary.journal_damaged = true;
+    self->summary.journal_damage_file = scan->damage_file;
+    self->summary.journal_damage_pos = scan->damage_pos;
+    const struct check_finding finding = {
+        .severity = CHECK_DAMAGE,
+        .path = path,
+        .pos = placed ? scan->damage_pos : CHECK_NO_POS,
+        .end_pos = CHECK_NO_POS,
+    };
+    check_tell(self, &finding,
+               "%s; %" PRIu64 " records before it hold; zspoold does not start like this",
+               placed ? check_without_pos(scan->damage.msg) : why->msg, scan->record_count);
+}
+
+static void tell_journal_torn(struct check *self, const struct journal_scan *scan)
+{
+    char path[LAYOUT_PATH_MAX];
+    layout_journal_path(path, scan->torn_file);
+    self->summary.torn_bytes += scan->torn_end - scan->end_pos;
+    const struct check_finding finding = {
+        .severity = CHECK_NOTE, .path = path, .pos = scan->end_pos, .end_pos = scan->torn_end};
+    check_tell(self, &finding,
+               "torn tail of %" PRIu64 " bytes, never confirmed; the next start moves it to cut/",
+               scan->torn_end - scan->end_pos);
+}
+
+/* The start count, which no batch may exceed, and the oldest file. */
+static int check_journal_facts(struct check *self, const struct journal_scan *scan)
+{
+    struct zsp_err why = {0};
+    uint64_t oldest;
+    if (journal_scan_oldest(scan, &oldest, &why) < 0) {
+        check_tell_path(self, CHECK_DAMAGE, "journal", "%s", why.msg);
+        self->summary.journal_damaged = true;
+    }
+    const struct fact key = fact_start(0);
+    const struct carry_object *fact = carry_find(&self->carry, fact_key(&key));
+    if (fact && !fact_read_number(carry_value(fact), &self->summary.start_count)) {
+        check_tell_path(self, CHECK_DAMAGE, "journal", "the start count is malformed");
+        self->summary.journal_damaged = true;
+    }
+    return 0;
+}
+
+static int check_journal(struct check *self, struct zsp_err *err)
+{
+    struct journal_scan scan = {
+        .fs = self->fs,
+        .uuid = self->uuid,
+        .carry = &self->carry,
+        .foreign_fn = tell_foreign_journal,
+        .foreign_arg = self,
+    };
+    struct zsp_err why = {0};
+    int rc = journal_scan(&scan, &why);
+    self->summary.journal_files = scan.number_count;
+    self->summary.journal_records = scan.record_count;
+    for (size_t i = 0; i < scan.file_count; i++) {
+        self->summary.journal_bytes += scan.files[i].bytes;
+    }
+    if (rc == ZSP_ENOMEM) {
+        rc = zsp_err_set(err, rc, "%s", why.msg);
+    } else if (rc < 0) {
+        tell_journal_damage(self, &scan, &why);
+        rc = 0;
+    } else if (scan.torn_file != 0) {
+        tell_journal_torn(self, &scan);
+    }
+    if (rc == 0 && scan.any) {
+        rc = check_journal_facts(self, &scan);
+    } else if (rc == 0 && self->topics.count > 0 && !self->summary.journal_damaged) {
+        check_tell_path(self, CHECK_DAMAGE, "journal",
+                        "there are topics, but the journal is empty");
+        self->summary.journal_damaged = true;
+    }
+    if (rc == 0) {
+        rc = check_progress(self, scan.bytes_read, err);
+    }
+    journal_scan_fini(&scan);
+    return rc;
+}
+
+/* --- Topics --------------------------------------------------------------------------------- */
+
+static void tell_foreign_topic(void *arg, const char *name)
+{
+    check_tell_path(arg, CHECK_NOTE, "topics", "%s: unknown name", name);
+}
+
+static bool is_dropping(const struct check *self, uint64_t topic_id)
+{
+    const struct fact key = fact_dropping(topic_id);
+    return carry_find(&self->carry, fact_key(&key)) != NULL;
+}
+
+/* Every partition that the journal knows; in the order of its objects. */
+static int check_known(struct check *self, struct zsp_err *err)
+{
+    for (const struct carry_object *object = self->carry.first; object; object = object->next) {
+        uint64_t topic_id;
+        uint32_t partition;
+        if (fact_parse(carry_key(object), &topic_id, &partition) != 'P') {
+            continue;
+        }
+        struct layout_topic *topic = layout_find_topic(&self->topics, topic_id);
+        if (topic) {
+            topic->asked = true;
+        }
+        const int rc = check_partition(self, topic ? topic->path : NULL, topic_id, partition, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static void check_unknown(struct check *self)
+{
+    for (size_t i = 0; i < self->topics.count; i++) {
+        const struct layout_topic *topic = &self->topics.items[i];
+        if (topic->asked) {
+            self->summary.topics++;
+        } else if (is_dropping(self, topic->id)) {
+            check_tell_path(self, CHECK_NOTE, topic->path,
+                            "the topic is being removed; the next start goes on with it");
+        } else {
+            check_tell_path(self, CHECK_NOTE, topic->path,
+                            "the journal knows no partition of it; it is left alone");
+        }
+    }
+}
+
+/* --- What was set aside ------------------------------------------------------------------- */
+
+struct aside {
+    struct check *check;
+    const char *directory;
+};
+
+/* "<file>.txt" beside a file in cut/ and quarantine/ says why it is there. */
+static void read_reason(struct check *self, const char *path, char *out, size_t size)
+{
+    char name[LAYOUT_PATH_MAX];
+    out[0] = '\0';
+    const int len = snprintf(name, sizeof name, "%s.txt", path);
+    struct zsp_writer bytes = {0};
+    if (len > 0 && (size_t)len < sizeof name &&
+        layout_read_file(self->fs, name, size - 1, &bytes, NULL) == 0) {
+        memcpy(out, bytes.data ? bytes.data : (const uint8_t *)"", bytes.len);
+        out[bytes.len] = '\0';
+        out[strcspn(out, "\n")] = '\0';
+    }
+    zsp_writer_fini(&bytes);
+}
+
+static int note_aside(void *arg, const struct fs_entry *entry)
+{
+    const struct aside *aside = arg;
+    char path[LAYOUT_PATH_MAX];
+    const int len = snprintf(path, sizeof path, "%s/%s", aside->directory, entry->name);
+    const size_t name_len = strlen(entry->name);
+    if (len < 0 || (size_t)len >= sizeof path ||
+        (name_len > 4 && strcmp(entry->name + name_len - 4, ".txt") == 0)) {
+        return 0;
+    }
+    char reason[REASON_MAX];
+    read_reason(aside->check, path, reason, sizeof reason);
+    aside->check->summary.set_aside++;
+    if (entry->is_directory) {
+        check_tell_path(aside->check, CHECK_NOTE, path, "a directory set aside%s%s",
+                        reason[0] ? ": " : "", reason);
+    } else {
+        check_tell_path(aside->check, CHECK_NOTE, path, "%" PRIu64 " bytes set aside%s%s",
+                        entry->bytes, reason[0] ? ": " : "", reason);
+    }
+    return 0;
+}
+
+static void list_aside(struct check *self)
+{
+    static const char *const directories[] = {"cut", "quarantine", "trash"};
+    for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
+        struct aside aside = {self, directories[i]};
+        const int rc =
+            self->fs->ops->list(self->fs->self, directories[i], note_aside, &aside, NULL);
+        if (rc < 0) {
+            check_tell_path(self, CHECK_NOTE, directories[i],
+                            "the directory is missing or cannot be read");
+        }
+    }
+}
+
+/* --- The whole ------------------------------------------------------------------------------ */
+
+/* 0 = go on, 1 = FORMAT is damaged: nothing else can be checked. */
+static int check_format(struct check *self, struct zsp_err *err)
+{
+    struct zsp_err why = {0};
+    const int rc = layout_read_format(self->fs, self->uuid, &why);
+    if (rc == 0) {
+        return 0;
+    }
+    bool no_journal = true;
+    bool no_topics = true;
+    if (rc == ZSP_ENOT_FOUND && (layout_is_empty(self->fs, "journal", &no_journal, err) < 0 ||
+                                 layout_is_empty(self->fs, "topics", &no_topics, err) < 0)) {
+        return err ? err->code : ZSP_EIO;
+    }
+    if (rc == ZSP_ENOT_FOUND && no_journal && no_topics) {
+        return zsp_err_set(err, ZSP_ENOT_FOUND, "there is no store here: no FORMAT, no files");
+    }
+    if (rc != ZSP_ECORRUPT && rc != ZSP_ENOT_FOUND) {
+        return zsp_err_set(err, rc, "%s", why.msg);
+    }
+    check_tell_path(self, CHECK_DAMAGE, "FORMAT",
+                    "%s; without the uuid in it nothing else can be checked",
+                    rc == ZSP_ENOT_FOUND ? "missing, but there are files of a store" : why.msg);
+    return 1;
+}
+
+static int check_all(struct check *self, struct zsp_err *err)
+{
+    struct zsp_err why = {0};
+    int rc = check_format(self, err);
+    if (rc != 0) {
+        return rc < 0 ? rc : 0;
+    }
+    add_sizes(self, "journal", 0);
+    add_sizes(self, "topics", 2);
+    rc = layout_read_topics(self->fs, &self->topics, tell_foreign_topic, self, &why);
+    if (rc < 0) {
+        rc = check_unreadable(self, "topics", &why, err);
+    }
+    if (rc == 0) {
+        rc = check_journal(self, err);
+    }
+    if (rc == 0) {
+        rc = check_known(self, err);
+    }
+    if (rc == 0) {
+        check_unknown(self);
+        list_aside(self);
+    }
+    return rc;
+}
+
+int check_store(const struct check_options *options, struct check_summary *ret, struct zsp_err *err)
+{
+    struct check self = {.options = options, .fs = options->fs};
+    carry_init(&self.carry, 0);
+    const int rc = check_all(&self, err);
+    layout_topics_fini(&self.topics);
+    carry_fini(&self.carry);
+    *ret = self.summary;
+    return rc;
+}

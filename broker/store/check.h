@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A check of a whole data directory that nobody has open: FORMAT, the journal, every
+ * batch of every segment, the indexes, and what lies beside them. It only reads, with the
+ * readers of the store itself, and judges as a start would: what a crash may leave is no
+ * damage. Synchronous; one thread.
+ *
+ * What is checked, besides the sums and bindings of every record and batch:
+ *   - the journal's records follow each other; its objects hold together; the facts
+ *     of each partition agree with each other;
+ *   - offsets of a partition follow each other through all segments; a sealed segment
+ *     has the end, the bytes, the highest timestamp and the epoch that its fact tells;
+ *   - nothing below a proven mark is missing; no batch is of a start that the journal
+ *     does not know;
+ *   - the records of each body hold together and are as many as the header says, if
+ *     body_fn looks at them;
+ *   - the sequences of each producer in a partition follow each other, if asked for;
+ *   - an index file is of its segment, and each entry leads to a batch.
+ *
+ * When the journal is damaged, partitions are judged by its records up to the damage.
+ */
+#ifndef ZSP_STORE_CHECK_H
+#define ZSP_STORE_CHECK_H
+
+#include "broker/store/store.h"
+
+struct fs;
+
+enum check_severity {
+    CHECK_NOTE,  /* worth knowing: a torn tail, a directory of no topic, a file set aside */
+    CHECK_DAMAGE /* bytes are not what they were, or not there */
+};
+
+#define CHECK_NO_POS UINT64_MAX
+
+struct check_finding {
+    enum check_severity severity;
+    const char *path;           /* relative to the data directory */
+    uint64_t pos;               /* where in the file, CHECK_NO_POS = in no single place */
+    uint64_t end_pos;           /* where it is good again; CHECK_NO_POS when pos is */
+    struct store_range offsets; /* messages that cannot be read because of it; often empty */
+    bool rebuildable;           /* derived: repair, or a start, makes it anew */
+    const char *text;           /* one line; does not repeat path and pos */
+};
+
+struct check_summary {
+    uint64_t journal_files, journal_records, journal_bytes;
+    uint64_t topics, partitions, segments, indexes, batches, messages;
+    uint64_t log_bytes;  /* of batches that are good */
+    uint64_t read_bytes; /* of all files */
+    uint64_t torn_bytes; /* torn tails, the journal's included */
+    uint64_t set_aside;  /* entries of cut/, quarantine/ and trash/ */
+    uint64_t start_count;
+    uint64_t notes, damages;
+    uint64_t lost_messages; /* offsets that cannot be read */
+    bool journal_damaged;
+    uint64_t journal_damage_file; /* 0 = in no single place */
+    uint64_t journal_damage_pos;
+};
+
+struct check_options {
+    struct fs *fs;
+    uint64_t unsynced_bytes_max; /* the broker's setting, 0 = ZSP_UNSYNCED_BYTES_MAX */
+    /* Look into a body whose sum holds: 0 = it is good, 1 = it cannot be looked into, < 0 = it is
+     * not what it should be, and `why` says so. check_body() is one; NULL = bodies are not
+     * looked into. */
+    int (*body_fn)(void *arg, const struct store_batch *batch, struct zsp_err *why);
+    bool sequences; /* the sequences of a producer follow each other, as the engine has it */
+    void (*finding_fn)(void *arg, const struct check_finding *finding); /* lent for the call */
+    /* Now and then; false = stop. NULL = not wanted. */
+    bool (*progress_fn)(void *arg, uint64_t done_bytes, uint64_t total_bytes);
+    void *arg;
+};
+
+/* A check_options.body_fn: a body is records (record.h). `batch->body` holds the bytes. */
+int check_body(void *arg, const struct store_batch *batch, struct zsp_err *why);
+
+/* Returns 0 when all was looked at, damage or not; see ret->damages.
+ * Errors: ZSP_ENOT_FOUND   there is no store here
+ *         ZSP_EFORMAT      a store of a newer version
+ *         ZSP_EINTERRUPTED progress_fn said stop
+ *         ZSP_EIO, ZSP_ENOMEM */
+int check_store(const struct check_options *options, struct check_summary *ret,
+                struct zsp_err *err);
+
+#endif
