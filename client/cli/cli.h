@@ -116,8 +116,12 @@ bool cli_read_duration(const char *text, int64_t *ret_ms);
 bool cli_read_position(const char *text, zspool_position_t *ret);
 /* RFC 3339 with offset, milliseconds since 1970. */
 bool cli_read_time(const char *text, int64_t *ret_ms);
-/* RFC 3339, UTC, with milliseconds; `to` has at least 32 bytes. */
+/* RFC 3339, UTC, with milliseconds; `to` has at least 32 bytes, ms <= CLI_TIME_MAX_MS. */
 void cli_write_time(int64_t ms, char *to);
+#define CLI_TIME_MAX_MS 253402300799999 /* 9999-12-31T23:59:59.999Z */
+/* The byte that *text begins with, or an escape of one (\n \t \r \0 \\ \xNN) stands for; *text
+ * moves behind it. False, with *text unmoved, when a backslash is no such escape. */
+bool cli_read_escaped(const char **text, char *ret);
 
 /* --- Talking ------------------------------------------------------------------------- */
 

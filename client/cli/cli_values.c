@@ -253,3 +253,36 @@ bool cli_read_position(const char *text, zspool_position_t *ret)
     }
     return false;
 }
+
+/* --- Escapes ---------------------------------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *found = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+    return found ? (int)(found - digits) : -1;
+}
+
+bool cli_read_escaped(const char **text, char *ret)
+{
+    static const char from[] = "ntr0\\";
+    static const char to[] = "\n\t\r\0\\";
+    const char *p = *text;
+    if (*p != '\\') {
+        *ret = *p;
+        *text = p + 1;
+        return true;
+    }
+    if (p[1] == 'x' && hex_digit(p[2]) >= 0 && hex_digit(p[3]) >= 0) {
+        *ret = (char)(hex_digit(p[2]) * 16 + hex_digit(p[3]));
+        *text = p + 4;
+        return true;
+    }
+    const char *found = p[1] ? strchr(from, p[1]) : NULL;
+    if (!found) {
+        return false;
+    }
+    *ret = to[found - from];
+    *text = p + 2;
+    return true;
+}

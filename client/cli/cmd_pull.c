@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * zspool pull: lease, print, flush, then settle.
+ * zspool pull: lease, print, then settle.
  *
- * A message is settled only when what was printed of it has left this process: messages are held
- * until the output is flushed, in short bursts as long as more are at hand.
- * When the reader of the output goes, what was not flushed is handed back.
+ * A message is settled only when all that was printed of it has left this process: messages are
+ * held in short bursts, as long as more are at hand. When the reader of the
+ * output goes, or on Ctrl-C, what was not printed is handed back.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cli/json.h"
+#include "client/cli/printer.h"
+#include "client/cli/terminal.h"
 #include "client/cli/verbs.h"
 
-#define BURST      64u /* messages between two flushes */
 #define NO_OUTCOME (-1)
 
 struct pull {
-    const char *group, *mode, *outcome_name;
+    const char *group, *mode, *outcome_name, *format;
     uint64_t count;
     int64_t wait_ms; /* -1 = for ever */
     bool end;
@@ -26,7 +26,9 @@ struct pull {
     int outcome; /* zspool_outcome_t or NO_OUTCOME */
     zspool_client_t *client;
     zspool_consumer_t *consumer;
-    const zspool_message_t *burst[BURST]; /* printed, not flushed */
+    struct printer *printer;
+    struct progress progress;
+    const zspool_message_t *burst[PRINTER_BURST]; /* put, not flushed */
     size_t burst_count;
     uint64_t printed;
 };
@@ -50,30 +52,22 @@ static bool read_outcome(const char *name, int *ret)
     return false;
 }
 
-static void print(const zspool_message_t *message)
-{
-    if (cli_common.json) {
-        json_message(message);
-        return;
-    }
-    (void)fwrite(message->payload.data, 1, message->payload.len, stdout); /* cli_flush() tells */
-    putchar('\n');
-}
-
-/* Flush, then settle what was printed; handed back when nobody reads it. */
+/* Print, then settle what has left; the rest is handed back. False = printing has ended. */
 static bool settle_burst(struct pull *self)
 {
-    const bool flushed = cli_flush();
+    const size_t left = printer_flush(self->printer);
+    const bool all_left = left == self->burst_count;
     for (size_t i = 0; i < self->burst_count; i++) {
-        const int outcome = flushed ? self->outcome : ZSPOOL_RELEASE;
+        const int outcome = i < left ? self->outcome : ZSPOOL_RELEASE;
         if (outcome != NO_OUTCOME) {
             (void)zspool_settle(self->consumer, self->burst[i], (zspool_outcome_t)outcome, NULL,
                                 NULL); /* in hand, and no argument: cannot be wrong */
         }
     }
-    self->printed += flushed ? self->burst_count : 0;
+    self->printed += left;
     self->burst_count = 0;
-    return flushed;
+    progress_show(&self->progress, self->printed, self->printed);
+    return all_left;
 }
 
 static int wait_ms(const struct pull *self)
@@ -81,35 +75,39 @@ static int wait_ms(const struct pull *self)
     return self->wait_ms > INT32_MAX ? INT32_MAX : (int)self->wait_ms;
 }
 
-/* 0 = end of the run, or an exit code. */
+static int nothing_more(const struct pull *self)
+{
+    return self->printed + self->burst_count > 0 ? CLI_OK : CLI_TIMEOUT;
+}
+
+/* The exit code; what is in the burst is still to be settled. */
 static int pull_all(struct pull *self, zspool_error_t *err)
 {
-    for (;;) {
+    while (!cli_stopped()) {
         const zspool_message_t *message;
         int rc = zspool_next(self->consumer, &message, 0, err);
-        if (rc != 0) { /* nothing at hand: the moment to flush, and then to wait */
+        if (rc == ZSPOOL_ETIMEOUT) { /* nothing at hand: the moment to print, and then to wait */
             if (!settle_burst(self)) {
                 return CLI_ERROR;
             }
-            if (rc == ZSPOOL_ETIMEOUT) {
-                rc = zspool_next(self->consumer, &message, wait_ms(self), err);
-            }
+            rc = zspool_next(self->consumer, &message, wait_ms(self), err);
         }
         if (rc == ZSPOOL_END || rc == ZSPOOL_ETIMEOUT) {
-            return self->printed > 0 ? CLI_OK : CLI_TIMEOUT;
+            return nothing_more(self);
         }
         if (rc == ZSPOOL_EINTERRUPTED) {
-            return CLI_OK;
+            break;
         }
         if (rc != 0) {
             return cli_fail(err);
         }
-        print(message);
+        printer_put(self->printer, message);
         self->burst[self->burst_count++] = message;
-        if ((self->burst_count == BURST || cli_stopped()) && !settle_burst(self)) {
+        if (printer_is_full(self->printer) && !settle_burst(self)) {
             return CLI_ERROR;
         }
     }
+    return CLI_OK;
 }
 
 static int consume(struct pull *self, char **topics, int topic_count)
@@ -124,13 +122,20 @@ static int consume(struct pull *self, char **topics, int topic_count)
     options.start = self->start;
     options.message_limit = self->count;
     options.end_when_empty = self->end;
+    options.auto_extend = true; /* the reader of the output may be slow */
     self->consumer = zspool_consumer_new(self->client, &options, &err);
     if (!self->consumer) {
         return cli_fail(&err);
     }
+    char what[64];
+    (void)snprintf(what, sizeof what, "pull for %s", self->group);
+    self->progress = progress_begin(what, self->count, true);
     int code = pull_all(self, &err);
     zspool_interrupt_clear(self->client); /* what was printed is still to be settled */
-    (void)settle_burst(self);
+    if (!settle_burst(self)) {
+        code = CLI_ERROR;
+    }
+    progress_end(&self->progress);
     if (zspool_settle_flush(self->consumer, cli_timeout(), &err) != 0) {
         const int failed = cli_fail(&err);
         code = code == CLI_OK ? failed : code;
@@ -154,6 +159,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.outcome_name},
         {0, "start", CLI_POSITION, "POSITION", "where a new group begins (earliest)", &self.start},
         {0, "mode", CLI_TEXT, "MODE", "mode of a new group (shared)", &self.mode},
+        {0, "format", CLI_TEXT, "FORMAT", "print messages by this, see zspool help read",
+         &self.format},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
     struct cli_args args;
@@ -167,12 +174,17 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (!read_outcome(self.outcome_name, &self.outcome)) {
         return cli_usage(verb, "there is no outcome \"%s\"", self.outcome_name);
     }
-    self.client = cli_client("zspool-pull");
-    if (!self.client) {
-        return CLI_USAGE;
+    int code = CLI_USAGE;
+    self.printer = printer_new(verb, self.format, &code);
+    if (!self.printer) {
+        return code;
     }
-    const int code = consume(&self, args.items, args.count);
+    self.client = cli_client("zspool-pull");
+    if (self.client) {
+        code = consume(&self, args.items, args.count);
+    }
     cli_client_destroy(&self.client);
+    printer_destroy(&self.printer);
     return code;
 }
 
@@ -181,10 +193,14 @@ const struct cli_verb cli_pull = {
     .synopsis = "-g GROUP [OPTION]... TOPIC...",
     .summary = "take messages as a member of a group, print them, settle them",
     .details = "Each payload is printed with a newline, and acknowledged when it is out.\n"
-               "Without -n, --wait or -e it goes on until Ctrl-C. What was not printed is\n"
-               "handed back. --outcome none leaves messages leased, for `zspool settle`.\n"
-               "Exit code 3 when there was nothing.\n",
-    .example = "  zspool pull orders -g billing -n 10 --wait 5s\n",
+               "Without -n, --wait or -e it goes on until Ctrl-C: what was printed by then is\n"
+               "settled, the rest handed back; the same when nobody reads the output any more.\n"
+               "A second Ctrl-C ends at once; leases then end by themselves. --outcome none\n"
+               "leaves messages leased, for `zspool settle`. POSITION and FORMAT are those of\n"
+               "`zspool read`. Exit code 3 when there was nothing.\n",
+    .example = "  zspool pull orders -g billing -n 10 --wait 5s\n"
+               "  zspool pull orders returns -g audit -e --json >> audit.jsonl\n"
+               "  zspool pull orders -g billing --outcome none --format '%t/%p/%o@%l\\n'\n",
     .args_min = 1,
     .args_max = 1024,
     .run_fn = run,

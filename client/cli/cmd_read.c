@@ -4,25 +4,83 @@
  */
 #include <stdio.h>
 
-#include "client/cli/json.h"
+#include "client/cli/printer.h"
+#include "client/cli/terminal.h"
 #include "client/cli/verbs.h"
 
 struct read_run {
+    const char *topic, *format;
     zspool_position_t from, to;
     int32_t partition;
     uint64_t count;
     bool follow;
+
+    zspool_client_t *client;
+    struct printer *printer;
+    struct progress progress;
+    size_t burst; /* put, not flushed */
+    uint64_t printed;
 };
 
-static int print_all(const struct read_run *self, zspool_reader_t *reader)
+/* How many messages there are to read, for the progress line; 0 when only the reading tells. */
+static uint64_t count_of(const struct read_run *self, const zspool_partition_info_t *partition)
+{
+    const uint64_t there = partition->end_offset - partition->start_offset;
+    switch (self->from.kind) {
+    case ZSPOOL_POSITION_NONE:
+    case ZSPOOL_POSITION_EARLIEST:
+        return there;
+    case ZSPOOL_POSITION_LAST:
+        return self->from.value < there ? self->from.value : there;
+    case ZSPOOL_POSITION_OFFSET:
+        return self->from.value < partition->end_offset ? partition->end_offset - self->from.value
+                                                        : 0;
+    case ZSPOOL_POSITION_LATEST:
+    case ZSPOOL_POSITION_TIME:
+    case ZSPOOL_POSITION_AGO:
+        break;
+    }
+    return 0;
+}
+
+static uint64_t expected(const struct read_run *self)
+{
+    zspool_topic_info_t *info;
+    uint64_t count = 0;
+    if (self->follow || self->to.kind != ZSPOOL_POSITION_NONE ||
+        zspool_topic_info(self->client, self->topic, cli_timeout(), &info, NULL) != 0) {
+        return self->count;
+    }
+    for (size_t i = 0; i < info->partition_count; i++) {
+        const zspool_partition_info_t *partition = &info->partitions[i];
+        if (self->partition == ZSPOOL_PARTITION_ALL ||
+            (uint32_t)self->partition == partition->partition) {
+            count += count_of(self, partition);
+        }
+    }
+    zspool_free(info);
+    return self->count > 0 && self->count < count ? self->count : count;
+}
+
+/* False = printing has ended. */
+static bool flush(struct read_run *self)
+{
+    const size_t left = printer_flush(self->printer);
+    const bool all_left = left == self->burst;
+    self->printed += left;
+    self->burst = 0;
+    progress_show(&self->progress, self->printed, self->printed);
+    return all_left;
+}
+
+static int print_all(struct read_run *self, zspool_reader_t *reader)
 {
     zspool_error_t err = {0};
-    uint64_t printed = 0;
-    while (self->count == 0 || printed < self->count) {
+    while (!cli_stopped() && (self->count == 0 || self->printed + self->burst < self->count)) {
         const zspool_message_t *message;
         int rc = zspool_read(reader, &message, 0, &err);
-        if (rc == ZSPOOL_ETIMEOUT) { /* nothing at hand: the moment to flush */
-            if (!cli_flush()) {
+        if (rc == ZSPOOL_ETIMEOUT) { /* nothing at hand: the moment to print, and then to wait */
+            if (!flush(self)) {
                 return CLI_ERROR;
             }
             rc = zspool_read(reader, &message, self->follow ? -1 : cli_timeout(), &err);
@@ -31,23 +89,45 @@ static int print_all(const struct read_run *self, zspool_reader_t *reader)
             break;
         }
         if (rc != 0) {
+            (void)flush(self);
             return cli_fail(&err);
         }
-        if (cli_common.json) {
-            json_message(message);
-        } else {
-            (void)fwrite(message->payload.data, 1, message->payload.len, stdout);
-            putchar('\n');
+        printer_put(self->printer, message);
+        self->burst++;
+        if (printer_is_full(self->printer) && !flush(self)) {
+            return CLI_ERROR;
         }
-        if (ferror(stdout)) {
-            return CLI_ERROR; /* nobody reads it any more */
-        }
-        printed++;
     }
-    if (!cli_flush()) {
+    if (!flush(self)) {
         return CLI_ERROR;
     }
-    return printed > 0 || cli_stopped() ? CLI_OK : CLI_TIMEOUT;
+    return self->printed > 0 || cli_stopped() ? CLI_OK : CLI_TIMEOUT;
+}
+
+static int replay(struct read_run *self)
+{
+    zspool_error_t err = {0};
+    zspool_reader_options_t options;
+    zspool_reader_options_init(&options);
+    options.topic = self->topic;
+    options.partition = self->partition;
+    options.from = self->from;
+    options.to = self->to;
+    options.follow = self->follow;
+    zspool_reader_t *reader = zspool_reader_new(self->client, &options, &err);
+    if (!reader) {
+        return cli_fail(&err);
+    }
+    char what[64];
+    (void)snprintf(what, sizeof what, "read %s", self->topic);
+    self->progress = progress_begin(what, 0, true);
+    if (self->progress.is_on) {
+        self->progress.whole = expected(self);
+    }
+    const int code = print_all(self, reader);
+    progress_end(&self->progress);
+    zspool_reader_destroy(&reader);
+    return code;
 }
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
@@ -60,6 +140,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.partition},
         {'n', "count", CLI_COUNT, "COUNT", "end after COUNT messages", &self.count},
         {'f', "follow", CLI_FLAG, NULL, "go on with new messages, until Ctrl-C", &self.follow},
+        {0, "format", CLI_TEXT, "FORMAT", "print messages by this", &self.format},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
     struct cli_args args;
@@ -70,22 +151,18 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (self.follow && self.to.kind != ZSPOOL_POSITION_NONE) {
         return cli_usage(verb, "-f and --to exclude each other");
     }
-    zspool_error_t err = {0};
-    zspool_client_t *client = cli_client("zspool-read");
-    if (!client) {
-        return CLI_USAGE;
+    self.topic = args.items[0];
+    int code = CLI_USAGE;
+    self.printer = printer_new(verb, self.format, &code);
+    if (!self.printer) {
+        return code;
     }
-    zspool_reader_options_t options;
-    zspool_reader_options_init(&options);
-    options.topic = args.items[0];
-    options.partition = self.partition;
-    options.from = self.from;
-    options.to = self.to;
-    options.follow = self.follow;
-    zspool_reader_t *reader = zspool_reader_new(client, &options, &err);
-    const int code = reader ? print_all(&self, reader) : cli_fail(&err);
-    zspool_reader_destroy(&reader);
-    cli_client_destroy(&client);
+    self.client = cli_client("zspool-read");
+    if (self.client) {
+        code = replay(&self);
+    }
+    cli_client_destroy(&self.client);
+    printer_destroy(&self.printer);
     return code;
 }
 
@@ -93,10 +170,17 @@ const struct cli_verb cli_read = {
     .name = "read",
     .synopsis = "[OPTION]... TOPIC",
     .summary = "replay messages; groups are not touched",
-    .details = "A POSITION is earliest, latest, an offset, -N (the last N of each partition),\n"
-               "10m (ago), 2026-01-31T12:00:00Z or @UNIXTIME. An offset must be in the log;\n"
-               "the others are moved to what is there. Exit code 3 when there was nothing.\n",
-    .example = "  zspool read orders --from 10m --json\n",
+    .details =
+        "Each payload is printed with a newline; messages of several partitions by time.\n"
+        "A POSITION is earliest, latest, an offset, -N (the last N of each partition),\n"
+        "10m (ago), 2026-01-31T12:00:00Z or @UNIXTIME. An offset must be in the log;\n"
+        "the others are moved to what is there. Exit code 3 when there was nothing.\n"
+        "FORMAT: %t topic, %p partition, %o offset, %T timestamp in ms, %k key,\n"
+        "%s payload, %h headers, %i id, %y type, %K and %S lengths (-1: none),\n"
+        "%d deliveries, %f failures, %l lease, %% percent; and \\n \\t \\r \\0 \\\\ \\xNN.\n",
+    .example = "  zspool read orders --from 10m --json\n"
+               "  zspool read orders -f --format '%T %p/%o %k: %s\\n'\n"
+               "  zspool read orders --from 1000 --to 2000 -p 3 | wc -l\n",
     .args_min = 1,
     .args_max = 1,
     .run_fn = run,

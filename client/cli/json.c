@@ -41,57 +41,57 @@ bool json_is_utf8(const void *bytes, size_t len)
     return true;
 }
 
-static void write_escaped(const uint8_t *text, size_t len)
+static void write_escaped(FILE *to, const uint8_t *text, size_t len)
 {
     static const char *const short_forms[] = {
         ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
     size_t plain = 0; /* where the stretch that needs no escape begins */
-    putchar('"');
+    putc('"', to);
     for (size_t i = 0; i < len; i++) {
         const uint8_t c = text[i];
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
             continue;
         }
-        (void)fwrite(text + plain, 1, i - plain, stdout); /* cli_flush() tells */
+        (void)fwrite(text + plain, 1, i - plain, to); /* cli_flush() tells */
         plain = i + 1;
         if (c == '"' || c == '\\') {
-            putchar('\\');
-            putchar(c);
+            putc('\\', to);
+            putc(c, to);
         } else if (c < sizeof short_forms / sizeof short_forms[0] && short_forms[c]) {
-            fputs(short_forms[c], stdout);
+            fputs(short_forms[c], to);
         } else {
-            printf("\\u%04x", c);
+            fprintf(to, "\\u%04x", c);
         }
     }
-    (void)fwrite(text + plain, 1, len - plain, stdout);
-    putchar('"');
+    (void)fwrite(text + plain, 1, len - plain, to);
+    putc('"', to);
 }
 
-static void write_string(const char *text)
+static void write_string(FILE *to, const char *text)
 {
-    write_escaped((const uint8_t *)text, strlen(text));
+    write_escaped(to, (const uint8_t *)text, strlen(text));
 }
 
-static void write_base64(const uint8_t *bytes, size_t len)
+static void write_base64(FILE *to, const uint8_t *bytes, size_t len)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    putchar('"');
+    putc('"', to);
     for (size_t i = 0; i < len; i += 3) {
         const uint32_t b1 = i + 1 < len ? bytes[i + 1] : 0;
         const uint32_t b2 = i + 2 < len ? bytes[i + 2] : 0;
         const uint32_t group = (uint32_t)bytes[i] << 16 | b1 << 8 | b2;
-        putchar(digits[group >> 18]);
-        putchar(digits[group >> 12 & 63]);
-        putchar(i + 1 < len ? digits[group >> 6 & 63] : '=');
-        putchar(i + 2 < len ? digits[group & 63] : '=');
+        putc(digits[group >> 18], to);
+        putc(digits[group >> 12 & 63], to);
+        putc(i + 1 < len ? digits[group >> 6 & 63] : '=', to);
+        putc(i + 2 < len ? digits[group & 63] : '=', to);
     }
-    putchar('"');
+    putc('"', to);
 }
 
 static void begin_value(struct json *self)
 {
     if (self->comma) {
-        putchar(',');
+        putc(',', self->to);
     }
     self->comma = true;
 }
@@ -99,26 +99,31 @@ static void begin_value(struct json *self)
 static void write_key(struct json *self, const char *key)
 {
     begin_value(self);
-    write_string(key);
-    putchar(':');
+    write_string(self->to, key);
+    putc(':', self->to);
+}
+
+struct json json_begin_on(FILE *to)
+{
+    putc('{', to);
+    return (struct json){.to = to};
 }
 
 struct json json_begin(void)
 {
-    putchar('{');
-    return (struct json){false};
+    return json_begin_on(stdout);
 }
 
 void json_end(struct json *self)
 {
-    fputs("}\n", stdout);
+    fputs("}\n", self->to);
     self->comma = false;
 }
 
 void json_text(struct json *self, const char *key, const char *value)
 {
     write_key(self, key);
-    write_string(value);
+    write_string(self->to, value);
 }
 
 void json_bytes(struct json *self, const char *key, zspool_bytes_t value)
@@ -127,48 +132,52 @@ void json_bytes(struct json *self, const char *key, zspool_bytes_t value)
         json_null(self, key);
     } else if (json_is_utf8(value.data, value.len)) {
         write_key(self, key);
-        write_escaped(value.data, value.len);
+        write_escaped(self->to, value.data, value.len);
     } else {
         char name[64];
         (void)snprintf(name, sizeof name, "%s_base64", key);
         write_key(self, name);
-        write_base64(value.data, value.len);
+        write_base64(self->to, value.data, value.len);
     }
 }
 
 void json_uint(struct json *self, const char *key, uint64_t value)
 {
     write_key(self, key);
-    printf("%" PRIu64, value);
+    fprintf(self->to, "%" PRIu64, value);
 }
 
 void json_int(struct json *self, const char *key, int64_t value)
 {
     write_key(self, key);
-    printf("%" PRId64, value);
+    fprintf(self->to, "%" PRId64, value);
 }
 
 void json_real(struct json *self, const char *key, double value, int digits)
 {
     write_key(self, key);
-    printf("%.*f", digits, value);
+    fprintf(self->to, "%.*f", digits, value);
 }
 
 void json_bool(struct json *self, const char *key, bool value)
 {
     write_key(self, key);
-    fputs(value ? "true" : "false", stdout);
+    fputs(value ? "true" : "false", self->to);
 }
 
 void json_null(struct json *self, const char *key)
 {
     write_key(self, key);
-    fputs("null", stdout);
+    fputs("null", self->to);
 }
 
 void json_time(struct json *self, const char *key, int64_t ms)
 {
     char text[32];
+    if (ms > CLI_TIME_MAX_MS) { /* a producer's own time may be anything */
+        json_int(self, key, ms);
+        return;
+    }
     cli_write_time(ms, text);
     json_text(self, key, text);
 }
@@ -187,33 +196,33 @@ void json_figure(struct json *self, const zspool_figure_t *figure)
 void json_open_object(struct json *self, const char *key)
 {
     write_key(self, key);
-    putchar('{');
+    putc('{', self->to);
     self->comma = false;
 }
 
 void json_close_object(struct json *self)
 {
-    putchar('}');
+    putc('}', self->to);
     self->comma = true;
 }
 
 void json_open_array(struct json *self, const char *key)
 {
     write_key(self, key);
-    putchar('[');
+    putc('[', self->to);
     self->comma = false;
 }
 
 void json_close_array(struct json *self)
 {
-    putchar(']');
+    putc(']', self->to);
     self->comma = true;
 }
 
 void json_open_item(struct json *self)
 {
     begin_value(self);
-    putchar('{');
+    putc('{', self->to);
     self->comma = false;
 }
 
@@ -228,22 +237,22 @@ static void write_headers(struct json *self, const zspool_message_t *message)
             break;
         }
         begin_value(self);
-        write_escaped(header.name.data, header.name.len);
-        putchar(':');
+        write_escaped(self->to, header.name.data, header.name.len);
+        putc(':', self->to);
         if (header.is_text) {
-            write_escaped(header.value.data, header.value.len);
+            write_escaped(self->to, header.value.data, header.value.len);
         } else {
-            fputs("{\"base64\":", stdout);
-            write_base64(header.value.data, header.value.len);
-            putchar('}');
+            fputs("{\"base64\":", self->to);
+            write_base64(self->to, header.value.data, header.value.len);
+            putc('}', self->to);
         }
     }
     json_close_object(self);
 }
 
-void json_message(const zspool_message_t *message)
+void json_message(FILE *to, const zspool_message_t *message)
 {
-    struct json json = json_begin();
+    struct json json = json_begin_on(to);
     json_text(&json, "topic", message->topic);
     json_uint(&json, "partition", message->partition);
     json_uint(&json, "offset", message->offset);

@@ -31,6 +31,28 @@ class Groups(Case):
         part = self.part("c")
         self.assertEqual((part["committed"], part["leased"]), (5, 0))
 
+    def test_ctrl_c_in_a_long_backlog_settles_what_was_printed_and_no_more(self):
+        self.good("pub", "backlog", stdin=b"".join(b"%06d %s\n" % (i, b"x" * 500)
+                                                   for i in range(20000)))
+        with subprocess.Popen(command("pull", "backlog", "-g", "l"),
+                              stdout=subprocess.PIPE) as puller:
+            self.assertTrue(puller.stdout.readline().startswith(b"000000"))
+            puller.send_signal(signal.SIGTERM)  # while it waits for room in the pipe
+            printed = puller.stdout.read().count(b"\n") + 1
+            self.assertEqual(puller.wait(TIMEOUT_S), 0)
+        part = self.part("l")
+        self.assertLess(printed, 10000)
+        self.assertEqual((part["committed"], part["leased"]), (printed, 0))
+
+    def test_pull_prints_by_a_format_what_settle_reads(self):
+        self.good("pub", "fmt", "a", "b")
+        run = self.good("pull", "fmt", "-g", "fmt", "-n", "2", "--outcome", "none",
+                        "--format", r"%t/%p/%o@%l %d %f\n")
+        fields = [line.split() for line in run.lines()]
+        self.assertEqual([f[1:] for f in fields], [["1", "0"], ["1", "0"]])
+        self.good("settle", "fmt", fields[0][0], fields[1][0], "--ack")
+        self.assertEqual(self.part("fmt")["committed"], 2)
+
     def test_a_broken_pipe_hands_back_what_was_not_printed(self):
         # More than a pipe holds, so that the writer is still at it when its reader goes.
         self.good("pub", "broken", stdin=b"".join(b"%06d %s\n" % (i, b"x" * 500)

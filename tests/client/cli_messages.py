@@ -87,6 +87,42 @@ class Messages(Case):
         self.bad(4, "read", "no-such-topic")
         self.bad(4, "read", "pos", "-p", "7")
 
+    def test_read_prints_by_a_format(self):
+        self.good("pub", "fmt", "-k", "key", "-H", "a=1", "-H", "b=2", "--type", "T", "--id", "I",
+                  "pay")
+        self.good("pub", "fmt", "")
+        run = self.good("read", "fmt", "--format",
+                        r"%t/%p/%o k=%k(%K) s=%s(%S) h=%h %i %y %d%% \x41\x00\t\n")
+        self.assertEqual(run.out, b"fmt/0/0 k=key(3) s=pay(3) h=a=1,b=2 I T 0% A\0\t\n"
+                                  b"fmt/0/1 k=(-1) s=(0) h=   0% A\0\t\n")
+        stamp = self.good("read", "fmt", "-n", "1", "--format", "%T").out.decode()
+        self.assertRegex(stamp, r"^[0-9]{13}$")
+        self.assertIn("no %q (byte 4", self.usage("read", "fmt", "--format", "%o %q").err)
+        self.usage("read", "fmt", "--format", "%o", "--json")
+        self.usage("pull", "fmt", "-g", "fmt", "--format", "\\y")
+
+    def test_a_reader_that_goes_away_ends_read_as_any_filter(self):
+        self.good("pub", "gone", stdin=b"".join(b"%06d %s\n" % (i, b"x" * 500)
+                                                for i in range(2000)))
+        with subprocess.Popen(command("read", "gone"), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as reader:
+            self.assertTrue(reader.stdout.readline().startswith(b"000000"))
+            reader.stdout.close()
+            self.assertEqual(reader.wait(TIMEOUT_S), -signal.SIGPIPE)
+            self.assertEqual(reader.stderr.read(), b"")
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        self.good("pub", "full", "x")
+        for words in (["read", "full"], ["pull", "full", "-g", "full", "-n", "1"],
+                      ["topic", "ls"]):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run(command(*words), stdout=full, stderr=subprocess.PIPE,
+                                      timeout=TIMEOUT_S, check=False)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn(b"zspool: cannot write: No space left", done.stderr)
+        part = self.good("group", "info", "full", "--json").objects()[0]["parts"][0]
+        self.assertEqual((part["leased"], part["ready"]), (0, 1))
+
     def test_read_follows_until_it_is_interrupted(self):
         with subprocess.Popen(command("read", "pos2", "-f"),
                               stdout=subprocess.PIPE) as follower:

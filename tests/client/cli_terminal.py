@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 
-from cli_support import BROKER, TIMEOUT_S, Case, command, environment, main
+from cli_support import BROKER, TIMEOUT_S, Case, command, environment, main, zspool
 
 
 class Terminal:
@@ -106,6 +106,56 @@ class Colours(Case):
         self.assertNotIn(b"\x1b", self.error_on_terminal(NO_COLOR="1"))
         self.assertNotIn(b"\x1b", self.error_on_terminal(TERM="dumb"))
         self.assertNotIn(b"\x1b", self.error_on_terminal(TERM=""))
+
+
+class Progress(Case):
+    @classmethod
+    def setUpClass(cls):
+        zspool("pub", "long", stdin=b"".join(b"%06d %s\n" % (i, b"x" * 500)
+                                             for i in range(2000)))
+
+    def read_long(self, *args, **kw):
+        """Read more than a pipe holds, and stand still in the middle, long enough for progress to
+        be shown; what was seen on the terminal that stderr is."""
+        run = Terminal("read", "long", *args, streams=("stderr",), **kw)
+        begun = time.monotonic()
+        lines = 0
+        while lines < 2000:
+            goes_on = lines < 1000 or b"%" in run.seen or time.monotonic() - begun > 1
+            if goes_on:
+                lines += run.process.stdout.readline().endswith(b"\n")
+            if select.select([run.master], [], [], 0 if goes_on else 0.05)[0]:
+                run.read_some()
+        self.assertEqual(run.end(), 0)
+        return run.seen
+
+    def test_a_long_read_into_a_pipe_shows_it_and_cleans_up(self):
+        seen = self.read_long()
+        self.assertRegex(seen, rb"\rread long \[=*>? *\] +[0-9]+% [0-9.]+k? messages, ")
+        self.assertTrue(seen.endswith(b"\r\x1b[K"), seen)
+
+    def test_quiet_and_dumb_terminals_show_nothing(self):
+        self.assertEqual(self.read_long("-q"), b"")
+        self.assertEqual(self.read_long(env={"TERM": "dumb"}), b"")
+
+    def test_messages_on_the_same_terminal_are_not_mixed_with_it(self):
+        run = Terminal("read", "long", "-n", "5")
+        self.assertEqual(run.end(), 0)
+        self.assertNotIn(b"%", run.seen)
+        self.assertEqual(run.seen.count(b"\n"), 5)
+
+    def test_a_pull_shows_how_much_it_has_done(self):
+        run = Terminal("pull", "slow", "-g", "s", streams=("stderr",))
+        begun = time.monotonic()
+        while b"messages, " not in run.seen:
+            self.assertLess(time.monotonic() - begun, TIMEOUT_S)
+            self.good("pub", "slow", "x")
+            self.assertEqual(run.process.stdout.readline(), b"x\n")
+            while select.select([run.master], [], [], 0)[0]:
+                run.read_some()
+        run.process.send_signal(signal.SIGINT)
+        self.assertEqual(run.end(), 0)
+        self.assertIn(b"\rpull for s", run.seen)
 
 
 class CtrlC(Case):
