@@ -574,8 +574,10 @@ void pull_forget_ledger(struct group *group, const struct ledger *ledger)
 
 void pull_end_all(struct engine *engine, struct group *group, const struct zsp_err *error)
 {
-    while (group->parked.first) {
-        pull_fail(engine, group->parked.first, error);
+    struct pull *parked = NULL;
+    while ((parked = group->parked.first)) {
+        zsp_assert(parked->state == PULL_PARKED); /* it leaves the list */
+        pull_fail(engine, parked, error);
     }
     while (group->working.first) {
         struct pull *pull = group->working.first;

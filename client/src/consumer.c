@@ -144,7 +144,7 @@ void zsp_consumer_free(struct zspool_consumer *self)
 static void leave(struct zspool_consumer *self)
 {
     struct zsp_link *link = self->client->link;
-    if (self->settle_out) {
+    if (self->settle_out && !self->settle_aboard) {
         zsp_link_forget(link, &self->settle);
         self->settle_out = false;
     }
@@ -267,6 +267,7 @@ static int take(struct zspool_consumer *self, const zspool_message_t **ret, stru
     zsp_consumer_drop_expired(self, now_ms);
     struct zsp_parcel *parcel = self->first;
     if (!parcel) {
+        self->starved = true;
         return 1;
     }
     if (self->suspect != SUSPECT_MARKED && zsp_consumer_head_is_suspect(self)) {

@@ -7,7 +7,9 @@
  *
  * Three requests at most are under way, each with one at a time: a PULL, a SETTLE of outcomes (what
  * is settled meanwhile gathers for the next one), and a SETTLE that only touches
- * (started, extend), whose result nobody waits for except a suspect's.
+ * (started, extend), whose result nobody waits for except a suspect's. Outcomes that are ready when
+ * a PULL is due go aboard of it and save a request; whatever happens to that, they are sent again by
+ * a SETTLE unless its answer tells of them.
  *
  * A suspect is a message that was handed out before: it may be what crashed its
  * last worker. It is marked started before the application sees it, so that a
@@ -86,7 +88,10 @@ struct zspool_consumer {
     struct zsp_outcomes outcomes_sent; /* by the request under way, or to be sent again */
     struct zsp_request settle;
     struct zsp_writer settle_args;
-    bool settle_out;
+    bool settle_out;    /* under way: by `settle`, or; */
+    bool settle_aboard; /* aboard the PULL that is out */
+    bool starved;       /* the host waits for the PULL that is out */
+    uint32_t alone;     /* so many PULLs go without outcomes, see zsp_consumer_board() */
     int64_t settle_at_ms;
     uint64_t settled_count, answered_count; /* outcomes given, and answered */
     uint64_t sent_count;                    /* given, when the request was made */
@@ -127,8 +132,15 @@ bool zsp_consumer_at_end(const struct zspool_consumer *self);
 void zsp_consumer_look(struct zspool_consumer *self, int64_t now_ms);
 /* Look at this time at the latest. */
 void zsp_consumer_look_at(struct zspool_consumer *self, int64_t at_ms);
-/* Send outcomes, marks and extensions. */
-void zsp_consumer_pump_settle(struct zspool_consumer *self, int64_t now_ms);
+/* Send marks and extensions. */
+void zsp_consumer_pump_touch(struct zspool_consumer *self, int64_t now_ms);
+/* Send outcomes. */
+void zsp_consumer_pump_outcomes(struct zspool_consumer *self, int64_t now_ms);
+/* Have all outcomes there are go with a PULL. False = they go by themselves: also for a while after
+ * the host waited for one that had some and was slow, since its reply waits for their sync. */
+bool zsp_consumer_board(struct zspool_consumer *self, int64_t now_ms);
+/* That PULL is answered, or could not be sent (NULL). */
+void zsp_consumer_unboard(struct zspool_consumer *self, const struct zsp_answer *answer);
 /* Queue the release of all that waits here. */
 void zsp_consumer_release_waiting(struct zspool_consumer *self);
 /* Tell the host of a loss. */

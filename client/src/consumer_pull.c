@@ -131,7 +131,9 @@ static void nothing_ready(struct zspool_consumer *self, const struct zsp_answer 
 {
     const struct zsp_slice reason = zsp_reply_text(answer->map, "reason");
     const bool stopping = reason.data && zsp_slice_equal_str(reason, "shutting_down");
-    const bool at_once = answer->now_ms - self->pull_sent_ms < PAUSE_MS;
+    const bool waited = answer->now_ms - self->pull_sent_ms >= PAUSE_MS;
+    /* A PULL with outcomes never waits for messages: the next one does. */
+    const bool at_once = !waited && !wire_map_find(answer->map, "settled");
     self->pull_at_ms = answer->now_ms + (at_once ? PAUSE_MS : 0);
     if (reason.data && zsp_slice_equal_str(reason, "corrupt")) {
         zsp_err_set(&self->pull_error, ZSP_ECORRUPT,
@@ -149,6 +151,7 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
     struct zsp_parcel *parcel = NULL;
     struct zsp_err err = {0};
     self->pull_out = false;
+    zsp_consumer_unboard(self, answer);
     int code = answer->code;
     if (code == 0) {
         code = zsp_parcel_new(answer, &self->names, &parcel, &err);
@@ -195,13 +198,14 @@ static bool wants_pull(const struct zspool_consumer *self)
            self->waiting_bytes <= self->options.prefetch_bytes / 2 && wanted_messages(self) > 0;
 }
 
+/* With the outcomes that are aboard. */
 static void write_pull(struct zspool_consumer *self, uint64_t wait_ms)
 {
     struct zsp_writer *out = &self->pull_args;
     const bool has_start = self->options.start.kind != ZSPOOL_POSITION_NONE;
     const bool has_mode = self->mode[0] != '\0';
     zsp_writer_reset(out);
-    wire_write_map(out, 4u + (self->topic_count > 0) + has_start + has_mode);
+    wire_write_map(out, 4u + (self->topic_count > 0) + has_start + has_mode + self->settle_aboard);
     wire_write_text_str(out, "group", zsp_slice_str(self->group));
     if (self->topic_count > 0) {
         wire_write_text(out, "topics");
@@ -219,6 +223,10 @@ static void write_pull(struct zspool_consumer *self, uint64_t wait_ms)
     if (has_start) {
         wire_write_text(out, "start");
         zsp_write_position(out, &self->options.start);
+    }
+    if (self->settle_aboard) {
+        wire_write_text(out, "settle");
+        zsp_outcomes_write_runs(&self->outcomes_sent, out);
     }
 }
 
@@ -241,6 +249,7 @@ static void pump_pull(struct zspool_consumer *self, int64_t now_ms)
     const struct zsp_hello *hello = zsp_link_hello(self->client->link);
     uint64_t wait_ms = PULL_WAIT_MS < hello->max_wait_ms ? PULL_WAIT_MS : hello->max_wait_ms;
     wait_ms = self->options.end_when_empty ? 0 : wait_ms;
+    (void)zsp_consumer_board(self, now_ms);
     write_pull(self, wait_ms);
     self->pull.verb = "PULL";
     self->pull.done_fn = pull_done;
@@ -250,6 +259,8 @@ static void pump_pull(struct zspool_consumer *self, int64_t now_ms)
         zsp_link_send(self->client->link, &self->port, &self->pull, now_ms) == 0) {
         self->pull_out = true;
         self->pull_sent_ms = now_ms;
+    } else {
+        zsp_consumer_unboard(self, NULL);
     }
 }
 
@@ -273,7 +284,8 @@ void zsp_consumer_pump(struct zsp_port *port, int64_t now_ms)
     zsp_consumer_look(self, now_ms);
     port->wake_ms = self->look_at_ms;
     if (zsp_link_up(self->client->link)) {
-        zsp_consumer_pump_settle(self, now_ms);
+        zsp_consumer_pump_touch(self, now_ms);
         pump_pull(self, now_ms);
+        zsp_consumer_pump_outcomes(self, now_ms);
     }
 }

@@ -4,8 +4,16 @@
 #include "client/src/consumer_priv.h"
 #include "client/src/result.h"
 
-#define MARK_MS  20  /* a message in hand for so long is marked started */
-#define PAUSE_MS 100 /* after a refusal that passes */
+#define MARK_MS     20  /* a message in hand for so long is marked started */
+#define PAUSE_MS    100 /* after a refusal that passes */
+
+#define SLOW_MS     3 /* a PULL with outcomes that is slow: fdatasync takes 0.2 ms on a good disk */
+#define ALONE_PULLS 100u /* without outcomes, after a slow one kept the host waiting */
+
+/* Outcomes go aboard a PULL that names no more topics: half of a header is for them. */
+#define BOARD_TOPICS_MAX 256u
+_Static_assert(BOARD_TOPICS_MAX *(ZSP_NAME_MAX + 2u) < ZSP_HEADER_MAX / 4,
+               "the topics fit beside the outcomes");
 
 static void wake_at(struct zspool_consumer *self, int64_t at_ms)
 {
@@ -214,7 +222,7 @@ static void add_suspect(struct zspool_consumer *self)
     }
 }
 
-static void pump_touch(struct zspool_consumer *self, int64_t now_ms)
+void zsp_consumer_pump_touch(struct zspool_consumer *self, int64_t now_ms)
 {
     if (self->touch_out || self->closing) {
         return;
@@ -277,23 +285,30 @@ static void tell_not_applied(struct zspool_consumer *self, const msgpack_object_
     }
 }
 
-static void settle_done(struct zsp_request *request, const struct zsp_answer *answer)
+/* `result`: the map that tells of the outcomes, when there is no error. */
+static void outcomes_answered(struct zspool_consumer *self, const struct zsp_answer *answer,
+                              const msgpack_object *result)
 {
-    struct zspool_consumer *self =
-        (struct zspool_consumer *)(void *)((char *)request -
-                                           offsetof(struct zspool_consumer, settle));
-    self->settle_out = false;
     if (answer->code == ZSP_ECLOSED || (answer->code != 0 && zsp_err_retriable(answer->code))) {
         self->settle_at_ms = answer->now_ms + (answer->code == ZSP_ECLOSED ? 0 : PAUSE_MS);
     } else {
         if (answer->code == 0) {
-            tell_not_applied(self, zsp_reply_array(answer->map, "not_applied"));
+            tell_not_applied(self, zsp_reply_array(result, "not_applied"));
         } else if (self->settle_error.code == 0) {
             self->settle_error = *answer->err;
         }
         zsp_outcomes_reset(&self->outcomes_sent);
         self->answered_count = self->sent_count;
     }
+}
+
+static void settle_done(struct zsp_request *request, const struct zsp_answer *answer)
+{
+    struct zspool_consumer *self =
+        (struct zspool_consumer *)(void *)((char *)request -
+                                           offsetof(struct zspool_consumer, settle));
+    self->settle_out = false;
+    outcomes_answered(self, answer, answer->map);
     zsp_link_notify(self->client->link);
     zsp_link_kick(self->client->link, &self->port);
 }
@@ -316,7 +331,47 @@ static bool load_outcomes(struct zspool_consumer *self)
     return true;
 }
 
-static void pump_outcomes(struct zspool_consumer *self, int64_t now_ms)
+bool zsp_consumer_board(struct zspool_consumer *self, int64_t now_ms)
+{
+    const struct zsp_hello *hello = zsp_link_hello(self->client->link);
+    if (self->alone > 0) {
+        self->alone--;
+        return false;
+    }
+    if (self->settle_out || self->outcomes_sent.count > 0 || self->outcomes.count == 0 ||
+        now_ms < self->settle_at_ms || self->topic_count > BOARD_TOPICS_MAX ||
+        !zsp_hello_has(hello, "pull_settle")) {
+        return false;
+    }
+    zsp_outcomes_join(&self->outcomes);
+    const size_t fit = zsp_outcomes_fit(&self->outcomes, hello->max_header / 2, hello->max_runs);
+    if (fit < self->outcomes.count ||
+        zsp_outcomes_move(&self->outcomes, fit, &self->outcomes_sent) != 0) {
+        return false;
+    }
+    self->sent_count = self->settled_count;
+    self->settle_out = self->settle_aboard = true;
+    self->starved = false;
+    return true;
+}
+
+void zsp_consumer_unboard(struct zspool_consumer *self, const struct zsp_answer *answer)
+{
+    if (!self->settle_aboard) {
+        return;
+    }
+    self->settle_out = self->settle_aboard = false;
+    if (answer && self->starved && answer->now_ms - self->pull_sent_ms >= SLOW_MS) {
+        self->alone = ALONE_PULLS;
+    }
+    const msgpack_object *result =
+        answer && answer->code == 0 ? wire_map_find(answer->map, "settled") : NULL;
+    if (result && result->type == MSGPACK_OBJECT_MAP) {
+        outcomes_answered(self, answer, result);
+    }
+}
+
+void zsp_consumer_pump_outcomes(struct zspool_consumer *self, int64_t now_ms)
 {
     if (self->settle_out || (self->outcomes.count == 0 && self->outcomes_sent.count == 0)) {
         return;
@@ -336,12 +391,6 @@ static void pump_outcomes(struct zspool_consumer *self, int64_t now_ms)
     self->settle.args = zsp_writer_slice(&self->settle_args);
     self->settle_out = !self->settle_args.failed &&
                        zsp_link_send(self->client->link, &self->port, &self->settle, now_ms) == 0;
-}
-
-void zsp_consumer_pump_settle(struct zspool_consumer *self, int64_t now_ms)
-{
-    pump_touch(self, now_ms);
-    pump_outcomes(self, now_ms);
 }
 
 void zsp_consumer_release_waiting(struct zspool_consumer *self)

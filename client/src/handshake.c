@@ -119,3 +119,16 @@ int zsp_hello_read(const msgpack_object *map, struct zsp_hello *ret, struct zsp_
     *ret = hello;
     return 0;
 }
+
+bool zsp_hello_has(const struct zsp_hello *self, const char *feature)
+{
+    const size_t len = strlen(feature);
+    const char *at = self->features;
+    while ((at = strstr(at, feature))) {
+        if ((at == self->features || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0')) {
+            return true;
+        }
+        at += len;
+    }
+    return false;
+}

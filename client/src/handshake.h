@@ -7,6 +7,7 @@
 #define ZSP_CLIENT_HANDSHAKE_H
 
 #include <msgpack.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/bytes.h"
@@ -30,5 +31,8 @@ void zsp_hello_write(struct zsp_writer *out, const char *name);
  * Errors: ZSP_EBAD_REQUEST       the reply lacks something or has a wrong type
  *         ZSP_EVERSION_MISMATCH  the broker chose a version that was not offered */
 int zsp_hello_read(const msgpack_object *map, struct zsp_hello *ret, struct zsp_err *err);
+
+/* Does the broker name this feature? */
+bool zsp_hello_has(const struct zsp_hello *self, const char *feature);
 
 #endif

@@ -139,6 +139,11 @@ void zsp_outcomes_write(const struct zsp_outcomes *self, const char *group, stru
     wire_write_map(out, 2);
     wire_write_text_str(out, "group", zsp_slice_str(group));
     wire_write_text(out, "runs");
+    zsp_outcomes_write_runs(self, out);
+}
+
+void zsp_outcomes_write_runs(const struct zsp_outcomes *self, struct zsp_writer *out)
+{
     wire_write_array(out, (uint32_t)self->count);
     for (size_t i = 0; i < self->count; i++) {
         const struct zsp_outcome_run *run = &self->items[i];

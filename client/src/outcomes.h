@@ -45,6 +45,9 @@ size_t zsp_outcomes_fit(const struct zsp_outcomes *self, uint64_t header_max, ui
 /* The arguments of SETTLE for all runs. */
 void zsp_outcomes_write(const struct zsp_outcomes *self, const char *group, struct zsp_writer *out);
 
+/* All runs as an array. */
+void zsp_outcomes_write_runs(const struct zsp_outcomes *self, struct zsp_writer *out);
+
 /* One row of a reply's not_applied. False when it cannot be read. */
 struct zsp_not_applied {
     struct zsp_slice topic;

@@ -38,6 +38,11 @@ struct hand {
     unsigned drop_settle_at; /* the SETTLE answered by cutting the connection; 0 = none */
     const char *settled;     /* the reply to SETTLE; NULL = all applied */
     int refuse_pull;         /* code for the first pull */
+    bool takes_outcomes;     /* aboard of a PULL; */
+    const char *aboard;      /* the reply to the first such: NULL = by cutting the connection, */
+    int refuse_aboard;       /* or this code, with maybe */
+
+    atomic_uint pulls_aboard;
 
     atomic_uint pulls, settles;
     uint64_t max_messages; /* asked for by the first pull */
@@ -66,9 +71,9 @@ static void hand_out(struct fake_broker *broker, const struct fake_request *requ
     zsp_writer_fini(&body);
 }
 
-static void hear(struct hand *hand, const struct fake_request *request)
+static void hear(struct hand *hand, const struct fake_request *request, const char *key)
 {
-    const msgpack_object *runs = wire_map_find(request->args, "runs");
+    const msgpack_object *runs = wire_map_find(request->args, key);
     assert_non_null(runs);
     for (uint32_t i = 0; i < runs->via.array.size; i++) {
         struct wire_srun run;
@@ -87,9 +92,30 @@ static void hear(struct hand *hand, const struct fake_request *request)
     }
 }
 
+/* A PULL with outcomes. */
+static void pull_aboard(struct fake_broker *broker, const struct fake_request *request,
+                        struct hand *hand)
+{
+    hear(hand, request, "settle");
+    if (atomic_fetch_add(&hand->pulls_aboard, 1) > 0) {
+        fake_reply(broker, request,
+                   "{'runs': [], 'lease_ms': 0, 'settled': {'applied': 1, 'not_applied': []}}");
+    } else if (hand->refuse_aboard) {
+        fake_refuse(broker, request, hand->refuse_aboard, true, "group g");
+    } else if (hand->aboard) {
+        fake_reply(broker, request, hand->aboard);
+    } else {
+        fake_drop(broker);
+    }
+}
+
 static void handler(struct fake_broker *broker, const struct fake_request *request, void *arg)
 {
     struct hand *hand = arg;
+    if (fake_is(request, "PULL") && wire_map_find(request->args, "settle")) {
+        pull_aboard(broker, request, hand);
+        return;
+    }
     if (fake_is(request, "PULL")) {
         atomic_store(&hand->last_max_messages, fake_uint(request, "max_messages", 0));
         const unsigned pull = atomic_fetch_add(&hand->pulls, 1) + 1;
@@ -104,7 +130,7 @@ static void handler(struct fake_broker *broker, const struct fake_request *reque
         return;
     }
     assert_true(fake_is(request, "SETTLE"));
-    hear(hand, request);
+    hear(hand, request, "runs");
     if (atomic_fetch_add(&hand->settles, 1) + 1 == hand->drop_settle_at) {
         fake_drop(broker);
     } else {
@@ -135,6 +161,9 @@ static void set_up(struct fixture *self, zspool_consumer_options_t *options)
     options->topics = topics;
     options->topic_count = 1;
     self->broker = fake_broker_start(handler, &self->hand);
+    if (self->hand.takes_outcomes) {
+        fake_features(self->broker, "['shared', 'pull_settle']");
+    }
     self->client = zspool_new(fake_broker_endpoint(self->broker), &client_options, NULL);
     assert_non_null(self->client);
     self->consumer = zspool_consumer_new(self->client, options, NULL);
@@ -290,6 +319,63 @@ static void outcomes_are_sent_again_over_a_new_connection(void **state)
     assert_int_equal(f.hand.settles, 2);
     assert_int_equal(heard_at(&f, 1)->outcome, WIRE_ACK);
     tear_down(&f);
+}
+
+/* A worker that holds one message at a time: its outcome and its wish for the next go together. */
+static void ack_aboard(struct fixture *f)
+{
+    zspool_consumer_options_t options;
+    zspool_consumer_options_init(&options);
+    options.no_started = true;
+    options.held_limit = 1;
+    f->hand.count = 1;
+    f->hand.takes_outcomes = true;
+    set_up(f, &options);
+    ack(f, next(f));
+}
+
+static void outcomes_go_aboard_a_pull_that_is_due(void **state)
+{
+    (void)state;
+    struct fixture f = {.hand = {.aboard = "{'runs': [['t', 0, 1, 1, 78, 5]], 'lease_ms': 30000, "
+                                           "'settled': {'applied': 1, 'not_applied': []}}"}};
+    ack_aboard(&f);
+    assert_int_equal(zspool_settle_flush(f.consumer, WAIT_MS, NULL), 0);
+    assert_int_equal(heard_at(&f, 0)->outcome, WIRE_ACK);
+    assert_int_equal(atomic_load(&f.hand.pulls_aboard), 1);
+    assert_int_equal(atomic_load(&f.hand.settles), 0);
+    tear_down(&f);
+}
+
+static void a_pull_without_messages_tells_of_its_outcomes(void **state)
+{
+    (void)state;
+    struct fixture f = {.hand = {.aboard =
+                                     "{'runs': [], 'lease_ms': 0, 'reason': 'end', 'settled': "
+                                     "{'applied': 0, 'not_applied': "
+                                     "[['t', 0, 0, 1, 'lost']]}}"}};
+    zspool_lost_t lost;
+    ack_aboard(&f);
+    assert_int_equal(zspool_settle_flush(f.consumer, WAIT_MS, NULL), ZSPOOL_ENOT_LEASED);
+    assert_int_equal(zspool_lost(f.consumer, &lost, 1), 1);
+    assert_int_equal(lost.lease, 77);
+    tear_down(&f);
+}
+
+static void outcomes_whose_pull_fails_are_sent_again(void **state)
+{
+    (void)state;
+    const int codes[] = {0, ZSP_EOVER_CREDIT, ZSP_ECORRUPT};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        struct fixture f = {.hand = {.refuse_aboard = codes[i]}};
+        ack_aboard(&f);
+        assert_int_equal(zspool_settle_flush(f.consumer, WAIT_MS, NULL), 0);
+        assert_int_equal(heard_at(&f, 0)->outcome, WIRE_ACK);
+        assert_int_equal(heard_at(&f, 1)->outcome, WIRE_ACK);
+        assert_int_equal(heard_at(&f, 1)->lease, 77);
+        assert_int_equal(atomic_load(&f.hand.settles), 1);
+        tear_down(&f);
+    }
 }
 
 static void only_messages_in_hand_can_be_settled(void **state)
@@ -580,6 +666,9 @@ int main(void)
         cmocka_unit_test(outcomes_in_order_travel_as_one_run),
         cmocka_unit_test(every_outcome_is_told_with_its_argument),
         cmocka_unit_test(outcomes_are_sent_again_over_a_new_connection),
+        cmocka_unit_test(outcomes_go_aboard_a_pull_that_is_due),
+        cmocka_unit_test(a_pull_without_messages_tells_of_its_outcomes),
+        cmocka_unit_test(outcomes_whose_pull_fails_are_sent_again),
         cmocka_unit_test(only_messages_in_hand_can_be_settled),
         cmocka_unit_test(a_suspect_is_marked_before_it_is_handed_over),
         cmocka_unit_test(a_message_held_for_a_while_is_marked),

@@ -33,6 +33,7 @@ struct fake_broker {
     zmq_msg_t peer; /* of the request at hand */
     unsigned connections;
     unsigned instance;
+    const char *_Atomic features;
     atomic_int hello_code;
     bool drop;
 };
@@ -122,6 +123,11 @@ void fake_refuse_hello(struct fake_broker *self, int code)
     atomic_store(&self->hello_code, code);
 }
 
+void fake_features(struct fake_broker *self, const char *list)
+{
+    atomic_store(&self->features, list);
+}
+
 static void reply_hello(struct fake_broker *self, const struct fake_request *request)
 {
     char map[512];
@@ -134,9 +140,9 @@ static void reply_hello(struct fake_broker *self, const struct fake_request *req
     (void)snprintf(map, sizeof map,
                    "{'version': 1, 'broker': 'fake 1', 'instance': b'instance%08u', "
                    "'session': b'0123456789abcdef', 'resumed': false, "
-                   "'session_timeout_ms': 60000, 'features': ['shared', 'seek'], "
+                   "'session_timeout_ms': 60000, 'features': %s, "
                    "'now_ms': 1000000, 'limits': {'max_requests': 256}}",
-                   self->instance);
+                   self->instance, atomic_load(&self->features));
     fake_reply(self, request, map);
 }
 
@@ -243,6 +249,7 @@ struct fake_broker *fake_broker_start(fake_handler_fn *handler_fn, void *arg)
     assert_non_null(self);
     self->handler_fn = handler_fn;
     self->arg = arg;
+    atomic_store(&self->features, "['shared', 'seek']");
     self->context = zmq_ctx_new();
     self->decoder = wire_decoder_new();
     self->stop_fd = eventfd(0, EFD_CLOEXEC);

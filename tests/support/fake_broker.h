@@ -51,6 +51,8 @@ void fake_drop(struct fake_broker *self);
 void fake_new_instance(struct fake_broker *self);
 /* HELLO is refused with this code from now on; 0 = no more. */
 void fake_refuse_hello(struct fake_broker *self, int code);
+/* The features that HELLO tells from now on, as a literal; it must stay. */
+void fake_features(struct fake_broker *self, const char *list);
 
 bool fake_is(const struct fake_request *request, const char *verb);
 /* Arguments: a number (`fallback` if it is not there), a text ("" if it is not there). */
