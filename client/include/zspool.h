@@ -306,16 +306,18 @@ ZSPOOL_EXPORT int zspool_connect(zspool_client_t *self, int timeout_ms, zspool_i
 
 /* A descriptor that poll, epoll, a czmq zloop and the like find readable, level-triggered,
  * while zspool_dispatch() has something to do: reports to take, messages to
- * take, a loss to tell, room after ZSPOOL_EAGAIN. Owned by the client; only wait for
- * it, never read it. -1 when there is no descriptor to be had. */
+ * take (or an end, once), a loss or an error to tell, room for the message that
+ * zspool_send() last refused with ZSPOOL_EAGAIN. Owned by the client and the same as
+ * long as that lives; only wait for it, never read it. -1 when there is no descriptor to be had.
+ * Close-on-exec, like all descriptors of the library. */
 ZSPOOL_EXPORT int zspool_fd(zspool_client_t *self);
 
 /* Call the ready_fn of every object that has something, once each, in this thread; wait up to
  * timeout_ms for the first. Objects without a ready_fn count, but nothing is
  * called for them. What an object has stays until it is taken with its own functions
- * (zspool_next, zspool_reports ...), so a program that takes less than all
- * is called again. A ready_fn may destroy its own object and make others; it must
- * not call zspool_dispatch(). One thread at a time.
+ * (zspool_next, zspool_reports, zspool_lost, zspool_read), so a program that takes less
+ * than all is called again. Room is taken notice of by zspool_send(), zspool_room() or
+ * zspool_reports(). A ready_fn may destroy its own object and make others.
  *
  * Returns the number of objects that had something, 0 when the time is over.
  * Errors: ZSPOOL_EINTERRUPTED

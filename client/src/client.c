@@ -333,6 +333,11 @@ int zspool_dispatch(zspool_client_t *self, int timeout_ms)
     int rc = 0;
     int visited = 0;
     zsp_link_lock(self->link);
+    if (self->dispatching) {
+        zsp_link_unlock(self->link);
+        return ZSPOOL_EINVAL;
+    }
+    self->dispatching = true;
     while (!self->completion.first && rc == 0) {
         rc = zsp_link_wait(self->link, deadline_ms, NULL);
     }
@@ -347,6 +352,7 @@ int zspool_dispatch(zspool_client_t *self, int timeout_ms)
             zsp_link_lock(self->link);
         }
     }
+    self->dispatching = false;
     zsp_link_unlock(self->link);
     if (visited > 0 || rc == ZSP_ETIMEOUT) {
         return visited;

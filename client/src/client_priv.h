@@ -16,6 +16,8 @@ struct zspool_client {
     struct zsp_link *link;
     struct zsp_completion completion;
     int64_t linger_ms;
+    size_t objects;   /* producers, consumers and readers that live; locked */
+    bool dispatching; /* locked */
 };
 
 /* Hand a report to the host; `to` may be NULL. Returns from->code. */

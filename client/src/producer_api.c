@@ -285,6 +285,8 @@ static int send_locked(struct zspool_producer *self, const zspool_out_t *message
     }
     if (!zsp_producer_has_room(self, bytes)) {
         self->want_room = true;
+        self->wanted_bytes = bytes;
+        zsp_producer_update_ready(self);
         return zsp_err_set(err, ZSP_EAGAIN, "%zu bytes or %zu reports are waiting", self->bytes,
                            self->report_count);
     }
@@ -310,6 +312,10 @@ static int send_locked(struct zspool_producer *self, const zspool_out_t *message
     }
     self->last_ticket++;
     *ret_ticket = self->last_ticket;
+    if (self->want_room) {
+        self->want_room = false;
+        zsp_producer_update_ready(self);
+    }
     const bool now_full = !was_full && batch->bytes.len >= self->options.batch_bytes / 2;
     if ((was_empty || now_full) && zsp_producer_can_send(self, batch)) {
         zsp_link_kick(self->client->link, &self->port);
@@ -507,12 +513,14 @@ int zspool_reports(zspool_producer_t *self, zspool_report_t *ret_reports, int ma
     }
     int taken = 0;
     zsp_link_lock(self->client->link);
+    if (zsp_producer_room_is_told(self)) {
+        self->want_room = false; /* who looks for reports was told of it by the descriptor */
+    }
     while (taken < max && self->report_count > 0) {
         ret_reports[taken++] = self->reports[self->report_first];
         self->report_first = (self->report_first + 1) % self->report_capacity;
         self->report_count--;
     }
-    self->want_room = self->want_room && taken == 0;
     zsp_producer_update_ready(self);
     zsp_link_notify(self->client->link);
     zsp_link_unlock(self->client->link);

@@ -156,8 +156,9 @@ struct zspool_producer {
     struct zsp_route *active_first, *active_last;
     struct zsp_batch *all_first, *all_last;
     uint32_t in_flight;
-    size_t bytes; /* encoded, unresolved */
-    bool want_room;
+    size_t bytes;        /* encoded, unresolved */
+    bool want_room;      /* zspool_send() said ZSP_EAGAIN, and the host has not heard of room yet */
+    size_t wanted_bytes; /* for a message of about so many */
     struct zsp_writer scratch; /* headers of the message being encoded */
 
     uint64_t last_ticket;
@@ -226,6 +227,8 @@ void zsp_producer_report_losses(struct zspool_producer *self);
 /* Room or reports may have changed: tell who waits. */
 void zsp_producer_update_ready(struct zspool_producer *self);
 bool zsp_producer_has_room(const struct zspool_producer *self, size_t bytes);
+/* Is the producer ready because there is room again for what was refused? */
+bool zsp_producer_room_is_told(const struct zspool_producer *self);
 void zsp_producer_free_reports(struct zspool_producer *self);
 
 #endif

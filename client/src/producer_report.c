@@ -165,10 +165,15 @@ bool zsp_producer_has_room(const struct zspool_producer *self, size_t bytes)
     return fits && self->report_count < ZSP_REPORTS_MAX;
 }
 
+bool zsp_producer_room_is_told(const struct zspool_producer *self)
+{
+    return self->want_room && zsp_producer_has_room(self, self->wanted_bytes);
+}
+
 void zsp_producer_update_ready(struct zspool_producer *self)
 {
-    const bool room = self->want_room && zsp_producer_has_room(self, 0);
-    zsp_client_set_ready(self->client, &self->ready, self->report_count > 0 || room);
+    zsp_client_set_ready(self->client, &self->ready,
+                         self->report_count > 0 || zsp_producer_room_is_told(self));
 }
 
 static void fates_free(struct zsp_fates *self)

@@ -65,6 +65,7 @@ struct zspool_reader {
     int64_t others_oldest_ms; /* the oldest head of the other shelves; INT64_MIN = look anew */
     struct zsp_err error;     /* code 0 = none; the host takes it */
     bool halted;              /* the host took an error: its next call goes on */
+    bool end_told;            /* the host knows of the end: no reason to wake it again */
     zspool_message_t view;
     struct zsp_parcel *lent; /* holds the bytes of `view`, off its shelf */
 };
@@ -124,7 +125,8 @@ static struct shelf *choose(struct zspool_reader *self)
 static void update_ready(struct zspool_reader *self)
 {
     zsp_client_set_ready(self->client, &self->ready,
-                         self->error.code != 0 || all_finished(self) || choose(self) != NULL);
+                         self->error.code != 0 || (all_finished(self) && !self->end_told) ||
+                             choose(self) != NULL);
 }
 
 static void arrived(struct zspool_reader *self)
@@ -550,6 +552,7 @@ static int read_locked(struct zspool_reader *self, int64_t deadline_ms, struct z
             return err->code;
         }
         if (all_finished(self)) {
+            self->end_told = true;
             return ZSPOOL_END;
         }
         const int rc = zsp_link_wait(self->client->link, deadline_ms, err);
