@@ -615,6 +615,7 @@ ZSPOOL_EXPORT void zspool_reader_destroy(zspool_reader_t **self_p);
  * Errors: ZSPOOL_ENOT_FOUND     no such topic or partition
  *         ZSPOOL_EOUT_OF_RANGE  an explicit offset is not in the log
  *         ZSPOOL_ECORRUPT       stored data is damaged there
+ *         ZSPOOL_EBAD_RECORD    what the broker sent cannot be read
  *         ...                   what the broker answered; the reader stays where it was, the
  *                               next call tries again
  */

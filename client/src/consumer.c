@@ -268,6 +268,9 @@ static int take(struct zspool_consumer *self, const zspool_message_t **ret, stru
     struct zsp_parcel *parcel = self->first;
     if (!parcel) {
         self->starved = true;
+        if (!self->pull_out) {
+            zsp_link_kick(self->client->link, &self->port); /* what was dropped left room */
+        }
         return 1;
     }
     if (self->suspect != SUSPECT_MARKED && zsp_consumer_head_is_suspect(self)) {

@@ -175,16 +175,22 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
     zsp_link_kick(self->client->link, &self->port);
 }
 
+/* A broker may have given more than it was asked for. */
+static uint64_t room_left(uint64_t limit, uint64_t used)
+{
+    return used < limit ? limit - used : 0;
+}
+
 static uint64_t wanted_messages(const struct zspool_consumer *self)
 {
-    uint64_t wanted = self->options.prefetch_messages - self->waiting_messages;
+    const uint64_t here = self->waiting_messages;
+    uint64_t wanted = room_left(self->options.prefetch_messages, here);
     if (self->options.message_limit > 0) {
-        const uint64_t left = self->options.message_limit - self->taken - self->waiting_messages;
+        const uint64_t left = room_left(self->options.message_limit, self->taken + here);
         wanted = left < wanted ? left : wanted;
     }
     if (self->options.held_limit > 0) {
-        const uint64_t here = self->held_count + self->waiting_messages;
-        const uint64_t room = here < self->options.held_limit ? self->options.held_limit - here : 0;
+        const uint64_t room = room_left(self->options.held_limit, self->held_count + here);
         wanted = room < wanted ? room : wanted;
     }
     return wanted;

@@ -515,14 +515,41 @@ void zspool_reader_destroy(zspool_reader_t **self_p)
     reader_free(self);
 }
 
+/* What the broker sent cannot be read from this offset on: forget what lies behind it, so that the
+ * next call asks for it again. */
+static void begin_again(struct zspool_reader *self, struct shelf *shelf, uint64_t offset)
+{
+    while (shelf->first) {
+        struct zsp_parcel *next = shelf->first->next;
+        zsp_parcel_destroy(&shelf->first);
+        shelf->first = next;
+    }
+    if (shelf->out) {
+        zsp_link_forget(self->client->link, &shelf->request);
+        shelf->out = false;
+    }
+    shelf->last = NULL;
+    shelf->parcel_count = 0;
+    shelf->next_offset = offset;
+    shelf->finished = false;
+    shelf->caught_up = false;
+    self->current = NULL;
+    self->halted = true;
+}
+
 /* Take the next message off its shelf. The parcel it lies in leaves the shelf with its last
  * message, and lives until the message after that is asked for. */
 static int take(struct zspool_reader *self, struct shelf *shelf, struct zsp_err *err)
 {
     struct zsp_parcel *parcel = shelf->first;
+    const uint64_t offset = zsp_parcel_offset(parcel);
     const int rc = zsp_parcel_take(parcel, &self->view, err);
-    if (parcel->left > 0) {
+    if (rc != 0) {
+        begin_again(self, shelf, offset);
         return rc;
+    }
+    if (parcel->left > 0) {
+        return 0;
     }
     shelf->first = parcel->next;
     shelf->last = shelf->first ? shelf->last : NULL;
@@ -530,7 +557,7 @@ static int take(struct zspool_reader *self, struct shelf *shelf, struct zsp_err 
     self->lent = parcel;
     self->others_oldest_ms = INT64_MIN;
     zsp_link_kick(self->client->link, &self->port);
-    return rc;
+    return 0;
 }
 
 static int read_locked(struct zspool_reader *self, int64_t deadline_ms, struct zsp_err *err)
