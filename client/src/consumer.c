@@ -364,8 +364,8 @@ int zspool_next(zspool_consumer_t *self, const zspool_message_t **ret_message, i
 
 /* --- Settle ----------------------------------------------------------------------------------- */
 
-static int read_arg(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
-                    struct zsp_outcome_run *ret, struct zsp_err *err)
+int zsp_outcome_read(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
+                     struct zsp_outcome_run *ret, struct zsp_err *err)
 {
     static const enum wire_outcome outcomes[] = {
         [ZSPOOL_ACK] = WIRE_ACK,         [ZSPOOL_RETRY] = WIRE_RETRY,
@@ -463,7 +463,7 @@ int zspool_settle(zspool_consumer_t *self, const zspool_message_t *message,
     }
     struct zsp_err report = {0};
     struct zsp_outcome_run run = {0};
-    int rc = read_arg(outcome, arg, &run, &report);
+    int rc = zsp_outcome_read(outcome, arg, &run, &report);
     if (rc == 0) {
         zsp_link_lock(self->client->link);
         rc = settle_locked(self, message, &run, &report);
@@ -509,89 +509,4 @@ int zspool_lost(zspool_consumer_t *self, zspool_lost_t *ret_lost, int max)
     zsp_consumer_update_ready(self);
     zsp_link_unlock(self->client->link);
     return taken;
-}
-
-/* --- By address ---------------------------------------------------------------------------------- */
-
-struct settle_at {
-    zspool_settle_run_t *runs;
-    size_t count;
-};
-
-static int read_settled(const struct zsp_answer *answer, void *arg, struct zsp_err *err)
-{
-    (void)err;
-    const struct settle_at *at = arg;
-    for (size_t i = 0; i < at->count; i++) {
-        at->runs[i].ret_settled = ZSPOOL_SETTLED;
-    }
-    const msgpack_object_array *rows = zsp_reply_array(answer->map, "not_applied");
-    for (uint32_t r = 0; rows && r < rows->size; r++) {
-        struct zsp_not_applied row;
-        if (!zsp_not_applied_read(&rows->ptr[r], &row)) {
-            continue;
-        }
-        for (size_t i = 0; i < at->count; i++) {
-            zspool_settle_run_t *run = &at->runs[i];
-            const bool hit = run->partition == row.partition && row.first >= run->first_offset &&
-                             row.first - run->first_offset < run->count &&
-                             zsp_slice_equal_str(row.topic, run->topic);
-            if (hit && row.settled > run->ret_settled) {
-                run->ret_settled = row.settled;
-            }
-        }
-    }
-    return 0;
-}
-
-static int add_runs(struct zsp_outcomes *list, const struct settle_at *at, struct zsp_err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; i < at->count && rc == 0; i++) {
-        const zspool_settle_run_t *given = &at->runs[i];
-        struct zsp_outcome_run run = {.topic = given->topic,
-                                      .partition = given->partition,
-                                      .first = given->first_offset,
-                                      .count = given->count,
-                                      .lease = given->lease};
-        rc = zsp_name_check_text("topic", given->topic, err);
-        if (rc == 0 && (given->count == 0 || given->lease == 0)) {
-            rc = zsp_err_set(err, ZSP_EINVAL, "run %zu: count and lease are at least 1", i);
-        }
-        if (rc == 0) {
-            rc = read_arg(given->outcome, &given->arg, &run, err);
-        }
-        if (rc == 0 && zsp_outcomes_add(list, &run) != 0) {
-            rc = zsp_err_set(err, ZSP_ENOMEM, "no memory for runs");
-        }
-    }
-    return rc;
-}
-
-int zspool_settle_at(zspool_client_t *self, const char *group, zspool_settle_run_t *runs,
-                     size_t run_count, int timeout_ms, zspool_error_t *err)
-{
-    if (!self || !runs || run_count == 0 || run_count > ZSP_RUNS_MAX) {
-        return refuse(err, "no client, or no runs, or too many");
-    }
-    struct zsp_err report = {0};
-    struct settle_at at = {runs, run_count};
-    struct zsp_outcomes list = {0};
-    struct zsp_writer args = {0};
-    int rc = zsp_name_check_text("group", group, &report);
-    if (rc == 0) {
-        rc = add_runs(&list, &at, &report);
-    }
-    if (rc == 0) {
-        zsp_outcomes_write(&list, group, &args);
-        const struct zsp_call_spec spec = {.verb = "SETTLE",
-                                           .args = &args,
-                                           .repeatable = true,
-                                           .read_fn = read_settled,
-                                           .arg = &at};
-        rc = zsp_call(self, &spec, timeout_ms, &report);
-    }
-    zsp_outcomes_fini(&list);
-    zsp_writer_fini(&args);
-    return rc == 0 ? 0 : zsp_err_export(&report, err);
 }

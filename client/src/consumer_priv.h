@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The inside of a consumer, shared by its files:
- *   consumer.c         the public functions
+ *   consumer.c         the public functions (settle_at.c: the one that needs no consumer)
  *   consumer_pull.c    PULL: parcels in, what of them is lost
  *   consumer_settle.c  SETTLE: outcomes out; marks and extensions
  *
@@ -107,6 +107,13 @@ struct zspool_consumer {
     zspool_lost_t *lost; /* a ring */
     size_t lost_first, lost_count;
 };
+
+/* --- consumer.c --- */
+
+/* An outcome and its argument as the host gave them; `ret->reason` is borrowed from `given`.
+ * Errors: ZSP_EINVAL, ZSP_EBAD_VALUE */
+int zsp_outcome_read(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
+                     struct zsp_outcome_run *ret, struct zsp_err *err);
 
 /* --- consumer_pull.c --- */
 

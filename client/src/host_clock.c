@@ -3,6 +3,7 @@
  * The clocks and the random numbers of the process: see link.h.
  */
 #include <errno.h>
+#include <limits.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -28,6 +29,18 @@ int64_t zsp_wall_ms(void)
 int64_t zsp_deadline_ms(int64_t timeout_ms)
 {
     return timeout_ms < 0 ? INT64_MAX : zsp_now_ms() + timeout_ms;
+}
+
+int zsp_left_ms(int64_t deadline_ms)
+{
+    if (deadline_ms == INT64_MAX) {
+        return -1;
+    }
+    const int64_t left_ms = deadline_ms - zsp_now_ms();
+    if (left_ms < 0) {
+        return 0;
+    }
+    return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }
 
 int zsp_random(void *bytes, size_t len)

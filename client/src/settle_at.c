@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * zspool_settle_at(): outcomes by address and lease, without a consumer.
+ */
+#include "client/src/client_call.h"
+#include "client/src/consumer_priv.h"
+#include "client/src/result.h"
+
+struct settle_at {
+    zspool_settle_run_t *runs;
+    size_t count;
+};
+
+static int read_settled(const struct zsp_answer *answer, void *arg, struct zsp_err *err)
+{
+    (void)err;
+    const struct settle_at *at = arg;
+    const msgpack_object_array *rows = zsp_reply_array(answer->map, "not_applied");
+    for (uint32_t r = 0; rows && r < rows->size; r++) {
+        struct zsp_not_applied row;
+        if (!zsp_not_applied_read(&rows->ptr[r], &row)) {
+            continue;
+        }
+        for (size_t i = 0; i < at->count; i++) {
+            zspool_settle_run_t *run = &at->runs[i];
+            const bool hit = run->partition == row.partition && row.first >= run->first_offset &&
+                             row.first - run->first_offset < run->count &&
+                             zsp_slice_equal_str(row.topic, run->topic);
+            if (hit && row.settled > run->ret_settled) {
+                run->ret_settled = row.settled;
+            }
+        }
+    }
+    return 0;
+}
+
+static int add_runs(struct zsp_outcomes *list, const struct settle_at *at, struct zsp_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < at->count && rc == 0; i++) {
+        const zspool_settle_run_t *given = &at->runs[i];
+        struct zsp_outcome_run run = {.topic = given->topic,
+                                      .partition = given->partition,
+                                      .first = given->first_offset,
+                                      .count = given->count,
+                                      .lease = given->lease};
+        rc = zsp_name_check_text("topic", given->topic, err);
+        if (rc == 0 && (given->count == 0 || given->lease == 0)) {
+            rc = zsp_err_set(err, ZSP_EINVAL, "run %zu: count and lease are at least 1", i);
+        }
+        if (rc == 0) {
+            rc = zsp_outcome_read(given->outcome, &given->arg, &run, err);
+        }
+        if (rc == 0 && zsp_outcomes_add(list, &run) != 0) {
+            rc = zsp_err_set(err, ZSP_ENOMEM, "no memory for runs");
+        }
+    }
+    return rc;
+}
+
+/* As many requests as the broker's limits make of it. */
+static int settle_runs(zspool_client_t *self, const char *group, struct zsp_outcomes *list,
+                       struct settle_at *at, int64_t deadline_ms, struct zsp_err *err)
+{
+    zsp_link_lock(self->link);
+    const uint64_t told = zsp_link_hello(self->link)->max_header;
+    zsp_link_unlock(self->link);
+    struct zsp_outcomes part = {0};
+    struct zsp_writer args = {0};
+    int rc = 0;
+    while (rc == 0 && list->count > 0) {
+        const size_t fit = zsp_outcomes_fit(list, told ? told : ZSP_HEADER_MAX, ZSP_RUNS_MAX);
+        zsp_outcomes_reset(&part);
+        if (zsp_outcomes_move(list, fit, &part) != 0) {
+            rc = zsp_err_set(err, ZSP_ENOMEM, "no memory for runs");
+            break;
+        }
+        zsp_outcomes_write(&part, group, &args);
+        const struct zsp_call_spec spec = {.verb = "SETTLE",
+                                           .args = &args,
+                                           .repeatable = true,
+                                           .read_fn = read_settled,
+                                           .arg = at};
+        rc = zsp_call(self, &spec, zsp_left_ms(deadline_ms), err);
+    }
+    zsp_outcomes_fini(&part);
+    zsp_writer_fini(&args);
+    return rc;
+}
+
+int zspool_settle_at(zspool_client_t *self, const char *group, zspool_settle_run_t *runs,
+                     size_t run_count, int timeout_ms, zspool_error_t *err)
+{
+    struct zsp_err report = {0};
+    if (!self || !runs || run_count == 0 || run_count > ZSP_RUNS_MAX) {
+        zsp_err_set(&report, ZSP_EINVAL, "no client, or %zu runs, want 1..%u", run_count,
+                    ZSP_RUNS_MAX);
+        return zsp_err_export(&report, err);
+    }
+    struct settle_at at = {runs, run_count};
+    struct zsp_outcomes list = {0};
+    const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
+    int rc = zsp_name_check_text("group", group, &report);
+    if (rc == 0) {
+        rc = add_runs(&list, &at, &report);
+    }
+    if (rc == 0) {
+        for (size_t i = 0; i < run_count; i++) {
+            runs[i].ret_settled = ZSPOOL_SETTLED;
+        }
+        rc = settle_runs(self, group, &list, &at, deadline_ms, &report);
+    }
+    zsp_outcomes_fini(&list);
+    return rc == 0 ? 0 : zsp_err_export(&report, err);
+}
