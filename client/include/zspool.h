@@ -22,16 +22,20 @@
  * Errors. A function that can fail returns 0 or a negative ZSPOOL_E... code, a
  * constructor the object or NULL. `err` may be NULL; else it is filled on
  * failure, and untouched on success. Called wrongly (a NULL object, a value out of
- * range) a function returns ZSPOOL_EINVAL and changes nothing.
+ * range) a function returns ZSPOOL_EINVAL and changes nothing; so does one that is
+ * given a struct whose size nobody set. Results (`ret_...`) are written on success
+ * only. Any function may return ZSPOOL_ENOMEM, even where that is not told.
  *
  * Threads. Every function may be called from any thread, except that no object
  * may be destroyed while another thread uses it. What differs is said there.
  *
- * Waiting. A timeout is in milliseconds: 0 does not wait, -1 waits for ever.
- * A call that waits may return, apart from the errors it names:
+ * Waiting. A timeout is in milliseconds: 0 does not wait, -1 (or less) waits for
+ * ever. A call that waits may return, apart from the errors it names:
  *     ZSPOOL_ETIMEOUT      the time is over; the message tells the last failure to
  *                          connect, if that is why
- *     ZSPOOL_EINTERRUPTED  zspool_interrupt() was called
+ *     ZSPOOL_EINTERRUPTED  zspool_interrupt() was called, and what was asked for is
+ *                          not there yet (also where the timeout is 0)
+ *     the code of a refusal, as zspool_connect(), when no endpoint takes us
  *
  * Memory. Strings and bytes given to a function are borrowed for the call only.
  * Structs that begin with `size` are prepared by their _init function (or
@@ -259,10 +263,11 @@ static inline void zspool_options_init(zspool_options_t *options)
     options->size = sizeof *options;
 }
 
-/* A client of the broker at `endpoints`: one ZeroMQ endpoint (tcp://host:port,
- * ipc://path) or a list of up to 16 separated by commas, tried in turn and over and
- * over, each time with a new socket. Returns at once; connecting goes on behind it,
- * and again whenever the connection is lost. NULL options = defaults.
+/* A client of the broker at `endpoints`: one ZeroMQ endpoint (tcp://HOST:PORT,
+ * ipc://PATH; up to 255 bytes) or a list of up to 16 separated by commas, tried in turn and over
+ * and over, each time with a new socket; after a lost connection first the same again. Returns
+ * at once; connecting goes on behind it, and again whenever the connection is lost. NULL options
+ * = defaults.
  *
  * Errors: ZSPOOL_EINVAL  an endpoint cannot be one, or an option is out of range
  *         ZSPOOL_ENOMEM, ZSPOOL_EIO (no descriptor, no thread)
@@ -271,8 +276,9 @@ ZSPOOL_EXPORT zspool_client_t *zspool_new(const char *endpoints, const zspool_op
                                           zspool_error_t *err);
 
 /* End the thread, close the connection and null the pointer; NULL inside is fine.
- * Destroy its producers, consumers and readers before. Returns within
- * about 100 ms, whatever state the network is in. */
+ * Destroy its producers, consumers and readers before: as long as one is left,
+ * nothing happens and the pointer stays. Returns within about 100 ms, whatever
+ * state the network is in. */
 ZSPOOL_EXPORT void zspool_destroy(zspool_client_t **self_p);
 
 /* What the broker told about itself. */
@@ -321,6 +327,8 @@ ZSPOOL_EXPORT int zspool_fd(zspool_client_t *self);
  *
  * Returns the number of objects that had something, 0 when the time is over.
  * Errors: ZSPOOL_EINTERRUPTED
+ *         ZSPOOL_EINVAL        called from a ready_fn, or while another thread is in it
+ *         what zspool_connect() returns when no endpoint takes us
  */
 ZSPOOL_EXPORT int zspool_dispatch(zspool_client_t *self, int timeout_ms);
 
@@ -411,8 +419,9 @@ ZSPOOL_EXPORT const char *zspool_producer_name(const zspool_producer_t *self);
  *
  * Errors: ZSPOOL_EAGAIN      max_bytes are waiting or unconfirmed, or 65,536 reports untaken;
  *                            see zspool_room()
- *         ZSPOOL_EBAD_NAME   the topic
- *         ZSPOOL_EBAD_VALUE  text is not UTF-8, the partition is out of range, no payload
+ *         ZSPOOL_EBAD_NAME   the topic, or none given
+ *         ZSPOOL_EBAD_VALUE  text is not UTF-8, the partition or created_at_ms is out of range,
+ *                            no payload, a header without name or value, more than 256 headers
  *         ZSPOOL_ETOO_LARGE  the message is larger than the broker takes
  *         ZSPOOL_ELIMIT_REACHED    more than 4,096 topics
  *         ZSPOOL_EFENCED_PRODUCER  for good: another instance owns the name
@@ -438,8 +447,8 @@ ZSPOOL_EXPORT int zspool_room(zspool_producer_t *self, size_t bytes, int timeout
 ZSPOOL_EXPORT int zspool_wait(zspool_producer_t *self, uint64_t ticket, int timeout_ms,
                               zspool_report_t *ret_report, zspool_error_t *err);
 
-/* Wait until the fate of all messages sent before this call is known. 0 = all that was sent since
- * the last zspool_flush() is kept.
+/* Wait until the fate of all messages sent before this call, by any thread, is known. 0 = all that
+ * was sent since the last zspool_flush() is kept. A failure is told to one caller.
  *
  * Errors: the first failure since the last zspool_flush(); ZSPOOL_ETIMEOUT: some are
  *         still open, nothing is dropped, call again
@@ -447,7 +456,7 @@ ZSPOOL_EXPORT int zspool_wait(zspool_producer_t *self, uint64_t ticket, int time
 ZSPOOL_EXPORT int zspool_flush(zspool_producer_t *self, int timeout_ms, zspool_error_t *err);
 
 /* Take up to `max` reports, oldest first, without waiting; see `reporting`.
- * Returns how many. */
+ * Returns how many, or ZSPOOL_EINVAL. */
 ZSPOOL_EXPORT int zspool_reports(zspool_producer_t *self, zspool_report_t *ret_reports, int max);
 
 /* --- Consumer --------------------------------------------------------------------- */
@@ -570,7 +579,7 @@ typedef struct zspool_lost {
 } zspool_lost_t;
 
 /* Take up to `max` losses, oldest first, without waiting. At most 4,096 are
- * kept; older ones are forgotten. Returns how many. */
+ * kept; older ones are forgotten. Returns how many, or ZSPOOL_EINVAL. */
 ZSPOOL_EXPORT int zspool_lost(zspool_consumer_t *self, zspool_lost_t *ret_lost, int max);
 
 /* --- Reader ----------------------------------------------------------------------- */
@@ -699,7 +708,7 @@ ZSPOOL_EXPORT int zspool_topic_set(zspool_client_t *self, const zspool_topic_spe
 /* Errors: ZSPOOL_ENOT_FOUND */
 ZSPOOL_EXPORT int zspool_topic_info(zspool_client_t *self, const char *topic, int timeout_ms,
                                     zspool_topic_info_t **ret_info, zspool_error_t *err);
-/* The names that match a glob of `*` and `?` (NULL = all), in order. */
+/* The names that match a glob of `*` and `?` (UTF-8, up to 255 bytes; NULL = all), in order. */
 ZSPOOL_EXPORT int zspool_topic_list(zspool_client_t *self, const char *match, int timeout_ms,
                                     zspool_names_t **ret_names, zspool_error_t *err);
 /* Delete a topic with its messages; dry_run only checks. Errors: ZSPOOL_ENOT_FOUND */
@@ -753,7 +762,7 @@ ZSPOOL_EXPORT int zspool_group_set(zspool_client_t *self, const zspool_group_spe
 /* Errors: ZSPOOL_ENOT_FOUND */
 ZSPOOL_EXPORT int zspool_group_info(zspool_client_t *self, const char *group, int timeout_ms,
                                     zspool_group_info_t **ret_info, zspool_error_t *err);
-/* The names that match a glob of `*` and `?` (NULL = all), in order. */
+/* The names that match a glob, as zspool_topic_list(). */
 ZSPOOL_EXPORT int zspool_group_list(zspool_client_t *self, const char *match, int timeout_ms,
                                     zspool_names_t **ret_names, zspool_error_t *err);
 /* Delete a group with its state; dry_run only checks. Errors: ZSPOOL_ENOT_FOUND */
@@ -864,7 +873,10 @@ typedef struct zspool_reply {
     zspool_bytes_t body; /* all body frames, joined; absent if there were none */
 } zspool_reply_t;
 
-/* Any request. An ERR answer is returned as its code. */
+/* Any request. An ERR answer is returned as its code.
+ * Errors: ZSPOOL_EINVAL     the arguments are no MessagePack map, text in them is not UTF-8,
+ *                           the body is empty
+ *         ZSPOOL_ETOO_LARGE arguments or body are more than the broker takes */
 ZSPOOL_EXPORT int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec,
                                  int timeout_ms, zspool_reply_t **ret_reply, zspool_error_t *err);
 

@@ -109,9 +109,12 @@ static int read_topic_spec(zspool_client_t *self, const zspool_topic_spec_t *giv
     struct zsp_err report = {0};
     int rc = given ? zsp_options_read(ret, sizeof *ret, given, "zspool_topic_spec_t", &report)
                    : zsp_err_set(&report, ZSP_EINVAL, "no topic given");
-    if (rc == 0 &&
-        (ret->partitions > ZSP_PARTITIONS_MAX || (ret->setting_count > 0 && !ret->settings))) {
-        rc = zsp_err_set(&report, ZSP_EINVAL, "partitions: want 1..%u", ZSP_PARTITIONS_MAX);
+    if (rc == 0 && ret->partitions > ZSP_PARTITIONS_MAX) {
+        rc = zsp_err_set(&report, ZSP_EINVAL, "partitions: %u, want 1..%u", ret->partitions,
+                         ZSP_PARTITIONS_MAX);
+    }
+    if (rc == 0) {
+        rc = zsp_settings_check(ret->settings, ret->setting_count, &report);
     }
     if (rc != 0) {
         return zsp_err_export(&report, err);
@@ -255,13 +258,16 @@ static int list_names(zspool_client_t *self, const char *key, const char *match,
     if (!self || !ret_names) {
         return refuse(err, ZSP_EINVAL, "no client, or no place for the result");
     }
+    struct zsp_err report = {0};
+    if (match && zsp_text_check("match", match, ZSP_MATCH_LEN_MAX, &report) != 0) {
+        return zsp_err_export(&report, err);
+    }
     const char *verb = strcmp(key, "topic") == 0 ? "TOPIC.LIST" : "GROUP.LIST";
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
     struct zsp_listing list = {.key = key, .more = true};
     int rc = 0;
     while (rc == 0 && list.more) {
-        const int64_t left_ms = timeout_ms < 0 ? -1 : deadline_ms - zsp_now_ms();
-        rc = list_page(self, verb, match, &list, left_ms < -1 ? 0 : (int)left_ms, err);
+        rc = list_page(self, verb, match, &list, zsp_left_ms(deadline_ms), err);
     }
     zspool_names_t *names = rc == 0 ? names_of(&list) : NULL;
     zsp_listing_fini(&list);
@@ -313,8 +319,11 @@ static int read_group_spec(zspool_client_t *self, const zspool_group_spec_t *giv
     if (rc == 0) {
         rc = zsp_position_check(&ret->start, &report);
     }
-    if (rc == 0 && ret->setting_count > 0 && !ret->settings) {
-        rc = zsp_err_set(&report, ZSP_EINVAL, "no settings given");
+    if (rc == 0 && ret->mode) {
+        rc = zsp_text_check("mode", ret->mode, ZSP_MODE_LEN_MAX, &report);
+    }
+    if (rc == 0) {
+        rc = zsp_settings_check(ret->settings, ret->setting_count, &report);
     }
     if (rc != 0) {
         return zsp_err_export(&report, err);
@@ -461,6 +470,41 @@ int zspool_producer_info(zspool_client_t *self, const char *producer, int timeou
     return rc;
 }
 
+/* Read it as the broker will: to a request that it cannot read it could only answer by giving up the
+ * connection, and with it what others have under way. */
+static int check_request(const zspool_request_spec_t *request, struct zsp_slice args,
+                         struct zsp_err *err)
+{
+    if (zsp_text_check("verb", request->verb, ZSP_VERB_LEN_MAX, err) != 0) {
+        return ZSP_EINVAL;
+    }
+    if (request->verb[0] == '\0' || (request->body.data && request->body.len == 0)) {
+        return zsp_err_set(err, ZSP_EINVAL, "no verb, or an empty body frame");
+    }
+    if (args.len > ZSP_HEADER_MAX) {
+        return zsp_err_set(err, ZSP_ETOO_LARGE, "%s: arguments of %zu bytes, want up to %u",
+                           request->verb, args.len, ZSP_HEADER_MAX);
+    }
+    struct zsp_writer header = {0};
+    struct wire_request decoded;
+    struct wire_decoder *decoder = wire_decoder_new();
+    wire_write_request(&header, zsp_slice_str(request->verb), 1);
+    zsp_write_bytes(&header, args);
+    int rc = ZSP_ENOMEM;
+    if (!decoder || header.failed) {
+        zsp_err_set(err, ZSP_ENOMEM, "no memory for a request");
+    } else if (wire_request_decode(decoder, zsp_writer_slice(&header), &decoded, err) != 0) {
+        err->code = ZSP_EINVAL;
+        zsp_err_wrap(err, "%s: arguments", request->verb);
+        rc = ZSP_EINVAL;
+    } else {
+        rc = 0;
+    }
+    wire_decoder_destroy(&decoder);
+    zsp_writer_fini(&header);
+    return rc;
+}
+
 int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec, int timeout_ms,
                    zspool_reply_t **ret_reply, zspool_error_t *err)
 {
@@ -472,14 +516,15 @@ int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec, int
     if (zsp_options_read(&request, sizeof request, spec, "zspool_request_spec_t", &report) != 0) {
         return zsp_err_export(&report, err);
     }
-    if (!request.verb || *request.verb == '\0' || (request.body.data && request.body.len == 0)) {
-        return refuse(err, ZSP_EINVAL, "no verb, or an empty body frame");
-    }
     struct zsp_writer args = {0};
     if (request.args.data) {
         zsp_write_bytes(&args, (struct zsp_slice){request.args.data, request.args.len});
     } else {
         wire_write_map(&args, 0);
+    }
+    if (check_request(&request, zsp_writer_slice(&args), &report) != 0) {
+        zsp_writer_fini(&args);
+        return zsp_err_export(&report, err);
     }
     struct zsp_call_spec call = {.verb = request.verb,
                                  .args = &args,

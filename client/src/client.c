@@ -174,6 +174,18 @@ int zsp_name_check_text(const char *what, const char *name, struct zsp_err *err)
     return zsp_name_check(what, zsp_slice_str(name), err);
 }
 
+int zsp_text_check(const char *what, const char *text, size_t max, struct zsp_err *err)
+{
+    if (!text) {
+        return zsp_err_set(err, ZSP_EINVAL, "no %s given", what);
+    }
+    const size_t len = strnlen(text, max + 1);
+    if (len > max || !zsp_utf8_valid((struct zsp_slice){(const uint8_t *)text, len})) {
+        return zsp_err_set(err, ZSP_EINVAL, "%s: want UTF-8 of up to %zu bytes", what, max);
+    }
+    return 0;
+}
+
 void zsp_client_set_ready(struct zspool_client *self, struct zsp_ready *object, bool ready)
 {
     if (zsp_completion_set(&self->completion, object, ready)) {
@@ -255,6 +267,12 @@ void zspool_destroy(zspool_client_t **self_p)
         return;
     }
     zspool_client_t *self = *self_p;
+    zsp_link_lock(self->link);
+    const bool in_use = self->objects > 0;
+    zsp_link_unlock(self->link);
+    if (in_use) {
+        return;
+    }
     *self_p = NULL;
     /* Consumers that wait unseen for their last answer still use self->link meanwhile. */
     struct zsp_link *link = self->link;
@@ -296,7 +314,13 @@ int zspool_connect(zspool_client_t *self, int timeout_ms, zspool_info_t *ret_inf
     }
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
     zspool_info_t info;
+    zspool_info_init(&info);
     int rc = 0;
+    if (ret_info) {
+        size_t size;
+        memcpy(&size, ret_info, sizeof size);
+        rc = check_size(size, "zspool_info_t", &report);
+    }
     zsp_link_lock(self->link);
     while (rc == 0 && !zsp_link_up(self->link)) {
         rc = zsp_link_wait(self->link, deadline_ms, &report);

@@ -27,8 +27,8 @@ static int check_options(zspool_consumer_options_t *self, struct zsp_err *err)
     if (rc == 0) {
         rc = zsp_position_check(&self->start, err);
     }
-    if (rc == 0 && self->mode && strlen(self->mode) > 31) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "mode \"%.40s\" is none that exists", self->mode);
+    if (rc == 0 && self->mode) {
+        rc = zsp_text_check("mode", self->mode, ZSP_MODE_LEN_MAX, err);
     }
     if (rc == 0 && self->prefetch_messages > PREFETCH_MESSAGES_MAX) {
         rc = zsp_err_set(err, ZSP_EINVAL, "prefetch_messages is %u, want up to %u",
@@ -102,6 +102,7 @@ zspool_consumer_t *zspool_consumer_new(zspool_client_t *client,
     self->port.wake_ms = INT64_MAX;
     zsp_link_lock(client->link);
     zsp_link_add(client->link, &self->port);
+    client->objects++;
     zsp_link_unlock(client->link);
     return self;
 fail:
@@ -154,6 +155,7 @@ static void leave(struct zspool_consumer *self)
     }
     zsp_outcomes_reset(&self->outcomes);
     zsp_outcomes_reset(&self->outcomes_sent);
+    self->client->objects--;
     if (self->pull_out) {
         self->orphan = true;
         zsp_link_unlock(link);
@@ -496,7 +498,7 @@ int zspool_settle_flush(zspool_consumer_t *self, int timeout_ms, zspool_error_t 
 
 int zspool_lost(zspool_consumer_t *self, zspool_lost_t *ret_lost, int max)
 {
-    if (!self || (!ret_lost && max > 0)) {
+    if (!self || max < 0 || (!ret_lost && max > 0)) {
         return ZSPOOL_EINVAL;
     }
     int taken = 0;

@@ -25,6 +25,7 @@
 #include "client/src/interned.h"
 #include "client/src/outcomes.h"
 #include "client/src/parcel.h"
+#include "client/src/wire_out.h"
 #include "common/limits.h"
 
 #define ZSP_HELD_SLABS     24u   /* then 1.5 billion messages are in hand */
@@ -50,7 +51,7 @@ struct zspool_consumer {
     struct zsp_ready ready;
     zspool_consumer_options_t options; /* defaults filled in; strings unset */
     char group[ZSP_NAME_MAX + 1];
-    char mode[32];
+    char mode[ZSP_MODE_LEN_MAX + 1];
     char **topics;
     size_t topic_count;
     struct zsp_interned names;

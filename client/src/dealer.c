@@ -183,11 +183,29 @@ fail:
     return ZSP_EAGAIN;
 }
 
-bool zsp_endpoint_valid(const char *endpoint)
+/* HOST:PORT; a host of "*" can be listened on, not connected to. */
+static bool tcp_address_valid(const char *address)
 {
-    const char *colon = strstr(endpoint, "://");
-    if (!colon || colon == endpoint || colon[3] == '\0' || strlen(endpoint) > 255) {
+    const char *colon = strrchr(address, ':');
+    if (!colon || colon == address || (colon == address + 1 && address[0] == '*')) {
         return false;
     }
-    return strncmp(endpoint, "tcp://", 6) == 0 || strncmp(endpoint, "ipc://", 6) == 0;
+    unsigned port = 0;
+    size_t digits = 0;
+    for (const char *p = colon + 1; *p >= '0' && *p <= '9' && digits < 6; p++) {
+        port = port * 10 + (unsigned)(*p - '0');
+        digits++;
+    }
+    return colon[1 + digits] == '\0' && port > 0 && port <= 65535;
+}
+
+bool zsp_endpoint_valid(const char *endpoint)
+{
+    if (strlen(endpoint) > 255) {
+        return false;
+    }
+    if (strncmp(endpoint, "tcp://", 6) == 0) {
+        return tcp_address_valid(endpoint + 6);
+    }
+    return strncmp(endpoint, "ipc://", 6) == 0 && endpoint[6] != '\0';
 }

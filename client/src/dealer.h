@@ -44,7 +44,7 @@ bool zsp_dealer_lost(struct zsp_dealer *self, const char **ret_why);
  * Never waits. Errors: ZSP_EAGAIN  nothing was sent */
 int zsp_dealer_send(struct zsp_dealer *self, struct zsp_slice header, struct zsp_buf *body);
 
-/* May an endpoint look like this? Only form is checked: "transport://rest". */
+/* May an endpoint look like this: tcp://HOST:PORT or ipc://PATH? Only the form is checked. */
 bool zsp_endpoint_valid(const char *endpoint);
 
 #endif

@@ -97,6 +97,7 @@ zspool_producer_t *zspool_producer_new(zspool_client_t *client,
     self->port.wake_ms = INT64_MAX;
     zsp_link_lock(client->link);
     zsp_link_add(client->link, &self->port);
+    client->objects++;
     zsp_link_unlock(client->link);
     return self;
 fail:
@@ -137,6 +138,7 @@ void zspool_producer_destroy(zspool_producer_t **self_p)
     forget_requests(self);
     zsp_client_set_ready(self->client, &self->ready, false);
     zsp_link_remove(link, &self->port);
+    self->client->objects--;
     zsp_link_unlock(link);
     while (self->topic_first) {
         struct zsp_topic_out *next = self->topic_first->next;
@@ -209,8 +211,11 @@ static size_t bytes_about(const zspool_out_t *message)
 
 static int check_message(const zspool_out_t *message, struct zsp_err *err)
 {
-    if (!message->topic || !message->payload.data) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "no topic or no payload given");
+    if (!message->topic) {
+        return zsp_err_set(err, ZSP_EBAD_NAME, "no topic given");
+    }
+    if (!message->payload.data) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "topic %s: no payload given", message->topic);
     }
     if (message->partition < ZSPOOL_PARTITION_ANY ||
         message->partition >= (int32_t)ZSP_PARTITIONS_MAX || message->created_at_ms < 0) {
@@ -508,7 +513,7 @@ int zspool_flush(zspool_producer_t *self, int timeout_ms, zspool_error_t *err)
 
 int zspool_reports(zspool_producer_t *self, zspool_report_t *ret_reports, int max)
 {
-    if (!self || (!ret_reports && max > 0)) {
+    if (!self || max < 0 || (!ret_reports && max > 0)) {
         return ZSPOOL_EINVAL;
     }
     int taken = 0;

@@ -482,6 +482,7 @@ zspool_reader_t *zspool_reader_new(zspool_client_t *client, const zspool_reader_
     self->port.wake_ms = INT64_MAX;
     zsp_link_lock(client->link);
     zsp_link_add(client->link, &self->port);
+    client->objects++;
     zsp_link_unlock(client->link);
     return self;
 fail:
@@ -511,6 +512,7 @@ void zspool_reader_destroy(zspool_reader_t **self_p)
     }
     zsp_client_set_ready(self->client, &self->ready, false);
     zsp_link_remove(link, &self->port);
+    self->client->objects--;
     zsp_link_unlock(link);
     reader_free(self);
 }

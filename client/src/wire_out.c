@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "client/src/wire_out.h"
 
+#include "client/src/client_priv.h"
 #include "common/wire.h"
 
 int zsp_position_check(const zspool_position_t *position, struct zsp_err *err)
@@ -25,6 +26,21 @@ void zsp_write_position(struct zsp_writer *out, const zspool_position_t *positio
     };
     const struct wire_position told = {.kind = kinds[position->kind], .value = position->value};
     wire_write_position(out, &told);
+}
+
+int zsp_settings_check(const zspool_figure_t *settings, size_t count, struct zsp_err *err)
+{
+    if (count > ZSP_SETTINGS_MAX || (count > 0 && !settings)) {
+        return zsp_err_set(err, ZSP_EINVAL, "%zu settings, want up to %u", count, ZSP_SETTINGS_MAX);
+    }
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = zsp_text_check("name of a setting", settings[i].name, ZSP_SETTING_NAME_MAX, err);
+        if (rc == 0 && settings[i].is_text && !settings[i].is_unset) {
+            rc = zsp_text_check(settings[i].name, settings[i].text, ZSP_SETTING_TEXT_MAX, err);
+        }
+    }
+    return rc;
 }
 
 void zsp_write_settings(struct zsp_writer *out, const zspool_figure_t *settings, size_t count)

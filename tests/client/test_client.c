@@ -145,7 +145,19 @@ static void a_refused_hello_is_told_at_once(void **state)
 static void wrong_endpoints_and_options_are_refused(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"", "foo", "tcp://", "udp://h:1", "tcp://a:1,,"};
+    static const char *const wrong[] = {"",
+                                        "foo",
+                                        "tcp://",
+                                        "udp://h:1",
+                                        "tcp://a:1,,",
+                                        "tcp://h",
+                                        "tcp://*:1",
+                                        "tcp://h:0",
+                                        "tcp://h:65536",
+                                        "tcp://h:1x",
+                                        "tcp://:1",
+                                        "ipc://",
+                                        "tcp://h:1, tcp://h:2"};
     zspool_error_t err = {0};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_null(zspool_new(wrong[i], NULL, &err));
