@@ -105,8 +105,10 @@ struct groups {
     struct ledger *ledger_first, *ledger_last;
     struct zsp_table by_id; /* groups; the id's little-endian bytes */
     struct group *dirty_first, *dirty_last;
-    struct pull *free_pulls;     /* linked through next; keep their memory */
-    uint32_t free_pull_count;    /* bounded: a peak of waiting pulls is given back */
+    struct pull *free_pulls;         /* linked through next; keep their memory */
+    uint32_t free_pull_count;        /* bounded: a peak of waiting pulls is given back */
+    struct pull_arrays *free_arrays; /* see pull_arrays.h */
+    uint32_t free_arrays_count;
     struct pull_list lost_pulls; /* at work when their group went */
     struct settle *settles;      /* waiting for their sync, in order */
     struct settle *settles_last;

@@ -10,14 +10,15 @@
 #include <string.h>
 
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/pull_arrays.h"
 #include "common/assert.h"
 
 /* Times a pull may come back with nothing before it is told so. */
 #define TRIES_MAX 8u
-/* Names whose memory a free pull keeps. */
-#define NAMES_KEPT 64u
+/* Bytes for names that a free pull keeps. */
+#define NAME_BLOCK_KEPT 512u
 /* Pulls whose memory is kept for later ones. */
-#define PULLS_KEPT 1024u
+#define PULLS_KEPT 256u
 
 /* --- The object ------------------------------------------------------------------------------ */
 
@@ -100,53 +101,33 @@ struct pull *pull_new(struct groups *groups)
     }
     groups->free_pulls = self->next;
     groups->free_pull_count--;
-    const struct pull kept = *self;
+    struct zsp_slice *const names = self->names;
+    const size_t name_block_bytes = self->name_block_bytes;
     memset(self, 0, sizeof *self);
-    self->names = kept.names;
-    self->name_bytes = kept.name_bytes;
-    self->bindings = kept.bindings;
-    self->name_capacity = kept.name_capacity;
-    self->take.pieces = kept.take.pieces;
-    self->piece_capacity = kept.piece_capacity;
-    self->runs = kept.runs;
-    self->run_capacity = kept.run_capacity;
-    self->absent = kept.absent;
-    self->absent_capacity = kept.absent_capacity;
-    self->parts = kept.parts;
-    self->part_capacity = kept.part_capacity;
-    self->wire = kept.wire;
+    self->names = names;
+    self->name_block_bytes = name_block_bytes;
     return self;
 }
 
 static void free_memory(struct pull *self)
 {
     zsp_buf_put(&self->outcomes.not_applied);
-    pull_forget_gathered(self);
+    pull_arrays_free(self);
     free(self->names);
-    free(self->name_bytes);
-    free(self->bindings);
-    free(self->take.pieces);
-    free(self->runs);
-    free(self->absent);
-    free(self->parts);
-    zsp_writer_fini(&self->wire);
     free(self);
 }
 
 void pull_give(struct groups *groups, struct pull *self)
 {
-    if (self->name_capacity > NAMES_KEPT) {
-        free(self->names);
-        free(self->name_bytes);
-        free(self->bindings);
-        self->names = NULL;
-        self->name_bytes = NULL;
-        self->bindings = NULL;
-        self->name_capacity = 0;
-    }
+    pull_arrays_give(groups, self);
     if (groups->free_pull_count >= PULLS_KEPT) {
         free_memory(self);
         return;
+    }
+    if (self->name_block_bytes > NAME_BLOCK_KEPT) {
+        free(self->names);
+        self->names = NULL;
+        self->name_block_bytes = 0;
     }
     groups->free_pull_count++;
     self->next = groups->free_pulls;
@@ -157,7 +138,6 @@ void pull_free(struct engine *engine, struct pull *self)
 {
     parked_remove(engine, &self->parked);
     settle_leave(&self->outcomes);
-    pull_forget_gathered(self);
     leave_group(engine->groups, self);
     pull_give(engine->groups, self);
 }
@@ -186,6 +166,7 @@ void pull_fini(struct groups *self)
         self->free_pulls = pull->next;
         free_memory(pull);
     }
+    pull_arrays_fini(self);
 }
 
 /* --- The answer ------------------------------------------------------------------------------- */
@@ -308,7 +289,7 @@ void pull_answer(struct engine *engine, struct pull *self)
 void pull_again(struct engine *engine, struct pull *self)
 {
     struct group *group = self->group;
-    pull_forget_gathered(self);
+    pull_arrays_give(engine->groups, self);
     (void)reply_room(engine, &self->to, 0);
     list_remove(&group->working, self);
     pull_park(self, true);
@@ -422,9 +403,8 @@ static int reserve(struct groups *groups, struct pull *self)
         self->max_messages < PULL_MESSAGES_MAX ? self->max_messages : PULL_MESSAGES_MAX;
     wanted = wanted < share ? wanted : share;
     wanted = wanted < room ? wanted : room;
-    if (!self->take.pieces) {
-        self->take.pieces = malloc(PULL_PIECES_MAX * sizeof *self->take.pieces);
-        self->piece_capacity = self->take.pieces ? PULL_PIECES_MAX : 0;
+    if (pull_arrays_take(groups, self) < 0) {
+        return ZSP_ENOMEM;
     }
     self->take = (struct take){
         .messages = wanted,
@@ -513,6 +493,7 @@ static void serve_bound(struct engine *engine, struct pull *self)
         pull_begin(engine, self);
         return;
     }
+    pull_arrays_give(engine->groups, self);
     if (ready > 0) {
         (void)reply_room(engine, &self->to, 0);
     }

@@ -62,12 +62,12 @@ struct pull {
     bool has_outcomes;         /* it brought some; an error may follow on applied ones */
     bool is_ready;             /* at work and done, but its outcomes are not durable yet */
     struct join *join;         /* it waits for this one */
-    struct zsp_slice *names;   /* into name_bytes */
-    uint8_t *name_bytes;       /* ZSP_NAME_MAX each */
+    struct zsp_slice *names;   /* one block: these, bindings, the bytes of the names */
     struct binding **bindings; /* of the names, once bound */
-    size_t name_count, name_capacity;
+    size_t name_count;
+    size_t name_block_bytes; /* size of the block */
 
-    /* at work */
+    /* at work; the arrays are lent by the group side meanwhile, see pull_arrays.h */
     struct take take;
     size_t piece_capacity;
     size_t next_piece;     /* pieces before it are done with */
@@ -90,7 +90,7 @@ struct pull {
 };
 
 /* --- pull.c --- */
-/* A pull with the memory of an earlier one; in no list. NULL = out of memory. */
+/* A pull that has done nothing yet, in no list. NULL = out of memory. */
 struct pull *pull_new(struct groups *groups);
 /* Give it back, in no list. */
 void pull_give(struct groups *groups, struct pull *self);

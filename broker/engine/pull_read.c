@@ -9,6 +9,7 @@
 
 #include "broker/engine/batch_slice.h"
 #include "broker/engine/pull.h"
+#include "broker/engine/pull_arrays.h"
 #include "common/diag.h"
 
 /* Bytes of a reply's header that are kept free for what is not a run. */
@@ -414,18 +415,27 @@ void pull_begin(struct engine *engine, struct pull *self)
     begin(engine, self);
 }
 
+static void fail_memory(struct engine *engine, struct pull *self)
+{
+    struct zsp_err error;
+    (void)zsp_err_set(&error, ZSP_ENOMEM, "pull: out of memory");
+    pull_fail(engine, self, &error);
+}
+
 void pull_begin_again(struct engine *engine, struct pull *self, const struct lease *lease)
 {
     self->lease = lease->number;
+    if (pull_arrays_take(engine->groups, self) < 0) {
+        fail_memory(engine, self);
+        return;
+    }
     self->take.piece_count = 0;
     for (size_t i = 0; i < lease->span_count; i++) {
         const struct lease_span *span = &lease->spans[i];
         struct piece *pieces = pull_grow(self->take.pieces, self->take.piece_count,
                                          &self->piece_capacity, sizeof *pieces);
         if (!pieces) {
-            struct zsp_err error;
-            (void)zsp_err_set(&error, ZSP_ENOMEM, "pull: out of memory");
-            pull_fail(engine, self, &error);
+            fail_memory(engine, self);
             return;
         }
         self->take.pieces = pieces;

@@ -85,28 +85,29 @@ static const struct wire_arg pull_table[] = {
 };
 #undef PLACE
 
-/* Copy the names. */
+/* Copy the names, with room for their bindings, into one block. */
 static int copy_names(struct pull *self, const msgpack_object *topics)
 {
     const size_t count = topics->via.array.size;
-    if (count > self->name_capacity) {
-        struct zsp_slice *names = realloc(self->names, count * sizeof *names);
-        self->names = names ? names : self->names;
-        uint8_t *bytes = realloc(self->name_bytes, count * ZSP_NAME_MAX);
-        self->name_bytes = bytes ? bytes : self->name_bytes;
-        struct binding **bindings = realloc(self->bindings, count * sizeof(struct binding *));
-        self->bindings = bindings ? bindings : self->bindings;
-        if (!names || !bytes || !bindings) {
+    size_t bytes = count * (sizeof *self->names + sizeof(struct binding *));
+    for (size_t i = 0; i < count; i++) {
+        bytes += topics->via.array.ptr[i].via.str.size;
+    }
+    if (bytes > self->name_block_bytes) {
+        free(self->names);
+        self->names = malloc(bytes);
+        self->name_block_bytes = self->names ? bytes : 0;
+        if (!self->names) {
             return ZSP_ENOMEM;
         }
-        self->name_capacity = count;
     }
+    self->bindings = (struct binding **)(void *)(self->names + count);
+    uint8_t *copy = (uint8_t *)(self->bindings + count);
     for (size_t i = 0; i < count; i++) {
         const msgpack_object_str *name = &topics->via.array.ptr[i].via.str;
-        const struct zsp_slice slice = {(const uint8_t *)name->ptr, name->size};
-        uint8_t *copy = self->name_bytes + i * ZSP_NAME_MAX;
-        memcpy(copy, slice.data, slice.len);
-        self->names[self->name_count++] = (struct zsp_slice){copy, slice.len};
+        memcpy(copy, name->ptr, name->size);
+        self->names[self->name_count++] = (struct zsp_slice){copy, name->size};
+        copy += name->size;
     }
     return 0;
 }
