@@ -523,6 +523,11 @@ ZSPOOL_EXPORT void zspool_consumer_destroy(zspool_consumer_t **self_p);
 ZSPOOL_EXPORT int zspool_next(zspool_consumer_t *self, const zspool_message_t **ret_message,
                               int timeout_ms, zspool_error_t *err);
 
+/* Shall what zspool_next() would return make zspool_fd() readable and call the ready_fn? At first it
+ * does. A program that cannot take any message for a while (its own output is full) says false, so
+ * that its loop sleeps meanwhile. Losses are told all the same; zspool_next() works as ever. */
+ZSPOOL_EXPORT void zspool_consumer_want(zspool_consumer_t *self, bool wanted);
+
 typedef enum zspool_outcome {
     ZSPOOL_ACK,     /* done */
     ZSPOOL_RETRY,   /* again, after delay_ms or the group's backoff; counts as a failure */
@@ -630,6 +635,9 @@ ZSPOOL_EXPORT void zspool_reader_destroy(zspool_reader_t **self_p);
  */
 ZSPOOL_EXPORT int zspool_read(zspool_reader_t *self, const zspool_message_t **ret_message,
                               int timeout_ms, zspool_error_t *err);
+
+/* As zspool_consumer_want(). */
+ZSPOOL_EXPORT void zspool_reader_want(zspool_reader_t *self, bool wanted);
 
 /* --- Administration ---------------------------------------------------------------- */
 

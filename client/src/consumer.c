@@ -181,6 +181,16 @@ void zspool_consumer_stop(zspool_consumer_t *self)
     zsp_link_unlock(link);
 }
 
+void zspool_consumer_want(zspool_consumer_t *self, bool wanted)
+{
+    if (self) {
+        zsp_link_lock(self->client->link);
+        self->unwanted = !wanted;
+        zsp_consumer_update_ready(self);
+        zsp_link_unlock(self->client->link);
+    }
+}
+
 void zspool_consumer_destroy(zspool_consumer_t **self_p)
 {
     if (!self_p || !*self_p) {

@@ -55,9 +55,10 @@ struct zspool_consumer {
     char **topics;
     size_t topic_count;
     struct zsp_interned names;
-    bool closing; /* the host destroys it: nothing new is pulled */
-    bool orphan;  /* the host has left: the link's thread frees it */
-    bool stopped; /* zspool_consumer_stop(): nothing new is pulled, what is in hand goes on */
+    bool closing;  /* the host destroys it: nothing new is pulled */
+    bool orphan;   /* the host has left: the link's thread frees it */
+    bool unwanted; /* the host is not to be woken for messages, see zspool_consumer_want() */
+    bool stopped;  /* zspool_consumer_stop(): nothing new is pulled, what is in hand goes on */
 
     /* Pulling. */
     struct zsp_request pull;

@@ -22,9 +22,9 @@ void zsp_consumer_update_ready(struct zspool_consumer *self)
     const bool marking = self->suspect == SUSPECT_WANTED || self->suspect == SUSPECT_SENT;
     const bool message = self->first && !marking;
     const bool end = zsp_consumer_at_end(self) && !self->end_told;
-    zsp_client_set_ready(
-        self->client, &self->ready,
-        !self->closing && (message || end || self->lost_count > 0 || self->pull_error.code != 0));
+    const bool next = message || end || self->pull_error.code != 0;
+    zsp_client_set_ready(self->client, &self->ready,
+                         !self->closing && ((next && !self->unwanted) || self->lost_count > 0));
 }
 
 static void unlink_parcel(struct zsp_parcel **list, struct zsp_parcel **last,

@@ -65,6 +65,7 @@ struct zspool_reader {
     int64_t others_oldest_ms; /* the oldest head of the other shelves; INT64_MIN = look anew */
     struct zsp_err error;     /* code 0 = none; the host takes it */
     bool halted;              /* the host took an error: its next call goes on */
+    bool unwanted;            /* the host is not to be woken, see zspool_reader_want() */
     bool end_told;            /* the host knows of the end: no reason to wake it again */
     zspool_message_t view;
     struct zsp_parcel *lent; /* holds the bytes of `view`, off its shelf */
@@ -124,9 +125,9 @@ static struct shelf *choose(struct zspool_reader *self)
 
 static void update_ready(struct zspool_reader *self)
 {
-    zsp_client_set_ready(self->client, &self->ready,
-                         self->error.code != 0 || (all_finished(self) && !self->end_told) ||
-                             choose(self) != NULL);
+    const bool next =
+        self->error.code != 0 || (all_finished(self) && !self->end_told) || choose(self) != NULL;
+    zsp_client_set_ready(self->client, &self->ready, next && !self->unwanted);
 }
 
 static void arrived(struct zspool_reader *self)
@@ -491,6 +492,16 @@ fail:
     }
     (void)zsp_err_export(&report, err);
     return NULL;
+}
+
+void zspool_reader_want(zspool_reader_t *self, bool wanted)
+{
+    if (self) {
+        zsp_link_lock(self->client->link);
+        self->unwanted = !wanted;
+        update_ready(self);
+        zsp_link_unlock(self->client->link);
+    }
 }
 
 void zspool_reader_destroy(zspool_reader_t **self_p)

@@ -235,6 +235,35 @@ static void the_end_of_a_replay_is_told_once(void **state)
     tear_down(&f);
 }
 
+/* A host whose own output is full sleeps, although messages wait. */
+static void a_host_that_wants_nothing_is_not_woken(void **state)
+{
+    (void)state;
+    struct fixture f = {.obliging = {.stock = 1, .log_end = 1}};
+    zspool_reader_options_t options;
+    const zspool_message_t *message;
+    set_up(&f);
+    zspool_consumer_t *consumer = consumer_of(&f);
+    assert_readable(&f);
+    zspool_consumer_want(consumer, false);
+    assert_quiet(&f);
+    zspool_consumer_want(consumer, true);
+    assert_readable(&f);
+    zspool_consumer_want(consumer, false);
+    assert_int_equal(zspool_next(consumer, &message, 0, NULL), 0);
+    zspool_consumer_destroy(&consumer);
+    zspool_reader_options_init(&options);
+    options.topic = "t";
+    zspool_reader_t *reader = zspool_reader_new(f.client, &options, NULL);
+    assert_readable(&f);
+    zspool_reader_want(reader, false);
+    assert_quiet(&f);
+    zspool_reader_want(reader, true);
+    assert_readable(&f);
+    zspool_reader_destroy(&reader);
+    tear_down(&f);
+}
+
 /* --- Dispatch ------------------------------------------------------------------------------ */
 
 struct called {
@@ -317,6 +346,7 @@ int main(void)
         cmocka_unit_test(messages_make_it_readable_until_the_last_is_taken),
         cmocka_unit_test(a_loss_makes_it_readable_until_it_is_taken),
         cmocka_unit_test(the_end_of_a_replay_is_told_once),
+        cmocka_unit_test(a_host_that_wants_nothing_is_not_woken),
         cmocka_unit_test(each_ready_object_is_called_once_a_dispatch),
         cmocka_unit_test(a_called_function_may_destroy_its_object_and_make_another),
     };

@@ -65,6 +65,8 @@ static void nothing_in_the_place_of_an_object(void **state)
     zspool_consumer_destroy(NULL);
     zspool_reader_destroy(NULL);
     zspool_consumer_stop(NULL);
+    zspool_consumer_want(NULL, true);
+    zspool_reader_want(NULL, false);
     WRONG(zspool_connect(NULL, 0, NULL, &err));
     WRONG(err.code);
     assert_int_equal(zspool_fd(NULL), -1);
