@@ -12,7 +12,8 @@
 #include "common/err.h"
 #include "common/hash.h"
 
-#define CAPACITY_MIN 16u
+#define CAPACITY_MIN 4u
+#define CAPACITY_MAX ((size_t)1 << 31) /* a slot's hash has 32 bits */
 
 void zsp_table_init(struct zsp_table *self, uint64_t seed)
 {
@@ -25,14 +26,24 @@ void zsp_table_fini(struct zsp_table *self)
     zsp_table_init(self, self->seed);
 }
 
+static struct zsp_slice key_of(const struct zsp_table_slot *slot)
+{
+    return (struct zsp_slice){slot->key, slot->key_len};
+}
+
+static uint32_t hash_of(const struct zsp_table *self, struct zsp_slice key)
+{
+    return (uint32_t)zsp_hash_seeded(key, self->seed);
+}
+
 /* The slot that holds the key, or the free one where it belongs. The table has
  * at least one free slot. */
-static size_t slot_of(const struct zsp_table *self, struct zsp_slice key, uint64_t hash)
+static size_t slot_of(const struct zsp_table *self, struct zsp_slice key, uint32_t hash)
 {
     const size_t mask = self->capacity - 1;
     size_t i = (size_t)hash & mask;
     while (self->slots[i].value &&
-           (self->slots[i].hash != hash || !zsp_slice_equal(self->slots[i].key, key))) {
+           (self->slots[i].hash != hash || !zsp_slice_equal(key_of(&self->slots[i]), key))) {
         i = (i + 1) & mask;
     }
     return i;
@@ -43,12 +54,12 @@ void *zsp_table_find(const struct zsp_table *self, struct zsp_slice key)
     if (self->count == 0) {
         return NULL;
     }
-    return self->slots[slot_of(self, key, zsp_hash_seeded(key, self->seed))].value;
+    return self->slots[slot_of(self, key, hash_of(self, key))].value;
 }
 
 static int grow(struct zsp_table *self)
 {
-    if (self->capacity > SIZE_MAX / 2 / sizeof *self->slots) {
+    if (self->capacity >= CAPACITY_MAX) {
         return ZSP_ENOMEM;
     }
     struct zsp_table bigger = *self;
@@ -60,7 +71,7 @@ static int grow(struct zsp_table *self)
     for (size_t i = 0; i < self->capacity; i++) {
         const struct zsp_table_slot *old = &self->slots[i];
         if (old->value) {
-            bigger.slots[slot_of(&bigger, old->key, old->hash)] = *old;
+            bigger.slots[slot_of(&bigger, key_of(old), old->hash)] = *old;
         }
     }
     free(self->slots);
@@ -71,16 +82,17 @@ static int grow(struct zsp_table *self)
 int zsp_table_add(struct zsp_table *self, struct zsp_slice key, void *value)
 {
     zsp_assert(value != NULL);
+    zsp_assert(key.len <= UINT32_MAX);
     if (self->count >= self->capacity / 4 * 3) {
         const int rc = grow(self);
         if (rc != 0) {
             return rc;
         }
     }
-    const uint64_t hash = zsp_hash_seeded(key, self->seed);
+    const uint32_t hash = hash_of(self, key);
     struct zsp_table_slot *slot = &self->slots[slot_of(self, key, hash)];
     zsp_assert(slot->value == NULL);
-    *slot = (struct zsp_table_slot){.key = key, .value = value, .hash = hash};
+    *slot = (struct zsp_table_slot){key.data, value, (uint32_t)key.len, hash};
     self->count++;
     return 0;
 }
@@ -91,7 +103,7 @@ void *zsp_table_remove(struct zsp_table *self, struct zsp_slice key)
         return NULL;
     }
     const size_t mask = self->capacity - 1;
-    size_t hole = slot_of(self, key, zsp_hash_seeded(key, self->seed));
+    size_t hole = slot_of(self, key, hash_of(self, key));
     void *value = self->slots[hole].value;
     if (!value) {
         return NULL;
@@ -104,8 +116,11 @@ void *zsp_table_remove(struct zsp_table *self, struct zsp_slice key)
             hole = i;
         }
     }
-    self->slots[hole] = (struct zsp_table_slot){{NULL, 0}, NULL, 0};
+    self->slots[hole] = (struct zsp_table_slot){0};
     self->count--;
+    if (self->count == 0 && self->capacity == CAPACITY_MIN) { /* many small tables are idle */
+        zsp_table_fini(self);
+    }
     return value;
 }
 

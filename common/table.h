@@ -17,9 +17,10 @@
 #include "common/compiler.h"
 
 struct zsp_table_slot {
-    struct zsp_slice key;
-    void *value; /* NULL = free */
-    uint64_t hash;
+    const uint8_t *key;
+    void *value;      /* NULL = free */
+    uint32_t key_len; /* a longer key is our bug */
+    uint32_t hash;    /* its lower half */
 };
 
 /* Zero-initialise all but `seed`. */
