@@ -384,6 +384,7 @@ static void op_destroy(struct store *base)
     completions_fini(&self->completions);
     layout_topics_fini(&self->topics);
     append_pool_fini(self);
+    partition_writes_fini(self);
     if (self->lock_file >= 0) {
         (void)self->fs->ops->close(self->fs->self, self->lock_file, NULL); /* gives the lock back */
     }

@@ -25,6 +25,7 @@
 
 struct append;
 struct drop;
+struct partition_write;
 
 struct log_store {
     struct store base; /* first */
@@ -52,9 +53,11 @@ struct log_store {
     struct store_part *dirty_first; /* with queued appends, in the order of the first */
     struct store_part *dirty_last;
     struct append *append_pool;
-    struct drop *drops; /* removals that wait until nothing points to their partitions */
-    size_t orphans;     /* partitions whose creation failed, not yet freed */
-    size_t works;       /* topic creations, drops, retentions and tasks under way */
+    struct partition_write *write_pool;
+    size_t write_pool_bytes; /* of their memory */
+    struct drop *drops;      /* removals that wait until nothing points to their partitions */
+    size_t orphans;          /* partitions whose creation failed, not yet freed */
+    size_t works;            /* topic creations, drops, retentions and tasks under way */
 
     struct completions completions;
     struct journal journal;

@@ -77,8 +77,6 @@ void partition_destroy(struct store_part **self_p)
         segment_retire(store, self->segments[i]);
     }
     free(self->segments);
-    free(self->write.scratch);
-    free(self->write.iov);
     free(self->damages);
     free(self->path);
     free(self);
@@ -93,7 +91,7 @@ void partition_describe(const struct store_part *self, char out[64])
 int partition_add_segment(struct store_part *self, struct segment *segment)
 {
     if (self->segment_count == self->segment_capacity) {
-        const size_t capacity = self->segment_capacity ? self->segment_capacity * 2 : 4;
+        const size_t capacity = self->segment_capacity ? self->segment_capacity * 2 : 1;
         struct segment **segments = calloc(capacity, sizeof(struct segment *));
         if (!segments) {
             return ZSP_ENOMEM;
@@ -151,8 +149,8 @@ void partition_drop(struct store_part *self)
 
 bool partition_idle(const struct store_part *self)
 {
-    return self->busy == 0 && self->reads == 0 && !self->dirty && !self->unsynced &&
-           !self->write.segment && !self->trimming;
+    return self->busy == 0 && self->reads == 0 && !self->dirty && !self->unsynced && !self->write &&
+           !self->trimming;
 }
 
 /* --- Queue ------------------------------------------------------------------------- */

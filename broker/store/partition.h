@@ -44,14 +44,15 @@ struct append {
     uint64_t bytes; /* on disk */
 };
 
-/* The write in flight. */
+/* A write in flight. Pooled, with its memory: most partitions have none. */
 struct partition_write {
     struct io io;
-    struct segment *segment; /* pinned; NULL = none is out */
-    struct append *first;    /* in the order of their offsets */
-    uint64_t batch_bytes;    /* without the zeros behind */
-    uint64_t epoch;          /* of its batches */
-    uint8_t *scratch;        /* headers, and bodies too small for an iovec of their own */
+    struct partition_write *next; /* of the pool */
+    struct segment *segment;      /* pinned */
+    struct append *first;         /* in the order of their offsets */
+    uint64_t batch_bytes;         /* without the zeros behind */
+    uint64_t epoch;               /* of its batches */
+    uint8_t *scratch;             /* headers, and bodies too small for an iovec of their own */
     size_t scratch_capacity;
     struct iovec *iov;
     size_t iov_capacity;
@@ -98,7 +99,7 @@ struct store_part {
     struct append *queue_last;
     bool dirty; /* on the store's dirty list */
     struct store_part *dirty_next;
-    struct partition_write write;
+    struct partition_write *write; /* NULL = none is out */
     struct roll roll;
 
     bool unsynced; /* on the commit's list */
@@ -145,6 +146,8 @@ void append_release(struct log_store *store, struct append *append);
 void partition_wake(struct store_part *self);
 /* Start what can be started for the queue. */
 void partition_write(struct store_part *self);
+/* Free the pool of writes. */
+void partition_writes_fini(struct log_store *store);
 /* All queued batches fail (not those in a write). */
 void partition_fail_queue(struct store_part *self, const struct zsp_err *err);
 /* A sync has covered all up to `mark`. */

@@ -13,11 +13,12 @@
 #include "common/assert.h"
 #include "common/hash.h"
 
-#define WRITE_BATCHES_MAX 4096u           /* batches of one write */
-#define WRITE_BYTES_MAX   (16u * ZSP_MIB) /* bytes of one write, the first batch aside */
-#define COPY_BYTES_MAX    (2u * ZSP_KIB)  /* a smaller body is copied behind its header */
-#define FILL_WRITE_MAX    (64u * ZSP_KIB) /* a write of this size or more fills nothing */
-#define FILL_ALIGN        4096u           /* filled space ends on a page */
+#define WRITE_BATCHES_MAX 4096u              /* batches of one write */
+#define WRITE_BYTES_MAX   (16u * ZSP_MIB)    /* bytes of one write, the first batch aside */
+#define COPY_BYTES_MAX    (2u * ZSP_KIB)     /* a smaller body is copied behind its header */
+#define FILL_WRITE_MAX    (64u * ZSP_KIB)    /* a write of this size or more fills nothing */
+#define FILL_ALIGN        4096u              /* filled space ends on a page */
+#define POOL_BYTES_MAX    ((size_t)16 << 20) /* memory of writes that is kept for the next ones */
 
 static const uint8_t zeros[64 * 1024];
 
@@ -91,6 +92,58 @@ static uint64_t fill_behind(struct segment *segment, uint64_t bytes)
     return fill_end > end ? fill_end - end : 0;
 }
 
+/* --- The pool ------------------------------------------------------------------------ */
+
+static size_t memory_of(const struct partition_write *write)
+{
+    return sizeof *write + write->scratch_capacity + write->iov_capacity * sizeof *write->iov;
+}
+
+static void write_free(struct partition_write *write)
+{
+    free(write->scratch);
+    free(write->iov);
+    free(write);
+}
+
+/* NULL = out of memory. */
+static struct partition_write *write_new(struct log_store *store)
+{
+    struct partition_write *write = store->write_pool;
+    if (!write) {
+        return calloc(1, sizeof *write);
+    }
+    store->write_pool = write->next;
+    store->write_pool_bytes -= memory_of(write);
+    return write;
+}
+
+/* Many at once are given back, so that a peak does not stay. */
+static void write_release(struct log_store *store, struct partition_write *write)
+{
+    if (memory_of(write) > POOL_BYTES_MAX - store->write_pool_bytes) {
+        write_free(write);
+        return;
+    }
+    write->segment = NULL;
+    write->first = NULL;
+    write->next = store->write_pool;
+    store->write_pool = write;
+    store->write_pool_bytes += memory_of(write);
+}
+
+void partition_writes_fini(struct log_store *store)
+{
+    while (store->write_pool) {
+        struct partition_write *write = store->write_pool;
+        store->write_pool = write->next;
+        write_free(write);
+    }
+    store->write_pool_bytes = 0;
+}
+
+/* --- Laying out ----------------------------------------------------------------------- */
+
 static int reserve(struct partition_write *write, size_t scratch_bytes, size_t iov_count)
 {
     if (scratch_bytes > write->scratch_capacity) {
@@ -140,18 +193,18 @@ static uint8_t *lay_out(struct store_part *self, struct append *append, uint64_t
                                         .synced_to = self->mark.offset,
                                         .epoch = store->epoch,
                                         .body_sum = zsp_hash(body)};
-    const struct batch_place place = segment_place(self->write.segment, pos);
+    const struct batch_place place = segment_place(self->write->segment, pos);
     batch_encode(scratch, &header, &place);
     const size_t padding = (size_t)append->bytes - BATCH_HEADER_BYTES - body.len;
     if (is_copied(append)) {
         memcpy(scratch + BATCH_HEADER_BYTES, body.data, body.len);
         memset(scratch + BATCH_HEADER_BYTES + body.len, 0, padding);
-        iov_add(&self->write, iov_count, scratch, (size_t)append->bytes);
+        iov_add(self->write, iov_count, scratch, (size_t)append->bytes);
         return scratch + append->bytes;
     }
-    iov_add(&self->write, iov_count, scratch, BATCH_HEADER_BYTES);
-    iov_add(&self->write, iov_count, body.data, body.len);
-    iov_add(&self->write, iov_count, zeros, padding);
+    iov_add(self->write, iov_count, scratch, BATCH_HEADER_BYTES);
+    iov_add(self->write, iov_count, body.data, body.len);
+    iov_add(self->write, iov_count, zeros, padding);
     return scratch + BATCH_HEADER_BYTES;
 }
 
@@ -161,13 +214,17 @@ static void submit_write(struct store_part *self, struct segment *segment,
                          const struct selection *selection)
 {
     struct log_store *store = self->store;
-    struct partition_write *write = &self->write;
+    struct partition_write *write = write_new(store);
     uint64_t fill = fill_behind(segment, selection->bytes);
     const size_t fill_iovs = (size_t)(fill / sizeof zeros) + 1;
-    if (reserve(write, selection->scratch_bytes, selection->iov_count + fill_iovs) < 0) {
+    if (!write || reserve(write, selection->scratch_bytes, selection->iov_count + fill_iovs) < 0) {
+        if (write) {
+            write_release(store, write);
+        }
         store_fail_memory(store, "a write");
         return;
     }
+    self->write = write;
     write->segment = segment;
     segment_pin(store, segment);
     write->first = self->queue_first;
@@ -226,7 +283,7 @@ static void open_failed(struct store_part *self, const struct zsp_err *err)
 void partition_write(struct store_part *self)
 {
     struct log_store *store = self->store;
-    if (self->state != PART_OPEN || self->write.segment || store->failed) {
+    if (self->state != PART_OPEN || self->write || store->failed) {
         return;
     }
     if (roll_busy(self)) {
@@ -270,7 +327,7 @@ void partition_write(struct store_part *self)
 static void append_written(struct store_part *self, struct append *append)
 {
     struct log_store *store = self->store;
-    struct segment *segment = self->write.segment;
+    struct segment *segment = self->write->segment;
     const struct store_batch *batch = &append->batch;
     index_note(&segment->index,
                &(struct index_entry){batch->first_offset, segment->bytes, self->max_timestamp_ms});
@@ -284,8 +341,8 @@ static void append_written(struct store_part *self, struct append *append)
         self->max_timestamp_ms = batch->timestamp_ms;
     }
     segment->max_timestamp_ms = self->max_timestamp_ms;
-    segment->epoch = self->write.epoch;
-    self->epoch = self->write.epoch;
+    segment->epoch = self->write->epoch;
+    self->epoch = self->write->epoch;
     store->stats.appended_batches++;
     store->stats.appended_bytes += append->bytes;
     tail_add(&store->tail, &self->tail, batch);
@@ -324,7 +381,7 @@ static void roll_back(struct store_part *self, struct append *append, const stru
 static void write_done(struct log_store *store, struct io *io)
 {
     struct store_part *self = io->job.owner;
-    struct partition_write *write = &self->write;
+    struct partition_write *write = self->write;
     struct segment *segment = write->segment;
     const uint64_t written_end = segment->bytes + io->job.done;
     if (written_end > segment->file_bytes) {
@@ -348,8 +405,8 @@ static void write_done(struct log_store *store, struct io *io)
         }
         roll_back(self, append, &io->job.error);
     }
-    write->segment = NULL;
-    write->first = NULL;
+    self->write = NULL;
+    write_release(store, write);
     self->busy--;
     store->writes_live--;
     if (self->end_offset > self->mark.offset) {
