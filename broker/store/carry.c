@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/store/log_store_priv.h"
+#include "common/assert.h"
 
 #define CARRY_PER_BYTE  2                    /* bytes carried per byte appended */
 #define CARRY_TURN_MAX  (256 * (int)ZSP_KIB) /* bytes carried in one turn, and saved up */
@@ -30,12 +31,12 @@ void carry_fini(struct carry *self)
 
 struct zsp_slice carry_key(const struct carry_object *object)
 {
-    return (struct zsp_slice){object->key, object->key_len};
+    return (struct zsp_slice){object->bytes, object->key_len};
 }
 
 struct zsp_slice carry_value(const struct carry_object *object)
 {
-    return (struct zsp_slice){object->value, object->value_len};
+    return (struct zsp_slice){object->bytes + object->key_len, object->value_len};
 }
 
 struct carry_object *carry_find(const struct carry *self, struct zsp_slice key)
@@ -73,12 +74,14 @@ static void list_append(struct carry *self, struct carry_object *object)
 
 static struct carry_object *object_new(struct carry *self, struct zsp_slice key)
 {
-    struct carry_object *object = calloc(1, sizeof *object + key.len);
+    const size_t room = key.len + (fact_is_own(key) ? FACT_VALUE_MAX : 0);
+    struct carry_object *object = calloc(1, sizeof *object + room);
     if (!object) {
         return NULL;
     }
-    object->key_len = key.len;
-    memcpy(object->key, key.data, key.len);
+    zsp_assert(key.len <= UINT16_MAX);
+    object->key_len = (uint16_t)key.len;
+    memcpy(object->bytes, key.data, key.len);
     if (zsp_table_add(&self->table, carry_key(object), object) < 0) {
         free(object);
         return NULL;
@@ -109,12 +112,12 @@ int carry_note(struct carry *self, const struct store_entry *entry, uint64_t rec
         }
     }
     object->image_record = record;
-    object->image_bytes = JOURNAL_ENTRY_BYTES + entry->key.len + entry->value.len;
+    object->image_bytes = (uint32_t)(JOURNAL_ENTRY_BYTES + entry->key.len + entry->value.len);
     object->wanted = false;
-    if (fact_is_own(entry->key) && entry->value.len <= sizeof object->value) {
-        object->value_len = entry->value.len;
+    if (fact_is_own(entry->key) && entry->value.len <= FACT_VALUE_MAX) {
+        object->value_len = (uint8_t)entry->value.len;
         if (entry->value.len > 0) {
-            memcpy(object->value, entry->value.data, entry->value.len);
+            memcpy(object->bytes + object->key_len, entry->value.data, entry->value.len);
         }
     }
     list_append(self, object);
@@ -180,7 +183,7 @@ void carry_step(struct log_store *store)
         if (fact_is_own(carry_key(object))) {
             self->budget -= (int64_t)object->image_bytes;
             uint8_t value[FACT_VALUE_MAX];
-            memcpy(value, object->value, sizeof value);
+            memcpy(value, object->bytes + object->key_len, sizeof value);
             const struct store_entry entry = {
                 carry_key(object), STORE_IMAGE, {value, object->value_len}};
             journal_put_own(store, &entry, 1, NULL, NULL);

@@ -18,6 +18,7 @@
 
 #include "broker/store/fact.h"
 #include "broker/store/store.h"
+#include "common/limits.h"
 #include "common/table.h"
 
 struct log_store;
@@ -27,15 +28,18 @@ struct carry_object {
     struct carry_object *prev; /* by record of the last image */
     struct carry_object *next;
     uint64_t image_record;
-    uint64_t image_bytes; /* of the entry of its last image */
-    bool wanted;          /* STORE_IMAGE_WANTED is told */
-    int64_t wanted_ms;
-    uint8_t value[FACT_VALUE_MAX]; /* of the store's own objects */
-    size_t value_len;
-    bool asked; /* own, at a start: somebody opened what it speaks of */
-    size_t key_len;
-    uint8_t key[]; /* lives as long as the object is in the table */
+    int64_t wanted_ms;    /* when STORE_IMAGE_WANTED was told */
+    uint32_t image_bytes; /* of the entry of its last image */
+    uint16_t key_len;
+    uint8_t value_len; /* of the store's own objects */
+    bool wanted;       /* STORE_IMAGE_WANTED is told */
+    bool asked;        /* own, at a start: somebody opened what it speaks of */
+    uint8_t bytes[];   /* the key, and of the store's own FACT_VALUE_MAX for the value; they live
+                        * as long as the object is in the table */
 };
+
+_Static_assert(ZSP_STATE_KEY_MAX <= UINT16_MAX, "a key's length fits");
+_Static_assert(ZSP_JOURNAL_RECORD_MAX < UINT32_MAX / 2, "an image's bytes fit");
 
 struct carry {
     struct zsp_table table; /* key -> object; only for look-ups */

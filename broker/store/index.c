@@ -10,7 +10,7 @@
 
 #define INDEX_VERSION 1u
 #define SUM_POS       64u
-#define CAPACITY_MIN  16u
+#define CAPACITY_MIN  1u /* most segments are small */
 
 static const uint8_t magic[4] = {'Z', 'S', 'P', 'I'};
 

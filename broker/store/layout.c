@@ -379,11 +379,14 @@ static int topic_entry(void *arg, const struct fs_entry *entry)
         }
         topics->items = items;
     }
-    struct layout_topic *topic = &topics->items[topics->count++];
-    topic->id = id;
-    topic->asked = false;
-    const int len = snprintf(topic->path, sizeof topic->path, "topics/%s", entry->name);
-    zsp_assert(len > 0 && (size_t)len < sizeof topic->path);
+    const size_t path_bytes = sizeof "topics/" + strlen(entry->name);
+    char *const path = malloc(path_bytes);
+    if (!path) {
+        walk->no_memory = true;
+        return 1;
+    }
+    (void)snprintf(path, path_bytes, "topics/%s", entry->name);
+    topics->items[topics->count++] = (struct layout_topic){.id = id, .path = path};
     return 0;
 }
 
@@ -443,6 +446,9 @@ struct layout_topic *layout_find_topic(const struct layout_topics *self, uint64_
 
 void layout_topics_fini(struct layout_topics *self)
 {
+    for (size_t i = 0; i < self->count; i++) {
+        free(self->items[i].path);
+    }
     free(self->items);
     memset(self, 0, sizeof *self);
 }

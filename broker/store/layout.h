@@ -22,8 +22,8 @@
 /* A directory found below topics/. */
 struct layout_topic {
     uint64_t id;
-    char path[LAYOUT_PATH_MAX]; /* "topics/<id>-<name>" */
-    bool asked;                 /* somebody opened a partition of it */
+    char *path; /* "topics/<id>-<name>" */
+    bool asked; /* somebody opened a partition of it */
 };
 
 /* All of them, sorted by id. Zero-initialise. */

@@ -322,7 +322,7 @@ int recover_partition(struct log_store *store, const struct recover_wish *wish,
     struct layout_topic *known = layout_find_topic(&store->topics, wish->topic->id);
     if (known) {
         known->asked = true;
-        memcpy(topic_path, known->path, sizeof topic_path);
+        memcpy(topic_path, known->path, strlen(known->path) + 1);
     } else {
         layout_topic_path(topic_path, wish->topic->id, wish->topic->name);
     }

@@ -6,7 +6,8 @@
 
 #include "common/assert.h"
 
-#define CAPACITY_MIN 16u
+#define PART_CAPACITY_MIN  1u /* most partitions are idle */
+#define ORDER_CAPACITY_MIN 16u
 
 static uint64_t cost(const struct store_batch *batch)
 {
@@ -20,7 +21,7 @@ const struct store_batch *tail_get(const struct tail_part *part, size_t index)
 
 static int grow_part(struct tail_part *part)
 {
-    const size_t capacity = part->capacity ? part->capacity * 2 : CAPACITY_MIN;
+    const size_t capacity = part->capacity ? part->capacity * 2 : PART_CAPACITY_MIN;
     struct store_batch *items = calloc(capacity, sizeof *items);
     if (!items) {
         return ZSP_ENOMEM;
@@ -37,7 +38,7 @@ static int grow_part(struct tail_part *part)
 
 static int grow_order(struct tail *self)
 {
-    const size_t capacity = self->capacity ? self->capacity * 2 : CAPACITY_MIN;
+    const size_t capacity = self->capacity ? self->capacity * 2 : ORDER_CAPACITY_MIN;
     struct tail_part **order = calloc(capacity, sizeof(struct tail_part *));
     if (!order) {
         return ZSP_ENOMEM;

@@ -197,7 +197,7 @@ static void find_orphan(struct log_store *store, uint64_t topic_id, struct creat
         return;
     }
     known->asked = true; /* it will be ours, or set aside */
-    memcpy(create->orphan, known->path, sizeof create->orphan);
+    memcpy(create->orphan, known->path, strlen(known->path) + 1);
     const int len =
         snprintf(create->aside, sizeof create->aside, "quarantine/%.300s-start-%" PRIu64,
                  known->path + strlen("topics/"), store->epoch >> 32);
@@ -221,7 +221,7 @@ int topic_log_create(struct log_store *store, const struct store_topic *topic, u
     } else { /* more partitions: where the others are */
         const struct layout_topic *known = layout_find_topic(&store->topics, topic->id);
         if (known) {
-            memcpy(create->path, known->path, sizeof create->path);
+            memcpy(create->path, known->path, strlen(known->path) + 1);
         } else {
             layout_topic_path(create->path, topic->id, topic->name);
         }

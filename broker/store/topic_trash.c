@@ -284,7 +284,7 @@ static void forget_facts(struct log_store *store, uint64_t topic_id)
         const char letter = fact_parse(carry_key(object), &id, &partition);
         if ((letter == 'P' || letter == 'S' || letter == 'M') && id == topic_id) {
             struct fact copy = {.key_len = object->key_len};
-            memcpy(copy.key, object->key, object->key_len);
+            memcpy(copy.key, object->bytes, object->key_len);
             const struct store_entry entry = fact_entry(&copy, STORE_GONE);
             journal_put_own(store, &entry, 1, NULL, NULL);
         }
