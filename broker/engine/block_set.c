@@ -43,7 +43,7 @@ int block_set_reserve(struct block_set *self, size_t count)
     if (count <= self->capacity - self->count) {
         return 0;
     }
-    size_t capacity = self->capacity > 0 ? self->capacity * 2 : 4;
+    size_t capacity = self->capacity > 0 ? self->capacity * 2 : 1;
     capacity = capacity > self->count + count ? capacity : self->count + count;
     uint64_t *blocks = realloc(self->blocks, capacity * sizeof *blocks);
     if (!blocks) {

@@ -142,6 +142,7 @@ int group_new(struct engine *engine, const struct group_plan *plan, struct group
     group->settings = plan->settings;
     int rc = group_register(engine, group, plan->name);
     if (rc < 0) {
+        free(group->object);
         free(group);
         return zsp_err_set(err, rc, "group: out of memory");
     }
@@ -154,9 +155,14 @@ int group_register(struct engine *engine, struct group *group, struct zsp_slice 
     struct groups *self = engine->groups;
     const struct engine_options *options = &engine->options;
     zsp_assert(name.len <= ZSP_NAME_MAX);
-    memcpy(group->name_bytes, name.data, name.len);
-    group->name = (struct zsp_slice){(const uint8_t *)group->name_bytes, name.len};
-    (void)snprintf(group->object, sizeof group->object, "group %s", group->name_bytes);
+    static const char kind[] = "group ";
+    group->object = calloc(1, sizeof kind + name.len);
+    if (!group->object) {
+        return ZSP_ENOMEM;
+    }
+    memcpy(group->object, kind, sizeof kind - 1);
+    memcpy(group->object + sizeof kind - 1, name.data, name.len);
+    group->name = (struct zsp_slice){(const uint8_t *)group->object + sizeof kind - 1, name.len};
     zsp_put_u64(group->id_key, group->id);
     int rc = name_index_add(&engine->catalog.groups, group->name, group);
     if (rc < 0) {
@@ -207,6 +213,7 @@ void group_destroy(struct engine *engine, struct group *group)
     members_fini(&group->members);
     (void)name_index_remove(&engine->catalog.groups, group->name);
     (void)zsp_table_remove(&self->by_id, (struct zsp_slice){group->id_key, 8});
+    free(group->object);
     free(group);
 }
 
@@ -428,11 +435,11 @@ void group_ledger_trim_replayed(struct groups *self, struct ledger *ledger, uint
 
 int binding_new(struct group *group, struct zsp_slice name, struct binding **ret)
 {
-    struct binding *binding = calloc(1, sizeof *binding);
+    zsp_assert(name.len <= ZSP_NAME_MAX);
+    struct binding *binding = calloc(1, sizeof *binding + name.len + 1);
     if (!binding) {
         return ZSP_ENOMEM;
     }
-    zsp_assert(name.len <= ZSP_NAME_MAX);
     binding->group = group;
     memcpy(binding->name_bytes, name.data, name.len);
     binding->name = (struct zsp_slice){(const uint8_t *)binding->name_bytes, name.len};

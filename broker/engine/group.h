@@ -43,8 +43,7 @@ enum group_state { GROUP_CREATING, GROUP_LIVE };
 /* A topic of a group, there or not. */
 struct binding {
     struct group *group;
-    struct zsp_slice name; /* into name_bytes */
-    char name_bytes[ZSP_NAME_MAX + 1];
+    struct zsp_slice name;                    /* into name_bytes */
     uint64_t bind_stamp;                      /* of the pull that counted it last */
     bool joined;                              /* durable: may be pulled from */
     struct topic *topic;                      /* NULL = no such topic now */
@@ -53,6 +52,7 @@ struct binding {
     uint32_t blocked;                         /* ledgers that stand at damage */
     uint32_t waiting;                         /* parked pulls that named it */
     struct ledger *ring; /* ledgers with something ready; the next to be served */
+    char name_bytes[];   /* ends with a NUL */
 };
 
 /* An administrative request that waits for its record. */
@@ -70,9 +70,8 @@ struct pull_list {
 struct group {
     uint64_t id;
     uint8_t id_key[8];     /* in groups->by_id */
-    struct zsp_slice name; /* into name_bytes */
-    char name_bytes[ZSP_NAME_MAX + 1];
-    char object[ZSP_NAME_MAX + 8]; /* "group <name>", for errors */
+    struct zsp_slice name; /* into object */
+    char *object;          /* "group <name>", for errors */
     enum group_state state;
     uint64_t epoch; /* raised by every seek */
     struct wire_position start;

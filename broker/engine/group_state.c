@@ -244,6 +244,7 @@ static int open_group(struct engine *engine, uint64_t id, struct zsp_slice name,
     group->id = id;
     int rc = group_register(engine, group, name);
     if (rc < 0) {
+        free(group->object);
         free(group);
         return zsp_err_set(err, rc, "group: out of memory");
     }

@@ -108,14 +108,15 @@ struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_c
                         const struct topic_settings *settings)
 {
     zsp_assert(name.len <= ZSP_NAME_MAX);
-    struct topic *self = calloc(1, sizeof *self);
+    static const char kind[] = "topic ";
+    struct topic *self = calloc(1, sizeof *self + sizeof kind + name.len);
     if (!self) {
         return NULL;
     }
     self->id = id;
-    memcpy(self->name_bytes, name.data, name.len);
-    self->name = (struct zsp_slice){(const uint8_t *)self->name_bytes, name.len};
-    (void)snprintf(self->object, sizeof self->object, "topic %s", self->name_bytes);
+    memcpy(self->object, kind, sizeof kind - 1);
+    memcpy(self->object + sizeof kind - 1, name.data, name.len);
+    self->name = (struct zsp_slice){(const uint8_t *)self->object + sizeof kind - 1, name.len};
     self->settings = *settings;
     self->partition_count = partition_count;
     self->partitions = calloc(partition_count, sizeof *self->partitions);

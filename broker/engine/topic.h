@@ -69,9 +69,7 @@ struct topic_waiter {
 
 struct topic {
     uint64_t id;
-    struct zsp_slice name; /* = name_bytes */
-    char name_bytes[ZSP_NAME_MAX + 1];
-    char object[ZSP_NAME_MAX + 8]; /* "topic <name>", for errors */
+    struct zsp_slice name; /* into object */
     enum topic_state state;
     int64_t created_ms; /* wall */
     uint32_t partition_count;
@@ -81,6 +79,7 @@ struct topic {
     uint32_t next_partition;                         /* for the next batch of keyless records */
     struct topic_waiter *waiter_first, *waiter_last; /* CREATING, DELETING */
     struct timer retention;                          /* armed while a limit is set */
+    char object[];                                   /* "topic <name>", for errors */
 };
 
 /* Prepare the memory of topics. */
