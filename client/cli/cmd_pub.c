@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * zspool pub: arguments, or pieces of standard input, become messages.
+ * zspool pub: arguments, or pieces of input, become messages.
+ *
+ *   - send what is read, as it comes; print confirms as they come
+ *   - at the end, and after the first thing that is wrong or a Ctrl-C, wait for
+ *     what was sent, and tell how much of it is confirmed if that is not all
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/cli/input.h"
 #include "client/cli/json.h"
+#include "client/cli/message_reader.h"
+#include "client/cli/terminal.h"
 #include "client/cli/verbs.h"
 
-#define READ_BYTES    65536u
 #define REPORTS       256
 #define HEADERS_MAX   64u
 #define FAILURES_TOLD 10u /* then only counted */
@@ -19,42 +27,41 @@
 struct pub {
     const struct cli_verb *verb;
     /* options */
-    bool nul;
-    bool written;
-    const char *delimiter, *key, *key_delimiter, *type, *id, *file;
-    struct cli_list header_texts;
+    bool nul, written, from_json;
+    const char *delimiter, *key, *key_delimiter, *type, *id;
+    int32_t partition;
+    struct cli_list header_texts, files;
 
     char *delimiter_bytes, *key_delimiter_bytes; /* unescaped */
     size_t delimiter_len, key_delimiter_len;
     zspool_header_t headers[HEADERS_MAX];
+    const char *topic;
+
     zspool_client_t *client;
     zspool_producer_t *producer;
-    const char *topic;
-    uint64_t failures;
-    int exit_code;
+    struct message_text *text; /* with --from-json */
+    struct progress progress;
+    uint64_t bytes_done; /* of inputs before the current one */
+    FILE *page;          /* confirms to print, a stream into page_bytes */
+    char *page_bytes;
+    size_t page_len;
+    uint64_t sent, confirmed;
+    uint64_t failures; /* reports of failure */
+    int exit_code;     /* of these */
 };
 
 /* --- Options ------------------------------------------------------------------------- */
 
-/* \n \t \r \0 \\ as in other tools; NULL = no memory, or a backslash before something else. */
+/* NULL = no memory, or an unknown escape. */
 static char *unescape(const char *text, size_t *ret_len)
 {
     char *bytes = malloc(strlen(text) + 1);
     size_t len = 0;
-    for (const char *p = text; bytes && *p; p++) {
-        static const char from[] = "ntr0\\";
-        static const char to[] = "\n\t\r\0\\";
-        char c = *p;
-        if (c == '\\') {
-            const char *found = p[1] ? strchr(from, p[1]) : NULL;
-            if (!found) {
-                free(bytes);
-                return NULL;
-            }
-            c = to[found - from];
-            p++;
+    while (bytes && *text) {
+        if (!cli_read_escaped(&text, &bytes[len++])) {
+            free(bytes);
+            return NULL;
         }
-        bytes[len++] = c;
     }
     *ret_len = len;
     return bytes;
@@ -78,13 +85,22 @@ static int read_headers(struct pub *self)
     return 0;
 }
 
-static int read_delimiters(struct pub *self, int messages)
+/* What does not go together. */
+static int check_options(const struct pub *self, int messages)
 {
+    const bool cuts = self->nul || self->delimiter;
     if (self->nul && self->delimiter) {
         return cli_usage(self->verb, "-0 and -D exclude each other");
     }
-    if (messages > 0 && (self->nul || self->delimiter || self->file)) {
-        return cli_usage(self->verb, "-0, -D and --file are for input, not for MESSAGE arguments");
+    if (messages > 0 && (cuts || self->files.count > 0 || self->from_json)) {
+        return cli_usage(self->verb,
+                         "-0, -D, --file and --from-json are for input, not for MESSAGE arguments");
+    }
+    if (self->from_json && (cuts || self->key || self->key_delimiter || self->type || self->id ||
+                            self->header_texts.count > 0)) {
+        return cli_usage(self->verb,
+                         "--from-json takes all of a message from the input: no -0 -D -k -K -H "
+                         "--type --id");
     }
     if (self->key && self->key_delimiter) {
         return cli_usage(self->verb, "-k and -K exclude each other");
@@ -92,21 +108,50 @@ static int read_delimiters(struct pub *self, int messages)
     if (self->id && messages != 1) {
         return cli_usage(self->verb, "--id wants exactly one MESSAGE argument");
     }
+    return 0;
+}
+
+static int read_options(struct pub *self, int messages)
+{
+    const int rc = check_options(self, messages);
+    if (rc != 0) {
+        return rc;
+    }
     const char *delimiter = self->nul ? "\\0" : self->delimiter ? self->delimiter : "\\n";
     self->delimiter_bytes = unescape(delimiter, &self->delimiter_len);
     self->key_delimiter_bytes =
         unescape(self->key_delimiter ? self->key_delimiter : "", &self->key_delimiter_len);
     if (!self->delimiter_bytes || !self->key_delimiter_bytes) {
-        return cli_usage(self->verb, "a delimiter has an unknown escape");
+        return cli_usage(self->verb,
+                         "a delimiter has an unknown escape: want \\n \\t \\r \\0 \\\\ or \\xNN");
+    }
+    self->text = self->from_json ? calloc(1, sizeof *self->text) : NULL;
+    self->page = open_memstream(&self->page_bytes, &self->page_len);
+    if (!self->page || (self->from_json && !self->text)) {
+        cli_say("no memory");
+        return CLI_ERROR;
     }
     return read_headers(self);
 }
 
+static void fini(struct pub *self)
+{
+    if (self->page) {
+        (void)fclose(self->page); /* memory: nothing can be lost */
+    }
+    free(self->page_bytes);
+    free(self->text);
+    free(self->delimiter_bytes);
+    free(self->key_delimiter_bytes);
+    free(self->header_texts.items);
+    free(self->files.items);
+}
+
 /* --- Confirms ---------------------------------------------------------------------------- */
 
-static void print_confirm(const zspool_report_t *report)
+static void put_confirm(const struct pub *self, const zspool_report_t *report)
 {
-    struct json json = json_begin();
+    struct json json = json_begin_on(self->page);
     json_text(&json, "topic", report->topic);
     json_uint(&json, "partition", report->partition);
     if (report->first_offset == ZSPOOL_OFFSET_UNKNOWN) {
@@ -120,7 +165,31 @@ static void print_confirm(const zspool_report_t *report)
     json_end(&json);
 }
 
-/* Print what is reported; how many there were. */
+static void print_confirms(struct pub *self)
+{
+    if (fflush(self->page) != 0 || ferror(self->page) != 0) {
+        cli_say("no memory for confirms");
+        self->exit_code = CLI_ERROR;
+    } else if (cli_write_out(self->page_bytes, self->page_len) < self->page_len) {
+        self->exit_code = CLI_ERROR; /* nobody reads them: messages go out all the same */
+    }
+    (void)fseeko(self->page, 0, SEEK_SET); /* memory: cannot fail */
+}
+
+static void note_failure(struct pub *self, const zspool_report_t *report)
+{
+    if (report->lost) {
+        self->confirmed -= report->count;
+    }
+    if (self->failures++ < FAILURES_TOLD) {
+        cli_say("%llu message(s) to %s/%u: %s%s", (unsigned long long)report->count, report->topic,
+                report->partition, zspool_strerror(report->status),
+                report->maybe ? " (they may be there all the same)" : "");
+    }
+    self->exit_code = cli_exit_of(report->status);
+}
+
+/* Take what is reported; how many reports there were. */
 static int take_reports(struct pub *self)
 {
     zspool_report_t reports[REPORTS];
@@ -129,109 +198,93 @@ static int take_reports(struct pub *self)
     while ((count = zspool_reports(self->producer, reports, REPORTS)) > 0) {
         taken += count;
         for (int i = 0; i < count; i++) {
-            const zspool_report_t *report = &reports[i];
-            if (report->status == 0) {
-                print_confirm(report);
+            if (reports[i].status != 0) {
+                note_failure(self, &reports[i]);
                 continue;
             }
-            if (self->failures++ < FAILURES_TOLD) {
-                cli_say("%llu message(s) to %s: %s%s", (unsigned long long)report->count,
-                        report->topic, zspool_strerror(report->status),
-                        report->maybe ? " (they may be there all the same)" : "");
+            self->confirmed += reports[i].count;
+            if (cli_common.json) {
+                put_confirm(self, &reports[i]);
             }
-            self->exit_code = cli_exit_of(report->status);
         }
+    }
+    if (taken > 0 && cli_common.json) {
+        print_confirms(self);
     }
     return taken;
 }
 
 /* --- Messages ------------------------------------------------------------------------------ */
 
-/* 0, or an exit code + 1 when the run is over. */
-static int send(struct pub *self, const char *bytes, size_t len)
+/* 0, or an exit code + 1 when the run is over; what went wrong was not told. */
+static int send(struct pub *self, zspool_out_t *out, zspool_error_t *err)
 {
-    zspool_error_t err = {0};
-    zspool_out_t out = zspool_out(self->topic, bytes, len);
+    out->topic = self->topic;
+    out->partition = self->partition;
+    int rc;
+    while ((rc = zspool_send(self->producer, out, NULL, err)) == ZSPOOL_EAGAIN) {
+        (void)take_reports(self);
+        rc = zspool_room(self->producer, out->payload.len, cli_timeout(), err);
+        if (rc != 0) {
+            break;
+        }
+    }
+    self->sent += rc == 0;
+    return rc == 0 ? 0 : cli_exit_of(rc) + 1;
+}
+
+/* A message of what the options say. */
+static zspool_out_t message_of(const struct pub *self, const char *bytes, size_t len)
+{
+    zspool_out_t out = zspool_out(NULL, bytes, len);
     out.key = zspool_text(self->key);
     out.type = zspool_text(self->type);
     out.id = zspool_text(self->id);
     out.headers = self->headers;
     out.header_count = self->header_texts.count;
-    if (self->key_delimiter_len > 0) {
-        for (size_t i = 0; i + self->key_delimiter_len <= len; i++) {
-            if (memcmp(bytes + i, self->key_delimiter_bytes, self->key_delimiter_len) == 0) {
-                out.key = (zspool_bytes_t){bytes, i};
-                out.payload.data = bytes + i + self->key_delimiter_len;
-                out.payload.len = len - i - self->key_delimiter_len;
-                break;
-            }
+    const size_t cut_len = self->key_delimiter_len;
+    for (size_t i = 0; cut_len > 0 && cut_len <= len && i <= len - cut_len; i++) {
+        if (memcmp(bytes + i, self->key_delimiter_bytes, cut_len) == 0) {
+            out.key = (zspool_bytes_t){bytes, i};
+            out.payload = (zspool_bytes_t){bytes + i + cut_len, len - i - cut_len};
+            break;
         }
     }
-    int rc;
-    while ((rc = zspool_send(self->producer, &out, NULL, &err)) == ZSPOOL_EAGAIN) {
-        (void)take_reports(self);
-        if (zspool_room(self->producer, len, cli_timeout(), &err) != 0) {
-            return cli_fail(&err) + 1;
-        }
-    }
-    return rc == 0 ? 0 : cli_fail(&err) + 1;
+    return out;
 }
 
-struct input {
-    char *bytes;
-    size_t len, capacity;
-};
-
-static bool more_room(struct input *self)
+static bool is_blank(const char *bytes, size_t len)
 {
-    if (self->capacity - self->len >= READ_BYTES) {
-        return true;
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] == '\0' || !strchr(" \t\r", bytes[i])) {
+            return false;
+        }
     }
-    const size_t capacity = self->capacity == 0 ? 2 * READ_BYTES : 2 * self->capacity;
-    char *bytes = realloc(self->bytes, capacity);
-    if (!bytes) {
-        return false;
-    }
-    self->bytes = bytes;
-    self->capacity = capacity;
     return true;
 }
 
-static const char *find(const char *bytes, size_t len, const char *what, size_t what_len)
+/* 0, or an exit code + 1 when the run is over, which was told. */
+static int send_piece(struct pub *self, const struct input *input, char *bytes, size_t len)
 {
-    const char *end = bytes + len;
-    while (what_len > 0 && (size_t)(end - bytes) >= what_len) {
-        const char *hit = memchr(bytes, what[0], (size_t)(end - bytes) - what_len + 1);
-        if (!hit || memcmp(hit, what, what_len) == 0) {
-            return hit;
-        }
-        bytes = hit + 1;
+    zspool_error_t err = {0};
+    zspool_out_t out;
+    if (!self->from_json) {
+        out = message_of(self, bytes, len);
+    } else if (is_blank(bytes, len)) {
+        return 0;
+    } else if (message_read(self->text, bytes, len)) {
+        out = self->text->out;
+    } else {
+        cli_say("%s: line %llu: %s", input->name, (unsigned long long)input->number,
+                self->text->why);
+        return CLI_ERROR + 1;
     }
-    return NULL;
-}
-
-/* Send every whole piece; keep the rest. */
-static int send_pieces(struct pub *self, struct input *input, size_t *searched)
-{
-    size_t pos = 0;
-    const char *hit;
-    while ((hit = find(input->bytes + pos + *searched, input->len - pos - *searched,
-                       self->delimiter_bytes, self->delimiter_len))) {
-        const size_t len = (size_t)(hit - (input->bytes + pos));
-        const int rc = send(self, input->bytes + pos, len);
-        if (rc != 0) {
-            return rc;
-        }
-        pos += len + self->delimiter_len;
-        *searched = 0;
+    const int rc = send(self, &out, &err);
+    if (rc != 0) {
+        cli_say("%s: %s %llu: %s", input->name, input_unit(input),
+                (unsigned long long)input->number, err.message);
     }
-    input->len -= pos;
-    memmove(input->bytes, input->bytes + pos, input->len);
-    *searched = input->len >= self->delimiter_len ? input->len - self->delimiter_len + 1 : 0;
-    if (self->delimiter_len == 0) {
-        *searched = input->len;
-    }
-    return 0;
+    return rc;
 }
 
 /* Tell what is confirmed, or failed, as it comes, until there is input to read. False =
@@ -245,71 +298,147 @@ static bool wait_for_input(struct pub *self, int fd)
             return ready == 0;
         }
         listens = take_reports(self) > 0;
-        (void)cli_flush(); /* confirms nobody reads do not keep messages from going out */
     }
 }
 
-static int read_input(struct pub *self, FILE *file)
+static int send_pieces(struct pub *self, struct input *input)
 {
-    struct input input = {0};
-    size_t searched = 0;
+    char *bytes;
+    size_t len;
     int rc = 0;
-    const int fd = fileno(file);
-    while (rc == 0) {
-        if (!more_room(&input) || input.len > 2 * (size_t)ZSPOOL_MESSAGE_BYTES_MAX) {
-            cli_say("a message is longer than %u bytes", ZSPOOL_MESSAGE_BYTES_MAX);
-            rc = CLI_ERROR + 1;
+    while (rc == 0 && !cli_stopped()) {
+        switch (input_next(input, &bytes, &len)) {
+        case INPUT_PIECE:
+            rc = send_piece(self, input, bytes, len);
             break;
-        }
-        if (!wait_for_input(self, fd)) {
+        case INPUT_MORE:
+            (void)take_reports(self);
+            progress_show(&self->progress, self->bytes_done + input->bytes_read, self->sent);
+            if (wait_for_input(self, input->fd) && !input_fill(input)) {
+                rc = CLI_ERROR + 1;
+            }
             break;
+        case INPUT_END:
+            return 0;
+        case INPUT_FAILED:
+            return CLI_ERROR + 1;
         }
-        const ssize_t got = read(fd, input.bytes + input.len, READ_BYTES);
-        if (got < 0 && errno == EINTR && !cli_stopped()) {
-            continue;
-        }
-        if (got < 0 && !cli_stopped()) {
-            cli_say("cannot read: %s", strerror(errno));
-            rc = CLI_ERROR + 1;
-        }
-        if (got <= 0) {
-            break;
-        }
-        input.len += (size_t)got;
-        rc = send_pieces(self, &input, &searched);
-        (void)take_reports(self);
-        (void)cli_flush();
     }
-    if (rc == 0 && input.len > 0 && !cli_stopped()) {
-        rc = send(self, input.bytes, input.len);
-    }
-    free(input.bytes);
     return rc;
+}
+
+static int send_input(struct pub *self, int fd, const char *name)
+{
+    const struct input_cut cut = {self->delimiter_bytes, self->delimiter_len,
+                                  self->from_json ? MESSAGE_TEXT_MAX : ZSPOOL_MESSAGE_BYTES_MAX};
+    struct input input;
+    input_init(&input, cut, fd, name);
+    const int rc = send_pieces(self, &input);
+    self->bytes_done += input.bytes_read;
+    input_fini(&input);
+    return rc;
+}
+
+static int send_file(struct pub *self, const char *path)
+{
+    if (strcmp(path, "-") == 0) {
+        return send_input(self, STDIN_FILENO, "standard input");
+    }
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        cli_say("cannot open %s: %s", path, strerror(errno));
+        return CLI_ERROR + 1;
+    }
+    const int rc = send_input(self, fd, path);
+    (void)close(fd); /* was only read */
+    return rc;
+}
+
+/* How many bytes there are to read, for the progress line; 0 when a pipe or the like is among them. */
+static uint64_t bytes_of_inputs(const struct pub *self)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < self->files.count || i == 0; i++) {
+        const char *path = self->files.count > 0 ? self->files.items[i] : "-";
+        struct stat st;
+        if ((strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, &st) : stat(path, &st)) != 0 ||
+            !S_ISREG(st.st_mode)) {
+            return 0;
+        }
+        bytes += (uint64_t)st.st_size;
+    }
+    return bytes;
 }
 
 static int send_all(struct pub *self, char **messages, int count)
 {
     int rc = 0;
-    if (count > 0) {
-        for (int i = 0; i < count && rc == 0; i++) {
-            rc = send(self, messages[i], strlen(messages[i]));
+    for (int i = 0; i < count && rc == 0; i++) {
+        zspool_error_t err = {0};
+        zspool_out_t out = message_of(self, messages[i], strlen(messages[i]));
+        rc = send(self, &out, &err);
+        if (rc != 0) {
+            cli_say("MESSAGE %d: %s", i + 1, err.message);
         }
+    }
+    if (count > 0) {
         return rc;
     }
-    if (!self->file || strcmp(self->file, "-") == 0) {
-        return read_input(self, stdin);
+    self->progress.whole = self->progress.is_on ? bytes_of_inputs(self) : 0;
+    if (self->files.count == 0) {
+        return send_input(self, STDIN_FILENO, "standard input");
     }
-    FILE *file = fopen(self->file, "rb");
-    if (!file) {
-        cli_say("cannot open %s: %s", self->file, strerror(errno));
-        return CLI_ERROR + 1;
+    for (size_t i = 0; i < self->files.count && rc == 0 && !cli_stopped(); i++) {
+        rc = send_file(self, self->files.items[i]);
     }
-    rc = read_input(self, file);
-    (void)fclose(file); /* was only read */
     return rc;
 }
 
 /* --- The run ---------------------------------------------------------------------------------- */
+
+/* Wait for the fate of all that was sent, as long as some of it becomes known within the timeout.
+ * 0, or what zspool_flush() says. */
+static int flush(struct pub *self, zspool_error_t *err)
+{
+    for (;;) {
+        const uint64_t known = self->confirmed + self->failures;
+        const int rc = zspool_flush(self->producer, cli_timeout(), err);
+        (void)take_reports(self);
+        if (rc != ZSPOOL_ETIMEOUT || self->confirmed + self->failures == known) {
+            return rc;
+        }
+        progress_show(&self->progress, self->bytes_done, self->sent);
+    }
+}
+
+/* Send and flush; the exit code. */
+static int publish_all(struct pub *self, char **messages, int count)
+{
+    zspool_error_t err = {0};
+    const int rc = send_all(self, messages, count);
+    const bool interrupted = cli_stopped();
+    if (interrupted) {
+        zspool_interrupt_clear(self->client); /* what was read is still to be kept */
+    }
+    const int flushed = flush(self, &err);
+    progress_end(&self->progress);
+    int code = rc != 0 ? rc - 1 : self->exit_code;
+    if (flushed != 0 && self->failures == 0) {
+        const int failed = cli_fail(&err);
+        code = code == CLI_OK ? failed : code;
+    }
+    if (self->failures > FAILURES_TOLD) {
+        cli_say("%llu runs of messages failed in all", (unsigned long long)self->failures);
+    }
+    if (code == CLI_OK && interrupted) {
+        code = CLI_ERROR; /* the input may have had more */
+    }
+    if (code != CLI_OK) {
+        cli_say("%llu of %llu messages sent are confirmed%s", (unsigned long long)self->confirmed,
+                (unsigned long long)self->sent, interrupted ? "; interrupted" : "");
+    }
+    return code;
+}
 
 static int publish(struct pub *self, char **messages, int count)
 {
@@ -317,49 +446,38 @@ static int publish(struct pub *self, char **messages, int count)
     zspool_producer_options_t options;
     zspool_producer_options_init(&options);
     options.level = self->written ? ZSPOOL_WRITTEN : ZSPOOL_SYNCED;
-    options.reporting = cli_common.json ? ZSPOOL_REPORT_ALL : ZSPOOL_REPORT_FAILED;
+    options.reporting = ZSPOOL_REPORT_ALL;
     self->producer = zspool_producer_new(self->client, &options, &err);
     if (!self->producer) {
         return cli_fail(&err);
     }
-    const int rc = send_all(self, messages, count);
-    if (cli_stopped()) {
-        zspool_interrupt_clear(self->client); /* what was read is still to be kept */
-    }
-    const int flushed = zspool_flush(self->producer, cli_timeout(), &err);
-    (void)take_reports(self);
-    if (flushed == ZSPOOL_ETIMEOUT && self->failures == 0) {
-        self->exit_code = cli_fail(&err);
-        cli_say("not every message is confirmed");
-    }
-    if (self->failures > FAILURES_TOLD) {
-        cli_say("%llu runs of messages failed in all", (unsigned long long)self->failures);
-    }
+    char what[64];
+    (void)snprintf(what, sizeof what, "pub %s", self->topic);
+    self->progress = progress_begin(what, 0, cli_common.json);
+    const int code = publish_all(self, messages, count);
     zspool_producer_destroy(&self->producer);
-    if (rc != 0) {
-        return rc - 1;
-    }
-    if (flushed != 0 && self->exit_code == CLI_OK) {
-        return cli_fail(&err);
-    }
-    return cli_stopped() && self->exit_code == CLI_OK ? CLI_ERROR : self->exit_code;
+    return code;
 }
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
-    struct pub self = {.verb = verb};
+    struct pub self = {.verb = verb, .partition = ZSPOOL_PARTITION_ANY};
     const struct cli_option table[] = {
         {'k', "key", CLI_TEXT, "KEY", "key of every message", &self.key},
-        {'K', "key-delimiter", CLI_TEXT, "DELIM", "each message is KEY DELIM PAYLOAD",
+        {'K', "key-delimiter", CLI_TEXT, "DELIM", "KEY DELIM PAYLOAD: key up to the first DELIM",
          &self.key_delimiter},
         {'H', "header", CLI_TEXTS, "NAME=VALUE", "a header; may be given again",
          &self.header_texts},
         {0, "type", CLI_TEXT, "TYPE", "message type", &self.type},
         {0, "id", CLI_TEXT, "ID", "id of the one MESSAGE; stored with it", &self.id},
+        {'p', "partition", CLI_PARTITION, "NUMBER", "this partition (by key, else in turn)",
+         &self.partition},
+        {0, "file", CLI_TEXTS, "FILE", "read FILE, not stdin; may be given again", &self.files},
         {'0', "null", CLI_FLAG, NULL, "input is divided by NUL bytes, not lines", &self.nul},
-        {'D', "delimiter", CLI_TEXT, "DELIM", "input is divided by this (\\n \\t \\0 \\\\)",
+        {'D', "delimiter", CLI_TEXT, "DELIM", "input is divided by this; '' = not at all",
          &self.delimiter},
-        {0, "file", CLI_TEXT, "FILE", "read FILE, not standard input", &self.file},
+        {0, "from-json", CLI_FLAG, NULL, "each line is a message as `read --json` prints it",
+         &self.from_json},
         {0, "written", CLI_FLAG, NULL, "confirm before the disk has it: faster, weaker",
          &self.written},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
@@ -369,16 +487,14 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
-    int code = read_delimiters(&self, args.count - 1);
+    int code = read_options(&self, args.count - 1);
     if (code == 0) {
         self.topic = args.items[0];
         self.client = cli_client("zspool-pub");
         code = self.client ? publish(&self, args.items + 1, args.count - 1) : CLI_USAGE;
         cli_client_destroy(&self.client);
     }
-    free(self.delimiter_bytes);
-    free(self.key_delimiter_bytes);
-    free(self.header_texts.items);
+    fini(&self);
     return code;
 }
 
@@ -386,11 +502,15 @@ const struct cli_verb cli_pub = {
     .name = "pub",
     .synopsis = "[OPTION]... TOPIC [MESSAGE]...",
     .summary = "publish messages: the arguments, or each line of standard input",
-    .details = "Returns when every message is confirmed, that is, on the broker's disk.\n"
-               "A message published again after a lost connection is not doubled.\n"
-               "With -D '' the whole input is one message. --json prints each confirm.\n",
+    .details = "Returns when every message is confirmed, that is, on the broker's disk; else\n"
+               "it tells how many are. What is sent again after a lost connection is not\n"
+               "doubled. DELIM may hold \\n \\t \\r \\0 \\\\ \\xNN. A message never spans two\n"
+               "FILEs, so that with -D '' each FILE is one. --from-json reads over where a\n"
+               "message was (topic, offset, lease ...). --json prints each confirm.\n",
     .example = "  tail -F /var/log/syslog | zspool pub syslog\n"
-               "  zspool pub orders -k customer-7 -H source=web '{\"item\": 3}'\n",
+               "  zspool pub orders -k customer-7 -H source=web '{\"item\": 3}'\n"
+               "  zspool pub pictures -D '' --file a.png --file b.png\n"
+               "  zspool read orders --json | zspool pub orders-copy --from-json\n",
     .args_min = 1,
     .args_max = -1,
     .run_fn = run,

@@ -4,9 +4,12 @@
 
 Usage: cli_messages.py ZSPOOL ZSPOOLD [TEST]... Starts a broker of its own.
 """
+import base64
 import json
+import random
 import signal
 import subprocess
+import tempfile
 
 from cli_support import TIMEOUT_S, Case, command, main, zspool
 
@@ -135,6 +138,125 @@ class Messages(Case):
             self.assertEqual(follower.stdout.readline(), b"late\n")
             follower.send_signal(signal.SIGINT)
             self.assertEqual(follower.wait(TIMEOUT_S), 0)
+
+    def test_pub_says_how_many_of_how_many_are_confirmed(self):
+        long_line = b"x" * (4 << 20) + b"y"
+        run = self.bad(1, "pub", "partly", stdin=b"a\nb\n" + long_line + b"\nc\n")
+        self.assertEqual(run.err, "zspool: standard input: line 3 is longer than 4194304 bytes\n"
+                                  "zspool: 2 of 2 messages sent are confirmed\n")
+        self.assertEqual(self.good("read", "partly").lines(), ["a", "b"])
+        # Short enough for a line, but not with what a record needs around it.
+        run = self.bad(1, "pub", "partly", "--file", "-", stdin=b"c\n" + long_line[:-1])
+        self.assertRegex(run.err, r"^zspool: standard input: line 2: .*4194304")
+        self.assertIn("1 of 1 messages sent are confirmed", run.err)
+        self.assertEqual(self.good("read", "partly").lines(), ["a", "b", "c"])
+        run = self.bad(4, "pub", "partly", "d", "-p", "7")
+        self.assertIn("partly/7", run.err)
+        self.assertIn("0 of 1 messages sent are confirmed", run.err)
+
+    def test_pub_to_one_partition(self):
+        self.good("topic", "create", "parts3", "--partitions", "3")
+        self.good("pub", "parts3", "a", "-p", "2")
+        self.good("pub", "parts3", "-p", "1", stdin=b"b\nc\n")
+        self.assertEqual([(m["partition"], m["payload"]) for m in
+                          self.good("read", "parts3", "--json").objects()],
+                         [(2, "a"), (1, "b"), (1, "c")])
+
+    def test_several_files_are_read_one_after_the_other(self):
+        with tempfile.NamedTemporaryFile() as first, tempfile.NamedTemporaryFile() as second:
+            first.write(b"1\n2")
+            first.flush()
+            second.write(b"3\n")
+            second.flush()
+            self.good("pub", "files", "--file", first.name, "--file", second.name)
+            self.assertEqual(self.good("read", "files").lines(), ["1", "2", "3"])
+            self.good("pub", "files2", "-D", "", "--file", first.name, "--file", second.name)
+            self.assertEqual([m["payload"] for m in
+                              self.good("read", "files2", "--json").objects()], ["1\n2", "3\n"])
+            run = self.bad(1, "pub", "files3", "--file", first.name, "--file", "/no/such/file",
+                           "--file", second.name)
+            self.assertIn("cannot open /no/such/file", run.err)
+            self.assertIn("2 of 2 messages sent are confirmed", run.err)
+        self.assertIn("Is a directory", self.bad(1, "pub", "files3", "--file", "/").err)
+
+    def test_options_of_pub_that_exclude_each_other(self):
+        self.usage("pub", "t", "-0", "-D", ",")
+        self.usage("pub", "t", "-k", "k", "-K", ":")
+        self.usage("pub", "t", "m", "--from-json")
+        self.usage("pub", "t", "m", "--file", "/dev/null")
+        for words in (["-k", "k"], ["-K", ":"], ["-0"], ["-H", "a=b"], ["--type", "T"]):
+            self.assertIn("--from-json", self.usage("pub", "t", "--from-json", *words).err)
+        self.usage("pub", "t", "-D", "\\q")
+        self.usage("pub", "t", "-H", "=x")
+        self.usage("pub", "t", "--id", "I")
+
+
+class Json(Case):
+    """What `read --json` and `pull --json` print, `pub --from-json` takes, and nothing is lost."""
+
+    PLACE = ("topic", "partition", "offset", "timestamp", "deliveries", "failures", "lease")
+
+    def contents(self, messages):
+        """Messages without what belongs to their place and delivery."""
+        return [{k: v for k, v in m.items() if k not in self.PLACE} for m in messages]
+
+    @staticmethod
+    def random_text(rng):
+        return "".join(rng.choice('aé\u20ac\U0001f600\0\n"\\/\x7f\x1b\u2028')
+                       for _ in range(rng.randrange(12)))
+
+    def random_bytes(self, rng, name):
+        """A member that is text when it can be, as the command prints it."""
+        data = rng.choice((rng.randbytes(rng.randrange(40)), self.random_text(rng).encode()))
+        try:
+            return {name: data.decode()}
+        except UnicodeDecodeError:
+            return {name + "_base64": base64.b64encode(data).decode()}
+
+    def random_message(self, rng):
+        headers = {}
+        for _ in range(rng.randrange(4)):
+            value = rng.choice((self.random_text(rng), {
+                "base64": base64.b64encode(rng.randbytes(rng.randrange(9))).decode()}))
+            headers[self.random_text(rng)] = value
+        message = {"type": rng.choice((None, self.random_text(rng))),
+                   "id": rng.choice((None, self.random_text(rng))),
+                   "priority": 4, "headers": headers,
+                   **rng.choice(({"key": None}, self.random_bytes(rng, "key"))),
+                   **self.random_bytes(rng, "payload")}
+        created_at = rng.choice((None, "2031-02-03T04:05:06.789Z", 1 << 62))
+        return message if created_at is None else {**message, "created_at": created_at}
+
+    def test_messages_survive_the_round_trip_whole(self):
+        rng = random.Random(7227)
+        given = [self.random_message(rng) for _ in range(500)]
+        text = "".join(json.dumps(m, ensure_ascii=rng.choice((True, False))) + "\n"
+                       for m in given).encode()
+        self.good("pub", "trip", "--from-json", stdin=text)
+        first = self.good("read", "trip", "--json")
+        self.assertEqual(self.contents(first.objects()), given)
+        self.good("pub", "trip2", "--from-json", stdin=first.out)
+        self.assertEqual(self.contents(self.good("read", "trip2", "--json").objects()), given)
+        pulled = self.good("pull", "trip2", "-g", "trip", "-e", "--json")
+        self.assertGreater(pulled.objects()[0]["lease"], 0)
+        self.good("pub", "trip3", "--from-json", stdin=pulled.out)
+        self.assertEqual(self.contents(self.good("read", "trip3", "--json").objects()), given)
+
+    def test_a_large_binary_message_survives_it(self):
+        payload = random.Random(1).randbytes((4 << 20) - 100)
+        self.good("pub", "big", "-D", "", stdin=payload)
+        copy = self.good("read", "big", "--json")
+        self.good("pub", "big2", "--from-json", stdin=copy.out)
+        self.assertEqual(self.good("read", "big2", "--format", "%s").out, payload)
+
+    def test_blank_lines_are_passed_over_and_wrong_ones_told_with_their_number(self):
+        self.good("pub", "wrong", "--from-json", stdin=b'{"payload":"a"}\n\n \t\r\n{"payload":"b"}')
+        run = self.bad(1, "pub", "wrong", "--from-json", "--file", "-",
+                       stdin=b'{"payload":"c"}\n\n{"paylod":"d"}\n{"payload":"e"}\n')
+        self.assertEqual(run.err, 'zspool: standard input: line 3: byte 11: there is no member '
+                                  '"paylod" of a message\n'
+                                  'zspool: 1 of 1 messages sent are confirmed\n')
+        self.assertEqual(self.good("read", "wrong").lines(), ["a", "b", "c"])
 
 
 if __name__ == "__main__":

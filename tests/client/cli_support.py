@@ -54,7 +54,7 @@ class Run:
         return self.out.decode().splitlines()
 
     def objects(self):
-        return [json.loads(line) for line in self.lines()]
+        return [json.loads(line) for line in self.out.split(b"\n") if line]
 
 
 def environment(env=None):

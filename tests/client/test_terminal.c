@@ -9,8 +9,6 @@
 #include "client/cli/cli.h"
 #include "client/cli/terminal.h"
 
-struct cli_common cli_common; /* the command's, here without its options */
-
 static void sizes_have_three_digits_and_a_unit(void **state)
 {
     (void)state;
