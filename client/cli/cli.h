@@ -85,6 +85,20 @@ struct cli_common {
 };
 extern struct cli_common cli_common;
 
+/* Is `action` one of them? 0, or CLI_USAGE, which is told. */
+int cli_check_action(const struct cli_verb *verb, const char *action, const char *const *actions,
+                     size_t count);
+
+/* A flag that only some actions of a verb take ("create", "rm" ...). */
+struct cli_action_flag {
+    const char *name; /* of the option */
+    bool given;
+    const char *actions; /* divided by spaces */
+};
+/* Is each flag that was given one for `action`? 0, or CLI_USAGE, which is told. */
+int cli_check_flags(const struct cli_verb *verb, const char *action,
+                    const struct cli_action_flag *flags, size_t count);
+
 /* Words that are no options. */
 struct cli_args {
     char **items; /* NULL-terminated */
@@ -114,6 +128,8 @@ bool cli_read_bytes(const char *text, uint64_t *ret);
 bool cli_read_duration(const char *text, int64_t *ret_ms);
 /* earliest, latest, digits = offset, -N = the last N, 10m = ago, RFC 3339 or @unix = time. */
 bool cli_read_position(const char *text, zspool_position_t *ret);
+/* A position as cli_read_position() takes it; `to` has at least 32 bytes. */
+void cli_write_position(const zspool_position_t *position, char *to);
 /* RFC 3339 with offset, milliseconds since 1970. */
 bool cli_read_time(const char *text, int64_t *ret_ms);
 /* RFC 3339, UTC, with milliseconds; `to` has at least 32 bytes, ms <= CLI_TIME_MAX_MS. */

@@ -304,3 +304,42 @@ int cli_parsed_exit(int rc)
 {
     return rc - 1;
 }
+
+int cli_check_action(const struct cli_verb *verb, const char *action, const char *const *actions,
+                     size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(action, actions[i]) == 0) {
+            return 0;
+        }
+    }
+    const char *nearest = cli_nearest(action, actions, count);
+    return nearest ? cli_usage(verb, "there is no \"%s %s\" (is %s meant?)", verb->name, action,
+                               nearest)
+                   : cli_usage(verb, "there is no \"%s %s\"", verb->name, action);
+}
+
+/* Is `word` one of the words in `list`? */
+static bool is_among(const char *word, const char *list)
+{
+    const size_t len = strlen(word);
+    for (const char *hit = strstr(list, word); hit; hit = strstr(hit + 1, word)) {
+        const bool begins = hit == list || hit[-1] == ' ';
+        if (begins && (hit[len] == '\0' || hit[len] == ' ')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int cli_check_flags(const struct cli_verb *verb, const char *action,
+                    const struct cli_action_flag *flags, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (flags[i].given && !is_among(action, flags[i].actions)) {
+            return cli_usage(verb, "--%s is not for %s, but for: %s", flags[i].name, action,
+                             flags[i].actions);
+        }
+    }
+    return 0;
+}

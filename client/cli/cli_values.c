@@ -3,6 +3,7 @@
  * Values as people write them: numbers, sizes, durations, times, positions.
  */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -252,6 +253,32 @@ bool cli_read_position(const char *text, zspool_position_t *ret)
         return true;
     }
     return false;
+}
+
+void cli_write_position(const zspool_position_t *position, char *to)
+{
+    switch (position->kind) {
+    case ZSPOOL_POSITION_NONE:
+    case ZSPOOL_POSITION_EARLIEST:
+        (void)snprintf(to, 32, "earliest");
+        return;
+    case ZSPOOL_POSITION_LATEST:
+        (void)snprintf(to, 32, "latest");
+        return;
+    case ZSPOOL_POSITION_OFFSET:
+        (void)snprintf(to, 32, "%" PRIu64, position->value);
+        return;
+    case ZSPOOL_POSITION_LAST:
+        (void)snprintf(to, 32, "-%" PRIu64, position->value);
+        return;
+    case ZSPOOL_POSITION_AGO:
+        (void)snprintf(to, 32, "%" PRIu64 "ms", position->value);
+        return;
+    case ZSPOOL_POSITION_TIME:
+        cli_write_time(
+            position->value < CLI_TIME_MAX_MS ? (int64_t)position->value : CLI_TIME_MAX_MS, to);
+        return;
+    }
 }
 
 /* --- Escapes ---------------------------------------------------------------------------- */

@@ -2,44 +2,142 @@
  *
  * zspool group: list, show, create, change, remove and move groups.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/columns.h"
+#include "client/cli/group_run.h"
 #include "client/cli/json.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
 
-struct group_run {
-    const struct cli_verb *verb;
-    struct cli_list topics;
-    const char *mode;
-    zspool_position_t start, to;
-    struct cli_setting lease, max_leased, max_failures, backoff, backoff_max;
-    int32_t partition;
-    bool dead, dry_run, yes;
-    zspool_client_t *client;
+/* Messages of a group in all its partitions. */
+struct group_sum {
+    uint64_t lag, ready, leased, waiting, dead;
 };
+
+static uint64_t lag_of(const zspool_group_part_t *part)
+{
+    return part->end_offset > part->committed ? part->end_offset - part->committed : 0;
+}
+
+static struct group_sum sum_of(const zspool_group_info_t *info)
+{
+    struct group_sum sum = {0};
+    for (size_t i = 0; i < info->part_count; i++) {
+        sum.lag += lag_of(&info->parts[i]);
+        sum.ready += info->parts[i].ready;
+        sum.leased += info->parts[i].leased;
+        sum.waiting += info->parts[i].waiting;
+        sum.dead += info->parts[i].dead;
+    }
+    return sum;
+}
+
+/* --- ls ------------------------------------------------------------------------------ */
+
+static void json_sum(struct json *json, const struct group_sum *sum)
+{
+    json_uint(json, "lag", sum->lag);
+    json_uint(json, "ready", sum->ready);
+    json_uint(json, "leased", sum->leased);
+    json_uint(json, "waiting", sum->waiting);
+    json_uint(json, "dead", sum->dead);
+}
+
+static void row_sum(struct columns *columns, const struct group_sum *sum)
+{
+    columns_count(columns, sum->lag);
+    columns_count(columns, sum->ready);
+    columns_count(columns, sum->leased);
+    columns_count(columns, sum->waiting);
+    columns_alarm(columns, sum->dead);
+}
+
+static void list_one(const zspool_group_info_t *info, struct columns *columns)
+{
+    const struct group_sum sum = sum_of(info);
+    if (cli_common.json) {
+        struct json json = json_begin();
+        json_text(&json, "group", info->group);
+        json_text(&json, "mode", info->mode);
+        json_uint(&json, "members", info->member_count);
+        json_sum(&json, &sum);
+        json_end(&json);
+        return;
+    }
+    columns_text(columns, info->group);
+    columns_text(columns, info->mode);
+    columns_count(columns, info->member_count);
+    row_sum(columns, &sum);
+}
+
+static int list_long(struct group_run *self, const zspool_names_t *names)
+{
+    zspool_error_t err = {0};
+    struct columns columns;
+    int rc = 0;
+    columns_init(&columns, "<GROUP <MODE MEMBERS LAG READY LEASED WAITING DEAD");
+    for (size_t i = 0; i < names->count && rc == 0 && !cli_stopped(); i++) {
+        zspool_group_info_t *info;
+        rc = zspool_group_info(self->client, names->items[i], cli_timeout(), &info, &err);
+        if (rc == 0) {
+            list_one(info, &columns);
+            zspool_free(info);
+        } else if (rc == ZSPOOL_ENOT_FOUND) {
+            rc = 0; /* deleted meanwhile */
+        }
+    }
+    int code = rc == 0 ? CLI_OK : cli_fail(&err);
+    if (code == CLI_OK && !cli_common.json && !columns_print(&columns)) {
+        code = CLI_ERROR;
+    }
+    columns_fini(&columns);
+    return code;
+}
+
+static int group_ls(struct group_run *self, const char *match)
+{
+    zspool_error_t err = {0};
+    zspool_names_t *names;
+    int code = CLI_OK;
+    if (zspool_group_list(self->client, match, cli_timeout(), &names, &err) != 0) {
+        return cli_fail(&err);
+    }
+    if (self->is_long) {
+        code = list_long(self, names);
+    } else {
+        cli_print_names("group", names);
+    }
+    zspool_free(names);
+    return code;
+}
+
+/* --- info ---------------------------------------------------------------------------- */
 
 static void json_part(struct json *json, const zspool_group_part_t *part)
 {
+    const struct group_sum sum = {lag_of(part), part->ready, part->leased, part->waiting,
+                                  part->dead};
     json_open_item(json);
     json_text(json, "topic", part->topic);
     json_uint(json, "partition", part->partition);
     json_uint(json, "committed", part->committed);
     json_uint(json, "end", part->end_offset);
-    json_uint(json, "ready", part->ready);
-    json_uint(json, "leased", part->leased);
-    json_uint(json, "waiting", part->waiting);
-    json_uint(json, "dead", part->dead);
+    json_sum(json, &sum);
     json_close_object(json);
 }
 
 static void print_json(const zspool_group_info_t *info)
 {
+    char start[32];
     struct json json = json_begin();
+    cli_write_position(&info->start, start);
     json_text(&json, "group", info->group);
     json_text(&json, "mode", info->mode);
+    json_text(&json, "start", start);
     json_uint(&json, "members", info->member_count);
     cli_json_settings(&json, info->settings, info->setting_count);
     json_open_array(&json, "parts");
@@ -50,49 +148,48 @@ static void print_json(const zspool_group_info_t *info)
     json_end(&json);
 }
 
-static void print_plain(const zspool_group_info_t *info)
+static int print_plain(const zspool_group_info_t *info)
 {
-    printf("group %s, mode %s, %llu members\n", info->group, info->mode,
-           (unsigned long long)info->member_count);
+    char start[32];
+    struct columns columns;
+    cli_write_position(&info->start, start);
+    printf("group %s, mode %s, start %s, %" PRIu64 " members\n", info->group, info->mode, start,
+           info->member_count);
     cli_print_settings(info->settings, info->setting_count);
-    printf("%-20s %4s %12s %12s %9s %8s %8s %6s\n", "topic", "part", "committed", "end", "ready",
-           "leased", "waiting", "dead");
+    columns_init(&columns, "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD");
     for (size_t i = 0; i < info->part_count; i++) {
         const zspool_group_part_t *part = &info->parts[i];
-        printf("%-20s %4u %12llu %12llu %9llu %8llu %8llu %6llu\n", part->topic, part->partition,
-               (unsigned long long)part->committed, (unsigned long long)part->end_offset,
-               (unsigned long long)part->ready, (unsigned long long)part->leased,
-               (unsigned long long)part->waiting, (unsigned long long)part->dead);
+        const struct group_sum sum = {lag_of(part), part->ready, part->leased, part->waiting,
+                                      part->dead};
+        columns_text(&columns, part->topic);
+        columns_count(&columns, part->partition);
+        columns_count(&columns, part->committed);
+        columns_count(&columns, part->end_offset);
+        row_sum(&columns, &sum);
     }
-}
-
-static int group_ls(struct group_run *self, const char *match)
-{
-    zspool_error_t err = {0};
-    zspool_names_t *names;
-    if (zspool_group_list(self->client, match, cli_timeout(), &names, &err) != 0) {
-        return cli_fail(&err);
-    }
-    cli_print_names("group", names);
-    zspool_free(names);
-    return CLI_OK;
+    const bool printed = columns_print(&columns);
+    columns_fini(&columns);
+    return printed ? CLI_OK : CLI_ERROR;
 }
 
 static int group_info(struct group_run *self, const char *group)
 {
     zspool_error_t err = {0};
     zspool_group_info_t *info;
+    int code = CLI_OK;
     if (zspool_group_info(self->client, group, cli_timeout(), &info, &err) != 0) {
         return cli_fail(&err);
     }
     if (cli_common.json) {
         print_json(info);
     } else {
-        print_plain(info);
+        code = print_plain(info);
     }
     zspool_free(info);
-    return CLI_OK;
+    return code;
 }
+
+/* --- create, set ------------------------------------------------------------------------ */
 
 static int group_change(struct group_run *self, const char *group, bool create)
 {
@@ -121,87 +218,110 @@ static int group_change(struct group_run *self, const char *group, bool create)
     return rc == 0 ? CLI_OK : cli_fail(&err);
 }
 
-static int group_rm(struct group_run *self, const char *group)
+/* --- rm ----------------------------------------------------------------------------------- */
+
+static int group_rm_one(struct group_run *self, const char *group)
 {
     zspool_error_t err = {0};
-    if (zspool_group_delete(self->client, group, true, cli_timeout(), &err) != 0) {
+    if (zspool_group_delete(self->client, group, self->dry_run, cli_timeout(), &err) != 0) {
         return cli_fail(&err);
     }
-    if (self->dry_run) {
-        cli_say("would delete group %s", group);
-        return CLI_OK;
-    }
-    const int asked = cli_confirm(self->yes, "Delete group %s and forget what it has done?", group);
-    if (asked != CLI_OK) {
-        return asked;
-    }
-    if (zspool_group_delete(self->client, group, false, cli_timeout(), &err) != 0) {
-        return cli_fail(&err);
+    if (cli_common.json) {
+        struct json json = json_begin();
+        json_text(&json, "group", group);
+        json_bool(&json, "deleted", !self->dry_run);
+        json_end(&json);
+    } else if (self->dry_run) {
+        printf("would delete group %s\n", group);
     }
     return CLI_OK;
 }
 
-static void print_seek(const zspool_seek_result_t *result, const char *topic)
+/* All of them, after one question; stops at the first that fails. */
+static int group_rm_these(struct group_run *self, const char *const *groups, size_t count)
 {
-    for (size_t i = 0; i < result->count; i++) {
-        const zspool_seek_part_t *part = &result->parts[i];
-        if (cli_common.json) {
-            struct json json = json_begin();
-            json_text(&json, "topic", topic);
-            json_uint(&json, "partition", part->partition);
-            json_uint(&json, "from", part->from);
-            json_uint(&json, "to", part->to);
-            json_uint(&json, "redelivered", part->redelivered);
-            json_uint(&json, "skipped", part->skipped);
-            json_end(&json);
-        } else {
-            printf("%s/%u: %llu -> %llu, %llu again, %llu skipped\n", topic, part->partition,
-                   (unsigned long long)part->from, (unsigned long long)part->to,
-                   (unsigned long long)part->redelivered, (unsigned long long)part->skipped);
+    zspool_error_t err = {0};
+    int code = CLI_OK;
+    for (size_t i = 0; i < count; i++) { /* none is deleted when one is misspelt */
+        if (zspool_group_delete(self->client, groups[i], true, cli_timeout(), &err) != 0) {
+            return cli_fail(&err);
         }
     }
+    if (count == 1) {
+        code = cli_confirm(self->yes || self->dry_run,
+                           "Delete group %s and forget what it has done?", groups[0]);
+    } else if (count > 1) {
+        code = cli_confirm(self->yes || self->dry_run,
+                           "Delete %zu groups, %s ... %s, and forget what they have done?", count,
+                           groups[0], groups[count - 1]);
+    }
+    for (size_t i = 0; i < count && code == CLI_OK; i++) {
+        code = group_rm_one(self, groups[i]);
+    }
+    return code;
 }
 
-static int seek(struct group_run *self, zspool_seek_spec_t *spec, bool print)
+static int group_rm(struct group_run *self, char **groups, int count)
 {
     zspool_error_t err = {0};
-    zspool_seek_result_t *result;
-    if (zspool_group_seek(self->client, spec, cli_timeout(), &result, &err) != 0) {
+    zspool_names_t *names;
+    if (self->all == (count > 0)) {
+        return cli_usage(self->verb, "rm wants GROUP..., or --all for every group");
+    }
+    if (!self->all) {
+        return group_rm_these(self, (const char *const *)groups, (size_t)count);
+    }
+    if (zspool_group_list(self->client, NULL, cli_timeout(), &names, &err) != 0) {
         return cli_fail(&err);
     }
-    if (print) {
-        print_seek(result, spec->topic);
-    }
-    zspool_free(result);
-    return CLI_OK;
+    const int code = group_rm_these(self, names->items, names->count);
+    zspool_free(names);
+    return code;
 }
 
-static int group_seek(struct group_run *self, const char *group)
+/* --- The run ---------------------------------------------------------------------------------- */
+
+static int check_flags(const struct group_run *self, const char *action)
 {
-    if (self->topics.count != 1 || self->to.kind == ZSPOOL_POSITION_NONE) {
-        return cli_usage(self->verb, "seek wants --topic TOPIC and --to POSITION");
-    }
-    zspool_seek_spec_t spec;
-    zspool_seek_spec_init(&spec, group, self->topics.items[0]);
-    spec.partition = self->partition;
-    spec.to = self->to;
-    spec.dead = self->dead;
-    spec.dry_run = true;
-    const int code = seek(self, &spec, self->dry_run);
-    if (code != CLI_OK || self->dry_run) {
-        return code;
-    }
-    const int asked =
-        cli_confirm(self->yes, "Move group %s in topic %s (see --dry-run)?", group, spec.topic);
-    if (asked != CLI_OK) {
-        return asked;
-    }
-    spec.dry_run = false;
-    return seek(self, &spec, true);
+    const struct cli_action_flag flags[] = {
+        {"long", self->is_long, "ls"},
+        {"topic", self->topics.count > 0, "create seek"},
+        {"mode", self->mode != NULL, "create"},
+        {"start", self->start.kind != ZSPOOL_POSITION_NONE, "create"},
+        {"lease", self->lease.given, "create set"},
+        {"max-leased", self->max_leased.given, "create set"},
+        {"max-failures", self->max_failures.given, "create set"},
+        {"backoff", self->backoff.given, "create set"},
+        {"backoff-max", self->backoff_max.given, "create set"},
+        {"to", self->to.kind != ZSPOOL_POSITION_NONE, "seek"},
+        {"partition", self->partition != ZSPOOL_PARTITION_ALL, "seek"},
+        {"dead", self->dead, "seek"},
+        {"all", self->all, "seek rm"},
+        {"dry-run", self->dry_run, "seek rm"},
+        {"yes", self->yes, "seek rm"},
+    };
+    return cli_check_flags(self->verb, action, flags, sizeof flags / sizeof flags[0]);
 }
 
-static int run_action(struct group_run *self, const char *action, const char *group)
+/* `args`: the action, and what follows it. */
+static int run_action(struct group_run *self, const struct cli_args *args)
 {
+    static const char *const actions[] = {"ls", "info", "create", "set", "rm", "seek"};
+    const char *action = args->items[0];
+    const char *group = args->items[1];
+    const int rc = cli_check_action(self->verb, action, actions, sizeof actions / sizeof *actions);
+    if (rc != 0) {
+        return rc;
+    }
+    if (check_flags(self, action) != 0) {
+        return CLI_USAGE;
+    }
+    if (strcmp(action, "rm") == 0) {
+        return group_rm(self, args->items + 1, args->count - 1);
+    }
+    if (args->count > 2) {
+        return cli_usage(self->verb, "%s takes one word: what is \"%s\"?", action, args->items[2]);
+    }
     if (strcmp(action, "ls") == 0) {
         return group_ls(self, group);
     }
@@ -211,24 +331,18 @@ static int run_action(struct group_run *self, const char *action, const char *gr
     if (strcmp(action, "info") == 0) {
         return group_info(self, group);
     }
-    if (strcmp(action, "create") == 0 || strcmp(action, "set") == 0) {
-        return group_change(self, group, action[0] == 'c');
-    }
-    if (strcmp(action, "rm") == 0) {
-        return group_rm(self, group);
-    }
     if (strcmp(action, "seek") == 0) {
-        return group_seek(self, group);
+        return group_run_seek(self, group);
     }
-    return cli_usage(self->verb, "there is no \"group %s\"", action);
+    return group_change(self, group, strcmp(action, "create") == 0);
 }
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
     struct group_run self = {.verb = verb, .partition = ZSPOOL_PARTITION_ALL};
     const struct cli_option table[] = {
-        {0, "topic", CLI_TEXTS, "TOPIC", "create: one of its topics; seek: the topic",
-         &self.topics},
+        {'l', "long", CLI_FLAG, NULL, "ls: with mode, members, lag ...", &self.is_long},
+        {0, "topic", CLI_TEXTS, "TOPIC", "create, seek: a topic; may be given again", &self.topics},
         {0, "mode", CLI_TEXT, "MODE", "create: shared", &self.mode},
         {0, "start", CLI_POSITION, "POSITION", "create: where it begins (earliest)", &self.start},
         {0, "lease", CLI_SETTING_DURATION, "TIME", "how long a lease lasts (30s)", &self.lease},
@@ -243,6 +357,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "to", CLI_POSITION, "POSITION", "seek: where to go", &self.to},
         {'p', "partition", CLI_PARTITION, "NUMBER", "seek: only this one", &self.partition},
         {0, "dead", CLI_FLAG, NULL, "seek: dead messages come again, too", &self.dead},
+        {0, "all", CLI_FLAG, NULL, "seek: all its topics; rm: every group", &self.all},
         {0, "dry-run", CLI_FLAG, NULL, "seek, rm: only tell what would happen", &self.dry_run},
         {0, "yes", CLI_FLAG, NULL, "seek, rm: do not ask", &self.yes},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
@@ -253,7 +368,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         return cli_parsed_exit(rc);
     }
     self.client = cli_client("zspool-group");
-    const int code = self.client ? run_action(&self, args.items[0], args.items[1]) : CLI_USAGE;
+    const int code = self.client ? run_action(&self, &args) : CLI_USAGE;
     cli_client_destroy(&self.client);
     free(self.topics.items);
     return code;
@@ -261,12 +376,15 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_group = {
     .name = "group",
-    .synopsis = "ls [GLOB] | info|create|set|rm|seek GROUP",
+    .synopsis = "ls [GLOB] | info|create|set|seek GROUP | rm GROUP...",
     .summary = "list, show, create, change, remove and move groups",
-    .details = "seek moves the group in a topic: leases out are lost, counts begin anew.\n"
-               "Positions are those of `zspool read`. A setting `default` is unset.\n",
-    .example = "  zspool group seek billing --topic orders --to 10m --dry-run\n",
+    .details = "seek moves a group: leases out are lost, counts begin anew. seek and rm ask\n"
+               "on a terminal, and want --yes without one. POSITION is that of `zspool read`;\n"
+               "a setting `default` is unset. LAG counts messages from COMMITTED to END.\n",
+    .example = "  zspool group create billing --topic orders --lease 2m --max-failures 3\n"
+               "  zspool group ls -l\n"
+               "  zspool group seek billing --topic orders --to 10m --dry-run\n",
     .args_min = 1,
-    .args_max = 2,
+    .args_max = -1,
     .run_fn = run,
 };

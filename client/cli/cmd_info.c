@@ -3,8 +3,10 @@
  * zspool info: what the broker tells about itself.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "client/cli/json.h"
+#include "client/cli/terminal.h"
 #include "client/cli/verbs.h"
 
 static void print_json(const zspool_info_t *info, const zspool_figures_t *stats)
@@ -18,6 +20,7 @@ static void print_json(const zspool_info_t *info, const zspool_figures_t *stats)
     json_open_object(&json, "limits");
     json_uint(&json, "max_requests", info->max_requests);
     json_uint(&json, "max_request_bytes", info->max_request_bytes);
+    json_uint(&json, "max_header", info->max_header);
     json_uint(&json, "max_frame", info->max_frame);
     json_uint(&json, "max_record", info->max_record);
     json_uint(&json, "max_reply", info->max_reply);
@@ -32,17 +35,29 @@ static void print_json(const zspool_info_t *info, const zspool_figures_t *stats)
     json_end(&json);
 }
 
+static void print_figure(const zspool_figure_t *figure)
+{
+    char text[TERMINAL_FIGURE_SIZE];
+    const char *unit = strrchr(figure->name, '_');
+    if (figure->is_unset) {
+        return;
+    }
+    printf("%-24s ", figure->name);
+    if (figure->is_text) {
+        printf("%s\n", figure->text);
+    } else if (unit && strcmp(unit, "_bytes") == 0 && figure->value >= 0) {
+        printf("%s\n", terminal_bytes((uint64_t)figure->value, text));
+    } else {
+        printf("%lld\n", (long long)figure->value);
+    }
+}
+
 static void print_plain(const zspool_info_t *info, const zspool_figures_t *stats)
 {
     printf("%-24s %s\n%-24s %s\n%-24s %s\n", "endpoint", info->endpoint, "broker", info->broker,
            "features", info->features);
     for (size_t i = 0; i < stats->count; i++) {
-        const zspool_figure_t *figure = &stats->items[i];
-        if (figure->is_text) {
-            printf("%-24s %s\n", figure->name, figure->text);
-        } else if (!figure->is_unset) {
-            printf("%-24s %lld\n", figure->name, (long long)figure->value);
-        }
+        print_figure(&stats->items[i]);
     }
 }
 
@@ -85,7 +100,8 @@ const struct cli_verb cli_info = {
     .name = "info",
     .synopsis = "[OPTION]...",
     .summary = "tell what the broker is, its limits and its figures",
-    .details = NULL,
+    .details = "The figures are those since its start, or as they are now: docs/PROTOCOL.md,\n"
+               "STATS, says what each means. `zspool stat` tells how fast they change.\n",
     .example = "  zspool info --json\n",
     .args_min = 0,
     .args_max = 0,

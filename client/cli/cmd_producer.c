@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/cli/columns.h"
 #include "client/cli/json.h"
 #include "client/cli/verbs.h"
 
@@ -25,9 +26,25 @@ static void print_json(const zspool_producer_info_t *info)
     json_end(&json);
 }
 
+static int print_plain(const zspool_producer_info_t *info)
+{
+    struct columns columns;
+    printf("producer %s, epoch %u\n", info->producer, info->epoch);
+    columns_init(&columns, "<TOPIC PARTITION SEQUENCE");
+    for (size_t i = 0; i < info->count; i++) {
+        columns_text(&columns, info->last[i].topic);
+        columns_count(&columns, info->last[i].partition);
+        columns_count(&columns, info->last[i].sequence);
+    }
+    const bool printed = columns_print(&columns);
+    columns_fini(&columns);
+    return printed ? CLI_OK : CLI_ERROR;
+}
+
 static int tell(zspool_client_t *client, const char *name)
 {
     zspool_error_t err = {0};
+    int code = CLI_OK;
     zspool_producer_info_t *info;
     if (zspool_producer_info(client, name, cli_timeout(), &info, &err) != 0) {
         return cli_fail(&err);
@@ -35,14 +52,10 @@ static int tell(zspool_client_t *client, const char *name)
     if (cli_common.json) {
         print_json(info);
     } else {
-        printf("producer %s, epoch %u\n", info->producer, info->epoch);
-        for (size_t i = 0; i < info->count; i++) {
-            printf("%s/%u last sequence %llu\n", info->last[i].topic, info->last[i].partition,
-                   (unsigned long long)info->last[i].sequence);
-        }
+        code = print_plain(info);
     }
     zspool_free(info);
-    return CLI_OK;
+    return code;
 }
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
@@ -65,7 +78,9 @@ const struct cli_verb cli_producer = {
     .name = "producer",
     .synopsis = "info NAME",
     .summary = "tell where a producer's name stands: its epoch and sequences",
-    .details = NULL,
+    .details = "A producer of the library with a name publishes every message once, also over\n"
+               "restarts: SEQUENCE is that of the last message appended to each partition.\n"
+               "Exit code 4 when the broker does not know the name, or not any more.\n",
     .example = "  zspool producer info importer-1\n",
     .args_min = 2,
     .args_max = 2,

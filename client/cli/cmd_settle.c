@@ -15,34 +15,38 @@ struct settle {
     const char *reason;
 };
 
-/* topic/partition/offset@lease; cuts the text apart. */
+/* topic/partition/offset@lease; cuts the text apart when it is one. */
 static bool read_address(char *text, zspool_settle_run_t *ret)
 {
+    uint64_t partition;
     char *lease = strrchr(text, '@');
-    if (!lease) {
+    char *slashes[2] = {NULL, NULL}; /* the last two before the lease */
+    for (char *p = text; lease && p < lease; p++) {
+        if (*p == '/') {
+            slashes[0] = slashes[1];
+            slashes[1] = p;
+        }
+    }
+    if (!slashes[0] || slashes[0] == text) {
         return false;
     }
-    *lease++ = '\0';
-    char *offset = strrchr(text, '/');
-    if (!offset) {
-        return false;
+    char *const ends[] = {slashes[0], slashes[1], lease};
+    static const char marks[] = "//@";
+    for (size_t i = 0; i < 3; i++) {
+        *ends[i] = '\0';
     }
-    *offset++ = '\0';
-    char *partition = strrchr(text, '/');
-    if (!partition) {
-        return false;
+    if (cli_read_number(ends[0] + 1, 1023, &partition) &&
+        cli_read_number(ends[1] + 1, INT64_MAX, &ret->first_offset) &&
+        cli_read_number(ends[2] + 1, INT64_MAX, &ret->lease) && ret->lease > 0) {
+        ret->topic = text;
+        ret->partition = (uint32_t)partition;
+        ret->count = 1;
+        return true;
     }
-    *partition++ = '\0';
-    uint64_t number;
-    if (!cli_read_number(partition, 1023, &number) ||
-        !cli_read_number(offset, INT64_MAX, &ret->first_offset) ||
-        !cli_read_number(lease, INT64_MAX, &ret->lease) || ret->lease == 0) {
-        return false;
+    for (size_t i = 0; i < 3; i++) { /* whole again, for the message */
+        *ends[i] = marks[i];
     }
-    ret->topic = text;
-    ret->partition = (uint32_t)number;
-    ret->count = 1;
-    return true;
+    return false;
 }
 
 static bool choose(const struct settle *self, zspool_settle_run_t *ret)
@@ -146,8 +150,11 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     for (size_t i = 0; i < run_count && code == CLI_OK; i++) {
         if (!choose(&self, &runs[i])) {
             code = cli_usage(verb, "want exactly one of --ack --retry --release --reject --extend");
+        } else if (self.reason && !self.reject && self.retry_ms < 0) {
+            code = cli_usage(verb, "--reason is for --retry and --reject");
         } else if (!read_address(args.items[i + 1], &runs[i])) {
-            code = cli_usage(verb, "an address is TOPIC/PARTITION/OFFSET@LEASE");
+            code = cli_usage(verb, "\"%s\" is no address: want TOPIC/PARTITION/OFFSET@LEASE",
+                             args.items[i + 1]);
         }
     }
     if (code == CLI_OK) {
@@ -161,9 +168,12 @@ const struct cli_verb cli_settle = {
     .name = "settle",
     .synopsis = "GROUP ADDRESS@LEASE... OUTCOME [OPTION]...",
     .summary = "settle messages by address and lease, from any process",
-    .details = "ADDRESS is TOPIC/PARTITION/OFFSET; address and lease are what\n"
-               "`zspool pull --outcome none --json` prints. Settling again is harmless.\n",
-    .example = "  zspool settle billing orders/0/17@482910557712 --retry 30s\n",
+    .details = "ADDRESS is TOPIC/PARTITION/OFFSET; address and lease are what `zspool pull\n"
+               "--outcome none` tells with --json, or with --format '%t/%p/%o@%l\\n'. Settling\n"
+               "again is harmless. Exit code 1 when a lease was lost: others may have the\n"
+               "message. --json tells of each: applied, done, lost or unknown.\n",
+    .example = "  zspool settle billing orders/0/17@482910557712 --retry 30s --reason busy\n"
+               "  zspool settle billing orders/0/18@482910557712 --extend 5m\n",
     .args_min = 2,
     .args_max = 4097,
     .run_fn = run,

@@ -2,37 +2,111 @@
  *
  * zspool topic: list, show, create, change and remove topics.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/columns.h"
 #include "client/cli/json.h"
 #include "client/cli/settings.h"
+#include "client/cli/terminal.h"
 #include "client/cli/verbs.h"
 
 struct topic_run {
     const struct cli_verb *verb;
     uint64_t partitions;
     struct cli_setting retention_time, retention_bytes;
-    bool dry_run, yes;
+    bool is_long, all, dry_run, yes;
     zspool_client_t *client;
 };
 
-static uint64_t messages(const zspool_topic_info_t *info)
+/* What a topic holds in all. */
+struct topic_sum {
+    uint64_t messages, bytes;
+};
+
+static struct topic_sum sum_of(const zspool_topic_info_t *info)
 {
-    uint64_t count = 0;
+    struct topic_sum sum = {0};
     for (size_t i = 0; i < info->partition_count; i++) {
-        count += info->partitions[i].end_offset - info->partitions[i].start_offset;
+        sum.messages += info->partitions[i].end_offset - info->partitions[i].start_offset;
+        sum.bytes += info->partitions[i].bytes;
     }
-    return count;
+    return sum;
 }
+
+/* --- ls ------------------------------------------------------------------------------ */
+
+static void list_one(const zspool_topic_info_t *info, struct columns *columns)
+{
+    const struct topic_sum sum = sum_of(info);
+    if (cli_common.json) {
+        struct json json = json_begin();
+        json_text(&json, "topic", info->topic);
+        json_uint(&json, "partitions", info->partition_count);
+        json_uint(&json, "messages", sum.messages);
+        json_uint(&json, "bytes", sum.bytes);
+        json_end(&json);
+        return;
+    }
+    columns_text(columns, info->topic);
+    columns_count(columns, info->partition_count);
+    columns_count(columns, sum.messages);
+    columns_bytes(columns, sum.bytes);
+}
+
+static int list_long(struct topic_run *self, const zspool_names_t *names)
+{
+    zspool_error_t err = {0};
+    struct columns columns;
+    int rc = 0;
+    columns_init(&columns, "<TOPIC PARTITIONS MESSAGES BYTES");
+    for (size_t i = 0; i < names->count && rc == 0 && !cli_stopped(); i++) {
+        zspool_topic_info_t *info;
+        rc = zspool_topic_info(self->client, names->items[i], cli_timeout(), &info, &err);
+        if (rc == 0) {
+            list_one(info, &columns);
+            zspool_free(info);
+        } else if (rc == ZSPOOL_ENOT_FOUND) {
+            rc = 0; /* deleted meanwhile */
+        }
+    }
+    int code = rc == 0 ? CLI_OK : cli_fail(&err);
+    if (code == CLI_OK && !cli_common.json && !columns_print(&columns)) {
+        code = CLI_ERROR;
+    }
+    columns_fini(&columns);
+    return code;
+}
+
+static int topic_ls(struct topic_run *self, const char *match)
+{
+    zspool_error_t err = {0};
+    zspool_names_t *names;
+    int code = CLI_OK;
+    if (zspool_topic_list(self->client, match, cli_timeout(), &names, &err) != 0) {
+        return cli_fail(&err);
+    }
+    if (self->is_long) {
+        code = list_long(self, names);
+    } else {
+        cli_print_names("topic", names);
+    }
+    zspool_free(names);
+    return code;
+}
+
+/* --- info ---------------------------------------------------------------------------- */
 
 static void print_json(const zspool_topic_info_t *info)
 {
+    const struct topic_sum sum = sum_of(info);
     struct json json = json_begin();
     json_text(&json, "topic", info->topic);
     json_uint(&json, "id", info->id);
-    json_uint(&json, "messages", messages(info));
+    json_uint(&json, "messages", sum.messages);
+    json_uint(&json, "bytes", sum.bytes);
     cli_json_settings(&json, info->settings, info->setting_count);
     json_open_array(&json, "partitions");
     for (size_t i = 0; i < info->partition_count; i++) {
@@ -41,6 +115,7 @@ static void print_json(const zspool_topic_info_t *info)
         json_uint(&json, "partition", partition->partition);
         json_uint(&json, "start", partition->start_offset);
         json_uint(&json, "end", partition->end_offset);
+        json_uint(&json, "messages", partition->end_offset - partition->start_offset);
         json_uint(&json, "bytes", partition->bytes);
         json_close_object(&json);
     }
@@ -48,46 +123,46 @@ static void print_json(const zspool_topic_info_t *info)
     json_end(&json);
 }
 
-static void print_plain(const zspool_topic_info_t *info)
+static int print_plain(const zspool_topic_info_t *info)
 {
-    printf("topic %s, %llu messages\n", info->topic, (unsigned long long)messages(info));
+    char bytes[TERMINAL_FIGURE_SIZE];
+    struct columns columns;
+    const struct topic_sum sum = sum_of(info);
+    printf("topic %s, %" PRIu64 " messages, %s%s\n", info->topic, sum.messages,
+           terminal_bytes(sum.bytes, bytes), terminal_is_out() ? "" : " bytes");
     cli_print_settings(info->settings, info->setting_count);
-    printf("%9s %12s %12s %14s\n", "partition", "start", "end", "bytes");
+    columns_init(&columns, "PARTITION START END MESSAGES BYTES");
     for (size_t i = 0; i < info->partition_count; i++) {
         const zspool_partition_info_t *partition = &info->partitions[i];
-        printf("%9u %12llu %12llu %14llu\n", partition->partition,
-               (unsigned long long)partition->start_offset,
-               (unsigned long long)partition->end_offset, (unsigned long long)partition->bytes);
+        columns_count(&columns, partition->partition);
+        columns_count(&columns, partition->start_offset);
+        columns_count(&columns, partition->end_offset);
+        columns_count(&columns, partition->end_offset - partition->start_offset);
+        columns_bytes(&columns, partition->bytes);
     }
-}
-
-static int topic_ls(struct topic_run *self, const char *match)
-{
-    zspool_error_t err = {0};
-    zspool_names_t *names;
-    if (zspool_topic_list(self->client, match, cli_timeout(), &names, &err) != 0) {
-        return cli_fail(&err);
-    }
-    cli_print_names("topic", names);
-    zspool_free(names);
-    return CLI_OK;
+    const bool printed = columns_print(&columns);
+    columns_fini(&columns);
+    return printed ? CLI_OK : CLI_ERROR;
 }
 
 static int topic_info(struct topic_run *self, const char *topic)
 {
     zspool_error_t err = {0};
     zspool_topic_info_t *info;
+    int code = CLI_OK;
     if (zspool_topic_info(self->client, topic, cli_timeout(), &info, &err) != 0) {
         return cli_fail(&err);
     }
     if (cli_common.json) {
         print_json(info);
     } else {
-        print_plain(info);
+        code = print_plain(info);
     }
     zspool_free(info);
-    return CLI_OK;
+    return code;
 }
+
+/* --- create, set ------------------------------------------------------------------------ */
 
 static int topic_change(struct topic_run *self, const char *topic, bool create)
 {
@@ -110,31 +185,114 @@ static int topic_change(struct topic_run *self, const char *topic, bool create)
     return rc == 0 ? CLI_OK : cli_fail(&err);
 }
 
-static int topic_rm(struct topic_run *self, const char *topic)
+/* --- rm ----------------------------------------------------------------------------------- */
+
+static int topic_rm_one(struct topic_run *self, const char *topic, uint64_t messages)
 {
     zspool_error_t err = {0};
-    zspool_topic_info_t *info;
-    if (zspool_topic_info(self->client, topic, cli_timeout(), &info, &err) != 0) {
-        return cli_fail(&err);
-    }
-    const unsigned long long count = messages(info);
-    zspool_free(info);
-    const int asked = cli_confirm(self->yes || self->dry_run, "Delete topic %s with %llu messages?",
-                                  topic, count);
-    if (asked != CLI_OK) {
-        return asked;
-    }
     if (zspool_topic_delete(self->client, topic, self->dry_run, cli_timeout(), &err) != 0) {
         return cli_fail(&err);
     }
-    if (self->dry_run) {
-        cli_say("would delete topic %s with %llu messages", topic, count);
+    if (cli_common.json) {
+        struct json json = json_begin();
+        json_text(&json, "topic", topic);
+        json_uint(&json, "messages", messages);
+        json_bool(&json, "deleted", !self->dry_run);
+        json_end(&json);
+    } else if (self->dry_run) {
+        printf("would delete topic %s with %" PRIu64 " messages\n", topic, messages);
     }
     return CLI_OK;
 }
 
-static int run_action(struct topic_run *self, const char *action, const char *topic)
+/* All of them, after one question; stops at the first that fails. */
+static int topic_rm_these(struct topic_run *self, const char *const *topics, size_t count)
 {
+    uint64_t *messages = calloc(count > 0 ? count : 1, sizeof *messages);
+    uint64_t whole = 0;
+    int code = messages ? CLI_OK : CLI_ERROR;
+    if (!messages) {
+        cli_say("no memory for %zu topics", count);
+    }
+    for (size_t i = 0; i < count && code == CLI_OK; i++) {
+        zspool_error_t err = {0};
+        zspool_topic_info_t *info;
+        if (zspool_topic_info(self->client, topics[i], cli_timeout(), &info, &err) != 0) {
+            code = cli_fail(&err);
+            break;
+        }
+        messages[i] = sum_of(info).messages;
+        whole += messages[i];
+        zspool_free(info);
+    }
+    if (code == CLI_OK && count == 1) {
+        code = cli_confirm(self->yes || self->dry_run, "Delete topic %s with %" PRIu64 " messages?",
+                           topics[0], whole);
+    } else if (code == CLI_OK && count > 1) {
+        code = cli_confirm(self->yes || self->dry_run,
+                           "Delete %zu topics, %s ... %s, with %" PRIu64 " messages?", count,
+                           topics[0], topics[count - 1], whole);
+    }
+    for (size_t i = 0; i < count && code == CLI_OK; i++) {
+        code = topic_rm_one(self, topics[i], messages[i]);
+    }
+    free(messages);
+    return code;
+}
+
+static int topic_rm(struct topic_run *self, char **topics, int count)
+{
+    zspool_error_t err = {0};
+    zspool_names_t *names;
+    if (self->all == (count > 0)) {
+        return cli_usage(self->verb, "rm wants TOPIC..., or --all for every topic");
+    }
+    if (!self->all) {
+        return topic_rm_these(self, (const char *const *)topics, (size_t)count);
+    }
+    if (zspool_topic_list(self->client, NULL, cli_timeout(), &names, &err) != 0) {
+        return cli_fail(&err);
+    }
+    const int code = topic_rm_these(self, names->items, names->count);
+    zspool_free(names);
+    return code;
+}
+
+/* --- The run ---------------------------------------------------------------------------------- */
+
+static int check_flags(const struct topic_run *self, const char *action)
+{
+    const struct cli_action_flag flags[] = {
+        {"partitions", self->partitions > 0, "create set"},
+        {"retention-time", self->retention_time.given, "create set"},
+        {"retention-bytes", self->retention_bytes.given, "create set"},
+        {"long", self->is_long, "ls"},
+        {"all", self->all, "rm"},
+        {"dry-run", self->dry_run, "rm"},
+        {"yes", self->yes, "rm"},
+    };
+    return cli_check_flags(self->verb, action, flags, sizeof flags / sizeof flags[0]);
+}
+
+/* `args`: the action, and what follows it. */
+static int run_action(struct topic_run *self, const struct cli_args *args)
+{
+    static const char *const actions[] = {"ls", "info", "create", "set", "rm"};
+    const char *action = args->items[0];
+    const char *topic = args->items[1];
+    const int rc = cli_check_action(self->verb, action, actions, sizeof actions / sizeof *actions);
+    if (rc != 0) {
+        return rc;
+    }
+    if (check_flags(self, action) != 0) {
+        return CLI_USAGE;
+    }
+    if (strcmp(action, "rm") == 0) {
+        return topic_rm(self, args->items + 1, args->count - 1);
+    }
+    if (args->count > 2) {
+        return cli_usage(self->verb, "%s takes one word: what is \"%s\"?", action, args->items[2]);
+    }
     if (strcmp(action, "ls") == 0) {
         return topic_ls(self, topic);
     }
@@ -144,25 +302,21 @@ static int run_action(struct topic_run *self, const char *action, const char *to
     if (strcmp(action, "info") == 0) {
         return topic_info(self, topic);
     }
-    if (strcmp(action, "create") == 0 || strcmp(action, "set") == 0) {
-        return topic_change(self, topic, action[0] == 'c');
-    }
-    if (strcmp(action, "rm") == 0) {
-        return topic_rm(self, topic);
-    }
-    return cli_usage(self->verb, "there is no \"topic %s\"", action);
+    return topic_change(self, topic, strcmp(action, "create") == 0);
 }
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
     struct topic_run self = {.verb = verb};
     const struct cli_option table[] = {
+        {'l', "long", CLI_FLAG, NULL, "ls: with partitions, messages and bytes", &self.is_long},
         {0, "partitions", CLI_COUNT, "NUMBER", "create: 1 to 1024 (the broker's default)",
          &self.partitions},
-        {0, "retention-time", CLI_SETTING_DURATION, "TIME", "drop older messages, or `default`",
-         &self.retention_time},
-        {0, "retention-bytes", CLI_SETTING_BYTES, "BYTES", "keep about so much, or `default`",
-         &self.retention_bytes},
+        {0, "retention-time", CLI_SETTING_DURATION, "TIME",
+         "create, set: drop what is older, or `default`", &self.retention_time},
+        {0, "retention-bytes", CLI_SETTING_BYTES, "BYTES",
+         "create, set: keep about so much, or `default`", &self.retention_bytes},
+        {0, "all", CLI_FLAG, NULL, "rm: every topic", &self.all},
         {0, "dry-run", CLI_FLAG, NULL, "rm: only tell what would be deleted", &self.dry_run},
         {0, "yes", CLI_FLAG, NULL, "rm: do not ask", &self.yes},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
@@ -173,18 +327,23 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         return cli_parsed_exit(rc);
     }
     self.client = cli_client("zspool-topic");
-    const int code = self.client ? run_action(&self, args.items[0], args.items[1]) : CLI_USAGE;
+    const int code = self.client ? run_action(&self, &args) : CLI_USAGE;
     cli_client_destroy(&self.client);
     return code;
 }
 
 const struct cli_verb cli_topic = {
     .name = "topic",
-    .synopsis = "ls [GLOB] | info|create|set|rm TOPIC",
+    .synopsis = "ls [GLOB] | info|create|set TOPIC | rm TOPIC... [OPTION]...",
     .summary = "list, show, create, change and remove topics",
-    .details = NULL,
-    .example = "  zspool topic create orders --partitions 8 --retention-time 30d\n",
+    .details = "Topics are also created by the first message, if the broker's configuration\n"
+               "allows it. A topic that was removed and made again begins at offset 0. rm asks\n"
+               "on a terminal, and wants --yes without one. With --json figures are plain.\n",
+    .example = "  zspool topic create orders --partitions 8 --retention-time 30d\n"
+               "  zspool topic ls -l 'orders*'\n"
+               "  zspool topic set orders --retention-bytes 20GiB --retention-time default\n"
+               "  zspool topic rm orders-old --dry-run\n",
     .args_min = 1,
-    .args_max = 2,
+    .args_max = -1,
     .run_fn = run,
 };

@@ -2,6 +2,9 @@
 #include "client/cli/settings.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "client/cli/terminal.h"
 
 size_t cli_collect_settings(const struct cli_named_setting *named, size_t count,
                             zspool_figure_t *ret)
@@ -18,11 +21,36 @@ size_t cli_collect_settings(const struct cli_named_setting *named, size_t count,
     return given;
 }
 
+static bool ends_with(const char *name, const char *end, size_t *ret_stem)
+{
+    const size_t len = strlen(name);
+    const size_t end_len = strlen(end);
+    *ret_stem = len > end_len ? len - end_len : 0;
+    return len > end_len && strcmp(name + *ret_stem, end) == 0;
+}
+
+/* On a terminal "lease = 30s" for lease_ms = 30000. */
+static void print_for_people(const zspool_figure_t *figure)
+{
+    char text[TERMINAL_FIGURE_SIZE];
+    size_t stem;
+    if (ends_with(figure->name, "_ms", &stem) && figure->value >= 0) {
+        printf("%.*s = %s\n", (int)stem, figure->name,
+               terminal_human_ms((uint64_t)figure->value, text));
+    } else if (ends_with(figure->name, "_bytes", &stem) && figure->value >= 0) {
+        printf("%s = %s\n", figure->name, terminal_human_bytes((uint64_t)figure->value, text));
+    } else {
+        printf("%s = %lld\n", figure->name, (long long)figure->value);
+    }
+}
+
 void cli_print_settings(const zspool_figure_t *settings, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (settings[i].is_text) {
             printf("%s = %s\n", settings[i].name, settings[i].text);
+        } else if (!settings[i].is_unset && terminal_is_out()) {
+            print_for_people(&settings[i]);
         } else if (!settings[i].is_unset) {
             printf("%s = %lld\n", settings[i].name, (long long)settings[i].value);
         }

@@ -16,6 +16,7 @@ extern const struct cli_verb cli_group;
 extern const struct cli_verb cli_producer;
 extern const struct cli_verb cli_ping;
 extern const struct cli_verb cli_info;
+extern const struct cli_verb cli_stat;
 extern const struct cli_verb cli_work;
 extern const struct cli_verb cli_bench;
 

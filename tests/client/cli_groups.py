@@ -94,6 +94,59 @@ class Groups(Case):
         self.assertIn(run.code, (0, 1))
         self.bad(4, "settle", "no-such-group", addresses[0], "--ack")
 
+    def test_settle_names_what_is_wrong(self):
+        for address in ("t/0/1", "t/0@5", "/0/1@5", "t/1024/1@5", "t/0/x@5", "t/0/1@0", "@", ""):
+            self.assertIn(f'"{address}" is no address', self.usage("settle", "g", address,
+                                                                  "--ack").err)
+        self.assertIn("exactly one", self.usage("settle", "g", "t/0/1@5", "--ack", "--reject").err)
+        self.assertIn("--reason", self.usage("settle", "g", "t/0/1@5", "--ack", "--reason",
+                                             "x").err)
+
+    def test_tables_of_groups(self):
+        self.good("pub", "tab", *[str(i) for i in range(7)])
+        self.good("group", "create", "tab-g", "--topic", "tab", "--start", "-5")
+        self.good("pull", "tab", "-g", "tab-g", "-n", "2")
+        self.good("pull", "tab", "-g", "tab-g", "-n", "1", "--outcome", "none")
+        lines = self.good("group", "ls", "-l", "tab-*").lines()
+        self.assertEqual(lines[0].split(), ["GROUP", "MODE", "MEMBERS", "LAG", "READY", "LEASED",
+                                            "WAITING", "DEAD"])
+        self.assertEqual(lines[1].split()[3:], ["3", "2", "1", "0", "0"])
+        row = self.good("group", "ls", "-l", "tab-*", "--json").objects()[0]
+        self.assertEqual((row["group"], row["mode"], row["lag"]), ("tab-g", "shared", 3))
+        lines = self.good("group", "info", "tab-g").lines()
+        self.assertTrue(lines[0].startswith("group tab-g, mode shared, start -5, "), lines[0])
+        self.assertEqual(lines[-2].split(), ["TOPIC", "PARTITION", "COMMITTED", "END", "LAG",
+                                            "READY", "LEASED", "WAITING", "DEAD"])
+        self.assertEqual(lines[-1].split(), ["tab", "0", "4", "7", "3", "2", "1", "0", "0"])
+        info = self.good("group", "info", "tab-g", "--json").objects()[0]
+        self.assertEqual((info["start"], info["parts"][0]["lag"]), ("-5", 3))
+
+    def test_seek_of_all_topics_of_a_group(self):
+        self.good("pub", "sa", *"abc")
+        self.good("pub", "sb", *"de")
+        self.good("pull", "sa", "sb", "-g", "sk", "-e")
+        self.usage("group", "seek", "sk", "--to", "earliest", "--yes")
+        self.usage("group", "seek", "sk", "--to", "earliest", "--yes", "--all", "--topic", "sa")
+        lines = self.good("group", "seek", "sk", "--to", "-1", "--all", "--dry-run").lines()
+        self.assertEqual(lines[0].split(), ["TOPIC", "PARTITION", "FROM", "TO", "REDELIVERED",
+                                            "SKIPPED"])
+        self.assertEqual([line.split() for line in lines[1:]],
+                         [["sa", "0", "3", "2", "1", "0"], ["sb", "0", "2", "1", "1", "0"]])
+        self.good("group", "seek", "sk", "--to", "-1", "--all", "--yes")
+        self.assertEqual(sorted(self.good("pull", "sa", "sb", "-g", "sk", "-e").lines()),
+                         ["c", "e"])
+        self.bad(4, "group", "seek", "no-such-group", "--to", "-1", "--all", "--yes")
+
+    def test_several_groups_are_removed_by_name(self):
+        for name in ("rm-a", "rm-b"):
+            self.good("group", "create", name)
+        self.usage("group", "rm", "--yes")
+        self.bad(4, "group", "rm", "rm-a", "rm-nope", "--yes")  # none of them
+        self.assertEqual(self.good("group", "rm", "rm-a", "rm-b", "--dry-run").lines(),
+                         ["would delete group rm-a", "would delete group rm-b"])
+        self.good("group", "rm", "rm-a", "rm-b", "--yes")
+        self.assertEqual(self.good("group", "ls", "rm-*").out, b"")
+
     def test_a_pull_of_another_mode_or_start_is_refused(self):
         self.good("pub", "modes", "x")
         self.bad(1, "pull", "modes", "-g", "m", "--mode", "keyed", "-e")

@@ -108,6 +108,30 @@ class Colours(Case):
         self.assertNotIn(b"\x1b", self.error_on_terminal(TERM=""))
 
 
+class Figures(Case):
+    def test_sizes_and_times_have_units_on_a_terminal_alone(self):
+        self.good("topic", "create", "units", "--retention-bytes", "1GiB",
+                  "--retention-time", "7d")
+        self.good("pub", "units", "x" * 5000)
+        run = Terminal("topic", "info", "units")
+        self.assertEqual(run.end(), 0)
+        self.assertIn(b"retention_bytes = 1.00 GiB", run.seen)
+        self.assertIn(b"retention_time = 7d", run.seen)
+        self.assertRegex(run.seen, rb" \d\.\d\d KiB\r\n$")
+        self.assertIn(b"\x1b[1mPARTITION\x1b[0m", run.seen)
+        plain = self.good("topic", "info", "units").out.decode()
+        self.assertIn("retention_bytes = 1073741824\nretention_time_ms = 604800000\n",
+                      "\n".join(sorted(plain.splitlines())) + "\n")
+        self.assertNotIn("KiB", plain)
+
+    def test_dead_messages_are_in_the_colour_of_alarm(self):
+        self.good("pub", "alarm", "x")
+        self.good("pull", "alarm", "-g", "alarm", "-n", "1", "--outcome", "reject")
+        run = Terminal("group", "info", "alarm")
+        self.assertEqual(run.end(), 0)
+        self.assertIn(b"\x1b[1;31m1\x1b[0m\r\n", run.seen)
+
+
 class Progress(Case):
     @classmethod
     def setUpClass(cls):

@@ -4,9 +4,13 @@
 
 Usage: cli_verbs.py ZSPOOL ZSPOOLD [TEST]... Starts a broker of its own.
 """
-from cli_support import BROKER, Case, main, zspool
+import json
+import signal
+import subprocess
 
-VERBS = ["pub", "pull", "work", "read", "settle", "topic", "group", "producer", "ping", "info",
+from cli_support import BROKER, TIMEOUT_S, Broker, Case, command, main, zspool
+
+VERBS = ["pub", "pull", "work", "read", "settle", "topic", "group", "producer", "ping", "info", "stat",
          "bench"]
 
 
@@ -115,10 +119,64 @@ class Topics(Case):
         self.assertEqual(list(info["settings"]), ["retention_bytes"])
         self.assertEqual(self.good("topic", "ls", "to?").lines(), ["top"])
         self.bad(2, "topic", "rm", "top")
-        self.assertIn("would delete", zspool("topic", "rm", "top", "--dry-run").err)
+        self.assertEqual(self.good("topic", "rm", "top", "--dry-run").out,
+                         b"would delete topic top with 0 messages\n")
         self.good("topic", "rm", "top", "--yes")
         self.bad(4, "topic", "info", "top")
         self.bad(2, "topic", "set", "top")
+
+    def test_tables_of_topics(self):
+        self.good("topic", "create", "tab-a", "--partitions", "2")
+        self.good("pub", "tab-a", "-p", "1", "x", "y")
+        self.good("topic", "create", "tab-b")
+        lines = self.good("topic", "ls", "-l", "tab-*").lines()
+        self.assertEqual([line.split()[:3] for line in lines],
+                         [["TOPIC", "PARTITIONS", "MESSAGES"], ["tab-a", "2", "2"],
+                          ["tab-b", "1", "0"]])
+        first, second = self.good("topic", "ls", "-l", "tab-*", "--json").objects()
+        self.assertEqual((first["topic"], first["partitions"], first["messages"]), ("tab-a", 2, 2))
+        self.assertEqual(second["bytes"], 0)
+        lines = self.good("topic", "info", "tab-a").lines()
+        self.assertEqual(lines[1].split(), ["PARTITION", "START", "END", "MESSAGES", "BYTES"])
+        self.assertEqual(lines[3].split()[:4], ["1", "0", "2", "2"])
+        self.assertEqual(len(set(map(len, lines[1:]))), 1, lines)  # aligned to the right
+
+    def test_several_topics_are_removed_by_name_or_all_of_them(self):
+        broker = Broker()
+        broker.start()
+        self.addCleanup(broker.stop)
+        for name in "abcde":
+            self.good("topic", "create", name, server=broker.endpoint)
+        self.bad(4, "topic", "rm", "a", "nope", "--yes", server=broker.endpoint)
+        self.usage("topic", "rm", "--yes", server=broker.endpoint)
+        self.usage("topic", "rm", "a", "--all", "--yes", server=broker.endpoint)
+        dry = self.good("topic", "rm", "a", "b", "--dry-run", "--json", server=broker.endpoint)
+        self.assertEqual(dry.objects(), [{"topic": "a", "messages": 0, "deleted": False},
+                                         {"topic": "b", "messages": 0, "deleted": False}])
+        self.bad(2, "topic", "rm", "a", "b", server=broker.endpoint)
+        self.good("topic", "rm", "a", "b", "--yes", server=broker.endpoint)
+        self.assertEqual(self.good("topic", "ls", server=broker.endpoint).lines(),
+                         ["c", "d", "e"])
+        self.bad(2, "topic", "rm", "--all", server=broker.endpoint)
+        gone = self.good("topic", "rm", "--all", "--yes", "--json", server=broker.endpoint)
+        self.assertEqual([(o["topic"], o["deleted"]) for o in gone.objects()],
+                         [("c", True), ("d", True), ("e", True)])
+        self.assertEqual(self.good("topic", "ls", server=broker.endpoint).out, b"")
+        self.good("topic", "rm", "--all", "--yes", server=broker.endpoint)
+
+    def test_flags_of_another_action_are_refused(self):
+        self.assertIn("not for rm", self.usage("topic", "rm", "t", "--partitions", "3").err)
+        self.assertIn("not for create", self.usage("topic", "create", "t", "--dry-run").err)
+        self.assertIn("not for info", self.usage("group", "info", "g", "--to", "5").err)
+        self.assertIn("not for set", self.usage("group", "set", "g", "--mode", "shared").err)
+        self.assertIn("is create meant", self.usage("topic", "crate", "t").err)
+        self.usage("topic", "info", "a", "b")
+        self.usage("group", "ls", "a", "b")
+        self.usage("group", "info")
+
+    def test_more_partitions_are_refused_by_the_broker_as_unsupported(self):
+        self.good("topic", "create", "grow")
+        self.assertIn("supported", self.bad(1, "topic", "set", "grow", "--partitions", "2").err)
 
     def test_keys_keep_their_partition_and_reads_merge_by_time(self):
         self.good("topic", "create", "many", "--partitions", "5")
@@ -138,6 +196,32 @@ class Topics(Case):
 class Others(Case):
     def test_producer_info(self):
         self.bad(4, "producer", "info", "nobody")
+
+    def test_stat_tells_what_happened_in_each_interval(self):
+        self.good("topic", "create", "stat")
+        with subprocess.Popen(command("stat", "--every", "100ms", "--json"),
+                              stdout=subprocess.PIPE) as stat:
+            first = json.loads(stat.stdout.readline())
+            self.good("pub", "stat", stdin=b"x\n" * 300)
+            counted = 0
+            while round(counted) < 300:  # hangs, and fails by its timeout, when they are not told
+                line = json.loads(stat.stdout.readline())
+                counted += line["per_second"]["published_messages"] * line["interval_ms"] / 1000
+            self.assertEqual(round(counted), 300)
+            self.assertEqual(line["figures"]["published_messages"],
+                             first["figures"]["published_messages"] + 300)
+            self.assertEqual(line["figures"]["topic_count"], first["figures"]["topic_count"])
+            stat.send_signal(signal.SIGINT)
+            self.assertEqual(stat.wait(TIMEOUT_S), 0)
+
+    def test_stat_as_lines(self):
+        self.assertEqual(len(self.good("stat", "-n", "1").lines()), 2)
+        heading, first, second = self.good("stat", "--every", "50ms", "-n", "2").lines()
+        self.assertEqual(heading.split()[:3], ["TIME", "PUB/S", "BYTES/S"])
+        for line in (first, second):
+            self.assertRegex(line, r"^\d\d:\d\d:\d\d( +\d+){10}$")
+        self.usage("stat", "x")
+        self.bad(3, "stat", "--timeout", "200ms", server="tcp://127.0.0.1:1")
 
     def test_bench_gives_figures(self):
         result = self.good("bench", "pub", "--seconds", "1", "--payload", "1KiB", "--producers",

@@ -104,6 +104,26 @@ static void sizes_and_durations_have_units_and_bounds(void **state)
     assert_false(cli_read_duration("9223372036854775807d", &ms));
 }
 
+static void positions_are_written_as_they_are_read(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"earliest",
+                                        "latest",
+                                        "0",
+                                        "18446744073709551615",
+                                        "-17",
+                                        "1500ms",
+                                        "2026-11-22T13:58:33.731Z"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        zspool_position_t position = {ZSPOOL_POSITION_OFFSET, UINT64_MAX};
+        char text[32];
+        assert_true(i == 3 ||
+                    cli_read_position(texts[i], &position)); /* offsets are read below 2^63 */
+        cli_write_position(&position, text);
+        assert_string_equal(text, texts[i]);
+    }
+}
+
 static void a_slip_finds_the_nearest_word(void **state)
 {
     (void)state;
@@ -125,6 +145,7 @@ int main(void)
         cmocka_unit_test(what_is_no_position_is_refused),
         cmocka_unit_test(positions_have_their_kinds),
         cmocka_unit_test(sizes_and_durations_have_units_and_bounds),
+        cmocka_unit_test(positions_are_written_as_they_are_read),
         cmocka_unit_test(a_slip_finds_the_nearest_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

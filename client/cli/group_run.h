@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * One run of `zspool group`: its options, for the files that carry out actions.
+ */
+#ifndef ZSP_CLI_GROUP_RUN_H
+#define ZSP_CLI_GROUP_RUN_H
+
+#include "client/cli/cli.h"
+
+struct group_run {
+    const struct cli_verb *verb;
+    struct cli_list topics;
+    const char *mode;
+    zspool_position_t start, to;
+    struct cli_setting lease, max_leased, max_failures, backoff, backoff_max;
+    int32_t partition;
+    bool is_long, all, dead, dry_run, yes;
+    zspool_client_t *client;
+};
+
+/* Move a group: in the topics named, or in all it has. Returns the exit code. */
+int group_run_seek(const struct group_run *self, const char *group);
+
+#endif
