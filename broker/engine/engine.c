@@ -50,8 +50,8 @@ static const struct verb verbs[] = {
     {"GROUP.LIST", verb_group_list, 0},
     {"GROUP.DELETE", verb_group_delete, 0},
     {"STATS", verb_stats, 0},
-    {"BYE", NULL, 0},
-    {"CANCEL", NULL, 0},
+    {"BYE", verb_bye, 0},
+    {"CANCEL", verb_cancel, 0},
     {"COMMIT", NULL, 0},
     {"TOPIC.PURGE", NULL, 0},
     {"GROUP.PAUSE", NULL, 0},
@@ -418,12 +418,13 @@ void engine_request(struct engine *self, struct instant now, const struct engine
     leave(self);
 }
 
-void engine_session_gone(struct engine *self, struct instant now, uint64_t session, bool release)
+void engine_session_end(struct engine *self, struct instant now, uint64_t session,
+                        enum engine_session_end why)
 {
     enter(self, now);
     parked_abandon_session(self, session);
     if (!self->failed) {
-        group_session_gone(self, session, release);
+        group_session_end(self, session, why);
     }
     leave(self);
 }

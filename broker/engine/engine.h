@@ -7,7 +7,7 @@
  * own; the same inputs give the same outputs, byte for byte.
  *
  * The host owns connections, sessions and credit, and drives:
- *     engine_request(), engine_session_gone(), engine_undelivered() ...  per event
+ *     engine_request(), engine_session_end(), engine_undelivered() ...  per event
  *     engine_pump()        after each batch of events and of finished jobs: takes
  *                          the store's completions, serves parked pulls and
  *                          timers, then flushes the store
@@ -34,6 +34,13 @@ enum engine_room {
     ENGINE_NO_ROOM     /* the client must read first */
 };
 
+/* A figure for STATS. */
+struct engine_figure {
+    const char *name; /* static */
+    uint64_t value;
+};
+#define ENGINE_FIGURES_MAX 32u
+
 struct engine_options {
     struct store *store;              /* lent; not yet started */
     const struct zsp_diag *diag;      /* lent; NULL = silent */
@@ -49,6 +56,9 @@ struct engine_options {
      * After LATER the engine asks again when effects have been taken. NULL = always. */
     enum engine_room (*room_fn)(void *arg, uint64_t ticket, uint32_t bytes);
     void *room_arg;
+    /* Figures of the host that STATS tells beside the engine's; at most `max`. NULL = none. */
+    size_t (*figures_fn)(void *arg, struct engine_figure *ret, size_t max);
+    void *figures_arg;
 };
 
 /* A new engine that has done nothing yet. NULL: out of memory, or an option out
@@ -75,13 +85,19 @@ struct engine_request {
 };
 void engine_request(struct engine *self, struct instant now, const struct engine_request *request);
 
-/* Does the engine have this verb? (The host answers HELLO, PING and other verbs
- * of connections itself.) */
+/* Does the engine have this verb? (The host answers HELLO and PING itself.) */
 bool engine_has_verb(struct zsp_slice verb);
 
-/* The session's parked pulls end unanswered, its reservations are undone; its
- * leases stay (they end by time) unless `release` hands them back at once. */
-void engine_session_gone(struct engine *self, struct instant now, uint64_t session, bool release);
+/* Why a session ends that did not say BYE. */
+enum engine_session_end {
+    ENGINE_SESSION_OVER,  /* its leases stay; they end by time */
+    ENGINE_SESSION_SILENT /* it had promised to be heard: its leases are lost, now */
+};
+/* The session's parked pulls end unanswered, its reservations are undone. (A session whose
+ * connection is gone has not ended: its requests are abandoned one by one, and a PULL sent again
+ * under the same id is answered with the lease that it got, see docs/PROTOCOL.md, 7.) */
+void engine_session_end(struct engine *self, struct instant now, uint64_t session,
+                        enum engine_session_end why);
 
 /* The reply of a pull could not be delivered: its lease ends early, uncounted. */
 void engine_undelivered(struct engine *self, struct instant now, uint64_t lease);

@@ -44,11 +44,13 @@ int group_init(struct engine *engine, struct zsp_err *err)
     self->engine = engine;
     run_slab_init(&self->slab, &self->reasons);
     lease_table_init(&self->leases, options->random_fn, options->random_arg);
+    session_notes_init(&self->notes, options->random_fn(options->random_arg));
     step_init(&self->step, &self->leases, &hooks);
     zsp_table_init(&self->ledgers, options->random_fn(options->random_arg));
     zsp_table_init(&self->by_id, options->random_fn(options->random_arg));
     settle_init(self);
     pool_init(&self->calls, sizeof(struct group_call));
+    bye_init(self);
     self->lost_reason = zsp_buf_copy(zsp_slice_str("lease lost"));
     engine->groups = self;
     if (!self->lost_reason) {
@@ -87,6 +89,8 @@ void group_fini(struct engine *engine)
     group_state_fini(self);
     step_fini(&self->step);
     lease_table_fini(&self->leases);
+    session_notes_fini(&self->notes);
+    pool_fini(&self->bye_pool);
     run_slab_fini(&self->slab);
     reasons_fini(&self->reasons);
     zsp_table_fini(&self->ledgers);
@@ -562,18 +566,24 @@ void group_partition_trimmed(struct engine *engine, struct partition *partition)
     }
 }
 
-void group_session_gone(struct engine *engine, uint64_t session, bool release)
+struct session_note *group_leave_all(struct groups *self, uint64_t session)
 {
-    const struct name_index *groups = &engine->catalog.groups;
-    for (size_t i = 0; i < groups->count; i++) {
-        struct group *group = groups->slots[i].value;
-        members_forget(&group->members, session);
-        struct lease *next = NULL;
-        for (struct lease *lease = group->lease_first; lease && release; lease = next) {
-            next = lease->next;
-            if (lease->session == session) {
-                group_lease_end(engine->groups, lease, LEASE_RETURNED);
-            }
+    struct session_note *note = NULL;
+    while ((note = session_note_find(&self->notes, session)) && note->member_first) {
+        members_forget(note->member_first);
+    }
+    return note;
+}
+
+void group_session_end(struct engine *engine, uint64_t session, enum engine_session_end why)
+{
+    const struct session_note *note = group_leave_all(engine->groups, session);
+    struct lease *next = NULL;
+    for (struct lease *lease = note ? note->lease_first : NULL;
+         lease && why == ENGINE_SESSION_SILENT; lease = next) {
+        next = lease->session_next; /* the note goes with the last one */
+        if (!lease->is_granting) {  /* nobody was told of it: it ends when it is written */
+            group_lease_end(engine->groups, lease, LEASE_EXPIRED);
         }
     }
 }

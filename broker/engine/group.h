@@ -27,10 +27,12 @@
 #include "broker/engine/members.h"
 #include "broker/engine/name_index.h"
 #include "broker/engine/outcome.h"
+#include "broker/engine/session_note.h"
 #include "broker/engine/step.h"
 #include "broker/engine/topic.h"
 #include "common/wire.h"
 
+struct bye;
 struct join;
 struct pull;
 struct seek;
@@ -99,6 +101,7 @@ struct groups {
     struct reasons reasons;
     struct run_slab slab;
     struct lease_table leases;
+    struct session_notes notes;
     struct step step;
     struct zsp_table ledgers; /* all, by key */
     struct ledger *ledger_first, *ledger_last;
@@ -112,6 +115,7 @@ struct groups {
     struct settle *settles;      /* waiting for their sync, in order */
     struct settle *settles_last;
     struct pool settle_pool;
+    struct pool bye_pool;          /* struct bye */
     struct join *joins;            /* all that are under way */
     struct seek *seeks;            /* all that are under way */
     struct pool calls;             /* struct group_call */
@@ -176,7 +180,7 @@ void group_wake(struct groups *self, struct group *group);
 void group_out_of_memory(struct groups *self);
 
 /* --- leases (lease_end.c) --- */
-/* Arm the timer of a lease of the group and put it into the group's list. */
+/* Arm the timer of a lease of the group and put it into the group's list and its session's. */
 void group_lease_live(struct groups *self, struct group *group, struct lease *lease);
 /* After its deadline moved. */
 void group_lease_rearm(struct groups *self, struct lease *lease);
@@ -184,6 +188,19 @@ void group_lease_rearm(struct groups *self, struct lease *lease);
 void group_lease_end(struct groups *self, struct lease *lease, enum lease_end why);
 /* Nothing is under it any more: forget it. */
 void group_lease_over(struct groups *self, struct lease *lease);
+
+/* Forget that the session is a member of any group. What is left of its note, NULL = nothing. */
+struct session_note *group_leave_all(struct groups *self, uint64_t session);
+
+/* --- a BYE that waits for leases to end (session_verbs.c) --- */
+void bye_init(struct groups *self);
+/* A record that hands `released` messages back is put: who hears when it is synced. */
+struct engine_op *bye_record(struct bye *self, uint64_t released);
+/* It was refused. */
+void bye_record_refused(struct engine *engine, struct bye *self, uint64_t released,
+                        const struct zsp_err *error);
+/* One of its leases is over. */
+void bye_lease_over(struct engine *engine, struct bye *self);
 
 /* --- durable form (group_state.c) --- */
 /* Note the group's image (gone: its end) in the open step. Errors: ZSP_ENOMEM */

@@ -36,8 +36,8 @@ void group_partition_advanced(struct engine *engine, struct partition *partition
 void group_partition_trimmed(struct engine *engine, struct partition *partition);
 
 /* --- clients --- (parked pulls were ended through their end_fn before) */
-/* `release` hands the session's leases back at once. */
-void group_session_gone(struct engine *engine, uint64_t session, bool release);
+/* The session is over; its leases are, too, when it went silent. */
+void group_session_end(struct engine *engine, uint64_t session, enum engine_session_end why);
 /* A reply that granted `lease` could not be delivered. */
 void group_undelivered(struct engine *engine, uint64_t lease);
 

@@ -103,14 +103,20 @@ struct lease *lease_add(struct lease_table *self, uint64_t number, uint64_t grou
     return lease;
 }
 
-void lease_remove(struct lease_table *self, struct lease *lease)
+void lease_hide(struct lease_table *self, struct lease *lease)
 {
-    zsp_assert(!lease->timer.armed);
     const struct zsp_slice request = {lease->request_key, sizeof lease->request_key};
-    (void)zsp_table_remove(&self->by_number, number_key(lease));
     if (lease->session != 0 && zsp_table_find(&self->by_request, request) == lease) {
         (void)zsp_table_remove(&self->by_request, request);
     }
+}
+
+void lease_remove(struct lease_table *self, struct lease *lease)
+{
+    zsp_assert(!lease->timer.armed);
+    zsp_assert(!lease->note);
+    lease_hide(self, lease);
+    (void)zsp_table_remove(&self->by_number, number_key(lease));
     self->count--;
     give_lease(self, lease);
 }

@@ -34,8 +34,11 @@ enum lease_end {
     LEASE_LIVES,
     LEASE_EXPIRED,     /* time over: the poison rule judges */
     LEASE_UNDELIVERED, /* the reply never left: as if not handed out */
-    LEASE_RETURNED     /* its session gave it back */
+    LEASE_RETURNED     /* its session said BYE */
 };
+
+struct bye;
+struct session_note;
 
 struct lease {
     uint64_t number;
@@ -48,6 +51,7 @@ struct lease {
     uint64_t outstanding;         /* messages still LEASED under it */
     int64_t deadline_ms;          /* broker time */
     bool uses_started;            /* its session sends `started`: only marked messages are blamed */
+    bool is_granting;             /* its record is not written yet: nobody was told of it */
     uint32_t step_slot;           /* 1 + index in the open step, 0 = not in it */
 
     struct lease_span *spans;
@@ -57,9 +61,12 @@ struct lease {
     bool any_started;  /* while EXPIRED: at least one message was marked */
     size_t end_span;   /* ENDING: where the judging goes on */
     uint64_t end_from; /* */
+    struct bye *bye;   /* waits for its end; NULL = none */
 
     struct timer timer;
-    struct lease *next, *prev; /* of the group, in order of grant */
+    struct lease *next, *prev;                 /* of the group, in order of grant */
+    struct session_note *note;                 /* of its session; NULL = sessionless */
+    struct lease *session_next, *session_prev; /* of the note */
 };
 
 struct lease_table {
@@ -80,6 +87,8 @@ uint64_t lease_draw(struct lease_table *self);
  * `session` 0 = it cannot be found by request. NULL: out of memory. */
 struct lease *lease_add(struct lease_table *self, uint64_t number, uint64_t group_id,
                         uint64_t session, uint64_t request_id);
+/* A resent request does not find it any more: it ends. */
+void lease_hide(struct lease_table *self, struct lease *lease);
 /* Forget it. Its timer is not armed, no list holds it. */
 void lease_remove(struct lease_table *self, struct lease *lease);
 /* NULL = not live. */

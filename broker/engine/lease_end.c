@@ -20,6 +20,12 @@
 
 static void continue_end(struct groups *self, struct lease *lease);
 
+/* A grace holds back what ends by time, not what is ending already. */
+static enum timer_kind timer_of(const struct lease *lease)
+{
+    return lease->ending == LEASE_LIVES ? TIMER_LEASE : TIMER_DURABLE;
+}
+
 static void lease_fired(struct engine *engine, struct timer *timer)
 {
     struct lease *lease = CONTAINER_OF(timer, struct lease, timer);
@@ -38,6 +44,14 @@ void group_lease_live(struct groups *self, struct group *group, struct lease *le
     *(group->lease_last ? &group->lease_last->next : &group->lease_first) = lease;
     group->lease_last = lease;
     lease->timer.fire_fn = lease_fired;
+    if (lease->session != 0) {
+        struct session_note *note = session_note_open(&self->notes, lease->session);
+        if (!note) {
+            group_out_of_memory(self);
+            return;
+        }
+        session_note_add_lease(note, lease);
+    }
     engine_arm(self->engine, TIMER_LEASE, &lease->timer, lease->deadline_ms);
 }
 
@@ -52,7 +66,11 @@ void group_lease_over(struct groups *self, struct lease *lease)
 {
     struct group *group = lease->group;
     zsp_assert(lease->outstanding == 0);
-    engine_cancel(self->engine, TIMER_LEASE, &lease->timer);
+    engine_cancel(self->engine, timer_of(lease), &lease->timer);
+    session_note_remove_lease(lease);
+    if (lease->bye) {
+        bye_lease_over(self->engine, lease->bye);
+    }
     *(lease->prev ? &lease->prev->next : &group->lease_first) = lease->next;
     *(lease->next ? &lease->next->prev : &group->lease_last) = lease->prev;
     lease_remove(&self->leases, lease);
@@ -88,7 +106,9 @@ void group_lease_end(struct groups *self, struct lease *lease, enum lease_end wh
     if (lease->ending != LEASE_LIVES) {
         return;
     }
+    engine_cancel(self->engine, TIMER_LEASE, &lease->timer);
     lease->ending = why;
+    lease_hide(&self->leases, lease);
     lease->any_started = why == LEASE_EXPIRED && any_started(lease);
     continue_end(self, lease);
 }
@@ -153,6 +173,20 @@ static int judge_some(struct groups *self, struct lease *lease, bool *ret_all)
     return 0;
 }
 
+/* Put what a BYE hands back: it is answered when that is synced. */
+static int put_returned(struct groups *self, const struct lease *lease, uint64_t outstanding_before,
+                        struct zsp_err *err)
+{
+    struct bye *bye = lease->bye;
+    const uint64_t released = outstanding_before - lease->outstanding;
+    int rc =
+        step_put(&self->step, self->engine, STORE_SYNCED_LEVEL, bye_record(bye, released), err);
+    if (rc < 0) {
+        bye_record_refused(self->engine, bye, released, err);
+    }
+    return rc;
+}
+
 static void continue_end(struct groups *self, struct lease *lease)
 {
     struct engine *engine = self->engine;
@@ -160,12 +194,15 @@ static void continue_end(struct groups *self, struct lease *lease)
     const uint64_t from_before = lease->end_from;
     const uint64_t number = lease->number;
     const uint64_t dead_before = engine->stats.dead_messages;
+    const uint64_t outstanding_before = lease->outstanding;
     bool all = true;
     struct zsp_err error = {0};
     step_begin(&self->step);
     int rc = judge_some(self, lease, &all);
     if (rc < 0) {
         step_undo(&self->step);
+    } else if (lease->bye) {
+        rc = put_returned(self, lease, outstanding_before, &error);
     } else {
         rc = step_put(&self->step, engine, STORE_WRITTEN, NULL, &error);
     }
@@ -178,6 +215,6 @@ static void continue_end(struct groups *self, struct lease *lease)
         engine->stats.dead_messages = dead_before;
     }
     zsp_assert(rc < 0 || !all); /* nothing is out under a lease but in its spans */
-    engine_arm(engine, TIMER_LEASE, &lease->timer,
+    engine_arm(engine, TIMER_DURABLE, &lease->timer,
                engine->clock.broker_ms + (rc < 0 ? AGAIN_REFUSED_MS : AGAIN_MS));
 }

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "broker/engine/session_note.h"
+
 static struct zsp_slice key_of(const struct member *member)
 {
     return (struct zsp_slice){member->key, sizeof member->key};
@@ -30,6 +32,7 @@ static void link_last(struct members *self, struct member *member)
 
 static void drop(struct members *self, struct member *member)
 {
+    session_note_remove_member(member);
     unlink_member(self, member);
     (void)zsp_table_remove(&self->by_session, key_of(member));
     free(member);
@@ -57,6 +60,7 @@ static struct member *add(struct members *self, uint64_t session)
         return NULL;
     }
     member->session = session;
+    member->members = self;
     zsp_put_u64(member->key, session);
     if (zsp_table_add(&self->by_session, key_of(member), member) < 0) {
         free(member);
@@ -85,12 +89,9 @@ struct member *members_seen(struct members *self, uint64_t session, int64_t now_
     return member;
 }
 
-void members_forget(struct members *self, uint64_t session)
+void members_forget(struct member *member)
 {
-    struct member *member = members_find(self, session);
-    if (member) {
-        drop(self, member);
-    }
+    drop(member->members, member);
 }
 
 uint64_t members_count(const struct members *self, int64_t since_ms)

@@ -13,12 +13,17 @@
 #include "common/compiler.h"
 #include "common/table.h"
 
+struct session_note;
+
 struct member {
     uint8_t key[8];
     uint64_t session;
     int64_t seen_ms;            /* broker time of the last pull */
     bool uses_started;          /* has ever sent `started` */
     struct member *next, *prev; /* in order of seen_ms */
+    struct members *members;
+    struct session_note *note;                  /* of the session, see session_note.h */
+    struct member *session_next, *session_prev; /* of the note */
 };
 
 struct members {
@@ -34,7 +39,7 @@ struct member *members_seen(struct members *self, uint64_t session, int64_t now_
                             int64_t forget_ms);
 /* NULL = not known. */
 struct member *members_find(const struct members *self, uint64_t session);
-void members_forget(struct members *self, uint64_t session);
+void members_forget(struct member *member);
 /* Sessions heard at or after `since_ms`. */
 uint64_t members_count(const struct members *self, int64_t since_ms);
 

@@ -144,6 +144,31 @@ void parked_remove(struct engine *engine, struct parked *parked)
     parked->is_parked = false;
 }
 
+struct parked *parked_find(const struct engine *engine, uint64_t session, uint64_t id)
+{
+    const struct parked_session *const of =
+        zsp_table_find(&engine->parked.by_session, number_key(&session));
+    struct parked *parked = of ? of->first : NULL;
+    while (parked && parked->to.id != id) {
+        parked = parked->session_next; /* bounded: what a session may have unanswered */
+    }
+    return parked;
+}
+
+void parked_cancel(struct engine *engine, struct parked *parked)
+{
+    parked_remove(engine, parked);
+    parked->end_fn(engine, parked, PARKED_CANCELLED);
+}
+
+void parked_cancel_session(struct engine *engine, uint64_t session)
+{
+    const struct parked_session *of = NULL;
+    while ((of = zsp_table_find(&engine->parked.by_session, number_key(&session)))) {
+        parked_cancel(engine, of->first);
+    }
+}
+
 /* The answer of an abandoned request is not wanted by anyone. */
 static void abandon(struct engine *engine, struct parked *parked)
 {

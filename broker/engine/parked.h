@@ -17,6 +17,7 @@
 enum parked_end {
     PARKED_TIMEOUT,   /* wait_ms is over: answer what there is, reason `timeout` */
     PARKED_DRAIN,     /* the broker stops: answer empty, reason `shutting_down` */
+    PARKED_CANCELLED, /* the client takes it back: answer empty, reason `cancelled`, at once */
     PARKED_ABANDONED, /* the client or its session is gone: no answer (it would be dropped) */
     PARKED_FAILED     /* the storage failed: all are answered by the engine */
 };
@@ -55,6 +56,12 @@ ZSP_MUST_CHECK int parked_add(struct engine *engine, struct parked *parked,
                               const struct reply_to *to, uint64_t wait_ms);
 /* Take it out, without calling end_fn; nothing happens when it is not in. */
 void parked_remove(struct engine *engine, struct parked *parked);
+
+/* The request of a session that has this id; NULL when it is not there (any more). */
+struct parked *parked_find(const struct engine *engine, uint64_t session, uint64_t id);
+void parked_cancel(struct engine *engine, struct parked *parked);
+/* All of the session, in order of arrival. */
+void parked_cancel_session(struct engine *engine, uint64_t session);
 
 /* End those of one ticket or session, or all, in order of arrival. */
 void parked_abandon_ticket(struct engine *engine, uint64_t ticket);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/container.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/pull_arrays.h"
 #include "common/assert.h"
@@ -252,21 +253,18 @@ static const char *reason_of(const struct pull *self)
     return view.waiting > 0 ? "all_waiting" : "end";
 }
 
-void pull_answer(struct engine *engine, struct pull *self)
+/* Everything but the body; `reason` NULL = none. */
+static void write_answer(struct engine *engine, const struct pull *self, const char *reason,
+                         bool has_runs)
 {
-    if (self->outcomes.settle) {
-        self->is_ready = self->state != PULL_PARKED;
-        return;
-    }
-    const char *reason = reason_of(self);
     const struct lease *lease =
-        self->messages > 0 ? lease_find(&engine->groups->leases, self->lease) : NULL;
+        has_runs && self->messages > 0 ? lease_find(&engine->groups->leases, self->lease) : NULL;
     const int64_t left_ms = lease ? lease->deadline_ms - engine->clock.broker_ms : 0;
     struct zsp_writer *out = reply_begin(engine, &self->to);
     wire_write_map(out, 2u + (reason ? 1u : 0u) + (self->has_outcomes ? 1u : 0u));
     wire_write_text(out, "runs");
-    wire_write_array(out, self->wire_count);
-    zsp_write_bytes(out, zsp_writer_slice(&self->wire));
+    wire_write_array(out, has_runs ? self->wire_count : 0);
+    zsp_write_bytes(out, has_runs ? zsp_writer_slice(&self->wire) : (struct zsp_slice){0});
     wire_write_text_uint(out, "lease_ms", left_ms > 0 ? (uint64_t)left_ms : 0);
     if (reason) {
         wire_write_text(out, "reason");
@@ -276,6 +274,15 @@ void pull_answer(struct engine *engine, struct pull *self)
         wire_write_text(out, "settled");
         settle_write_guest(out, &self->outcomes);
     }
+}
+
+void pull_answer(struct engine *engine, struct pull *self)
+{
+    if (self->outcomes.settle) {
+        self->is_ready = self->state != PULL_PARKED;
+        return;
+    }
+    write_answer(engine, self, reason_of(self), true);
     for (size_t i = 0; i < self->part_count; i++) {
         reply_body(engine, self->parts[i].buf, self->parts[i].pos, self->parts[i].len);
     }
@@ -284,6 +291,12 @@ void pull_answer(struct engine *engine, struct pull *self)
     }
     reply_end(engine);
     pull_free(engine, self);
+}
+
+void pull_answer_empty(struct engine *engine, const struct pull *self, const char *reason)
+{
+    write_answer(engine, self, reason, false);
+    reply_end(engine);
 }
 
 void pull_again(struct engine *engine, struct pull *self)
@@ -467,7 +480,17 @@ const struct lease *pull_lease_lives(const struct engine *engine, const struct p
     return lease && lease->ending == LEASE_LIVES ? lease : NULL;
 }
 
-void pull_resend(struct engine *engine, struct pull *self)
+struct pull *pull_sent_again(const struct engine *engine, const struct pull *self)
+{
+    struct parked *const parked = parked_find(engine, self->to.session, self->to.id);
+    if (!parked || parked->end_fn != self->parked.end_fn) {
+        return NULL;
+    }
+    struct pull *const again = CONTAINER_OF(parked, struct pull, parked);
+    return again != self && again->group == self->group ? again : NULL;
+}
+
+static void resend(struct engine *engine, struct pull *self)
 {
     if (get_room(engine, self)) {
         pull_unpark(self);
@@ -507,12 +530,18 @@ static void serve_one(struct engine *engine, struct pull *self)
     if (self->ending) {
         return; /* its wait is over: it is here for its outcomes only */
     }
-    if (self->is_resent && pull_lease_lives(engine, self)) {
-        pull_resend(engine, self);
+    if (!bind_topics(engine, self)) {
+        return;
+    }
+    const struct lease *const lease = self->is_resent ? pull_lease_lives(engine, self) : NULL;
+    if (lease) {
+        if (!lease->is_granting) {
+            resend(engine, self);
+        }
         return;
     }
     self->is_resent = false; /* the lease ended meanwhile: a pull like any other */
-    if (bind_topics(engine, self) && (!self->waits || self->group->ready > 0)) {
+    if (!self->waits || self->group->ready > 0) {
         serve_bound(engine, self);
     }
 }
@@ -555,10 +584,10 @@ void pull_forget_ledger(struct group *group, const struct ledger *ledger)
 
 void pull_end_all(struct engine *engine, struct group *group, const struct zsp_err *error)
 {
-    struct pull *parked = NULL;
-    while ((parked = group->parked.first)) {
-        zsp_assert(parked->state == PULL_PARKED); /* it leaves the list */
-        pull_fail(engine, parked, error);
+    struct pull *next = NULL;
+    for (struct pull *pull = group->parked.first; pull; pull = next) {
+        next = pull->next;
+        pull_fail(engine, pull, error);
     }
     while (group->working.first) {
         struct pull *pull = group->working.first;

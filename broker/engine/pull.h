@@ -18,7 +18,8 @@
  * durable: it waits no longer than that for messages, and what it has ready waits for them.
  *
  * Whose client has gone while it is at work (`abandoned`) finishes its step and puts everything
- * back. A resent PULL whose lease lives reads the lease's messages again and skips GRANTING.
+ * back. A resent PULL whose lease lives reads the lease's messages again and skips GRANTING; when
+ * the grant is not written yet it stays PARKED until it is, and the abandoned one leaves it the lease.
  */
 #ifndef ZSP_ENGINE_PULL_H
 #define ZSP_ENGINE_PULL_H
@@ -55,6 +56,7 @@ struct pull {
     uint64_t max_messages, max_bytes;
     bool waits;                /* wait_ms > 0 and not over */
     const char *ending;        /* why it ends empty, told from outside; NULL = look */
+    bool is_cancelled;         /* to be answered empty once its outcomes are durable */
     bool abandoned;            /* nobody waits for the answer */
     bool all_topics;           /* named none */
     bool is_bound;             /* bindings[] are all there */
@@ -96,8 +98,8 @@ struct pull *pull_new(struct groups *groups);
 void pull_give(struct groups *groups, struct pull *self);
 /* The lease that its request got earlier, if that lives; else NULL. */
 const struct lease *pull_lease_lives(const struct engine *engine, const struct pull *self);
-/* A parked pull whose lease lives (is_resent): begin it when there is room for the reply. */
-void pull_resend(struct engine *engine, struct pull *self);
+/* The same request sent once more, which waits for this one's grant; NULL = none. */
+struct pull *pull_sent_again(const struct engine *engine, const struct pull *self);
 /* Put it at the end (or the front) of the group's parked ones. */
 void pull_park(struct pull *self, bool at_front);
 /* From the parked ones to those at work. */
@@ -109,6 +111,8 @@ void pull_fail(struct engine *engine, struct pull *self, const struct zsp_err *e
 void pull_tell_error(struct engine *engine, const struct pull *self, const struct zsp_err *error);
 /* Answer with what was gathered, or empty; later, when its outcomes are not durable yet. */
 void pull_answer(struct engine *engine, struct pull *self);
+/* Tell that there is nothing; the pull goes on to its end unheard. */
+void pull_answer_empty(struct engine *engine, const struct pull *self, const char *reason);
 /* It came back with nothing: first in line again, or answered when it may not wait for more. */
 void pull_again(struct engine *engine, struct pull *self);
 /* Room for one more item of an array of the pull. */

@@ -98,13 +98,27 @@ static void untake_gathered(struct engine *engine, struct pull *self)
     }
 }
 
+/* Nobody waits for the answer: the lease goes to the same request sent again, or ends. NULL = it
+ * has ended already. */
+static void leave_lease(struct engine *engine, const struct pull *self, struct lease *lease)
+{
+    const struct pull *again = self->group ? pull_sent_again(engine, self) : NULL;
+    if (again) {
+        group_wake(engine->groups, again->group);
+    } else if (lease) {
+        group_lease_end(engine->groups, lease, LEASE_UNDELIVERED);
+    }
+}
+
 void pull_hand_over(struct engine *engine, struct pull *self)
 {
     struct lease *lease = lease_find(&engine->groups->leases, self->lease);
+    const bool is_over = self->abandoned || !self->outcomes.settle;
+    if (lease && is_over) {
+        lease->is_granting = false;
+    }
     if (self->abandoned) {
-        if (lease) {
-            group_lease_end(engine->groups, lease, LEASE_UNDELIVERED);
-        }
+        leave_lease(engine, self, lease);
         pull_free(engine, self);
         return;
     }
@@ -112,6 +126,12 @@ void pull_hand_over(struct engine *engine, struct pull *self)
         struct zsp_err gone;
         (void)zsp_err_set(&gone, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
         pull_fail(engine, self, &gone);
+        return;
+    }
+    if (self->is_cancelled && is_over) {
+        pull_answer_empty(engine, self, self->ending);
+        self->abandoned = true;
+        pull_hand_over(engine, self);
         return;
     }
     pull_answer(engine, self);
@@ -174,6 +194,7 @@ void pull_grant(struct engine *engine, struct pull *self)
     }
     if (rc == 0 && !is_void) {
         self->state = PULL_GRANTING;
+        lease->is_granting = true;
         reply_may_apply(engine, &self->to);
         group_lease_live(groups, self->group, lease);
         engine->stats.delivered_messages += self->messages;

@@ -14,6 +14,22 @@
 /* A session is remembered as a member at least this long. */
 #define MEMBER_MS ((int64_t)ZSP_SESSION_MS)
 
+/* The client takes it back: answered empty, at once unless its outcomes are not durable yet. */
+static void cancel(struct engine *engine, struct pull *self)
+{
+    self->waits = false;
+    self->ending = "cancelled";
+    if (self->outcomes.settle) {
+        self->is_cancelled = true;
+        return;
+    }
+    pull_answer_empty(engine, self, self->ending);
+    self->abandoned = true;
+    if (self->state == PULL_PARKED) {
+        pull_free(engine, self);
+    }
+}
+
 /* The wait ends from outside. */
 static void wait_ends(struct engine *engine, struct parked *parked, enum parked_end why)
 {
@@ -27,6 +43,9 @@ static void wait_ends(struct engine *engine, struct parked *parked, enum parked_
         if (is_parked) {
             pull_answer(engine, self);
         }
+        break;
+    case PARKED_CANCELLED:
+        cancel(engine, self);
         break;
     case PARKED_ABANDONED:
         self->abandoned = true;
@@ -142,7 +161,17 @@ static void count_member(struct engine *engine, struct group *group, uint64_t se
     const int64_t lease_ms = (int64_t)group->settings.lease_ms;
     const int64_t keep_ms = lease_ms > MEMBER_MS ? lease_ms : MEMBER_MS;
     if (session != 0) {
-        (void)members_seen(&group->members, session, now_ms, now_ms - keep_ms); /* a figure */
+        struct member *member =
+            members_seen(&group->members, session, now_ms, now_ms - keep_ms); /* a figure */
+        struct session_note *note = NULL;
+        if (member && !member->note) {
+            note = session_note_open(&engine->groups->notes, session);
+        }
+        if (note) {
+            session_note_add_member(note, member);
+        } else if (member && !member->note) {
+            members_forget(member); /* out of memory: who is not noted is no member */
+        }
     }
 }
 
@@ -194,11 +223,7 @@ static int begin_pull(struct engine *engine, const struct request *request,
     self->group = group;
     count_member(engine, group, request->to.session);
     pull_park(self, false);
-    if (pull_lease_lives(engine, self)) {
-        self->is_resent = true;
-        pull_resend(engine, self);
-        return 0;
-    }
+    self->is_resent = pull_lease_lives(engine, self) != NULL;
     group_wake(engine->groups, group);
     return 0;
 }

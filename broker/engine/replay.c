@@ -205,9 +205,9 @@ static void write_runs(struct zsp_writer *out, const struct reader *self)
     }
 }
 
-/* Answer with what was gathered. `damage` NULL = none. */
-static void answer(struct engine *engine, struct reader *self, const char *reason,
-                   const struct store_range *damage)
+/* Tell what was gathered. `damage` NULL = none. */
+static void tell(struct engine *engine, const struct reader *self, const char *reason,
+                 const struct store_range *damage)
 {
     struct zsp_writer *const out = reply_begin(engine, &self->to);
     wire_write_map(out, damage ? 6 : 5);
@@ -228,7 +228,25 @@ static void answer(struct engine *engine, struct reader *self, const char *reaso
         reply_body(engine, self->runs[i].frame, self->runs[i].slice.pos, self->runs[i].slice.len);
     }
     reply_end(engine);
+}
+
+static void answer(struct engine *engine, struct reader *self, const char *reason,
+                   const struct store_range *damage)
+{
+    tell(engine, self, reason, damage);
     reader_free(engine, self);
+}
+
+/* The client takes it back: it gets nothing, and goes on where it asked. */
+static void cancel(struct engine *engine, struct reader *self)
+{
+    if (self->run_count > 0) {
+        self->next_offset = self->runs[0].slice.first_offset;
+    } else if (self->state == READER_LOCATING) {
+        self->next_offset = self->partition->start_offset;
+    }
+    drop_runs(self);
+    tell(engine, self, "cancelled", NULL);
 }
 
 /* --- reading ---------------------------------------------------------------------------- */
@@ -463,6 +481,13 @@ static void wait_ends(struct engine *engine, struct parked *parked, enum parked_
         if (!is_at_work && (why == PARKED_DRAIN || !self->wants_room)) {
             unwait(engine, self);
             answer(engine, self, self->ending, NULL);
+        }
+        break;
+    case PARKED_CANCELLED:
+        cancel(engine, self);
+        self->is_abandoned = true;
+        if (!is_at_work) {
+            reader_free(engine, self);
         }
         break;
     case PARKED_ABANDONED:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * STATS: every counter of the engine and of the store, by name.
+ * STATS: every counter of the engine, of the store and of the host, by name.
  */
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/verb.h"
@@ -55,10 +55,18 @@ int verb_stats(struct engine *engine, const struct request *request, struct zsp_
     struct store_stats store_stats_now = {0};
     engine_stats(engine, &engine_stats_now);
     engine->store->ops->stats(engine->store, &store_stats_now);
+    struct engine_figure host[ENGINE_FIGURES_MAX];
+    const struct engine_options *const options = &engine->options;
+    const size_t host_count =
+        options->figures_fn ? options->figures_fn(options->figures_arg, host, ENGINE_FIGURES_MAX)
+                            : 0;
     struct zsp_writer *const out = reply_begin(engine, &request->to);
-    wire_write_map(out, (uint32_t)(COUNT(engine_figures) + COUNT(store_figures)));
+    wire_write_map(out, (uint32_t)(COUNT(engine_figures) + COUNT(store_figures) + host_count));
     write_figures(out, engine_figures, COUNT(engine_figures), &engine_stats_now);
     write_figures(out, store_figures, COUNT(store_figures), &store_stats_now);
+    for (size_t i = 0; i < host_count; i++) {
+        wire_write_text_uint(out, host[i].name, host[i].value);
+    }
     reply_end(engine);
     return 0;
 }

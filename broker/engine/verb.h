@@ -36,6 +36,10 @@ verb_fn verb_producer_open;
 verb_fn verb_producer_info;
 verb_fn verb_stats;
 
+/* sessions */
+verb_fn verb_bye;
+verb_fn verb_cancel;
+
 /* groups */
 verb_fn verb_pull;
 verb_fn verb_settle;

@@ -98,6 +98,12 @@ static enum engine_room reply_room(void *arg, uint64_t ticket, uint32_t bytes)
     return server_reply_room(self->server, ticket, bytes);
 }
 
+static size_t figures(void *arg, struct engine_figure *ret, size_t max)
+{
+    const struct broker *const self = arg;
+    return server_figures(self->server, ret, max);
+}
+
 static int start_engine(struct broker *self, struct zsp_err *err)
 {
     const struct config *const config = self->options.config;
@@ -112,6 +118,8 @@ static int start_engine(struct broker *self, struct zsp_err *err)
         .groups_max = (uint32_t)config->groups_max,
         .room_fn = reply_room,
         .room_arg = self,
+        .figures_fn = figures,
+        .figures_arg = self,
     };
     self->engine = engine_new(&options, err);
     if (!self->engine) {

@@ -89,6 +89,8 @@ struct connection *connection_table_get(struct connection_table *self, struct zs
     self->last_number++;
     connection->number = self->last_number;
     connection->heard_ms = now_ms;
+    connection->sent_ms = now_ms;
+    self->count++;
     link_newest(self, connection);
     return connection;
 }
@@ -97,11 +99,12 @@ void connection_table_remove(struct connection_table *self, struct connection *c
 {
     zsp_assert(!connection->calls);
     zsp_assert(!connection->queue);
-    zsp_assert(!session_open(&connection->session));
+    zsp_assert(!connection->session);
     connection_unstick(self, connection);
     unlink_age(self, connection);
     const void *const removed = zsp_table_remove(&self->by_id, connection->routing_id);
     zsp_assert(removed == connection);
+    self->count--;
     connection_free(connection);
 }
 

@@ -25,7 +25,7 @@
 struct connection {
     uint64_t number;
     struct zsp_slice routing_id; /* its bytes follow the struct */
-    struct session session;
+    struct session *session;     /* attached here; NULL = none */
     struct credit credit;
     struct reply_room room;
     struct call *calls;     /* unanswered, newest first */
@@ -33,6 +33,7 @@ struct connection {
     struct outgoing **queue_end;
     size_t queue_count;
     int64_t heard_ms;         /* monotonic: of the last request or reply */
+    int64_t sent_ms;          /* monotonic: of the last reply or BEAT */
     struct connection *older; /* by heard_ms */
     struct connection *newer;
     struct connection *stuck_next;  /* connections whose queue is not empty */
@@ -48,7 +49,7 @@ struct connection_table {
     struct connection **stuck_end; /* where the next one goes */
     size_t stuck_count;
     uint64_t last_number;
-    size_t session_count; /* maintained by who begins and ends sessions */
+    size_t count;
 };
 
 void connection_table_init(struct connection_table *self, uint64_t seed,

@@ -51,6 +51,7 @@ int credit_take(struct credit *self, struct credit_pool *pool, struct credit_sha
     self->requests++;
     pool->requests++;
     self->bytes += share.bytes;
+    pool->bytes += share.bytes;
     if (share.has_bodies) {
         pool->waiting_bytes += share.bytes;
     }
@@ -65,6 +66,8 @@ void credit_give(struct credit *self, struct credit_pool *pool, struct credit_sh
     zsp_assert(pool->requests > 0);
     pool->requests--;
     self->bytes -= share.bytes;
+    zsp_assert(pool->bytes >= share.bytes);
+    pool->bytes -= share.bytes;
     if (share.has_bodies) {
         zsp_assert(pool->waiting_bytes >= share.bytes);
         pool->waiting_bytes -= share.bytes;

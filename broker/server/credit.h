@@ -24,6 +24,7 @@ struct credit_limits {
 struct credit_pool {
     struct credit_limits limits;
     uint64_t requests;
+    uint64_t bytes;
     uint64_t waiting_bytes;
 };
 

@@ -7,7 +7,7 @@
  *   the peer is full it waits in the connection's queue and is tried again every
  *                    RETRY_MS, whole; its call holds its credit meanwhile
  *   the peer is gone so is the connection: open requests are abandoned, leases that
- *                    were on their way end early
+ *                    were on their way end early, its session is detached
  *
  * What a connection does not take is bounded: the queue by its credit (a reply
  * that belongs to no accepted request is dropped when the queue is not empty),
@@ -21,7 +21,6 @@
 
 #define RETRY_MS        10    /* libzmq does not tell when a single peer takes messages again */
 #define RETRY_MAX       256   /* connections tried at a time */
-#define IDLE_LOOKS_MAX  1024  /* connections looked at for an idle session */
 #define TELL_DROPPED_MS 10000 /* a line about dropped refusals comes no more often */
 
 /* --- The end of calls and connections --------------------------------------------------- */
@@ -48,57 +47,48 @@ static void undelivered(struct server *self, struct outgoing *outgoing)
     }
 }
 
-static void end_session(struct server *self, struct connection *connection)
+static void abandon(struct server *self, struct call *call)
 {
-    if (session_open(&connection->session)) {
-        engine_session_gone(self->options.engine, self->now, connection->session.number, false);
-        session_end(&connection->session);
-        self->connections.session_count--;
-    }
+    engine_abandon(self->options.engine, self->now, call->ticket);
+    deliver_call_done(self, call);
 }
 
-bool deliver_end_idle_session(struct server *self)
+void deliver_drop_calls(struct server *self, struct connection *connection)
 {
-    struct connection *connection = self->connections.oldest;
-    for (unsigned i = 0; connection && i < IDLE_LOOKS_MAX; i++) {
-        if (session_open(&connection->session) && !connection->calls) {
-            end_session(self, connection);
-            return true;
+    /* The queue turns once: what stays is put behind it again. */
+    for (size_t left = connection->queue_count; left > 0; left--) {
+        struct outgoing *const queued = connection_unqueue(connection);
+        if (queued->call->id > 0) {
+            undelivered(self, queued);
+        } else {
+            connection_queue(&self->connections, connection, queued);
         }
-        connection = connection->newer;
     }
-    return false;
+    if (!connection->queue) {
+        connection_unstick(&self->connections, connection);
+    }
+    struct call *next = NULL;
+    for (struct call *call = connection->calls; call; call = next) {
+        next = call->next;
+        if (call->id > 0) {
+            abandon(self, call);
+        }
+    }
 }
 
 void deliver_gone(struct server *self, struct connection *connection)
 {
+    const bool is_waiting = connection->calls != NULL;
     struct outgoing *queued = NULL;
     while ((queued = connection_unqueue(connection))) {
         undelivered(self, queued);
     }
     while (connection->calls) {
-        struct call *const call = connection->calls;
-        engine_abandon(self->options.engine, self->now, call->ticket);
-        deliver_call_done(self, call);
+        abandon(self, connection->calls);
     }
-    end_session(self, connection);
+    attach_detach(self, connection, is_waiting);
     zsp_diag(self->options.diag, ZSP_DEBUG, "connection %" PRIu64 ": gone", connection->number);
     connection_table_remove(&self->connections, connection);
-}
-
-void deliver_expire(struct server *self)
-{
-    const int64_t timeout_ms = (int64_t)self->options.config->session_timeout_ms;
-    struct connection *connection = self->connections.oldest;
-    while (connection && self->now.mono_ms - connection->heard_ms >= timeout_ms) {
-        if (connection->calls && !connection->queue) {
-            /* The engine still owes it an answer: not silent, waiting. */
-            connection_table_touch(&self->connections, connection, self->now.mono_ms);
-        } else {
-            deliver_gone(self, connection);
-        }
-        connection = self->connections.oldest;
-    }
 }
 
 /* --- Sending ------------------------------------------------------------------------------ */
@@ -116,6 +106,7 @@ static void deliver(struct server *self, struct connection *connection, struct o
             deliver_call_done(self, outgoing->call);
         }
         outgoing_destroy(&outgoing);
+        connection->sent_ms = self->now.mono_ms;
         connection_table_touch(&self->connections, connection, self->now.mono_ms);
         return;
     case OUTGOING_FULL:
@@ -141,6 +132,7 @@ static void send_queue(struct server *self, struct connection *connection)
         switch (outgoing_send(outgoing, self->socket, connection->routing_id)) {
         case OUTGOING_SENT:
             outgoing = connection_unqueue(connection);
+            connection->sent_ms = self->now.mono_ms;
             deliver_call_done(self, outgoing->call);
             outgoing_destroy(&outgoing);
             break;
@@ -184,15 +176,7 @@ void deliver_retry(struct server *self)
 
 int64_t deliver_deadline_ms(const struct server *self)
 {
-    int64_t deadline_ms = INT64_MAX;
-    if (self->connections.oldest) {
-        deadline_ms =
-            self->connections.oldest->heard_ms + (int64_t)self->options.config->session_timeout_ms;
-    }
-    if (self->connections.stuck && self->retry_ms < deadline_ms) {
-        deadline_ms = self->retry_ms;
-    }
-    return deadline_ms;
+    return self->connections.stuck ? self->retry_ms : INT64_MAX;
 }
 
 /* --- What is sent --------------------------------------------------------------------------- */
@@ -229,6 +213,7 @@ void deliver_error(struct server *self, struct deliver_to to, bool has_id, uint6
 static void refuse_reply(struct server *self, struct call *call)
 {
     struct zsp_err error = {0};
+    self->figures.over_credit++;
     (void)zsp_err_set(&error, ZSP_EOVER_CREDIT,
                       "the connection does not read its replies: %" PRIu64 " bytes wait",
                       outflow_bytes(call->connection->room.outflow));

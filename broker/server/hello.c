@@ -12,8 +12,7 @@ enum hello_verb hello_verb(struct zsp_slice verb)
     static const struct {
         const char *name;
         enum hello_verb verb;
-    } verbs[] = {
-        {"HELLO", HELLO_HELLO}, {"PING", HELLO_PING}, {"BYE", HELLO_BYE}, {"CANCEL", HELLO_CANCEL}};
+    } verbs[] = {{"HELLO", HELLO_HELLO}, {"PING", HELLO_PING}, {"BYE", HELLO_BYE}};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (zsp_slice_equal_str(verb, verbs[i].name)) {
             return verbs[i].verb;
@@ -27,6 +26,8 @@ struct raw_args {
     const msgpack_object *versions;
     struct zsp_slice client;
     struct zsp_slice name;
+    struct zsp_slice resume;
+    struct wire_uint heartbeat_ms;
 };
 
 static const struct wire_arg hello_table[] = {
@@ -34,8 +35,10 @@ static const struct wire_arg hello_table[] = {
     {"client", WIRE_STR, offsetof(struct raw_args, client), false, 0, ZSP_NAME_MAX},
     {"name", WIRE_NAME, offsetof(struct raw_args, name), false, 0, 0},
     {"codecs", WIRE_IGNORED, 0, false, 0, 0},
-    {"resume", WIRE_UNSUPPORTED, 0, false, 0, 0},
-    {"heartbeat_ms", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"resume", WIRE_BIN, offsetof(struct raw_args, resume), false, SESSION_ID_BYTES,
+     SESSION_ID_BYTES},
+    {"heartbeat_ms", WIRE_UINT, offsetof(struct raw_args, heartbeat_ms), false,
+     ZSP_HEARTBEAT_MS_MIN, ZSP_HEARTBEAT_MS_MAX},
     {"coalesce", WIRE_UNSUPPORTED, 0, false, 0, 0},
 };
 
@@ -71,14 +74,20 @@ int hello_read(const msgpack_object *args, struct hello_args *ret, struct zsp_er
     if (rc < 0) {
         return rc;
     }
-    *ret = (struct hello_args){.client = raw.client, .name = raw.name};
+    *ret = (struct hello_args){
+        .client = raw.client,
+        .name = raw.name,
+        .resume = raw.resume,
+        .terms = {.heartbeat_ms = (int64_t)raw.heartbeat_ms.value},
+    };
     return ZSP_OK;
 }
 
 /* What is built beyond the bare protocol; a client looks here before it asks. */
 static void write_features(struct zsp_writer *out)
 {
-    static const char *const features[] = {"shared", "producers", "seek", "pull_settle"};
+    static const char *const features[] = {"shared", "producers", "seek",   "pull_settle",
+                                           "resume", "bye",       "cancel", "heartbeat"};
     const uint32_t count = sizeof features / sizeof features[0];
     wire_write_text(out, "features");
     wire_write_array(out, count);
@@ -116,7 +125,7 @@ void hello_write(struct zsp_writer *out, const struct hello_reply *reply)
     wire_write_bin(out, (struct zsp_slice){reply->instance, INSTANCE_BYTES});
     wire_write_text(out, "session");
     wire_write_bin(out, (struct zsp_slice){reply->session->id, SESSION_ID_BYTES});
-    wire_write_text_bool(out, "resumed", false);
+    wire_write_text_bool(out, "resumed", reply->is_resumed);
     wire_write_text_uint(out, "session_timeout_ms", reply->config->session_timeout_ms);
     write_features(out);
     wire_write_text(out, "now_ms");
@@ -127,8 +136,7 @@ void hello_write(struct zsp_writer *out, const struct hello_reply *reply)
 int hello_ping(struct zsp_writer *out, uint64_t id, const msgpack_object *args, int64_t now_ms,
                struct zsp_err *err)
 {
-    struct raw_args unused = {0};
-    const int rc = wire_args(args, NULL, 0, &unused, err);
+    const int rc = wire_args(args, NULL, 0, NULL, err);
     if (rc < 0) {
         return rc;
     }
@@ -137,4 +145,17 @@ int hello_ping(struct zsp_writer *out, uint64_t id, const msgpack_object *args, 
     wire_write_text(out, "now_ms");
     wire_write_int(out, now_ms);
     return ZSP_OK;
+}
+
+int hello_bye(const msgpack_object *args, struct zsp_err *err)
+{
+    return wire_args(args, NULL, 0, NULL, err);
+}
+
+void hello_beat(struct zsp_writer *out, int64_t now_ms)
+{
+    wire_write_reply(out, WIRE_BEAT, false, 0);
+    wire_write_map(out, 1);
+    wire_write_text(out, "now_ms");
+    wire_write_int(out, now_ms);
 }

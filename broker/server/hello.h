@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The verbs that concern a connection and not the log: HELLO and PING are
- * answered here, BYE and CANCEL are refused as not built. Reading arguments and
+ * answered here, of a BYE only the arguments are looked at. Reading arguments and
  * writing replies only; the server keeps sessions.
  */
 #ifndef ZSP_SERVER_HELLO_H
@@ -21,8 +21,7 @@ enum hello_verb {
     HELLO_NONE, /* not one of these: the engine's */
     HELLO_HELLO,
     HELLO_PING,
-    HELLO_BYE,
-    HELLO_CANCEL
+    HELLO_BYE /* the engine's, and the end of a session */
 };
 enum hello_verb hello_verb(struct zsp_slice verb);
 
@@ -30,12 +29,14 @@ enum hello_verb hello_verb(struct zsp_slice verb);
 struct hello_args {
     struct zsp_slice client; /* the program, for people; data NULL = not told */
     struct zsp_slice name;   /* of this instance of it; likewise */
+    struct zsp_slice resume; /* the id of a session; likewise */
+    struct session_terms terms;
 };
 
 /* Check a HELLO's arguments.
  *
  * Errors: those of wire_args(); ZSP_EVERSION_MISMATCH when `versions` lacks ours;
- *         ZSP_EUNSUPPORTED for resume, heartbeat_ms and coalesce
+ *         ZSP_EUNSUPPORTED for coalesce
  */
 int hello_read(const msgpack_object *args, struct hello_args *ret, struct zsp_err *err);
 
@@ -44,6 +45,7 @@ struct hello_reply {
     uint64_t id;             /* of the request */
     const uint8_t *instance; /* INSTANCE_BYTES: this run of the broker */
     const struct session *session;
+    bool is_resumed;
     const struct config *config;
     int64_t now_ms; /* wall */
 };
@@ -53,5 +55,11 @@ void hello_write(struct zsp_writer *out, const struct hello_reply *reply);
 /* Check a PING's arguments (none) and write the whole reply. Errors: those of wire_args(). */
 int hello_ping(struct zsp_writer *out, uint64_t id, const msgpack_object *args, int64_t now_ms,
                struct zsp_err *err);
+
+/* Check that a BYE has no arguments. Errors: those of wire_args(). */
+int hello_bye(const msgpack_object *args, struct zsp_err *err);
+
+/* Write a whole BEAT. */
+void hello_beat(struct zsp_writer *out, int64_t now_ms);
 
 #endif

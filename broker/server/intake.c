@@ -9,7 +9,8 @@
  *   3. the session allows the request id
  *   4. credit                              taken here, given back with the reply
  *
- * HELLO and PING are answered on the spot, everything else is the engine's.
+ * HELLO and PING are answered on the spot, everything else is the engine's; a BYE ends the
+ * session as well.
  */
 #include <inttypes.h>
 
@@ -36,6 +37,7 @@ static struct deliver_to reply_to(const struct arrival *self)
 
 static void refuse(const struct arrival *self, const struct zsp_err *error)
 {
+    self->server->figures.over_credit += error->code == ZSP_EOVER_CREDIT ? 1u : 0u;
     zsp_diag(self->server->options.diag, ZSP_DEBUG, "connection %" PRIu64 ": %s: %s",
              self->connection->number, zsp_err_wire_name(error->code), error->msg);
     deliver_error(self->server, reply_to(self), self->request.has_id, self->request.id, error);
@@ -102,31 +104,6 @@ static int check_hello(const struct arrival *self, struct zsp_err *err)
     if (server->state != SERVER_SERVING) {
         return zsp_err_set(err, ZSP_ESHUTTING_DOWN, "the broker is stopping");
     }
-    if (!session_open(&connection->session) &&
-        server->connections.session_count >= server->options.config->sessions &&
-        !deliver_end_idle_session(server)) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "%zu sessions are open and at work",
-                           server->connections.session_count);
-    }
-    return ZSP_OK;
-}
-
-static int begin_session(const struct arrival *self, struct zsp_err *err)
-{
-    struct server *const server = self->server;
-    struct session *const session = &self->connection->session;
-    uint8_t id[SESSION_ID_BYTES];
-    const int rc = now_random_bytes(id, sizeof id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (session_open(session)) {
-        engine_session_gone(server->options.engine, server->now, session->number, false);
-    } else {
-        server->connections.session_count++;
-    }
-    server->last_session++;
-    session_begin(session, server->last_session, id, self->request.id);
     return ZSP_OK;
 }
 
@@ -139,18 +116,21 @@ static int answer_hello(const struct arrival *self, struct zsp_err *err)
         rc = hello_read(self->request.args, &args, err);
     }
     if (rc == ZSP_OK) {
-        rc = begin_session(self, err);
+        rc = attach_hello(server, self->connection, &args, self->request.id, err);
     }
     if (rc < 0) {
         return rc;
     }
-    zsp_diag(server->options.diag, ZSP_DEBUG, "connection %" PRIu64 ": session %" PRIu64 ", %.*s",
-             self->connection->number, self->connection->session.number, (int)args.client.len,
-             args.client.data ? (const char *)args.client.data : "");
+    const struct session *const session = self->connection->session;
+    const bool is_resumed = rc > 0;
+    zsp_diag(server->options.diag, ZSP_DEBUG, "connection %" PRIu64 ": session %" PRIu64 "%s, %.*s",
+             self->connection->number, session->number, is_resumed ? " resumed" : "",
+             (int)args.client.len, args.client.data ? (const char *)args.client.data : "");
     zsp_writer_reset(&server->writer);
     hello_write(&server->writer, &(struct hello_reply){.id = self->request.id,
                                                        .instance = server->instance,
-                                                       .session = &self->connection->session,
+                                                       .session = session,
+                                                       .is_resumed = is_resumed,
                                                        .config = server->options.config,
                                                        .now_ms = server->now.wall_ms});
     deliver_header(server, reply_to(self), zsp_writer_slice(&server->writer));
@@ -167,27 +147,6 @@ static int answer_ping(const struct arrival *self, struct zsp_err *err)
         deliver_header(server, reply_to(self), zsp_writer_slice(&server->writer));
     }
     return rc;
-}
-
-static int answer(struct arrival *self, enum hello_verb verb, struct zsp_err *err)
-{
-    const int rc = check_no_bodies(self, err);
-    if (rc < 0) {
-        return rc;
-    }
-    switch (verb) {
-    case HELLO_HELLO:
-        return answer_hello(self, err);
-    case HELLO_PING:
-        return answer_ping(self, err);
-    case HELLO_BYE:
-    case HELLO_CANCEL:
-        return zsp_err_set(err, ZSP_EUNSUPPORTED, "%.*s is not built", (int)self->request.verb.len,
-                           (const char *)self->request.verb.data);
-    case HELLO_NONE:
-        break;
-    }
-    return zsp_err_set(err, ZSP_EINTERNAL, "not a verb of the connection");
 }
 
 /* --- To the engine ------------------------------------------------------------------------ */
@@ -250,7 +209,7 @@ static int forward(struct arrival *self, struct zsp_err *err)
     if (call) {
         const struct engine_request request = {
             .ticket = call->ticket,
-            .session = call->id == 0 ? 0 : self->connection->session.number,
+            .session = call->id == 0 ? 0 : self->connection->session->number,
             .id = call->id,
             .verb = self->request.verb,
             .args = self->request.args,
@@ -263,6 +222,39 @@ static int forward(struct arrival *self, struct zsp_err *err)
         zsp_buf_put(&bodies[i]);
     }
     return call ? ZSP_OK : err->code;
+}
+
+/* The engine answers; what it is about ends here. */
+static int forward_bye(struct arrival *self, struct zsp_err *err)
+{
+    int rc = hello_bye(self->request.args, err);
+    if (rc == ZSP_OK) {
+        rc = forward(self, err);
+    }
+    /* A broker that stops refuses: then the session stays, too. */
+    if (rc == ZSP_OK && self->request.id > 0 && self->server->state == SERVER_SERVING) {
+        attach_bye(self->server, self->connection);
+    }
+    return rc;
+}
+
+static int dispatch(struct arrival *self, enum hello_verb verb, struct zsp_err *err)
+{
+    const int rc = verb == HELLO_NONE ? ZSP_OK : check_no_bodies(self, err);
+    if (rc < 0) {
+        return rc;
+    }
+    switch (verb) {
+    case HELLO_HELLO:
+        return answer_hello(self, err);
+    case HELLO_PING:
+        return answer_ping(self, err);
+    case HELLO_BYE:
+        return forward_bye(self, err);
+    case HELLO_NONE:
+        break;
+    }
+    return forward(self, err);
 }
 
 /* --- One message ---------------------------------------------------------------------------- */
@@ -278,12 +270,12 @@ static int take(struct arrival *self, struct zsp_err *err)
     }
     const enum hello_verb verb = hello_verb(self->request.verb);
     if (verb != HELLO_HELLO) {
-        rc = session_admit(&self->connection->session, self->request.id, err);
+        rc = session_admit(self->connection->session, self->request.id, err);
         if (rc < 0) {
             return rc;
         }
     }
-    return verb == HELLO_NONE ? forward(self, err) : answer(self, verb, err);
+    return dispatch(self, verb, err);
 }
 
 static void take_message(struct server *self, struct inbound *message)
@@ -298,7 +290,7 @@ static void take_message(struct server *self, struct inbound *message)
         self->dropped_count++;
         return; /* out of memory: not even a reply can be kept */
     }
-    connection_table_touch(&self->connections, connection, self->now.mono_ms);
+    attach_heard(self, connection);
     struct arrival arrival = {.server = self, .connection = connection, .message = message};
     struct zsp_err error = {0};
     const size_t envelope_frames = envelope_length(message->slices, message->kept);

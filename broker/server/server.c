@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/server/listen.h"
 #include "broker/server/now.h"
 #include "broker/server/server_priv.h"
 #include "common/assert.h"
+#include "common/limits.h"
 
 /* What one turn does before the socket is looked at again: */
 #define STEPS_MAX      64u         /* steps of the driver */
@@ -47,6 +49,7 @@ static int init(struct server *self, struct zsp_err *err)
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
     connection_table_init(&self->connections, now_random(NULL), &self->replies);
+    session_table_init(&self->sessions, now_random(NULL));
     self->decoder = wire_decoder_new();
     if (!self->decoder) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
@@ -80,7 +83,10 @@ static void drop_connection(struct server *self, struct connection *connection)
     while (connection->calls) {
         deliver_call_done(self, connection->calls);
     }
-    session_end(&connection->session);
+    if (connection->session) {
+        session_end(&self->sessions, connection->session);
+        connection->session = NULL;
+    }
     connection_table_remove(&self->connections, connection);
 }
 
@@ -94,6 +100,7 @@ void server_destroy(struct server **self_p)
         drop_connection(self, self->connections.oldest);
     }
     connection_table_fini(&self->connections);
+    session_table_fini(&self->sessions);
     reply_pool_fini(&self->replies);
     call_table_fini(&self->calls);
     if (self->socket) {
@@ -129,7 +136,33 @@ enum engine_room server_reply_room(struct server *self, uint64_t ticket, uint32_
     if (!call) {
         return ENGINE_NO_ROOM; /* nobody waits for the answer */
     }
-    return reply_room_reserve(&call->connection->room, &self->replies, &call->room, bytes);
+    const enum engine_room room =
+        reply_room_reserve(&call->connection->room, &self->replies, &call->room, bytes);
+    self->figures.over_credit += room == ENGINE_NO_ROOM ? 1u : 0u;
+    return room;
+}
+
+size_t server_figures(const struct server *self, struct engine_figure *ret, size_t max)
+{
+    const struct engine_figure figures[] = {
+        {"connection_count", self->connections.count},
+        {"stuck_count", self->connections.stuck_count},
+        {"session_count", self->sessions.count},
+        {"detached_count", self->sessions.detached_count},
+        {"request_count", self->pool.requests},
+        {"request_bytes", self->pool.bytes},
+        {"reply_bytes", outflow_bytes(self->replies.outflow)},
+        {"reserved_bytes", self->replies.reserved},
+        {"over_credit", self->figures.over_credit},
+        {"dropped_refusals", self->dropped_count},
+        {"sessions_resumed", self->figures.sessions_resumed},
+        {"sessions_silent", self->figures.sessions_silent},
+        {"beats_sent", self->figures.beats_sent},
+    };
+    const size_t count = sizeof figures / sizeof figures[0];
+    zsp_assert(count <= max);
+    memcpy(ret, figures, sizeof figures);
+    return count;
 }
 
 /* --- The loop ------------------------------------------------------------------------------ */
@@ -165,7 +198,8 @@ static long wait_ms(const struct server *self, bool more)
         return 0;
     }
     int64_t deadline_ms =
-        earlier(driver_deadline_ms(self->options.driver), deliver_deadline_ms(self));
+        earlier(earlier(driver_deadline_ms(self->options.driver), deliver_deadline_ms(self)),
+                attach_deadline_ms(self));
     if (self->state == SERVER_DRAINING) {
         deadline_ms = earlier(deadline_ms, self->drain_until_ms);
     }
@@ -215,21 +249,31 @@ static bool ended(struct server *self)
     return self->state == SERVER_STOPPING;
 }
 
+/* Begin a turn; the last one, with its wait, may have taken longer than it should. */
+static void look_at_clock(struct server *self)
+{
+    const struct instant now = now_instant();
+    if (now.mono_ms - self->now.mono_ms > self->waited_ms + (int64_t)ZSP_STALL_MS) {
+        self->grace_until_ms = now.mono_ms + (int64_t)ZSP_STALL_GRACE_MS;
+    }
+    self->now = now;
+}
+
 static int turn(struct server *self, struct zsp_err *err)
 {
-    bool more_messages = false;
-    self->now = now_instant();
-    const int rc = intake(self, &more_messages, err);
+    look_at_clock(self);
+    const int rc = intake(self, &self->has_more_messages, err);
     if (rc < 0) {
         return rc;
     }
     const bool more_steps = step(self);
     deliver_retry(self);
-    deliver_expire(self);
+    attach_expire(self);
     if (ended(self)) {
         return ZSP_OK;
     }
-    return wait_for_events(self, wait_ms(self, more_messages || more_steps), err);
+    self->waited_ms = wait_ms(self, self->has_more_messages || more_steps);
+    return wait_for_events(self, (long)self->waited_ms, err);
 }
 
 static int result(const struct server *self, struct zsp_err *err)

@@ -5,7 +5,7 @@
  * owner of the socket; everything happens on the thread that calls
  * server_run(). Each turn of the loop:
  *
- *     receive a bounded number of requests      intake.c
+ *     receive a bounded number of requests      intake.c, attach.c
  *     step the driver, send the replies         deliver.c
  *     until both are quiet; then wait
  */
@@ -49,6 +49,9 @@ const char *server_endpoint(const struct server *self, size_t index);
 
 /* The engine's room_fn (engine.h). */
 enum engine_room server_reply_room(struct server *self, uint64_t ticket, uint32_t bytes);
+
+/* The engine's figures_fn (engine.h): connections, sessions and credit. */
+size_t server_figures(const struct server *self, struct engine_figure *ret, size_t max);
 
 /* Is a request waiting at the socket? */
 bool server_ready(const struct server *self);

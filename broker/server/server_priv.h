@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * What the server's files share: its state, and the two halves of its work.
- * Included by server.c, intake.c and deliver.c only.
+ * Included by server.c, intake.c, attach.c and deliver.c only.
  */
 #ifndef ZSP_SERVER_SERVER_PRIV_H
 #define ZSP_SERVER_SERVER_PRIV_H
@@ -13,6 +13,11 @@
 #include "broker/server/hello.h"
 #include "broker/server/inbound.h"
 #include "broker/server/server.h"
+
+/* What happened, for STATS. */
+struct server_figures {
+    uint64_t over_credit, sessions_resumed, sessions_silent, beats_sent;
+};
 
 enum server_state {
     SERVER_SERVING,
@@ -33,9 +38,13 @@ struct server {
     int64_t drain_until_ms; /* monotonic */
     struct instant now;     /* of this turn */
     uint8_t instance[INSTANCE_BYTES];
-    uint64_t last_session;
+    int64_t waited_ms;      /* how long the loop meant to wait before this turn */
+    int64_t grace_until_ms; /* nobody is found silent before; monotonic */
+    bool has_more_messages; /* the socket was not drained in this turn */
 
     struct connection_table connections;
+    struct session_table sessions;
+    struct server_figures figures;
     struct call_table calls;
     struct credit_pool pool;
     struct reply_pool replies;
@@ -78,14 +87,28 @@ void deliver_retry(struct server *self);
 
 /* Give a call's credit back and forget it. */
 void deliver_call_done(struct server *self, struct call *call);
-/* The peer is gone: its requests are abandoned, its session ends. */
+/* The peer is gone: its requests are abandoned, its session is detached. */
 void deliver_gone(struct server *self, struct connection *connection);
-/* End the session that was silent longest and waits for nothing, to make room for a new one: its
- * connection may be gone long since, which ZeroMQ does not tell. False = all are at work. */
-bool deliver_end_idle_session(struct server *self);
-/* Forget connections that were silent for the session timeout. */
-void deliver_expire(struct server *self);
-/* When deliver_retry() or deliver_expire() has something to do; monotonic. */
+/* Abandon what the connection's session has unanswered; those with id 0 stay. */
+void deliver_drop_calls(struct server *self, struct connection *connection);
+/* When deliver_retry() has something to do; monotonic. */
 int64_t deliver_deadline_ms(const struct server *self);
+
+/* --- attach.c: sessions --------------------------------------------------------------- */
+
+/* HELLO on a connection without unanswered requests: begin a session, or resume one. 1 = resumed.
+ * Errors: ZSP_ELIMIT_REACHED, ZSP_EIO (no random bits) */
+int attach_hello(struct server *self, struct connection *connection, const struct hello_args *args,
+                 uint64_t request_id, struct zsp_err *err);
+/* The engine has taken a BYE of this connection's session. */
+void attach_bye(struct server *self, struct connection *connection);
+/* The connection goes, its requests are abandoned; `is_waiting` = there were some. */
+void attach_detach(struct server *self, struct connection *connection, bool is_waiting);
+/* A message came from it. */
+void attach_heard(struct server *self, struct connection *connection);
+/* End who was silent for too long, send BEATs. */
+void attach_expire(struct server *self);
+/* When attach_expire() has something to do; monotonic. */
+int64_t attach_deadline_ms(const struct server *self);
 
 #endif

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * A session: what HELLO begins on a connection. It allows requests with ids
- * above 0, whose ids increase, and ends after a time without a request (or with
- * the connection). Pure bookkeeping: time comes in, nothing goes out.
+ * Sessions: what HELLO begins. A session allows requests with ids above 0 on the
+ * connection that it is attached to. When that connection is gone it is
+ * detached, and waits for a while for a HELLO that resumes it on another one.
+ * Bookkeeping only: time comes in, nothing goes out; what the server does when
+ * sessions come, move and go is in attach.c.
  *
- *      NONE ---session_begin---> OPEN ---session_end---> NONE
- *   OPEN -> OPEN  session_begin   a second HELLO: another session takes the place
+ *      session_new ---> ATTACHED <------session_attach-----.
+ *                         |  '----------session_detach---> DETACHED
+ *                         |                                   |
+ *                         '-------------session_end-----------'---> gone
+ *
+ * A detached session is over when it was silent for the session timeout; one that asked for
+ * heartbeats, attached or not, when it was silent for three of them. Nobody scans for that: each
+ * of these has a timer, which is moved when it fires and not with each request.
  */
 #ifndef ZSP_SERVER_SESSION_H
 #define ZSP_SERVER_SESSION_H
@@ -13,25 +21,64 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/engine/timers.h"
+#include "common/bytes.h"
 #include "common/err.h"
+#include "common/table.h"
 
 #define SESSION_ID_BYTES 16u
+#define SESSION_SILENCES 3 /* heartbeats that a session may miss */
 
-struct session {
-    uint64_t number;              /* the engine's name for it; 0 = NONE */
-    uint8_t id[SESSION_ID_BYTES]; /* the client's name for it, random */
-    uint64_t last_request_id;     /* 0 = none yet */
+struct connection;
+
+/* What a HELLO may change of a session. */
+struct session_terms {
+    int64_t heartbeat_ms; /* a BEAT when nothing was sent for so long; 0 = not asked for */
 };
 
-/* Begin a session in place of whatever was there. `number` is never 0 and never
- * used again. `first_request_id` = the id of the HELLO, 0 allowed. */
-void session_begin(struct session *self, uint64_t number, const uint8_t id[SESSION_ID_BYTES],
-                   uint64_t first_request_id);
-void session_end(struct session *self);
-bool session_open(const struct session *self);
+struct session {
+    uint64_t number;               /* the engine's name for it, never used again */
+    uint8_t id[SESSION_ID_BYTES];  /* the client's name for it, random */
+    struct connection *connection; /* NULL = DETACHED */
+    uint64_t last_request_id;      /* on this connection; 0 = none yet */
+    struct session_terms terms;
+    int64_t heard_ms;   /* monotonic: of the last request */
+    struct timer timer; /* armed while it may end by silence; its fire_fn is not used */
+    struct session *earlier, *later; /* DETACHED: in that order */
+};
+
+struct session_table {
+    struct zsp_table by_id;
+    struct session *detached_first, *detached_last;
+    size_t detached_count;
+    size_t count; /* all */
+    uint64_t last_number;
+    struct timers timers;
+};
+
+void session_table_init(struct session_table *self, uint64_t seed);
+/* Ends all; none may be attached. */
+void session_table_fini(struct session_table *self);
+
+/* A new session, attached; NULL when out of memory. `first_request_id` = the id of its HELLO, 0
+ * allowed. */
+struct session *session_new(struct session_table *self, const uint8_t id[SESSION_ID_BYTES],
+                            struct connection *connection, uint64_t first_request_id);
+/* The session of an id, attached or not; NULL when there is none. */
+struct session *session_find(const struct session_table *self, struct zsp_slice id);
+
+/* Put a DETACHED one on this connection; its request ids begin anew. */
+void session_attach(struct session_table *self, struct session *session,
+                    struct connection *connection);
+void session_detach(struct session_table *self, struct session *session);
+/* Forget it, in any state. */
+void session_end(struct session_table *self, struct session *session);
+
+/* When it is over unless it is heard of; INT64_MAX = it does not end by itself. */
+int64_t session_silent_ms(const struct session *self, int64_t timeout_ms);
 
 /* May a request with this id come now? 0 always may, it belongs to no session.
- * A higher id is remembered.
+ * A higher id is remembered. `self` NULL = there is no session.
  *
  * Errors: ZSP_EHELLO_REQUIRED  no session on this connection
  *         ZSP_EBAD_REQUEST     not above the last one

@@ -494,7 +494,8 @@ void world_disconnect(struct sim *sim, struct client *client)
         lose(sim, request, (int64_t)prng_between(&sim->prng, 1, 200));
     }
     if (client->session != 0 && sim->world.up) {
-        engine_session_gone(sim->world.engine, sim_instant(sim), client->session, false);
+        engine_session_end(sim->world.engine, sim_instant(sim), client->session,
+                           ENGINE_SESSION_OVER);
     }
     client_reconnect(client);
     if (sim->world.up) {

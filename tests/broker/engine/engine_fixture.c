@@ -120,7 +120,9 @@ static void send_request(struct engine_fixture *self, const char *verb, const ch
                          struct zsp_buf *body)
 {
     struct zsp_writer header = {0};
-    wire_write_request(&header, zsp_slice_str(verb), self->session > 0 ? self->next_ticket : 0);
+    const uint64_t id = self->resent_id > 0 ? self->resent_id : self->next_ticket;
+    wire_write_request(&header, zsp_slice_str(verb), self->session > 0 ? id : 0);
+    self->resent_id = 0;
     literal_write(&header, args);
     assert_false(header.failed);
     struct wire_decoder *decoder = wire_decoder_new();

@@ -46,7 +46,8 @@ struct engine_fixture {
     struct store *store;
     struct instant now;
     uint64_t next_ticket;
-    uint64_t session; /* of the next requests; 0 = sessionless */
+    uint64_t session;   /* of the next requests; 0 = sessionless */
+    uint64_t resent_id; /* the id of the next request of a session; 0 = its ticket */
     uint64_t random_state;
     struct answer *answers[FIXTURE_ANSWERS_MAX]; /* in the order in which they came */
     size_t answer_count;

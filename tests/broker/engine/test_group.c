@@ -214,7 +214,7 @@ static void members_are_those_who_pulled_lately(void **state)
     fixture_pump(f);
     const char *args = "{'group': 'g'}";
     assert_int_equal(fixture_number(fixture_ok(f, "GROUP.INFO", args, NULL), "members"), 4);
-    engine_session_gone(f->engine, f->now, 11, false);
+    engine_session_end(f->engine, f->now, 11, ENGINE_SESSION_OVER);
     assert_int_equal(fixture_number(fixture_ok(f, "GROUP.INFO", args, NULL), "members"), 3);
     fixture_advance(f, 31000);
     assert_int_equal(fixture_number(fixture_ok(f, "GROUP.INFO", args, NULL), "members"), 1);

@@ -406,51 +406,6 @@ static void a_reply_that_does_not_arrive_is_not_counted(void **state)
                         "[[\"t\", 0, 0, 1, \"lost\"]]");
 }
 
-static void a_session_may_hand_its_leases_back(void **state)
-{
-    struct engine_fixture *f = *state;
-    steps_publish_each(f, "t", "a b");
-    f->session = 5;
-    steps_pull(f, 1);
-    engine_session_gone(f->engine, f->now, 5, false);
-    fixture_pump(f);
-    f->session = 6;
-    steps_pull(f, 1);
-    assert_string_equal(steps_part(f, "t", 0), "0 2 0 2 0 0");
-    engine_session_gone(f->engine, f->now, 6, true);
-    fixture_pump(f);
-    assert_string_equal(steps_part(f, "t", 0), "0 2 1 1 0 0");
-}
-
-/* Let an answer no longer be found by its ticket. */
-static void forget(struct engine_fixture *f, const struct answer *answer)
-{
-    for (size_t i = 0; i < f->answer_count; i++) {
-        if (f->answers[i] == answer) {
-            f->answers[i]->ticket = UINT64_MAX;
-        }
-    }
-}
-
-/* Goal: a client that did not hear the answer asks again and gets the same. */
-static void a_resent_pull_gets_the_same_lease(void **state)
-{
-    struct engine_fixture *f = *state;
-    f->session = 5;
-    steps_publish(f, "t", 6);
-    const struct answer *first = steps_pull(f, 4);
-    steps_settle(f, 1, 2, first->lease, "'ack'");
-    const uint64_t lease = first->lease;
-    const uint64_t next = f->next_ticket;
-    f->next_ticket = first->ticket; /* the request id is the ticket */
-    forget(f, first);
-    const struct answer *again = steps_pull(f, 4);
-    f->next_ticket = next;
-    assert_string_equal(fixture_payloads(again), "m0 m3");
-    assert_int_equal(again->lease, lease);
-    assert_string_equal(steps_part(f, "t", 0), "0 6 2 2 0 0");
-}
-
 static void damage_is_not_passed(void **state)
 {
     struct engine_fixture *f = *state;
@@ -561,8 +516,6 @@ int main(void)
         TEST(what_is_abandoned_while_it_reads_is_put_back),
         TEST(what_is_abandoned_while_it_is_granted_is_not_counted),
         TEST(a_reply_that_does_not_arrive_is_not_counted),
-        TEST(a_session_may_hand_its_leases_back),
-        TEST(a_resent_pull_gets_the_same_lease),
         TEST(damage_is_not_passed),
         TEST(all_partitions_take_their_turn),
         TEST(retention_takes_leased_messages_for_good),

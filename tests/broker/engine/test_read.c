@@ -237,7 +237,7 @@ static void a_session_takes_its_readers_along(void **state)
     const uint64_t second = poll(f);
     f->session = 8;
     const uint64_t other = poll(f);
-    engine_session_gone(f->engine, f->now, 7, false);
+    engine_session_end(f->engine, f->now, 7, ENGINE_SESSION_OVER);
     f->session = 0;
     fixture_ok(f, "PUBLISH", "{'topic': 'orders'}", "[[b'g']]");
     assert_null(fixture_answer(f, first));

@@ -112,6 +112,9 @@ void engine_request(struct engine *self, struct instant now, const struct engine
     } else if (zsp_slice_equal_str(request->verb, "WAKE")) {
         wake(fake);
         reply(fake, request->ticket, request->id, NULL);
+    } else if (zsp_slice_equal_str(request->verb, "BYE")) {
+        fake->byes++;
+        reply(fake, request->ticket, request->id, NULL);
     } else if (zsp_slice_equal_str(request->verb, "BULK")) {
         bulk(fake, request);
     } else if (zsp_slice_equal_str(request->verb, "FAIL")) {
@@ -123,12 +126,13 @@ void engine_request(struct engine *self, struct instant now, const struct engine
     }
 }
 
-void engine_session_gone(struct engine *self, struct instant now, uint64_t session, bool release)
+void engine_session_end(struct engine *self, struct instant now, uint64_t session,
+                        enum engine_session_end why)
 {
     (void)now;
     (void)session;
-    assert_false(release);
     fake_of(self)->sessions_gone++;
+    fake_of(self)->sessions_silent += why == ENGINE_SESSION_SILENT ? 1u : 0u;
 }
 
 void engine_undelivered(struct engine *self, struct instant now, uint64_t lease)

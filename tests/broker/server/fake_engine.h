@@ -6,6 +6,7 @@
  *   ECHO    the bodies come back
  *   PARK    no answer until a WAKE or a drain
  *   WAKE    answers itself and all that is parked
+ *   BYE     is counted and answered
  *   BULK    {bytes} of body, with lease 77
  *   anything else is unknown_verb
  *
@@ -31,7 +32,8 @@ struct fake_engine {
     atomic_uint requests;
     atomic_uint abandoned;
     atomic_uint undelivered;
-    atomic_uint sessions_gone;
+    atomic_uint sessions_gone, sessions_silent;
+    atomic_uint byes;
     atomic_ulong last_session;
 };
 

@@ -37,6 +37,14 @@ static void a_hello_offers_versions_and_codecs(void **state)
                                 &args, NULL),
                      ZSP_OK);
     assert_int_equal(args.client.len, 5);
+    assert_null(args.resume.data);
+    assert_int_equal(args.terms.heartbeat_ms, 0);
+    assert_int_equal(read_hello("{'versions': [1], 'resume': b'0123456789abcdef',"
+                                " 'heartbeat_ms': 60000}",
+                                &args, NULL),
+                     ZSP_OK);
+    assert_int_equal(args.resume.len, SESSION_ID_BYTES);
+    assert_int_equal(args.terms.heartbeat_ms, 60000);
 }
 
 static void anything_else_in_a_hello_is_refused_by_name(void **state)
@@ -50,8 +58,13 @@ static void anything_else_in_a_hello_is_refused_by_name(void **state)
                  {"{'versions': 1}", ZSP_EBAD_TYPE},
                  {"{'versions': ['1']}", ZSP_EBAD_TYPE},
                  {"{'versions': [2, 3]}", ZSP_EVERSION_MISMATCH},
-                 {"{'versions': [1], 'resume': b'0123456789abcdef'}", ZSP_EUNSUPPORTED},
-                 {"{'versions': [1], 'heartbeat_ms': 1000}", ZSP_EUNSUPPORTED},
+                 {"{'versions': [1], 'resume': b'0123456789abcde'}", ZSP_EBAD_VALUE},
+                 {"{'versions': [1], 'resume': b'0123456789abcdef0'}", ZSP_EBAD_VALUE},
+                 {"{'versions': [1], 'resume': '0123456789abcdef'}", ZSP_EBAD_TYPE},
+                 {"{'versions': [1], 'heartbeat_ms': 99}", ZSP_EBAD_VALUE},
+                 {"{'versions': [1], 'heartbeat_ms': 60001}", ZSP_EBAD_VALUE},
+                 {"{'versions': [1], 'heartbeat_ms': 0}", ZSP_EBAD_VALUE},
+                 {"{'versions': [1], 'heartbeat_ms': -1}", ZSP_EBAD_VALUE},
                  {"{'versions': [1], 'coalesce': true}", ZSP_EUNSUPPORTED},
                  {"{'versions': [1], 'name': '../x'}", ZSP_EBAD_NAME},
                  {"{'versions': [1], 'colour': 'blue'}", ZSP_EUNKNOWN_ARGUMENT}};
@@ -70,15 +83,15 @@ static void the_reply_tells_the_limits(void **state)
     (void)state;
     static struct config config;
     static const uint8_t bytes[16] = "fedcba987654321";
-    struct session session = {0};
+    const struct session session = {.number = 1, .id = "fedcba987654321"};
     struct zsp_writer text = {0};
     struct wire_decoder *decoder = wire_decoder_new();
     struct wire_reply reply;
     config_init(&config);
-    session_begin(&session, 1, bytes, 0);
     hello_write(&text, &(struct hello_reply){.id = 5,
                                              .instance = bytes,
                                              .session = &session,
+                                             .is_resumed = true,
                                              .config = &config,
                                              .now_ms = 1700000000000});
     assert_int_equal(wire_reply_decode(decoder, zsp_writer_slice(&text), &reply, NULL), 0);
@@ -89,7 +102,7 @@ static void the_reply_tells_the_limits(void **state)
     assert_int_equal(wire_map_find(limits, "max_frame")->via.u64, ZSP_FRAME_MAX);
     assert_int_equal(wire_map_find(limits, "max_requests")->via.u64, ZSP_REQUESTS_MAX);
     assert_int_equal(wire_map_find(reply.map, "session_timeout_ms")->via.u64, ZSP_SESSION_MS);
-    assert_false(wire_map_find(reply.map, "resumed")->via.boolean);
+    assert_true(wire_map_find(reply.map, "resumed")->via.boolean);
     assert_int_equal(wire_map_find(reply.map, "session")->via.bin.size, 16);
     wire_decoder_destroy(&decoder);
     zsp_writer_fini(&text);
@@ -101,7 +114,7 @@ static void verbs_of_the_connection_are_known(void **state)
     assert_int_equal(hello_verb(zsp_slice_str("HELLO")), HELLO_HELLO);
     assert_int_equal(hello_verb(zsp_slice_str("PING")), HELLO_PING);
     assert_int_equal(hello_verb(zsp_slice_str("BYE")), HELLO_BYE);
-    assert_int_equal(hello_verb(zsp_slice_str("CANCEL")), HELLO_CANCEL);
+    assert_int_equal(hello_verb(zsp_slice_str("CANCEL")), HELLO_NONE);
     assert_int_equal(hello_verb(zsp_slice_str("PUBLISH")), HELLO_NONE);
     assert_int_equal(hello_verb(zsp_slice_str("hello")), HELLO_NONE);
 }

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Sessions over the real broker: who comes back, who leaves, and zombies of every
+ * kind: stopped, stalled, resumed by somebody else, never reading.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/limits.h"
+#include "tests/integration/scene.h"
+
+#define ID_BYTES 16u
+
+/* A request of a session, and its reply; BEATs are passed over. */
+static void ask(struct raw_client *client, uint64_t id, const char *verb, const char *args)
+{
+    raw_request(client, id, verb, args);
+    do {
+        raw_receive(client);
+    } while (client->reply.status == WIRE_BEAT);
+    assert_int_equal(client->reply.id, id);
+}
+
+static void call(struct raw_client *client, uint64_t id, const char *verb, const char *args)
+{
+    ask(client, id, verb, args);
+    if (!raw_is_ok(client)) {
+        fail_msg("%s: %s", verb, client->text);
+    }
+}
+
+static void hello(struct raw_client *client, const char *more, uint8_t ret_id[ID_BYTES])
+{
+    char args[200];
+    (void)snprintf(args, sizeof args, "{'versions': [1]%s}", more);
+    call(client, 1, "HELLO", args);
+    memcpy(ret_id, raw_value(client, "session")->via.bin.ptr, ID_BYTES);
+}
+
+/* HELLO with `resume`. True = the session was there. */
+static bool resume(struct raw_client *client, const uint8_t id[ID_BYTES])
+{
+    struct zsp_writer header = {0};
+    wire_write_request(&header, zsp_slice_str("HELLO"), 0);
+    wire_write_map(&header, 2);
+    wire_write_text(&header, "versions");
+    wire_write_array(&header, 1);
+    wire_write_uint(&header, 1);
+    wire_write_text(&header, "resume");
+    wire_write_bin(&header, (struct zsp_slice){id, ID_BYTES});
+    const struct zsp_slice frame = zsp_writer_slice(&header);
+    raw_send(client, &frame, 1);
+    zsp_writer_fini(&header);
+    raw_receive(client);
+    assert_true(raw_is_ok(client));
+    return raw_value(client, "resumed")->via.boolean;
+}
+
+static const msgpack_object *run_of(const struct raw_client *client, uint32_t index)
+{
+    const msgpack_object *const runs = raw_value(client, "runs");
+    assert_true(index < runs->via.array.size);
+    return runs->via.array.ptr[index].via.array.ptr;
+}
+
+static size_t run_count(const struct raw_client *client)
+{
+    return raw_value(client, "runs")->via.array.size;
+}
+
+#define PULL_NOW  "{'group': 'g', 'topics': ['t']}"
+#define PULL_WAIT "{'group': 'g', 'topics': ['t'], 'wait_ms': 60000}"
+
+static uint64_t figure(struct scene *self, const char *name)
+{
+    raw_call(&self->client, "STATS", "{}");
+    return raw_uint(&self->client, name);
+}
+
+/* --- Coming back ------------------------------------------------------------------------------- */
+
+static void who_comes_back_gets_the_answer_that_was_lost(void **state)
+{
+    struct scene *const self = *state;
+    struct raw_client worker;
+    uint8_t id[ID_BYTES];
+    raw_publish(&self->client, "t", "a");
+    raw_publish(&self->client, "t", "b");
+    raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
+    hello(&worker, "", id);
+    call(&worker, 7, "PULL", PULL_NOW);
+    const uint64_t lease = run_of(&worker, 0)[4].via.u64;
+    raw_client_fini(&worker);
+    raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
+    assert_true(resume(&worker, id));
+    call(&worker, 7, "PULL", PULL_NOW);
+    assert_int_equal(run_of(&worker, 0)[4].via.u64, lease);
+    assert_int_equal(raw_body(&worker).len, 2 * 4);
+    call(&worker, 8, "PULL", PULL_NOW); /* another request: nothing is left */
+    assert_int_equal(run_count(&worker), 0);
+    assert_int_equal(figure(self, "lease_count"), 1);
+    raw_client_fini(&worker);
+}
+
+static void a_pull_that_waited_goes_on_waiting_elsewhere(void **state)
+{
+    struct scene *const self = *state;
+    struct raw_client first;
+    struct raw_client second;
+    uint8_t id[ID_BYTES];
+    raw_client_init(&first, self->broker.endpoint, ZMQ_DEALER);
+    raw_client_init(&second, self->broker.endpoint, ZMQ_DEALER);
+    hello(&first, "", id);
+    raw_request(&first, 2, "PULL", PULL_WAIT);
+    call(&first, 3, "PING", "{}");
+    assert_true(resume(&second, id));
+    raw_request(&second, 2, "PULL", PULL_WAIT);
+    ask(&first, 4, "PING", "{}"); /* a zombie that still sends */
+    raw_expect_error(&first, "hello_required");
+    assert_int_equal(figure(self, "parked_count"), 1);
+    raw_publish(&self->client, "t", "once");
+    raw_receive(&second);
+    assert_int_equal(run_count(&second), 1);
+    assert_int_equal(figure(self, "lease_count"), 1);
+    assert_int_equal(figure(self, "sessions_resumed"), 1);
+    assert_int_equal(figure(self, "session_count"), 1);
+    raw_client_fini(&first);
+    raw_client_fini(&second);
+}
+
+static void after_a_restart_leases_are_good_and_sessions_new(void **state)
+{
+    struct scene *const self = *state;
+    struct raw_client worker;
+    uint8_t id[ID_BYTES];
+    raw_publish(&self->client, "t", "a");
+    raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
+    hello(&worker, "", id);
+    call(&worker, 2, "PULL", PULL_NOW);
+    const uint64_t lease = run_of(&worker, 0)[4].via.u64;
+    raw_client_fini(&worker);
+    scene_restart(self);
+    raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
+    assert_false(resume(&worker, id));
+    char args[120];
+    (void)snprintf(args, sizeof args,
+                   "{'group': 'g', 'runs': [['t', 0, 0, 1, %" PRIu64 ", 'ack']]}", lease);
+    call(&worker, 3, "SETTLE", args);
+    assert_int_equal(raw_uint(&worker, "applied"), 1);
+    raw_client_fini(&worker);
+}
+
+/* --- Leaving ----------------------------------------------------------------------------------- */
+
+static void bye_gives_the_messages_to_who_waits(void **state)
+{
+    struct scene *const self = *state;
+    struct raw_client leaving;
+    uint8_t id[ID_BYTES];
+    raw_publish(&self->client, "t", "a");
+    raw_client_init(&leaving, self->broker.endpoint, ZMQ_DEALER);
+    hello(&leaving, "", id);
+    call(&leaving, 2, "PULL", PULL_NOW);
+    raw_request(&leaving, 3, "PULL", PULL_WAIT);
+    raw_request(&self->client, 0, "PULL", PULL_WAIT);
+    raw_request(&leaving, 4, "BYE", "{}");
+    raw_receive(&leaving);
+    assert_int_equal(leaving.reply.id, 3);
+    assert_true(zsp_slice_equal_str(raw_str(&leaving, "reason"), "cancelled"));
+    raw_receive(&leaving);
+    assert_int_equal(leaving.reply.id, 4);
+    assert_int_equal(raw_uint(&leaving, "released"), 1);
+    raw_receive(&self->client);
+    assert_int_equal(run_count(&self->client), 1);
+    assert_false(resume(&leaving, id));
+    raw_client_fini(&leaving);
+}
+
+static void a_cancelled_pull_takes_nothing(void **state)
+{
+    struct scene *const self = *state;
+    uint8_t id[ID_BYTES];
+    struct raw_client worker;
+    raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
+    hello(&worker, "", id);
+    raw_request(&worker, 2, "PULL", PULL_WAIT);
+    raw_request(&worker, 3, "CANCEL", "{'request': 2}");
+    raw_receive(&worker);
+    assert_int_equal(worker.reply.id, 2);
+    assert_true(zsp_slice_equal_str(raw_str(&worker, "reason"), "cancelled"));
+    raw_receive(&worker);
+    assert_true(raw_value(&worker, "cancelled")->via.boolean);
+    raw_publish(&self->client, "t", "a");
+    raw_call(&self->client, "PULL", PULL_NOW);
+    assert_int_equal(run_count(&self->client), 1);
+    raw_client_fini(&worker);
+}
+
+/* --- Zombies ------------------------------------------------------------------------------------- */
+
+static void pause_ms(long ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    (void)nanosleep(&time, NULL);
+}
+
+/* A worker in a process of its own: takes a message, tells `fd`, and is alive until it is told that
+ * its session is over. */
+static void be_a_worker(const char *endpoint, int fd)
+{
+    struct raw_client client;
+    uint8_t id[ID_BYTES];
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    raw_client_init(&client, endpoint, ZMQ_DEALER);
+    hello(&client, ", 'heartbeat_ms': 300", id);
+    call(&client, 2, "PULL", PULL_WAIT);
+    (void)!write(fd, "p", 1);
+    for (uint64_t request = 3;; request++) {
+        ask(&client, request, "PING", "{}");
+        if (!raw_is_ok(&client)) {
+            (void)!write(fd, "e", 1);
+            _exit(0);
+        }
+        pause_ms(20); /* as long as it lives it says so */
+    }
+}
+
+static char read_word(int fd)
+{
+    char word = 0;
+    assert_int_equal(read(fd, &word, 1), 1);
+    return word;
+}
+
+/* Goal: a worker whose process stands still loses its message long before the lease ends; when it
+ * goes on it is told. */
+static void a_stopped_worker_loses_its_leases(void **state)
+{
+    struct scene *const self = *state;
+    int fds[2];
+    raw_publish(&self->client, "t", "a");
+    raw_call(&self->client, "GROUP.CREATE",
+             "{'group': 'g', 'topics': ['t'], 'settings': {'lease_ms': 3600000}}");
+    assert_int_equal(pipe(fds), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        be_a_worker(self->broker.endpoint, fds[1]);
+    }
+    assert_true(pid > 0);
+    assert_int_equal(read_word(fds[0]), 'p');
+    raw_request(&self->client, 0, "PULL", PULL_WAIT);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    raw_receive(&self->client);
+    assert_int_equal(run_count(&self->client), 1);
+    assert_int_equal(figure(self, "sessions_silent"), 1);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_int_equal(read_word(fds[0]), 'e');
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
+/* Goal: the broker stands still for longer than its clients may be silent: none of them is to
+ * blame. Method: the sign of life waits in its socket meanwhile. */
+static void a_stalled_broker_blames_nobody(void **state)
+{
+    struct scene *const self = *state;
+    struct raw_client worker;
+    uint8_t id[ID_BYTES];
+    raw_publish(&self->client, "t", "a");
+    raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
+    hello(&worker, ", 'heartbeat_ms': 1000", id);
+    call(&worker, 2, "PULL", PULL_NOW);
+    broker_process_signal(&self->broker, SIGSTOP);
+    raw_request(&worker, 3, "PING", "{}");
+    pause_ms(4000); /* the stall is what is tested */
+    broker_process_signal(&self->broker, SIGCONT);
+    do {
+        raw_receive(&worker);
+    } while (worker.reply.status == WIRE_BEAT);
+    assert_int_equal(worker.reply.id, 3);
+    call(&worker, 4, "PING", "{}");
+    assert_int_equal(figure(self, "sessions_silent"), 0);
+    assert_int_equal(figure(self, "lease_count"), 1);
+    raw_client_fini(&worker);
+}
+
+/* Goal: what a session does not read is bounded, and goes with it when somebody resumes it. */
+static void a_session_that_never_reads_is_bounded_and_can_be_resumed(void **state)
+{
+    struct scene *const self = *state;
+    struct raw_client slow;
+    struct raw_client again;
+    uint8_t id[ID_BYTES];
+    uint8_t *const payload = calloc(1, ZSP_MIB);
+    struct zsp_writer record = {0};
+    raw_record(&record, (struct zsp_slice){payload, ZSP_MIB - 64});
+    for (int i = 0; i < 8; i++) {
+        raw_request_body(&self->client, 0, "PUBLISH", "{'topic': 't'}", zsp_writer_slice(&record));
+        raw_receive(&self->client);
+        assert_true(raw_is_ok(&self->client));
+    }
+    raw_client_init_slow(&slow, self->broker.endpoint);
+    hello(&slow, "", id);
+    for (uint64_t i = 2; i < 202; i++) {
+        raw_request(&slow, i, "READ", "{'topic': 't', 'from': 'earliest', 'max_bytes': 8388608}");
+    }
+    raw_request(&slow, 202, "PULL", PULL_NOW);
+    while (figure(self, "over_credit") == 0) {
+    }
+    scene_assert_well(self, 256u * ZSP_MIB);
+    raw_client_init(&again, self->broker.endpoint, ZMQ_DEALER);
+    assert_true(resume(&again, id));
+    assert_int_equal(figure(self, "request_count"), 1); /* STATS itself */
+    assert_int_equal(figure(self, "stuck_count"), 0);
+    call(&again, 202, "PULL", "{'group': 'g', 'topics': ['t'], 'max_messages': 1}");
+    assert_int_equal(run_count(&again), 1);
+    raw_client_fini(&slow);
+    raw_client_fini(&again);
+    scene_assert_well(self, 256u * ZSP_MIB);
+    zsp_writer_fini(&record);
+    free(payload);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENE_TEST(who_comes_back_gets_the_answer_that_was_lost),
+        SCENE_TEST(a_pull_that_waited_goes_on_waiting_elsewhere),
+        SCENE_TEST(after_a_restart_leases_are_good_and_sessions_new),
+        SCENE_TEST(bye_gives_the_messages_to_who_waits),
+        SCENE_TEST(a_cancelled_pull_takes_nothing),
+        SCENE_TEST(a_stopped_worker_loses_its_leases),
+        SCENE_TEST(a_stalled_broker_blames_nobody),
+        SCENE_TEST(a_session_that_never_reads_is_bounded_and_can_be_resumed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
