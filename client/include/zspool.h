@@ -12,10 +12,12 @@
  *     zspool_send(producer, &out, &ticket, &error);
  *     zspool_wait(producer, ticket, 5000, NULL, &error);   (0: it is on disk)
  *
- * What a host process sees: one thread per client with all signals blocked, and
- * those of a private libzmq context; no signal handlers, no SIGPIPE, no output,
- * no environment variables, no atexit, no global state. After fork() the child
- * must not use what the parent made, and may only exec.
+ * What a host process sees: one thread per client and the two of its private libzmq
+ * context, all signals blocked in them, asleep while nothing happens; some ten
+ * descriptors, close-on-exec; no signal handlers, no SIGPIPE, no output, no
+ * environment variables, no atexit, no global state. After fork() the child may
+ * only exec: what the parent made returns ZSPOOL_EINVAL there, and a _destroy
+ * only nulls the pointer.
  *
  * Rules that hold for every function here:
  *

@@ -47,8 +47,8 @@ static int check_name(zspool_client_t *self, const char *what, const char *name,
                       zspool_error_t *err)
 {
     struct zsp_err report = {0};
-    if (!self) {
-        return refuse(err, ZSP_EINVAL, "no client given");
+    if (!zsp_client_usable(self)) {
+        return refuse(err, ZSP_EINVAL, "no client given, or one made before fork()");
     }
     const int rc = zsp_name_check_text(what, name, &report);
     return rc == 0 ? 0 : zsp_err_export(&report, err);
@@ -65,8 +65,8 @@ void zspool_free(void *result)
 int zspool_ping(zspool_client_t *self, int timeout_ms, uint64_t *ret_round_trip_us,
                 zspool_error_t *err)
 {
-    if (!self) {
-        return refuse(err, ZSP_EINVAL, "no client given");
+    if (!zsp_client_usable(self)) {
+        return refuse(err, ZSP_EINVAL, "no client given, or one made before fork()");
     }
     struct zsp_writer args = {0};
     wire_write_map(&args, 0);
@@ -86,8 +86,9 @@ int zspool_ping(zspool_client_t *self, int timeout_ms, uint64_t *ret_round_trip_
 int zspool_stats(zspool_client_t *self, int timeout_ms, zspool_figures_t **ret_stats,
                  zspool_error_t *err)
 {
-    if (!self || !ret_stats) {
-        return refuse(err, ZSP_EINVAL, "no client, or no place for the result");
+    if (!zsp_client_usable(self) || !ret_stats) {
+        return refuse(err, ZSP_EINVAL,
+                      "no place for the result, no client, or one made before fork()");
     }
     struct zsp_writer args = {0};
     wire_write_map(&args, 0);
@@ -255,8 +256,9 @@ static zspool_names_t *names_of(const struct zsp_listing *list)
 static int list_names(zspool_client_t *self, const char *key, const char *match, int timeout_ms,
                       zspool_names_t **ret_names, zspool_error_t *err)
 {
-    if (!self || !ret_names) {
-        return refuse(err, ZSP_EINVAL, "no client, or no place for the result");
+    if (!zsp_client_usable(self) || !ret_names) {
+        return refuse(err, ZSP_EINVAL,
+                      "no place for the result, no client, or one made before fork()");
     }
     struct zsp_err report = {0};
     if (match && zsp_text_check("match", match, ZSP_MATCH_LEN_MAX, &report) != 0) {
@@ -421,8 +423,9 @@ int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec, int
 {
     struct zsp_err report = {0};
     zspool_seek_spec_t seek = {0};
-    if (!self || !ret_result) {
-        return refuse(err, ZSP_EINVAL, "no client, or no place for the result");
+    if (!zsp_client_usable(self) || !ret_result) {
+        return refuse(err, ZSP_EINVAL,
+                      "no place for the result, no client, or one made before fork()");
     }
     if (read_seek_spec(spec, &seek, &report) != 0) {
         return zsp_err_export(&report, err);
@@ -510,8 +513,9 @@ int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec, int
 {
     struct zsp_err report = {0};
     zspool_request_spec_t request = {0};
-    if (!self || !ret_reply || !spec) {
-        return refuse(err, ZSP_EINVAL, "no client, no request, or no place for the result");
+    if (!zsp_client_usable(self) || !ret_reply || !spec) {
+        return refuse(err, ZSP_EINVAL,
+                      "no request, no place for the result, no client, or one made before fork()");
     }
     if (zsp_options_read(&request, sizeof request, spec, "zspool_request_spec_t", &report) != 0) {
         return zsp_err_export(&report, err);

@@ -88,6 +88,11 @@ bool zspool_error_retriable(int code)
     return zsp_err_retriable(code);
 }
 
+bool zsp_client_usable(const struct zspool_client *self)
+{
+    return self && zsp_fork_mark_same(&self->made_in);
+}
+
 int zsp_err_export(const struct zsp_err *from, zspool_error_t *to)
 {
     if (to) {
@@ -248,6 +253,7 @@ zspool_client_t *zspool_new(const char *endpoints, const zspool_options_t *optio
         zsp_err_set(&report, ZSP_ENOMEM, "no memory for a client");
         goto fail;
     }
+    zsp_fork_mark_init(&self->made_in);
     self->completion.fd = -1;
     self->linger_ms = linger_ms;
     self->link = zsp_link_new(&link_options, &report);
@@ -256,6 +262,9 @@ zspool_client_t *zspool_new(const char *endpoints, const zspool_options_t *optio
     }
     return self;
 fail:
+    if (self) {
+        zsp_fork_mark_fini(&self->made_in);
+    }
     free(self);
     (void)zsp_err_export(&report, err);
     return NULL;
@@ -267,6 +276,10 @@ void zspool_destroy(zspool_client_t **self_p)
         return;
     }
     zspool_client_t *self = *self_p;
+    if (!zsp_client_usable(self)) {
+        *self_p = NULL; /* a child of fork(): its memory is its own, the rest is the parent's */
+        return;
+    }
     zsp_link_lock(self->link);
     const bool in_use = self->objects > 0;
     zsp_link_unlock(self->link);
@@ -278,6 +291,7 @@ void zspool_destroy(zspool_client_t **self_p)
     struct zsp_link *link = self->link;
     zsp_link_destroy(&link);
     zsp_completion_fini(&self->completion);
+    zsp_fork_mark_fini(&self->made_in);
     free(self);
 }
 
@@ -308,8 +322,8 @@ int zspool_connect(zspool_client_t *self, int timeout_ms, zspool_info_t *ret_inf
                    zspool_error_t *err)
 {
     struct zsp_err report = {0};
-    if (!self) {
-        zsp_err_set(&report, ZSP_EINVAL, "no client given");
+    if (!zsp_client_usable(self)) {
+        zsp_err_set(&report, ZSP_EINVAL, "no client given, or one made before fork()");
         return zsp_err_export(&report, err);
     }
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
@@ -339,7 +353,7 @@ int zspool_connect(zspool_client_t *self, int timeout_ms, zspool_info_t *ret_inf
 
 int zspool_fd(zspool_client_t *self)
 {
-    if (!self) {
+    if (!zsp_client_usable(self)) {
         return -1;
     }
     zsp_link_lock(self->link);
@@ -350,7 +364,7 @@ int zspool_fd(zspool_client_t *self)
 
 int zspool_dispatch(zspool_client_t *self, int timeout_ms)
 {
-    if (!self) {
+    if (!zsp_client_usable(self)) {
         return ZSPOOL_EINVAL;
     }
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
@@ -386,14 +400,14 @@ int zspool_dispatch(zspool_client_t *self, int timeout_ms)
 
 void zspool_interrupt(zspool_client_t *self)
 {
-    if (self) {
+    if (zsp_client_usable(self)) {
         zsp_link_interrupt(self->link, true);
     }
 }
 
 void zspool_interrupt_clear(zspool_client_t *self)
 {
-    if (self) {
+    if (zsp_client_usable(self)) {
         zsp_link_interrupt(self->link, false);
     }
 }

@@ -9,16 +9,22 @@
 #include <zspool.h>
 
 #include "client/src/completion.h"
+#include "client/src/fork_mark.h"
 #include "client/src/link.h"
 #include "common/err.h"
 
 struct zspool_client {
     struct zsp_link *link;
     struct zsp_completion completion;
+    struct zsp_fork_mark made_in; /* the process; set once */
     int64_t linger_ms;
     size_t objects;   /* producers, consumers and readers that live; locked */
     bool dispatching; /* locked */
 };
+
+/* May it be used? Not when there is none, and not in a child of fork(), where nothing of it works
+ * and its lock may be held for ever. Async-signal-safe. */
+bool zsp_client_usable(const struct zspool_client *self);
 
 /* Hand a report to the host; `to` may be NULL. Returns from->code. */
 int zsp_err_export(const struct zsp_err *from, zspool_error_t *to);

@@ -44,6 +44,11 @@ static int check_options(zspool_consumer_options_t *self, struct zsp_err *err)
     return rc;
 }
 
+static bool usable(const struct zspool_consumer *self)
+{
+    return self && zsp_client_usable(self->client);
+}
+
 static void call_ready(struct zsp_ready *ready)
 {
     struct zspool_consumer *self =
@@ -81,8 +86,8 @@ zspool_consumer_t *zspool_consumer_new(zspool_client_t *client,
 {
     struct zsp_err report = {0};
     zspool_consumer_t *self = NULL;
-    if (!client || !options) {
-        zsp_err_set(&report, ZSP_EINVAL, "no client or no options given");
+    if (!zsp_client_usable(client) || !options) {
+        zsp_err_set(&report, ZSP_EINVAL, "no options, no client, or one made before fork()");
         goto fail;
     }
     self = calloc(1, sizeof *self);
@@ -168,7 +173,7 @@ static void leave(struct zspool_consumer *self)
 
 void zspool_consumer_stop(zspool_consumer_t *self)
 {
-    if (!self) {
+    if (!usable(self)) {
         return;
     }
     struct zsp_link *link = self->client->link;
@@ -183,7 +188,7 @@ void zspool_consumer_stop(zspool_consumer_t *self)
 
 void zspool_consumer_want(zspool_consumer_t *self, bool wanted)
 {
-    if (self) {
+    if (usable(self)) {
         zsp_link_lock(self->client->link);
         self->unwanted = !wanted;
         zsp_consumer_update_ready(self);
@@ -197,8 +202,11 @@ void zspool_consumer_destroy(zspool_consumer_t **self_p)
         return;
     }
     struct zspool_consumer *self = *self_p;
-    struct zsp_link *link = self->client->link;
     *self_p = NULL;
+    if (!usable(self)) {
+        return; /* a child of fork() */
+    }
+    struct zsp_link *link = self->client->link;
     const int64_t deadline_ms = zsp_deadline_ms(self->client->linger_ms);
     zsp_link_lock(link);
     self->closing = true;
@@ -361,8 +369,8 @@ static int refuse(zspool_error_t *err, const char *why)
 int zspool_next(zspool_consumer_t *self, const zspool_message_t **ret_message, int timeout_ms,
                 zspool_error_t *err)
 {
-    if (!self || !ret_message) {
-        return refuse(err, "no consumer, or no place for the message");
+    if (!usable(self) || !ret_message) {
+        return refuse(err, "no place for the message, no consumer, or one made before fork()");
     }
     struct zsp_err report;
     report.code = 0;
@@ -470,8 +478,8 @@ static int settle_locked(struct zspool_consumer *self, const zspool_message_t *m
 int zspool_settle(zspool_consumer_t *self, const zspool_message_t *message,
                   zspool_outcome_t outcome, const zspool_settle_arg_t *arg, zspool_error_t *err)
 {
-    if (!self || !message) {
-        return refuse(err, "no consumer or no message given");
+    if (!usable(self) || !message) {
+        return refuse(err, "no message, no consumer, or one made before fork()");
     }
     struct zsp_err report = {0};
     struct zsp_outcome_run run = {0};
@@ -486,8 +494,8 @@ int zspool_settle(zspool_consumer_t *self, const zspool_message_t *message,
 
 int zspool_settle_flush(zspool_consumer_t *self, int timeout_ms, zspool_error_t *err)
 {
-    if (!self) {
-        return refuse(err, "no consumer given");
+    if (!usable(self)) {
+        return refuse(err, "no consumer given, or one made before fork()");
     }
     struct zsp_err report = {0};
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
@@ -508,7 +516,7 @@ int zspool_settle_flush(zspool_consumer_t *self, int timeout_ms, zspool_error_t 
 
 int zspool_lost(zspool_consumer_t *self, zspool_lost_t *ret_lost, int max)
 {
-    if (!self || max < 0 || (!ret_lost && max > 0)) {
+    if (!usable(self) || max < 0 || (!ret_lost && max > 0)) {
         return ZSPOOL_EINVAL;
     }
     int taken = 0;

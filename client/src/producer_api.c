@@ -59,6 +59,11 @@ static int make_name(struct zspool_producer *self, const char *given)
     return rc;
 }
 
+static bool usable(const struct zspool_producer *self)
+{
+    return self && zsp_client_usable(self->client);
+}
+
 static void call_ready(struct zsp_ready *ready)
 {
     struct zspool_producer *self =
@@ -73,8 +78,8 @@ zspool_producer_t *zspool_producer_new(zspool_client_t *client,
     struct zsp_err report = {0};
     zspool_producer_t *self = NULL;
     uint64_t seed = 0;
-    if (!client) {
-        zsp_err_set(&report, ZSP_EINVAL, "no client given");
+    if (!zsp_client_usable(client)) {
+        zsp_err_set(&report, ZSP_EINVAL, "no client given, or one made before fork()");
         goto fail;
     }
     self = calloc(1, sizeof *self);
@@ -132,8 +137,11 @@ void zspool_producer_destroy(zspool_producer_t **self_p)
         return;
     }
     struct zspool_producer *self = *self_p;
-    struct zsp_link *link = self->client->link;
     *self_p = NULL;
+    if (!usable(self)) {
+        return; /* a child of fork() */
+    }
+    struct zsp_link *link = self->client->link;
     zsp_link_lock(link);
     forget_requests(self);
     zsp_client_set_ready(self->client, &self->ready, false);
@@ -336,9 +344,9 @@ int zspool_send(zspool_producer_t *self, const zspool_out_t *message, uint64_t *
     zspool_out_t copy;
     uint64_t ticket = 0;
     int rc = 0;
-    if (!self || !message) {
+    if (!usable(self) || !message) {
         rc = ZSP_EINVAL;
-        zsp_err_set(&report, rc, "no producer or no message given");
+        zsp_err_set(&report, rc, "no message, no producer, or one made before fork()");
     } else if (message->size != sizeof copy) {
         rc = zsp_options_read(&copy, sizeof copy, message, "zspool_out_t", &report);
         message = &copy;
@@ -365,14 +373,14 @@ int zspool_send(zspool_producer_t *self, const zspool_out_t *message, uint64_t *
 static int no_producer(zspool_error_t *err)
 {
     struct zsp_err report = {0};
-    zsp_err_set(&report, ZSP_EINVAL, "no producer given");
+    zsp_err_set(&report, ZSP_EINVAL, "no producer given, or one made before fork()");
     return zsp_err_export(&report, err);
 }
 
 int zspool_room(zspool_producer_t *self, size_t bytes, int timeout_ms, zspool_error_t *err)
 {
     struct zsp_err report = {0};
-    if (!self) {
+    if (!usable(self)) {
         return no_producer(err);
     }
     if (bytes > self->options.max_bytes) {
@@ -453,7 +461,7 @@ int zspool_wait(zspool_producer_t *self, uint64_t ticket, int timeout_ms,
 {
     struct zsp_err report = {0};
     zspool_report_t told;
-    if (!self) {
+    if (!usable(self)) {
         return no_producer(err);
     }
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
@@ -492,7 +500,7 @@ static bool open_up_to(const struct zspool_producer *self, uint64_t ticket)
 int zspool_flush(zspool_producer_t *self, int timeout_ms, zspool_error_t *err)
 {
     struct zsp_err report = {0};
-    if (!self) {
+    if (!usable(self)) {
         return no_producer(err);
     }
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
@@ -513,7 +521,7 @@ int zspool_flush(zspool_producer_t *self, int timeout_ms, zspool_error_t *err)
 
 int zspool_reports(zspool_producer_t *self, zspool_report_t *ret_reports, int max)
 {
-    if (!self || max < 0 || (!ret_reports && max > 0)) {
+    if (!usable(self) || max < 0 || (!ret_reports && max > 0)) {
         return ZSPOOL_EINVAL;
     }
     int taken = 0;

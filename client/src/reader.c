@@ -423,6 +423,11 @@ static int check_options(zspool_reader_options_t *self, struct zsp_err *err)
     return rc;
 }
 
+static bool usable(const struct zspool_reader *self)
+{
+    return self && zsp_client_usable(self->client);
+}
+
 static void call_ready(struct zsp_ready *ready)
 {
     struct zspool_reader *self =
@@ -454,8 +459,8 @@ zspool_reader_t *zspool_reader_new(zspool_client_t *client, const zspool_reader_
     struct zsp_err report = {0};
     zspool_reader_t *self = NULL;
     uint64_t seed = 0;
-    if (!client || !options || zsp_random(&seed, sizeof seed) != 0) {
-        zsp_err_set(&report, ZSP_EINVAL, "no client or no options given");
+    if (!zsp_client_usable(client) || !options || zsp_random(&seed, sizeof seed) != 0) {
+        zsp_err_set(&report, ZSP_EINVAL, "no options, no client, or one made before fork()");
         goto fail;
     }
     self = calloc(1, sizeof *self);
@@ -496,7 +501,7 @@ fail:
 
 void zspool_reader_want(zspool_reader_t *self, bool wanted)
 {
-    if (self) {
+    if (usable(self)) {
         zsp_link_lock(self->client->link);
         self->unwanted = !wanted;
         update_ready(self);
@@ -510,8 +515,11 @@ void zspool_reader_destroy(zspool_reader_t **self_p)
         return;
     }
     struct zspool_reader *self = *self_p;
-    struct zsp_link *link = self->client->link;
     *self_p = NULL;
+    if (!usable(self)) {
+        return; /* a child of fork() */
+    }
+    struct zsp_link *link = self->client->link;
     zsp_link_lock(link);
     if (self->info_out) {
         zsp_link_forget(link, &self->info);
@@ -607,8 +615,9 @@ int zspool_read(zspool_reader_t *self, const zspool_message_t **ret_message, int
 {
     struct zsp_err report;
     report.code = 0;
-    if (!self || !ret_message) {
-        zsp_err_set(&report, ZSP_EINVAL, "no reader, or no place for the message");
+    if (!usable(self) || !ret_message) {
+        zsp_err_set(&report, ZSP_EINVAL,
+                    "no place for the message, no reader, or one made before fork()");
         return zsp_err_export(&report, err);
     }
     const int64_t deadline_ms = timeout_ms == 0 ? 0 : zsp_deadline_ms(timeout_ms);

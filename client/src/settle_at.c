@@ -92,8 +92,9 @@ int zspool_settle_at(zspool_client_t *self, const char *group, zspool_settle_run
                      size_t run_count, int timeout_ms, zspool_error_t *err)
 {
     struct zsp_err report = {0};
-    if (!self || !runs || run_count == 0 || run_count > ZSP_RUNS_MAX) {
-        zsp_err_set(&report, ZSP_EINVAL, "no client, or %zu runs, want 1..%u", run_count,
+    if (!zsp_client_usable(self) || !runs || run_count == 0 || run_count > ZSP_RUNS_MAX) {
+        zsp_err_set(&report, ZSP_EINVAL,
+                    "no client, one made before fork(), or %zu runs, want 1..%u", run_count,
                     ZSP_RUNS_MAX);
         return zsp_err_export(&report, err);
     }

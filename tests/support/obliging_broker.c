@@ -108,6 +108,7 @@ void obliging_handler(struct fake_broker *broker, const struct fake_request *req
 {
     struct obliging_broker *self = arg;
     (void)atomic_fetch_add(&self->requests, 1);
+    atomic_store(&self->connections, request->connection);
     while (atomic_load(&self->held)) {
         (void)poll(NULL, 0, 1);
     }

@@ -25,6 +25,7 @@ struct obliging_broker {
     uint64_t log_end;     /* READ: the topic has offsets 0 .. log_end - 1, in one partition */
     unsigned broken_at;   /* the READ whose records are none; 0 = none */
 
+    atomic_uint connections; /* that said HELLO, by the last request */
     atomic_uint requests, publishes, pulls, settles, reads;
     atomic_uint max_messages, max_bytes; /* of the last PULL */
     uint64_t next_offset;                /* the handler's: of what pulls get */
