@@ -2,7 +2,7 @@
  *
  * BYE and CANCEL: what a session says of itself.
  *
- * A BYE hands all leases of its session back. Each takes as many steps as its runs need
+ * A BYE that keeps ends the session and nothing else. Any other hands all leases of its session back. Each takes as many steps as its runs need
  * (lease_end.c); the answer leaves when the last one's record is synced, as that of a `release`
  * does. When the journal has no room the leases go on ending by themselves, later, and the BYE
  * is answered with the error and `maybe`.
@@ -121,10 +121,20 @@ static int require_session(const struct request *request, const char *verb, stru
     return 0;
 }
 
+struct bye_args {
+    struct wire_uint keep;
+};
+
+static const struct wire_arg bye_table[] = {
+    {"keep", WIRE_BOOL, offsetof(struct bye_args, keep), false, 0, 0},
+};
+
 int verb_bye(struct engine *engine, const struct request *request, struct zsp_err *err)
 {
     const uint64_t session = request->to.session;
-    int rc = wire_args(request->args, NULL, 0, NULL, err);
+    struct bye_args args = {0};
+    int rc =
+        wire_args(request->args, bye_table, sizeof bye_table / sizeof bye_table[0], &args, err);
     if (rc == 0) {
         rc = require_session(request, "BYE", err);
     }
@@ -140,7 +150,7 @@ int verb_bye(struct engine *engine, const struct request *request, struct zsp_er
     parked_cancel_session(engine, session);
     const struct session_note *note = group_leave_all(engine->groups, session);
     self->lease_count = 1; /* this function */
-    if (note) {
+    if (note && args.keep.value == 0) {
         reply_may_apply(engine, &self->to);
         return_leases(engine, self, note);
     }

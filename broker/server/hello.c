@@ -149,7 +149,11 @@ int hello_ping(struct zsp_writer *out, uint64_t id, const msgpack_object *args, 
 
 int hello_bye(const msgpack_object *args, struct zsp_err *err)
 {
-    return wire_args(args, NULL, 0, NULL, err);
+    struct {
+        struct wire_uint keep; /* the engine's business */
+    } unused = {{0}};
+    static const struct wire_arg table[] = {{"keep", WIRE_BOOL, 0, false, 0, 0}};
+    return wire_args(args, table, sizeof table / sizeof table[0], &unused, err);
 }
 
 void hello_beat(struct zsp_writer *out, int64_t now_ms)

@@ -56,7 +56,7 @@ void hello_write(struct zsp_writer *out, const struct hello_reply *reply);
 int hello_ping(struct zsp_writer *out, uint64_t id, const msgpack_object *args, int64_t now_ms,
                struct zsp_err *err);
 
-/* Check that a BYE has no arguments. Errors: those of wire_args(). */
+/* Check a BYE's arguments. Errors: those of wire_args(). */
 int hello_bye(const msgpack_object *args, struct zsp_err *err);
 
 /* Write a whole BEAT. */

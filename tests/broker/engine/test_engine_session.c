@@ -186,6 +186,22 @@ static void bye_without_anything_releases_nothing(void **state)
     assert_int_equal(fixture_number(fixture_ok(f, "BYE", "{}", NULL), "released"), 0);
     assert_int_equal(fixture_number(fixture_ok(f, "BYE", "{}", NULL), "released"), 0);
     fixture_error(f, ZSP_EUNKNOWN_ARGUMENT, "BYE", "{'now': true}", NULL);
+    fixture_error(f, ZSP_EBAD_TYPE, "BYE", "{'keep': 1}", NULL);
+}
+
+/* Goal: who passed its lease numbers on may leave without taking them away. */
+static void bye_may_keep_the_leases(void **state)
+{
+    struct engine_fixture *f = *state;
+    f->session = 5;
+    steps_publish(f, "t", 3);
+    const uint64_t lease = steps_pull(f, 2)->lease;
+    const uint64_t waiting = steps_wait(f, 1, 30000);
+    fixture_pump(f);
+    steps_settle(f, 2, 1, fixture_answer(f, waiting)->lease, "'ack'");
+    assert_int_equal(fixture_number(fixture_ok(f, "BYE", "{'keep': true}", NULL), "released"), 0);
+    f->session = 0;
+    assert_int_equal(fixture_number(steps_settle(f, 0, 2, lease, "'ack'"), "applied"), 2);
 }
 
 static void bye_and_cancel_need_a_session(void **state)
@@ -422,6 +438,7 @@ int main(void)
         TEST(a_lease_that_is_ending_is_not_given_again),
         TEST(bye_hands_everything_back_uncounted),
         TEST(bye_without_anything_releases_nothing),
+        TEST(bye_may_keep_the_leases),
         TEST(bye_and_cancel_need_a_session),
         TEST(bye_is_answered_when_it_is_durable),
         TEST(bye_over_many_steps_counts_all),
