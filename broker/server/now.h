@@ -15,6 +15,8 @@
 struct instant now_instant(void);
 /* Monotonic microseconds, to measure short work. */
 int64_t now_us(void);
+/* CPU time that this process has used up to now, of all its threads, microseconds. */
+uint64_t now_cpu_us(void);
 
 /* Fill `data` from the kernel. Errors: ZSP_EIO. */
 int now_random_bytes(void *data, size_t len, struct zsp_err *err);

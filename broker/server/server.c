@@ -158,6 +158,7 @@ size_t server_figures(const struct server *self, struct engine_figure *ret, size
         {"sessions_resumed", self->figures.sessions_resumed},
         {"sessions_silent", self->figures.sessions_silent},
         {"beats_sent", self->figures.beats_sent},
+        {"cpu_us", now_cpu_us()},
     };
     const size_t count = sizeof figures / sizeof figures[0];
     zsp_assert(count <= max);
