@@ -1,304 +1,283 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * zspool bench: throughput of publishing and of pulling with acks, through the
- * library as any program uses it. What is counted is what was confirmed, over the whole time from
- * the first send to the last confirm.
+ * zspool bench: which measurements, on which topic.
  */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "client/cli/json.h"
+#include "client/cli/bench.h"
 #include "client/cli/verbs.h"
 
-#define PRODUCERS_MAX 64u
-#define PAYLOAD_MAX   ((uint64_t)ZSPOOL_MESSAGE_BYTES_MAX - 64u)
+#define PAYLOADS_MAX  8u
+#define IN_FLIGHT_MAX 128u
+#define BATCH_MAX     (8u << 20)
+#define RATE_MAX      10000000u
 
-struct bench {
+struct run {
     const struct cli_verb *verb;
-    const char *topic;
-    uint64_t payload, seconds, in_flight, producers, batch;
-    bool written;
+    struct bench bench;   /* topic and payload: of what is measured now */
+    const char *topic;    /* asked for; NULL = one of our own */
+    char own_topic[64];   /* the name of that */
+    const char *payloads; /* as given */
+    uint64_t payload[PAYLOADS_MAX];
+    size_t payload_count;
+    bool written, keep;
+    bool consumes;   /* the topic asked for is to be there, with something in it */
+    char broker[64]; /* its version */
+    bool reported;   /* a result was printed */
 };
 
-/* One producer on a thread and a connection of its own. */
-struct bench_producer {
-    const struct bench *bench;
-    pthread_t thread;
-    zspool_client_t *client;
-    zspool_producer_t *producer;
-    uint64_t sent;
-    bool failed;
-    zspool_error_t err;
-};
+/* One measurement on a topic that is there: an exit code. */
+typedef int measure_fn(struct run *self);
 
-static double now_s(void)
+static int report(struct run *self, int code, const struct bench_result *result)
 {
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    if (code != CLI_OK || cli_stopped()) {
+        return code; /* half a measurement is none */
+    }
+    bench_report(result, self->broker, !self->reported);
+    self->reported = true;
+    return cli_flush() ? CLI_OK : CLI_ERROR;
 }
 
-static void print_result(const struct bench *self, const char *name, uint64_t messages,
-                         uint64_t bytes, double seconds)
+/* --- Topics --------------------------------------------------------------------------------- */
+
+static int make_topic(const struct run *self, zspool_error_t *err)
 {
-    const double rate = seconds > 0 ? (double)messages / seconds : 0;
-    const double mib = seconds > 0 ? (double)bytes / seconds / (1024 * 1024) : 0;
-    if (!cli_common.json) {
-        printf("%s: %llu messages in %.2f s: %.0f messages/s, %.1f MiB/s\n", name,
-               (unsigned long long)messages, seconds, rate, mib);
-        return;
+    zspool_topic_spec_t spec;
+    if (self->topic && self->consumes) {
+        zspool_topic_info_t *info = NULL;
+        const int rc =
+            zspool_topic_info(self->bench.client, self->topic, cli_timeout(), &info, err);
+        zspool_free(info);
+        return rc;
     }
-    struct json json = json_begin();
-    json_text(&json, "bench", name);
-    json_text(&json, "topic", self->topic);
-    if (strcmp(name, "pub") == 0) {
-        json_text(&json, "level", self->written ? "written" : "synced");
-        json_uint(&json, "payload_bytes", self->payload);
-        json_uint(&json, "producers", self->producers);
-        json_uint(&json, "in_flight", self->in_flight);
-        json_uint(&json, "batch_bytes", self->batch);
-    }
-    json_uint(&json, "messages", messages);
-    json_uint(&json, "payload_bytes_in_all", bytes);
-    json_real(&json, "seconds", seconds, 3);
-    json_real(&json, "messages_per_s", rate, 0);
-    json_real(&json, "mib_per_s", mib, 2);
-    json_end(&json);
+    zspool_topic_spec_init(&spec, self->bench.topic);
+    const int rc = zspool_topic_create(self->bench.client, &spec, cli_timeout(), err);
+    return self->topic && rc == ZSPOOL_EEXISTS ? 0 : rc;
 }
 
-/* --- pub --------------------------------------------------------------------------- */
-
-/* Bytes that do not compress, the same in every run. */
-static void fill(uint8_t *bytes, size_t len)
+/* Call `fn` with a topic: the one asked for, or one made for it and deleted afterwards. */
+static int with_topic(struct run *self, measure_fn *fn)
 {
-    uint64_t state = 0x9e3779b97f4a7c15u;
-    for (size_t i = 0; i < len; i++) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes[i] = (uint8_t)state;
+    zspool_error_t err = {0};
+    bench_unique_name(self->own_topic, sizeof self->own_topic);
+    self->bench.topic = self->topic ? self->topic : self->own_topic;
+    if (make_topic(self, &err) != 0) {
+        return cli_fail(&err);
     }
-}
-
-static void send_for(struct bench_producer *self, const uint8_t *payload, double end_s)
-{
-    const struct bench *bench = self->bench;
-    const zspool_out_t out = zspool_out(bench->topic, payload, (size_t)bench->payload);
-    /* The clock is looked at now and then: it would cost as much as a small message. */
-    for (uint64_t i = 0; i % 256 != 0 || (now_s() < end_s && !cli_stopped()); i++) {
-        int rc;
-        while ((rc = zspool_send(self->producer, &out, NULL, &self->err)) == ZSPOOL_EAGAIN) {
-            rc = zspool_room(self->producer, (size_t)bench->payload, cli_timeout(), &self->err);
-            if (rc != 0) {
-                break;
-            }
-        }
-        if (rc != 0) {
-            self->failed = rc != ZSPOOL_EINTERRUPTED;
-            return;
-        }
-        self->sent++;
+    int code = fn(self);
+    zspool_interrupt_clear(self->bench.client);
+    if (self->topic) {
+        return code;
     }
-}
-
-static void *produce(void *arg)
-{
-    struct bench_producer *self = arg;
-    uint8_t *payload = malloc((size_t)self->bench->payload + 1);
-    if (!payload) {
-        self->failed = true;
-        self->err.code = ZSPOOL_ENOMEM;
-        (void)snprintf(self->err.message, sizeof self->err.message, "no memory");
-        return NULL;
-    }
-    fill(payload, (size_t)self->bench->payload);
-    send_for(self, payload, now_s() + (double)self->bench->seconds);
-    if (!self->failed && zspool_flush(self->producer, cli_timeout(), &self->err) != 0) {
-        self->failed = true;
-    }
-    free(payload);
-    return NULL;
-}
-
-/* The first client is made with the signal handlers, and has them interrupt it. */
-static bool open_producer(struct bench_producer *self, bool first)
-{
-    const struct bench *bench = self->bench;
-    zspool_producer_options_t options;
-    zspool_producer_options_init(&options);
-    options.level = bench->written ? ZSPOOL_WRITTEN : ZSPOOL_SYNCED;
-    options.max_in_flight = (uint32_t)bench->in_flight;
-    options.batch_bytes = (size_t)bench->batch;
-    options.max_bytes = (size_t)((bench->batch + bench->payload + 64) * (bench->in_flight + 4));
-    self->client =
-        first ? cli_client("zspool-bench") : zspool_new(cli_common.server, NULL, &self->err);
-    if (self->client && zspool_connect(self->client, cli_timeout(), NULL, &self->err) == 0) {
-        self->producer = zspool_producer_new(self->client, &options, &self->err);
-    }
-    self->failed = !self->producer;
-    return self->producer != NULL;
-}
-
-static int bench_pub(const struct bench *bench)
-{
-    struct bench_producer *producers = calloc(bench->producers, sizeof *producers);
-    if (!producers) {
-        cli_say("no memory");
-        return CLI_ERROR;
-    }
-    size_t opened = 0;
-    bool ok = true;
-    for (size_t i = 0; i < bench->producers && ok; i++) {
-        producers[i].bench = bench;
-        ok = open_producer(&producers[i], i == 0);
-        opened++;
-    }
-    const double start_s = now_s();
-    size_t started = 0;
-    while (ok && started < opened) {
-        ok = pthread_create(&producers[started].thread, NULL, produce, &producers[started]) == 0;
-        started += ok ? 1 : 0;
-    }
-    uint64_t messages = 0;
-    for (size_t i = 0; i < started; i++) {
-        (void)pthread_join(producers[i].thread, NULL); /* ours, joinable */
-        messages += producers[i].sent;
-    }
-    const double seconds = now_s() - start_s;
-    int code = ok ? CLI_OK : CLI_ERROR;
-    for (size_t i = 0; i < opened; i++) {
-        if (producers[i].failed) {
-            code = cli_fail(&producers[i].err);
-        }
-        zspool_producer_destroy(&producers[i].producer);
-    }
-    for (size_t i = opened; i-- > 0;) {
-        cli_client_destroy(&producers[i].client);
-    }
-    free(producers);
-    if (code == CLI_OK) {
-        print_result(bench, "pub", messages, messages * bench->payload, seconds);
+    if (self->keep) {
+        cli_note("topic %s is kept", self->own_topic);
+    } else if (zspool_topic_delete(self->bench.client, self->own_topic, false, cli_timeout(),
+                                   &err) != 0) {
+        const int failed = cli_fail(&err);
+        code = code == CLI_OK ? failed : code;
     }
     return code;
 }
 
-/* --- pull ---------------------------------------------------------------------------- */
-
-struct pulled {
-    uint64_t messages, bytes;
-};
-
-static int pull_for(zspool_consumer_t *consumer, double end_s, struct pulled *ret,
-                    zspool_error_t *err)
+static int for_each_payload(struct run *self, measure_fn *fn)
 {
-    const zspool_message_t *message;
-    int rc = 0;
-    for (uint64_t i = 0; rc == 0 && (i % 256 != 0 || now_s() < end_s); i++) {
-        rc = zspool_next(consumer, &message, cli_timeout(), err);
-        if (rc == 0) {
-            ret->messages++;
-            ret->bytes += message->payload.len;
-            rc = zspool_settle(consumer, message, ZSPOOL_ACK, NULL, err);
+    int code = CLI_OK;
+    for (size_t i = 0; i < self->payload_count && code == CLI_OK && !cli_stopped(); i++) {
+        self->bench.payload_bytes = self->payload[i];
+        code = with_topic(self, fn);
+    }
+    return code;
+}
+
+/* --- Measurements ------------------------------------------------------------------------------ */
+
+static int measure_pub(struct run *self)
+{
+    struct bench_result result;
+    const int code = bench_pub(&self->bench, self->bench.in_flight == 1, &result);
+    return report(self, code, &result);
+}
+
+static int measure_pull(struct run *self)
+{
+    struct bench_result result;
+    const int filled = self->topic ? CLI_OK : bench_fill(&self->bench);
+    return filled == CLI_OK ? report(self, bench_pull(&self->bench, &result), &result) : filled;
+}
+
+static int measure_read(struct run *self)
+{
+    struct bench_result result;
+    const int filled = self->topic ? CLI_OK : bench_fill(&self->bench);
+    return filled == CLI_OK ? report(self, bench_read(&self->bench, &result), &result) : filled;
+}
+
+static int measure_e2e(struct run *self)
+{
+    struct bench_result result;
+    return report(self, bench_e2e(&self->bench, &result), &result);
+}
+
+static int measure_level(struct run *self, zspool_level_t level, bool one)
+{
+    struct bench_result result;
+    self->bench.level = level;
+    return report(self, bench_pub(&self->bench, one, &result), &result);
+}
+
+static int publish_both_levels(struct run *self)
+{
+    int code = measure_level(self, ZSPOOL_SYNCED, true);
+    code = code == CLI_OK ? measure_level(self, ZSPOOL_WRITTEN, true) : code;
+    return code == CLI_OK ? measure_level(self, ZSPOOL_WRITTEN, false) : code;
+}
+
+/* Publish, and consume what that left behind. */
+static int publish_and_consume(struct run *self)
+{
+    struct bench_result result;
+    int code = measure_level(self, ZSPOOL_SYNCED, false);
+    code = code == CLI_OK ? report(self, bench_pull(&self->bench, &result), &result) : code;
+    return code == CLI_OK ? report(self, bench_read(&self->bench, &result), &result) : code;
+}
+
+static int measure_all(struct run *self)
+{
+    int code = CLI_OK;
+    for (size_t i = 0; i < self->payload_count && code == CLI_OK && !cli_stopped(); i++) {
+        self->bench.payload_bytes = self->payload[i];
+        code = with_topic(self, publish_both_levels);
+        code = code == CLI_OK ? with_topic(self, publish_and_consume) : code;
+    }
+    self->bench.payload_bytes = self->payload[0];
+    self->bench.level = ZSPOOL_SYNCED;
+    return code == CLI_OK && !cli_stopped() ? with_topic(self, measure_e2e) : code;
+}
+
+static int measure(struct run *self, const char *what)
+{
+    if (strcmp(what, "pub") == 0) {
+        return for_each_payload(self, measure_pub);
+    }
+    if (strcmp(what, "pull") == 0) {
+        return for_each_payload(self, measure_pull);
+    }
+    if (strcmp(what, "read") == 0) {
+        return for_each_payload(self, measure_read);
+    }
+    if (strcmp(what, "e2e") == 0) {
+        return for_each_payload(self, measure_e2e);
+    }
+    if (strcmp(what, "all") == 0) {
+        return measure_all(self);
+    }
+    return cli_usage(self->verb, "there is no \"bench %s\"", what);
+}
+
+/* --- The run ------------------------------------------------------------------------------------- */
+
+/* "100,1KiB,16KiB" */
+static bool read_payloads(struct run *self)
+{
+    char text[160];
+    char *rest = text;
+    if (strlen(self->payloads) >= sizeof text) {
+        return false;
+    }
+    memcpy(text, self->payloads, strlen(self->payloads) + 1);
+    while (rest) {
+        char *comma = strchr(rest, ',');
+        uint64_t bytes;
+        if (comma) {
+            *comma = '\0';
+        }
+        if (self->payload_count == PAYLOADS_MAX || !cli_read_bytes(rest, &bytes) ||
+            bytes > BENCH_PAYLOAD_MAX) {
+            return false;
+        }
+        self->payload[self->payload_count++] = bytes;
+        rest = comma ? comma + 1 : NULL;
+    }
+    return true;
+}
+
+static bool sends_stamps(const char *what)
+{
+    return strcmp(what, "e2e") == 0 || strcmp(what, "all") == 0;
+}
+
+/* 0, or the exit code of wrong usage. */
+static int check(struct run *self, const char *what)
+{
+    const struct bench *bench = &self->bench;
+    self->payloads = self->payloads             ? self->payloads
+                     : strcmp(what, "all") == 0 ? "100,1KiB,16KiB"
+                                                : "100";
+    if (!read_payloads(self)) {
+        return cli_usage(self->verb, "--payload: \"%s\" is not 1 to %u sizes of up to %llu bytes",
+                         self->payloads, PAYLOADS_MAX, (unsigned long long)BENCH_PAYLOAD_MAX);
+    }
+    for (size_t i = 0; i < self->payload_count && sends_stamps(what); i++) {
+        if (self->payload[i] < BENCH_STAMP_BYTES) {
+            return cli_usage(self->verb, "--payload: %s carries the time: at least %u bytes", what,
+                             BENCH_STAMP_BYTES);
         }
     }
-    if (rc != 0 && rc != ZSPOOL_END && rc != ZSPOOL_EINTERRUPTED) {
-        return rc;
+    if (bench->in_flight > IN_FLIGHT_MAX || bench->producers > BENCH_PRODUCERS_MAX) {
+        return cli_usage(self->verb, "--in-flight is at most %u, --producers at most %u",
+                         IN_FLIGHT_MAX, BENCH_PRODUCERS_MAX);
     }
-    return zspool_settle_flush(consumer, cli_timeout(), err);
-}
-
-static int bench_pull(const struct bench *bench)
-{
-    zspool_error_t err = {0};
-    char group[64];
-    const struct timespec zero = {0};
-    struct timespec now = zero;
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
-    (void)snprintf(group, sizeof group, "bench-%ld-%lld-%ld", (long)getpid(), (long long)now.tv_sec,
-                   now.tv_nsec);
-    zspool_client_t *client = cli_client("zspool-bench");
-    if (!client) {
-        return CLI_USAGE;
-    }
-    zspool_topic_info_t *info = NULL;
-    int rc = zspool_topic_info(client, bench->topic, cli_timeout(), &info, &err);
-    zspool_free(info);
-    zspool_consumer_t *consumer = NULL;
-    struct pulled pulled = {0};
-    double seconds = 0;
-    if (rc == 0) {
-        zspool_consumer_options_t options;
-        zspool_consumer_options_init(&options);
-        options.group = group;
-        options.topics = &bench->topic;
-        options.topic_count = 1;
-        options.prefetch_messages = 100000;
-        options.prefetch_bytes = (size_t)bench->batch * 16 < ((size_t)16 << 20)
-                                     ? (size_t)bench->batch * 16
-                                     : (size_t)16 << 20;
-        options.end_when_empty = true;
-        const double start_s = now_s();
-        consumer = zspool_consumer_new(client, &options, &err);
-        rc = consumer ? pull_for(consumer, start_s + (double)bench->seconds, &pulled, &err)
-                      : err.code;
-        seconds = now_s() - start_s;
-    }
-    zspool_consumer_destroy(&consumer);
-    if (seconds > 0) {
-        (void)zspool_group_delete(client, group, false, cli_timeout(), NULL); /* a courtesy */
-    }
-    cli_client_destroy(&client);
-    if (rc != 0) {
-        return cli_fail(&err);
-    }
-    if (pulled.messages == 0) {
-        cli_say("topic %s is empty: run zspool bench pub first", bench->topic);
-        return CLI_TIMEOUT;
-    }
-    print_result(bench, "pull", pulled.messages, pulled.bytes, seconds);
-    return CLI_OK;
-}
-
-/* --- The run ----------------------------------------------------------------------------- */
-
-static int check(const struct bench *self)
-{
-    if (self->payload > PAYLOAD_MAX) {
-        return cli_usage(self->verb, "--payload is at most %llu", (unsigned long long)PAYLOAD_MAX);
-    }
-    if (self->in_flight > 128 || self->producers > PRODUCERS_MAX) {
-        return cli_usage(self->verb, "--in-flight is at most 128, --producers at most %u",
-                         PRODUCERS_MAX);
-    }
-    if (self->batch == 0 || self->batch > (8u << 20)) {
+    if (bench->batch_bytes == 0 || bench->batch_bytes > BATCH_MAX) {
         return cli_usage(self->verb, "--batch is 1 byte to 8MiB");
+    }
+    if (bench->rate > RATE_MAX || bench->seconds > 86400) {
+        return cli_usage(self->verb, "--rate is at most %u, --seconds at most 86400", RATE_MAX);
+    }
+    if (strcmp(what, "all") == 0 && self->topic) {
+        return cli_usage(self->verb,
+                         "bench all makes topics of its own: --topic is for the others");
     }
     return 0;
 }
 
+static int connect_and_measure(struct run *self, const char *what)
+{
+    zspool_error_t err = {0};
+    zspool_info_t info;
+    zspool_info_init(&info);
+    if (zspool_connect(self->bench.client, cli_timeout(), &info, &err) != 0) {
+        return cli_fail(&err);
+    }
+    (void)snprintf(self->broker, sizeof self->broker, "%s", info.broker);
+    self->consumes = strcmp(what, "pull") == 0 || strcmp(what, "read") == 0;
+    const int code = measure(self, what);
+    return code == CLI_OK && cli_stopped() ? CLI_ERROR : code;
+}
+
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
-    struct bench self = {.verb = verb,
-                         .topic = "bench",
-                         .payload = 100,
-                         .seconds = 5,
-                         .in_flight = 16,
-                         .producers = 1,
-                         .batch = 256 * 1024};
+    struct run self = {.verb = verb,
+                       .bench = {.seconds = 5,
+                                 .in_flight = 16,
+                                 .producers = 1,
+                                 .batch_bytes = 256 * 1024,
+                                 .rate = 10000}};
     const struct cli_option table[] = {
-        {0, "topic", CLI_TEXT, "TOPIC", "the topic used (bench); it stays afterwards", &self.topic},
-        {0, "payload", CLI_BYTES, "BYTES", "pub: of each message (100)", &self.payload},
-        {0, "seconds", CLI_COUNT, "S", "how long (5)", &self.seconds},
-        {0, "in-flight", CLI_COUNT, "N", "pub: batches unconfirmed, per producer (16)",
-         &self.in_flight},
-        {0, "producers", CLI_COUNT, "N", "pub: producers, each with a connection (1)",
-         &self.producers},
-        {0, "batch", CLI_BYTES, "BYTES", "size of a batch (256KiB)", &self.batch},
-        {0, "written", CLI_FLAG, NULL, "pub: confirm before the disk has it", &self.written},
+        {0, "payload", CLI_TEXT, "BYTES[,...]", "of a message (100; all: 100,1KiB,16KiB)",
+         &self.payloads},
+        {0, "seconds", CLI_COUNT, "S", "how long each measurement takes (5)", &self.bench.seconds},
+        {0, "in-flight", CLI_COUNT, "N", "batches unconfirmed, per producer (16)",
+         &self.bench.in_flight},
+        {0, "producers", CLI_COUNT, "N", "each with a thread and a connection (1)",
+         &self.bench.producers},
+        {0, "batch", CLI_BYTES, "BYTES", "size of a batch (256KiB)", &self.bench.batch_bytes},
+        {0, "rate", CLI_COUNT, "N", "e2e: messages a second (10000)", &self.bench.rate},
+        {0, "written", CLI_FLAG, NULL, "pub, e2e: confirm before the disk has it", &self.written},
+        {0, "topic", CLI_TEXT, "TOPIC", "use this one; pull, read: what is in it", &self.topic},
+        {0, "keep", CLI_FLAG, NULL, "do not delete the topics made", &self.keep},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
     struct cli_args args;
@@ -306,27 +285,40 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
-    const int wrong = check(&self);
+    const int wrong = check(&self, args.items[0]);
     if (wrong != 0) {
         return wrong;
     }
-    if (strcmp(args.items[0], "pub") == 0) {
-        return bench_pub(&self);
+    self.bench.level = self.written ? ZSPOOL_WRITTEN : ZSPOOL_SYNCED;
+    self.bench.client = cli_client("zspool-bench");
+    if (!self.bench.client) {
+        return CLI_USAGE;
     }
-    if (strcmp(args.items[0], "pull") == 0) {
-        return bench_pull(&self);
-    }
-    return cli_usage(verb, "there is no \"bench %s\"", args.items[0]);
+    const int code = connect_and_measure(&self, args.items[0]);
+    cli_client_destroy(&self.bench.client);
+    return code;
 }
 
 const struct cli_verb cli_bench = {
     .name = "bench",
-    .synopsis = "pub|pull [OPTION]...",
-    .summary = "measure throughput of publishing, or of pulling with acks",
-    .details = "Counts what was confirmed, from the first send to the last confirm. MiB/s are\n"
-               "of payload. pull takes what is in the topic, with a group of its own, until\n"
-               "it is empty or the time is over.\n",
-    .example = "  zspool bench pub --payload 1KiB --seconds 10 --json\n",
+    .synopsis = "pub|pull|read|e2e|all [OPTION]...",
+    .summary = "measure throughput and latency of a broker on this machine",
+    .details = "pub   publish (W1); with --in-flight 1 each when the last is confirmed (W2)\n"
+               "pull  take a backlog through a group and ack all of it (W3)\n"
+               "read  read a backlog (W5)\n"
+               "e2e   publish at a fixed rate, pull and ack (W4): latency counts from when\n"
+               "      a message was to be sent; at a low --rate each finds an idle topic\n"
+               "all   publish at both levels in both ways, pull, read; e2e of the first size\n"
+               "Only what was confirmed, received or durably acked counts. MiB/s are of\n"
+               "payload, latencies in us, CPU in percent of one core (broker, client). What\n"
+               "was published to warm up is not counted. A topic is made for each size and\n"
+               "deleted in the end. --json prints a line a result, as in other comparisons:\n"
+               "system, version, workload, payload_bytes, count, msgs_per_s, mib_per_s,\n"
+               "p50_us, p99_us, p999_us, durability, notes, elapsed_s, server_cpu_pct,\n"
+               "client_cpu_pct; null is what does not apply.\n",
+    .example = "  zspool bench all\n"
+               "  zspool bench pub --payload 1KiB --producers 4 --written --json\n"
+               "  zspool bench e2e --rate 100 --seconds 10\n",
     .args_min = 1,
     .args_max = 1,
     .run_fn = run,

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The measurements behind `zspool bench`, through the library as any program uses it.
+ * Workloads have the names that comparisons of brokers use:
+ *
+ *   W1  publish pipelined: a message counts when it is confirmed
+ *   W2  publish with one message in flight
+ *   W3  pull a backlog through a group, and ack: counts when the acks are durable
+ *   W4  end to end at a fixed rate: latency from the intended time of sending to receipt
+ *   W5  read a backlog: no group, no acks
+ *
+ * Each function measures one workload on a topic that is there, and fills a result;
+ * what goes wrong is told, and an exit code returned.
+ */
+#ifndef ZSP_CLI_BENCH_H
+#define ZSP_CLI_BENCH_H
+
+#include "client/cli/cli.h"
+#include "client/cli/histogram.h"
+
+#define BENCH_PRODUCERS_MAX 64u
+#define BENCH_PAYLOAD_MAX   ((uint64_t)ZSPOOL_MESSAGE_BYTES_MAX - 64u)
+#define BENCH_STAMP_BYTES   8u /* of a payload of W4: when it was to be sent */
+
+/* What is measured. */
+struct bench {
+    zspool_client_t *client; /* for what surrounds a measurement, and interrupted by signals */
+    const char *topic;
+    uint64_t payload_bytes;
+    uint64_t seconds;
+    uint64_t in_flight; /* batches unconfirmed, of each producer */
+    uint64_t producers;
+    uint64_t batch_bytes;
+    uint64_t rate; /* W4: messages a second */
+    zspool_level_t level;
+};
+
+struct bench_result {
+    const char *workload;
+    uint64_t payload_bytes;
+    zspool_level_t level;
+    uint64_t count; /* messages confirmed, acked, received */
+    uint64_t bytes; /* of their payloads */
+    double elapsed_s;
+    double server_cpu_pct, client_cpu_pct; /* of one core; < 0 = not known */
+    char notes[160];
+    struct histogram latency; /* ns; empty = none was measured */
+};
+
+/* W1, or W2 when `one` (then one producer, one message in flight). */
+int bench_pub(const struct bench *self, bool one, struct bench_result *ret);
+/* W3 and W5: what is in the topic, until it is through or the time is over. */
+int bench_pull(const struct bench *self, struct bench_result *ret);
+int bench_read(const struct bench *self, struct bench_result *ret);
+/* W4. */
+int bench_e2e(const struct bench *self, struct bench_result *ret);
+
+/* Publish for a time without measuring, to have a backlog; up to 1 GiB of payload. */
+int bench_fill(const struct bench *self);
+
+/* --- bench_meter.c: what all of them use ------------------------------------------- */
+
+/* Time and CPU from begin to end, for a result. */
+struct bench_meter {
+    zspool_client_t *client;
+    int64_t start_ns;
+    int64_t client_us, server_us; /* CPU time before; server < 0 = the broker does not tell */
+};
+
+int64_t bench_now_ns(void);
+struct bench_meter bench_meter_begin(zspool_client_t *client);
+/* Fill elapsed_s and both CPU figures. */
+void bench_meter_end(const struct bench_meter *self, struct bench_result *ret);
+
+/* Bytes that do not compress, the same in every run. */
+void bench_fill_payload(uint8_t *bytes, size_t len);
+/* A name that no other run has. */
+void bench_unique_name(char *to, size_t size);
+/* As well as it can, also after an interrupt. */
+void bench_delete_group(zspool_client_t *client, const char *group);
+
+/* --- bench_report.c ------------------------------------------------------------------ */
+
+/* Print a result: a JSON line, or a row of a table, whose head comes with the first. `broker` is the
+ * version that the broker told ("zspoold 0.1.0"). */
+void bench_report(const struct bench_result *result, const char *broker, bool first);
+
+#endif
