@@ -123,7 +123,7 @@ enum {
 };
 
 /* A failure, for the program and for people. */
-typedef struct zspool_error {
+typedef struct zspool_error_t {
     int code;          /* ZSPOOL_E... */
     int sys_errno;     /* errno of the failed system call, 0 if none was involved */
     bool maybe;        /* the request may have been applied all the same */
@@ -143,7 +143,7 @@ ZSPOOL_EXPORT bool zspool_error_retriable(int code);
 /* --- Bytes, messages, addresses ----------------------------------------------------- */
 
 /* Borrowed bytes. data NULL = absent; empty but there = len 0 with data not NULL. */
-typedef struct zspool_bytes {
+typedef struct zspool_bytes_t {
     const void *data;
     size_t len;
 } zspool_bytes_t;
@@ -158,7 +158,7 @@ static inline zspool_bytes_t zspool_text(const char *text)
 }
 
 /* One header of a message. */
-typedef struct zspool_header {
+typedef struct zspool_header_t {
     zspool_bytes_t name;  /* UTF-8 */
     zspool_bytes_t value; /* any bytes; UTF-8 when is_text */
     bool is_text;         /* the value is stored as text */
@@ -174,7 +174,7 @@ typedef struct zspool_header {
 #define ZSPOOL_HEADERS_MAX       256u
 
 /* A message to publish. */
-typedef struct zspool_out {
+typedef struct zspool_out_t {
     size_t size;
     const char *topic;      /* a name: [A-Za-z0-9_-][A-Za-z0-9._-]{0,199} */
     int32_t partition;      /* 0..1023 or ZSPOOL_PARTITION_ANY */
@@ -201,7 +201,7 @@ static inline zspool_out_t zspool_out(const char *topic, const void *payload, si
 }
 
 /* A message as received. Made by the library only; it may grow at its end. */
-typedef struct zspool_message {
+typedef struct zspool_message_t {
     const char *topic; /* NUL-terminated */
     uint32_t partition;
     uint64_t offset;
@@ -225,7 +225,7 @@ ZSPOOL_EXPORT int zspool_message_header(const zspool_message_t *message, size_t 
                                         zspool_header_t *ret_header);
 
 /* A place in a topic. */
-typedef enum zspool_position_kind {
+typedef enum zspool_position_kind_t {
     ZSPOOL_POSITION_NONE,     /* not given: the default of where it is used */
     ZSPOOL_POSITION_EARLIEST, /* the first message still there */
     ZSPOOL_POSITION_LATEST,   /* behind the last synced message */
@@ -235,7 +235,7 @@ typedef enum zspool_position_kind {
     ZSPOOL_POSITION_AGO       /* value = ms before now, by the broker's clock */
 } zspool_position_kind_t;
 
-typedef struct zspool_position {
+typedef struct zspool_position_t {
     zspool_position_kind_t kind;
     uint64_t value;
 } zspool_position_t;
@@ -244,7 +244,7 @@ typedef struct zspool_position {
 
 typedef struct zspool_client zspool_client_t;
 
-typedef struct zspool_options {
+typedef struct zspool_options_t {
     size_t size;
     const char *name;         /* told to the broker, for people: a legal name; NULL = none */
     int64_t connect_ms;       /* an attempt to connect to one endpoint ends after; 0 = 3,000 */
@@ -284,7 +284,7 @@ ZSPOOL_EXPORT zspool_client_t *zspool_new(const char *endpoints, const zspool_op
 ZSPOOL_EXPORT void zspool_destroy(zspool_client_t **self_p);
 
 /* What the broker told about itself. */
-typedef struct zspool_info {
+typedef struct zspool_info_t {
     size_t size;
     char endpoint[256];   /* the one connected to */
     char broker[64];      /* the broker's version, "zspoold 0.1.0" */
@@ -345,18 +345,18 @@ ZSPOOL_EXPORT void zspool_interrupt_clear(zspool_client_t *self);
 
 typedef struct zspool_producer zspool_producer_t;
 
-typedef enum zspool_level {
+typedef enum zspool_level_t {
     ZSPOOL_SYNCED, /* confirmed after fdatasync: survives a power cut */
     ZSPOOL_WRITTEN /* confirmed once the broker wrote it: survives the broker, not the machine */
 } zspool_level_t;
 
-typedef enum zspool_reporting {
+typedef enum zspool_reporting_t {
     ZSPOOL_REPORT_NONE,   /* zspool_wait() and zspool_flush() tell what went wrong */
     ZSPOOL_REPORT_FAILED, /* zspool_reports() returns what was not, or may not have been, kept */
     ZSPOOL_REPORT_ALL     /* zspool_reports() returns every confirm as well */
 } zspool_reporting_t;
 
-typedef struct zspool_producer_options {
+typedef struct zspool_producer_options_t {
     size_t size;
     const char *name;     /* a stable name that fences older instances and continues their
                            * sequences; NULL = a random one, forgotten 10 minutes after use */
@@ -379,7 +379,7 @@ static inline void zspool_producer_options_init(zspool_producer_options_t *optio
 }
 
 /* What became of a run of messages. */
-typedef struct zspool_report {
+typedef struct zspool_report_t {
     uint64_t first_ticket; /* the messages with tickets first_ticket .. + count - 1 */
     uint64_t count;
     int status;        /* 0 = kept at the level asked for; else ZSPOOL_E... */
@@ -465,7 +465,7 @@ ZSPOOL_EXPORT int zspool_reports(zspool_producer_t *self, zspool_report_t *ret_r
 
 typedef struct zspool_consumer zspool_consumer_t;
 
-typedef struct zspool_consumer_options {
+typedef struct zspool_consumer_options_t {
     size_t size;
     const char *group;          /* required: a name */
     const char *const *topics;  /* names; count 0 = those the group has; a new group needs some */
@@ -530,7 +530,7 @@ ZSPOOL_EXPORT int zspool_next(zspool_consumer_t *self, const zspool_message_t **
  * that its loop sleeps meanwhile. Losses are told all the same; zspool_next() works as ever. */
 ZSPOOL_EXPORT void zspool_consumer_want(zspool_consumer_t *self, bool wanted);
 
-typedef enum zspool_outcome {
+typedef enum zspool_outcome_t {
     ZSPOOL_ACK,     /* done */
     ZSPOOL_RETRY,   /* again, after delay_ms or the group's backoff; counts as a failure */
     ZSPOOL_RELEASE, /* handed back unstarted; does not count */
@@ -539,7 +539,7 @@ typedef enum zspool_outcome {
 } zspool_outcome_t;
 
 /* What goes with an outcome. */
-typedef struct zspool_settle_arg {
+typedef struct zspool_settle_arg_t {
     size_t size;
     int64_t delay_ms;      /* retry: -1 = the group's backoff; at most 31,536,000,000 (a year) */
     int64_t extend_ms;     /* extend: 100..86,400,000 */
@@ -575,7 +575,7 @@ ZSPOOL_EXPORT int zspool_settle(zspool_consumer_t *self, const zspool_message_t 
 ZSPOOL_EXPORT int zspool_settle_flush(zspool_consumer_t *self, int timeout_ms, zspool_error_t *err);
 
 /* Messages that others may get, or have got, as their lease was lost. */
-typedef struct zspool_lost {
+typedef struct zspool_lost_t {
     const char *topic; /* lives as long as the consumer */
     uint32_t partition;
     uint64_t first_offset;
@@ -593,7 +593,7 @@ ZSPOOL_EXPORT int zspool_lost(zspool_consumer_t *self, zspool_lost_t *ret_lost, 
 
 typedef struct zspool_reader zspool_reader_t;
 
-typedef struct zspool_reader_options {
+typedef struct zspool_reader_options_t {
     size_t size;
     const char *topic;      /* required */
     int32_t partition;      /* or ZSPOOL_PARTITION_ALL: merged by timestamp */
@@ -657,7 +657,7 @@ ZSPOOL_EXPORT int zspool_ping(zspool_client_t *self, int timeout_ms, uint64_t *r
                               zspool_error_t *err);
 
 /* A figure or a setting with its name. */
-typedef struct zspool_figure {
+typedef struct zspool_figure_t {
     const char *name;
     bool is_text;
     bool is_unset;    /* to set: back to the default; told: there is none */
@@ -665,7 +665,7 @@ typedef struct zspool_figure {
     const char *text; /* is_text: NUL-terminated */
 } zspool_figure_t;
 
-typedef struct zspool_figures {
+typedef struct zspool_figures_t {
     size_t count;
     const zspool_figure_t *items;
 } zspool_figures_t;
@@ -674,12 +674,12 @@ typedef struct zspool_figures {
 ZSPOOL_EXPORT int zspool_stats(zspool_client_t *self, int timeout_ms, zspool_figures_t **ret_stats,
                                zspool_error_t *err);
 
-typedef struct zspool_names {
+typedef struct zspool_names_t {
     size_t count;
     const char *const *items;
 } zspool_names_t;
 
-typedef struct zspool_topic_spec {
+typedef struct zspool_topic_spec_t {
     size_t size;
     const char *topic;   /* required */
     uint32_t partitions; /* 1..1,024; 0 = the default when created, unchanged when set */
@@ -694,13 +694,13 @@ static inline void zspool_topic_spec_init(zspool_topic_spec_t *spec, const char 
     spec->topic = topic;
 }
 
-typedef struct zspool_partition_info {
+typedef struct zspool_partition_info_t {
     uint32_t partition;
     uint64_t start_offset, end_offset; /* the first still there; behind the last synced */
     uint64_t bytes;                    /* on disk */
 } zspool_partition_info_t;
 
-typedef struct zspool_topic_info {
+typedef struct zspool_topic_info_t {
     const char *topic;
     uint64_t id;
     size_t setting_count;
@@ -725,7 +725,7 @@ ZSPOOL_EXPORT int zspool_topic_list(zspool_client_t *self, const char *match, in
 ZSPOOL_EXPORT int zspool_topic_delete(zspool_client_t *self, const char *topic, bool dry_run,
                                       int timeout_ms, zspool_error_t *err);
 
-typedef struct zspool_group_spec {
+typedef struct zspool_group_spec_t {
     size_t size;
     const char *group;         /* required */
     const char *const *topics; /* create: its topics, count 0 = none yet; set: ignored */
@@ -744,7 +744,7 @@ static inline void zspool_group_spec_init(zspool_group_spec_t *spec, const char 
 }
 
 /* A group's state in one partition. */
-typedef struct zspool_group_part {
+typedef struct zspool_group_part_t {
     const char *topic;
     uint32_t partition;
     uint64_t committed;                    /* every offset below is done or dead */
@@ -752,7 +752,7 @@ typedef struct zspool_group_part {
     uint64_t ready, leased, waiting, dead; /* messages */
 } zspool_group_part_t;
 
-typedef struct zspool_group_info {
+typedef struct zspool_group_info_t {
     const char *group;
     const char *mode;
     zspool_position_t start;
@@ -779,7 +779,7 @@ ZSPOOL_EXPORT int zspool_group_list(zspool_client_t *self, const char *match, in
 ZSPOOL_EXPORT int zspool_group_delete(zspool_client_t *self, const char *group, bool dry_run,
                                       int timeout_ms, zspool_error_t *err);
 
-typedef struct zspool_seek_spec {
+typedef struct zspool_seek_spec_t {
     size_t size;
     const char *group;    /* required */
     const char *topic;    /* required */
@@ -799,13 +799,13 @@ static inline void zspool_seek_spec_init(zspool_seek_spec_t *spec, const char *g
     spec->partition = ZSPOOL_PARTITION_ALL;
 }
 
-typedef struct zspool_seek_part {
+typedef struct zspool_seek_part_t {
     uint32_t partition;
     uint64_t from, to;             /* the committed offset, before and after */
     uint64_t redelivered, skipped; /* messages that come again; that never come */
 } zspool_seek_part_t;
 
-typedef struct zspool_seek_result {
+typedef struct zspool_seek_result_t {
     size_t count;
     const zspool_seek_part_t *parts;
 } zspool_seek_result_t;
@@ -817,13 +817,13 @@ ZSPOOL_EXPORT int zspool_group_seek(zspool_client_t *self, const zspool_seek_spe
                                     int timeout_ms, zspool_seek_result_t **ret_result,
                                     zspool_error_t *err);
 
-typedef struct zspool_producer_last {
+typedef struct zspool_producer_last_t {
     const char *topic;
     uint32_t partition;
     uint64_t sequence; /* of the last message appended */
 } zspool_producer_last_t;
 
-typedef struct zspool_producer_info {
+typedef struct zspool_producer_info_t {
     const char *producer;
     uint32_t epoch;
     size_t count;
@@ -834,7 +834,7 @@ typedef struct zspool_producer_info {
 ZSPOOL_EXPORT int zspool_producer_info(zspool_client_t *self, const char *producer, int timeout_ms,
                                        zspool_producer_info_t **ret_info, zspool_error_t *err);
 
-typedef enum zspool_settled {
+typedef enum zspool_settled_t {
     ZSPOOL_SETTLED,        /* applied */
     ZSPOOL_SETTLED_DONE,   /* was done before: the same, or another outcome */
     ZSPOOL_SETTLED_LOST,   /* the lease is not live: nothing changed */
@@ -842,7 +842,7 @@ typedef enum zspool_settled {
 } zspool_settled_t;
 
 /* Messages to settle by address and lease, from any process. */
-typedef struct zspool_settle_run {
+typedef struct zspool_settle_run_t {
     const char *topic;
     uint32_t partition;
     uint64_t first_offset;
@@ -863,7 +863,7 @@ ZSPOOL_EXPORT int zspool_settle_at(zspool_client_t *self, const char *group,
                                    zspool_error_t *err);
 
 /* A request as it goes over the wire, for what this library has no function for. */
-typedef struct zspool_request_spec {
+typedef struct zspool_request_spec_t {
     size_t size;
     const char *verb;    /* "TOPIC.INFO" */
     zspool_bytes_t args; /* one MessagePack map; absent = empty */
@@ -878,7 +878,7 @@ static inline void zspool_request_spec_init(zspool_request_spec_t *spec, const c
     spec->verb = verb;
 }
 
-typedef struct zspool_reply {
+typedef struct zspool_reply_t {
     zspool_bytes_t map;  /* one MessagePack map */
     zspool_bytes_t body; /* all body frames, joined; absent if there were none */
 } zspool_reply_t;
