@@ -257,6 +257,12 @@ typedef struct zspool_options_t {
                              * time it was told to wait) counts as gone; 0 = 30,000 */
     int64_t heartbeat_ms;     /* ZeroMQ heartbeats on an idle connection; 0 = 10,000 */
     int64_t linger_ms;        /* the longest a _destroy waits to hand back messages; 0 = 2,000 */
+    int64_t session_heartbeat_ms; /* broker and client promise each other a sign of life so often,
+                             * whatever the host's threads do. A client that is silent for three of
+                             * them (its process was killed or stopped, its machine is gone) loses its
+                             * leases, so that messages need not wait for the end of long leases; those
+                             * it had begun count as failed. A silent broker counts as gone. 100..60,000;
+                             * 0 = 10,000; -1 = none: leases end by time alone */
 } zspool_options_t;
 
 static inline void zspool_options_init(zspool_options_t *options)
@@ -277,7 +283,9 @@ static inline void zspool_options_init(zspool_options_t *options)
 ZSPOOL_EXPORT zspool_client_t *zspool_new(const char *endpoints, const zspool_options_t *options,
                                           zspool_error_t *err);
 
-/* End the thread, close the connection and null the pointer; NULL inside is fine.
+/* End the session and the thread, close the connection and null the pointer; NULL inside is fine.
+ * All that the broker still counts as this client's is handed back at once (uncounted), unless a
+ * consumer was destroyed with messages in hand: those stay leased, see zspool_consumer_destroy().
  * Destroy its producers, consumers and readers before: as long as one is left,
  * nothing happens and the pointer stays. Returns within about 100 ms, whatever
  * state the network is in. */

@@ -10,16 +10,17 @@
 #include "common/limits.h"
 #include "common/name.h"
 
-#define CONNECT_MS       3000
-#define RECONNECT_MS     50
-#define RECONNECT_MS_MAX 5000
-#define ANSWER_MS        30000
-#define HEARTBEAT_MS     10000
-#define LINGER_MS        2000
-#define DAY_MS           86400000
-#define OPTIONS_SIZE_MAX 4096u /* no struct of ours will ever be larger */
+#define CONNECT_MS           3000
+#define RECONNECT_MS         50
+#define RECONNECT_MS_MAX     5000
+#define ANSWER_MS            30000
+#define SESSION_HEARTBEAT_MS 10000
+#define HEARTBEAT_MS         10000
+#define LINGER_MS            2000
+#define DAY_MS               86400000
+#define OPTIONS_SIZE_MAX     4096u /* no struct of ours will ever be larger */
 
-#define SAME_CODE(name)  _Static_assert((int)ZSPOOL_##name == (int)ZSP_##name, #name)
+#define SAME_CODE(name)      _Static_assert((int)ZSPOOL_##name == (int)ZSP_##name, #name)
 SAME_CODE(OK);
 SAME_CODE(EBAD_REQUEST);
 SAME_CODE(EUNKNOWN_VERB);
@@ -200,6 +201,22 @@ void zsp_client_set_ready(struct zspool_client *self, struct zsp_ready *object, 
 
 /* --- Life ------------------------------------------------------------------------ */
 
+/* 0 = the default, -1 = none. */
+static int read_session_heartbeat(int64_t given, int64_t *ret, struct zsp_err *err)
+{
+    if (given == -1) {
+        *ret = 0;
+        return 0;
+    }
+    if (given != 0 &&
+        (given < (int64_t)ZSP_HEARTBEAT_MS_MIN || given > (int64_t)ZSP_HEARTBEAT_MS_MAX)) {
+        return zsp_err_set(err, ZSP_EINVAL, "session_heartbeat_ms is %lld, want %u..%u, 0 or -1",
+                           (long long)given, ZSP_HEARTBEAT_MS_MIN, ZSP_HEARTBEAT_MS_MAX);
+    }
+    *ret = given == 0 ? SESSION_HEARTBEAT_MS : given;
+    return 0;
+}
+
 static int read_options(const zspool_options_t *given, struct zsp_link_options *ret,
                         int64_t *ret_linger_ms, struct zsp_err *err)
 {
@@ -227,6 +244,9 @@ static int read_options(const zspool_options_t *given, struct zsp_link_options *
     if (rc == 0) {
         rc = zsp_option_ms("heartbeat_ms", options.heartbeat_ms, HEARTBEAT_MS, DAY_MS / 10,
                            &ret->heartbeat_ms, err);
+    }
+    if (rc == 0) {
+        rc = read_session_heartbeat(options.session_heartbeat_ms, &ret->session_heartbeat_ms, err);
     }
     if (rc == 0) {
         rc = zsp_option_ms("linger_ms", options.linger_ms, LINGER_MS, DAY_MS, ret_linger_ms, err);

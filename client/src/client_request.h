@@ -8,6 +8,7 @@
 #define ZSP_CLIENT_CLIENT_REQUEST_H
 
 #include <msgpack.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <zmq.h>
@@ -32,7 +33,9 @@ struct zsp_request {
     const char *verb;
     struct zsp_slice args; /* one MessagePack map; unchanged until done */
     struct zsp_buf *body;  /* one body frame, or NULL; kept by who asks until done */
-    int64_t wait_ms;       /* how long the broker was told to wait, beyond its usual time */
+    bool repeats;    /* may be sent again under its id when the session is resumed: its done_fn
+                            * hears of a lost connection only if it is not */
+    int64_t wait_ms; /* how long the broker was told to wait, beyond its usual time */
     /* Called once, on the link's thread, with the link locked. */
     void (*done_fn)(struct zsp_request *self, const struct zsp_answer *answer);
 
@@ -41,7 +44,7 @@ struct zsp_request {
     int64_t deadline_ms; /* then the broker counts as gone */
     size_t bytes;        /* of credit in use */
     size_t heap_index;
-    struct zsp_request *hash_next;
+    struct zsp_request *hash_next; /* pending: of its bucket; put by: the next one */
 };
 
 #endif

@@ -146,6 +146,14 @@ void zsp_consumer_free(struct zspool_consumer *self)
     free(self);
 }
 
+/* Have the pull answered now, with nothing, rather than with messages for nobody. */
+static void take_pull_back(struct zspool_consumer *self)
+{
+    if (self->pull_out) {
+        zsp_link_cancel(self->client->link, &self->pull);
+    }
+}
+
 /* Give up what is still on its way; the pull's answer is waited for without us. */
 static void leave(struct zspool_consumer *self)
 {
@@ -161,6 +169,9 @@ static void leave(struct zspool_consumer *self)
     zsp_outcomes_reset(&self->outcomes);
     zsp_outcomes_reset(&self->outcomes_sent);
     self->client->objects--;
+    if (self->held_count > 0) {
+        zsp_link_keep_leases(link);
+    }
     if (self->pull_out) {
         self->orphan = true;
         zsp_link_unlock(link);
@@ -179,6 +190,7 @@ void zspool_consumer_stop(zspool_consumer_t *self)
     struct zsp_link *link = self->client->link;
     zsp_link_lock(link);
     self->stopped = true;
+    take_pull_back(self);
     zsp_consumer_release_waiting(self);
     zsp_consumer_update_ready(self);
     zsp_link_notify(link);
@@ -210,6 +222,7 @@ void zspool_consumer_destroy(zspool_consumer_t **self_p)
     const int64_t deadline_ms = zsp_deadline_ms(self->client->linger_ms);
     zsp_link_lock(link);
     self->closing = true;
+    take_pull_back(self);
     zsp_consumer_release_waiting(self);
     zsp_consumer_update_ready(self);
     zsp_link_kick(link, &self->port);

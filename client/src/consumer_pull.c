@@ -130,7 +130,8 @@ static bool is_passing(int code)
 static void nothing_ready(struct zspool_consumer *self, const struct zsp_answer *answer)
 {
     const struct zsp_slice reason = zsp_reply_text(answer->map, "reason");
-    const bool stopping = reason.data && zsp_slice_equal_str(reason, "shutting_down");
+    const bool stopping = reason.data && (zsp_slice_equal_str(reason, "shutting_down") ||
+                                          zsp_slice_equal_str(reason, "cancelled"));
     const bool waited = answer->now_ms - self->pull_sent_ms >= PAUSE_MS;
     /* A PULL with outcomes never waits for messages: the next one does. */
     const bool at_once = !waited && !wire_map_find(answer->map, "settled");
@@ -258,6 +259,7 @@ static void pump_pull(struct zspool_consumer *self, int64_t now_ms)
     (void)zsp_consumer_board(self, now_ms);
     write_pull(self, wait_ms);
     self->pull.verb = "PULL";
+    self->pull.repeats = true;
     self->pull.done_fn = pull_done;
     self->pull.args = zsp_writer_slice(&self->pull_args);
     self->pull.wait_ms = (int64_t)wait_ms;

@@ -8,15 +8,27 @@
 #include "common/limits.h"
 #include "common/wire.h"
 
-void zsp_hello_write(struct zsp_writer *out, const char *name)
+#define SESSION_BYTES 16u
+
+void zsp_hello_write(struct zsp_writer *out, const struct zsp_hello_wish *wish)
 {
-    wire_write_map(out, name ? 3 : 2);
+    const char *const name = wish->name;
+    const bool resumes = wish->resume && !wish->is_plain;
+    const bool beats = wish->heartbeat_ms > 0 && !wish->is_plain;
+    wire_write_map(out, 2u + (name ? 1u : 0u) + (resumes ? 1u : 0u) + (beats ? 1u : 0u));
     wire_write_text(out, "versions");
     wire_write_array(out, 1);
     wire_write_uint(out, ZSP_PROTOCOL_VERSION);
     wire_write_text_str(out, "client", zsp_slice_str("libzspool"));
     if (name) {
         wire_write_text_str(out, "name", zsp_slice_str(name));
+    }
+    if (resumes) {
+        wire_write_text(out, "resume");
+        wire_write_bin(out, (struct zsp_slice){wish->resume, SESSION_BYTES});
+    }
+    if (beats) {
+        wire_write_text_uint(out, "heartbeat_ms", wish->heartbeat_ms);
     }
 }
 
@@ -109,6 +121,12 @@ int zsp_hello_read(const msgpack_object *map, struct zsp_hello *ret, struct zsp_
         return zsp_err_set(err, ZSP_EBAD_REQUEST, "reply to HELLO: instance is not 16 bytes");
     }
     memcpy(hello.instance, instance->via.bin.ptr, sizeof hello.instance);
+    const msgpack_object *session = wire_map_find(map, "session");
+    if (session && session->type == MSGPACK_OBJECT_BIN && session->via.bin.size == SESSION_BYTES) {
+        memcpy(hello.session, session->via.bin.ptr, SESSION_BYTES);
+    }
+    const msgpack_object *resumed = wire_map_find(map, "resumed");
+    hello.resumed = resumed && resumed->type == MSGPACK_OBJECT_BOOLEAN && resumed->via.boolean;
     const msgpack_object *broker = wire_map_find(map, "broker");
     struct zsp_slice text;
     if (broker && wire_get_str(broker, "broker", &text, NULL) == 0) {

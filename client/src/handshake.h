@@ -18,14 +18,24 @@ struct zsp_hello {
     char broker[64];
     uint8_t instance[16]; /* new with every start of the broker */
     char features[512];   /* joined by one space */
+    uint8_t session[16];
+    bool resumed; /* it is the session that was asked for */
     uint64_t session_timeout_ms;
     uint64_t now_ms; /* the broker's wall time when it answered */
     uint64_t max_requests, max_request_bytes, max_header, max_frame, max_record, max_reply,
         max_runs, max_wait_ms;
 };
 
-/* Append the arguments of HELLO. `name` may be NULL. */
-void zsp_hello_write(struct zsp_writer *out, const char *name);
+/* What a HELLO asks for. */
+struct zsp_hello_wish {
+    const char *name;      /* NULL = none */
+    const uint8_t *resume; /* a session of 16 bytes; NULL = a new one */
+    uint64_t heartbeat_ms; /* 0 = none */
+    bool is_plain;         /* nothing but the bare protocol: for brokers that know no more */
+};
+
+/* Append the arguments of HELLO. */
+void zsp_hello_write(struct zsp_writer *out, const struct zsp_hello_wish *wish);
 
 /* Read the reply. Limits that are missing, zero or beyond ours are set to ours.
  * Errors: ZSP_EBAD_REQUEST       the reply lacks something or has a wrong type

@@ -78,7 +78,7 @@ static void *run(void *arg)
     struct zsp_link *self = arg;
     for (;;) {
         zsp_link_lock(self);
-        if (self->stopping) {
+        if (self->stopping && !zsp_link_is_leaving(self, zsp_now_ms())) {
             break;
         }
         const long sleep_ms = step_locked(self, zsp_now_ms());
@@ -190,6 +190,8 @@ static void release(struct zsp_link *self)
     }
     wire_decoder_destroy(&self->decoder);
     zsp_writer_fini(&self->greeting_args);
+    zsp_writer_fini(&self->cancel_args);
+    zsp_writer_fini(&self->bye_args);
     zsp_writer_fini(&self->header);
     free(self->frames);
     free(self->name);

@@ -17,10 +17,10 @@
  *   CONNECTING -> GREETING     greet        HELLO is sent
  *   GREETING   -> UP           greeted      requests may be sent; every port is pumped
  *   any        -> PAUSED       fall         the socket is closed; pending requests are answered with
- *                                           ZSP_ECLOSED in the order they were sent
+ *                                           ZSP_ECLOSED in the order they were sent, or put by
  *
- * Requests are not sent again by the link: only who asked knows whether that is
- * right. Credit (requests and bytes unanswered) is kept here for all ports.
+ * The session outlives connections (link_session.c). Requests are not sent again by the link, unless
+ * who asked says that they repeat: only it knows whether that is right. Credit (requests and bytes unanswered) is kept here for all ports.
  */
 #ifndef ZSP_CLIENT_LINK_H
 #define ZSP_CLIENT_LINK_H
@@ -50,6 +50,7 @@ struct zsp_link_options {
     const char *endpoints; /* separated by commas; copied */
     const char *name;      /* copied; NULL = none */
     int64_t connect_ms, reconnect_ms, reconnect_ms_max, answer_ms, heartbeat_ms;
+    int64_t session_heartbeat_ms; /* 0 = none */
 };
 
 /* Errors: ZSP_EINVAL (endpoints), ZSP_ENOMEM, ZSP_EIO */
@@ -92,6 +93,10 @@ int zsp_link_send(struct zsp_link *self, struct zsp_port *port, struct zsp_reque
 /* The owner of a request that was sent goes: done_fn is not called any more, the reply is
  * dropped when it comes. */
 void zsp_link_forget(struct zsp_link *self, struct zsp_request *request);
+/* Have a request that waits at the broker answered soon. */
+void zsp_link_cancel(struct zsp_link *self, struct zsp_request *request);
+/* Leases of this session may be settled by somebody else: they outlive the client. */
+void zsp_link_keep_leases(struct zsp_link *self);
 
 /* Wait for zsp_link_notify() by another thread, the lock being given up
  * meanwhile; may also return 0 early: test what you wait for again.

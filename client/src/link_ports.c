@@ -3,6 +3,7 @@
 
 #include "client/src/link_priv.h"
 
+#define OWN_REQUESTS      3u  /* kept free for PING, CANCEL and BYE */
 #define HEADER_BYTES_USED 64u /* of credit, for [1, verb, id] before the arguments */
 
 void zsp_link_add(struct zsp_link *self, struct zsp_port *port)
@@ -95,7 +96,9 @@ bool zsp_link_room(struct zsp_link *self, struct zsp_port *port, size_t bytes)
     const uint64_t used = self->pending_bytes;
     const uint64_t max = self->hello.max_request_bytes;
     const bool fits = used == 0 || (used <= max && bytes <= max - used);
-    const bool room = zsp_link_up(self) && fits && self->pending.count < self->hello.max_requests;
+    const uint64_t own = self->hello.max_requests > 2 * OWN_REQUESTS ? OWN_REQUESTS : 0;
+    const bool room =
+        zsp_link_up(self) && fits && self->pending.count < self->hello.max_requests - own;
     port->starved = port->starved || !room;
     return room;
 }
@@ -105,18 +108,15 @@ static size_t request_bytes(const struct zsp_request *request)
     return HEADER_BYTES_USED + request->args.len + (request->body ? request->body->len : 0);
 }
 
-int zsp_link_send(struct zsp_link *self, struct zsp_port *port, struct zsp_request *request,
-                  int64_t now_ms)
+int zsp_link_send_as(struct zsp_link *self, struct zsp_request *request, uint64_t id,
+                     int64_t now_ms)
 {
     const size_t bytes = request_bytes(request);
-    if (port && !zsp_link_room(self, port, bytes)) {
-        return ZSP_EAGAIN;
-    }
     if (self->pending.count >= ZSP_REQUESTS_MAX || self->pending_bytes > SIZE_MAX - bytes) {
         return ZSP_EAGAIN;
     }
     zsp_writer_reset(&self->header);
-    wire_write_request(&self->header, zsp_slice_str(request->verb), self->last_id + 1);
+    wire_write_request(&self->header, zsp_slice_str(request->verb), id);
     zsp_write_bytes(&self->header, request->args);
     if (self->header.failed) {
         return ZSP_EAGAIN;
@@ -125,7 +125,8 @@ int zsp_link_send(struct zsp_link *self, struct zsp_port *port, struct zsp_reque
         self->send_failed = true;
         return ZSP_EAGAIN;
     }
-    request->id = ++self->last_id;
+    request->id = id;
+    self->last_id = id > self->last_id ? id : self->last_id;
     request->deadline_ms = now_ms + self->options.answer_ms + request->wait_ms;
     request->bytes = bytes;
     zsp_pending_add(&self->pending, request);
@@ -134,10 +135,25 @@ int zsp_link_send(struct zsp_link *self, struct zsp_port *port, struct zsp_reque
     return 0;
 }
 
+int zsp_link_send(struct zsp_link *self, struct zsp_port *port, struct zsp_request *request,
+                  int64_t now_ms)
+{
+    if (port && !zsp_link_room(self, port, request_bytes(request))) {
+        return ZSP_EAGAIN;
+    }
+    return zsp_link_send_as(self, request, self->last_id + 1, now_ms);
+}
+
 void zsp_link_forget(struct zsp_link *self, struct zsp_request *request)
 {
+    if (zsp_link_forget_put_by(self, request)) {
+        return;
+    }
     if (zsp_pending_take(&self->pending, request->id) == request) {
         self->pending_bytes -= request->bytes;
+        if (request->wait_ms > 0) {
+            zsp_link_cancel_id(self, request->id); /* it would wait for nobody */
+        }
         zsp_link_feed(self);
     }
 }

@@ -79,6 +79,8 @@ static void hand_over(struct zsp_link *self, const struct wire_reply *reply, int
     }
     request->done_fn(request, &answer);
     if (session_gone && self->state == UP) {
+        self->has_session = false;
+        zsp_link_close_put_by(self, now_ms);
         zsp_link_fall(self, now_ms, ZSP_ECLOSED, "the broker forgot the session");
     }
     zsp_link_feed(self);
@@ -102,6 +104,7 @@ bool zsp_link_take_reply(struct zsp_link *self, int64_t now_ms)
         decoded = wire_reply_decode(self->decoder, bytes, &reply, &err);
     }
     zsp_link_lock(self);
+    zsp_link_heard(self, now_ms);
     if (decoded != 0 || reply.status == WIRE_PART || (reply.status != WIRE_BEAT && !reply.has_id)) {
         zsp_link_fall(self, now_ms, ZSP_EBAD_REQUEST, "a reply that cannot be read");
     } else if (reply.status != WIRE_BEAT) {

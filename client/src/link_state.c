@@ -45,9 +45,14 @@ void zsp_link_close_pending(struct zsp_link *self, int64_t now_ms)
     const struct zsp_answer answer = {.code = ZSP_ECLOSED, .err = &err, .now_ms = now_ms};
     struct zsp_request *request;
     while ((request = zsp_pending_take_oldest(&self->pending))) {
-        request->done_fn(request, &answer);
+        if (!zsp_link_put_by(self, request)) {
+            request->done_fn(request, &answer);
+        }
     }
     self->pending_bytes = 0;
+    if (self->stopping) {
+        zsp_link_close_put_by(self, now_ms);
+    }
 }
 
 /* any -> PAUSED */
@@ -97,8 +102,7 @@ static int send_greeting(struct zsp_link *self, const char *verb, int64_t now_ms
 /* CONNECTING -> GREETING */
 void zsp_link_greet(struct zsp_link *self, int64_t now_ms)
 {
-    zsp_writer_reset(&self->greeting_args);
-    zsp_hello_write(&self->greeting_args, self->name);
+    zsp_link_write_hello(self);
     self->state = GREETING;
     self->state_until_ms = now_ms + self->options.connect_ms;
     if (self->greeting_args.failed || send_greeting(self, "HELLO", now_ms) != 0) {
@@ -116,6 +120,11 @@ static void greeted(struct zsp_request *request, const struct zsp_answer *answer
     }
     struct zsp_err err = {0};
     int rc = answer->code;
+    if (!self->plain_hello && (rc == ZSP_EUNSUPPORTED || rc == ZSP_EUNKNOWN_ARGUMENT)) {
+        self->plain_hello = true;
+        zsp_link_greet(self, answer->now_ms);
+        return;
+    }
     if (rc != 0) {
         err = *answer->err;
     } else {
@@ -135,21 +144,15 @@ static void greeted(struct zsp_request *request, const struct zsp_answer *answer
     self->attempts_failed = 0;
     memset(self->refusals, 0, sizeof self->refusals);
     memset(&self->trouble, 0, sizeof self->trouble);
+    zsp_link_session_up(self, answer->now_ms);
     zsp_link_kick_all(self);
     zsp_link_notify(self);
 }
 
 /* A broker forgets a session that asks nothing. */
-static int64_t ping_due_ms(const struct zsp_link *self)
-{
-    const uint64_t timeout_ms =
-        self->hello.session_timeout_ms < 3000 ? 3000 : self->hello.session_timeout_ms;
-    return self->last_sent_ms + (int64_t)(timeout_ms > INT32_MAX ? INT32_MAX : timeout_ms) / 3;
-}
-
 static void ping_if_idle(struct zsp_link *self, int64_t now_ms)
 {
-    if (self->greeting_pending || now_ms < ping_due_ms(self)) {
+    if (self->greeting_pending || now_ms < zsp_link_ping_due_ms(self)) {
         return;
     }
     zsp_writer_reset(&self->greeting_args);
@@ -161,6 +164,7 @@ static void ping_if_idle(struct zsp_link *self, int64_t now_ms)
 
 void zsp_link_step(struct zsp_link *self, int64_t now_ms)
 {
+    zsp_link_drop_cancelled(self, now_ms);
     switch (self->state) {
     case PAUSED:
         if (now_ms >= self->state_until_ms) {
@@ -182,7 +186,10 @@ void zsp_link_step(struct zsp_link *self, int64_t now_ms)
             zsp_link_fall(self, now_ms, ZSP_ECLOSED, "connection lost");
         } else if (now_ms >= zsp_pending_deadline_ms(&self->pending)) {
             zsp_link_fall(self, now_ms, ZSP_ETIMEOUT, "a request got no answer");
+        } else if (zsp_link_is_silent(self, now_ms)) {
+            zsp_link_fall(self, now_ms, ZSP_ECLOSED, "the broker is silent");
         } else {
+            zsp_link_send_cancels(self, now_ms);
             ping_if_idle(self, now_ms);
         }
         break;
@@ -195,6 +202,12 @@ int64_t zsp_link_state_due_ms(const struct zsp_link *self)
         return self->state_until_ms;
     }
     const int64_t pending_ms = zsp_pending_deadline_ms(&self->pending);
-    const int64_t ping_ms = self->greeting_pending ? INT64_MAX : ping_due_ms(self);
-    return ping_ms < pending_ms ? ping_ms : pending_ms;
+    const int64_t ping_ms = self->greeting_pending ? INT64_MAX : zsp_link_ping_due_ms(self);
+    const int64_t silence_ms = zsp_link_silence_due_ms(self);
+    int64_t due_ms = ping_ms < pending_ms ? ping_ms : pending_ms;
+    due_ms = silence_ms < due_ms ? silence_ms : due_ms;
+    if (self->stopping && self->bye_until_ms < due_ms) {
+        due_ms = self->bye_until_ms;
+    }
+    return due_ms;
 }

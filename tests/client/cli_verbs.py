@@ -223,17 +223,6 @@ class Others(Case):
         self.usage("stat", "x")
         self.bad(3, "stat", "--timeout", "200ms", server="tcp://127.0.0.1:1")
 
-    def test_bench_gives_figures(self):
-        result = self.good("bench", "pub", "--seconds", "1", "--payload", "1KiB", "--producers",
-                           "2", "--in-flight", "4", "--batch", "64KiB", "--json").objects()[0]
-        self.assertEqual((result["bench"], result["level"]), ("pub", "synced"))
-        self.assertGreater(result["messages_per_s"], 0)
-        self.assertEqual(result["payload_bytes_in_all"], result["messages"] * 1024)
-        pulled = self.good("bench", "pull", "--seconds", "30", "--json").objects()[0]
-        self.assertEqual(pulled["messages"], result["messages"])
-        self.assertEqual(self.good("group", "ls", "bench-*").lines(), [])
-        self.bad(4, "bench", "pull", "--topic", "no-such-topic")
-
 
 if __name__ == "__main__":
     main()

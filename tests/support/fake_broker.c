@@ -35,6 +35,10 @@ struct fake_broker {
     unsigned instance;
     const char *_Atomic features;
     atomic_int hello_code;
+    atomic_int sessions; /* 0 = none, 1 = they are lost, 2 = they are resumed */
+    atomic_bool is_mute, has_resume;
+    atomic_ullong heartbeat_ms;
+    atomic_uint pings;
     bool drop;
 };
 
@@ -128,10 +132,36 @@ void fake_features(struct fake_broker *self, const char *list)
     atomic_store(&self->features, list);
 }
 
+void fake_sessions(struct fake_broker *self, bool resumes)
+{
+    atomic_store(&self->sessions, resumes ? 2 : 1);
+    fake_features(self, "['shared', 'seek', 'resume', 'bye', 'cancel', 'heartbeat']");
+}
+
+void fake_mute(struct fake_broker *self)
+{
+    atomic_store(&self->is_mute, true);
+}
+
+struct fake_hello fake_last_hello(struct fake_broker *self)
+{
+    return (struct fake_hello){.has_resume = atomic_load(&self->has_resume),
+                               .heartbeat_ms = atomic_load(&self->heartbeat_ms),
+                               .pings = atomic_load(&self->pings)};
+}
+
 static void reply_hello(struct fake_broker *self, const struct fake_request *request)
 {
-    char map[512];
-    const int code = atomic_load(&self->hello_code);
+    char map[600];
+    const int sessions = atomic_load(&self->sessions);
+    const bool has_resume = wire_map_find(request->args, "resume") != NULL;
+    atomic_store(&self->has_resume, has_resume);
+    atomic_store(&self->heartbeat_ms, fake_uint(request, "heartbeat_ms", 0));
+    atomic_store(&self->pings, 0);
+    int code = atomic_load(&self->hello_code);
+    if (code == 0 && sessions == 0 && (has_resume || atomic_load(&self->heartbeat_ms) > 0)) {
+        code = ZSP_EUNSUPPORTED;
+    }
     if (code != 0) {
         fake_refuse(self, request, code, false, NULL);
         return;
@@ -139,10 +169,11 @@ static void reply_hello(struct fake_broker *self, const struct fake_request *req
     self->connections++;
     (void)snprintf(map, sizeof map,
                    "{'version': 1, 'broker': 'fake 1', 'instance': b'instance%08u', "
-                   "'session': b'0123456789abcdef', 'resumed': false, "
+                   "'session': b'0123456789abcdef', 'resumed': %s, "
                    "'session_timeout_ms': 60000, 'features': %s, "
                    "'now_ms': 1000000, 'limits': {'max_requests': 256}}",
-                   self->instance, atomic_load(&self->features));
+                   self->instance, sessions == 2 && has_resume ? "true" : "false",
+                   atomic_load(&self->features));
     fake_reply(self, request, map);
 }
 
@@ -185,9 +216,13 @@ static void handle(struct fake_broker *self, zmq_msg_t *header, zmq_msg_t *body,
     if (has_body) {
         request.body = (struct zsp_slice){zmq_msg_data(body), zmq_msg_size(body)};
     }
+    if (atomic_load(&self->is_mute)) {
+        return;
+    }
     if (fake_is(&request, "HELLO")) {
         reply_hello(self, &request);
     } else if (fake_is(&request, "PING")) {
+        atomic_fetch_add(&self->pings, 1);
         fake_reply(self, &request, "{'now_ms': 1000000}");
     } else {
         self->handler_fn(self, &request, self->arg);

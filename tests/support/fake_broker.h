@@ -30,11 +30,27 @@ struct fake_request {
 typedef void fake_handler_fn(struct fake_broker *self, const struct fake_request *request,
                              void *arg);
 
+/* What the last HELLO asked for. */
+struct fake_hello {
+    bool has_resume;
+    uint64_t heartbeat_ms; /* 0 = none */
+    unsigned pings;        /* since */
+};
+
 /* Listen on a free port of 127.0.0.1. Ends the test when that is impossible. */
 struct fake_broker *fake_broker_start(fake_handler_fn *handler_fn, void *arg);
 /* Ends the thread; the handler is not called any more. */
 void fake_broker_stop(struct fake_broker **self_p);
 const char *fake_broker_endpoint(const struct fake_broker *self);
+
+/* --- From any thread ------------------------------------------------------------ */
+
+/* A broker of sessions: it has the features `resume`, `bye`, `cancel` and `heartbeat`, and a HELLO
+ * with `resume` finds its session, or not. Without it such a HELLO is `unsupported`. */
+void fake_sessions(struct fake_broker *self, bool resumes);
+/* Answer nothing any more, not even PING and HELLO; connections stay. */
+void fake_mute(struct fake_broker *self);
+struct fake_hello fake_last_hello(struct fake_broker *self);
 
 /* --- In the handler ------------------------------------------------------------- */
 

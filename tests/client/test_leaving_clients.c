@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Clients of a real zspoold that leave in every way, and what becomes of their
+ * messages. The leases last an hour, so whatever is handed out again was given back.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zspool.h>
+
+#include "tests/support/broker_process.h"
+
+#define WAIT_MS      30000 /* for what takes milliseconds */
+#define HEARTBEAT_MS 100
+
+struct fixture {
+    struct broker_process broker;
+    zspool_client_t *client;
+};
+
+static zspool_client_t *client_of(const struct fixture *self)
+{
+    zspool_options_t options;
+    zspool_options_init(&options);
+    options.session_heartbeat_ms = HEARTBEAT_MS;
+    options.connect_ms = 500;
+    options.reconnect_ms_max = 100;
+    zspool_client_t *client = zspool_new(self->broker.endpoint, &options, NULL);
+    assert_non_null(client);
+    return client;
+}
+
+static zspool_consumer_t *consumer_of(zspool_client_t *client)
+{
+    static const char *const topics[] = {"t"};
+    zspool_consumer_options_t options;
+    zspool_consumer_options_init(&options);
+    options.group = "g";
+    options.topics = topics;
+    options.topic_count = 1;
+    zspool_consumer_t *consumer = zspool_consumer_new(client, &options, NULL);
+    assert_non_null(consumer);
+    return consumer;
+}
+
+static void publish(zspool_client_t *client, int count)
+{
+    zspool_producer_t *producer = zspool_producer_new(client, NULL, NULL);
+    assert_non_null(producer);
+    for (int i = 0; i < count; i++) {
+        const zspool_out_t out = zspool_out("t", "hello", 5);
+        assert_int_equal(zspool_send(producer, &out, NULL, NULL), 0);
+    }
+    assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0);
+    zspool_producer_destroy(&producer);
+}
+
+static void set_up(struct fixture *self)
+{
+    static const char *const topics[] = {"t"};
+    static const zspool_figure_t settings[] = {{.name = "lease_ms", .value = 3600000}};
+    broker_process_init(&self->broker);
+    broker_process_start(&self->broker, NULL);
+    self->client = client_of(self);
+    zspool_group_spec_t spec;
+    zspool_topic_spec_t topic;
+    zspool_topic_spec_init(&topic, "t");
+    assert_int_equal(zspool_topic_create(self->client, &topic, WAIT_MS, NULL), 0);
+    zspool_group_spec_init(&spec, "g");
+    spec.topics = topics;
+    spec.topic_count = 1;
+    spec.settings = settings;
+    spec.setting_count = 1;
+    assert_int_equal(zspool_group_create(self->client, &spec, WAIT_MS, NULL), 0);
+}
+
+static void tear_down(struct fixture *self)
+{
+    zspool_destroy(&self->client);
+    broker_process_fini(&self->broker);
+}
+
+/* The next message of a new member. Its `deliveries` and `failures` are told. */
+static void expect_message(struct fixture *self, uint32_t deliveries, uint32_t failures)
+{
+    const zspool_message_t *message = NULL;
+    zspool_consumer_t *consumer = consumer_of(self->client);
+    assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
+    assert_int_equal(message->deliveries, deliveries);
+    assert_int_equal(message->failures, failures);
+    assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
+    assert_int_equal(zspool_settle_flush(consumer, WAIT_MS, NULL), 0);
+    zspool_consumer_destroy(&consumer);
+}
+
+static int64_t figure(struct fixture *self, const char *name)
+{
+    zspool_figures_t *figures = NULL;
+    int64_t value = -1;
+    assert_int_equal(zspool_stats(self->client, WAIT_MS, &figures, NULL), 0);
+    for (size_t i = 0; i < figures->count; i++) {
+        if (strcmp(figures->items[i].name, name) == 0) {
+            value = figures->items[i].value;
+        }
+    }
+    zspool_free(figures);
+    return value;
+}
+
+static void who_leaves_hands_back_what_was_not_taken(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    zspool_client_t *leaving = client_of(&f);
+    zspool_consumer_t *consumer = consumer_of(leaving);
+    const zspool_message_t *message = NULL;
+    publish(f.client, 2);
+    assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
+    assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
+    zspool_consumer_destroy(&consumer);
+    zspool_destroy(&leaving);
+    expect_message(&f, 2, 0);
+    assert_int_equal(figure(&f, "session_count"), 1);
+    tear_down(&f);
+}
+
+/* Goal: a worker that is killed with a message in hand loses it within three heartbeats. */
+static void a_killed_worker_loses_what_it_had_in_hand(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    publish(f.client, 1);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        /* Only what is new here is used: the parent's client stays with the parent. */
+        const zspool_message_t *message = NULL;
+        zspool_client_t *worker = client_of(&f);
+        zspool_consumer_t *consumer = consumer_of(worker);
+        if (zspool_next(consumer, &message, WAIT_MS, NULL) == 0) {
+            (void)raise(SIGKILL);
+        }
+        _exit(1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    expect_message(&f, 2, 1);
+    assert_int_equal(figure(&f, "sessions_silent"), 1);
+    tear_down(&f);
+}
+
+/* Goal: a broker that stands still for a while loses no session and doubles no message. Method: both
+ * sides keep silent for longer than they promised; the client gives the connection up, comes back, and
+ * sends its waiting PULL again. */
+static void a_broker_that_stood_still_finds_its_sessions_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    zspool_client_t *worker = client_of(&f);
+    zspool_consumer_t *consumer = consumer_of(worker);
+    const zspool_message_t *message = NULL;
+    while (figure(&f, "parked_count") == 0) {
+    }
+    broker_process_signal(&f.broker, SIGSTOP);
+    int rc = 0;
+    for (int ms = 0; rc == 0; ms++) {
+        assert_true(ms < WAIT_MS);
+        (void)poll(NULL, 0, 1);
+        rc = zspool_connect(worker, 0, NULL, NULL); /* till it has noticed */
+    }
+    broker_process_signal(&f.broker, SIGCONT);
+    assert_int_equal(zspool_connect(worker, WAIT_MS, NULL, NULL), 0);
+    publish(f.client, 1);
+    assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
+    assert_int_equal(message->deliveries, 1);
+    assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
+    assert_int_equal(zspool_settle_flush(consumer, WAIT_MS, NULL), 0);
+    assert_true(figure(&f, "sessions_resumed") >= 1);
+    assert_int_equal(figure(&f, "lease_count"), 0);
+    zspool_consumer_destroy(&consumer);
+    zspool_destroy(&worker);
+    tear_down(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_leaves_hands_back_what_was_not_taken),
+        cmocka_unit_test(a_killed_worker_loses_what_it_had_in_hand),
+        cmocka_unit_test(a_broker_that_stood_still_finds_its_sessions_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
