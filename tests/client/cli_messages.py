@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 
-from cli_support import TIMEOUT_S, Case, command, main, zspool
+from cli_support import BROKER, TIMEOUT_S, Case, command, main, zspool
 
 
 class Messages(Case):
@@ -153,6 +153,40 @@ class Messages(Case):
         run = self.bad(4, "pub", "partly", "d", "-p", "7")
         self.assertIn("partly/7", run.err)
         self.assertIn("0 of 1 messages sent are confirmed", run.err)
+
+    def test_pub_that_is_interrupted_keeps_what_it_read(self):
+        with subprocess.Popen(command("pub", "int", "--json"), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdin.write(b"a\nb\npart of a line")
+            process.stdin.flush()
+            confirmed = 0
+            while confirmed < 2:
+                confirmed += json.loads(process.stdout.readline())["count"]
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(TIMEOUT_S), 1)
+            self.assertEqual(process.stderr.read(), b"zspool: 2 of 2 messages sent are confirmed; "
+                                                    b"interrupted\n")
+        self.assertEqual(self.good("read", "int").lines(), ["a", "b"])
+
+    def test_pub_that_gets_no_answer_says_that_nothing_is_sure(self):
+        self.good("topic", "create", "still")
+        BROKER.process.send_signal(signal.SIGSTOP)
+        try:
+            run = self.bad(3, "pub", "still", "x", "y", "--timeout", "300ms")
+        finally:
+            BROKER.process.send_signal(signal.SIGCONT)
+        self.assertIn("0 of 2 messages sent are confirmed", run.err)
+
+    def test_pub_goes_on_when_nobody_reads_its_confirms(self):
+        with subprocess.Popen(command("pub", "deaf", "--json"), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as process:
+            process.stdout.close()
+            for _ in range(3):
+                process.stdin.write(b"line\n")
+                process.stdin.flush()
+            process.stdin.close()
+            self.assertEqual(process.wait(TIMEOUT_S), -signal.SIGPIPE)
+        self.assertEqual(self.good("read", "deaf").lines(), ["line"] * 3)
 
     def test_pub_to_one_partition(self):
         self.good("topic", "create", "parts3", "--partitions", "3")

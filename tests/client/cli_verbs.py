@@ -5,13 +5,15 @@
 Usage: cli_verbs.py ZSPOOL ZSPOOLD [TEST]... Starts a broker of its own.
 """
 import json
+import os
 import signal
 import subprocess
 
-from cli_support import BROKER, TIMEOUT_S, Broker, Case, command, main, zspool
+from cli_support import (BROKER, TIMEOUT_S, ZSPOOL, Broker, Case, command, environment, main,
+                         zspool)
 
-VERBS = ["pub", "pull", "work", "read", "settle", "topic", "group", "producer", "ping", "info", "stat",
-         "bench"]
+VERBS = ["pub", "pull", "work", "read", "settle", "topic", "group", "producer", "ping", "info",
+         "stat", "bench"]
 
 
 class Help(Case):
@@ -103,6 +105,41 @@ class Server(Case):
         self.assertEqual(info["protocol"], 1)
         self.assertIn("published_messages", info["stats"])
         self.assertIn("broker", self.good("info").out.decode())
+
+
+class Completion(Case):
+    """The completion of bash, with a shell that has nothing but it."""
+
+    FILE = os.path.join(os.path.dirname(__file__), "../../client/completions/zspool")
+
+    def complete(self, *words):
+        script = ('PATH=$1:$PATH; source "$2"; shift 2; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1));'
+                  '_zspool; printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(
+            ["bash", "-uc", script, "bash", os.path.dirname(ZSPOOL), self.FILE, "zspool", *words],
+            capture_output=True, timeout=TIMEOUT_S, check=True,
+            env=environment({"ZSPOOL_SERVER": BROKER.endpoint}))
+        self.assertEqual(done.stderr, b"")
+        return done.stdout.decode().split()
+
+    def test_verbs_and_options_come_from_the_help(self):
+        self.assertEqual(self.complete("pu"), ["pub", "pull"])
+        self.assertLessEqual(set(VERBS), set(self.complete("")))
+        self.assertEqual(self.complete("help", "produ"), ["producer"])
+        self.assertEqual(self.complete("pub", "--key"), ["--key", "--key-delimiter"])
+        self.assertIn("-k", self.complete("pub", "-"))
+        self.assertEqual(self.complete("pull", "t", "--outcome", "re"),
+                         ["retry", "release", "reject"])
+        self.assertEqual(self.complete("group", "s"), ["set", "seek"])
+
+    def test_names_come_from_the_broker(self):
+        self.good("topic", "create", "complete-me")
+        self.good("group", "create", "complete-us")
+        self.assertEqual(self.complete("read", "comp"), ["complete-me"])
+        self.assertEqual(self.complete("-s", BROKER.endpoint, "topic", "rm", "comp"),
+                         ["complete-me"])
+        self.assertEqual(self.complete("pull", "complete-me", "-g", "comp"), ["complete-us"])
+        self.assertEqual(self.complete("-s", "tcp://127.0.0.1:1", "read", "comp"), [])
 
 
 class Topics(Case):

@@ -124,6 +124,19 @@ static void positions_are_written_as_they_are_read(void **state)
     }
 }
 
+static void each_kind_of_error_has_its_exit_code(void **state)
+{
+    (void)state;
+    assert_int_equal(cli_exit_of(ZSPOOL_OK), 0);
+    assert_int_equal(cli_exit_of(ZSPOOL_EINTERNAL), 1);
+    assert_int_equal(cli_exit_of(ZSPOOL_ECLOSED), 1);
+    assert_int_equal(cli_exit_of(ZSPOOL_EINVAL), 2);
+    assert_int_equal(cli_exit_of(ZSPOOL_EBAD_NAME), 2);
+    assert_int_equal(cli_exit_of(ZSPOOL_ETIMEOUT), 3);
+    assert_int_equal(cli_exit_of(ZSPOOL_ENOT_FOUND), 4);
+    assert_int_equal(cli_exit_of(ZSPOOL_EDENIED), 5);
+}
+
 static void a_slip_finds_the_nearest_word(void **state)
 {
     (void)state;
@@ -146,6 +159,7 @@ int main(void)
         cmocka_unit_test(positions_have_their_kinds),
         cmocka_unit_test(sizes_and_durations_have_units_and_bounds),
         cmocka_unit_test(positions_are_written_as_they_are_read),
+        cmocka_unit_test(each_kind_of_error_has_its_exit_code),
         cmocka_unit_test(a_slip_finds_the_nearest_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

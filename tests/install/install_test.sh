@@ -17,7 +17,8 @@ fail() { echo "$*"; exit 1; }
 
 # What is installed.
 for file in include/zspool.h "$libdir/libzspool.so" "$libdir/libzspool.a" \
-    "$libdir/pkgconfig/libzspool.pc" "$libdir/cmake/zspool/zspool-config.cmake" bin/zspool; do
+    "$libdir/pkgconfig/libzspool.pc" "$libdir/cmake/zspool/zspool-config.cmake" bin/zspool \
+    share/bash-completion/completions/zspool; do
     test -e "$dir/first/$file" || fail "$file is not installed"
 done
 
