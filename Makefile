@@ -1,6 +1,6 @@
 # A thin entry over the CMake presets; nothing here that they do not do.
 # `scripts/deps` installs what they need.
-.PHONY: all check asan tsan release lint fmt fuzz crash sim bench run coverage demo test clean
+.PHONY: all check asan tsan valgrind release lint fmt fuzz crash sim bench run coverage demo test clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 CTEST := ctest -j $(JOBS) --preset
@@ -16,6 +16,9 @@ asan tsan:              ## every fast test under sanitizers
 	@cmake --preset $@ >/dev/null
 	cmake --build --preset $@
 	$(CTEST) $@
+
+valgrind:               ## the client library's tests under memcheck
+	scripts/valgrind
 
 release:                ## what one would install, in build/release
 	@cmake --preset release >/dev/null

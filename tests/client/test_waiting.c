@@ -355,6 +355,7 @@ static void what_is_there_comes_in_spite_of_an_interrupt(void **state)
     atomic_store(&f->obliging.silent, false);
     atomic_store(&f->obliging.stock, 1);
     f->consumer = consumer_of(f->client);
+    zspool_reader_want(f->reader, false);
     assert_int_equal(zspool_dispatch(f->client, WAIT_MS), 1);
     zspool_interrupt(f->client);
     assert_int_equal(zspool_dispatch(f->client, 0), 1);
