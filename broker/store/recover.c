@@ -78,16 +78,17 @@ int recovery_contradiction(const struct recovery *self, const char *what, struct
                        self->part->topic_id, self->part->number, what);
 }
 
-static int add_segment(struct recovery *self, uint64_t number, uint64_t base_offset,
-                       struct segment **ret, struct zsp_err *err)
+/* NULL = out of memory, told in `err`. */
+static struct segment *add_segment(struct recovery *self, uint64_t number, uint64_t base_offset,
+                                   struct zsp_err *err)
 {
     struct segment *segment = segment_new(self->part, number, base_offset);
     if (!segment || partition_add_segment(self->part, segment) < 0) {
         segment_destroy(self->store, &segment);
-        return zsp_err_set(err, ZSP_ENOMEM, "open a partition");
+        (void)zsp_err_set(err, ZSP_ENOMEM, "open a partition");
+        return NULL;
     }
-    *ret = segment;
-    return 0;
+    return segment;
 }
 
 static void damage_segment(struct recovery *self, const struct segment *segment)
@@ -99,10 +100,9 @@ static void damage_segment(struct recovery *self, const struct segment *segment)
 
 static int add_sealed(struct recovery *self, const struct sealed_fact *fact, struct zsp_err *err)
 {
-    struct segment *segment;
-    const int rc = add_segment(self, fact->number, fact->base_offset, &segment, err);
-    if (rc < 0) {
-        return rc;
+    struct segment *segment = add_segment(self, fact->number, fact->base_offset, err);
+    if (!segment) {
+        return ZSP_ENOMEM;
     }
     segment->state = SEGMENT_SEALED;
     segment->end_offset = fact->end_offset;
@@ -126,12 +126,12 @@ static int add_segments(struct recovery *self, const struct part_facts *facts, s
     for (size_t i = 0; i < facts->sealed_count && rc == 0; i++) {
         rc = add_sealed(self, &facts->sealed[i], err);
     }
-    struct segment *segment = NULL;
-    if (rc == 0) {
-        rc = add_segment(self, facts->active, facts->base_offset, &segment, err);
-    }
     if (rc < 0) {
         return rc;
+    }
+    struct segment *segment = add_segment(self, facts->active, facts->base_offset, err);
+    if (!segment) {
+        return ZSP_ENOMEM;
     }
     segment->max_before_ms = facts->max_before_ms;
     segment->max_timestamp_ms = facts->max_before_ms;
@@ -275,17 +275,16 @@ static int open_known(struct recovery *self, const struct part_facts *facts, str
 static int open_new(struct recovery *self, const char *topic_path, struct zsp_err *err)
 {
     struct store_part *part = self->part;
-    struct segment *segment;
-    int rc = add_segment(self, 0, 0, &segment, err);
-    if (rc < 0) {
-        return rc;
+    struct segment *segment = add_segment(self, 0, 0, err);
+    if (!segment) {
+        return ZSP_ENOMEM;
     }
     segment->index.complete = true;
     part->mark = partition_written(part);
     bool sync_failed;
     struct zsp_err local = {0};
-    rc = topic_log_make_files(self->store->fs, topic_path, part->number, part->number + 1,
-                              &sync_failed, &local);
+    const int rc = topic_log_make_files(self->store->fs, topic_path, part->number, part->number + 1,
+                                        &sync_failed, &local);
     if (rc == ZSP_EEXISTS) {
         zsp_diag(self->store->options.diag, ZSP_ERROR, "%s, but the journal does not know it",
                  local.msg);
