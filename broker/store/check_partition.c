@@ -504,31 +504,31 @@ static int check_files(struct part_check *self, struct zsp_err *err)
     return rc == 0 ? check_active(self, err) : rc;
 }
 
-int check_partition(struct check *check, const char *topic_path, uint64_t topic_id,
+int check_partition(struct check *self, const char *topic_path, uint64_t topic_id,
                     uint32_t partition, struct zsp_err *err)
 {
-    struct part_check self = {.check = check, .topic_id = topic_id, .partition = partition};
+    struct part_check part = {.check = self, .topic_id = topic_id, .partition = partition};
     char no_directory[LAYOUT_PATH_MAX];
     if (!topic_path) {
         layout_topic_path(no_directory, topic_id, zsp_slice_str("?"));
         topic_path = no_directory;
     }
-    layout_part_path(self.path, topic_path, partition);
-    zsp_table_init(&self.sequences.table, 0);
-    check->summary.partitions++;
+    layout_part_path(part.path, topic_path, partition);
+    zsp_table_init(&part.sequences.table, 0);
+    self->summary.partitions++;
     struct zsp_err why = {0};
-    int rc = part_facts_read(&check->carry, topic_id, partition, &self.facts, &why);
+    int rc = part_facts_read(&self->carry, topic_id, partition, &part.facts, &why);
     if (rc == 0) {
-        rc = check_files(&self, err);
+        rc = check_files(&part, err);
     } else if (rc == ZSP_ENOMEM) {
-        rc = zsp_err_set(err, rc, "%s", self.path);
+        rc = zsp_err_set(err, rc, "%s", part.path);
     } else if (rc < 0) {
-        check_tell_path(check, CHECK_DAMAGE, self.path, "%s", why.msg);
+        check_tell_path(self, CHECK_DAMAGE, part.path, "%s", why.msg);
         rc = 0;
     }
-    check_sequences_forget(&self.sequences);
-    zsp_table_fini(&self.sequences.table);
-    part_facts_fini(&self.facts);
-    free(self.files);
+    check_sequences_forget(&part.sequences);
+    zsp_table_fini(&part.sequences.table);
+    part_facts_fini(&part.facts);
+    free(part.files);
     return rc < 0 ? rc : 0;
 }

@@ -179,14 +179,8 @@ int layout_read_file(struct fs *fs, const char *path, uint64_t max, struct zsp_w
 
 /* --- Lock and format -------------------------------------------------------------- */
 
-int layout_lock(struct fs *fs, bool create, int *ret_file, struct zsp_err *err)
+static int take_lock(struct fs *fs, int file, int *ret_file, struct zsp_err *err)
 {
-    struct zsp_err local = {0};
-    err = err ? err : &local;
-    int file = fs->ops->open(fs->self, "LOCK", FS_WRITE, err);
-    if (file == ZSP_ENOT_FOUND && create) {
-        file = fs->ops->open(fs->self, "LOCK", FS_CREATE, err);
-    }
     if (file < 0) {
         return zsp_err_wrap(err, "LOCK");
     }
@@ -197,6 +191,30 @@ int layout_lock(struct fs *fs, bool create, int *ret_file, struct zsp_err *err)
     }
     *ret_file = file;
     return 0;
+}
+
+int layout_lock(struct fs *fs, bool create, int *ret_file, struct zsp_err *err)
+{
+    struct zsp_err local = {0};
+    err = err ? err : &local;
+    int file = fs->ops->open(fs->self, "LOCK", FS_WRITE, err);
+    if (file == ZSP_ENOT_FOUND && create) {
+        file = fs->ops->open(fs->self, "LOCK", FS_CREATE, err);
+    }
+    return take_lock(fs, file, ret_file, err);
+}
+
+int layout_lock_reading(struct fs *fs, int *ret_file, struct zsp_err *err)
+{
+    struct zsp_err local = {0};
+    err = err ? err : &local;
+    *ret_file = -1;
+    const int file = fs->ops->open(fs->self, "LOCK", FS_READ, err);
+    if (file == ZSP_ENOT_FOUND) {
+        *err = (struct zsp_err){0};
+        return 1;
+    }
+    return take_lock(fs, file, ret_file, err);
 }
 
 static int hex_digit(char c)

@@ -36,6 +36,10 @@ struct layout_topics {
  * Errors: ZSP_ELOCKED, ZSP_ENOT_FOUND (no LOCK and not `create`), ZSP_EIO, ZSP_ENO_SPACE */
 int layout_lock(struct fs *fs, bool create, int *ret_file, struct zsp_err *err);
 
+/* As layout_lock(), for one who only reads, maybe from a read-only file system: nothing is
+ * made or changed. Returns 1, with *ret_file < 0, when there is no LOCK: nobody can hold it. */
+int layout_lock_reading(struct fs *fs, int *ret_file, struct zsp_err *err);
+
 /* Read FORMAT.
  * Errors: ZSP_ENOT_FOUND no such file; ZSP_EFORMAT a newer version; ZSP_ECORRUPT; ZSP_EIO */
 int layout_read_format(struct fs *fs, uint8_t ret_uuid[STORE_UUID_BYTES], struct zsp_err *err);

@@ -10,8 +10,8 @@
 #include "client/cli/verbs.h"
 
 static const struct cli_verb *const verbs[] = {
-    &cli_pub,   &cli_pull,     &cli_work, &cli_read, &cli_settle, &cli_topic,
-    &cli_group, &cli_producer, &cli_ping, &cli_info, &cli_stat,   &cli_bench,
+    &cli_pub,      &cli_pull, &cli_work, &cli_read, &cli_settle, &cli_topic, &cli_group,
+    &cli_producer, &cli_ping, &cli_info, &cli_stat, &cli_bench,  &cli_fsck,
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
 

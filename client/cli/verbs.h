@@ -19,5 +19,6 @@ extern const struct cli_verb cli_info;
 extern const struct cli_verb cli_stat;
 extern const struct cli_verb cli_work;
 extern const struct cli_verb cli_bench;
+extern const struct cli_verb cli_fsck;
 
 #endif
