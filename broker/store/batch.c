@@ -95,6 +95,28 @@ static void read_fields(const uint8_t *bytes, struct batch_header *header)
     header->body_sum = zsp_get_u64(bytes + 96);
 }
 
+/* Everything but the magic and the sum. */
+static int decode_fields(const uint8_t bytes[BATCH_HEADER_BYTES], uint64_t pos,
+                         struct batch_header *ret, struct zsp_err *err)
+{
+    if (bytes[4] != BATCH_VERSION || zsp_get_u32(bytes + 8) != BATCH_HEADER_BYTES) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "pos %" PRIu64 ": batch of version %u", pos,
+                           bytes[4]);
+    }
+    struct batch_header header;
+    read_fields(bytes, &header);
+    const struct store_batch *batch = &header.batch;
+    if (batch->body.len == 0 || batch->body.len > ZSP_FRAME_MAX || batch->record_count == 0 ||
+        batch->first_offset > UINT64_MAX - batch->record_count) {
+        return zsp_err_set(err, ZSP_ECORRUPT,
+                           "pos %" PRIu64 ": %zu body bytes, %" PRIu32
+                           " records from offset %" PRIu64,
+                           pos, batch->body.len, batch->record_count, batch->first_offset);
+    }
+    *ret = header;
+    return 0;
+}
+
 int batch_decode(const uint8_t bytes[BATCH_HEADER_BYTES], const struct batch_place *place,
                  struct batch_header *ret, struct zsp_err *err)
 {
@@ -107,20 +129,14 @@ int batch_decode(const uint8_t bytes[BATCH_HEADER_BYTES], const struct batch_pla
                            "pos %" PRIu64 ": header sum 0x%" PRIx64 " != 0x%" PRIx64, place->pos,
                            sum, zsp_get_u64(bytes + 104));
     }
-    if (bytes[4] != BATCH_VERSION || zsp_get_u32(bytes + 8) != BATCH_HEADER_BYTES) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "pos %" PRIu64 ": batch of version %u", place->pos,
-                           bytes[4]);
+    return decode_fields(bytes, place->pos, ret, err);
+}
+
+int batch_decode_unbound(const uint8_t bytes[BATCH_HEADER_BYTES], struct batch_header *ret,
+                         struct zsp_err *err)
+{
+    if (!batch_has_magic(bytes)) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "no batch begins here");
     }
-    struct batch_header header;
-    read_fields(bytes, &header);
-    const struct store_batch *batch = &header.batch;
-    if (batch->body.len == 0 || batch->body.len > ZSP_FRAME_MAX || batch->record_count == 0 ||
-        batch->first_offset > UINT64_MAX - batch->record_count) {
-        return zsp_err_set(err, ZSP_ECORRUPT,
-                           "pos %" PRIu64 ": %zu body bytes, %" PRIu32
-                           " records from offset %" PRIu64,
-                           place->pos, batch->body.len, batch->record_count, batch->first_offset);
-    }
-    *ret = header;
-    return 0;
+    return decode_fields(bytes, 0, ret, err);
 }

@@ -70,6 +70,11 @@ void batch_encode(uint8_t out[BATCH_HEADER_BYTES], const struct batch_header *he
 int batch_decode(const uint8_t bytes[BATCH_HEADER_BYTES], const struct batch_place *place,
                  struct batch_header *ret, struct zsp_err *err);
 
+/* The same for a header whose place is not known, so that its sum says nothing: the fields only
+ * hold together. For looking at lone files; nothing may be concluded from it. */
+int batch_decode_unbound(const uint8_t bytes[BATCH_HEADER_BYTES], struct batch_header *ret,
+                         struct zsp_err *err);
+
 /* Do the bytes begin like a header? Says nothing about validity. */
 bool batch_has_magic(const uint8_t *bytes);
 

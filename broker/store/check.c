@@ -9,6 +9,7 @@
 
 #include "broker/store/check_priv.h"
 #include "broker/store/journal_scan.h"
+#include "broker/store/scan.h"
 #include "common/record.h"
 
 #define TEXT_MAX       512u
@@ -61,12 +62,6 @@ int check_unreadable(struct check *self, const char *path, const struct zsp_err 
     }
     check_tell_path(self, CHECK_DAMAGE, path, "cannot be read: %s", why->msg);
     return 0;
-}
-
-const char *check_without_pos(const char *message)
-{
-    const char *end = strncmp(message, "pos ", 4) == 0 ? strstr(message, ": ") : NULL;
-    return end ? end + 2 : message;
 }
 
 int check_progress(struct check *self, uint64_t bytes, struct zsp_err *err)
@@ -156,7 +151,7 @@ static void tell_journal_damage(struct check *self, const struct journal_scan *s
     };
     check_tell(self, &finding,
                "%s; %" PRIu64 " records before it hold; zspoold does not start like this",
-               placed ? check_without_pos(scan->damage.msg) : why->msg, scan->record_count);
+               placed ? scan_without_pos(scan->damage.msg) : why->msg, scan->record_count);
 }
 
 static void tell_journal_torn(struct check *self, const struct journal_scan *scan)

@@ -259,7 +259,7 @@ static void take_damage(struct segment_check *self, const struct walk_gap *gap)
         .offsets = {gap->first_offset, gap->end_offset},
     };
     check_tell(self->part->check, &finding, "%s",
-               gap->what.msg[0] ? check_without_pos(gap->what.msg) : "zeros where a batch was");
+               gap->what.msg[0] ? scan_without_pos(gap->what.msg) : "zeros where a batch was");
 }
 
 static void take_torn(struct segment_check *self, const struct walk_gap *gap)

@@ -31,8 +31,6 @@ void check_tell_path(struct check *self, enum check_severity severity, const cha
 /* A file could not be read: damage, unless memory is what is missing. Returns 0 or ZSP_ENOMEM. */
 int check_unreadable(struct check *self, const char *path, const struct zsp_err *why,
                      struct zsp_err *err);
-/* The message without the "pos N: " that a finding tells apart. Lent as `message` is. */
-const char *check_without_pos(const char *message);
 /* Bytes were read. Errors: ZSP_EINTERRUPTED */
 int check_progress(struct check *self, uint64_t bytes, struct zsp_err *err);
 

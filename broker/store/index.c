@@ -148,6 +148,17 @@ static bool entries_valid(const struct seg_index *self, const struct index_facts
     return self->count == 0 || self->entries[0].pos == 0;
 }
 
+bool index_peek(struct zsp_slice bytes, struct index_facts *ret)
+{
+    const uint8_t *p = bytes.data;
+    if (bytes.len < INDEX_HEADER_BYTES || memcmp(p, magic, sizeof magic) != 0) {
+        return false;
+    }
+    *ret = (struct index_facts){zsp_get_u64(p + 16), zsp_get_u64(p + 24), zsp_get_u64(p + 32),
+                                (int64_t)zsp_get_u64(p + 40)};
+    return true;
+}
+
 int index_decode(struct zsp_slice bytes, const struct index_facts *want,
                  const struct batch_place *place, struct seg_index *ret, struct zsp_err *err)
 {

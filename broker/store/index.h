@@ -62,6 +62,9 @@ void index_fini(struct seg_index *self);
  * of missing memory. */
 void index_encode(struct zsp_writer *out, const struct seg_index *self,
                   const struct index_facts *facts, const struct batch_place *place);
+/* What an index file says of its segment, before anything is checked; false = it is too short or
+ * begins like none. */
+bool index_peek(struct zsp_slice bytes, struct index_facts *ret);
 /* Errors: ZSP_ECORRUPT  not a valid index of a segment with these facts; ZSP_ENOMEM */
 int index_decode(struct zsp_slice bytes, const struct index_facts *want,
                  const struct batch_place *place, struct seg_index *ret, struct zsp_err *err);

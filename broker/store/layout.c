@@ -384,7 +384,9 @@ static int topic_entry(void *arg, const struct fs_entry *entry)
     uint64_t id;
     if (!entry->is_directory || !dash || strlen(entry->name) > NUMBER_DIGITS + 1 + ZSP_NAME_MAX ||
         !parse_digits(entry->name, (size_t)(dash - entry->name), &id)) {
-        walk->foreign_fn(walk->arg, entry->name);
+        if (walk->foreign_fn) {
+            walk->foreign_fn(walk->arg, entry->name);
+        }
         return 0;
     }
     struct layout_topics *topics = walk->topics;

@@ -57,7 +57,7 @@ int layout_list(struct fs *fs, const char *path,
                 int (*entry_fn)(void *arg, const struct fs_entry *entry), void *arg,
                 struct zsp_err *err);
 
-/* Read topics/. Names that are none of ours are reported through `foreign_fn`. */
+/* Read topics/. Names that are none of ours are reported through `foreign_fn`, if any. */
 int layout_read_topics(struct fs *fs, struct layout_topics *ret,
                        void (*foreign_fn)(void *arg, const char *name), void *arg,
                        struct zsp_err *err);

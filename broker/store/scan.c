@@ -194,3 +194,9 @@ void scan_fini(struct scan *self)
     self->capacity = 0;
     self->data_len = 0;
 }
+
+const char *scan_without_pos(const char *message)
+{
+    const char *end = strncmp(message, "pos ", 4) == 0 ? strstr(message, ": ") : NULL;
+    return end ? end + 2 : message;
+}

@@ -48,4 +48,8 @@ int scan_bytes(struct scan *self, uint64_t pos, size_t len, struct zsp_slice *re
 
 void scan_fini(struct scan *self);
 
+/* A message about a place without its "pos N: ", for who tells the place apart. Lent as
+ * `message` is. */
+const char *scan_without_pos(const char *message);
+
 #endif

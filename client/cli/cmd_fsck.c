@@ -210,7 +210,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 {
     struct fsck_run self = {.verb = verb};
     const struct cli_option table[] = {
-        {0, "unsynced-max", CLI_BYTES, "BYTES", "storage/unsynced_max of the broker (64MiB)",
+        {0, "unsynced", CLI_BYTES, "BYTES", "the setting data/unsynced of the broker (64MiB)",
          &self.unsynced_max},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };

@@ -11,7 +11,7 @@
 
 static const struct cli_verb *const verbs[] = {
     &cli_pub,      &cli_pull, &cli_work, &cli_read, &cli_settle, &cli_topic, &cli_group,
-    &cli_producer, &cli_ping, &cli_info, &cli_stat, &cli_bench,  &cli_fsck,
+    &cli_producer, &cli_ping, &cli_info, &cli_stat, &cli_bench,  &cli_fsck,  &cli_dump,
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
 

@@ -20,5 +20,6 @@ extern const struct cli_verb cli_stat;
 extern const struct cli_verb cli_work;
 extern const struct cli_verb cli_bench;
 extern const struct cli_verb cli_fsck;
+extern const struct cli_verb cli_dump;
 
 #endif

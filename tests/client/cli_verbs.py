@@ -13,7 +13,7 @@ from cli_support import (BROKER, TIMEOUT_S, ZSPOOL, Broker, Case, command, envir
                          zspool)
 
 VERBS = ["pub", "pull", "work", "read", "settle", "topic", "group", "producer", "ping", "info",
-         "stat", "bench"]
+         "stat", "bench", "fsck", "dump"]
 
 
 class Help(Case):

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "client/cli/journal_object.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/cli.h"
+
+/* A layout is "TYPE:NAME ..." with types
+ *   u8 u16 u32 u64   numbers
+ *   i64              a number that may be negative; the lowest one means none
+ *   ms               u64, wall time
+ *   str              u16 length, bytes
+ *   TYPE*NAME(...)   a count of that type, then so many times what is in brackets
+ *   runs             the rest: runs of a block, as in ledger_codec.h
+ */
+struct object_layout {
+    char letter;
+    bool own; /* of the store: a zero byte before the letter */
+    const char *name;
+    const char *key; /* behind the letter */
+    const char *value;
+};
+
+static const struct object_layout layouts[] = {
+    {'E', true, "start_count", "", "u64:count"},
+    {'J', true, "oldest_journal_file", "", "u64:file"},
+    {'P', true, "partition", "u64:topic u32:partition", "u64:first_segment u64:base_offset"},
+    {'S', true, "sealed_segment", "u64:topic u32:partition u64:segment",
+     "u64:base_offset u64:end_offset u64:bytes i64:max_timestamp_ms u64:epoch"},
+    {'M', true, "mark", "u64:topic u32:partition",
+     "u64:segment u64:pos u64:offset i64:max_timestamp_ms u64:epoch"},
+    {'D', true, "removed_topic", "u64:topic", ""},
+    {'C', false, "counters", "", "u8:version u64:next_topic u64:next_producer u64:next_group"},
+    {'T', false, "topic", "u64:topic",
+     "u8:version u32:partitions ms:created u64:retention_time_ms u64:retention_bytes str:name"},
+    {'P', false, "producer", "u64:producer",
+     "u8:version u32:epoch u8:flags u64:last_used_broker_ms str:name"},
+    {'Q', false, "sequences", "u64:topic u32:partition u64:producer",
+     "u8:version u64:last_sequence u64:last_used_broker_ms "
+     "u8*batches(u64:sequence u32:count u64:offset)"},
+    {'R', false, "sequences_complete", "u64:topic u32:partition",
+     "u8:version u64:offset u64:place"},
+    {'g', false, "group", "u64:group",
+     "u8:version u8:mode u64:epoch u8:start_kind u64:start_value u64:lease_ms u64:max_leased "
+     "u64:max_failures u64:backoff_ms u64:backoff_max_ms str:name u16*topics(str:name)"},
+    {'h', false, "ledger", "u64:group u64:topic u32:partition", "u8:version u64:high u64:water"},
+    {'b', false, "ledger_block", "u64:group u64:topic u32:partition u64:block", "u8:version runs"},
+    {'l', false, "lease", "u64:group u64:lease",
+     "u8:version u8:flags u32:granted u64:deadline_broker_ms"},
+};
+
+/* --- Printing one thing --------------------------------------------------------------------- */
+
+/* Where it goes. */
+struct printer {
+    struct json *json; /* NULL = words */
+    bool silent;       /* only read: does the layout fit? */
+};
+
+static void put_number(struct printer *to, const char *name, uint64_t value)
+{
+    if (to->silent) {
+        return;
+    }
+    if (to->json) {
+        json_uint(to->json, name, value);
+    } else {
+        printf(" %s=%" PRIu64, name, value);
+    }
+}
+
+static void put_signed(struct printer *to, const char *name, int64_t value)
+{
+    if (to->silent) {
+        return;
+    }
+    if (value == INT64_MIN) {
+        if (to->json) {
+            json_null(to->json, name);
+        } else {
+            printf(" %s=none", name);
+        }
+    } else if (to->json) {
+        json_int(to->json, name, value);
+    } else {
+        printf(" %s=%" PRId64, name, value);
+    }
+}
+
+static void put_text(struct printer *to, const char *name, struct zsp_slice value)
+{
+    if (to->silent) {
+        return;
+    }
+    if (to->json) {
+        json_bytes(to->json, name, (zspool_bytes_t){value.data, value.len});
+        return;
+    }
+    printf(" %s=", name);
+    for (size_t i = 0; i < value.len; i++) {
+        const int c = value.data[i];
+        if (c > 0x20 && c < 0x7f) {
+            putchar(c);
+        } else {
+            printf("\\x%02x", (unsigned)c);
+        }
+    }
+}
+
+static void put_time(struct printer *to, const char *name, int64_t ms)
+{
+    char text[32];
+    cli_write_time(ms, text);
+    put_text(to, name, zsp_slice_str(text));
+}
+
+static void put_bytes(struct printer *to, const char *name, struct zsp_slice value)
+{
+    if (to->json) {
+        json_bytes(to->json, name, (zspool_bytes_t){value.data, value.len});
+        return;
+    }
+    printf(" %s=", name);
+    for (size_t i = 0; i < value.len; i++) {
+        printf("%02x", value.data[i]);
+    }
+}
+
+static void open_list(struct printer *to, const char *name)
+{
+    if (to->silent) {
+        return;
+    }
+    if (to->json) {
+        json_open_array(to->json, name);
+    } else {
+        printf(" %s=[", name);
+    }
+}
+
+static void close_list(struct printer *to)
+{
+    if (to->silent) {
+        return;
+    }
+    if (to->json) {
+        json_close_array(to->json);
+    } else {
+        fputs(" ]", stdout);
+    }
+}
+
+static void open_item(struct printer *to)
+{
+    if (to->silent) {
+        return;
+    }
+    if (to->json) {
+        json_open_item(to->json);
+    } else {
+        fputs(" (", stdout);
+    }
+}
+
+static void close_item(struct printer *to)
+{
+    if (to->silent) {
+        return;
+    }
+    if (to->json) {
+        json_close_object(to->json);
+    } else {
+        fputs(" )", stdout);
+    }
+}
+
+/* --- Runs of a block -------------------------------------------------------------------------- */
+
+enum run_flag {
+    RUN_LEASE = 1,
+    RUN_LAST = 2,
+    RUN_DUE = 4,
+    RUN_COUNTS = 8,
+    RUN_LIMIT = 16,
+    RUN_REASONS = 32
+};
+
+static void put_reasons(struct printer *to, struct zsp_reader *in)
+{
+    const unsigned count = zsp_read_u8(in);
+    open_list(to, "reasons");
+    for (unsigned i = 0; i < count && !in->failed; i++) {
+        open_item(to);
+        put_text(to, "reason", zsp_read_short(in));
+        close_item(to);
+    }
+    close_list(to);
+}
+
+static void put_run(struct printer *to, struct zsp_reader *in)
+{
+    static const char *const states[] = {"forgotten", "ready", "waiting", "leased", "dead"};
+    open_item(to);
+    put_number(to, "first_in_block", zsp_read_u16(in));
+    put_number(to, "count", 1u + zsp_read_u16(in));
+    const unsigned state = zsp_read_u8(in);
+    const unsigned flags = zsp_read_u8(in);
+    if (state < sizeof states / sizeof states[0]) {
+        put_text(to, "state", zsp_slice_str(states[state]));
+    } else {
+        put_number(to, "state", state);
+    }
+    if (flags & RUN_LEASE) {
+        put_number(to, "lease", zsp_read_u64(in));
+    }
+    if (flags & RUN_LAST) {
+        put_number(to, "last_lease", zsp_read_u64(in));
+        put_number(to, "last_outcome", zsp_read_u8(in));
+    }
+    if (flags & RUN_DUE) {
+        put_number(to, "due_broker_ms", zsp_read_u64(in));
+    }
+    if (flags & RUN_COUNTS) {
+        put_number(to, "deliveries", zsp_read_u32(in));
+        put_number(to, "failures", zsp_read_u32(in));
+    }
+    if (flags & RUN_LIMIT) {
+        put_number(to, "limit", zsp_read_u8(in));
+    }
+    if (flags & RUN_REASONS) {
+        put_reasons(to, in);
+    }
+    close_item(to);
+}
+
+static void put_runs(struct printer *to, struct zsp_reader *in)
+{
+    open_list(to, "runs");
+    while (zsp_reader_left(in) > 0 && !in->failed) {
+        put_run(to, in);
+    }
+    close_list(to);
+}
+
+/* --- By the layout ------------------------------------------------------------------------------ */
+
+/* The next word of a layout: up to a space, or to the bracket that closes. */
+struct word {
+    char type[8];
+    char name[40];
+    bool repeats;
+    const char *inner; /* what is repeated */
+    size_t inner_len;
+};
+
+static bool next_word(const char **at, const char *end, struct word *ret)
+{
+    const char *p = *at;
+    while (p < end && *p == ' ') {
+        p++;
+    }
+    if (p == end) {
+        return false;
+    }
+    memset(ret, 0, sizeof *ret);
+    const size_t type_len = strcspn(p, ":* ");
+    memcpy(ret->type, p, type_len < sizeof ret->type ? type_len : sizeof ret->type - 1);
+    p += type_len;
+    if (p < end && *p != ' ') {
+        ret->repeats = *p++ == '*';
+        const size_t name_len = strcspn(p, " ()");
+        memcpy(ret->name, p, name_len < sizeof ret->name ? name_len : sizeof ret->name - 1);
+        p += name_len;
+    }
+    if (ret->repeats) {
+        ret->inner = p + 1;
+        ret->inner_len = strcspn(ret->inner, ")");
+        p = ret->inner + ret->inner_len + 1;
+    }
+    *at = p;
+    return true;
+}
+
+static uint64_t read_number(struct zsp_reader *in, const char *type)
+{
+    if (strcmp(type, "u8") == 0) {
+        return zsp_read_u8(in);
+    }
+    if (strcmp(type, "u16") == 0) {
+        return zsp_read_u16(in);
+    }
+    return strcmp(type, "u32") == 0 ? zsp_read_u32(in) : zsp_read_u64(in);
+}
+
+static void put_field(struct printer *to, const struct word *word, struct zsp_reader *in)
+{
+    if (strcmp(word->type, "str") == 0) {
+        put_text(to, word->name, zsp_read_short(in));
+    } else if (strcmp(word->type, "ms") == 0) {
+        put_time(to, word->name, (int64_t)zsp_read_u64(in));
+    } else if (strcmp(word->type, "i64") == 0) {
+        put_signed(to, word->name, (int64_t)zsp_read_u64(in));
+    } else if (strcmp(word->type, "runs") == 0) {
+        put_runs(to, in);
+    } else {
+        put_number(to, word->name, read_number(in, word->type));
+    }
+}
+
+static void put_repeated(struct printer *to, const struct word *word, struct zsp_reader *in)
+{
+    const uint64_t count = read_number(in, word->type);
+    open_list(to, word->name);
+    for (uint64_t i = 0; i < count && !in->failed; i++) {
+        const char *at = word->inner;
+        struct word field;
+        open_item(to);
+        while (next_word(&at, word->inner + word->inner_len, &field)) {
+            put_field(to, &field, in);
+        }
+        close_item(to);
+    }
+    close_list(to);
+}
+
+static void put_layout(struct printer *to, const char *layout, struct zsp_reader *in)
+{
+    const char *at = layout;
+    struct word word;
+    while (next_word(&at, layout + strlen(layout), &word) && !in->failed) {
+        if (word.repeats) {
+            put_repeated(to, &word, in);
+        } else {
+            put_field(to, &word, in);
+        }
+    }
+}
+
+/* Does the value end where the layout does? */
+static bool fits(const char *layout, struct zsp_slice value)
+{
+    struct printer silent = {NULL, true};
+    struct zsp_reader in = zsp_reader_init(value);
+    put_layout(&silent, layout, &in);
+    return !in.failed && zsp_reader_left(&in) == 0;
+}
+
+static const struct object_layout *find_layout(struct zsp_slice key, size_t *ret_skip)
+{
+    const bool own = key.len > 1 && key.data[0] == 0;
+    *ret_skip = own ? 2 : 1;
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0] && key.len >= *ret_skip; i++) {
+        const struct zsp_slice rest = {key.data + *ret_skip, key.len - *ret_skip};
+        if (layouts[i].own == own && (uint8_t)layouts[i].letter == key.data[*ret_skip - 1] &&
+            fits(layouts[i].key, rest)) {
+            return &layouts[i];
+        }
+    }
+    return NULL;
+}
+
+bool journal_object_print(struct json *json, struct zsp_slice key, struct zsp_slice value)
+{
+    struct printer to = {json, false};
+    size_t skip;
+    const struct object_layout *layout = find_layout(key, &skip);
+    if (!layout) {
+        put_bytes(&to, "key", key);
+        put_bytes(&to, "value", value);
+        return false;
+    }
+    if (json) {
+        json_text(json, "object", layout->name);
+    } else {
+        printf(" %s", layout->name);
+    }
+    struct zsp_reader in = zsp_reader_init((struct zsp_slice){key.data + skip, key.len - skip});
+    put_layout(&to, layout->key, &in);
+    if (value.len == 0) {
+        return true; /* gone, or an object that is its key */
+    }
+    if (!fits(layout->value, value)) { /* shown whole, not half */
+        put_bytes(&to, "value", value);
+        return false;
+    }
+    in = zsp_reader_init(value);
+    put_layout(&to, layout->value, &in);
+    return true;
+}
