@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <zmq.h>
 
+#include "broker/store/check.h"
+#include "broker/store/fs.h"
 #include "common/record.h"
 #include "tests/common/testing.h"
 
@@ -345,4 +347,28 @@ void load_verify(struct load *self, struct broker_process *broker)
     for (uint32_t i = 0; i < self->sent_count; i++) {
         self->messages[i].found = false;
     }
+}
+
+static void fail_on_damage(void *arg, const struct check_finding *finding)
+{
+    (void)arg;
+    if (finding->severity == CHECK_DAMAGE) {
+        fail_msg("%s: pos %" PRIu64 ": %s", finding->path, finding->pos, finding->text);
+    }
+}
+
+void load_check_files(const struct broker_process *broker)
+{
+    struct zsp_err err = {0};
+    struct fs *fs = fs_posix_new(broker->data, &err);
+    if (!fs) {
+        fail_msg("%s", err.msg);
+    }
+    const struct check_options options = {
+        .fs = fs, .body_fn = check_body, .sequences = true, .finding_fn = fail_on_damage};
+    struct check_summary summary;
+    if (check_store(&options, &summary, &err) != 0) {
+        fail_msg("%s", err.msg);
+    }
+    fs_posix_destroy(&fs);
 }

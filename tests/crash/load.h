@@ -61,6 +61,9 @@ bool load_run(struct load *self, uint32_t confirmations);
 /* Read everything and compare; pull the rest and ack it. */
 void load_verify(struct load *self, struct broker_process *broker);
 
+/* The broker is dead: what it left is as `zspool fsck` wants it. */
+void load_check_files(const struct broker_process *broker);
+
 /* A number below `end`, the same for the same seed. */
 uint32_t load_random(struct load *self, uint32_t end);
 

@@ -42,6 +42,7 @@ static void kill_at_each_call(const char *calls, unsigned first, unsigned last, 
         load_verify(&load, &broker);
         load_fini(&load);
         assert_int_equal(broker_process_stop(&broker), 0);
+        load_check_files(&broker);
         broker_process_fini(&broker);
     }
     print_message("%s: killed %u times\n", calls, kills);

@@ -27,6 +27,7 @@ static void confirmed_messages_survive_kill_9_in_a_loop(void **state)
         assert_true(load_run(&load, 1 + load_random(&load, 2000)));
         broker_process_kill(&broker);
         load_disconnect(&load);
+        load_check_files(&broker);
     }
     broker_process_start(&broker, NULL);
     load_verify(&load, &broker);
@@ -34,6 +35,7 @@ static void confirmed_messages_survive_kill_9_in_a_loop(void **state)
                   (unsigned)load.confirmed_count, (unsigned)load.acked_count, ROUNDS);
     load_fini(&load);
     assert_int_equal(broker_process_stop(&broker), 0);
+    load_check_files(&broker);
     broker_process_fini(&broker);
 }
 

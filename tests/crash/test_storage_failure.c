@@ -40,6 +40,7 @@ static bool fail_at(const char *calls, const char *action, unsigned n)
     load_verify(&load, &broker);
     load_fini(&load);
     assert_int_equal(broker_process_stop(&broker), 0);
+    load_check_files(&broker);
     broker_process_fini(&broker);
     return failed;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/check.h"
 #include "common/assert.h"
 #include "common/hash.h"
 #include "common/limits.h"
@@ -114,6 +115,34 @@ static void lose_connections(struct sim *sim)
     }
 }
 
+static void break_on_damage(void *arg, const struct check_finding *finding)
+{
+    if (finding->severity == CHECK_DAMAGE) {
+        struct sim *sim = arg;
+        (void)model_fail(&sim->model, "fsck: %s: pos %" PRIu64 ": %s", finding->path, finding->pos,
+                         finding->text);
+    }
+}
+
+/* What a crash leaves is never damage. */
+static void check_files(struct sim *sim)
+{
+    const struct check_options options = {
+        .fs = sim->world.disk,
+        .body_fn = check_body,
+        .sequences = true,
+        .unsynced_bytes_max = sim->weather.unsynced_bytes_max,
+        .finding_fn = break_on_damage,
+        .arg = sim,
+    };
+    struct check_summary summary;
+    struct zsp_err err = {0};
+    const int rc = check_store(&options, &summary, &err);
+    if (rc != 0 && rc != ZSP_ENOT_FOUND) { /* not found: the crash came before there was one */
+        (void)model_fail(&sim->model, "fsck: %s", err.msg);
+    }
+}
+
 void world_crash(struct sim *sim, bool power_loss)
 {
     struct world *world = &sim->world;
@@ -127,6 +156,7 @@ void world_crash(struct sim *sim, bool power_loss)
     } else {
         crash_fs_process_crash(world->disk);
     }
+    check_files(sim);
     world->crashes++;
     world->up = false;
     world->pump_at_ms = INT64_MAX;
