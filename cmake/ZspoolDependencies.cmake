@@ -6,6 +6,7 @@ find_package(Threads REQUIRED)
 pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
 pkg_check_modules(CZMQ REQUIRED IMPORTED_TARGET libczmq>=4.2.1)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd>=1.4.8)
 # msgpack-c was renamed on the way from 4 to 6.
 pkg_search_module(MSGPACK REQUIRED IMPORTED_TARGET msgpack-c msgpack)
 # Debian 13's msgpack-c.pc says -Iinclude, relative to nothing; the headers are
