@@ -24,6 +24,7 @@
 #define ZSP_WAIT_MS_MAX         60000u       /* the longest long poll */
 #define ZSP_ENVELOPE_FRAMES_MAX 8u           /* frames before the first empty one */
 #define ZSP_MESSAGE_FRAMES_MAX  64u          /* all frames of one request; more is an attack */
+#define ZSP_CODECS_MAX          16u          /* codecs that a client may name */
 #define ZSP_DEPTH_MAX           8u           /* nesting of any MessagePack value */
 #define ZSP_HEADERS_MAX         256u         /* headers of one message */
 #define ZSP_LIST_MAX            1000u        /* items of one LIST reply */

@@ -129,6 +129,9 @@ int wire_get_uint(const msgpack_object *object, const char *what, uint64_t max, 
                   struct zsp_err *err);
 int wire_get_str(const msgpack_object *object, const char *what, struct zsp_slice *ret,
                  struct zsp_err *err);
+/* A list of codecs that a client takes; those that are not known are passed over. */
+int wire_get_accept(const msgpack_object *object, const char *what, bool *ret_zstd,
+                    struct zsp_err *err);
 int wire_get_position(const msgpack_object *object, const char *what, struct wire_position *ret,
                       struct zsp_err *err);
 /* The value of `key` in a map, NULL if it is not there. */
@@ -147,6 +150,8 @@ struct wire_run {
     uint32_t deliveries; /* extras; 1 when not told */
     uint32_t failures;   /* 0 when not told */
     uint8_t priority;    /* 4 when not told */
+    uint32_t raw_bytes;  /* compressed with zstd: the size of the frame's records; 0 = plain */
+    uint32_t skip;       /* compressed: the frame's first records that are not of this run */
 };
 
 enum wire_outcome { WIRE_ACK, WIRE_RETRY, WIRE_RELEASE, WIRE_REJECT, WIRE_EXTEND, WIRE_STARTED };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/assert.h"
+#include "common/codec.h"
 #include "common/limits.h"
 #include "common/name.h"
 #include "common/wire.h"
@@ -319,5 +320,24 @@ int wire_args(const msgpack_object *map, const struct wire_arg *table, size_t co
             return ZSP_EBAD_VALUE;
         }
     }
+    return 0;
+}
+
+int wire_get_accept(const msgpack_object *object, const char *what, bool *ret_zstd,
+                    struct zsp_err *err)
+{
+    bool zstd = false;
+    if (object->type != MSGPACK_OBJECT_ARRAY) {
+        return zsp_err_set(err, ZSP_EBAD_TYPE, "%s must be an array", what);
+    }
+    for (uint32_t i = 0; i < object->via.array.size; i++) {
+        struct zsp_slice name;
+        const int rc = wire_get_str(&object->via.array.ptr[i], what, &name, err);
+        if (rc != 0) {
+            return rc;
+        }
+        zstd = zstd || zsp_slice_equal_str(name, ZSP_CODEC_ZSTD_NAME);
+    }
+    *ret_zstd = zstd;
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/assert.h"
+#include "common/codec.h"
 #include "common/limits.h"
 #include "common/name.h"
 #include "common/wire.h"
@@ -177,6 +178,38 @@ static int get_front(const msgpack_object *items, struct run_front *ret, struct 
 
 /* --- Runs ------------------------------------------------------------------------- */
 
+/* A run that is compressed. */
+static int get_codec(const msgpack_object *map, struct wire_run *run, struct zsp_err *err)
+{
+    const msgpack_object *value = wire_map_find(map, "codec");
+    struct zsp_slice codec;
+    uint64_t raw_bytes = 0;
+    uint64_t skip = 0;
+    if (!value) {
+        return 0;
+    }
+    int rc = wire_get_str(value, "codec", &codec, err);
+    if (rc == 0 && !zsp_slice_equal_str(codec, ZSP_CODEC_ZSTD_NAME)) {
+        rc = zsp_err_set(err, ZSP_EUNSUPPORTED, "codec of a run must be zstd");
+    }
+    value = wire_map_find(map, "raw_size");
+    if (rc == 0 && value) {
+        rc = wire_get_uint(value, "raw_size", ZSP_FRAME_MAX, &raw_bytes, err);
+    }
+    if (rc == 0 && raw_bytes == 0) {
+        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "a compressed run must tell its raw_size");
+    }
+    value = wire_map_find(map, "skip");
+    if (rc == 0 && value) {
+        rc = wire_get_uint(value, "skip", UINT32_MAX, &skip, err);
+    }
+    if (rc == 0) {
+        run->raw_bytes = (uint32_t)raw_bytes;
+        run->skip = (uint32_t)skip;
+    }
+    return rc;
+}
+
 /* The extras that are known; all others are ignored, for a reply may grow. */
 static int get_extras(const msgpack_object *map, struct wire_run *run, struct zsp_err *err)
 {
@@ -195,6 +228,7 @@ static int get_extras(const msgpack_object *map, struct wire_run *run, struct zs
         run->deliveries = (uint32_t)deliveries;
         run->failures = (uint32_t)failures;
         run->priority = (uint8_t)priority;
+        rc = get_codec(map, run, err);
     }
     return rc;
 }
@@ -252,7 +286,8 @@ void wire_write_run(struct zsp_writer *out, const struct wire_run *run)
 {
     const uint32_t extras = (run->deliveries != DEFAULT_DELIVERIES ? 1u : 0u) +
                             (run->failures != 0 ? 1u : 0u) +
-                            (run->priority != DEFAULT_PRIORITY ? 1u : 0u);
+                            (run->priority != DEFAULT_PRIORITY ? 1u : 0u) +
+                            (run->raw_bytes != 0 ? 2u : 0u) + (run->skip != 0 ? 1u : 0u);
     wire_write_array(out, extras > 0 ? 7 : 6);
     write_front(out, &(struct run_front){.topic = run->topic,
                                          .partition = run->partition,
@@ -272,6 +307,14 @@ void wire_write_run(struct zsp_writer *out, const struct wire_run *run)
     }
     if (run->priority != DEFAULT_PRIORITY) {
         wire_write_text_uint(out, "priority", run->priority);
+    }
+    if (run->raw_bytes != 0) {
+        wire_write_text(out, "codec");
+        wire_write_text(out, ZSP_CODEC_ZSTD_NAME);
+        wire_write_text_uint(out, "raw_size", run->raw_bytes);
+    }
+    if (run->skip != 0) {
+        wire_write_text_uint(out, "skip", run->skip);
     }
 }
 

@@ -43,13 +43,12 @@ size_t effects_begin(struct effect_queue *self)
     return self->part_count;
 }
 
-int effects_add_part(struct effect_queue *self, size_t part_first, struct zsp_buf *buf, size_t pos,
-                     size_t len)
+int effects_add_part(struct effect_queue *self, size_t part_first, const struct engine_part *part)
 {
-    if (self->part_count > part_first) {
+    if (self->part_count > part_first && !part->is_whole) {
         struct engine_part *const last = &self->parts[self->part_count - 1];
-        if (last->buf == buf && last->pos + last->len == pos) {
-            last->len += len;
+        if (!last->is_whole && last->buf == part->buf && last->pos + last->len == part->pos) {
+            last->len += part->len;
             return 0;
         }
     }
@@ -59,8 +58,9 @@ int effects_add_part(struct effect_queue *self, size_t part_first, struct zsp_bu
         return ZSP_ENOMEM;
     }
     self->parts = parts;
-    parts[self->part_count++] =
-        (struct engine_part){.buf = zsp_buf_get(buf), .pos = pos, .len = len};
+    parts[self->part_count] = *part;
+    (void)zsp_buf_get(part->buf);
+    self->part_count++;
     return 0;
 }
 

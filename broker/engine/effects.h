@@ -38,8 +38,7 @@ void effects_fini(struct effect_queue *self);
  * effects_push() or effects_cut(). */
 size_t effects_begin(struct effect_queue *self);
 /* Add a stretch; takes its own reference. Errors: ZSP_ENOMEM */
-int effects_add_part(struct effect_queue *self, size_t part_first, struct zsp_buf *buf, size_t pos,
-                     size_t len);
+int effects_add_part(struct effect_queue *self, size_t part_first, const struct engine_part *part);
 /* Drop all parts from `part_first` on. */
 void effects_cut(struct effect_queue *self, size_t part_first);
 /* Queue a reply; takes the reference on `header`. Its part_count is filled here.

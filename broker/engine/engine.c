@@ -24,6 +24,8 @@
 
 /* Rounds of completions, timers and flush in one pump; what is left is for the next one. */
 #define ROUNDS_MAX 64
+/* Compressed batches that one pump unpacks, in bytes of records: some 20 ms of work. */
+#define PUMP_UNPACK_BYTES (16u * ZSP_MIB)
 
 struct verb {
     const char *name;
@@ -155,6 +157,7 @@ void engine_destroy(struct engine **self_p)
     pending_fini(&self->pending);
     effects_fini(&self->effects);
     route_fini(&self->route);
+    unpack_fini(&self->unpack);
     free_pools(self);
     zsp_writer_fini(&self->draft.header);
     zsp_writer_fini(&self->images_owed);
@@ -215,6 +218,12 @@ static void leave(struct engine *self)
     if (self->failed && !self->swept) {
         sweep(self);
     }
+}
+
+/* Has this pump unpacked as much as it may? What is left waits for the next one. */
+static bool is_tired(const struct engine *self)
+{
+    return self->unpack.done_bytes - self->unpacked_before > PUMP_UNPACK_BYTES;
 }
 
 /* --- completions --------------------------------------------------------------------------- */
@@ -292,12 +301,14 @@ static void complete(struct engine *self, const struct store_completion *complet
     }
 }
 
-/* Take all completions there are. Returns whether there was one. */
-static bool take_completions(struct engine *self)
+/* Take completions: all there are, or until this pump has unpacked as much as it may. Returns
+ * whether there was one. */
+static bool take_completions(struct engine *self, bool all)
 {
     struct store_completion completion = {0};
     bool any = false;
-    while (self->store->ops->next_completion(self->store, &completion)) {
+    while ((all || !is_tired(self)) &&
+           self->store->ops->next_completion(self->store, &completion)) {
         any = true;
         if (completion.error.code == ZSP_ESTORAGE_FAILED) {
             /* What failed may be on the disk all the same: nobody may draw conclusions from it,
@@ -401,7 +412,7 @@ void engine_request(struct engine *self, struct instant now, const struct engine
     enter(self, now);
     /* What the store has failed must be known before more is given to it: a batch whose
      * predecessor is lost must not get in. */
-    (void)take_completions(self);
+    (void)take_completions(self, true);
     struct request inner = {
         .to = {.ticket = request->ticket, .session = request->session, .id = request->id},
         .args = request->args,
@@ -483,12 +494,13 @@ void engine_pump(struct engine *self, struct instant now)
     int rounds = 0;
     bool more = true;
     self->room_freed = false;
+    self->unpacked_before = self->unpack.done_bytes;
     if (!self->failed) {
         read_room_again(self);
         pull_room_again(self);
     }
-    while (more && rounds < ROUNDS_MAX) {
-        (void)take_completions(self);
+    while (more && rounds < ROUNDS_MAX && !is_tired(self)) {
+        (void)take_completions(self, false);
         if (!self->failed) {
             fire_timers(self);
         }
@@ -496,10 +508,10 @@ void engine_pump(struct engine *self, struct instant now)
             group_pump(self);
         }
         self->store->ops->flush(self->store, now);
-        more = take_completions(self);
+        more = take_completions(self, false);
         rounds++;
     }
-    self->again = more || (self->room_freed && wants_room(self));
+    self->again = more || is_tired(self) || (self->room_freed && wants_room(self));
     leave(self);
 }
 
@@ -533,6 +545,11 @@ bool engine_next_effect(struct engine *self, struct engine_effect *ret)
     }
     self->again = self->again || wants_room(self);
     return true;
+}
+
+uint64_t engine_unpacked_bytes(const struct engine *self)
+{
+    return self->unpack.done_bytes;
 }
 
 void engine_stats(const struct engine *self, struct engine_stats *ret)

@@ -118,6 +118,7 @@ int64_t engine_deadline_ms(const struct engine *self);
 struct engine_part {
     struct zsp_buf *buf; /* holds a reference */
     size_t pos, len;
+    bool is_whole; /* a body frame of its own, nothing else in it */
 };
 
 enum engine_effect_kind {
@@ -141,9 +142,14 @@ struct engine_effect {
 bool engine_next_effect(struct engine *self, struct engine_effect *ret);
 void engine_effect_release(struct engine_effect *self);
 
+/* Bytes of compressed batches that were unpacked so far: costly work, for hosts that share out a
+ * turn. */
+uint64_t engine_unpacked_bytes(const struct engine *self);
+
 /* Figures for STATS and for people; see docs/PROTOCOL.md, STATS. */
 struct engine_stats {
     uint64_t published_messages, published_bytes, duplicate_messages;
+    uint64_t stored_bytes; /* of published_bytes, as they are stored: less when compressed */
     uint64_t delivered_messages, settled_messages, redelivered_messages, dead_messages;
     uint64_t topic_count, group_count, partition_count, lease_count, parked_count, producer_count;
 };

@@ -17,6 +17,7 @@
 #include "broker/engine/route.h"
 #include "broker/engine/timers.h"
 #include "broker/engine/unanswered.h"
+#include "broker/engine/unpack.h"
 
 /* Something that waits for one completion of the store; the first member of
  * whatever waits. Its address is the tag of the call. */
@@ -80,6 +81,8 @@ struct engine {
     struct kept_entries *kept;             /* only during start, see producer_image.h */
     struct publish *publish_first;         /* all at work, see publish.h */
     struct route route;                    /* of the batch being cut */
+    struct unpack unpack;                  /* compressed batches */
+    uint64_t unpacked_before;              /* of unpack.done_bytes, when the pump began */
     struct reader *reader_first;           /* all READs at work or parked, see replay.h */
     struct reader *room_first, *room_last; /* those that wait for room, see reply_room() */
     bool pulls_want_room;                  /* PULLs wait for it */

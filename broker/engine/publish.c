@@ -247,9 +247,10 @@ static void move_echoes(struct engine *engine, struct partition *partition,
 
 static void note_written(struct engine *engine, struct publish_part *part)
 {
-    part->partition->image_bytes += part->len;
+    part->partition->image_bytes += part->stored;
     engine->stats.published_messages += part->count;
     engine->stats.published_bytes += part->len;
+    engine->stats.stored_bytes += part->stored;
     if (!part->log) {
         return;
     }
@@ -333,22 +334,27 @@ int publish_check_partitions(const struct publish *self, uint32_t partition_coun
     return 0;
 }
 
-/* Give one part to the store. `frame` is borrowed. Errors: definite */
+/* Give one part to the store. `frame` is borrowed: records, or (`codec`) the publish's own frame.
+ * Errors: definite */
 static int append(struct engine *engine, struct publish_part *part, struct zsp_buf *frame,
-                  struct zsp_err *err)
+                  enum zsp_codec codec, struct zsp_err *err)
 {
     const struct publish *const publish = part->publish;
+    const bool is_packed = codec != ZSP_CODEC_NONE;
     const struct store_batch batch = {
         .frame = frame,
         .body = {frame->data, frame->len},
         .record_count = part->count,
         .timestamp_ms = publish->timestamp_ms,
+        .raw_bytes = is_packed ? publish->raw_bytes : 0,
+        .codec = (uint8_t)codec,
         .priority = 4,
         .producer_id = publish->producer_id,
         .producer_epoch = (uint32_t)publish->epoch,
         .sequence = publish->sequence,
     };
-    part->len = frame->len;
+    part->len = is_packed ? publish->raw_bytes : frame->len;
+    part->stored = frame->len;
     part->op.done_fn = is_appended;
     const int rc = engine->store->ops->append(engine->store, part->partition->part, &batch,
                                               engine_op_tag(&part->op), err);
@@ -441,7 +447,7 @@ static int begin_sequenced(struct engine *engine, struct publish *self, struct z
     if (is_old) {
         return begin_echo(engine, self);
     }
-    rc = append(engine, part, self->frame, err);
+    rc = append(engine, part, self->frame, self->codec, err);
     if (rc == 0) {
         producer_log_given(part->log, part->sequence, part->count);
         producer_batch_begins(producer);
@@ -465,7 +471,7 @@ static int begin_whole(struct engine *engine, struct publish *self, struct parti
     if (self->producer_id > 0) {
         return begin_sequenced(engine, self, err);
     }
-    const int rc = append(engine, self->only, self->frame, err);
+    const int rc = append(engine, self->only, self->frame, self->codec, err);
     if (rc == 0) {
         zsp_buf_put(&self->frame);
     }
@@ -503,7 +509,7 @@ static int make_parts(struct engine *engine, struct publish *self, struct topic 
 }
 
 /* Copy the stretches of one target together. NULL: out of memory. */
-static struct zsp_buf *cut_body(const struct publish *self, uint32_t target)
+static struct zsp_buf *cut_body(const struct publish *self, struct zsp_slice body, uint32_t target)
 {
     zsp_assert(self->parts[target]);
     struct zsp_buf *const frame = zsp_buf_new(self->parts[target]->len);
@@ -514,7 +520,7 @@ static struct zsp_buf *cut_body(const struct publish *self, uint32_t target)
     for (uint32_t i = 0; i < self->stretch_count; i++) {
         const struct stretch *const stretch = &self->stretches[i];
         if (stretch->target == target) {
-            memcpy(zsp_buf_bytes(frame) + pos, self->body.data + stretch->pos, stretch->len);
+            memcpy(zsp_buf_bytes(frame) + pos, body.data + stretch->pos, stretch->len);
             pos += stretch->len;
         }
     }
@@ -522,14 +528,14 @@ static struct zsp_buf *cut_body(const struct publish *self, uint32_t target)
     return frame;
 }
 
-static int append_cut(struct engine *engine, struct publish *self, uint32_t target,
-                      struct zsp_err *err)
+static int append_cut(struct engine *engine, struct publish *self, struct zsp_slice body,
+                      uint32_t target, struct zsp_err *err)
 {
-    struct zsp_buf *frame = cut_body(self, target);
+    struct zsp_buf *frame = cut_body(self, body, target);
     if (!frame) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
-    const int rc = append(engine, self->parts[target], frame, err);
+    const int rc = append(engine, self->parts[target], frame, ZSP_CODEC_NONE, err);
     zsp_buf_put(&frame);
     return rc;
 }
@@ -537,26 +543,46 @@ static int append_cut(struct engine *engine, struct publish *self, uint32_t targ
 /* Cut the body and append each part. A refusal of the first part refuses all; later ones
  * make the answer an error with `maybe`. */
 static int begin_cut(struct engine *engine, struct publish *self, struct topic *topic,
-                     struct zsp_err *err)
+                     struct zsp_slice body, struct zsp_err *err)
 {
     int rc = make_parts(engine, self, topic, err);
     if (rc != 0) {
         return rc;
     }
-    rc = append_cut(engine, self, 0, err);
+    rc = append_cut(engine, self, body, 0, err);
     if (rc != 0) {
         return rc;
     }
     self->open_count = self->part_count;
     for (uint32_t i = 1; i < self->part_count; i++) {
         struct zsp_err error = {0};
-        if (append_cut(engine, self, i, &error)) {
+        if (append_cut(engine, self, body, i, &error)) {
             error.maybe = true;
             fail_part(engine, self->parts[i], &error);
         }
     }
     zsp_buf_put(&self->frame);
     return 0;
+}
+
+/* Which partition each record belongs to; *ret_body holds the records then. A compressed body is
+ * unpacked for that, once more if the publish waited for its topic: what waits is small. */
+static int route(struct engine *engine, const struct publish *self, struct topic *topic,
+                 struct zsp_slice *ret_body, struct zsp_err *err)
+{
+    struct zsp_slice body = {self->frame->data, self->frame->len};
+    int rc = 0;
+    if (self->codec != ZSP_CODEC_NONE) {
+        rc = unpack_received(&engine->unpack, body, self->raw_bytes, &body, err);
+    }
+    if (rc == 0) {
+        rc = route_body(&engine->route, body, topic->partition_count, topic->next_partition, err);
+    }
+    if (rc == 0 && engine->route.took_turn) {
+        topic->next_partition = (topic->next_partition + 1) % topic->partition_count;
+    }
+    *ret_body = body;
+    return rc;
 }
 
 int publish_begin(struct engine *engine, struct publish *self, struct topic *topic,
@@ -568,22 +594,15 @@ int publish_begin(struct engine *engine, struct publish *self, struct topic *top
     }
     uint32_t target = (uint32_t)self->partition;
     if (!self->has_partition && topic->partition_count > 1) {
-        struct route *const route = &engine->route;
-        rc = route_body(route, self->body, topic->partition_count, topic->next_partition, err);
+        struct zsp_slice body;
+        rc = route(engine, self, topic, &body, err);
         if (rc != 0) {
             return rc;
         }
-        if (route->took_turn) {
-            topic->next_partition = (topic->next_partition + 1) % topic->partition_count;
+        if (engine->route.target_count > 1) {
+            return begin_cut(engine, self, topic, body, err);
         }
-        if (route->target_count > 1) {
-            rc = begin_cut(engine, self, topic, err);
-        } else {
-            target = route->stretches[0].partition;
-        }
+        target = engine->route.stretches[0].partition;
     }
-    if (!self->parts && rc == 0) {
-        rc = begin_whole(engine, self, &topic->partitions[target], err);
-    }
-    return rc;
+    return begin_whole(engine, self, &topic->partitions[target], err);
 }

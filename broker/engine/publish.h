@@ -25,7 +25,8 @@ struct publish {
     struct publish *next, *prev; /* all of the engine */
     struct reply_to to;
     struct zsp_buf *frame; /* until the parts are made; holds a reference */
-    struct zsp_slice body; /* = the whole frame */
+    enum zsp_codec codec;  /* of the frame; NONE: it is the records */
+    uint32_t raw_bytes;    /* compressed: of its records */
     uint32_t record_count;
     enum store_level level; /* at which it is confirmed */
     bool has_partition;     /* told by the client */
@@ -57,7 +58,8 @@ struct publish_part {
     bool has_first;           /* first_offset is known; an old echo may never know it */
     uint32_t count;           /* records */
     uint32_t told;            /* records whose offset is in the answer already */
-    size_t len;               /* bytes of the body */
+    size_t len;               /* bytes of the records */
+    size_t stored;            /* the same as they are stored */
     uint64_t first_offset;    /* once written */
     uint64_t end_offset;      /* the mark that covers it; once written */
     struct producer_log *log; /* NULL = not sequenced, or the partition is gone */

@@ -14,8 +14,8 @@
 #include "common/record.h"
 
 struct publish_args {
-    struct zsp_slice topic, level, producer;
-    struct wire_uint partition, partitions, count, epoch, seq;
+    struct zsp_slice topic, level, producer, codec;
+    struct wire_uint partition, partitions, count, epoch, seq, raw_size;
 };
 
 #define PLACE(field) offsetof(struct publish_args, field)
@@ -28,8 +28,8 @@ static const struct wire_arg publish_table[] = {
     {"producer", WIRE_NAME, PLACE(producer), false, 0, 0},
     {"epoch", WIRE_UINT, PLACE(epoch), false, 1, UINT32_MAX},
     {"seq", WIRE_UINT, PLACE(seq), false, 1, INT64_MAX},
-    {"codec", WIRE_UNSUPPORTED, 0, false, 0, 0},
-    {"raw_size", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"codec", WIRE_STR, PLACE(codec), false, 0, 0},
+    {"raw_size", WIRE_UINT, PLACE(raw_size), false, 1, UINT32_MAX},
     {"priority", WIRE_UNSUPPORTED, 0, false, 0, 0},
     {"not_before_ms", WIRE_UNSUPPORTED, 0, false, 0, 0},
     {"expires_at_ms", WIRE_UNSUPPORTED, 0, false, 0, 0},
@@ -63,15 +63,46 @@ static int check_sequenced(const struct publish_args *args, struct zsp_err *err)
     return ZSP_EBAD_VALUE;
 }
 
-static int check_body(const struct publish_args *args, const struct zsp_buf *frame,
-                      uint32_t *ret_count, struct zsp_err *err)
+/* `codec` and `raw_size` come together. */
+static int check_codec(const struct publish_args *args, struct zsp_err *err)
+{
+    if (!args->codec.data && !args->raw_size.set) {
+        return 0;
+    }
+    if (!args->codec.data || !args->raw_size.set) {
+        const char *const missing = args->codec.data ? "raw_size" : "codec";
+        zsp_err_set(err, ZSP_EBAD_VALUE, "a compressed publish needs the argument %s", missing);
+        zsp_err_detail(err, missing, NULL, NULL);
+        return ZSP_EBAD_VALUE;
+    }
+    if (!zsp_slice_equal_str(args->codec, ZSP_CODEC_ZSTD_NAME)) {
+        zsp_err_set(err, ZSP_EUNSUPPORTED, "the only codec is zstd");
+        zsp_err_detail(err, "codec", ZSP_CODEC_ZSTD_NAME, NULL);
+        return ZSP_EUNSUPPORTED;
+    }
+    if (args->raw_size.value > ZSP_FRAME_MAX) {
+        return zsp_err_set(err, ZSP_ETOO_LARGE,
+                           "a body of %llu bytes uncompressed, the limit is %u",
+                           (unsigned long long)args->raw_size.value, ZSP_FRAME_MAX);
+    }
+    return 0;
+}
+
+static int check_body(struct engine *engine, const struct publish_args *args,
+                      const struct zsp_buf *frame, uint32_t *ret_count, struct zsp_err *err)
 {
     if (frame->len > ZSP_FRAME_MAX) {
         return zsp_err_set(err, ZSP_ETOO_LARGE, "a body of %zu bytes, the limit is %u", frame->len,
                            ZSP_FRAME_MAX);
     }
-    const struct zsp_slice body = {frame->data, frame->len};
-    const int rc = zsp_record_check(body, ZSP_RECORD_MAX, ret_count, err);
+    struct zsp_slice body = {frame->data, frame->len};
+    int rc = check_codec(args, err);
+    if (rc == 0 && args->codec.data) {
+        rc = unpack_received(&engine->unpack, body, (uint32_t)args->raw_size.value, &body, err);
+    }
+    if (rc == 0) {
+        rc = zsp_record_check(body, ZSP_RECORD_MAX, ret_count, err);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -94,7 +125,7 @@ static int fill(struct engine *engine, const struct publish_args *args,
     if (rc != 0) {
         return rc;
     }
-    rc = check_body(args, request->bodies[0], &ret->record_count, err);
+    rc = check_body(engine, args, request->bodies[0], &ret->record_count, err);
     if (rc != 0) {
         return rc;
     }
@@ -108,7 +139,8 @@ static int fill(struct engine *engine, const struct publish_args *args,
     const bool is_written = args->level.data && zsp_slice_equal_str(args->level, "written");
     ret->to = request->to;
     ret->frame = zsp_buf_get(request->bodies[0]);
-    ret->body = (struct zsp_slice){ret->frame->data, ret->frame->len};
+    ret->codec = args->codec.data ? ZSP_CODEC_ZSTD : ZSP_CODEC_NONE;
+    ret->raw_bytes = (uint32_t)args->raw_size.value;
     ret->level = is_written ? STORE_WRITTEN : STORE_SYNCED_LEVEL;
     ret->has_partition = args->partition.set;
     ret->partition = args->partition.value;

@@ -284,7 +284,7 @@ void pull_answer(struct engine *engine, struct pull *self)
     }
     write_answer(engine, self, reason_of(self), true);
     for (size_t i = 0; i < self->part_count; i++) {
-        reply_body(engine, self->parts[i].buf, self->parts[i].pos, self->parts[i].len);
+        reply_body(engine, &self->parts[i]);
     }
     if (self->messages > 0) {
         reply_lease(engine, self->lease);

@@ -54,6 +54,7 @@ struct pull {
 
     /* what is asked for */
     uint64_t max_messages, max_bytes;
+    bool accepts_zstd;
     bool waits;                /* wait_ms > 0 and not over */
     const char *ending;        /* why it ends empty, told from outside; NULL = look */
     bool is_cancelled;         /* to be answered empty once its outcomes are durable */

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "broker/engine/batch_slice.h"
+#include "broker/engine/batch_walk.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/pull_arrays.h"
 #include "common/diag.h"
@@ -96,11 +96,12 @@ static int add_absent(struct pull *self, struct ledger *ledger, uint64_t first, 
     return add_stretch(&self->absent, &self->absent_count, &self->absent_capacity, &stretch);
 }
 
-static int add_part(struct pull *self, struct zsp_buf *frame, size_t pos, size_t len)
+static int add_part(struct pull *self, const struct engine_part *part)
 {
     struct engine_part *last = self->part_count > 0 ? &self->parts[self->part_count - 1] : NULL;
-    if (last && last->buf == frame && last->pos + last->len == pos) {
-        last->len += len;
+    if (last && !last->is_whole && !part->is_whole && last->buf == part->buf &&
+        last->pos + last->len == part->pos) {
+        last->len += part->len;
         return 0;
     }
     struct engine_part *parts =
@@ -109,15 +110,16 @@ static int add_part(struct pull *self, struct zsp_buf *frame, size_t pos, size_t
         return ZSP_ENOMEM;
     }
     self->parts = parts;
-    parts[self->part_count++] =
-        (struct engine_part){.buf = zsp_buf_get(frame), .pos = pos, .len = len};
+    (void)zsp_buf_get(part->buf);
+    parts[self->part_count++] = *part;
     return 0;
 }
 
 /* Note a run: for the grant, for the reply's header and for its body. */
 static int add_run(struct pull *self, struct ledger *ledger, const struct store_batch *batch,
-                   const struct batch_slice *slice, const struct run *run)
+                   const struct batch_piece *piece, const struct run *run)
 {
+    const struct batch_slice *slice = &piece->slice;
     const struct pull_run stretch = {ledger, slice->first_offset,
                                      slice->first_offset + slice->count};
     const struct wire_run told = {
@@ -130,8 +132,10 @@ static int add_run(struct pull *self, struct ledger *ledger, const struct store_
         .deliveries = run->deliveries + (self->is_resent ? 0 : 1),
         .failures = run->failures,
         .priority = batch->priority,
+        .raw_bytes = piece->raw_bytes,
+        .skip = piece->skip,
     };
-    int rc = add_part(self, batch->frame, slice->pos, slice->len);
+    int rc = add_part(self, &piece->part);
     if (rc == 0) {
         rc = add_stretch(&self->runs, &self->run_count, &self->run_capacity, &stretch);
     }
@@ -149,21 +153,10 @@ static bool header_is_full(const struct pull *self)
     return self->wire_count >= ZSP_RUNS_MAX || self->wire.len > ZSP_HEADER_MAX - taken;
 }
 
-/* The rest of `batch` behind a slice of it, so that records are walked over once. */
-static void skip_slice(struct store_batch *batch, const struct batch_slice *slice)
-{
-    const uint64_t next = slice->first_offset + slice->count;
-    const uint8_t *pos = batch->frame->data + slice->pos + slice->len;
-    batch->record_count -= (uint32_t)(next - batch->first_offset);
-    batch->first_offset = next;
-    batch->body.len -= (size_t)(pos - batch->body.data);
-    batch->body.data = pos;
-}
-
 /* Take what is ours and fits of [first, end), which lies in the batch. Moves next_from; sets
  * is_complete at a limit. */
-static int take_batch(struct pull *self, struct ledger *ledger, struct store_batch *batch,
-                      uint64_t end, struct zsp_err *err)
+static int take_batch(struct engine *engine, struct pull *self, struct ledger *ledger,
+                      struct batch_walk *walk, uint64_t end, struct zsp_err *err)
 {
     const unsigned wanted = self->is_resent ? RUN_CLASS_LEASED : RUN_CLASS_RESERVED;
     struct run_span span;
@@ -180,14 +173,21 @@ static int take_batch(struct pull *self, struct ledger *ledger, struct store_bat
             .max_bytes = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 0,
             .first_fits = self->messages == 0,
         };
-        struct batch_slice slice;
-        int rc = batch_slice(batch, (struct store_range){first, last}, &limits, &slice, err);
-        if (rc == 0 && slice.count > 0) {
-            rc = add_run(self, ledger, batch, &slice, &span.run);
-            skip_slice(batch, &slice);
-            self->next_from = slice.first_offset + slice.count;
+        const struct batch_reader reader = {
+            .unpack = &engine->unpack,
+            .partition = ledger->partition,
+            .accepts_zstd = self->accepts_zstd,
+            .may_leave = !self->is_resent && self->messages > 0 && last == end &&
+                         self->next_piece + 1 == self->take.piece_count,
+        };
+        struct batch_piece piece;
+        int rc =
+            batch_walk_take(walk, &reader, (struct store_range){first, last}, &limits, &piece, err);
+        if (rc == 0 && piece.slice.count > 0) {
+            rc = add_run(self, ledger, walk->batch, &piece, &span.run);
+            self->next_from = piece.slice.first_offset + piece.slice.count;
         }
-        if (rc < 0 || slice.is_cut || slice.count == 0) {
+        if (rc < 0 || piece.slice.is_cut || piece.slice.count == 0) {
             self->is_cut = self->is_complete = true;
             return rc;
         }
@@ -204,13 +204,14 @@ static void next_piece(struct pull *self)
     }
 }
 
-/* One stretch of a piece: of a batch, or before it and absent. */
-static int gather_some(struct pull *self, struct ledger *ledger, struct store_batch *batch,
-                       uint64_t end, struct zsp_err *err)
+/* One stretch of a piece: of a batch (`walk` NULL = none), or before it and absent. */
+static int gather_some(struct engine *engine, struct pull *self, struct ledger *ledger,
+                       struct batch_walk *walk, uint64_t end, struct zsp_err *err)
 {
+    const struct store_batch *batch = walk ? walk->batch : NULL;
     if (batch && batch->first_offset < end && batch->first_offset <= self->next_from) {
         const uint64_t batch_end = batch->first_offset + batch->record_count;
-        return take_batch(self, ledger, batch, end < batch_end ? end : batch_end, err);
+        return take_batch(engine, self, ledger, walk, end < batch_end ? end : batch_end, err);
     }
     const uint64_t absent_end = batch && batch->first_offset < end ? batch->first_offset : end;
     const uint64_t from = self->next_from;
@@ -219,13 +220,14 @@ static int gather_some(struct pull *self, struct ledger *ledger, struct store_ba
 }
 
 /* All that the completed read brings for the pieces of its ledger. */
-static int gather(struct pull *self, struct ledger *ledger,
+static int gather(struct engine *engine, struct pull *self, struct ledger *ledger,
                   const struct store_completion *completion, struct zsp_err *err)
 {
     const uint64_t covered_end = completion->covered.end_offset;
     uint32_t index = 0;
-    struct store_batch batch = {0}; /* what is left of batches[index]; borrows its frame */
-    while (self->next_piece < self->take.piece_count && !self->is_complete) {
+    struct batch_walk walk = {0}; /* over batches[index] */
+    int rc = 0;
+    while (self->next_piece < self->take.piece_count && !self->is_complete && rc == 0) {
         const struct piece *piece = &self->take.pieces[self->next_piece];
         if (piece->ledger != ledger || self->next_from >= covered_end) {
             break;
@@ -233,23 +235,21 @@ static int gather(struct pull *self, struct ledger *ledger,
         while (index < completion->batch_count &&
                completion->batches[index].first_offset + completion->batches[index].record_count <=
                    self->next_from) {
-            batch.frame = NULL;
+            batch_walk_end(&walk);
             index++;
         }
         const bool has_batch = index < completion->batch_count;
-        if (has_batch && !batch.frame) {
-            batch = completion->batches[index];
+        if (has_batch && !walk.batch) {
+            batch_walk_begin(&walk, &completion->batches[index]);
         }
         const uint64_t end = piece->end < covered_end ? piece->end : covered_end;
-        int rc = gather_some(self, ledger, has_batch ? &batch : NULL, end, err);
-        if (rc < 0) {
-            return rc;
-        }
-        if (self->next_from >= piece->end) {
+        rc = gather_some(engine, self, ledger, has_batch ? &walk : NULL, end, err);
+        if (rc == 0 && self->next_from >= piece->end) {
             next_piece(self);
         }
     }
-    return 0;
+    batch_walk_end(&walk);
+    return rc;
 }
 
 /* --- Reading ----------------------------------------------------------------------------------- */
@@ -323,7 +323,7 @@ static void read_done(struct engine *engine, struct engine_op *op,
         give_up(engine, self, &error);
         return;
     }
-    if (ledger && gather(self, ledger, completion, &error) < 0) {
+    if (ledger && gather(engine, self, ledger, completion, &error) < 0) {
         if (error.code == 0) {
             (void)zsp_err_set(&error, ZSP_ENOMEM, "pull: out of memory");
         }

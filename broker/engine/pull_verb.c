@@ -84,7 +84,8 @@ static void settled(struct engine *engine, struct settle_guest *guest, const str
 
 struct pull_args {
     struct zsp_slice group, mode;
-    const msgpack_object *topics, *settle;
+    const msgpack_object *topics, *settle, *accept;
+    bool accepts_zstd;
     struct wire_uint max_messages, max_bytes, wait_ms;
     struct wire_position start;
 };
@@ -98,7 +99,7 @@ static const struct wire_arg pull_table[] = {
     {"wait_ms", WIRE_UINT, PLACE(wait_ms), false, 0, ZSP_WAIT_MS_MAX},
     {"mode", WIRE_STR, PLACE(mode), false, 0, 0},
     {"start", WIRE_POSITION, PLACE(start), false, 0, 0},
-    {"accept", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"accept", WIRE_ARRAY, PLACE(accept), false, 0, ZSP_CODECS_MAX},
     {"parts", WIRE_UNSUPPORTED, 0, false, 0, 0},
     {"settle", WIRE_ARRAY, PLACE(settle), false, 1, ZSP_RUNS_MAX},
 };
@@ -203,6 +204,7 @@ static int begin_pull(struct engine *engine, const struct request *request,
     self->to = request->to;
     self->max_messages = args->max_messages.set ? args->max_messages.value : MESSAGES_DEFAULT;
     self->max_bytes = args->max_bytes.set ? args->max_bytes.value : BYTES_DEFAULT;
+    self->accepts_zstd = args->accepts_zstd;
     self->waits = wait_ms > 0;
     self->all_topics = !args->topics;
     self->parked.end_fn = wait_ends;
@@ -237,6 +239,9 @@ int verb_pull(struct engine *engine, const struct request *request, struct zsp_e
         return rc;
     }
     rc = args.settle ? settle_check(args.settle, err) : 0;
+    if (rc == 0 && args.accept) {
+        rc = wire_get_accept(args.accept, "accept", &args.accepts_zstd, err);
+    }
     if (rc < 0) {
         return rc;
     }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/batch_slice.h"
+#include "broker/engine/batch_walk.h"
 #include "broker/engine/container.h"
 #include "broker/engine/position.h"
 #include "broker/engine/verb.h"
@@ -17,8 +17,7 @@
 
 /* What of one stored batch goes into the reply. */
 struct reader_run {
-    struct zsp_buf *frame; /* holds a reference */
-    struct batch_slice slice;
+    struct batch_piece piece; /* holds a reference on part.buf */
     int64_t timestamp_ms;
 };
 
@@ -41,6 +40,7 @@ struct reader {
     uint64_t next_offset;
     uint64_t end_offset; /* with has_end */
     uint64_t max_messages, max_bytes;
+    bool accepts_zstd;
     bool may_wait;      /* at the mark, while there is nothing to tell */
     bool is_abandoned;  /* nobody waits for the answer */
     const char *ending; /* the reason when it stands at the mark and may not wait */
@@ -53,6 +53,7 @@ struct read_args {
     struct zsp_slice topic;
     struct wire_uint partition, max_messages, max_bytes, wait_ms;
     struct wire_position from, to;
+    const msgpack_object *accept;
 };
 
 #define PLACE(field) offsetof(struct read_args, field)
@@ -64,7 +65,7 @@ static const struct wire_arg read_table[] = {
     {"max_messages", WIRE_UINT, PLACE(max_messages), false, 1, UINT32_MAX},
     {"max_bytes", WIRE_UINT, PLACE(max_bytes), false, 1, ZSP_REPLY_MAX},
     {"wait_ms", WIRE_UINT, PLACE(wait_ms), false, 0, ZSP_WAIT_MS_MAX},
-    {"accept", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"accept", WIRE_ARRAY, PLACE(accept), false, 0, ZSP_CODECS_MAX},
     {"parts", WIRE_UNSUPPORTED, 0, false, 0, 0},
 };
 #undef PLACE
@@ -137,7 +138,7 @@ static void wait_for_room(struct engine *engine, struct reader *self)
 static void drop_runs(struct reader *self)
 {
     for (uint32_t i = 0; i < self->run_count; i++) {
-        zsp_buf_put(&self->runs[i].frame);
+        zsp_buf_put(&self->runs[i].piece.part.buf);
     }
     free(self->runs);
     self->runs = NULL;
@@ -195,11 +196,13 @@ static void write_runs(struct zsp_writer *out, const struct reader *self)
         const struct wire_run told = {
             .topic = self->partition->topic->name,
             .partition = self->partition->index,
-            .first = run->slice.first_offset,
-            .count = run->slice.count,
+            .first = run->piece.slice.first_offset,
+            .count = run->piece.slice.count,
             .timestamp_ms = run->timestamp_ms,
             .deliveries = 1,
             .priority = 4,
+            .raw_bytes = run->piece.raw_bytes,
+            .skip = run->piece.skip,
         };
         wire_write_run(out, &told);
     }
@@ -225,7 +228,7 @@ static void tell(struct engine *engine, const struct reader *self, const char *r
         wire_write_uint(out, damage->end_offset);
     }
     for (uint32_t i = 0; i < self->run_count; i++) {
-        reply_body(engine, self->runs[i].frame, self->runs[i].slice.pos, self->runs[i].slice.len);
+        reply_body(engine, &self->runs[i].piece.part);
     }
     reply_end(engine);
 }
@@ -241,7 +244,7 @@ static void answer(struct engine *engine, struct reader *self, const char *reaso
 static void cancel(struct engine *engine, struct reader *self)
 {
     if (self->run_count > 0) {
-        self->next_offset = self->runs[0].slice.first_offset;
+        self->next_offset = self->runs[0].piece.slice.first_offset;
     } else if (self->state == READER_LOCATING) {
         self->next_offset = self->partition->start_offset;
     }
@@ -255,7 +258,7 @@ static void go_on(struct engine *engine, struct reader *self);
 
 /* Errors: ZSP_ENOMEM */
 static int add_run(struct reader *self, const struct store_batch *batch,
-                   const struct batch_slice *slice)
+                   const struct batch_piece *piece)
 {
     if (self->run_count == self->run_capacity) {
         const uint32_t capacity = self->run_capacity > 0 ? self->run_capacity * 2 : 8;
@@ -266,13 +269,11 @@ static int add_run(struct reader *self, const struct store_batch *batch,
         self->runs = runs;
         self->run_capacity = capacity;
     }
-    self->runs[self->run_count++] = (struct reader_run){
-        .frame = zsp_buf_get(batch->frame),
-        .slice = *slice,
-        .timestamp_ms = batch->timestamp_ms,
-    };
-    self->messages += slice->count;
-    self->bytes += slice->len;
+    (void)zsp_buf_get(piece->part.buf);
+    self->runs[self->run_count++] =
+        (struct reader_run){.piece = *piece, .timestamp_ms = batch->timestamp_ms};
+    self->messages += piece->slice.count;
+    self->bytes += piece->slice.len;
     return 0;
 }
 
@@ -283,8 +284,8 @@ static bool is_full(const struct reader *self)
 }
 
 /* Take what fits of one batch; *ret_is_full = a limit left something out. */
-static int take_batch(struct reader *self, const struct store_batch *batch, bool *ret_is_full,
-                      struct zsp_err *err)
+static int take_batch(struct engine *engine, struct reader *self, const struct store_batch *batch,
+                      bool *ret_is_full, struct zsp_err *err)
 {
     const struct store_range range = {
         .first_offset = self->next_offset,
@@ -295,18 +296,22 @@ static int take_batch(struct reader *self, const struct store_batch *batch, bool
         .max_bytes = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 0,
         .first_fits = self->messages == 0,
     };
-    struct batch_slice slice = {0};
-    const int rc = batch_slice(batch, range, &limits, &slice, err);
+    const struct batch_reader reader = {.unpack = &engine->unpack,
+                                        .partition = self->partition,
+                                        .accepts_zstd = self->accepts_zstd};
+    struct batch_walk walk;
+    struct batch_piece piece = {0};
+    batch_walk_begin(&walk, batch);
+    int rc = batch_walk_take(&walk, &reader, range, &limits, &piece, err);
+    if (rc == 0 && piece.slice.count > 0) {
+        rc = add_run(self, batch, &piece);
+        self->next_offset = piece.slice.first_offset + piece.slice.count;
+    }
+    batch_walk_end(&walk);
     if (rc != 0) {
-        return rc;
+        return err->code != 0 ? rc : zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
-    if (slice.count > 0) {
-        if (add_run(self, batch, &slice)) {
-            return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
-        }
-        self->next_offset = slice.first_offset + slice.count;
-    }
-    *ret_is_full = slice.is_cut;
+    *ret_is_full = piece.slice.is_cut;
     return 0;
 }
 
@@ -354,7 +359,7 @@ static void is_read(struct engine *engine, struct engine_op *op,
     bool full = false;
     for (uint32_t i = 0; i < completion->batch_count && !full; i++) {
         struct zsp_err error = {0};
-        if (take_batch(self, &completion->batches[i], &full, &error)) {
+        if (take_batch(engine, self, &completion->batches[i], &full, &error)) {
             fail(engine, self, &error);
             return;
         }
@@ -572,8 +577,12 @@ static void set_limits(struct reader *self, const struct read_args *args)
 int verb_read(struct engine *engine, const struct request *request, struct zsp_err *err)
 {
     struct read_args args = {0};
+    bool accepts_zstd = false;
     int rc =
         wire_args(request->args, read_table, sizeof read_table / sizeof read_table[0], &args, err);
+    if (rc == 0 && args.accept) {
+        rc = wire_get_accept(args.accept, "accept", &accepts_zstd, err);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -604,6 +613,7 @@ int verb_read(struct engine *engine, const struct request *request, struct zsp_e
     self->to_place = to;
     self->from_is_offset = args.from.kind == WIRE_POSITION_OFFSET;
     self->has_end = args.to.kind != WIRE_POSITION_NONE;
+    self->accepts_zstd = accepts_zstd;
     set_limits(self, &args);
     self->parked.end_fn = wait_ends;
     if (parked_add(engine, &self->parked, &request->to, args.wait_ms.value)) {

@@ -10,8 +10,8 @@
 /* What a reply's map holds beside its runs, generously. */
 #define REPLY_MAP_BYTES 4096u
 /* The most a run takes in a header, less the topic's name: array and string heads,
- * five numbers, and extras with three entries. */
-#define REPLY_RUN_BYTES 96u
+ * five numbers, and extras with six entries. */
+#define REPLY_RUN_BYTES 144u
 
 static void out_of_memory(struct engine *engine)
 {
@@ -65,12 +65,12 @@ struct zsp_writer *reply_begin(struct engine *engine, const struct reply_to *to)
     return &draft->header;
 }
 
-void reply_body(struct engine *engine, struct zsp_buf *frame, size_t pos, size_t len)
+void reply_body(struct engine *engine, const struct engine_part *part)
 {
     struct reply_draft *const draft = &engine->draft;
     zsp_assert(draft->open);
-    zsp_assert(pos <= frame->len && len <= frame->len - pos);
-    if (effects_add_part(&engine->effects, draft->part_first, frame, pos, len)) {
+    zsp_assert(part->pos <= part->buf->len && part->len <= part->buf->len - part->pos);
+    if (effects_add_part(&engine->effects, draft->part_first, part)) {
         draft->out_of_memory = true;
     }
 }

@@ -51,9 +51,9 @@ void reply_no_room(struct engine *engine, const struct reply_to *to, bool maybe)
 
 /* Begin an OK reply; returns where its map goes (lent until reply_end). */
 struct zsp_writer *reply_begin(struct engine *engine, const struct reply_to *to);
-/* A stretch of the body; takes its own reference on `frame`. Stretches that follow
- * each other in one frame become one. */
-void reply_body(struct engine *engine, struct zsp_buf *frame, size_t pos, size_t len);
+/* A stretch of the body; takes its own reference. Stretches that follow each other in one
+ * buffer become one, unless they are `is_whole`. */
+void reply_body(struct engine *engine, const struct engine_part *part);
 /* The reply grants this lease, see engine_undelivered(). */
 void reply_lease(struct engine *engine, uint64_t lease);
 void reply_end(struct engine *engine);

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "common/codec.h"
 #include "common/limits.h"
 
 #define VERSIONS_MAX 64u /* versions that a client may offer */
@@ -23,7 +24,7 @@ enum hello_verb hello_verb(struct zsp_slice verb)
 
 /* What wire_args() fills. */
 struct raw_args {
-    const msgpack_object *versions;
+    const msgpack_object *versions, *codecs;
     struct zsp_slice client;
     struct zsp_slice name;
     struct zsp_slice resume;
@@ -34,7 +35,7 @@ static const struct wire_arg hello_table[] = {
     {"versions", WIRE_ARRAY, offsetof(struct raw_args, versions), true, 1, VERSIONS_MAX},
     {"client", WIRE_STR, offsetof(struct raw_args, client), false, 0, ZSP_NAME_MAX},
     {"name", WIRE_NAME, offsetof(struct raw_args, name), false, 0, 0},
-    {"codecs", WIRE_IGNORED, 0, false, 0, 0},
+    {"codecs", WIRE_ARRAY, offsetof(struct raw_args, codecs), false, 0, ZSP_CODECS_MAX},
     {"resume", WIRE_BIN, offsetof(struct raw_args, resume), false, SESSION_ID_BYTES,
      SESSION_ID_BYTES},
     {"heartbeat_ms", WIRE_UINT, offsetof(struct raw_args, heartbeat_ms), false,
@@ -71,6 +72,10 @@ int hello_read(const msgpack_object *args, struct hello_args *ret, struct zsp_er
         return rc;
     }
     rc = check_versions(raw.versions, err);
+    bool knows_zstd = false;
+    if (rc == ZSP_OK && raw.codecs) {
+        rc = wire_get_accept(raw.codecs, "codecs", &knows_zstd, err);
+    }
     if (rc < 0) {
         return rc;
     }
@@ -79,6 +84,9 @@ int hello_read(const msgpack_object *args, struct hello_args *ret, struct zsp_er
         .name = raw.name,
         .resume = raw.resume,
         .terms = {.heartbeat_ms = (int64_t)raw.heartbeat_ms.value},
+        .knows_zstd = knows_zstd,
+        .terms = {.heartbeat_ms = (int64_t)raw.heartbeat_ms.value,
+                  .coalesce = raw.coalesce.value != 0},
     };
     return ZSP_OK;
 }
@@ -88,6 +96,10 @@ static void write_features(struct zsp_writer *out)
 {
     static const char *const features[] = {"shared", "producers", "seek",   "pull_settle",
                                            "resume", "bye",       "cancel", "heartbeat"};
+    static const char *const features[] = {"shared",      "producers", "seek",
+                                           "pull_settle", "resume",    "bye",
+                                           "cancel",      "heartbeat", "coalesce",
+                                           "zstd"};
     const uint32_t count = sizeof features / sizeof features[0];
     wire_write_text(out, "features");
     wire_write_array(out, count);
@@ -118,7 +130,7 @@ static void write_limits(struct zsp_writer *out, const struct config *config)
 void hello_write(struct zsp_writer *out, const struct hello_reply *reply)
 {
     wire_write_reply(out, WIRE_OK, true, reply->id);
-    wire_write_map(out, 9);
+    wire_write_map(out, 10);
     wire_write_text_uint(out, "version", ZSP_PROTOCOL_VERSION);
     wire_write_text_str(out, "broker", zsp_slice_str("zspoold " ZSP_VERSION_TEXT));
     wire_write_text(out, "instance");
@@ -128,6 +140,11 @@ void hello_write(struct zsp_writer *out, const struct hello_reply *reply)
     wire_write_text_bool(out, "resumed", reply->is_resumed);
     wire_write_text_uint(out, "session_timeout_ms", reply->config->session_timeout_ms);
     write_features(out);
+    wire_write_text(out, "codecs");
+    wire_write_array(out, reply->knows_zstd ? 1 : 0);
+    if (reply->knows_zstd) {
+        wire_write_text(out, ZSP_CODEC_ZSTD_NAME);
+    }
     wire_write_text(out, "now_ms");
     wire_write_int(out, reply->now_ms);
     write_limits(out, reply->config);

@@ -30,6 +30,7 @@ struct hello_args {
     struct zsp_slice client; /* the program, for people; data NULL = not told */
     struct zsp_slice name;   /* of this instance of it; likewise */
     struct zsp_slice resume; /* the id of a session; likewise */
+    bool knows_zstd;         /* among the codecs that it offers */
     struct session_terms terms;
 };
 
@@ -46,6 +47,7 @@ struct hello_reply {
     const uint8_t *instance; /* INSTANCE_BYTES: this run of the broker */
     const struct session *session;
     bool is_resumed;
+    bool knows_zstd; /* the client does */
     const struct config *config;
     int64_t now_ms; /* wall */
 };

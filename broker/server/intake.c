@@ -19,6 +19,7 @@
 
 #define TURN_MESSAGES_MAX 1024u           /* taken before the engine gets its turn */
 #define TURN_BYTES_MAX    (64u * ZSP_MIB) /* likewise */
+#define TURN_UNPACKED_MAX (16u * ZSP_MIB) /* likewise: records of compressed batches */
 
 /* One message being taken. */
 struct arrival {
@@ -131,6 +132,7 @@ static int answer_hello(const struct arrival *self, struct zsp_err *err)
                                                        .instance = server->instance,
                                                        .session = session,
                                                        .is_resumed = is_resumed,
+                                                       .knows_zstd = args.knows_zstd,
                                                        .config = server->options.config,
                                                        .now_ms = server->now.wall_ms});
     deliver_header(server, reply_to(self), zsp_writer_slice(&server->writer));
@@ -307,6 +309,8 @@ static void take_message(struct server *self, struct inbound *message)
 
 int intake(struct server *self, bool *ret_more, struct zsp_err *err)
 {
+    const struct engine *const engine = self->options.engine;
+    const uint64_t unpacked_before = engine_unpacked_bytes(engine);
     uint64_t bytes = 0;
     for (size_t i = 0; i < TURN_MESSAGES_MAX && bytes < TURN_BYTES_MAX; i++) {
         const int rc = inbound_receive(&self->message, self->socket, err);
@@ -320,6 +324,9 @@ int intake(struct server *self, bool *ret_more, struct zsp_err *err)
         bytes += self->message.bytes;
         take_message(self, &self->message);
         inbound_clear(&self->message);
+        if (engine_unpacked_bytes(engine) - unpacked_before > TURN_UNPACKED_MAX) {
+            break;
+        }
     }
     *ret_more = true;
     return ZSP_OK;

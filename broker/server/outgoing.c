@@ -70,10 +70,12 @@ static bool walk_next(struct walk *self, struct piece *ret)
     }
     *ret = (struct piece){
         .count = 1, .bytes = body->parts[self->index].len, .is_copied = is_copied(self)};
+    const bool joins = ret->is_copied && !body->parts[self->index].is_whole;
     walk_on(self);
-    while (ret->is_copied && self->index < body->part_count && is_copied(self)) {
+    while (joins && self->index < body->part_count && is_copied(self)) {
         const size_t len = body->parts[self->index].len;
-        if (ret->bytes > JOIN_MAX || len > JOIN_MAX - ret->bytes) {
+        if (body->parts[self->index].is_whole || ret->bytes > JOIN_MAX ||
+            len > JOIN_MAX - ret->bytes) {
             break;
         }
         ret->bytes += len;

@@ -6,7 +6,7 @@
  *    pos size  field
  *      0    4  magic "ZSPB"
  *      4    1  version, 1
- *      5    1  codec, 0 = none
+ *      5    1  codec: 0 = none, 1 = zstd (common/codec.h)
  *      6    1  priority, 0-9
  *      7    1  zero
  *      8    4  header bytes, 112

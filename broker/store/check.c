@@ -10,6 +10,7 @@
 #include "broker/store/check_priv.h"
 #include "broker/store/journal_scan.h"
 #include "broker/store/scan.h"
+#include "common/codec.h"
 #include "common/record.h"
 
 #define TEXT_MAX       512u
@@ -77,14 +78,11 @@ int check_progress(struct check *self, uint64_t bytes, struct zsp_err *err)
                : zsp_err_set(err, ZSP_EINTERRUPTED, "stopped");
 }
 
-int check_body(void *arg, const struct store_batch *batch, struct zsp_err *why)
+static int check_records(const struct store_batch *batch, struct zsp_slice body,
+                         struct zsp_err *why)
 {
-    (void)arg;
-    if (batch->codec != 0) {
-        return 1;
-    }
     uint32_t count = 0;
-    const int rc = zsp_record_check(batch->body, ZSP_RECORD_MAX, &count, why);
+    const int rc = zsp_record_check(body, ZSP_RECORD_MAX, &count, why);
     if (rc < 0) {
         return zsp_err_wrap(why, "its sum holds, its records do not");
     }
@@ -94,6 +92,39 @@ int check_body(void *arg, const struct store_batch *batch, struct zsp_err *why)
                            batch->record_count);
     }
     return 0;
+}
+
+static int check_packed(const struct store_batch *batch, struct zsp_err *why)
+{
+    if (batch->raw_bytes == 0 || batch->raw_bytes > ZSP_FRAME_MAX) {
+        return zsp_err_set(why, ZSP_EBAD_RECORD, "its records are %" PRIu32 " bytes, at most %u",
+                           batch->raw_bytes, ZSP_FRAME_MAX);
+    }
+    struct zsp_unpacker *unpacker = zsp_unpacker_new();
+    uint8_t *raw = malloc(batch->raw_bytes);
+    int rc = unpacker && raw ? 0 : zsp_err_set(why, ZSP_ENOMEM, "out of memory");
+    if (rc == 0) {
+        rc = zsp_unpack(unpacker, batch->body, raw, batch->raw_bytes, why);
+    }
+    if (rc == 0) {
+        rc = check_records(batch, (struct zsp_slice){raw, batch->raw_bytes}, why);
+    }
+    free(raw);
+    zsp_unpacker_destroy(&unpacker);
+    return rc;
+}
+
+int check_body(void *arg, const struct store_batch *batch, struct zsp_err *why)
+{
+    (void)arg;
+    switch (batch->codec) {
+    case ZSP_CODEC_NONE:
+        return check_records(batch, batch->body, why);
+    case ZSP_CODEC_ZSTD:
+        return check_packed(batch, why);
+    default:
+        return 1;
+    }
 }
 
 /* --- Sizes, for the progress -------------------------------------------------------------- */

@@ -72,7 +72,8 @@ struct check_options {
     void *arg;
 };
 
-/* A check_options.body_fn: a body is records (record.h). `batch->body` holds the bytes. */
+/* A check_options.body_fn: a body is records (record.h), compressed or not. `batch->body` holds the
+ * bytes. */
 int check_body(void *arg, const struct store_batch *batch, struct zsp_err *why);
 
 /* Returns 0 when all was looked at, damage or not; see ret->damages.

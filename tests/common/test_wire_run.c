@@ -103,6 +103,8 @@ static void assert_run_equal(const struct wire_run *a, const struct wire_run *b)
     assert_int_equal(a->deliveries, b->deliveries);
     assert_int_equal(a->failures, b->failures);
     assert_int_equal(a->priority, b->priority);
+    assert_int_equal(a->raw_bytes, b->raw_bytes);
+    assert_int_equal(a->skip, b->skip);
 }
 
 static void a_plain_run_has_six_elements(void **state)
@@ -125,12 +127,14 @@ static void runs_round_trip_with_any_extras(void **state)
     struct values values;
     struct zsp_writer out = {0};
     values_init(&values);
-    for (unsigned extras = 0; extras < 16; extras++) {
+    for (unsigned extras = 0; extras < 64; extras++) {
         struct wire_run run = sample_run(), got;
         run.deliveries = extras & 1 ? UINT32_MAX : 1;
         run.failures = extras & 2 ? 5 : 0;
         run.priority = extras & 4 ? 9 : 4;
         run.lease = extras & 8 ? 0 : 12345;
+        run.raw_bytes = extras & 16 ? ZSP_FRAME_MAX : 0;
+        run.skip = (extras & 48) == 48 ? UINT32_MAX : 0;
         zsp_writer_reset(&out);
         wire_write_run(&out, &run);
         const msgpack_object *written = values_written(&values, zsp_writer_slice(&out));
@@ -179,6 +183,15 @@ static const struct bad_case bad_runs[] = {
     {"97 a174 00 05 01 c0 00 81 aa64656c69766572696573 cf0000000100000000", ZSP_EBAD_VALUE},
     {"97 a174 00 05 01 c0 00 81 a86661696c75726573 c0", ZSP_EBAD_TYPE},
     {"97 a174 00 05 01 c0 00 81 a87072696f72697479 0a", ZSP_EBAD_VALUE}, /* priority 10 */
+    /* compressed: codec lz4; no text; no raw_size; 0; beyond a frame; skip beyond 32 bits */
+    {"97 a174 00 05 01 c0 00 82a5636f646563a36c7a34a87261775f73697a6505", ZSP_EUNSUPPORTED},
+    {"97 a174 00 05 01 c0 00 82a5636f64656305a87261775f73697a6505", ZSP_EBAD_TYPE},
+    {"97 a174 00 05 01 c0 00 81a5636f646563a47a737464", ZSP_EBAD_VALUE},
+    {"97 a174 00 05 01 c0 00 82a5636f646563a47a737464a87261775f73697a6500", ZSP_EBAD_VALUE},
+    {"97 a174 00 05 01 c0 00 82a5636f646563a47a737464a87261775f73697a65ce00800001", ZSP_EBAD_VALUE},
+    {"97 a174 00 05 01 c0 00 "
+     "83a5636f646563a47a737464a87261775f73697a6505a4736b6970cf0000000100000000",
+     ZSP_EBAD_VALUE},
 };
 
 static void bad_runs_are_refused(void **state)

@@ -73,6 +73,7 @@ void producer_wake(struct client *self)
     request->partition =
         prng_chance(prng, 500) ? -1 : (int32_t)prng_below(prng, model_partition_count(topic));
     request->is_synced = prng_chance(prng, 750);
+    request->is_packed = prng_chance(prng, 300);
     request->message_count = (uint32_t)prng_between(prng, 1, BATCH_MAX);
     request->first_message = model_new_messages(&sim->model, request->message_count, self->index,
                                                 topic, request->partition);
@@ -100,6 +101,7 @@ void reader_wake(struct client *self)
     }
     request->max_messages = prng_between(prng, 1, 200);
     request->max_bytes = prng_between(prng, 1, 20000);
+    request->accepts_zstd = prng_chance(prng, 500);
     client_send(self, request);
 }
 

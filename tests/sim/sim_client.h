@@ -30,7 +30,7 @@ enum client_kind {
 struct pending_batch {
     uint32_t partition, first_message, count;
     uint64_t sequence;
-    bool is_synced;
+    bool is_synced, is_packed;
     bool is_out; /* sent, unanswered */
 };
 

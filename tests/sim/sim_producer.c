@@ -24,6 +24,7 @@ static void send_batch(struct client *self, struct pending_batch *batch)
     request->producer = self->producer;
     request->epoch = self->epoch;
     request->sequence = batch->sequence;
+    request->is_packed = batch->is_packed;
     batch->is_out = true;
     client_send(self, request);
 }
@@ -45,6 +46,7 @@ static void make_batch(struct client *self)
         .partition = (uint32_t)prng_below(prng, model_partition_count(self->topic)),
         .count = (uint32_t)prng_between(prng, 1, BATCH_MAX),
         .is_synced = prng_chance(prng, 700),
+        .is_packed = prng_chance(prng, 400),
     };
     batch->first_message = model_new_messages(&sim->model, batch->count, self->index, self->topic,
                                               (int32_t)batch->partition);

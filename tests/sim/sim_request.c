@@ -8,6 +8,7 @@
 #include "common/assert.h"
 #include "tests/sim/sim_message.h"
 #include "tests/sim/sim_model.h"
+#include "tests/support/plain_body.h"
 
 const char *sim_topic_name(uint32_t topic)
 {
@@ -49,11 +50,12 @@ void request_destroy(struct sim_request **self_p)
 
 /* --- Encoding ------------------------------------------------------------------------- */
 
-static void write_publish(struct zsp_writer *out, const struct sim_request *self)
+static void write_publish(struct zsp_writer *out, const struct sim_request *self, size_t raw_bytes)
 {
     char producer[16];
     (void)snprintf(producer, sizeof producer, "producer-%u", self->producer);
-    wire_write_map(out, 3u + (self->partition >= 0 ? 1u : 0u) + (self->producer > 0 ? 3u : 0u));
+    wire_write_map(out, 3u + (self->partition >= 0 ? 1u : 0u) + (self->producer > 0 ? 3u : 0u) +
+                            (self->is_packed ? 2u : 0u));
     wire_write_text(out, "topic");
     wire_write_text(out, sim_topic_name(self->topic));
     wire_write_text(out, "level");
@@ -67,6 +69,21 @@ static void write_publish(struct zsp_writer *out, const struct sim_request *self
         wire_write_text(out, producer);
         wire_write_text_uint(out, "epoch", self->epoch);
         wire_write_text_uint(out, "seq", self->sequence);
+    }
+    if (self->is_packed) {
+        wire_write_text(out, "codec");
+        wire_write_text(out, "zstd");
+        wire_write_text_uint(out, "raw_size", raw_bytes);
+    }
+}
+
+static void write_accept(struct zsp_writer *out, const struct sim_request *self)
+{
+    if (self->accepts_zstd) {
+        wire_write_text(out, "accept");
+        wire_write_array(out, 2);
+        wire_write_text(out, "some-day");
+        wire_write_text(out, "zstd");
     }
 }
 
@@ -115,7 +132,7 @@ static void write_sruns(struct zsp_writer *out, const char *key, const struct si
 
 static void write_pull(struct zsp_writer *out, const struct sim_request *self)
 {
-    wire_write_map(out, self->srun_count > 0 ? 6 : 5);
+    wire_write_map(out, 5u + (self->srun_count > 0 ? 1u : 0u) + (self->accepts_zstd ? 1u : 0u));
     write_group(out, self);
     write_topics(out, self->group);
     wire_write_text_uint(out, "max_messages", self->max_messages);
@@ -124,6 +141,7 @@ static void write_pull(struct zsp_writer *out, const struct sim_request *self)
     if (self->srun_count > 0) {
         write_sruns(out, "settle", self);
     }
+    write_accept(out, self);
 }
 
 static void write_settle(struct zsp_writer *out, const struct sim_request *self)
@@ -135,7 +153,7 @@ static void write_settle(struct zsp_writer *out, const struct sim_request *self)
 
 static void write_read(struct zsp_writer *out, const struct sim_request *self)
 {
-    wire_write_map(out, 5);
+    wire_write_map(out, self->accepts_zstd ? 6 : 5);
     wire_write_text(out, "topic");
     wire_write_text(out, sim_topic_name(self->topic));
     wire_write_text_uint(out, "partition", (uint64_t)self->partition);
@@ -146,6 +164,7 @@ static void write_read(struct zsp_writer *out, const struct sim_request *self)
     wire_write_position(out, &from);
     wire_write_text_uint(out, "max_messages", self->max_messages);
     wire_write_text_uint(out, "max_bytes", self->max_bytes);
+    write_accept(out, self);
 }
 
 static void write_seek(struct zsp_writer *out, const struct sim_request *self)
@@ -190,12 +209,12 @@ static void write_topic_create(struct zsp_writer *out, const struct sim_request 
     }
 }
 
-static void write_args(struct zsp_writer *out, const struct sim_request *self)
+static void write_args(struct zsp_writer *out, const struct sim_request *self, size_t raw_bytes)
 {
     char producer[16];
     switch (self->verb) {
     case SIM_PUBLISH:
-        write_publish(out, self);
+        write_publish(out, self, raw_bytes);
         break;
     case SIM_OPEN:
         (void)snprintf(producer, sizeof producer, "producer-%u", self->producer);
@@ -247,17 +266,29 @@ static struct zsp_buf *writer_to_buf(struct zsp_writer *out)
     return buf;
 }
 
-void request_encode(struct sim_request *self)
+static void encode_body(struct sim_request *self, size_t *ret_raw_bytes)
 {
     struct zsp_writer out = {0};
-    wire_write_request(&out, zsp_slice_str(sim_verb_name(self->verb)), self->id);
-    write_args(&out, self);
-    self->header = writer_to_buf(&out);
-    if (self->verb != SIM_PUBLISH) {
-        return;
-    }
     for (uint32_t i = 0; i < self->message_count; i++) {
         message_write(&out, self->first_message + i);
     }
     self->body = writer_to_buf(&out);
+    *ret_raw_bytes = self->body->len;
+    if (self->is_packed) {
+        struct zsp_buf *packed = plain_pack((struct zsp_slice){self->body->data, self->body->len});
+        zsp_buf_put(&self->body);
+        self->body = packed;
+    }
+}
+
+void request_encode(struct sim_request *self)
+{
+    struct zsp_writer out = {0};
+    size_t raw_bytes = 0;
+    if (self->verb == SIM_PUBLISH) {
+        encode_body(self, &raw_bytes);
+    }
+    wire_write_request(&out, zsp_slice_str(sim_verb_name(self->verb)), self->id);
+    write_args(&out, self, raw_bytes);
+    self->header = writer_to_buf(&out);
 }

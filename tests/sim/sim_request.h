@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/engine/engine.h"
 #include "common/buf.h"
 #include "common/wire.h"
 
@@ -97,7 +98,9 @@ struct sim_reply {
     size_t run_count;
     uint32_t *messages; /* of all runs, in order */
     size_t message_count;
-    size_t body_bytes, first_record_bytes;
+    size_t body_bytes, first_record_bytes; /* of records */
+    size_t sent_bytes;                     /* of all frames, compressed or not */
+    size_t packed_runs;
     struct sim_at *at;
     size_t at_count;
     struct sim_not_applied *not_applied;
@@ -127,11 +130,13 @@ struct sim_request {
     uint32_t group;
     /* PUBLISH */
     bool is_synced; /* the level asked for */
+    bool is_packed; /* the body is compressed */
     uint32_t first_message, message_count;
     uint32_t producer; /* 1 + index, 0 = anonymous */
     uint64_t epoch, sequence;
     /* PULL, READ */
     uint64_t max_messages, max_bytes, wait_ms, from;
+    bool accepts_zstd;
     bool from_earliest;       /* READ: instead of `from` */
     uint64_t retention_bytes; /* TOPIC.CREATE: 0 = none */
     uint64_t mark_then;       /* READ: the mark that was known when it entered */
@@ -161,7 +166,7 @@ struct sim_complaint {
 };
 
 /* Decode the answer. False: `complaint` tells what is wrong with it. */
-bool request_decode(struct sim_request *self, struct zsp_slice header, struct zsp_slice body,
+bool request_decode(struct sim_request *self, const struct engine_effect *effect,
                     struct sim_complaint *complaint);
 
 /* Names of topics and groups. */

@@ -12,6 +12,7 @@
 #include "tests/sim/sim_message.h"
 #include "tests/sim/sim_model.h"
 #include "tests/sim/sim_request.h"
+#include "tests/support/plain_body.h"
 
 static bool complain(struct sim_complaint *complaint, const char *format, ...) ZSP_PRINTF(2, 3);
 
@@ -180,8 +181,34 @@ static bool decode_messages(struct sim_request *self, struct zsp_slice body,
     return true;
 }
 
-static bool decode_runs(struct sim_request *self, const msgpack_object *map, struct zsp_slice body,
-                        struct sim_complaint *complaint)
+/* The records of a body that may be compressed, for who asked for it. */
+static bool decode_body(struct sim_request *self, const msgpack_object *runs,
+                        const struct engine_effect *effect, struct sim_complaint *complaint)
+{
+    struct zsp_writer plain = {0};
+    struct plain_complaint why;
+    struct sim_reply *reply = &self->reply;
+    for (size_t i = 0; i < effect->part_count; i++) {
+        reply->sent_bytes += effect->parts[i].len;
+    }
+    bool good =
+        plain_body(runs, effect->parts, effect->part_count, &plain, &reply->packed_runs, &why);
+    if (!good) {
+        (void)complain(complaint, "%s", why.text);
+    } else if (reply->packed_runs > 0 && !self->accepts_zstd) {
+        good = complain(complaint, "a compressed run for a client that does not accept it");
+    } else if (reply->sent_bytes > plain.len) {
+        good = complain(complaint, "%zu bytes were sent for %zu bytes of records",
+                        reply->sent_bytes, plain.len);
+    } else {
+        good = decode_messages(self, zsp_writer_slice(&plain), complaint);
+    }
+    zsp_writer_fini(&plain);
+    return good;
+}
+
+static bool decode_runs(struct sim_request *self, const msgpack_object *map,
+                        const struct engine_effect *effect, struct sim_complaint *complaint)
 {
     struct sim_reply *reply = &self->reply;
     const msgpack_object_array *runs = map_array(map, "runs");
@@ -214,7 +241,7 @@ static bool decode_runs(struct sim_request *self, const msgpack_object *map, str
         (void)snprintf(reply->reason, sizeof reply->reason, "%.*s", (int)text.len,
                        (const char *)text.data);
     }
-    return decode_messages(self, body, complaint);
+    return decode_body(self, wire_map_find(map, "runs"), effect, complaint);
 }
 
 static bool decode_not_applied(struct sim_request *self, const msgpack_object *map,
@@ -256,8 +283,8 @@ static bool decode_settled(struct sim_request *self, const msgpack_object *map,
                : complain(complaint, "PULL reply without settled");
 }
 
-static bool decode_ok(struct sim_request *self, const msgpack_object *map, struct zsp_slice body,
-                      struct sim_complaint *complaint)
+static bool decode_ok(struct sim_request *self, const msgpack_object *map,
+                      const struct engine_effect *effect, struct sim_complaint *complaint)
 {
     struct sim_reply *reply = &self->reply;
     switch (self->verb) {
@@ -268,7 +295,7 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map, struc
                 complain(complaint, "PRODUCER.OPEN reply without epoch")) &&
                decode_parts(self, map, "last", true, 1, complaint);
     case SIM_PULL:
-        if (!decode_runs(self, map, body, complaint)) {
+        if (!decode_runs(self, map, effect, complaint)) {
             return false;
         }
         if (reply->run_count > 0 && !map_uint(map, "lease_ms", &reply->lease_ms)) {
@@ -279,7 +306,7 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map, struc
     case SIM_SETTLE:
         return decode_not_applied(self, map, complaint);
     case SIM_READ:
-        return decode_runs(self, map, body, complaint) &&
+        return decode_runs(self, map, effect, complaint) &&
                ((map_uint(map, "next", &reply->next) && map_uint(map, "start", &reply->start) &&
                  map_uint(map, "end", &reply->end)) ||
                 complain(complaint, "READ reply without next, start or end"));
@@ -299,9 +326,10 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map, struc
     return false;
 }
 
-bool request_decode(struct sim_request *self, struct zsp_slice header, struct zsp_slice body,
+bool request_decode(struct sim_request *self, const struct engine_effect *effect,
                     struct sim_complaint *complaint)
 {
+    const struct zsp_slice header = {effect->header->data, effect->header->len};
     struct wire_decoder *decoder = wire_decoder_new();
     zsp_assert(decoder);
     struct wire_reply decoded;
@@ -320,7 +348,7 @@ bool request_decode(struct sim_request *self, struct zsp_slice header, struct zs
                        zsp_err_wire_name(self->reply.code), err.msg);
         good = true;
     } else if (decoded.status == WIRE_OK) {
-        good = decode_ok(self, decoded.map, body, complaint);
+        good = decode_ok(self, decoded.map, effect, complaint);
     } else {
         (void)complain(complaint, "a reply of status %d", (int)decoded.status);
     }

@@ -324,9 +324,7 @@ static void take_reply(struct sim *sim, struct engine_effect *effect)
     if (request->state != REQUEST_ENTERED && request->state != REQUEST_GONE) {
         (void)model_fail(&sim->model, "%s is answered a second time, or after it was abandoned",
                          sim_verb_name(request->verb));
-    } else if (!request_decode(request,
-                               (struct zsp_slice){effect->header->data, effect->header->len}, bytes,
-                               &why)) {
+    } else if (!request_decode(request, effect, &why)) {
         (void)model_fail(&sim->model, "%s: %s", sim_verb_name(request->verb), why.text);
     } else {
         sim_tell_reply(sim, request);

@@ -7,6 +7,7 @@
 #include "tests/broker/engine/fixture_log.h"
 #include "tests/common/testing.h"
 #include "tests/support/literal.h"
+#include "tests/support/plain_body.h"
 
 /* Rounds of pump and jobs until a fixture is taken for one that never rests. */
 #define ROUNDS_MAX 10000
@@ -206,6 +207,27 @@ static void decode(struct answer *answer)
     print_map(answer);
 }
 
+static void read_body(struct answer *answer, const struct engine_effect *effect)
+{
+    const msgpack_object *const runs =
+        answer->status != WIRE_ERR ? wire_map_find(answer->map, "runs") : NULL;
+    for (size_t i = 0; i < effect->part_count; i++) {
+        const struct engine_part *const part = &effect->parts[i];
+        assert_true(part->pos <= part->buf->len && part->len <= part->buf->len - part->pos);
+        answer->sent_bytes += part->len;
+        if (!runs) {
+            zsp_write_bytes(&answer->bytes,
+                            (struct zsp_slice){part->buf->data + part->pos, part->len});
+        }
+    }
+    struct plain_complaint why;
+    if (runs && !plain_body(runs, effect->parts, effect->part_count, &answer->bytes,
+                            &answer->packed_runs, &why)) {
+        fail_msg("%s", why.text);
+    }
+    answer->body = zsp_writer_slice(&answer->bytes);
+}
+
 static void take_reply(struct engine_fixture *self, const struct engine_effect *effect)
 {
     assert_true(self->answer_count < FIXTURE_ANSWERS_MAX);
@@ -216,13 +238,8 @@ static void take_reply(struct engine_fixture *self, const struct engine_effect *
     answer->lease = effect->lease;
     answer->part_count = effect->part_count;
     zsp_write_bytes(&answer->header, (struct zsp_slice){effect->header->data, effect->header->len});
-    for (size_t i = 0; i < effect->part_count; i++) {
-        const struct engine_part *const part = &effect->parts[i];
-        assert_true(part->pos <= part->buf->len && part->len <= part->buf->len - part->pos);
-        zsp_write_bytes(&answer->bytes, (struct zsp_slice){part->buf->data + part->pos, part->len});
-    }
-    answer->body = zsp_writer_slice(&answer->bytes);
     decode(answer);
+    read_body(answer, effect);
     self->answers[self->answer_count++] = answer;
 }
 

@@ -29,8 +29,9 @@ struct answer {
     struct zsp_err error;    /* of an ERR */
     const msgpack_object *map;
     char text[4096];       /* the reply's map as one line, see wire_print */
-    struct zsp_slice body; /* all parts end to end */
-    size_t part_count;
+    struct zsp_slice body; /* the records of the runs, as a client reads them; else all parts */
+    size_t part_count, packed_runs;
+    size_t sent_bytes; /* of all parts */
     /* private */
     struct wire_decoder *decoder;
     struct zsp_writer header, bytes;

@@ -73,7 +73,8 @@ static void bad_arguments_are_refused(void **state)
         {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'mode': 'keyed'}"},
         {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'start': ['id', 'x']}"},
         {ZSP_EBAD_VALUE, "{'group': 'g', 'topics': ['t'], 'settle': []}"},
-        {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'accept': ['zstd']}"},
+        {ZSP_EBAD_TYPE, "{'group': 'g', 'topics': ['t'], 'accept': 'zstd'}"},
+        {ZSP_EBAD_TYPE, "{'group': 'g', 'topics': ['t'], 'accept': [5]}"},
         {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'parts': true}"},
         {ZSP_EUNKNOWN_ARGUMENT, "{'group': 'g', 'topics': ['t'], 'colour': 1}"},
     };

@@ -92,6 +92,7 @@ static void the_reply_tells_the_limits(void **state)
                                              .instance = bytes,
                                              .session = &session,
                                              .is_resumed = true,
+                                             .knows_zstd = true,
                                              .config = &config,
                                              .now_ms = 1700000000000});
     assert_int_equal(wire_reply_decode(decoder, zsp_writer_slice(&text), &reply, NULL), 0);
@@ -104,6 +105,7 @@ static void the_reply_tells_the_limits(void **state)
     assert_int_equal(wire_map_find(reply.map, "session_timeout_ms")->via.u64, ZSP_SESSION_MS);
     assert_true(wire_map_find(reply.map, "resumed")->via.boolean);
     assert_int_equal(wire_map_find(reply.map, "session")->via.bin.size, 16);
+    assert_int_equal(wire_map_find(reply.map, "codecs")->via.array.size, 1);
     wire_decoder_destroy(&decoder);
     zsp_writer_fini(&text);
 }

@@ -129,11 +129,11 @@ static void a_reply_is_envelope_header_and_joined_small_parts(void **state)
     struct zsp_buf *header = zsp_buf_copy(zsp_slice_str("head"));
     struct zsp_buf *text = zsp_buf_copy(zsp_slice_str("0123456789"));
     struct zsp_buf *large = filled(FRAME_COPY_MAX + 6, 'L');
-    const struct engine_part parts[] = {{text, 0, 3},
-                                        {text, 5, 2},
-                                        {large, 5, FRAME_COPY_MAX + 1},
-                                        {large, 0, FRAME_COPY_MAX + 1},
-                                        {text, 9, 1}};
+    const struct engine_part parts[] = {{text, 0, 3, false},
+                                        {text, 5, 2, false},
+                                        {large, 5, FRAME_COPY_MAX + 1, false},
+                                        {large, 0, FRAME_COPY_MAX + 1, false},
+                                        {text, 9, 1, false}};
     struct outflow *flow = outflow_new(NULL);
     struct outgoing *outgoing =
         outgoing_new(&envelope, header, (struct outgoing_body){parts, 5}, flow);
@@ -162,8 +162,8 @@ static void a_small_part_of_a_large_buffer_is_copied(void **state)
     const struct envelope none = {0};
     struct zsp_buf *header = zsp_buf_copy(zsp_slice_str("head"));
     struct zsp_buf *large = filled(10 * FRAME_COPY_MAX, 'L');
-    const struct engine_part parts[] = {{large, 7, FRAME_COPY_MAX + 1},
-                                        {large, 4 * FRAME_COPY_MAX, FRAME_COPY_MAX + 1}};
+    const struct engine_part parts[] = {{large, 7, FRAME_COPY_MAX + 1, false},
+                                        {large, 4 * FRAME_COPY_MAX, FRAME_COPY_MAX + 1, false}};
     struct outflow *flow = outflow_new(NULL);
     struct outgoing *outgoing = outgoing_new(&none, header, (struct outgoing_body){parts, 2}, flow);
     assert_non_null(outgoing);
@@ -175,6 +175,30 @@ static void a_small_part_of_a_large_buffer_is_copied(void **state)
     assert_true(next_is(self, large->data, 2 * (FRAME_COPY_MAX + 1)));
     zsp_buf_put(&header);
     zsp_buf_put(&large);
+    outflow_destroy(&flow);
+}
+
+/* A compressed run is one frame: what stands beside it keeps away, however small all are. */
+static void a_whole_part_is_a_frame_of_its_own(void **state)
+{
+    struct pair *const self = *state;
+    const struct envelope none = {0};
+    struct zsp_buf *header = zsp_buf_copy(zsp_slice_str("head"));
+    struct zsp_buf *text = zsp_buf_copy(zsp_slice_str("0123456789"));
+    const struct engine_part parts[] = {{text, 0, 2, false}, {text, 2, 1, false},
+                                        {text, 3, 2, true},  {text, 5, 1, true},
+                                        {text, 6, 2, false}, {text, 8, 2, false}};
+    struct outflow *flow = outflow_new(NULL);
+    struct outgoing *outgoing = outgoing_new(&none, header, (struct outgoing_body){parts, 6}, flow);
+    assert_non_null(outgoing);
+    assert_int_equal(outgoing_send(outgoing, self->router, peer(self)), OUTGOING_SENT);
+    outgoing_destroy(&outgoing);
+    const char *const frames[] = {"head", "012", "34", "5", "6789"};
+    for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
+        assert_true(next_is(self, frames[i], strlen(frames[i])));
+    }
+    zsp_buf_put(&header);
+    zsp_buf_put(&text);
     outflow_destroy(&flow);
 }
 
@@ -250,6 +274,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reply_is_envelope_header_and_joined_small_parts, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_small_part_of_a_large_buffer_is_copied, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_whole_part_is_a_frame_of_its_own, setup, teardown),
         cmocka_unit_test(small_frames_are_counted_until_they_are_gone),
         cmocka_unit_test_setup_teardown(a_full_peer_refuses_the_whole_reply_and_takes_it_later,
                                         setup, teardown),

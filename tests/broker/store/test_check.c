@@ -13,9 +13,11 @@
 #include <string.h>
 
 #include "broker/store/check.h"
+#include "common/codec.h"
 #include "common/record.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
+#include "tests/support/plain_body.h"
 
 #define INDEX        "topics/7-orders/0/00000000000000000000.idx"
 #define NEXT_SEGMENT "topics/7-orders/0/00000000000000000001.log"
@@ -271,8 +273,21 @@ static void check_body_counts_the_records(void **state)
     assert_int_equal(check_body(NULL, &batch, &why), ZSP_ECOUNT_MISMATCH);
     batch.body.len--;
     assert_int_equal(check_body(NULL, &batch, &why), ZSP_EBAD_RECORD);
-    batch.codec = 1;
+    batch.codec = 99;
     assert_int_equal(check_body(NULL, &batch, &why), 1);
+    struct zsp_buf *packed = plain_pack(zsp_writer_slice(&body));
+    batch = (struct store_batch){.body = {packed->data, packed->len},
+                                 .record_count = 2,
+                                 .raw_bytes = (uint32_t)body.len,
+                                 .codec = ZSP_CODEC_ZSTD};
+    assert_int_equal(check_body(NULL, &batch, &why), 0);
+    batch.record_count = 3;
+    assert_int_equal(check_body(NULL, &batch, &why), ZSP_ECOUNT_MISMATCH);
+    batch.raw_bytes--;
+    assert_int_equal(check_body(NULL, &batch, &why), ZSP_EBAD_RECORD);
+    batch.raw_bytes = 0;
+    assert_int_equal(check_body(NULL, &batch, &why), ZSP_EBAD_RECORD);
+    zsp_buf_put(&packed);
     zsp_writer_fini(&body);
 }
 
