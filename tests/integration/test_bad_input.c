@@ -147,7 +147,6 @@ static void what_is_not_built_says_so(void **state)
         {"PULL", "{'group': 'g', 'topics': ['kept'], 'mode': 'ordered'}", "unsupported"},
         {"PULL", "{'group': 'g', 'topics': ['kept'], 'parts': true}", "unsupported"},
         {"READ", "{'topic': 'kept', 'from': ['id', 'x']}", "unsupported"},
-        {"READ", "{'topic': 'kept', 'accept': ['zstd']}", "unsupported"},
         {"COMMIT", "{}", "unsupported"},
         {"DEAD.LIST", "{'group': 'g'}", "unsupported"},
         {"SAVEPOINT.SAVE", "{'group': 'g'}", "unsupported"},
