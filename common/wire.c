@@ -68,7 +68,8 @@ static int check_token(const struct zsp_token *token, size_t pos, size_t depth, 
     return 0;
 }
 
-int wire_value_check(struct zsp_slice bytes, struct zsp_err *err)
+/* Walk over the first value. */
+static int walk(struct zsp_slice bytes, size_t *ret_len, struct zsp_err *err)
 {
     if (bytes.len == 0) {
         return zsp_err_set(err, ZSP_EBAD_REQUEST, "an empty frame is no MessagePack value");
@@ -98,11 +99,30 @@ int wire_value_check(struct zsp_slice bytes, struct zsp_err *err)
             depth--;
         }
     } while (depth > 0);
-    if (pos != end) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "pos %zu: %zu bytes follow the header",
-                           (size_t)(pos - bytes.data), (size_t)(end - pos));
-    }
+    *ret_len = (size_t)(pos - bytes.data);
     return 0;
+}
+
+int wire_value_check(struct zsp_slice bytes, struct zsp_err *err)
+{
+    size_t len = 0;
+    const int rc = walk(bytes, &len, err);
+    if (rc == 0 && len < bytes.len) {
+        return zsp_err_set(err, ZSP_EBAD_REQUEST, "pos %zu: %zu bytes follow the header", len,
+                           bytes.len - len);
+    }
+    return rc;
+}
+
+int wire_value_next(struct zsp_slice *rest, struct zsp_slice *ret, struct zsp_err *err)
+{
+    size_t len = 0;
+    const int rc = walk(*rest, &len, err);
+    if (rc == 0) {
+        *ret = (struct zsp_slice){rest->data, len};
+        *rest = (struct zsp_slice){rest->data + len, rest->len - len};
+    }
+    return rc;
 }
 
 /* --- Headers ---------------------------------------------------------------------- */

@@ -31,6 +31,10 @@
  */
 int wire_value_check(struct zsp_slice bytes, struct zsp_err *err);
 
+/* Take the first value off `*rest`, checked in the same way but for what follows it: a frame may
+ * hold several replies. Errors: ZSP_EBAD_REQUEST (*rest is unchanged) */
+int wire_value_next(struct zsp_slice *rest, struct zsp_slice *ret, struct zsp_err *err);
+
 /* Memory for one decoded header, reused from message to message. One thread. */
 struct wire_decoder;
 struct wire_decoder *wire_decoder_new(void);

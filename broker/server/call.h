@@ -23,6 +23,7 @@ struct call {
     uint64_t id;                   /* echoed in the reply */
     struct credit_share share;     /* held until the reply has left */
     uint64_t room;                 /* reserved for its reply, see reply_room.h */
+    struct call *bundle_next;      /* answered by the same message */
     struct call *previous;         /* among those of the connection */
     struct call *next;             /* likewise; free requests: the next free one */
 };

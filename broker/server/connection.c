@@ -100,6 +100,7 @@ void connection_table_remove(struct connection_table *self, struct connection *c
     zsp_assert(!connection->calls);
     zsp_assert(!connection->queue);
     zsp_assert(!connection->session);
+    zsp_assert(!connection->bundled);
     connection_unstick(self, connection);
     unlink_age(self, connection);
     const void *const removed = zsp_table_remove(&self->by_id, connection->routing_id);

@@ -32,9 +32,14 @@ struct connection {
     struct outgoing *queue; /* replies that the peer does not take yet, in order */
     struct outgoing **queue_end;
     size_t queue_count;
-    int64_t heard_ms;         /* monotonic: of the last request or reply */
-    int64_t sent_ms;          /* monotonic: of the last reply or BEAT */
-    struct connection *older; /* by heard_ms */
+    struct zsp_writer bundle; /* replies that leave together, see bundle.c; */
+    struct call *bundled;     /* what they answer, linked through bundle_next */
+    struct call *bundled_last;
+    struct connection *bundle_next;  /* connections with a bundle */
+    struct connection **bundle_link; /* what points at this one; NULL = it has none */
+    int64_t heard_ms;                /* monotonic: of the last request or reply */
+    int64_t sent_ms;                 /* monotonic: of the last reply or BEAT */
+    struct connection *older;        /* by heard_ms */
     struct connection *newer;
     struct connection *stuck_next;  /* connections whose queue is not empty */
     struct connection **stuck_link; /* what points at this one; NULL = not stuck */

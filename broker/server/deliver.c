@@ -34,13 +34,21 @@ void deliver_call_done(struct server *self, struct call *call)
     call_table_remove(&self->calls, call);
 }
 
+/* All calls that one message answers. */
+static void calls_done(struct server *self, struct call *first)
+{
+    struct call *next = NULL;
+    for (struct call *call = first; call; call = next) {
+        next = call->bundle_next;
+        deliver_call_done(self, call);
+    }
+}
+
 /* A reply that will not arrive: its lease ends early. */
 static void undelivered(struct server *self, struct outgoing *outgoing)
 {
     const uint64_t lease = outgoing->lease;
-    if (outgoing->call) {
-        deliver_call_done(self, outgoing->call);
-    }
+    calls_done(self, outgoing->call);
     outgoing_destroy(&outgoing);
     if (lease != 0) {
         engine_undelivered(self->options.engine, self->now, lease);
@@ -55,6 +63,7 @@ static void abandon(struct server *self, struct call *call)
 
 void deliver_drop_calls(struct server *self, struct connection *connection)
 {
+    bundle_drop(connection); /* of calls with ids */
     /* The queue turns once: what stays is put behind it again. */
     for (size_t left = connection->queue_count; left > 0; left--) {
         struct outgoing *const queued = connection_unqueue(connection);
@@ -83,6 +92,7 @@ void deliver_gone(struct server *self, struct connection *connection)
     while ((queued = connection_unqueue(connection))) {
         undelivered(self, queued);
     }
+    bundle_drop(connection);
     while (connection->calls) {
         abandon(self, connection->calls);
     }
@@ -96,15 +106,18 @@ void deliver_gone(struct server *self, struct connection *connection)
 /* Hand a reply over, taking it; the connection may be gone afterwards. */
 static void deliver(struct server *self, struct connection *connection, struct outgoing *outgoing)
 {
+    if (connection->bundled && !bundle_flush(self, connection)) {
+        outgoing->call = NULL; /* gone with the connection */
+        undelivered(self, outgoing);
+        return;
+    }
     enum outgoing_result result = OUTGOING_FULL;
     if (!connection->queue) {
         result = outgoing_send(outgoing, self->socket, connection->routing_id);
     }
     switch (result) {
     case OUTGOING_SENT:
-        if (outgoing->call) {
-            deliver_call_done(self, outgoing->call);
-        }
+        calls_done(self, outgoing->call);
         outgoing_destroy(&outgoing);
         connection->sent_ms = self->now.mono_ms;
         connection_table_touch(&self->connections, connection, self->now.mono_ms);
@@ -133,7 +146,7 @@ static void send_queue(struct server *self, struct connection *connection)
         case OUTGOING_SENT:
             outgoing = connection_unqueue(connection);
             connection->sent_ms = self->now.mono_ms;
-            deliver_call_done(self, outgoing->call);
+            calls_done(self, outgoing->call);
             outgoing_destroy(&outgoing);
             break;
         case OUTGOING_FULL:
@@ -192,9 +205,7 @@ void deliver_header(struct server *self, struct deliver_to to, struct zsp_slice 
     }
     if (!outgoing) {
         self->dropped_count++;
-        if (to.call) {
-            deliver_call_done(self, to.call);
-        }
+        calls_done(self, to.call);
         return;
     }
     outgoing->call = to.call;
@@ -251,6 +262,10 @@ static struct outgoing *build(struct server *self, struct call *call,
 static void deliver_reply(struct server *self, struct engine_effect *effect)
 {
     struct call *const call = call_table_find(&self->calls, effect->ticket);
+    if (call && bundle_add(self, call, effect)) {
+        engine_effect_release(effect);
+        return;
+    }
     struct outgoing *const outgoing = call ? build(self, call, effect) : NULL;
     const uint64_t lease = effect->lease;
     /* Here, because the engine lends the parts until the next call on it. */
@@ -282,4 +297,5 @@ void deliver_effects(struct server *self)
         }
         engine_effect_release(&effect);
     }
+    bundle_flush_all(self);
 }

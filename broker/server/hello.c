@@ -28,7 +28,7 @@ struct raw_args {
     struct zsp_slice client;
     struct zsp_slice name;
     struct zsp_slice resume;
-    struct wire_uint heartbeat_ms;
+    struct wire_uint heartbeat_ms, coalesce;
 };
 
 static const struct wire_arg hello_table[] = {
@@ -40,7 +40,7 @@ static const struct wire_arg hello_table[] = {
      SESSION_ID_BYTES},
     {"heartbeat_ms", WIRE_UINT, offsetof(struct raw_args, heartbeat_ms), false,
      ZSP_HEARTBEAT_MS_MIN, ZSP_HEARTBEAT_MS_MAX},
-    {"coalesce", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"coalesce", WIRE_BOOL, offsetof(struct raw_args, coalesce), false, 0, 0},
 };
 
 static int check_versions(const msgpack_object *versions, struct zsp_err *err)
@@ -83,7 +83,6 @@ int hello_read(const msgpack_object *args, struct hello_args *ret, struct zsp_er
         .client = raw.client,
         .name = raw.name,
         .resume = raw.resume,
-        .terms = {.heartbeat_ms = (int64_t)raw.heartbeat_ms.value},
         .knows_zstd = knows_zstd,
         .terms = {.heartbeat_ms = (int64_t)raw.heartbeat_ms.value,
                   .coalesce = raw.coalesce.value != 0},
@@ -94,12 +93,6 @@ int hello_read(const msgpack_object *args, struct hello_args *ret, struct zsp_er
 /* What is built beyond the bare protocol; a client looks here before it asks. */
 static void write_features(struct zsp_writer *out)
 {
-    static const char *const features[] = {"shared", "producers", "seek",   "pull_settle",
-                                           "resume", "bye",       "cancel", "heartbeat"};
-    static const char *const features[] = {"shared",      "producers", "seek",
-                                           "pull_settle", "resume",    "bye",
-                                           "cancel",      "heartbeat", "coalesce",
-                                           "zstd"};
     static const char *const features[] = {"shared",   "producers", "seek",   "pull_settle",
                                            "resume",   "bye",       "cancel", "heartbeat",
                                            "coalesce", "zstd"};

@@ -36,8 +36,7 @@ struct hello_args {
 
 /* Check a HELLO's arguments.
  *
- * Errors: those of wire_args(); ZSP_EVERSION_MISMATCH when `versions` lacks ours;
- *         ZSP_EUNSUPPORTED for coalesce
+ * Errors: those of wire_args(); ZSP_EVERSION_MISMATCH when `versions` lacks ours
  */
 int hello_read(const msgpack_object *args, struct hello_args *ret, struct zsp_err *err);
 

@@ -19,7 +19,8 @@ struct call;
 
 struct outgoing {
     struct outgoing *next; /* in the connection's queue */
-    struct call *call;     /* what it answers; NULL = a refusal, nothing is held */
+    struct call *call;     /* what it answers, and those linked to it through bundle_next; NULL = a
+                            * refusal, nothing is held */
     uint64_t lease;        /* to be told to the engine when it cannot be delivered; 0 = none */
     size_t frame_count;
     zmq_msg_t frames[];

@@ -80,6 +80,7 @@ static void drop_connection(struct server *self, struct connection *connection)
     while ((queued = connection_unqueue(connection))) {
         outgoing_destroy(&queued);
     }
+    bundle_drop(connection);
     while (connection->calls) {
         deliver_call_done(self, connection->calls);
     }
@@ -158,6 +159,7 @@ size_t server_figures(const struct server *self, struct engine_figure *ret, size
         {"sessions_resumed", self->figures.sessions_resumed},
         {"sessions_silent", self->figures.sessions_silent},
         {"beats_sent", self->figures.beats_sent},
+        {"bundles_sent", self->figures.bundles_sent},
         {"cpu_us", now_cpu_us()},
     };
     const size_t count = sizeof figures / sizeof figures[0];

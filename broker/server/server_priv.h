@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * What the server's files share: its state, and the two halves of its work.
- * Included by server.c, intake.c, attach.c and deliver.c only.
+ * Included by server.c, intake.c, attach.c, deliver.c and bundle.c only.
  */
 #ifndef ZSP_SERVER_SERVER_PRIV_H
 #define ZSP_SERVER_SERVER_PRIV_H
@@ -16,7 +16,7 @@
 
 /* What happened, for STATS. */
 struct server_figures {
-    uint64_t over_credit, sessions_resumed, sessions_silent, beats_sent;
+    uint64_t over_credit, sessions_resumed, sessions_silent, beats_sent, bundles_sent;
 };
 
 enum server_state {
@@ -45,6 +45,7 @@ struct server {
     struct connection_table connections;
     struct session_table sessions;
     struct server_figures figures;
+    struct connection *bundles; /* those with a bundle that has not left, see bundle.c */
     struct call_table calls;
     struct credit_pool pool;
     struct reply_pool replies;
@@ -93,6 +94,17 @@ void deliver_gone(struct server *self, struct connection *connection);
 void deliver_drop_calls(struct server *self, struct connection *connection);
 /* When deliver_retry() has something to do; monotonic. */
 int64_t deliver_deadline_ms(const struct server *self);
+
+/* --- bundle.c: replies that travel together ------------------------------------------- */
+
+/* Put the reply behind others of its connection, if it may travel with them. False = send it by
+ * itself. */
+bool bundle_add(struct server *self, struct call *call, const struct engine_effect *effect);
+/* Send the connection's bundle, if there is one. False = the connection is gone. */
+bool bundle_flush(struct server *self, struct connection *connection);
+void bundle_flush_all(struct server *self);
+/* The connection's bundle is void; its calls are not. */
+void bundle_drop(struct connection *connection);
 
 /* --- attach.c: sessions --------------------------------------------------------------- */
 

@@ -34,6 +34,7 @@ struct connection;
 /* What a HELLO may change of a session. */
 struct session_terms {
     int64_t heartbeat_ms; /* a BEAT when nothing was sent for so long; 0 = not asked for */
+    bool coalesce;        /* replies may travel together */
 };
 
 struct session {

@@ -15,7 +15,9 @@ void zsp_hello_write(struct zsp_writer *out, const struct zsp_hello_wish *wish)
     const char *const name = wish->name;
     const bool resumes = wish->resume && !wish->is_plain;
     const bool beats = wish->heartbeat_ms > 0 && !wish->is_plain;
-    wire_write_map(out, 2u + (name ? 1u : 0u) + (resumes ? 1u : 0u) + (beats ? 1u : 0u));
+    const bool coalesces = !wish->is_plain;
+    wire_write_map(out, 2u + (name ? 1u : 0u) + (resumes ? 1u : 0u) + (beats ? 1u : 0u) +
+                            (coalesces ? 1u : 0u));
     wire_write_text(out, "versions");
     wire_write_array(out, 1);
     wire_write_uint(out, ZSP_PROTOCOL_VERSION);
@@ -29,6 +31,9 @@ void zsp_hello_write(struct zsp_writer *out, const struct zsp_hello_wish *wish)
     }
     if (beats) {
         wire_write_text_uint(out, "heartbeat_ms", wish->heartbeat_ms);
+    }
+    if (coalesces) {
+        wire_write_text_bool(out, "coalesce", true);
     }
 }
 

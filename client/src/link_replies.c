@@ -86,7 +86,42 @@ static void hand_over(struct zsp_link *self, const struct wire_reply *reply, int
     zsp_link_feed(self);
 }
 
-/* One reply; false when the connection has to go, or there was none. */
+/* One of the replies in a header frame. */
+static void take_header(struct zsp_link *self, struct zsp_slice header, int64_t now_ms)
+{
+    struct wire_reply reply;
+    struct zsp_err err = {0};
+    const int rc = wire_reply_decode(self->decoder, header, &reply, &err);
+    zsp_link_lock(self);
+    zsp_link_heard(self, now_ms);
+    if (rc != 0 || reply.status == WIRE_PART || (reply.status != WIRE_BEAT && !reply.has_id)) {
+        zsp_link_fall(self, now_ms, ZSP_EBAD_REQUEST, "a reply that cannot be read");
+    } else if (reply.status != WIRE_BEAT) {
+        hand_over(self, &reply, now_ms);
+    }
+    zsp_link_unlock(self);
+}
+
+/* All replies of one message: one, or several without a body. */
+static void take_headers(struct zsp_link *self, struct zsp_slice frame, int64_t now_ms)
+{
+    const uint64_t serial = self->dealer_serial; /* another one: the connection fell */
+    struct zsp_slice header = frame;
+    struct zsp_slice rest = frame;
+    /* What cannot be taken apart is for take_header() to refuse, and so is a body of several. */
+    while (self->dealer.socket && self->dealer_serial == serial) {
+        if (self->frame_count > 0 || wire_value_next(&rest, &header, NULL) != 0) {
+            header = rest;
+            rest.len = 0;
+        }
+        take_header(self, header, now_ms);
+        if (rest.len == 0) {
+            return;
+        }
+    }
+}
+
+/* One message; false when the connection has to go, or there was none. */
 bool zsp_link_take_reply(struct zsp_link *self, int64_t now_ms)
 {
     zmq_msg_t header;
@@ -96,23 +131,15 @@ bool zsp_link_take_reply(struct zsp_link *self, int64_t now_ms)
         (void)zmq_msg_close(&header);
         return false;
     }
-    struct wire_reply reply;
-    struct zsp_err err = {0};
-    const struct zsp_slice bytes = {zmq_msg_data(&header), zmq_msg_size(&header)};
-    int decoded = rc;
     if (rc == 0) {
-        decoded = wire_reply_decode(self->decoder, bytes, &reply, &err);
+        take_headers(self, (struct zsp_slice){zmq_msg_data(&header), zmq_msg_size(&header)},
+                     now_ms);
+    } else {
+        zsp_link_lock(self);
+        zsp_link_fall(self, now_ms, ZSP_EBAD_REQUEST, "a reply that cannot be taken");
+        zsp_link_unlock(self);
     }
-    zsp_link_lock(self);
-    zsp_link_heard(self, now_ms);
-    if (decoded != 0 || reply.status == WIRE_PART || (reply.status != WIRE_BEAT && !reply.has_id)) {
-        zsp_link_fall(self, now_ms, ZSP_EBAD_REQUEST, "a reply that cannot be read");
-    } else if (reply.status != WIRE_BEAT) {
-        hand_over(self, &reply, now_ms);
-    }
-    const bool goes_on = self->dealer.socket != NULL;
-    zsp_link_unlock(self);
     close_frames(self);
     (void)zmq_msg_close(&header);
-    return goes_on;
+    return self->dealer.socket != NULL;
 }

@@ -71,8 +71,8 @@ static void handler(struct fake_broker *broker, const struct fake_request *reque
     } else if (fake_is(request, "CANCEL")) {
         const struct fake_request cancelled = {.id = fake_uint(request, "request", 0)};
         atomic_store(&stock->cancelled, cancelled.id);
-        fake_reply(broker, &cancelled, "{'runs': [], 'lease_ms': 0, 'reason': 'cancelled'}");
-        fake_reply(broker, request, "{'cancelled': true}");
+        fake_reply_two(broker, &cancelled, "{'runs': [], 'lease_ms': 0, 'reason': 'cancelled'}",
+                       request, "{'cancelled': true}");
         atomic_fetch_add(&stock->cancels, 1);
     } else if (fake_is(request, "BYE")) {
         const msgpack_object *keep = wire_map_find(request->args, "keep");

@@ -111,6 +111,22 @@ static void replay_reply(struct replay *replay)
     check_notation(replay);
 }
 
+/* A frame of a session that asked for `coalesce`: one reply for each text. */
+static void replay_replies(struct replay *replay)
+{
+    struct zsp_slice rest = replay->bytes;
+    size_t count = 0;
+    while (rest.len > 0) {
+        struct zsp_slice one;
+        struct wire_reply reply;
+        assert_int_equal(wire_value_next(&rest, &one, &replay->err), 0);
+        assert_int_equal(wire_reply_decode(replay->decoder, one, &reply, &replay->err), 0);
+        count++;
+    }
+    assert_int_equal(count, replay->vector->text_count);
+    check_notation(replay);
+}
+
 static void replay_error(struct replay *replay)
 {
     struct wire_reply reply;
@@ -192,11 +208,17 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    {"request", replay_request, false},     {"request-decode", replay_request, true},
-    {"reply", replay_reply, false},         {"error", replay_error, false},
-    {"body", replay_body, false},           {"body-decode", replay_body, true},
-    {"key-hash", replay_key_hash, false},   {"bad-request", replay_bad_request, false},
-    {"bad-reply", replay_bad_reply, false}, {"bad-body", replay_bad_body, false},
+    {"request", replay_request, false},
+    {"request-decode", replay_request, true},
+    {"reply", replay_reply, false},
+    {"error", replay_error, false},
+    {"replies", replay_replies, false},
+    {"body", replay_body, false},
+    {"body-decode", replay_body, true},
+    {"key-hash", replay_key_hash, false},
+    {"bad-request", replay_bad_request, false},
+    {"bad-reply", replay_bad_reply, false},
+    {"bad-body", replay_bad_body, false},
 };
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
 

@@ -42,6 +42,22 @@ static int decode_reply_hex(struct fixture *f, const char *hex, struct wire_repl
     return wire_reply_decode(f->decoder, hex_bytes(&f->out, hex), ret, &f->err);
 }
 
+static void values_are_taken_off_a_frame_one_by_one(void **state)
+{
+    struct fixture *f = *state;
+    struct zsp_slice rest = hex_bytes(&f->out, "81 a161 07  c0  92 01 90  cd01");
+    struct zsp_slice one;
+    const size_t lengths[] = {4, 1, 3};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(wire_value_next(&rest, &one, &f->err), 0);
+        assert_int_equal(one.len, lengths[i]);
+    }
+    assert_int_equal(wire_value_next(&rest, &one, &f->err), ZSP_EBAD_REQUEST);
+    assert_int_equal(rest.len, 2); /* nothing was taken */
+    rest.len = 0;
+    assert_int_equal(wire_value_next(&rest, &one, &f->err), ZSP_EBAD_REQUEST);
+}
+
 static void a_request_is_encoded_byte_for_byte_and_decoded(void **state)
 {
     struct fixture *f = *state;
@@ -376,6 +392,7 @@ static void a_failed_writer_stays_failed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(values_are_taken_off_a_frame_one_by_one),
         TEST(a_request_is_encoded_byte_for_byte_and_decoded),
         TEST(replies_of_every_status_round_trip),
         TEST(bad_requests_are_refused_with_the_id_if_it_can_be_read),

@@ -98,6 +98,20 @@ void fake_reply(struct fake_broker *self, const struct fake_request *request, co
     fake_reply_body(self, request, map, (struct zsp_slice){NULL, 0}, 0);
 }
 
+void fake_reply_two(struct fake_broker *self, const struct fake_request *first,
+                    const char *first_map, const struct fake_request *second,
+                    const char *second_map)
+{
+    struct zsp_writer out = {0};
+    wire_write_reply(&out, WIRE_OK, true, first->id);
+    literal_write(&out, first_map);
+    wire_write_reply(&out, WIRE_OK, true, second->id);
+    literal_write(&out, second_map);
+    send_peer(self);
+    send_bytes(self, zsp_writer_slice(&out), false);
+    zsp_writer_fini(&out);
+}
+
 void fake_refuse(struct fake_broker *self, const struct fake_request *request, int code, bool maybe,
                  const char *object)
 {

@@ -118,8 +118,27 @@ static void print_header(struct raw_client *self, struct zsp_slice header)
     zsp_writer_fini(&text);
 }
 
+/* The next reply of the frame at hand. */
+static void take_next(struct raw_client *self)
+{
+    struct zsp_slice header;
+    struct zsp_err err = {0};
+    if (wire_value_next(&self->rest, &header, &err) != 0) {
+        fail_msg("the reply cannot be read: %s", err.msg);
+    }
+    print_header(self, header);
+    if (wire_reply_decode(self->decoder, header, &self->reply, &err) != 0) {
+        fail_msg("the reply cannot be read: %s: %s", err.msg, self->text);
+    }
+}
+
 bool raw_receive_within(struct raw_client *self, long ms)
 {
+    if (self->rest.len > 0) {
+        self->position++;
+        take_next(self);
+        return true;
+    }
     zmq_pollitem_t item = {.socket = self->socket, .events = ZMQ_POLLIN};
     if (zmq_poll(&item, 1, ms) <= 0) {
         return false;
@@ -135,12 +154,9 @@ bool raw_receive_within(struct raw_client *self, long ms)
         }
     }
     assert_true(self->header_index < self->frame_count);
-    const struct zsp_slice header = self->frames[self->header_index];
-    struct zsp_err err = {0};
-    print_header(self, header);
-    if (wire_reply_decode(self->decoder, header, &self->reply, &err) != 0) {
-        fail_msg("the reply cannot be read: %s: %s", err.msg, self->text);
-    }
+    self->rest = self->frames[self->header_index];
+    self->position = 0;
+    take_next(self);
     return true;
 }
 

@@ -28,7 +28,9 @@ struct raw_client {
     struct zsp_slice frames[RAW_FRAMES_MAX]; /* all of them */
     uint8_t *frame_bytes[RAW_FRAMES_MAX];
     size_t frame_count;
-    size_t header_index; /* frames before it are the envelope */
+    size_t header_index;   /* frames before it are the envelope */
+    size_t position;       /* of the last reply among those of its message; 0 = the first */
+    struct zsp_slice rest; /* of the header frame: replies that came together with the last one */
     struct zsp_writer body;
     char text[8192]; /* the header as text, see wire_print() */
 };
@@ -49,7 +51,7 @@ void raw_request(struct raw_client *self, uint64_t id, const char *verb, const c
 void raw_request_body(struct raw_client *self, uint64_t id, const char *verb, const char *args,
                       struct zsp_slice body);
 
-/* Receive the next reply; false = none came within `ms`. */
+/* Receive the next reply, alone or one of several in a frame; false = none came within `ms`. */
 bool raw_receive_within(struct raw_client *self, long ms);
 /* Receive the next reply, of any status. */
 void raw_receive(struct raw_client *self);

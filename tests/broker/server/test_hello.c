@@ -39,12 +39,14 @@ static void a_hello_offers_versions_and_codecs(void **state)
     assert_int_equal(args.client.len, 5);
     assert_null(args.resume.data);
     assert_int_equal(args.terms.heartbeat_ms, 0);
+    assert_false(args.terms.coalesce);
     assert_int_equal(read_hello("{'versions': [1], 'resume': b'0123456789abcdef',"
-                                " 'heartbeat_ms': 60000}",
+                                " 'heartbeat_ms': 60000, 'coalesce': true}",
                                 &args, NULL),
                      ZSP_OK);
     assert_int_equal(args.resume.len, SESSION_ID_BYTES);
     assert_int_equal(args.terms.heartbeat_ms, 60000);
+    assert_true(args.terms.coalesce);
 }
 
 static void anything_else_in_a_hello_is_refused_by_name(void **state)
@@ -65,7 +67,7 @@ static void anything_else_in_a_hello_is_refused_by_name(void **state)
                  {"{'versions': [1], 'heartbeat_ms': 60001}", ZSP_EBAD_VALUE},
                  {"{'versions': [1], 'heartbeat_ms': 0}", ZSP_EBAD_VALUE},
                  {"{'versions': [1], 'heartbeat_ms': -1}", ZSP_EBAD_VALUE},
-                 {"{'versions': [1], 'coalesce': true}", ZSP_EUNSUPPORTED},
+                 {"{'versions': [1], 'coalesce': 1}", ZSP_EBAD_TYPE},
                  {"{'versions': [1], 'name': '../x'}", ZSP_EBAD_NAME},
                  {"{'versions': [1], 'colour': 'blue'}", ZSP_EUNKNOWN_ARGUMENT}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -499,6 +499,87 @@ static void a_silent_session_ends_and_a_waiting_one_does_not(void **state)
     stage_destroy(self);
 }
 
+/* --- Replies that travel together ------------------------------------------------------------------ */
+
+static void coalesce(struct raw_client *client)
+{
+    raw_request(client, 1, "HELLO", "{'versions': [1], 'coalesce': true}");
+    raw_receive(client);
+    assert_true(raw_is_ok(client));
+}
+
+/* Goal: who asked gets what is ready at once in one frame, in order. */
+static void replies_that_are_ready_travel_together(void **state)
+{
+    struct stage *const self = *state;
+    struct raw_client *const client = &self->client;
+    coalesce(client);
+    for (uint64_t id = 2; id < 10; id++) {
+        raw_request(client, id, "PARK", "{}");
+    }
+    raw_request(client, 10, "WAKE", "{}"); /* answers all that is parked, then itself */
+    for (size_t i = 0; i < 9; i++) {
+        raw_receive(client);
+        assert_true(raw_is_ok(client));
+        assert_int_equal(client->position, i);
+        assert_int_equal(client->frame_count, 1);
+    }
+    assert_int_equal(client->rest.len, 0);
+    raw_call(client, "PING", "{}"); /* credit and all came back */
+}
+
+static void bodies_envelopes_and_others_travel_alone(void **state)
+{
+    struct stage *const self = *state;
+    struct raw_client *const client = &self->client;
+    struct raw_client other;
+    raw_client_init(&other, server_endpoint(self->server, 0), ZMQ_DEALER);
+    hello(&other, 1);
+    coalesce(client);
+    raw_request(client, 2, "PARK", "{}");
+    raw_request(client, 0, "PARK", "{}");
+    raw_request(client, 3, "PARK", "{}");
+    raw_request(&other, 2, "PARK", "{}");
+    raw_request(&other, 3, "PARK", "{}");
+    raw_request(&other, 4, "PING", "{}");
+    raw_receive(&other);
+    raw_request_body(client, 4, "ECHO", "{}", zsp_slice_str("body"));
+    raw_receive(client);
+    assert_int_equal(client->frame_count, 2);
+    raw_request(client, 5, "WAKE", "{}");
+    for (size_t i = 0; i < 4; i++) {
+        raw_receive(client);
+        assert_true(raw_is_ok(client));
+    }
+    for (size_t i = 0; i < 2; i++) {
+        raw_receive(&other);
+        assert_int_equal(other.position, 0);
+        assert_int_equal(other.rest.len, 0);
+    }
+    raw_client_fini(&other);
+}
+
+/* Goal: bundles to a peer that does not read, and to one that is gone, leave nothing behind. */
+static void a_bundle_waits_and_goes_like_any_reply(void **state)
+{
+    struct stage *const self = *state;
+    struct raw_client slow;
+    uint8_t session[SESSION_ID_BYTES];
+    raw_client_init_slow(&slow, server_endpoint(self->server, 0));
+    coalesce(&slow);
+    memcpy(session, raw_value(&slow, "session")->via.bin.ptr, SESSION_ID_BYTES);
+    for (uint64_t id = 2; id < 8000; id++) {
+        raw_request(&slow, id, "ECHO", "{}");
+    }
+    raw_call(&self->client, "ECHO", "{}");
+    assert_true(resume(&self->client, session));
+    raw_request(&self->client, 2, "ECHO", "{}");
+    raw_receive(&self->client);
+    assert_true(raw_is_ok(&self->client));
+    raw_client_fini(&slow);
+    raw_call(&self->client, "ECHO", "{}");
+}
+
 /* --- Credit --------------------------------------------------------------------------------------- */
 
 static void request_257_is_over_credit_and_the_others_are_answered(void **state)
@@ -654,6 +735,9 @@ int main(void)
         PROVE(a_ping_is_a_sign_of_life),
         cmocka_unit_test(sessions_are_limited),
         cmocka_unit_test(a_silent_session_ends_and_a_waiting_one_does_not),
+        PROVE(replies_that_are_ready_travel_together),
+        PROVE(bodies_envelopes_and_others_travel_alone),
+        PROVE(a_bundle_waits_and_goes_like_any_reply),
         PROVE(request_257_is_over_credit_and_the_others_are_answered),
         PROVE(bytes_of_unanswered_requests_are_limited),
         cmocka_unit_test(a_reader_that_never_reads_is_bounded),
