@@ -16,10 +16,10 @@
 #include "broker/store/journal_scan.h"
 #include "broker/store/layout.h"
 #include "broker/store/part_facts.h"
+#include "client/cli/dump_messages.h"
 #include "client/cli/journal_object.h"
 #include "client/cli/terminal.h"
 #include "client/cli/verbs.h"
-#include "common/record.h"
 
 #define PATH_BYTES      4096u
 #define INDEX_BYTES_MAX (256ull * ZSP_MIB) /* no index of ours comes near */
@@ -104,90 +104,6 @@ static void find_root_above(struct dump_run *self)
     }
 }
 
-/* --- Messages ----------------------------------------------------------------------------------- */
-
-static zspool_bytes_t as_bytes(struct zsp_slice slice)
-{
-    return (zspool_bytes_t){slice.data, slice.len};
-}
-
-static void print_word(const char *name, struct zsp_slice value)
-{
-    if (!value.data) {
-        return;
-    }
-    printf(" %s=", name);
-    for (size_t i = 0; i < value.len; i++) {
-        const int c = value.data[i];
-        if (c >= 0x20 && c < 0x7f && c != '\\') {
-            putchar(c);
-        } else {
-            printf("\\x%02x", (unsigned)c);
-        }
-    }
-}
-
-static void print_record(const struct dump_run *self, const struct store_batch *batch,
-                         uint64_t offset, const struct zsp_record *record)
-{
-    if (!cli_common.json) {
-        printf("  offset %" PRIu64 ":", offset);
-        print_word("key", record->key);
-        print_word("type", record->type);
-        print_word("id", record->id);
-        if (record->header_count > 0) {
-            printf(" headers=%" PRIu32, record->header_count);
-        }
-        print_word("payload", record->payload);
-        putchar('\n');
-        return;
-    }
-    const zspool_message_t message = {
-        .topic = self->topic,
-        .partition = self->place.partition,
-        .offset = offset,
-        .timestamp_ms = batch->timestamp_ms,
-        .payload = as_bytes(record->payload),
-        .key = as_bytes(record->key),
-        .type = as_bytes(record->type),
-        .id = as_bytes(record->id),
-        .header_count = record->header_count,
-        .headers = as_bytes(record->headers),
-        .created_at_ms = record->has_created_at ? (int64_t)record->created_at_ms : 0,
-        .priority = batch->priority,
-    };
-    json_message(stdout, &message);
-}
-
-static void tell_damage(struct dump_run *self, uint64_t pos, uint64_t end_pos, const char *text);
-
-static void print_records(struct dump_run *self, const struct inspect_item *item)
-{
-    const struct store_batch *batch = &item->header.batch;
-    if (batch->codec != 0) {
-        cli_note("%s: pos %" PRIu64 ": compressed with codec %u; its records are not shown",
-                 self->name, item->pos, batch->codec);
-        return;
-    }
-    struct zsp_slice rest = batch->body;
-    struct zsp_slice bytes;
-    uint64_t offset = batch->first_offset;
-    uint32_t count = 0;
-    struct zsp_err err = {0};
-    if (zsp_record_check(rest, ZSP_RECORD_MAX, &count, &err) < 0) {
-        tell_damage(self, item->pos, item->end_pos, err.msg);
-        return;
-    }
-    while (zsp_record_next(&rest, &bytes) == 0) {
-        struct zsp_record record;
-        if (zsp_record_decode(bytes, &record, &err) < 0) {
-            tell_damage(self, item->pos, item->end_pos, err.msg);
-            return;
-        }
-        print_record(self, batch, offset++, &record);
-    }
-}
-
 /* --- A segment ------------------------------------------------------------------------------- */
 
 /* With messages as JSON on stdout, to be piped on, damage goes to stderr. */
@@ -207,6 +123,29 @@ static void tell_damage(struct dump_run *self, uint64_t pos, uint64_t end_pos, c
         printf("pos %" PRIu64 " to %" PRIu64 ": %sdamage%s: %s\n", pos, end_pos,
                terminal_style(stdout, TERMINAL_ALARM), terminal_style(stdout, TERMINAL_PLAIN),
                text);
+    }
+}
+
+static void print_messages(struct dump_run *self, const struct inspect_item *item)
+{
+    const struct store_batch *batch = &item->header.batch;
+    const struct dump_messages messages = {
+        .topic = self->topic,
+        .partition = self->place.partition,
+        .first_offset = batch->first_offset,
+        .timestamp_ms = batch->timestamp_ms,
+        .priority = batch->priority,
+        .codec = batch->codec,
+        .raw_bytes = batch->raw_bytes,
+        .body = batch->body,
+    };
+    struct zsp_err err = {0};
+    const int rc = dump_messages_print(&messages, &err);
+    if (rc < 0) {
+        tell_damage(self, item->pos, item->end_pos, err.msg);
+    } else if (rc > 0) {
+        cli_note("%s: pos %" PRIu64 ": compressed with codec %u; its messages are not shown",
+                 self->name, item->pos, batch->codec);
     }
 }
 
@@ -284,7 +223,7 @@ static void show_batch(struct dump_run *self, const struct inspect_item *item)
     if (!item->body_good) {
         tell_damage(self, item->pos, item->end_pos, "body sum does not hold");
     } else if (self->records) {
-        print_records(self, item);
+        print_messages(self, item);
     }
 }
 
