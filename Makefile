@@ -1,6 +1,6 @@
 # A thin entry over the CMake presets; nothing here that they do not do.
 # `scripts/deps` installs what they need.
-.PHONY: all check asan tsan valgrind release lint fmt fuzz crash sim bench run coverage demo test clean
+.PHONY: all check asan tsan valgrind release lint fmt fuzz crash sim bench run coverage docs demo test clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 CTEST := ctest -j $(JOBS) --preset
@@ -53,6 +53,10 @@ coverage:               ## line coverage in build/coverage/report
 	@mkdir -p build/coverage/report
 	gcovr --root . --exclude tests --exclude build --print-summary \
 	    --html-details build/coverage/report/index.html build/coverage
+
+docs:                   ## man pages and the API reference, in build/dev/docs
+	@cmake --preset dev >/dev/null
+	cmake --build --preset dev --target docs
 
 demo:                   ## the main job on real input, shown and verified
 	scripts/demo.sh

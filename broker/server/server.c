@@ -159,7 +159,6 @@ size_t server_figures(const struct server *self, struct engine_figure *ret, size
         {"sessions_resumed", self->figures.sessions_resumed},
         {"sessions_silent", self->figures.sessions_silent},
         {"beats_sent", self->figures.beats_sent},
-        {"cpu_us", now_cpu_us()},
         {"bundles_sent", self->figures.bundles_sent},
         {"cpu_us", now_cpu_us()},
     };

@@ -45,7 +45,7 @@ struct hand {
     atomic_uint pulls_aboard;
 
     atomic_uint pulls, settles;
-    atomic_ullong max_messages; /* asked for by the first pull */
+    uint64_t max_messages; /* asked for by the first pull */
     atomic_ullong last_max_messages;
     struct heard heard[HEARD_MAX];
     atomic_size_t heard_count;
@@ -122,7 +122,7 @@ static void handler(struct fake_broker *broker, const struct fake_request *reque
         if (pull == 1 && hand->refuse_pull) {
             fake_refuse(broker, request, hand->refuse_pull, false, "group g");
         } else if (pull == 1) {
-            atomic_store(&hand->max_messages, fake_uint(request, "max_messages", 0));
+            hand->max_messages = fake_uint(request, "max_messages", 0);
             hand_out(broker, request, hand);
         } else if (fake_uint(request, "wait_ms", 0) == 0) {
             fake_reply(broker, request, "{'runs': [], 'lease_ms': 0, 'reason': 'end'}");
@@ -538,7 +538,7 @@ static void it_pulls_no_more_than_its_limit(void **state)
     assert_int_equal(zspool_next(f.consumer, &message, WAIT_MS, NULL), ZSPOOL_END);
     zspool_consumer_destroy(&f.consumer);
     fake_broker_stop(&f.broker);
-    assert_int_equal(atomic_load(&f.hand.max_messages), 4);
+    assert_int_equal(f.hand.max_messages, 4);
     assert_int_equal(f.hand.pulls, 1);
     tear_down(&f);
 }
@@ -554,7 +554,7 @@ static void no_more_is_pulled_than_may_be_held(void **state)
     set_up(&f, &options);
     const zspool_message_t *first = next(&f);
     const zspool_message_t *second = next(&f);
-    assert_int_equal(atomic_load(&f.hand.max_messages), 2);
+    assert_int_equal(f.hand.max_messages, 2);
     assert_int_equal(atomic_load(&f.hand.pulls), 1);
     ack(&f, first);
     for (int i = 0; i < WAIT_MS && atomic_load(&f.hand.pulls) < 2; i++) {
