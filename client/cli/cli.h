@@ -152,13 +152,13 @@ int cli_exit_of(int code);
  * CLI_USAGE when there is no terminal to ask on, which is told. */
 int cli_confirm(bool yes, const char *format, ...) CLI_PRINTF(2, 3);
 
-/* A client of the server asked for, interrupted by SIGINT and SIGTERM; NULL = told. The first such
+/* A client of the server asked for, interrupted by SIGINT, SIGTERM and SIGHUP; NULL = told. The first
  * signal asks the run to finish; another, not at the same moment, ends the process at once. */
 zspool_client_t *cli_client(const char *name);
 /* One wish to stop may arrive as two signals: timeout(1) sends to the process and to its group. */
 #define CLI_SAME_WISH_MS 300
 
-/* Did SIGINT or SIGTERM come? */
+/* Did SIGINT, SIGTERM or SIGHUP come? */
 bool cli_stopped(void);
 /* Wait until one of two descriptors (the second may be -1) can be read, or such a signal comes; none
  * is missed. Returns 0 or 1, the index of the one that can be read, or -1 when stopped. */

@@ -107,6 +107,17 @@ int cli_confirm(bool yes, const char *format, ...)
 
 /* --- Stopping -------------------------------------------------------------------------- */
 
+/* Those that ask a run to finish. */
+static sigset_t stop_signals(void)
+{
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGHUP);
+    return signals;
+}
+
 /* Async-signal-safe. */
 static void stop(int signal_number)
 {
@@ -135,12 +146,15 @@ bool cli_stopped(void)
 
 int cli_wait_readable(int first_fd, int second_fd)
 {
+    if (first_fd >= FD_SETSIZE) {
+        return cli_stopped() ? -1 : 0; /* too high for a set: the read itself waits */
+    }
+    if (second_fd >= FD_SETSIZE) {
+        second_fd = -1;
+    }
     /* The signals are let in while pselect() waits only: one that comes before it ends it, too. */
-    sigset_t stops;
+    const sigset_t stops = stop_signals();
     sigset_t usual;
-    (void)sigemptyset(&stops);
-    (void)sigaddset(&stops, SIGINT);
-    (void)sigaddset(&stops, SIGTERM);
     (void)pthread_sigmask(SIG_BLOCK, &stops, &usual); /* with good arguments: cannot fail */
     int ready = -1;
     while (ready < 0 && !cli_stopped()) {
@@ -175,20 +189,24 @@ zspool_client_t *cli_client(const char *name)
     }
     atomic_store(&interruptible, client);
     /* Without SA_RESTART: a read of stdin ends, too. Each signal waits for the other's handler. */
-    struct sigaction action = {.sa_handler = stop};
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaddset(&action.sa_mask, SIGINT);
-    (void)sigaddset(&action.sa_mask, SIGTERM);
+    const struct sigaction action = {.sa_handler = stop, .sa_mask = stop_signals()};
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    struct sigaction inherited = {.sa_handler = SIG_DFL};
+    (void)sigaction(SIGHUP, NULL, &inherited);
+    if (inherited.sa_handler != SIG_IGN) { /* else nohup(1) runs us */
+        (void)sigaction(SIGHUP, &action, NULL);
+    }
     return client;
 }
 
 void cli_client_destroy(zspool_client_t **client_p)
 {
     const struct sigaction standard = {.sa_handler = SIG_DFL};
+    const struct sigaction none = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGINT, &standard, NULL);
     (void)sigaction(SIGTERM, &standard, NULL);
+    (void)sigaction(SIGHUP, &none, NULL); /* what is left to do is short */
     atomic_store(&interruptible, NULL);
     zspool_destroy(client_p);
 }

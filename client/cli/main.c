@@ -2,10 +2,12 @@
  *
  * zspool: the command line. Finds the verb and runs it.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/verbs.h"
 
@@ -136,8 +138,21 @@ static int run(int argc, char **argv)
     return find_verb(argc - used, argv + used);
 }
 
+/* A standard descriptor that is closed would be given to the next file or socket, and written to.
+ * What stands in for it fails just as a closed one does. */
+static void keep_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            /* The lowest free one is this; without /dev/null there is no more to be done. */
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
+    keep_standard_descriptors();
     /* A broken pipe is an error of the write, so that there is time to hand back what was not
      * printed; the end is then the one that shells know from every filter. */
     const struct sigaction ignore = {.sa_handler = SIG_IGN};

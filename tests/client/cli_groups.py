@@ -34,15 +34,17 @@ class Groups(Case):
     def test_ctrl_c_in_a_long_backlog_settles_what_was_printed_and_no_more(self):
         self.good("pub", "backlog", stdin=b"".join(b"%06d %s\n" % (i, b"x" * 500)
                                                    for i in range(20000)))
-        with subprocess.Popen(command("pull", "backlog", "-g", "l"),
-                              stdout=subprocess.PIPE) as puller:
-            self.assertTrue(puller.stdout.readline().startswith(b"000000"))
-            puller.send_signal(signal.SIGTERM)  # while it waits for room in the pipe
-            printed = puller.stdout.read().count(b"\n") + 1
-            self.assertEqual(puller.wait(TIMEOUT_S), 0)
-        part = self.part("l")
-        self.assertLess(printed, 10000)
-        self.assertEqual((part["committed"], part["leased"]), (printed, 0))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            group = f"l{number}"
+            with subprocess.Popen(command("pull", "backlog", "-g", group),
+                                  stdout=subprocess.PIPE) as puller:
+                self.assertTrue(puller.stdout.readline().startswith(b"000000"))
+                puller.send_signal(number)  # while it waits for room in the pipe
+                printed = puller.stdout.read().count(b"\n") + 1
+                self.assertEqual(puller.wait(TIMEOUT_S), 0)
+            part = self.part(group)
+            self.assertLess(printed, 10000)
+            self.assertEqual((part["committed"], part["leased"]), (printed, 0))
 
     def test_pull_prints_by_a_format_what_settle_reads(self):
         self.good("pub", "fmt", "a", "b")

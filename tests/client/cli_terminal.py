@@ -168,6 +168,22 @@ class Progress(Case):
         self.assertNotIn(b"%", run.seen)
         self.assertEqual(run.seen.count(b"\n"), 5)
 
+    def test_a_pub_shows_how_much_it_has_sent(self):
+        run = Terminal("pub", "slow-pub", streams=("stderr",), stdin=subprocess.PIPE)
+        begun = time.monotonic()
+        lines = 0
+        while b"messages, " not in run.seen:
+            self.assertLess(time.monotonic() - begun, TIMEOUT_S)
+            run.process.stdin.write(b"x\n")
+            run.process.stdin.flush()
+            lines += 1
+            if select.select([run.master], [], [], 0.01)[0]:
+                run.read_some()
+        run.process.stdin.close()
+        self.assertEqual(run.end(), 0)
+        self.assertIn(b"\rpub slow-pub ", run.seen)
+        self.assertEqual(len(self.good("read", "slow-pub").lines()), lines)
+
     def test_a_pull_shows_how_much_it_has_done(self):
         run = Terminal("pull", "slow", "-g", "s", streams=("stderr",))
         begun = time.monotonic()

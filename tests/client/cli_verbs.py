@@ -107,6 +107,19 @@ class Server(Case):
         self.assertIn("broker", self.good("info").out.decode())
 
 
+class Descriptors(Case):
+    def test_closed_standard_streams_are_errors_and_nothing_else(self):
+        self.good("pub", "closed", "x")
+        for words, close in ((["read", "closed"], ">&-"), (["topic", "ls"], ">&-"),
+                             (["pub", "closed"], "<&-")):
+            done = subprocess.run(["bash", "-c", '"$@" ' + close, "bash", *command(*words)],
+                                  stdin=subprocess.DEVNULL, capture_output=True,
+                                  timeout=TIMEOUT_S, check=False)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn(b"Bad file descriptor", done.stderr)
+        self.assertEqual(self.good("read", "closed").lines(), ["x"])
+
+
 class Completion(Case):
     """The completion of bash, with a shell that has nothing but it."""
 
