@@ -77,11 +77,11 @@ class Bench(Case):
         self.assertGreater(result["p50_us"], 0)
 
     def test_all_is_everything_and_leaves_nothing_behind(self):
-        results = self.bench("all", "--payload", "100,1000", "--rate", "200")
-        self.assertEqual([(r["workload"], r["payload_bytes"], r["durability"]) for r in results],
-                         [(w, p, l) for p in (100, 1000) for w, l in
-                          (("W2", "synced"), ("W2", "written"), ("W1", "written"), ("W1", "synced"),
-                           ("W3", "synced"), ("W5", "synced"))] + [("W4", 100, "synced")])
+        results = self.bench("all", "--payload", "1000", "--rate", "200")
+        self.assertEqual([(r["workload"], r["durability"]) for r in results],
+                         [("W2", "synced"), ("W2", "written"), ("W1", "written"), ("W1", "synced"),
+                          ("W3", "synced"), ("W5", "synced"), ("W4", "synced")])
+        self.assertEqual({r["payload_bytes"] for r in results}, {1000})
         self.assertEqual(self.good("topic", "ls", "bench-*").lines(), [])
         self.assertEqual(self.good("group", "ls", "bench-*").lines(), [])
 
