@@ -554,7 +554,7 @@ static void no_more_is_pulled_than_may_be_held(void **state)
     set_up(&f, &options);
     const zspool_message_t *first = next(&f);
     const zspool_message_t *second = next(&f);
-    assert_int_equal(f.hand.max_messages, 2);
+    assert_int_equal(atomic_load(&f.hand.last_max_messages), 2);
     assert_int_equal(atomic_load(&f.hand.pulls), 1);
     ack(&f, first);
     for (int i = 0; i < WAIT_MS && atomic_load(&f.hand.pulls) < 2; i++) {
