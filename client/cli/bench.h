@@ -15,6 +15,8 @@
 #ifndef ZSP_CLI_BENCH_H
 #define ZSP_CLI_BENCH_H
 
+#include <pthread.h>
+
 #include "client/cli/cli.h"
 #include "client/cli/histogram.h"
 
@@ -71,6 +73,9 @@ int64_t bench_now_ns(void);
 struct bench_meter bench_meter_begin(zspool_client_t *client);
 /* Fill elapsed_s and both CPU figures. */
 void bench_meter_end(const struct bench_meter *self, struct bench_result *ret);
+
+/* Start a thread that takes no signals: they are the main thread's. False = no more threads. */
+bool bench_thread(pthread_t *ret, void *(*run_fn)(void *), void *arg);
 
 /* Bytes that do not compress, the same in every run. */
 void bench_fill_payload(uint8_t *bytes, size_t len);

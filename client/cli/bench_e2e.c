@@ -159,7 +159,7 @@ static int run(struct sender *sender, struct receiver *receiver, struct bench_re
     const struct bench_meter meter = bench_meter_begin(sender->bench->client);
     sender->start_ns = bench_now_ns() + 1000000;
     receiver->measure_ns = due_ns(sender, sender->bench->rate * WARM_S);
-    if (pthread_create(&sender->thread, NULL, send_all, sender) != 0) {
+    if (!bench_thread(&sender->thread, send_all, sender)) {
         cli_say("no thread to send with");
         return CLI_ERROR;
     }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -55,6 +56,17 @@ void bench_meter_end(const struct bench_meter *self, struct bench_result *ret)
     ret->server_cpu_pct = self->server_us < 0 || server_us < 0
                               ? -1
                               : (double)(server_us - self->server_us) / elapsed_us * 100;
+}
+
+bool bench_thread(pthread_t *ret, void *(*run_fn)(void *), void *arg)
+{
+    sigset_t all;
+    sigset_t usual;
+    (void)sigfillset(&all); /* cannot fail, as the masks are good ones */
+    (void)pthread_sigmask(SIG_BLOCK, &all, &usual);
+    const int rc = pthread_create(ret, NULL, run_fn, arg);
+    (void)pthread_sigmask(SIG_SETMASK, &usual, NULL);
+    return rc == 0;
 }
 
 void bench_fill_payload(uint8_t *bytes, size_t len)

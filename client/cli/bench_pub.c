@@ -249,7 +249,7 @@ static int run_threads(struct bench_producer *producers, uint64_t count, struct 
     uint64_t started = 0;
     for (; started < count; started++) {
         producers[started].gate = &gate;
-        if (pthread_create(&producers[started].thread, NULL, produce, &producers[started]) != 0) {
+        if (!bench_thread(&producers[started].thread, produce, &producers[started])) {
             break;
         }
     }

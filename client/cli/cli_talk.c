@@ -18,7 +18,7 @@
 
 /* What signal handlers and the end of the process look at. */
 static zspool_client_t *_Atomic interruptible;
-static volatile sig_atomic_t stopped;
+static atomic_int stopped; /* lock-free: threads look at it, too */
 static int64_t stopped_ms; /* set before `stopped`, read by the same handler only */
 static bool pipe_broken, write_failed;
 
@@ -133,7 +133,7 @@ static void stop(int signal_number)
     }
     if (!stopped) {
         stopped_ms = now_ms;
-        stopped = 1;
+        atomic_store(&stopped, 1);
     }
     zspool_interrupt(atomic_load(&interruptible));
     errno = saved_errno;
@@ -141,7 +141,7 @@ static void stop(int signal_number)
 
 bool cli_stopped(void)
 {
-    return stopped != 0;
+    return atomic_load(&stopped) != 0;
 }
 
 int cli_wait_readable(int first_fd, int second_fd)
