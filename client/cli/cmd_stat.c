@@ -12,7 +12,6 @@
 #include "client/cli/verbs.h"
 
 #define HEADING_EVERY 20u /* lines, on a terminal */
-#define COUNTERS_MAX  32u
 
 /* The figures of STATS that count since the start of the broker; the others are as they are now. */
 static const char *const counters[] = {
@@ -20,6 +19,8 @@ static const char *const counters[] = {
     "redelivered_messages", "settled_messages", "dead_messages",      "appended_batches",
     "appended_bytes",       "commit_cycles",    "synced_files",       "read_requests",
     "tail_reads",           "cold_reads",       "journal_records",    "journal_bytes",
+    "over_credit",          "dropped_refusals", "sessions_resumed",   "sessions_silent",
+    "stored_bytes",         "beats_sent",       "bundles_sent",       "cpu_us",
 };
 #define COUNTER_COUNT (sizeof counters / sizeof counters[0])
 

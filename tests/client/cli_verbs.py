@@ -6,6 +6,7 @@ Usage: cli_verbs.py ZSPOOL ZSPOOLD [TEST]... Starts a broker of its own.
 """
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -263,6 +264,16 @@ class Others(Case):
             self.assertEqual(line["figures"]["topic_count"], first["figures"]["topic_count"])
             stat.send_signal(signal.SIGINT)
             self.assertEqual(stat.wait(TIMEOUT_S), 0)
+
+    def test_stat_knows_every_figure_that_counts(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../docs/PROTOCOL.md"),
+                  encoding="utf-8") as file:
+            section = file.read().split("### STATS", 1)[1].split("\n## ", 1)[0]
+        counting = re.findall(r"([a-z_]+) \\\*", section)
+        self.assertGreater(len(counting), 10)
+        line = self.good("stat", "-n", "1", "--json").objects()[0]
+        self.assertEqual(sorted(line["per_second"]), sorted(counting))
+        self.assertLessEqual(set(counting), set(line["figures"]))
 
     def test_stat_as_lines(self):
         self.assertEqual(len(self.good("stat", "-n", "1").lines()), 2)
