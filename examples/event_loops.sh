@@ -23,6 +23,7 @@ for loop in poll_loop epoll_loop zloop; do
     broker_start
     await "$relay"
     until [[ $(left_over "$loop" in) -eq 0 ]]; do
+        sleep 0.2
         "$loop" in "out.$loop" "$loop" >>"$work/$loop.said"
     done
     zspool read "out.$loop" | sort -u >"$work/$loop"

@@ -3,13 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 bool relay_start(struct relay *self, const char *from, const char *to, const char *group)
 {
     const char *server = getenv("ZSPOOL_SERVER");
-    memset(self, 0, sizeof *self);
-    self->to = to;
+    *self = (struct relay){.to = to};
     self->client = zspool_new(server ? server : ZSPOOL_DEFAULT_ENDPOINT, NULL, &self->error);
     if (!self->client) {
         return false;
@@ -19,7 +17,6 @@ bool relay_start(struct relay *self, const char *from, const char *to, const cha
     out.reporting = ZSPOOL_REPORT_ALL;
     out.max_bytes = 256 * 1024; /* far less than usual, so that it is full now and then */
     self->producer = zspool_producer_new(self->client, &out, &self->error);
-
     zspool_consumer_options_t in;
     zspool_consumer_options_init(&in);
     in.topics = (const char *const[]){from};
@@ -48,12 +45,11 @@ static int settle_run(struct relay *self, const zspool_report_t *report)
 bool relay_take_reports(struct relay *self)
 {
     zspool_report_t report;
-    while (zspool_reports(self->producer, &report, 1) == 1) {
-        if (settle_run(self, &report) != ZSPOOL_OK) {
-            return false;
-        }
+    int code = ZSPOOL_OK;
+    while (code == ZSPOOL_OK && zspool_reports(self->producer, &report, 1) == 1) {
+        code = settle_run(self, &report);
     }
-    return true;
+    return code == ZSPOOL_OK;
 }
 
 bool relay_take_messages(struct relay *self)
@@ -79,7 +75,6 @@ bool relay_take_messages(struct relay *self)
             }
         }
     }
-    /* For the moment that is all: the descriptor tells when there is more, or room. */
     return code == ZSPOOL_END || code == ZSPOOL_ETIMEOUT || code == ZSPOOL_EAGAIN;
 }
 

@@ -58,6 +58,12 @@ by_pkg_config() { # PREFIX
     "$cc" $flags "$source/outside/main.c" -o "$1/static" $(pkg-config --cflags libzspool) \
         "$1/$libdir/libzspool.a" $(pkg-config --libs $private) -pthread
     run "$1/static" "$1" static
+    # The programs of the README, by the command of the README.
+    for program in hello_producer hello_worker; do
+        # shellcheck disable=SC2046,SC2086
+        "$cc" $flags "$source/../../examples/$program.c" -o "$1/$program" \
+            $(pkg-config --cflags --libs libzspool)
+    done
 }
 
 flags=$*
