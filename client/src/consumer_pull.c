@@ -290,7 +290,8 @@ void zsp_consumer_pump(struct zsp_port *port, int64_t now_ms)
         return;
     }
     zsp_consumer_look(self, now_ms);
-    port->wake_ms = self->look_at_ms;
+    /* Where nobody looks, a time that has passed must not keep the thread awake. */
+    port->wake_ms = self->touch_out || self->closing ? INT64_MAX : self->look_at_ms;
     if (zsp_link_up(self->client->link)) {
         zsp_consumer_pump_touch(self, now_ms);
         pump_pull(self, now_ms);

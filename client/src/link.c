@@ -109,7 +109,8 @@ static void *run(void *arg)
     self->state = PAUSED;
     zsp_err_set(&self->trouble, ZSP_ECLOSED, "the client was destroyed");
     zsp_link_close_pending(self, zsp_now_ms());
-    zsp_link_pump(self, zsp_now_ms()); /* what only waited for an answer frees itself */
+    zsp_link_kick_all(self);
+    zsp_link_pump(self, zsp_now_ms()); /* what only waited for the broker frees itself */
     zsp_link_unlock(self);
     return NULL;
 }
