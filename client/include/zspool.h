@@ -118,8 +118,13 @@ enum {
     ZSPOOL_EAGAIN = -104,       /* not now: full */
     ZSPOOL_ETIMEOUT = -105,     /* no answer in time */
     ZSPOOL_EINTERRUPTED = -106, /* zspool_interrupt() */
-    ZSPOOL_ECLOSED = -109       /* the connection went before the answer came, or the object was
+    ZSPOOL_ECLOSED = -109,      /* the connection went before the answer came, or the object was
                                  * destroyed; see `maybe` */
+
+    /* Of a broker in this process, <zspool_broker.h>: */
+    ZSPOOL_ELOCKED = -107,    /* another broker uses the data directory */
+    ZSPOOL_EFORMAT = -108,    /* made by a newer version */
+    ZSPOOL_EBAD_CONFIG = -110 /* a setting is wrong */
 };
 
 /* A failure, for the program and for people. */
@@ -263,6 +268,10 @@ typedef struct zspool_options_t {
                              * leases, so that messages need not wait for the end of long leases; those
                              * it had begun count as failed. A silent broker counts as gone. 100..60,000;
                              * 0 = 10,000; -1 = none: leases end by time alone */
+    void *zmq_context;            /* a libzmq context to use instead of a private one, for inproc:
+                               * zspool_broker_context() of a broker in this process, or the one
+                               * that broker was given; NULL = private. Lent until zspool_destroy().
+                               * Once its owner terminates it, every call answers ZSPOOL_ECLOSED */
 } zspool_options_t;
 
 static inline void zspool_options_init(zspool_options_t *options)
@@ -276,6 +285,8 @@ static inline void zspool_options_init(zspool_options_t *options)
  * and over, each time with a new socket; after a lost connection first the same again. Returns
  * at once; connecting goes on behind it, and again whenever the connection is lost. NULL options
  * = defaults.
+ * inproc://NAME, a broker in this process, stands alone and needs `zmq_context`; it may be there
+ * before the broker is.
  *
  * Errors: ZSPOOL_EINVAL  an endpoint cannot be one, or an option is out of range
  *         ZSPOOL_ENOMEM, ZSPOOL_EIO (no descriptor, no thread)

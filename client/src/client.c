@@ -60,6 +60,9 @@ SAME_CODE(EAGAIN);
 SAME_CODE(ETIMEOUT);
 SAME_CODE(EINTERRUPTED);
 SAME_CODE(ECLOSED);
+SAME_CODE(ELOCKED);
+SAME_CODE(EFORMAT);
+SAME_CODE(EBAD_CONFIG);
 
 _Static_assert(sizeof(zspool_error_t) == sizeof(struct zsp_err), "the same fields");
 _Static_assert(offsetof(zspool_error_t, got) == offsetof(struct zsp_err, got), "the same fields");
@@ -226,6 +229,7 @@ static int read_options(const zspool_options_t *given, struct zsp_link_options *
         rc = zsp_name_check_text("client name", options.name, err);
         ret->name = options.name;
     }
+    ret->zmq_context = options.zmq_context;
     if (rc == 0) {
         rc = zsp_option_ms("connect_ms", options.connect_ms, CONNECT_MS, DAY_MS, &ret->connect_ms,
                            err);

@@ -56,10 +56,11 @@ int zsp_dealer_open(struct zsp_dealer *self, void *context, const char *endpoint
                     const struct zsp_dealer_options *options, struct zsp_err *err)
 {
     memset(self, 0, sizeof *self);
+    self->inproc = zsp_endpoint_inproc(endpoint);
     int code = ZSP_EIO;
     self->socket = zmq_socket(context, ZMQ_DEALER);
     if (!self->socket || set_options(self->socket, options) != 0 ||
-        open_monitor(self, context, options->serial) != 0) {
+        (!self->inproc && open_monitor(self, context, options->serial) != 0)) {
         goto fail;
     }
     if (zmq_connect(self->socket, endpoint) == 0) {
@@ -116,8 +117,52 @@ static bool next_event(void *monitor, uint16_t *ret_event)
     return len >= (int)sizeof *ret_event;
 }
 
+static int int_option(void *socket, int option, int fallback)
+{
+    int value = fallback;
+    size_t len = sizeof value;
+    return zmq_getsockopt(socket, option, &value, &len) == 0 ? value : fallback;
+}
+
+/* Without a high-water mark a socket that cannot send has no peer. */
+bool zsp_dealer_writable(const struct zsp_dealer *self)
+{
+    return (int_option(self->socket, ZMQ_EVENTS, 0) & ZMQ_POLLOUT) != 0;
+}
+
+int zsp_dealer_poll_items(const struct zsp_dealer *self, bool connecting, zmq_pollitem_t items[2])
+{
+    if (!self->socket) {
+        return 0;
+    }
+    if (self->inproc) {
+        /* zmq_poll() on the socket goes on waiting when the peer goes; its descriptor wakes for
+         * anything, but only for what is new: see zsp_dealer_due(). */
+        items[0] =
+            (zmq_pollitem_t){.fd = int_option(self->socket, ZMQ_FD, -1), .events = ZMQ_POLLIN};
+        return 1;
+    }
+    items[0] = (zmq_pollitem_t){.socket = self->socket,
+                                .events = (short)(ZMQ_POLLIN | (connecting ? ZMQ_POLLOUT : 0))};
+    items[1] = (zmq_pollitem_t){.socket = self->monitor, .events = ZMQ_POLLIN};
+    return 2;
+}
+
+bool zsp_dealer_due(const struct zsp_dealer *self, bool connecting)
+{
+    if (!self->socket || !self->inproc) {
+        return false;
+    }
+    const int events = int_option(self->socket, ZMQ_EVENTS, 0);
+    return connecting || (events & ZMQ_POLLIN) || !(events & ZMQ_POLLOUT);
+}
+
 bool zsp_dealer_lost(struct zsp_dealer *self, const char **ret_why)
 {
+    if (self->inproc && !zsp_dealer_writable(self)) {
+        *ret_why = event_word(ZMQ_EVENT_DISCONNECTED);
+        return true;
+    }
     bool lost = false;
     uint16_t event = 0;
     while (self->monitor && next_event(self->monitor, &event)) {
@@ -183,6 +228,11 @@ fail:
     return ZSP_EAGAIN;
 }
 
+bool zsp_endpoint_inproc(const char *endpoint)
+{
+    return strncmp(endpoint, "inproc://", 9) == 0;
+}
+
 /* HOST:PORT; a host of "*" can be listened on, not connected to. */
 static bool tcp_address_valid(const char *address)
 {
@@ -206,6 +256,9 @@ bool zsp_endpoint_valid(const char *endpoint)
     }
     if (strncmp(endpoint, "tcp://", 6) == 0) {
         return tcp_address_valid(endpoint + 6);
+    }
+    if (zsp_endpoint_inproc(endpoint)) {
+        return endpoint[9] != '\0';
     }
     return strncmp(endpoint, "ipc://", 6) == 0 && endpoint[6] != '\0';
 }

@@ -18,13 +18,14 @@
 
 struct zsp_dealer {
     void *socket;  /* NULL = closed */
-    void *monitor; /* PAIR that hears of the socket's life */
+    void *monitor; /* PAIR that hears of the socket's life; NULL for inproc: libzmq tells nothing */
+    bool inproc;
 };
 
 struct zsp_dealer_options {
     int connect_ms;   /* TCP connect and handshake, each */
     int heartbeat_ms; /* ZMTP heartbeat; the peer is gone after three without an answer */
-    uint64_t serial;  /* new with every connection of the context: names the monitor */
+    uint64_t serial;  /* new with every connection in the context: names the monitor */
 };
 
 /* Begin to connect. zsp_dealer_writable() tells when it stands.
@@ -36,6 +37,15 @@ int zsp_dealer_open(struct zsp_dealer *self, void *context, const char *endpoint
 /* Drop what is queued and close; fine on a closed one. */
 void zsp_dealer_close(struct zsp_dealer *self);
 
+/* Does the connection stand? */
+bool zsp_dealer_writable(const struct zsp_dealer *self);
+
+/* What to poll for it: one or two items, or none when it is closed. Returns how
+ * many; when any of them has an event, replies may be there, or the connection lost. */
+int zsp_dealer_poll_items(const struct zsp_dealer *self, bool connecting, zmq_pollitem_t items[2]);
+/* Is there something of the kind already, so that it must not be polled for? */
+bool zsp_dealer_due(const struct zsp_dealer *self, bool connecting);
+
 /* Take what the monitor has; true when the connection, or the attempt, is over;
  * *ret_why then says in a static word how. */
 bool zsp_dealer_lost(struct zsp_dealer *self, const char **ret_why);
@@ -44,7 +54,10 @@ bool zsp_dealer_lost(struct zsp_dealer *self, const char **ret_why);
  * Never waits. Errors: ZSP_EAGAIN  nothing was sent */
 int zsp_dealer_send(struct zsp_dealer *self, struct zsp_slice header, struct zsp_buf *body);
 
-/* May an endpoint look like this: tcp://HOST:PORT or ipc://PATH? Only the form is checked. */
+bool zsp_endpoint_inproc(const char *endpoint);
+
+/* May an endpoint look like this: tcp://HOST:PORT, ipc://PATH or
+ * inproc://NAME? Only the form is checked. */
 bool zsp_endpoint_valid(const char *endpoint);
 
 #endif

@@ -55,7 +55,7 @@ static void drain_wake_fd(struct zsp_link *self)
     }
 }
 
-static void take_events(struct zsp_link *self, bool writable)
+static void take_events(struct zsp_link *self)
 {
     const int64_t now_ms = zsp_now_ms();
     for (unsigned i = 0; i < REPLIES_PER_TURN && zsp_link_take_reply(self, now_ms); i++) {
@@ -67,7 +67,7 @@ static void take_events(struct zsp_link *self, bool writable)
     zsp_link_lock(self);
     if (lost) {
         zsp_link_fall(self, now_ms, ZSP_ECLOSED, why);
-    } else if (self->state == CONNECTING && writable) {
+    } else if (self->state == CONNECTING && zsp_dealer_writable(&self->dealer)) {
         zsp_link_greet(self, now_ms);
     }
     zsp_link_unlock(self);
@@ -85,24 +85,28 @@ static void *run(void *arg)
         const bool connecting = self->state == CONNECTING;
         zsp_link_unlock(self);
 
-        zmq_pollitem_t items[3] = {{.fd = self->wake_fd, .events = ZMQ_POLLIN}};
-        int item_count = 1;
-        if (self->dealer.socket) {
-            items[1].socket = self->dealer.socket;
-            items[1].events = (short)(ZMQ_POLLIN | (connecting ? ZMQ_POLLOUT : 0));
-            items[2].socket = self->dealer.monitor;
-            items[2].events = ZMQ_POLLIN;
-            item_count = 3;
+        zmq_pollitem_t items[4] = {{.fd = self->wake_fd, .events = ZMQ_POLLIN}};
+        const int dealer_count = zsp_dealer_poll_items(&self->dealer, connecting, items + 1);
+        const int count = 1 + dealer_count;
+        bool due = zsp_dealer_due(&self->dealer, connecting);
+        const int ready =
+            zmq_poll(items, count + zsp_context_poll_item(&self->context, items + count),
+                     due ? 0 : sleep_ms);
+        for (int i = 1; i < count && ready > 0; i++) {
+            due = due || items[i].revents != 0;
         }
-        const int ready = zmq_poll(items, item_count, sleep_ms);
+        const bool ended = ready < 0 && errno == ETERM;
         zsp_link_lock(self);
         self->asleep = false;
+        if (ended) {
+            zsp_link_end(self, zsp_now_ms());
+        }
         zsp_link_unlock(self);
         if (ready > 0 && items[0].revents != 0) {
             drain_wake_fd(self);
         }
-        if (ready > 0 && item_count == 3 && (items[1].revents != 0 || items[2].revents != 0)) {
-            take_events(self, (items[1].revents & ZMQ_POLLOUT) != 0);
+        if (due && !ended) {
+            take_events(self);
         }
     }
     zsp_dealer_close(&self->dealer);
@@ -119,6 +123,7 @@ static void *run(void *arg)
 
 static int split_endpoints(struct zsp_link *self, const char *list, struct zsp_err *err)
 {
+    bool has_inproc = false;
     while (*list) {
         const size_t len = strcspn(list, ",");
         if (self->endpoint_count >= ZSP_ENDPOINTS_MAX) {
@@ -131,14 +136,21 @@ static int split_endpoints(struct zsp_link *self, const char *list, struct zsp_e
         self->endpoints[self->endpoint_count++] = endpoint;
         if (!zsp_endpoint_valid(endpoint)) {
             return zsp_err_set(err, ZSP_EINVAL,
-                               "\"%.100s\" is no endpoint: want tcp://HOST:PORT "
-                               "or ipc://PATH",
+                               "\"%.100s\" is no endpoint: want tcp://HOST:PORT, "
+                               "ipc://PATH or inproc://NAME",
                                endpoint);
         }
+        has_inproc = has_inproc || zsp_endpoint_inproc(endpoint);
         list += len + (list[len] == ',' ? 1 : 0);
     }
     if (self->endpoint_count == 0) {
         return zsp_err_set(err, ZSP_EINVAL, "no endpoint given");
+    }
+    if (has_inproc && !self->options.zmq_context) {
+        return zsp_err_set(err, ZSP_EINVAL, "inproc needs the broker's context, see zmq_context");
+    }
+    if (has_inproc && self->endpoint_count > 1) {
+        return zsp_err_set(err, ZSP_EINVAL, "an inproc endpoint stands alone, not in a list");
     }
     return 0;
 }
@@ -180,9 +192,7 @@ static int start_thread(struct zsp_link *self)
 
 static void release(struct zsp_link *self)
 {
-    if (self->context) {
-        (void)zmq_ctx_term(self->context); /* its sockets are closed, linger is 0 */
-    }
+    zsp_context_close(&self->context); /* its sockets are closed, linger is 0 */
     if (self->wake_fd >= 0) {
         (void)close(self->wake_fd); /* an eventfd holds nothing that could be lost */
     }
@@ -218,9 +228,9 @@ struct zsp_link *zsp_link_new(const struct zsp_link_options *options, struct zsp
     if (!self->decoder || (options->name && !self->name)) {
         goto fail;
     }
-    self->context = zmq_ctx_new();
     self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!self->context || self->wake_fd < 0 ||
+    if (self->wake_fd < 0 || zsp_context_open(&self->context, options->zmq_context) != 0 ||
+        zsp_random(&self->dealer_serial, sizeof self->dealer_serial) != 0 ||
         zsp_random(&self->backoff.random, sizeof self->backoff.random) != 0) {
         zsp_err_set_errno(err, ZSP_EIO, errno, "cannot make a client");
         goto fail;

@@ -16,6 +16,7 @@
  *   PAUSED     -> CONNECTING   attempt      the next endpoint of the list, a new socket
  *   CONNECTING -> GREETING     greet        HELLO is sent
  *   GREETING   -> UP           greeted      requests may be sent; every port is pumped
+ *                                           (inproc: waits on, see link_state.c)
  *   any        -> PAUSED       fall         the socket is closed; pending requests are answered with
  *                                           ZSP_ECLOSED in the order they were sent, or put by
  *
@@ -49,6 +50,7 @@ struct zsp_port {
 struct zsp_link_options {
     const char *endpoints; /* separated by commas; copied */
     const char *name;      /* copied; NULL = none */
+    void *zmq_context;     /* lent; NULL = one of its own */
     int64_t connect_ms, reconnect_ms, reconnect_ms_max, answer_ms, heartbeat_ms;
     int64_t session_heartbeat_ms; /* 0 = none */
 };

@@ -16,6 +16,7 @@
 #include <zmq.h>
 
 #include "client/src/backoff.h"
+#include "client/src/context.h"
 #include "client/src/dealer.h"
 #include "client/src/link.h"
 #include "client/src/pending.h"
@@ -29,7 +30,7 @@ struct zsp_link {
     size_t endpoint_count;
     char *name;
     struct zsp_link_options options; /* its strings are not used */
-    void *context;
+    struct zsp_context context;
     int wake_fd; /* eventfd: the thread has something to do */
     pthread_t thread;
     atomic_bool interrupted; /* set in signal handlers; relaxed: the eventfd orders it */
@@ -91,6 +92,8 @@ struct zsp_link {
 void zsp_link_step(struct zsp_link *self, int64_t now_ms);
 /* any -> PAUSED: everything pending is answered with ZSP_ECLOSED. */
 void zsp_link_fall(struct zsp_link *self, int64_t now_ms, int code, const char *why);
+/* any -> PAUSED, for ever: the context that was lent to us is terminated. */
+void zsp_link_end(struct zsp_link *self, int64_t now_ms);
 /* CONNECTING -> GREETING */
 void zsp_link_greet(struct zsp_link *self, int64_t now_ms);
 /* Answer everything pending with ZSP_ECLOSED. */

@@ -69,6 +69,16 @@ void zsp_link_fall(struct zsp_link *self, int64_t now_ms, int code, const char *
     zsp_link_notify(self);
 }
 
+void zsp_link_end(struct zsp_link *self, int64_t now_ms)
+{
+    zsp_link_fall(self, now_ms, ZSP_ECLOSED, "the ZeroMQ context was terminated");
+    zsp_context_close(&self->context);
+    self->state_until_ms = INT64_MAX;
+    for (size_t i = 0; i < self->endpoint_count; i++) {
+        self->refusals[i] = true;
+    }
+}
+
 /* PAUSED -> CONNECTING */
 static void attempt(struct zsp_link *self, int64_t now_ms)
 {
@@ -79,7 +89,7 @@ static void attempt(struct zsp_link *self, int64_t now_ms)
     };
     struct zsp_err err = {0};
     const char *endpoint = zsp_link_endpoint(self);
-    const int rc = zsp_dealer_open(&self->dealer, self->context, endpoint, &options, &err);
+    const int rc = zsp_dealer_open(&self->dealer, self->context.zmq, endpoint, &options, &err);
     if (rc != 0) {
         zsp_link_fall(self, now_ms, ZSP_EIO, "cannot connect");
         self->trouble = err;
@@ -162,6 +172,21 @@ static void ping_if_idle(struct zsp_link *self, int64_t now_ms)
     }
 }
 
+/* A name that nobody has bound yet takes our HELLO all the same, and whoever binds it will find
+ * it. To begin anew would leave another socket behind each time: libzmq cannot close one that waits
+ * for a bind. */
+static void greeting_late(struct zsp_link *self, int64_t now_ms)
+{
+    static const char why[] = "no answer to HELLO";
+    if (!self->dealer.inproc) {
+        zsp_link_fall(self, now_ms, ZSP_ETIMEOUT, why);
+        return;
+    }
+    zsp_err_set(&self->trouble, ZSP_ETIMEOUT, "%s: %s: does a broker of this context listen there?",
+                zsp_link_endpoint(self), why);
+    self->state_until_ms = now_ms + self->options.connect_ms;
+}
+
 void zsp_link_step(struct zsp_link *self, int64_t now_ms)
 {
     zsp_link_drop_cancelled(self, now_ms);
@@ -178,7 +203,7 @@ void zsp_link_step(struct zsp_link *self, int64_t now_ms)
         break;
     case GREETING:
         if (now_ms >= self->state_until_ms) {
-            zsp_link_fall(self, now_ms, ZSP_ETIMEOUT, "no answer to HELLO");
+            greeting_late(self, now_ms);
         }
         break;
     case UP:
