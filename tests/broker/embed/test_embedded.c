@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * An embedded broker's life: options, starting and what may be in the way,
+ * endpoints, waiting, stopping, several in one process, a failing disk.
+ */
+#include "tests/common/testing.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "tests/broker/embed/hosted.h"
+#include "tests/support/fault_fs.h"
+
+static const char *const tcp[] = {"tcp://127.0.0.1:*"};
+
+static int setup(void **state)
+{
+    struct hosted *const hosted = calloc(1, sizeof *hosted);
+    assert_non_null(hosted);
+    hosted_init(hosted);
+    *state = hosted;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    hosted_fini(*state);
+    free(*state);
+    return 0;
+}
+
+/* --- Starting -------------------------------------------------------------------------------- */
+
+static void it_serves_where_nothing_was_said(void **state)
+{
+    struct hosted *const hosted = *state;
+    hosted_start(hosted);
+    assert_string_equal(zspool_broker_endpoint(hosted->broker, 0), ZSPOOL_BROKER_DEFAULT_ENDPOINT);
+    assert_null(zspool_broker_endpoint(hosted->broker, 1));
+    assert_int_equal(zspool_broker_state(hosted->broker), ZSPOOL_BROKER_SERVING);
+    zspool_client_t *client = hosted_client(hosted, 0);
+    assert_int_equal(hosted_publish(client, "t", "one"), 0);
+    hosted_take(client, "t", "g", "one");
+    zspool_destroy(&client);
+}
+
+/* Endpoints of all kinds lead to the same broker; real ports are told. */
+static void every_endpoint_leads_to_it(void **state)
+{
+    struct hosted *const hosted = *state;
+    char ipc[700] = "ipc://";
+    (void)test_dir_path(&hosted->dir, "socket", ipc + 6, sizeof ipc - 6);
+    const char *const endpoints[] = {"tcp://127.0.0.1:*", ipc, "inproc://here"};
+    hosted->options.endpoints = endpoints;
+    hosted->options.endpoint_count = 3;
+    hosted_start(hosted);
+    assert_null(strchr(zspool_broker_endpoint(hosted->broker, 0), '*'));
+    assert_string_equal(zspool_broker_endpoint(hosted->broker, 1), ipc);
+    assert_string_equal(zspool_broker_endpoint(hosted->broker, 2), "inproc://here");
+    for (size_t i = 0; i < 3; i++) {
+        zspool_client_t *client = hosted_client(hosted, i);
+        assert_int_equal(hosted_publish(client, "t", "x"), 0);
+        zspool_destroy(&client);
+    }
+}
+
+/* A file, settings and options: each weighs more than the one before. */
+static void file_settings_and_options_add_up(void **state)
+{
+    struct hosted *const hosted = *state;
+    char path[700];
+    (void)test_dir_path(&hosted->dir, "zspoold.cfg", path, sizeof path);
+    FILE *const file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs("network\n    listen = inproc://of-the-file\n    session_timeout = 7s\n"
+                      "topics\n    auto_create = no\ndata\n    directory = /nowhere\n",
+                      file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    hosted->options.config_file = path;
+    hosted->settings[2] = "topics/auto_create = yes";
+    hosted->options.setting_count = 3;
+    hosted_start(hosted);
+    assert_string_equal(zspool_broker_endpoint(hosted->broker, 0), "inproc://of-the-file");
+    zspool_client_t *client = hosted_client(hosted, 0);
+    zspool_info_t info;
+    zspool_info_init(&info);
+    assert_int_equal(zspool_connect(client, HOSTED_WAIT_MS, &info, NULL), 0);
+    assert_int_equal(info.session_timeout_ms, 7000);
+    assert_int_equal(hosted_publish(client, "made-by-the-publish", "x"), 0);
+    zspool_destroy(&client);
+}
+
+static void wrong_options_are_named(void **state)
+{
+    struct hosted *const hosted = *state;
+    static const char *const twice[] = {"inproc://a", "inproc://a"};
+    static const char *const unknown[] = {"data/segment_sise = 1MiB"};
+    static const char *const public[] = {"tcp://*:*"};
+    const zspool_broker_options_t good = hosted->options;
+    zspool_error_t error = {0};
+    assert_null(zspool_broker_new(NULL, &error));
+    assert_int_equal(error.code, ZSPOOL_EINVAL);
+    assert_null(zspool_broker_new(NULL, NULL));
+    hosted->options.size = 0;
+    hosted_refuse(hosted, ZSPOOL_EINVAL, "_init");
+    hosted->options = good;
+    hosted->options.directory = NULL;
+    hosted_refuse(hosted, ZSPOOL_EBAD_CONFIG, "no data directory");
+    hosted->options = good;
+    hosted->options.settings = unknown;
+    hosted->options.setting_count = 1;
+    hosted_refuse(hosted, ZSPOOL_EBAD_CONFIG, "setting 1: unknown key 'segment_sise'");
+    hosted->options.settings = NULL;
+    hosted_refuse(hosted, ZSPOOL_EINVAL, "1 settings");
+    hosted->options = good;
+    hosted->options.config_file = "/nowhere/at/all.cfg";
+    hosted_refuse(hosted, ZSPOOL_EBAD_CONFIG, "/nowhere/at/all.cfg");
+    hosted->options = good;
+    hosted->options.endpoints = twice;
+    hosted->options.endpoint_count = 2;
+    hosted_refuse(hosted, ZSPOOL_EBAD_CONFIG, "given twice");
+    hosted->options.endpoints = public;
+    hosted->options.endpoint_count = 1;
+    hosted_refuse(hosted, ZSPOOL_EBAD_CONFIG, "allow_plain");
+}
+
+/* Options of a newer header are taken as long as what is new in them is not used. */
+static void options_may_be_larger_than_ours(void **state)
+{
+    struct hosted *const hosted = *state;
+    struct {
+        zspool_broker_options_t options;
+        int newer;
+    } larger = {.options = hosted->options};
+    larger.options.size = sizeof larger;
+    larger.newer = 1;
+    zspool_error_t error = {0};
+    assert_null(zspool_broker_new(&larger.options, &error));
+    assert_int_equal(error.code, ZSPOOL_EINVAL);
+    larger.newer = 0;
+    hosted->broker = zspool_broker_new(&larger.options, &error);
+    assert_non_null(hosted->broker);
+}
+
+static void a_directory_in_use_is_locked_in_one_process_as_well(void **state)
+{
+    struct hosted *const hosted = *state;
+    hosted_start(hosted);
+    zspool_error_t error = {0};
+    assert_null(zspool_broker_new(&hosted->options, &error));
+    assert_int_equal(error.code, ZSPOOL_ELOCKED);
+    assert_non_null(strstr(error.message, hosted->data));
+    zspool_client_t *client = hosted_client(hosted, 0);
+    assert_int_equal(hosted_publish(client, "t", "the first one goes on"), 0);
+    zspool_destroy(&client);
+}
+
+static void a_missing_or_foreign_directory_is_refused(void **state)
+{
+    struct hosted *const hosted = *state;
+    hosted->settings[2] = "data/create = no";
+    hosted->options.setting_count = 3;
+    hosted_refuse(hosted, ZSPOOL_ENOT_FOUND, hosted->data);
+    assert_int_equal(mkdir(hosted->data, 0700), 0);
+    hosted_refuse(hosted, ZSPOOL_ENOT_FOUND, hosted->data);
+}
+
+static void a_used_port_is_refused(void **state)
+{
+    struct hosted *const hosted = *state;
+    hosted->options.endpoints = tcp;
+    hosted->options.endpoint_count = 1;
+    hosted_start(hosted);
+    const char *const used[] = {zspool_broker_endpoint(hosted->broker, 0)};
+    struct hosted other;
+    hosted_init(&other);
+    other.options.endpoints = used;
+    other.options.endpoint_count = 1;
+    hosted_refuse(&other, ZSPOOL_EIO, used[0]);
+    hosted_fini(&other);
+}
+
+static void flip_a_byte_of_the_journal(const struct hosted *hosted)
+{
+    char path[800];
+    uint8_t byte = 0;
+    (void)snprintf(path, sizeof path, "%s/journal/%020u.jnl", hosted->data, 0u);
+    int file = open(path, O_RDWR);
+    if (file < 0) {
+        (void)snprintf(path, sizeof path, "%s/journal/%020u.jnl", hosted->data, 1u);
+        file = open(path, O_RDWR);
+    }
+    assert_true(file >= 0);
+    assert_int_equal(pread(file, &byte, 1, 100), 1);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(file, &byte, 1, 100), 1);
+    assert_int_equal(close(file), 0);
+}
+
+static void a_damaged_journal_is_refused_and_not_touched(void **state)
+{
+    struct hosted *const hosted = *state;
+    hosted_start(hosted);
+    zspool_client_t *client = hosted_client(hosted, 0);
+    assert_int_equal(hosted_publish(client, "t", "kept"), 0);
+    zspool_destroy(&client);
+    zspool_broker_destroy(&hosted->broker);
+    flip_a_byte_of_the_journal(hosted);
+    hosted_refuse(hosted, ZSPOOL_ECORRUPT, "journal");
+    flip_a_byte_of_the_journal(hosted);
+    hosted_start(hosted);
+    client = hosted_client(hosted, 0);
+    hosted_take(client, "t", "g", "kept");
+    zspool_destroy(&client);
+}
+
+/* --- The end --------------------------------------------------------------------------------- */
+
+/* Nothing was asked of it: each way to end is clean, and told by each way to look. */
+static void it_stops_when_told(void **state)
+{
+    struct hosted *const hosted = *state;
+    hosted_start(hosted);
+    struct pollfd ended = {.fd = zspool_broker_fd(hosted->broker), .events = POLLIN};
+    zspool_error_t error = {0};
+    assert_int_equal(poll(&ended, 1, 0), 0);
+    assert_int_equal(zspool_broker_wait(hosted->broker, 20, &error), ZSPOOL_ETIMEOUT);
+    assert_int_equal(error.code, ZSPOOL_ETIMEOUT);
+    assert_int_equal(zspool_broker_stop(hosted->broker, -1, NULL), 0);
+    assert_int_equal(zspool_broker_state(hosted->broker), ZSPOOL_BROKER_STOPPED);
+    assert_int_equal(poll(&ended, 1, 0), 1);
+    assert_int_equal(zspool_broker_wait(hosted->broker, 0, NULL), 0);
+    assert_int_equal(zspool_broker_stop(hosted->broker, 0, NULL), 0);
+    assert_int_equal(hosted_failures(hosted, NULL), 0);
+    zspool_broker_destroy(&hosted->broker);
+    assert_null(hosted->broker);
+    zspool_broker_destroy(&hosted->broker);
+}
+
+static void without_a_broker_nothing_happens(void **state)
+{
+    (void)state;
+    zspool_error_t error = {0};
+    assert_int_equal(zspool_broker_wait(NULL, 0, &error), ZSPOOL_EINVAL);
+    assert_int_equal(error.code, ZSPOOL_EINVAL);
+    assert_int_equal(zspool_broker_stop(NULL, 0, NULL), ZSPOOL_EINVAL);
+    assert_int_equal(zspool_broker_state(NULL), ZSPOOL_BROKER_STOPPED);
+    assert_int_equal(zspool_broker_fd(NULL), -1);
+    assert_null(zspool_broker_endpoint(NULL, 0));
+    assert_null(zspool_broker_context(NULL));
+    zspool_broker_destroy(NULL);
+    assert_string_equal(zspool_broker_version(), zspool_version());
+}
+
+/* A pull that waits is answered, and nothing keeps the broker: it ends long before its time. */
+static void a_parked_pull_does_not_hold_it_up(void **state)
+{
+    struct hosted *const hosted = *state;
+    hosted_start(hosted);
+    zspool_client_t *client = hosted_client(hosted, 0);
+    assert_int_equal(hosted_publish(client, "t", "x"), 0);
+    hosted_take(client, "t", "g", "x");
+    const char *const topics[] = {"t"};
+    zspool_consumer_options_t options;
+    zspool_consumer_options_init(&options);
+    options.topics = topics;
+    options.topic_count = 1;
+    options.group = "g";
+    zspool_consumer_t *consumer = zspool_consumer_new(client, &options, NULL);
+    assert_non_null(consumer);
+    const zspool_message_t *message = NULL;
+    assert_int_equal(zspool_next(consumer, &message, 50, NULL), ZSPOOL_ETIMEOUT);
+    assert_int_equal(zspool_broker_stop(hosted->broker, HOSTED_WAIT_MS, NULL), 0);
+    zspool_consumer_destroy(&consumer);
+    zspool_destroy(&client);
+}
+
+/* As often as one likes, over the same directory and the same addresses, at once. */
+static void it_starts_again_and_again(void **state)
+{
+    struct hosted *const hosted = *state;
+    char endpoint[256];
+    char text[8];
+    hosted->options.endpoints = tcp;
+    hosted->options.endpoint_count = 1;
+    hosted_start(hosted);
+    (void)snprintf(endpoint, sizeof endpoint, "%s", zspool_broker_endpoint(hosted->broker, 0));
+    char ipc[700] = "ipc://";
+    (void)test_dir_path(&hosted->dir, "socket", ipc + 6, sizeof ipc - 6);
+    const char *const all[] = {endpoint, ipc, "inproc://again"};
+    hosted->options.endpoints = all;
+    hosted->options.endpoint_count = 3;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(zspool_broker_stop(hosted->broker, HOSTED_WAIT_MS, NULL), 0);
+        /* The old one is stopped, not destroyed: its addresses are free all the same. */
+        zspool_broker_t *old = hosted->broker;
+        hosted->broker = NULL;
+        hosted_start(hosted);
+        zspool_broker_destroy(&old);
+        zspool_client_t *client = hosted_client(hosted, (size_t)i % 3);
+        (void)snprintf(text, sizeof text, "%d", i);
+        assert_int_equal(hosted_publish(client, "t", text), 0);
+        hosted_take(client, "t", "g", text);
+        zspool_destroy(&client);
+    }
+}
+
+/* The context of the host outlives its brokers; the client goes from one to the next. */
+static void a_host_may_give_its_own_context(void **state)
+{
+    struct hosted *const hosted = *state;
+    void *const context = zmq_ctx_new();
+    hosted->options.zmq_context = context;
+    hosted_start(hosted);
+    assert_ptr_equal(zspool_broker_context(hosted->broker), context);
+    zspool_client_t *client = hosted_client(hosted, 0);
+    assert_int_equal(hosted_publish(client, "t", "1"), 0);
+    static const char *const groups[] = {"a", "b", "c", "d", "e"};
+    for (size_t i = 0; i < 5; i++) {
+        zspool_broker_destroy(&hosted->broker);
+        hosted_start(hosted);
+        hosted_take(client, "t", groups[i], "1");
+        assert_int_equal(hosted_publish(client, "t", "2"), 0);
+    }
+    zspool_destroy(&client);
+    zspool_broker_destroy(&hosted->broker);
+    assert_int_equal(zmq_ctx_term(context), 0);
+}
+
+static void two_brokers_in_one_process_know_nothing_of_each_other(void **state)
+{
+    struct hosted *const hosted = *state;
+    struct hosted other;
+    hosted_init(&other);
+    hosted_start(hosted);
+    hosted_start(&other);
+    zspool_client_t *client = hosted_client(hosted, 0);
+    zspool_client_t *other_client = hosted_client(&other, 0);
+    assert_int_equal(hosted_publish(client, "t", "of the first"), 0);
+    assert_int_equal(hosted_publish(other_client, "t", "of the second"), 0);
+    hosted_take(client, "t", "g", "of the first");
+    zspool_destroy(&client);
+    zspool_broker_destroy(&hosted->broker);
+    hosted_take(other_client, "t", "g", "of the second");
+    zspool_destroy(&other_client);
+    hosted_fini(&other);
+}
+
+/* --- A failing disk -------------------------------------------------------------------------- */
+
+/* A broker over files that begin to fail when fail() is called. */
+static void start_over_faults(struct hosted *hosted, struct fs **posix)
+{
+    struct zsp_err err = {0};
+    assert_int_equal(mkdir(hosted->data, 0700), 0);
+    *posix = fs_posix_new(hosted->data, &err);
+    assert_non_null(*posix);
+    hosted->fs = fault_fs_new(*posix);
+    hosted_start(hosted);
+}
+
+static void end_faults(struct hosted *hosted, struct fs **posix)
+{
+    zspool_broker_destroy(&hosted->broker);
+    fault_fs_destroy(&hosted->fs);
+    fs_posix_destroy(posix);
+}
+
+static void fail_syncs(struct hosted *hosted)
+{
+    const struct fault fault = {.kind = FAULT_ERROR,
+                                .call = FS_CALL_SYNC,
+                                .repeat = UINT64_MAX,
+                                .code = ZSP_EIO,
+                                .sys_errno = 5};
+    fault_fs_set(hosted->fs, &fault);
+}
+
+/* Fail-stop: told to the host in every way that there is, and to the client; the host lives, and
+ * a new broker over the same directory is the recovery. */
+static void a_failed_disk_is_told_to_the_host(void **state)
+{
+    struct hosted *const hosted = *state;
+    struct fs *posix = NULL;
+    zspool_error_t error = {0};
+    start_over_faults(hosted, &posix);
+    zspool_client_t *client = hosted_client(hosted, 0);
+    assert_int_equal(hosted_publish(client, "t", "before"), 0);
+    fail_syncs(hosted);
+    zspool_producer_t *producer = zspool_producer_new(client, NULL, NULL);
+    const zspool_out_t out = zspool_out("t", "while", 5);
+    assert_int_equal(zspool_send(producer, &out, NULL, NULL), 0);
+    struct pollfd ended = {.fd = zspool_broker_fd(hosted->broker), .events = POLLIN};
+    assert_int_equal(poll(&ended, 1, HOSTED_WAIT_MS), 1);
+    assert_int_equal(zspool_broker_state(hosted->broker), ZSPOOL_BROKER_FAILED);
+    assert_int_equal(zspool_broker_wait(hosted->broker, -1, &error), ZSPOOL_ESTORAGE_FAILED);
+    assert_int_equal(error.code, ZSPOOL_ESTORAGE_FAILED);
+    assert_true(error.message[0] != '\0');
+    assert_int_equal(zspool_broker_stop(hosted->broker, -1, NULL), ZSPOOL_ESTORAGE_FAILED);
+    assert_int_equal(zspool_flush(producer, 100, NULL) == 0, false);
+    zspool_producer_destroy(&producer);
+    zspool_destroy(&client);
+    end_faults(hosted, &posix);
+    assert_int_equal(hosted_failures(hosted, &error), 1);
+    assert_int_equal(error.code, ZSPOOL_ESTORAGE_FAILED);
+    hosted_start(hosted);
+    client = hosted_client(hosted, 0);
+    hosted_take(client, "t", "g", "before");
+    zspool_destroy(&client);
+}
+
+/* A host that restarts its broker from failed_fn: the old one goes, a new one takes over. */
+struct restarter {
+    struct hosted *hosted;
+    zspool_broker_options_t options; /* without faults */
+    zspool_broker_t *next;
+    int wake[2];
+};
+
+static void restart(void *arg, const zspool_error_t *error)
+{
+    struct restarter *const self = arg;
+    assert_int_equal(error->code, ZSPOOL_ESTORAGE_FAILED);
+    assert_int_equal(zspool_broker_wait(self->hosted->broker, -1, NULL), ZSPOOL_ESTORAGE_FAILED);
+    self->next = zspool_broker_new(&self->options, NULL);
+    zspool_broker_destroy(&self->hosted->broker);
+    assert_int_equal(write(self->wake[1], "x", 1), 1);
+}
+
+static void a_host_may_start_the_next_one_when_told_of_the_failure(void **state)
+{
+    struct hosted *const hosted = *state;
+    struct fs *posix = NULL;
+    struct restarter restarter = {.hosted = hosted, .options = hosted->options};
+    assert_int_equal(pipe(restarter.wake), 0);
+    void *const context = zmq_ctx_new();
+    hosted->options.zmq_context = context;
+    restarter.options.zmq_context = context;
+    hosted->options.failed_fn = restart;
+    hosted->options.failed_arg = &restarter;
+    start_over_faults(hosted, &posix);
+    zspool_client_t *client = hosted_client(hosted, 0);
+    fail_syncs(hosted);
+    (void)hosted_publish(client, "lost", "x"); /* whatever is told of it */
+    char byte = 0;
+    assert_int_equal(read(restarter.wake[0], &byte, 1), 1);
+    assert_null(hosted->broker);
+    assert_non_null(restarter.next);
+    assert_int_equal(hosted_publish(client, "t", "at the next one"), 0);
+    hosted_take(client, "t", "g", "at the next one");
+    zspool_destroy(&client);
+    hosted->broker = restarter.next;
+    end_faults(hosted, &posix);
+    assert_int_equal(zmq_ctx_term(context), 0);
+    assert_int_equal(close(restarter.wake[0]) + close(restarter.wake[1]), 0);
+}
+
+#define PROVE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PROVE(it_serves_where_nothing_was_said),
+        PROVE(every_endpoint_leads_to_it),
+        PROVE(file_settings_and_options_add_up),
+        PROVE(wrong_options_are_named),
+        PROVE(options_may_be_larger_than_ours),
+        PROVE(a_directory_in_use_is_locked_in_one_process_as_well),
+        PROVE(a_missing_or_foreign_directory_is_refused),
+        PROVE(a_used_port_is_refused),
+        PROVE(a_damaged_journal_is_refused_and_not_touched),
+        PROVE(it_stops_when_told),
+        PROVE(without_a_broker_nothing_happens),
+        PROVE(a_parked_pull_does_not_hold_it_up),
+        PROVE(it_starts_again_and_again),
+        PROVE(a_host_may_give_its_own_context),
+        PROVE(two_brokers_in_one_process_know_nothing_of_each_other),
+        PROVE(a_failed_disk_is_told_to_the_host),
+        PROVE(a_host_may_start_the_next_one_when_told_of_the_failure),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
