@@ -164,6 +164,8 @@ bool cli_stopped(void);
  * is missed. Returns 0 or 1, the index of the one that can be read, or -1 when stopped. */
 int cli_wait_readable(int first_fd, int second_fd);
 void cli_client_destroy(zspool_client_t **client_p);
+/* For a run that may wait for ever: remark, once, that there is no connection now. */
+void cli_note_absence(zspool_client_t *client, bool *is_told);
 int cli_timeout(void);
 
 /* Flush stdout. Returns false when nobody reads it any more or it cannot be written, which is told
@@ -174,5 +176,9 @@ bool cli_flush(void);
 size_t cli_write_out(const char *bytes, size_t len);
 /* Did stdout turn out to have no reader any more? */
 bool cli_pipe_broken(void);
+/* The same, looked up now: for who waits long without a write that would tell, every
+ * CLI_LOOK_MS. */
+bool cli_reader_gone(void);
+#define CLI_LOOK_MS 1000
 
 #endif

@@ -211,6 +211,15 @@ void cli_client_destroy(zspool_client_t **client_p)
     zspool_destroy(client_p);
 }
 
+void cli_note_absence(zspool_client_t *client, bool *is_told)
+{
+    zspool_error_t err = {0};
+    if (!*is_told && zspool_connect(client, 0, NULL, &err) != 0) {
+        cli_note("%s; trying on", err.message);
+        *is_told = true;
+    }
+}
+
 int cli_timeout(void)
 {
     return cli_common.timeout_ms > INT32_MAX ? INT32_MAX : (int)cli_common.timeout_ms;
@@ -228,11 +237,13 @@ static void note_write_error(int error)
     }
 }
 
-/* Why stdio failed some time ago: it does not keep the reason. */
-static int earlier_error(void)
+bool cli_reader_gone(void)
 {
-    struct pollfd end = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    return poll(&end, 1, 0) == 1 && (end.revents & POLLERR) != 0 ? EPIPE : EIO;
+    struct pollfd end = {.fd = STDOUT_FILENO, .events = 0}; /* errors come unasked */
+    if (poll(&end, 1, 0) == 1 && (end.revents & (POLLERR | POLLHUP)) != 0) {
+        pipe_broken = true;
+    }
+    return pipe_broken;
 }
 
 bool cli_flush(void)
@@ -242,7 +253,7 @@ bool cli_flush(void)
     if (fflush(stdout) == 0 && !failed_before) {
         return true;
     }
-    note_write_error(errno != 0 ? errno : earlier_error());
+    note_write_error(errno != 0 ? errno : cli_reader_gone() ? EPIPE : EIO);
     return false;
 }
 

@@ -70,14 +70,26 @@ static bool settle_burst(struct pull *self)
     return all_left;
 }
 
-static int wait_ms(const struct pull *self)
-{
-    return self->wait_ms > INT32_MAX ? INT32_MAX : (int)self->wait_ms;
-}
-
 static int nothing_more(const struct pull *self)
 {
     return self->printed + self->burst_count > 0 ? CLI_OK : CLI_TIMEOUT;
+}
+
+/* Wait for the next message; what is in the burst was printed. As zspool_next(), also
+ * ZSPOOL_ETIMEOUT when the reader of the output goes meanwhile. */
+static int wait_for_next(struct pull *self, const zspool_message_t **ret, zspool_error_t *err)
+{
+    int64_t left_ms = self->wait_ms;
+    bool is_told = false;
+    for (;;) {
+        const bool is_last = left_ms >= 0 && left_ms <= CLI_LOOK_MS;
+        const int rc = zspool_next(self->consumer, ret, is_last ? (int)left_ms : CLI_LOOK_MS, err);
+        if (rc != ZSPOOL_ETIMEOUT || is_last || cli_reader_gone()) {
+            return rc;
+        }
+        cli_note_absence(self->client, &is_told);
+        left_ms -= left_ms > 0 ? CLI_LOOK_MS : 0;
+    }
 }
 
 /* The exit code; what is in the burst is still to be settled. */
@@ -90,7 +102,7 @@ static int pull_all(struct pull *self, zspool_error_t *err)
             if (!settle_burst(self)) {
                 return CLI_ERROR;
             }
-            rc = zspool_next(self->consumer, &message, wait_ms(self), err);
+            rc = wait_for_next(self, &message, err);
         }
         if (rc == ZSPOOL_END || rc == ZSPOOL_ETIMEOUT) {
             return nothing_more(self);

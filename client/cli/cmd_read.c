@@ -73,6 +73,23 @@ static bool flush(struct read_run *self)
     return all_left;
 }
 
+/* Wait for the next message. As zspool_read(), also ZSPOOL_ETIMEOUT when the reader of the output
+ * goes meanwhile. */
+static int wait_for_next(const struct read_run *self, zspool_reader_t *reader,
+                         const zspool_message_t **ret, zspool_error_t *err)
+{
+    if (!self->follow) {
+        return zspool_read(reader, ret, cli_timeout(), err);
+    }
+    bool is_told = false;
+    int rc;
+    while ((rc = zspool_read(reader, ret, CLI_LOOK_MS, err)) == ZSPOOL_ETIMEOUT &&
+           !cli_reader_gone()) {
+        cli_note_absence(self->client, &is_told);
+    }
+    return rc;
+}
+
 static int print_all(struct read_run *self, zspool_reader_t *reader)
 {
     zspool_error_t err = {0};
@@ -83,7 +100,10 @@ static int print_all(struct read_run *self, zspool_reader_t *reader)
             if (!flush(self)) {
                 return CLI_ERROR;
             }
-            rc = zspool_read(reader, &message, self->follow ? -1 : cli_timeout(), &err);
+            rc = wait_for_next(self, reader, &message, &err);
+            if (rc != 0 && cli_pipe_broken()) {
+                return CLI_ERROR;
+            }
         }
         if (rc == ZSPOOL_END || rc == ZSPOOL_EINTERRUPTED) {
             break;

@@ -69,6 +69,17 @@ class Groups(Case):
         self.assertGreater(part["ready"], 1500)
         self.assertEqual(part["ready"] + part["committed"], 2000)
 
+    def test_a_reader_that_goes_ends_a_pull_that_waits(self):
+        self.good("pub", "idle", "x")
+        for words in (["pull", "idle", "-g", "idle"], ["read", "idle", "-f"]):
+            with subprocess.Popen(command(*words), stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE) as waiting:
+                self.assertEqual(waiting.stdout.readline(), b"x\n")
+                waiting.stdout.close()
+                self.assertEqual(waiting.wait(TIMEOUT_S), -signal.SIGPIPE)
+                self.assertEqual(waiting.stderr.read(), b"")
+        self.assertEqual(self.part("idle")["committed"], 1)
+
     def test_outcomes_other_than_ack(self):
         self.good("pub", "outcome", "x")
         self.assertEqual(self.good("pull", "outcome", "-g", "o", "-n", "1",

@@ -98,6 +98,15 @@ class Server(Case):
         self.bad(3, "pub", "t", "x", "--timeout", "300ms", server="tcp://127.0.0.1:1")
         self.bad(3, "pull", "t", "-g", "g", "--wait", "300ms", server="tcp://127.0.0.1:1")
 
+    def test_who_waits_for_ever_without_a_broker_says_so(self):
+        for words in (["pull", "t", "-g", "g"], ["read", "t", "-f"]):
+            with subprocess.Popen([ZSPOOL, "-s", "tcp://127.0.0.1:1", *words],
+                                  stderr=subprocess.PIPE) as waiting:
+                self.assertRegex(waiting.stderr.readline(), rb"tcp://127.0.0.1:1.*; trying on\n")
+                waiting.send_signal(signal.SIGINT)
+                self.assertEqual(waiting.wait(TIMEOUT_S), 0)
+                self.assertEqual(waiting.stderr.read(), b"")
+
     def test_ping_and_info_as_json(self):
         ping = self.good("ping", "--json").objects()[0]
         self.assertEqual(ping["endpoint"], BROKER.endpoint)
