@@ -205,7 +205,7 @@ int64_t carry_deadline_ms(const struct log_store *store)
 {
     const struct journal *journal = &store->journal;
     const struct carry_object *first = journal->carry.first;
-    if (journal->carry.dropping || !first || !is_too_large(store) ||
+    if (journal->blocked || journal->carry.dropping || !first || !is_too_large(store) ||
         first->image_record >= oldest_end(journal) || !first->wanted ||
         journal->carry.budget <= 0) {
         return INT64_MAX;
