@@ -105,7 +105,7 @@ static void leave_lease(struct engine *engine, const struct pull *self, struct l
     const struct pull *again = self->group ? pull_sent_again(engine, self) : NULL;
     if (again) {
         group_wake(engine->groups, again->group);
-    } else if (lease) {
+    } else if (lease && !self->is_resent) { /* else it was told before, and stays */
         group_lease_end(engine->groups, lease, LEASE_UNDELIVERED);
     }
 }

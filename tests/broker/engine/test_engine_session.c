@@ -353,6 +353,31 @@ static void a_pull_at_work_is_cancelled_too(void **state)
     assert_null(strstr(steps_pull(f, 10)->text, "deliveries"));
 }
 
+/* Goal: the lease that an earlier answer told of is not taken for one that nobody was told of. */
+static void a_cancelled_repeat_leaves_the_lease_alone(void **state)
+{
+    struct engine_fixture *f = *state;
+    f->session = 5;
+    steps_publish(f, "t", 3);
+    const uint64_t old = steps_pull(f, 1)->lease;
+    const struct answer *first = steps_pull(f, 2);
+    mem_store_hold(f->mem, MEM_SYNCS);
+    f->resent_id = first->ticket;
+    const uint64_t again = fixture_send(
+        f, "PULL",
+        fixture_format("{'group': 'g', 'topics': ['t'], 'max_messages': 2, 'wait_ms': 9000, "
+                       "'settle': [['t', 0, 0, 1, %" PRIu64 ", 'ack']]}",
+                       old),
+        NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, again)); /* its outcomes are not durable yet */
+    assert_true(cancel(f, first->ticket));
+    go_on(f);
+    assert_string_equal(fixture_text(fixture_answer(f, again), "reason"), "cancelled");
+    assert_string_equal(steps_part(f, "t", 0), "1 3 0 2 0 0");
+    assert_int_equal(fixture_number(steps_settle(f, 1, 2, first->lease, "'ack'"), "applied"), 2);
+}
+
 static void a_cancelled_read_gets_nothing_and_may_go_on_where_it_began(void **state)
 {
     struct engine_fixture *f = *state;
@@ -447,6 +472,7 @@ int main(void)
         TEST(a_cancelled_pull_is_answered_empty_and_first),
         TEST(another_sessions_pull_is_not_cancelled),
         TEST(a_pull_at_work_is_cancelled_too),
+        TEST(a_cancelled_repeat_leaves_the_lease_alone),
         TEST(a_cancelled_read_gets_nothing_and_may_go_on_where_it_began),
         TEST(the_leases_of_a_silent_session_are_lost),
         TEST(a_silent_session_halves_what_it_had_not_begun),
