@@ -122,7 +122,13 @@ void world_job_run(struct sim *sim, struct job *job);
 void world_job_done(struct sim *sim, struct job *job);
 void world_pump(struct sim *sim);
 void world_pump_soon(struct sim *sim);
-void world_disconnect(struct sim *sim, struct client *client);
+/* What becomes of the session of a client that loses its connection. */
+enum farewell {
+    FAREWELL_ENDS,    /* it ends by and by: its leases stay */
+    FAREWELL_RESUMES, /* the client comes back to it */
+    FAREWELL_SILENT   /* it had promised heartbeats: its leases are lost */
+};
+void world_disconnect(struct sim *sim, struct client *client, enum farewell how);
 
 /* fault.c */
 void fault_choose_weather(struct sim *sim);

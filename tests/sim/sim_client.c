@@ -35,7 +35,11 @@ void client_send(struct client *self, struct sim_request *request)
         self->next_id = 1;
     }
     request->session = self->session;
-    request->id = self->session != 0 ? ++self->next_id : 0;
+    if (request->repeats) {
+        request->id = request->repeats->id;
+    } else {
+        request->id = self->session != 0 ? ++self->next_id : 0;
+    }
     request_encode(request);
     self->out++;
     sim->requests_open++;

@@ -64,6 +64,7 @@ struct client {
     /* CLIENT_CONSUMER */
     uint32_t group;
     bool pulling;
+    const struct sim_request *pull; /* the last one */
     struct held_run held[CLIENT_HELD_MAX];
     size_t held_count;
     unsigned slow_per_mille; /* wakes that come late */

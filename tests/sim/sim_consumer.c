@@ -94,6 +94,16 @@ static void add_outcomes(struct client *self, struct sim_request *request)
     drop_empty(self);
 }
 
+static void copy_outcomes(struct sim_request *request, const struct sim_request *before)
+{
+    if (before->srun_count > 0) {
+        request->srun_count = before->srun_count;
+        request->sruns = calloc(before->srun_count, sizeof *request->sruns);
+        zsp_assert(request->sruns);
+        memcpy(request->sruns, before->sruns, before->srun_count * sizeof *request->sruns);
+    }
+}
+
 static void pull(struct client *self)
 {
     struct prng *prng = &self->sim->prng;
@@ -107,6 +117,39 @@ static void pull(struct client *self)
         add_outcomes(self, request);
     }
     self->pulling = true;
+    self->pull = request;
+    client_send(self, request);
+}
+
+/* The same PULL once more, under its id. */
+static void pull_again(struct client *self, const struct sim_request *before)
+{
+    struct sim_request *request = client_request(self, SIM_PULL);
+    request->group = before->group;
+    request->max_messages = before->max_messages;
+    request->max_bytes = before->max_bytes;
+    request->wait_ms = before->wait_ms;
+    request->repeats = before;
+    copy_outcomes(request, before);
+    self->pulling = true;
+    self->pull = request;
+    client_send(self, request);
+}
+
+/* It leaves in good order: everything goes back. */
+static void say_bye(struct client *self)
+{
+    struct sim_request *request = client_request(self, SIM_BYE);
+    request->released_max = self->pulling ? UINT64_MAX : 0; /* what it still gets is not known */
+    client_send(self, request);
+    self->held_count = 0;
+    self->session = 0; /* the next request begins another one */
+}
+
+static void cancel(struct client *self)
+{
+    struct sim_request *request = client_request(self, SIM_CANCEL);
+    request->cancels = self->pull;
     client_send(self, request);
 }
 
@@ -126,10 +169,7 @@ static void settle_again(struct client *self, const struct sim_request *before)
 {
     struct sim_request *request = client_request(self, SIM_SETTLE);
     request->group = self->group;
-    request->srun_count = before->srun_count;
-    request->sruns = calloc(before->srun_count, sizeof *request->sruns);
-    zsp_assert(request->sruns);
-    memcpy(request->sruns, before->sruns, before->srun_count * sizeof *request->sruns);
+    copy_outcomes(request, before);
     client_send(self, request);
 }
 
@@ -149,8 +189,20 @@ void consumer_wake(struct client *self)
         self->out = 0;
         self->pulling = false;
         self->held_count = 0;
-        world_disconnect(sim, self);
+        world_disconnect(sim, self, prng_chance(prng, 500) ? FAREWELL_ENDS : FAREWELL_SILENT);
         return;
+    }
+    if (self->session != 0 && !sim->calm && prng_chance(prng, 25)) {
+        world_disconnect(sim, self, FAREWELL_RESUMES);
+        return;
+    }
+    if (self->session != 0 && prng_chance(prng, 15)) {
+        say_bye(self);
+        return;
+    }
+    if (self->pulling && self->pull->session != 0 && self->pull->session == self->session &&
+        prng_chance(prng, 50)) {
+        cancel(self);
     }
     if (!self->pulling && self->held_count < CLIENT_HELD_MAX / 2 && prng_chance(prng, 500)) {
         pull(self);
@@ -165,6 +217,9 @@ void consumer_wake(struct client *self)
 
 void consumer_answer(struct client *self, const struct sim_request *request)
 {
+    if (request->verb == SIM_BYE || request->verb == SIM_CANCEL) {
+        return;
+    }
     if (request->verb == SIM_SETTLE) {
         if (!self->sim->calm && prng_chance(&self->sim->prng, 60)) {
             settle_again(self, request);
@@ -188,6 +243,11 @@ void consumer_answer(struct client *self, const struct sim_request *request)
 void consumer_lost(struct client *self, const struct sim_request *request)
 {
     self->pulling = self->pulling && request->verb != SIM_PULL;
+    if (request->verb == SIM_PULL && request->session != 0 && request->session == self->session &&
+        prng_chance(&self->sim->prng, 900)) {
+        pull_again(self, request);
+        return;
+    }
     if (request->srun_count > 0 && !self->sim->calm && prng_chance(&self->sim->prng, 700)) {
         settle_again(self, request);
     }

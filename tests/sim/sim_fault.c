@@ -94,7 +94,8 @@ static void toggle_slow_disk(struct sim *sim)
 
 static void disconnect(struct sim *sim)
 {
-    world_disconnect(sim, &sim->clients[prng_below(&sim->prng, sim->client_count)]);
+    world_disconnect(sim, &sim->clients[prng_below(&sim->prng, sim->client_count)],
+                     (enum farewell)prng_below(&sim->prng, 3));
 }
 
 static void cut_power(struct sim *sim)

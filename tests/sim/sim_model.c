@@ -273,6 +273,8 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
         case SIM_TOPIC_CREATE:
         case SIM_GROUP_CREATE:
         case SIM_STATS:
+        case SIM_BYE:
+        case SIM_CANCEL:
         case SIM_TOPIC_DELETE:
         case SIM_GROUP_DELETE:
             return false;
@@ -338,6 +340,12 @@ void model_answer(struct model *self, struct sim_request *request)
         if (worked) {
             model_group_info_answer(self, request);
         }
+        break;
+    case SIM_BYE:
+        model_bye_answer(self, request);
+        break;
+    case SIM_CANCEL:
+        model_cancel_answer(self, request);
         break;
     case SIM_STATS:
     case SIM_TOPIC_DELETE:

@@ -8,6 +8,7 @@
  *              message has one address; what was confirmed is there at the end; what was refused
  *              is not; one client's messages keep their order
  *   groups     see sim_model_group.c
+ *   sessions   see sim_model_session.c
  *   producers  sequences are neither lost nor invented; old epochs are fenced
  */
 #ifndef ZSP_SIM_MODEL_H
@@ -70,7 +71,8 @@ struct group_slot {
     bool doomed;           /* it may be dead since before a seek */
     bool delivered;
     bool delivered_in_seek; /* while a seek was under way */
-    uint64_t lease;         /* under which it went out last, 0 = none known */
+    uint64_t lease;         /* under which it went out last, 0 = none known; */
+    uint64_t session;       /* to this session, 0 = to none */
     bool lease_sure;        /* nothing has happened that could have ended it */
     int64_t lease_end_ms;   /* it lives until then at least, uptime */
     int64_t lease_base_ms;  /* the same without extensions, which a crash may forget */
@@ -147,6 +149,8 @@ void model_crash(struct model *self, bool power_loss);
 void model_grace(struct model *self);
 /* The connection of an unanswered PULL is gone: it may be granted all the same. */
 void model_pull_gone(struct model *self, const struct sim_request *pull);
+/* The session was silent for too long: its leases may be over. */
+void model_silent(struct model *self, uint64_t session);
 /* The host told the broker that this PULL's reply was not delivered. */
 void model_undelivered(struct model *self, const struct sim_request *pull);
 
@@ -166,6 +170,16 @@ struct log_slot *model_log_slot(struct model *self, uint32_t topic, uint32_t par
 bool model_place(struct model *self, uint32_t message, uint32_t topic, uint32_t partition,
                  uint64_t offset, bool sure, int64_t timestamp_ms);
 void model_mark(struct model *self, uint32_t topic, uint32_t partition, uint64_t end);
+
+struct group_slot *model_group_slot(struct model *self, uint32_t group, uint32_t topic,
+                                    uint32_t partition, uint64_t offset);
+/* Does the message surely stand under the lease that it went out with last? */
+bool model_lease_lives(const struct model *self, const struct group_slot *slot);
+
+bool model_judge_repeat(struct model *self, const struct sim_request *request);
+void model_bye_enter(struct model *self, struct sim_request *request);
+void model_bye_answer(struct model *self, struct sim_request *request);
+void model_cancel_answer(struct model *self, const struct sim_request *request);
 
 void model_group_enter(struct model *self, struct sim_request *request);
 void model_pull_answer(struct model *self, struct sim_request *request);

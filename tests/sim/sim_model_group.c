@@ -33,8 +33,8 @@ static uint32_t max_failures(uint32_t group)
     return group == 0 ? SIM_MAX_FAILURES : ZSP_MAX_FAILURES;
 }
 
-static struct group_slot *slot_of(struct model *self, uint32_t group, uint32_t topic,
-                                  uint32_t partition, uint64_t offset)
+struct group_slot *model_group_slot(struct model *self, uint32_t group, uint32_t topic,
+                                    uint32_t partition, uint64_t offset)
 {
     struct ledger_model *ledger = &self->groups[group].ledgers[topic][partition];
     zsp_assert(offset < SIM_MESSAGES_MAX);
@@ -56,7 +56,7 @@ static bool in_seek(const struct model *self, const struct sim_request *request)
     return group->seeks_out > 0 || group->seeks != request->seeks_then;
 }
 
-static bool lease_lives(const struct model *self, const struct group_slot *slot)
+bool model_lease_lives(const struct model *self, const struct group_slot *slot)
 {
     return slot->lease != 0 && slot->lease_sure && self->uptime_ms < slot->lease_end_ms;
 }
@@ -73,7 +73,8 @@ static uint64_t ledger_low(struct model *self, uint32_t group, uint32_t topic, u
 {
     struct ledger_model *ledger = &self->groups[group].ledgers[topic][partition];
     while (ledger->low < self->logs[topic][partition].mark) {
-        const struct group_slot *slot = slot_of(self, group, topic, partition, ledger->low);
+        const struct group_slot *slot =
+            model_group_slot(self, group, topic, partition, ledger->low);
         if (!slot->acked && !slot->dead && !slot->skipped) {
             break;
         }
@@ -90,10 +91,10 @@ static void settle_enter(struct model *self, struct sim_request *request)
         const struct sim_srun *srun = &request->sruns[i];
         for (uint64_t o = srun->first; o < srun->first + srun->count; o++) {
             struct group_slot *slot =
-                slot_of(self, request->group, srun->topic, srun->partition, o);
+                model_group_slot(self, request->group, srun->topic, srun->partition, o);
             const bool holds = slot->lease == srun->lease;
             slot->settling = holds ? request : NULL;
-            slot->was_sure = holds && lease_lives(self, slot);
+            slot->was_sure = holds && model_lease_lives(self, slot);
             if (srun->outcome == WIRE_EXTEND || srun->outcome == WIRE_STARTED) {
                 continue;
             }
@@ -125,6 +126,10 @@ void model_group_enter(struct model *self, struct sim_request *request)
             }
         }
         break;
+    case SIM_BYE:
+        model_bye_enter(self, request);
+        break;
+    case SIM_CANCEL:
     case SIM_PUBLISH:
     case SIM_OPEN:
     case SIM_READ:
@@ -146,7 +151,7 @@ static bool judge_delivery(struct model *self, const struct sim_request *request
                            const struct sim_run *run, uint64_t offset)
 {
     const struct group_slot *slot =
-        slot_of(self, request->group, run->topic, run->partition, offset);
+        model_group_slot(self, request->group, run->topic, run->partition, offset);
     const uint32_t grants_max = slot->grants + self->groups[request->group].unseen_grants;
     const char *what = NULL;
     if (slot->acked) {
@@ -155,7 +160,7 @@ static bool judge_delivery(struct model *self, const struct sim_request *request
         what = "was delivered though it is dead";
     } else if (slot->skipped) {
         what = "was delivered though a seek skipped it";
-    } else if (lease_lives(self, slot)) {
+    } else if (model_lease_lives(self, slot)) {
         what = "is under two live leases";
     } else if (self->uptime_ms < slot->not_before_ms) {
         what = "was delivered before its retry was due";
@@ -183,7 +188,8 @@ static bool deliver(struct model *self, const struct sim_request *request,
                     const struct sim_run *run, uint64_t offset)
 {
     const bool fuzzy = in_seek(self, request);
-    struct group_slot *slot = slot_of(self, request->group, run->topic, run->partition, offset);
+    struct group_slot *slot =
+        model_group_slot(self, request->group, run->topic, run->partition, offset);
     if (slot->lease == run->lease) {
         if (slot->grant_step == self->step) {
             return model_fail(self, "group %s: %s/%u/%" PRIu64 " is twice in one reply",
@@ -199,7 +205,9 @@ static bool deliver(struct model *self, const struct sim_request *request,
     slot->delivered = true;
     slot->delivered_in_seek = self->groups[request->group].seeks_out > 0;
     slot->lease = run->lease;
-    slot->lease_sure = !fuzzy;
+    slot->session = request->session;
+    /* A reply that was on its way when its session said BYE tells of a lease that is over. */
+    slot->lease_sure = !fuzzy && !(request->session != 0 && request->session_is_over);
     if (fuzzy) {
         slot->uncounted = UINT32_MAX / 2; /* it may have gone out before the seek */
     }
@@ -235,7 +243,11 @@ void model_pull_answer(struct model *self, struct sim_request *request)
         return;
     }
     self->groups[request->group].exists = true;
-    if (!judge_limits(self, request)) {
+    if (strcmp(reply->reason, "cancelled") == 0) {
+        model_pull_gone(self, request); /* it may have been granted */
+    }
+    if (!judge_limits(self, request) ||
+        (!in_seek(self, request) && !model_judge_repeat(self, request))) {
         return;
     }
     for (size_t i = 0; i < reply->run_count; i++) {
@@ -271,7 +283,8 @@ void model_undelivered(struct model *self, const struct sim_request *pull)
     for (size_t i = 0; i < pull->reply.run_count; i++) {
         const struct sim_run *run = &pull->reply.runs[i];
         for (uint64_t o = run->first; o < run->first + run->count; o++) {
-            struct group_slot *slot = slot_of(self, pull->group, run->topic, run->partition, o);
+            struct group_slot *slot =
+                model_group_slot(self, pull->group, run->topic, run->partition, o);
             if (slot->lease == run->lease) {
                 slot->lease = 0;
                 slot->lease_sure = false;
@@ -316,7 +329,8 @@ static void apply_retry(struct model *self, const struct sim_request *request,
 static bool apply(struct model *self, const struct sim_request *request,
                   const struct sim_srun *srun, uint64_t offset)
 {
-    struct group_slot *slot = slot_of(self, request->group, srun->topic, srun->partition, offset);
+    struct group_slot *slot =
+        model_group_slot(self, request->group, srun->topic, srun->partition, offset);
     if (slot->lease != 0 && slot->lease != srun->lease &&
         slot->grant_step < request->entered_step) {
         return model_fail(self,
@@ -355,7 +369,8 @@ static bool apply(struct model *self, const struct sim_request *request,
 static bool judge_outcome(struct model *self, const struct sim_request *request,
                           const struct sim_srun *srun, uint64_t offset)
 {
-    struct group_slot *slot = slot_of(self, request->group, srun->topic, srun->partition, offset);
+    struct group_slot *slot =
+        model_group_slot(self, request->group, srun->topic, srun->partition, offset);
     const char *why = not_applied(&request->reply, srun, offset);
     const bool was_sure = slot->settling == request && slot->was_sure;
     if (!why) {
@@ -424,7 +439,7 @@ static void reset_ledger(struct model *self, uint32_t group, struct sim_part pla
     }
     /* `to` may be above the mark that was told: the latest synced end. */
     for (uint64_t o = 0; o < ledger->capacity || o < mark || o < to; o++) {
-        struct group_slot *slot = slot_of(self, group, place.topic, place.partition, o);
+        struct group_slot *slot = model_group_slot(self, group, place.topic, place.partition, o);
         slot->doomed = slot->doomed || (may_be_over(self, slot, group) && !slot->acked);
         slot->lease_sure = false;
         slot->settling = NULL;
@@ -513,7 +528,7 @@ static bool judge_committed(struct model *self, const struct sim_request *reques
     }
     for (; ledger->high < committed; ledger->high++) {
         const struct group_slot *slot =
-            slot_of(self, request->group, part->topic, part->partition, ledger->high);
+            model_group_slot(self, request->group, part->topic, part->partition, ledger->high);
         const uint32_t message =
             model_log_slot(self, part->topic, part->partition, ledger->high)->message;
         if (!may_be_over(self, slot, request->group) && !slot->skipped && !slot->optional &&
@@ -584,7 +599,7 @@ void model_groups_crash(struct model *self, bool power_loss)
 static void grace_slot(struct model *self, struct group_slot *slot, uint64_t grace_ms)
 {
     const int64_t end = self->uptime_ms + (int64_t)grace_ms;
-    if (lease_lives(self, slot) && slot->lease_end_ms < end) {
+    if (model_lease_lives(self, slot) && slot->lease_end_ms < end) {
         slot->lease_end_ms = end;
         slot->lease_base_ms = end;
     }
@@ -599,7 +614,7 @@ static bool check_ledger(struct model *self, uint32_t group, uint32_t topic, uin
 {
     const uint32_t optional = self->groups[group].ledgers[topic][partition].optional_before;
     for (uint64_t o = 0; o < self->logs[topic][partition].mark; o++) {
-        const struct group_slot *slot = slot_of(self, group, topic, partition, o);
+        const struct group_slot *slot = model_group_slot(self, group, topic, partition, o);
         if (!slot->delivered && !slot->optional &&
             model_log_slot(self, topic, partition, o)->message > optional) {
             return model_fail(self, "group %s never got %s/%u/%" PRIu64, sim_group_name(group),

@@ -29,7 +29,7 @@ const char *sim_verb_name(enum sim_verb verb)
     static const char *const names[] = {
         "PUBLISH",      "PRODUCER.OPEN", "PULL",       "SETTLE",       "READ",
         "SEEK",         "TOPIC.CREATE",  "TOPIC.INFO", "GROUP.CREATE", "GROUP.INFO",
-        "TOPIC.DELETE", "GROUP.DELETE",  "STATS"};
+        "TOPIC.DELETE", "GROUP.DELETE",  "STATS",      "BYE",          "CANCEL"};
     return names[verb];
 }
 
@@ -252,7 +252,12 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
         write_group(out, self);
         break;
     case SIM_STATS:
+    case SIM_BYE:
         wire_write_map(out, 0);
+        break;
+    case SIM_CANCEL:
+        wire_write_map(out, 1);
+        wire_write_text_uint(out, "request", self->cancels->id);
         break;
     }
 }

@@ -37,7 +37,9 @@ enum sim_verb {
     SIM_GROUP_INFO,
     SIM_TOPIC_DELETE,
     SIM_GROUP_DELETE,
-    SIM_STATS
+    SIM_STATS,
+    SIM_BYE,
+    SIM_CANCEL
 };
 
 enum request_state {
@@ -109,7 +111,8 @@ struct sim_reply {
     size_t part_count;
     bool is_synced; /* PUBLISH: the level told */
     int64_t timestamp_ms;
-    uint64_t lease, lease_ms, epoch, next, start, end, applied;
+    uint64_t lease, lease_ms, epoch, next, start, end, applied, released;
+    bool cancelled;
     char reason[16];
 };
 
@@ -148,6 +151,14 @@ struct sim_request {
     /* SEEK */
     struct wire_position position;
     bool dry_run;
+
+    /* PULL: the one that this is once more, under its id; NULL = none */
+    const struct sim_request *repeats;
+    bool session_is_over; /* its session has said BYE meanwhile */
+    /* BYE: how many messages the session had under leases, surely and perhaps (UINT64_MAX: any) */
+    uint64_t released_min, released_max;
+    /* CANCEL */
+    const struct sim_request *cancels;
 
     /* PULL: since when, and how often, GROUP.INFO told of ready messages while it waited */
     int64_t ready_since_ms;

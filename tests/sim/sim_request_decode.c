@@ -283,6 +283,17 @@ static bool decode_settled(struct sim_request *self, const msgpack_object *map,
                : complain(complaint, "PULL reply without settled");
 }
 
+static bool decode_cancelled(struct sim_request *self, const msgpack_object *map,
+                             struct sim_complaint *complaint)
+{
+    const msgpack_object *cancelled = wire_map_find(map, "cancelled");
+    if (!cancelled || cancelled->type != MSGPACK_OBJECT_BOOLEAN) {
+        return complain(complaint, "CANCEL reply without cancelled");
+    }
+    self->reply.cancelled = cancelled->via.boolean;
+    return true;
+}
+
 static bool decode_ok(struct sim_request *self, const msgpack_object *map,
                       const struct engine_effect *effect, struct sim_complaint *complaint)
 {
@@ -322,6 +333,11 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
     case SIM_GROUP_DELETE:
     case SIM_STATS:
         return true;
+    case SIM_BYE:
+        return map_uint(map, "released", &reply->released) ||
+               complain(complaint, "BYE reply without released");
+    case SIM_CANCEL:
+        return decode_cancelled(self, map, complaint);
     }
     return false;
 }

@@ -481,6 +481,10 @@ void world_arrive(struct sim *sim, struct sim_request *request)
     zsp_assert(rc == 0);
     sim_tell_request(sim, request);
     request->state = REQUEST_ENTERED;
+    for (size_t i = 0; request->verb == SIM_BYE && i < sim->request_count; i++) {
+        struct sim_request *other = sim->requests[i];
+        other->session_is_over = other->session_is_over || other->session == request->session;
+    }
     if (is_judged(request)) {
         model_enter(&sim->model, request);
     }
@@ -499,33 +503,47 @@ void world_arrive(struct sim *sim, struct sim_request *request)
     world_pump_soon(sim);
 }
 
-void world_disconnect(struct sim *sim, struct client *client)
+/* The answer to a request goes nowhere. A PULL that waits is given up. */
+static void cut_off(struct sim *sim, struct sim_request *request, bool is_abandoned)
 {
-    sim_trace(sim, "client %u loses its connection", client->index);
+    if (request->state == REQUEST_FLYING) {
+        request->state = REQUEST_CUT;
+    } else if (request->verb == SIM_PULL) {
+        if (is_judged(request)) {
+            model_pull_gone(&sim->model, request);
+        }
+        request->state = REQUEST_GONE;
+        if (is_abandoned) {
+            engine_abandon(sim->world.engine, sim_instant(sim), request->ticket);
+        }
+    }
+    lose(sim, request, (int64_t)prng_between(&sim->prng, 1, 200));
+}
+
+void world_disconnect(struct sim *sim, struct client *client, enum farewell how)
+{
+    sim_trace(sim, "client %u loses its connection%s", client->index,
+              how == FAREWELL_RESUMES  ? ", and will resume"
+              : how == FAREWELL_SILENT ? ", and is silent"
+                                       : "");
     for (size_t i = 0; i < sim->request_count; i++) {
         struct sim_request *request = sim->requests[i];
-        if (request->client != client ||
-            (request->state != REQUEST_FLYING && request->state != REQUEST_ENTERED)) {
-            continue;
+        if (request->client == client &&
+            (request->state == REQUEST_FLYING || request->state == REQUEST_ENTERED)) {
+            cut_off(sim, request, request->session == 0 || how == FAREWELL_RESUMES);
         }
-        if (request->state == REQUEST_FLYING) {
-            request->state = REQUEST_CUT;
-        } else if (request->verb == SIM_PULL) {
-            if (is_judged(request)) {
-                model_pull_gone(&sim->model, request);
-            }
-            request->state = REQUEST_GONE;
-            if (request->session == 0) {
-                engine_abandon(sim->world.engine, sim_instant(sim), request->ticket);
-            }
-        }
-        lose(sim, request, (int64_t)prng_between(&sim->prng, 1, 200));
     }
-    if (client->session != 0 && sim->world.up) {
+    if (client->session != 0 && sim->world.up && how != FAREWELL_RESUMES) {
+        const bool is_silent = how == FAREWELL_SILENT;
         engine_session_end(sim->world.engine, sim_instant(sim), client->session,
-                           ENGINE_SESSION_OVER);
+                           is_silent ? ENGINE_SESSION_SILENT : ENGINE_SESSION_OVER);
+        if (is_silent) {
+            model_silent(&sim->model, client->session);
+        }
     }
-    client_reconnect(client);
+    if (how != FAREWELL_RESUMES) {
+        client_reconnect(client);
+    }
     if (sim->world.up) {
         world_pump_soon(sim);
     }
