@@ -52,10 +52,16 @@ int signal_pipe_open(const int *signals, size_t count)
     struct sigaction action = {.sa_handler = on_signal};
     (void)sigfillset(&action.sa_mask); /* cannot fail */
     for (size_t i = 0; i < count; i++) {
-        caught[i].number = signals[i];
-        (void)sigaction(signals[i], &action, &caught[i].before); /* fails for no real signal */
+        struct sigaction before = {.sa_handler = SIG_DFL};
+        (void)sigaction(signals[i], NULL, &before); /* fails for no real signal */
+        if (signals[i] == SIGHUP && before.sa_handler == SIG_IGN) {
+            continue;
+        }
+        (void)sigaction(signals[i], &action, NULL);
+        caught[caught_count].number = signals[i];
+        caught[caught_count].before = before;
+        caught_count++;
     }
-    caught_count = count;
     return fds[0];
 }
 

@@ -8,7 +8,8 @@
 
 #include <stddef.h>
 
-/* Catch these signals (at most 8) from now on. Returns a descriptor to poll for input, which
+/* Catch these signals (at most 8) from now on, but leave an ignored SIGHUP alone: nohup(1) runs us
+ * then. Returns a descriptor to poll for input, which
  * signal_pipe_close() closes, or a negative errno with nothing changed. */
 int signal_pipe_open(const int *signals, size_t count);
 

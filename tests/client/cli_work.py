@@ -51,10 +51,10 @@ def is_there(pid):
 
 
 class Work(Case):
-    def start(self, *args):
-        process = subprocess.Popen(command("work", *args),
+    def start(self, *args, before=()):
+        process = subprocess.Popen([*before, *command("work", *args)],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
+                                   stderr=subprocess.PIPE, text=True, start_new_session=True)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait)
@@ -281,6 +281,30 @@ class Work(Case):
         self.assertFalse(is_there(shell))
         message = self.good("pull", "second", "-g", "second", "-n", "1", "--json").objects()[0]
         self.assertEqual(message["failures"], 0)
+
+    def test_ctrl_c_does_not_reach_the_commands(self):
+        self.pub("group", "x")
+        gate = Gate(self)
+        process = self.start("group", "-g", "group", "--json", *gate.command())
+        gate.wait()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        process.stderr.readline()
+        gate.open()
+        out, _ = self.end(process)
+        self.assertEqual(json.loads(out)["outcome"], "ack")
+
+    def test_under_nohup_a_hangup_is_nothing(self):
+        self.pub("nohup", "x", "y")
+        gate = Gate(self)
+        process = self.start("nohup", "-g", "nohup", "-n", "2", *gate.command(),
+                             before=["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"])
+        gate.wait()
+        process.send_signal(signal.SIGHUP)
+        gate.open()
+        gate.wait()  # it took another one
+        gate.open()
+        self.end(process)
+        self.assertEqual(self.part("nohup")["committed"], 2)
 
     def test_an_idle_worker_ends_at_once(self):
         self.good("topic", "create", "idle")
