@@ -38,7 +38,10 @@
 
 #define BATCH_HEADER_BYTES 112u
 #define BATCH_ALIGN        8u
-#define STORE_UUID_BYTES   16u
+/* A codec that is none: the batch stands for offsets whose messages are lost (repair.h). It holds
+ * zeros; the offsets are absent. */
+#define BATCH_CODEC_LOST 255u
+#define STORE_UUID_BYTES 16u
 
 /* Where a batch lies. */
 struct batch_place {

@@ -33,14 +33,34 @@ enum check_severity {
 
 #define CHECK_NO_POS UINT64_MAX
 
+/* What can be done about a finding without guessing; see repair.h. */
+enum check_remedy_kind {
+    CHECK_NO_REMEDY,
+    CHECK_REBUILD_INDEX, /* derived: made anew from the segment */
+    CHECK_FILL           /* messages are lost: say so in their place, and the partition goes on */
+};
+
+struct check_remedy {
+    enum check_remedy_kind kind;
+    uint64_t topic_id;
+    uint32_t partition;
+    uint64_t segment;
+    struct store_range offsets; /* INDEX: of the segment; FILL: those that are lost */
+    uint64_t pos;               /* FILL: [pos, end_pos) of the segment */
+    uint64_t end_pos;           /* INDEX: bytes of the segment's batches */
+    uint64_t epoch;             /* FILL: one that fits between its neighbours */
+    int64_t max_before_ms;      /* highest timestamp before the segment, or the hole */
+    int64_t max_timestamp_ms;   /* INDEX: highest up to the segment's end */
+};
+
 struct check_finding {
     enum check_severity severity;
     const char *path;           /* relative to the data directory */
     uint64_t pos;               /* where in the file, CHECK_NO_POS = in no single place */
     uint64_t end_pos;           /* where it is good again; CHECK_NO_POS when pos is */
     struct store_range offsets; /* messages that cannot be read because of it; often empty */
-    bool rebuildable;           /* derived: repair, or a start, makes it anew */
-    const char *text;           /* one line; does not repeat path and pos */
+    struct check_remedy remedy;
+    const char *text; /* one line; does not repeat path and pos */
 };
 
 struct check_summary {
@@ -53,6 +73,7 @@ struct check_summary {
     uint64_t start_count;
     uint64_t notes, damages;
     uint64_t lost_messages; /* offsets that cannot be read */
+    uint64_t given_up;      /* messages that an earlier repair told to be lost */
     bool journal_damaged;
     uint64_t journal_damage_file; /* 0 = in no single place */
     uint64_t journal_damage_pos;

@@ -33,7 +33,8 @@ struct part_check {
 /* The segment that is being walked. */
 struct segment_check {
     struct part_check *part;
-    char path[LAYOUT_PATH_MAX]; /* of the .log */
+    const struct sealed_fact *fact; /* NULL = the active one */
+    char path[LAYOUT_PATH_MAX];     /* of the .log */
     struct log_walk walk;
     struct seg_index index; /* of a sealed one, as its .idx tells it */
     size_t index_at;        /* the next entry to be met */
@@ -108,7 +109,7 @@ static int check_content(struct segment_check *self, uint64_t pos, const struct 
                          struct zsp_err *err)
 {
     const struct check_options *options = self->part->check->options;
-    if (!options->body_fn) {
+    if (!options->body_fn || batch->codec == BATCH_CODEC_LOST) {
         return 0;
     }
     struct store_batch whole = *batch;
@@ -174,6 +175,19 @@ static int check_order(struct segment_check *self, uint64_t pos, const struct ba
     return rc < 0 ? rc : 0;
 }
 
+static struct check_remedy index_remedy(const struct part_check *part,
+                                        const struct sealed_fact *fact)
+{
+    return (struct check_remedy){.kind = CHECK_REBUILD_INDEX,
+                                 .topic_id = part->topic_id,
+                                 .partition = part->partition,
+                                 .segment = fact->number,
+                                 .offsets = {fact->base_offset, fact->end_offset},
+                                 .end_pos = fact->bytes,
+                                 .max_before_ms = fact->max_before_ms,
+                                 .max_timestamp_ms = fact->max_timestamp_ms};
+}
+
 static void tell_bad_index(struct segment_check *self, const char *why)
 {
     if (self->index_bad) {
@@ -187,7 +201,7 @@ static void tell_bad_index(struct segment_check *self, const char *why)
         .path = path,
         .pos = CHECK_NO_POS,
         .end_pos = CHECK_NO_POS,
-        .rebuildable = true,
+        .remedy = index_remedy(self->part, self->fact),
     };
     check_tell(self->part->check, &finding, "%s", why);
 }
@@ -221,13 +235,34 @@ static void check_index_entry(struct segment_check *self, uint64_t pos, uint64_t
     }
 }
 
+/* A repair stood here before: the timestamps and sequences of these messages are not known. */
+static void take_given_up(struct segment_check *self, uint64_t pos, const struct store_batch *batch)
+{
+    self->max_known = false;
+    check_sequences_forget(&self->part->sequences);
+    self->part->check->summary.given_up += batch->record_count;
+    const struct check_finding finding = {
+        .severity = CHECK_NOTE,
+        .path = self->path,
+        .pos = pos,
+        .end_pos = self->walk.scan.place.pos,
+    };
+    check_tell(self->part->check, &finding,
+               "%" PRIu32 " messages from offset %" PRIu64 " were given up by a repair",
+               batch->record_count, batch->first_offset);
+}
+
 static int take_batch(struct segment_check *self, uint64_t pos, const struct batch_header *header,
                       struct zsp_err *err)
 {
     const struct store_batch *batch = &header->batch;
     struct check_summary *summary = &self->part->check->summary;
-    summary->batches++;
-    summary->messages += batch->record_count;
+    if (batch->codec == BATCH_CODEC_LOST) {
+        take_given_up(self, pos, batch);
+    } else {
+        summary->batches++;
+        summary->messages += batch->record_count;
+    }
     summary->log_bytes += batch_bytes(batch->body.len);
     check_index_entry(self, pos, batch->first_offset);
     if (batch->timestamp_ms > self->max_ms) {
@@ -243,7 +278,38 @@ static int take_batch(struct segment_check *self, uint64_t pos, const struct bat
     return rc < 0 ? rc : check_progress(self->part->check, batch_bytes(batch->body.len), err);
 }
 
-static void take_damage(struct segment_check *self, const struct walk_gap *gap)
+/* What stands in the place of the hole must end where something good begins, or where the
+ * log is known to end. */
+static struct check_remedy fill_remedy(const struct segment_check *self, const struct walk_gap *gap,
+                                       uint64_t epoch_before)
+{
+    const struct part_facts *facts = &self->part->facts;
+    struct check_remedy remedy = {.kind = CHECK_FILL,
+                                  .topic_id = self->part->topic_id,
+                                  .partition = self->part->partition,
+                                  .segment = self->walk.scan.place.segment,
+                                  .offsets = {gap->first_offset, gap->end_offset},
+                                  .pos = gap->pos,
+                                  .end_pos = gap->end_pos,
+                                  .epoch = epoch_before,
+                                  .max_before_ms = self->max_ms};
+    if (gap->resumed) {
+        return remedy;
+    }
+    if (self->fact) {
+        remedy.end_pos = self->fact->bytes;
+        remedy.epoch = self->fact->epoch;
+    } else if (facts->has_mark && gap->end_offset == facts->mark.offset) {
+        remedy.end_pos = facts->mark.pos;
+        remedy.epoch = facts->mark.epoch;
+    } else {
+        remedy.kind = CHECK_NO_REMEDY;
+    }
+    return remedy;
+}
+
+static void take_damage(struct segment_check *self, const struct walk_gap *gap,
+                        uint64_t epoch_before)
 {
     self->damaged = true;
     check_sequences_forget(&self->part->sequences);
@@ -257,6 +323,7 @@ static void take_damage(struct segment_check *self, const struct walk_gap *gap)
         .pos = gap->pos,
         .end_pos = gap->end_pos,
         .offsets = {gap->first_offset, gap->end_offset},
+        .remedy = fill_remedy(self, gap, epoch_before),
     };
     check_tell(self->part->check, &finding, "%s",
                gap->what.msg[0] ? scan_without_pos(gap->what.msg) : "zeros where a batch was");
@@ -284,6 +351,7 @@ static int walk_segment(struct segment_check *self, struct zsp_err *err)
 {
     for (;;) {
         const uint64_t pos = self->walk.scan.place.pos;
+        const uint64_t epoch = self->walk.scan.epoch;
         struct batch_header header;
         struct walk_gap gap;
         int rc = log_walk_next(&self->walk, true, &header, &gap, err);
@@ -292,7 +360,7 @@ static int walk_segment(struct segment_check *self, struct zsp_err *err)
             rc = take_batch(self, pos, &header, err);
             break;
         case WALK_DAMAGE:
-            take_damage(self, &gap);
+            take_damage(self, &gap, epoch);
             if (!gap.resumed) {
                 return 0;
             }
@@ -345,16 +413,22 @@ static void close_segment(struct segment_check *self)
     index_fini(&self->index);
 }
 
-static void tell_missing(struct part_check *self, const char *path, uint64_t first, uint64_t end)
+/* The file of a segment is missing; `remedy` tells which and what it held. */
+static void tell_missing(struct part_check *self, const char *path,
+                         const struct check_remedy *remedy)
 {
     check_sequences_forget(&self->sequences);
-    const struct check_finding finding = {
+    struct check_finding finding = {
         .severity = CHECK_DAMAGE,
         .path = path,
         .pos = CHECK_NO_POS,
         .end_pos = CHECK_NO_POS,
-        .offsets = {first, end},
+        .offsets = remedy->offsets,
+        .remedy = *remedy,
     };
+    finding.remedy.kind = CHECK_FILL;
+    finding.remedy.topic_id = self->topic_id;
+    finding.remedy.partition = self->partition;
     check_tell(self->check, &finding, "the segment file is missing");
 }
 
@@ -380,7 +454,12 @@ static int load_index(struct segment_check *self, const struct sealed_fact *fact
     }
     zsp_writer_fini(&bytes);
     if (rc == ZSP_ENOT_FOUND) {
-        check_tell_path(check, CHECK_NOTE, path, "missing; it is rebuilt when it is needed");
+        const struct check_finding finding = {.severity = CHECK_NOTE,
+                                              .path = path,
+                                              .pos = CHECK_NO_POS,
+                                              .end_pos = CHECK_NO_POS,
+                                              .remedy = index_remedy(self->part, fact)};
+        check_tell(check, &finding, "missing; it is rebuilt when it is needed");
     } else if (rc == ZSP_ENOMEM) {
         return zsp_err_set(err, rc, "%s", path);
     } else if (rc < 0) {
@@ -418,13 +497,19 @@ static int check_sealed(struct part_check *part, const struct sealed_fact *fact,
                         struct zsp_err *err)
 {
     struct segment_check self = {.part = part,
+                                 .fact = fact,
                                  .max_ms = fact->max_before_ms,
                                  .max_known = fact->number == 0 || fact->max_before_ms > INT64_MIN};
     layout_segment_path(self.path, part->path, fact->number, ".log");
     struct zsp_err why = {0};
     int rc = open_segment(&self, fact->number, &why);
     if (rc == ZSP_ENOT_FOUND) {
-        tell_missing(part, self.path, fact->base_offset, fact->end_offset);
+        const struct check_remedy remedy = {.segment = fact->number,
+                                            .offsets = {fact->base_offset, fact->end_offset},
+                                            .end_pos = fact->bytes,
+                                            .epoch = fact->epoch,
+                                            .max_before_ms = fact->max_timestamp_ms};
+        tell_missing(part, self.path, &remedy);
         return 0;
     }
     if (rc < 0) {
@@ -461,7 +546,12 @@ static int check_active(struct part_check *part, struct zsp_err *err)
     struct zsp_err why = {0};
     int rc = open_segment(&self, facts->active, &why);
     if (rc == ZSP_ENOT_FOUND) {
-        tell_missing(part, self.path, facts->base_offset, facts->mark.offset);
+        const struct check_remedy remedy = {.segment = facts->active,
+                                            .offsets = {facts->base_offset, facts->mark.offset},
+                                            .end_pos = facts->mark.pos,
+                                            .epoch = facts->mark.epoch,
+                                            .max_before_ms = facts->mark.max_timestamp_ms};
+        tell_missing(part, self.path, &remedy);
         return 0;
     }
     if (rc < 0) {

@@ -16,6 +16,7 @@ struct found {
     uint32_t count;
     uint32_t capacity;
     uint64_t bytes;
+    bool any;            /* also true when what was found is lost, and in no batch */
     uint64_t end_offset; /* after the last one */
 };
 
@@ -91,6 +92,11 @@ static struct damage damage_at(const struct walk *walk, uint64_t first_offset)
 
 static int found_add(struct found *found, const struct store_batch *batch, struct zsp_buf *buf)
 {
+    found->any = true;
+    found->end_offset = batch->first_offset + batch->record_count;
+    if (batch->codec == BATCH_CODEC_LOST) {
+        return 0; /* covered, and in no batch: absent */
+    }
     if (found->count == found->capacity) {
         const uint32_t capacity = found->capacity ? found->capacity * 2 : 8;
         struct store_batch *batches = realloc(found->batches, capacity * sizeof *batches);
@@ -103,7 +109,6 @@ static int found_add(struct found *found, const struct store_batch *batch, struc
     found->batches[found->count] = *batch;
     found->batches[found->count++].frame = zsp_buf_get(buf);
     found->bytes += batch->body.len;
-    found->end_offset = batch->first_offset + batch->record_count;
     return 0;
 }
 
@@ -194,12 +199,12 @@ static void range_done(struct log_store *store, struct walk *walk, struct zsp_bu
         struct batch_header header;
         size_t bytes;
         const enum walk_found next = walk_next(walk, true, &header, &bytes);
-        if (next == WALK_MORE && found.count == 0) {
+        if (next == WALK_MORE && !found.any) {
             read_again(store, walk, walk->at, bytes + READ_BYTES_MIN);
             return;
         }
         const bool good = next == WALK_BATCH && header.batch.first_offset == walk->offset;
-        if (!good && next != WALK_MORE && found.count == 0) {
+        if (!good && next != WALK_MORE && !found.any) {
             range_bad(store, walk);
             return;
         }

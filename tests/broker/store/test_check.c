@@ -335,7 +335,7 @@ static void a_flipped_index_is_damage_that_can_be_rebuilt(void **state)
     two_segments(c);
     log_case_file_spoil(c, INDEX, 80, 81);
     assert_damage(c, INDEX, CHECK_NO_POS, "the index is damaged", nothing);
-    assert_true(check(c).damage.rebuildable);
+    assert_int_equal(check(c).damage.remedy.kind, CHECK_REBUILD_INDEX);
 }
 
 static void a_missing_index_is_a_note(void **state)
