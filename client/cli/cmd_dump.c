@@ -154,6 +154,9 @@ static const char *sums_of(const struct dump_run *self, const struct inspect_ite
     if (!item->body_good) {
         return "body damaged";
     }
+    if (item->header.batch.codec == BATCH_CODEC_LOST) {
+        return "given up by a repair";
+    }
     return self->place.uuid ? "ok" : "body ok, header unchecked";
 }
 
@@ -198,7 +201,7 @@ static void print_batch(const struct dump_run *self, const struct inspect_item *
     printf("pos %" PRIu64 ": offset %" PRIu64 ", %" PRIu32 " records, %zu bytes, %s, priority %u",
            item->pos, batch->first_offset, batch->record_count, batch->body.len, time,
            batch->priority);
-    if (batch->codec != 0) {
+    if (batch->codec != 0 && batch->codec != BATCH_CODEC_LOST) {
         printf(", codec %u (%" PRIu32 " bytes before)", batch->codec, batch->raw_bytes);
     }
     if (batch->producer_id != 0) {
@@ -222,7 +225,7 @@ static void show_batch(struct dump_run *self, const struct inspect_item *item)
     }
     if (!item->body_good) {
         tell_damage(self, item->pos, item->end_pos, "body sum does not hold");
-    } else if (self->records) {
+    } else if (self->records && item->header.batch.codec != BATCH_CODEC_LOST) {
         print_messages(self, item);
     }
 }

@@ -11,18 +11,40 @@
 
 #include "broker/store/check.h"
 #include "broker/store/layout.h"
+#include "broker/store/repair.h"
 #include "client/cli/json.h"
 #include "client/cli/terminal.h"
 #include "client/cli/verbs.h"
 
+/* A finding with a remedy. */
+struct fault {
+    char path[LAYOUT_PATH_MAX];
+    char why[512];
+    struct check_remedy remedy;
+};
+
+#define FAULTS_MAX 10000u /* mended in one round; another follows */
+#define ROUNDS_MAX 100u
+
 struct fsck_run {
     const struct cli_verb *verb;
+    const char *directory;
+    bool repair, dry_run, yes;
     struct fs *fs;
+    uint8_t uuid[STORE_UUID_BYTES];
+    struct fault *faults; /* of the last check */
+    size_t fault_count;
+    struct check_summary summary; /* the same */
     struct progress progress;
     uint64_t unsynced_max;
 };
 
 /* --- Findings ----------------------------------------------------------------------------- */
+
+static const char *remedy_name(const struct check_remedy *remedy)
+{
+    return remedy->kind == CHECK_FILL ? "fill" : "index";
+}
 
 static void json_finding(const struct check_finding *finding)
 {
@@ -39,8 +61,8 @@ static void json_finding(const struct check_finding *finding)
         json_uint(&json, "first_offset", finding->offsets.first_offset);
         json_uint(&json, "end_offset", finding->offsets.end_offset);
     }
-    if (finding->severity == CHECK_DAMAGE) {
-        json_bool(&json, "rebuildable", finding->rebuildable);
+    if (finding->remedy.kind != CHECK_NO_REMEDY) {
+        json_text(&json, "repair", remedy_name(&finding->remedy));
     }
     json_text(&json, "text", finding->text);
     json_end(&json);
@@ -65,9 +87,26 @@ static void print_finding(const struct check_finding *finding)
     putchar('\n');
 }
 
+/* Remember it for a repair. What does not fit, the next round finds again. */
+static void keep_fault(struct fsck_run *self, const struct check_finding *finding)
+{
+    if (finding->remedy.kind == CHECK_NO_REMEDY || self->fault_count == FAULTS_MAX) {
+        return;
+    }
+    struct fault *faults = realloc(self->faults, (self->fault_count + 1) * sizeof *faults);
+    if (!faults) {
+        return;
+    }
+    self->faults = faults;
+    struct fault *fault = &faults[self->fault_count++];
+    fault->remedy = finding->remedy;
+    (void)snprintf(fault->path, sizeof fault->path, "%s", finding->path);
+    (void)snprintf(fault->why, sizeof fault->why, "%.300s: %.180s\n", finding->path, finding->text);
+}
+
 static void tell_finding(void *arg, const struct check_finding *finding)
 {
-    (void)arg;
+    keep_fault(arg, finding);
     if (cli_common.quiet && finding->severity == CHECK_NOTE) {
         return;
     }
@@ -96,6 +135,7 @@ static void json_summary(const struct check_summary *sum, int64_t ms)
     json_uint(&json, "damages", sum->damages);
     json_uint(&json, "notes", sum->notes);
     json_uint(&json, "lost_messages", sum->lost_messages);
+    json_uint(&json, "given_up", sum->given_up);
     json_uint(&json, "journal_files", sum->journal_files);
     json_uint(&json, "journal_records", sum->journal_records);
     json_uint(&json, "journal_bytes", sum->journal_bytes);
@@ -143,7 +183,7 @@ static void print_summary(const struct check_summary *sum, int64_t ms)
     }
 }
 
-/* --- The run ---------------------------------------------------------------------------------- */
+/* --- The check --------------------------------------------------------------------------------- */
 
 static int64_t now_ms(void)
 {
@@ -158,7 +198,7 @@ static int fail(const char *directory, const struct zsp_err *err)
     return cli_exit_of(err->code);
 }
 
-static int check(struct fsck_run *self, const char *directory)
+static int check(struct fsck_run *self)
 {
     const struct check_options options = {
         .fs = self->fs,
@@ -169,40 +209,151 @@ static int check(struct fsck_run *self, const char *directory)
         .progress_fn = show_progress,
         .arg = self,
     };
-    struct check_summary summary;
+    self->fault_count = 0;
     struct zsp_err err = {0};
     const int64_t begun_ms = now_ms();
     self->progress = progress_begin("fsck", 0, true);
-    const int rc = check_store(&options, &summary, &err);
+    const int rc = check_store(&options, &self->summary, &err);
     progress_end(&self->progress);
     if (rc < 0) {
-        return fail(directory, &err);
+        return fail(self->directory, &err);
     }
     const int64_t ms = now_ms() - begun_ms;
     if (cli_common.json) {
-        json_summary(&summary, ms);
+        json_summary(&self->summary, ms);
     } else {
-        print_summary(&summary, ms);
+        print_summary(&self->summary, ms);
     }
-    return summary.damages == 0 ? CLI_OK : CLI_ERROR;
+    return self->summary.damages == 0 ? CLI_OK : CLI_ERROR;
 }
 
-static int run_locked(struct fsck_run *self, const char *directory)
+/* --- Repair ------------------------------------------------------------------------------------ */
+
+static uint64_t messages_of(const struct fault *fault)
+{
+    const struct check_remedy *remedy = &fault->remedy;
+    return remedy->kind == CHECK_FILL ? remedy->offsets.end_offset - remedy->offsets.first_offset
+                                      : 0;
+}
+
+static void tell_repair(const struct fault *fault, bool done)
+{
+    const uint64_t lost = messages_of(fault);
+    if (cli_common.json) {
+        struct json json = json_begin();
+        json_text(&json, done ? "repaired" : "would_repair", fault->path);
+        json_text(&json, "repair", remedy_name(&fault->remedy));
+        json_uint(&json, "given_up", lost);
+        json_end(&json);
+    } else if (fault->remedy.kind == CHECK_FILL) {
+        printf("%s: %s: %" PRIu64 " messages from offset %" PRIu64 " are given up\n",
+               done ? "repaired" : "would repair", fault->path, lost,
+               fault->remedy.offsets.first_offset);
+    } else {
+        printf("%s: %s: made anew\n", done ? "repaired" : "would repair", fault->path);
+    }
+}
+
+static int mend(struct fsck_run *self, const struct fault *fault)
 {
     struct zsp_err err = {0};
-    int lock;
-    const int rc = layout_lock_reading(self->fs, &lock, &err);
+    const int rc =
+        fault->remedy.kind == CHECK_FILL
+            ? repair_fill(self->fs, self->uuid, fault->path, &fault->remedy, fault->why, &err)
+            : repair_index(self->fs, self->uuid, fault->path, &fault->remedy, &err);
+    if (rc < 0) {
+        return fail(self->directory, &err);
+    }
+    tell_repair(fault, true);
+    return CLI_OK;
+}
+
+/* Is there anything to do, and may it be done? Returns CLI_OK to go on. */
+static int agree(struct fsck_run *self)
+{
+    uint64_t lost = 0;
+    for (size_t i = 0; i < self->fault_count; i++) {
+        lost += messages_of(&self->faults[i]);
+        if (self->dry_run) {
+            tell_repair(&self->faults[i], false);
+        }
+    }
+    if (self->dry_run || lost == 0) {
+        return CLI_OK;
+    }
+    return cli_confirm(self->yes,
+                       "Give up %" PRIu64 " messages that cannot be read (a copy of their bytes "
+                       "goes to quarantine/)?",
+                       lost);
+}
+
+static const char no_remedy[] = "the damage that is left has no safe repair";
+
+/* Mend what the last check found, and check again, until there is nothing to mend. */
+static int repair(struct fsck_run *self)
+{
+    struct zsp_err err = {0};
+    if (self->summary.journal_damaged) {
+        cli_say("%s: the journal is damaged, and there is no safe repair for that: put it back "
+                "from a backup, or save the messages with `zspool dump --records --json`",
+                self->directory);
+        return CLI_ERROR;
+    }
+    if (self->fault_count == 0) {
+        cli_say("%s: %s", self->directory, no_remedy);
+        return CLI_ERROR;
+    }
+    int code = agree(self);
+    if (code != CLI_OK || self->dry_run) {
+        return self->dry_run && self->summary.damages > 0 ? CLI_ERROR : code;
+    }
+    if (layout_read_format(self->fs, self->uuid, &err) < 0) {
+        return fail(self->directory, &err);
+    }
+    for (unsigned round = 0; round < ROUNDS_MAX && self->fault_count > 0; round++) {
+        for (size_t i = 0; i < self->fault_count && code == CLI_OK; i++) {
+            code = mend(self, &self->faults[i]);
+        }
+        if (code != CLI_OK) {
+            return code;
+        }
+        code = check(self);
+        if (code != CLI_OK && self->fault_count == 0) {
+            cli_say("%s: %s", self->directory, no_remedy);
+        }
+        code = code == CLI_ERROR && self->fault_count > 0 ? CLI_OK : code;
+    }
+    return self->summary.damages == 0 ? CLI_OK : CLI_ERROR;
+}
+
+/* --- The run ---------------------------------------------------------------------------------- */
+
+static int check_and_repair(struct fsck_run *self)
+{
+    const int code = check(self);
+    const bool mendable = self->fault_count > 0 || self->summary.damages > 0;
+    return self->repair && mendable && code <= CLI_ERROR ? repair(self) : code;
+}
+
+static int run_locked(struct fsck_run *self)
+{
+    struct zsp_err err = {0};
+    int lock = -1;
+    const int rc = self->repair && !self->dry_run ? layout_lock(self->fs, true, &lock, &err)
+                                                  : layout_lock_reading(self->fs, &lock, &err);
     if (rc == ZSP_ELOCKED) {
-        cli_say("%s: %s: a broker has it open; stop it first, or check a copy", directory, err.msg);
+        cli_say("%s: %s: a broker has it open; stop it first, or check a copy", self->directory,
+                err.msg);
         return CLI_ERROR;
     }
     if (rc < 0) {
-        return fail(directory, &err);
+        return fail(self->directory, &err);
     }
-    const int code = check(self, directory);
+    const int code = check_and_repair(self);
     if (lock >= 0) {
         (void)self->fs->ops->close(self->fs->self, lock, NULL); /* only locked */
     }
+    free(self->faults);
     return code;
 }
 
@@ -210,6 +361,9 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 {
     struct fsck_run self = {.verb = verb};
     const struct cli_option table[] = {
+        {0, "repair", CLI_FLAG, NULL, "mend what can be mended without guessing", &self.repair},
+        {0, "dry-run", CLI_FLAG, NULL, "repair: only tell what would be done", &self.dry_run},
+        {0, "yes", CLI_FLAG, NULL, "repair: do not ask", &self.yes},
         {0, "unsynced", CLI_BYTES, "BYTES", "the setting data/unsynced of the broker (64MiB)",
          &self.unsynced_max},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
@@ -219,13 +373,17 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
+    if ((self.dry_run || self.yes) && !self.repair) {
+        return cli_usage(verb, "--dry-run and --yes go with --repair");
+    }
+    self.directory = args.items[0];
     struct zsp_err err = {0};
-    self.fs = fs_posix_new(args.items[0], &err);
+    self.fs = fs_posix_new(self.directory, &err);
     if (!self.fs) {
         cli_say("%s", err.msg);
         return cli_exit_of(err.code);
     }
-    const int code = run_locked(&self, args.items[0]);
+    const int code = run_locked(&self);
     fs_posix_destroy(&self.fs);
     return code;
 }
@@ -234,11 +392,14 @@ const struct cli_verb cli_fsck = {
     .name = "fsck",
     .synopsis = "[OPTION]... DIRECTORY",
     .summary = "check a data directory that no broker has open",
-    .details = "Reads everything: journal, segments, indexes. Nothing is changed. What a crash\n"
-               "may leave, as a torn tail, is a note; bytes that are not what they were, or\n"
-               "not there, are damage. Exit code 0: clean, 1: damage, or a broker has the\n"
-               "directory open.\n",
-    .example = "  zspool fsck /var/lib/zspool\n",
+    .details = "Reads everything: journal, segments, indexes. What a crash may leave, as a torn\n"
+               "tail, is a note; bytes that are not what they were, or not there, are damage.\n"
+               "--repair makes indexes anew. Where messages are lost it keeps a copy of their\n"
+               "bytes in quarantine/ and gives the offsets up: groups count them as done, and\n"
+               "the partition takes messages again. Nothing else is changed; a damaged journal\n"
+               "is left alone. Exit code 0: clean, 1: damage, or a broker has it open.\n",
+    .example = "  zspool fsck /var/lib/zspool\n"
+               "  zspool fsck /var/lib/zspool --repair --dry-run\n",
     .args_min = 1,
     .args_max = 1,
     .run_fn = run,
