@@ -266,6 +266,20 @@ class Work(Case):
             part = self.part(topic)
             self.assertEqual((part["committed"], part["ready"], part["leased"]), (2, 3, 0))
 
+    def test_after_the_first_signal_others_get_what_comes(self):
+        self.pub("others", "mine")
+        gate = Gate(self)
+        process = self.start("others", "-g", "others", "-j", "2", *gate.command())
+        gate.wait()
+        process.send_signal(signal.SIGTERM)
+        process.stderr.readline()
+        self.good("pub", "others", "yours")
+        # Neither kept by the pull that was parked, nor lying here until the end.
+        self.assertEqual(self.good("pull", "others", "-g", "others", "-n", "1").lines(), ["yours"])
+        gate.open()
+        self.end(process)
+        self.assertEqual(self.part("others")["committed"], 2)
+
     def test_the_second_signal_ends_the_commands_and_hands_back_uncounted(self):
         self.pub("second", "x")
         gate = Gate(self)
