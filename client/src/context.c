@@ -2,9 +2,49 @@
 #include "client/src/context.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "common/err.h"
+
+#define START_DESCRIPTORS 8 /* libzmq 4.3 takes five for its threads and a first socket */
+
+/* Could so many descriptors be had now? If not, errno tells why. */
+static bool have_descriptors(void)
+{
+    int probes[START_DESCRIPTORS];
+    int count = 0;
+    while (count < START_DESCRIPTORS && (probes[count] = eventfd(0, EFD_CLOEXEC)) >= 0) {
+        count++;
+    }
+    const int why = errno;
+    for (int i = 0; i < count; i++) {
+        (void)close(probes[i]); /* an eventfd holds nothing that could be lost */
+    }
+    errno = why;
+    return count == START_DESCRIPTORS;
+}
+
+/* A context starts its threads with its first socket, and ends the process when it cannot have a
+ * descriptor for one of them. So it is started here, where it can still be refused. */
+static int start(void *zmq)
+{
+    sigset_t all;
+    sigset_t before;
+    if (!have_descriptors()) {
+        return ZSP_EIO;
+    }
+    (void)sigfillset(&all);                            /* cannot fail */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* for its threads; a valid mask: neither */
+    void *first = zmq_socket(zmq, ZMQ_PAIR);
+    const int why = errno;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = why;
+    return first && zmq_close(first) == 0 ? ZSP_OK : ZSP_EIO;
+}
 
 int zsp_context_open(struct zsp_context *self, void *lent)
 {
@@ -13,12 +53,13 @@ int zsp_context_open(struct zsp_context *self, void *lent)
     if (!self->zmq) {
         return ZSP_EIO;
     }
-    if (lent) {
-        self->keeper = zmq_socket(lent, ZMQ_PAIR);
-        if (!self->keeper) {
-            self->zmq = NULL;
-            return ZSP_EIO;
-        }
+    if (!lent) {
+        return start(self->zmq); /* closed by zsp_context_close() if that fails */
+    }
+    self->keeper = zmq_socket(lent, ZMQ_PAIR);
+    if (!self->keeper) {
+        self->zmq = NULL;
+        return ZSP_EIO;
     }
     return ZSP_OK;
 }

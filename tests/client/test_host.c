@@ -15,11 +15,13 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -224,6 +226,44 @@ static void no_descriptor_is_left_or_survives_exec(void **state)
     assert_int_equal(count_entries("/proc/self/fd", NULL), before);
 }
 
+/* How a client fares when only `spare` descriptors are left; back at the usual number it connects.
+ * False: there was none to be had. */
+static bool live_with(const struct broker_process *broker, int spare)
+{
+    struct rlimit usual;
+    struct rlimit few;
+    zspool_error_t err = {0};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    few = usual;
+    const int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    (void)close(next);
+    few.rlim_cur = (rlim_t)next + (rlim_t)spare;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    zspool_client_t *client = zspool_new(broker->endpoint, NULL, &err);
+    const int code = client ? zspool_connect(client, 100, NULL, NULL) : ZSPOOL_EIO;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    if (!client) {
+        assert_int_equal(err.code, ZSPOOL_EIO);
+        assert_int_equal(err.sys_errno, EMFILE);
+        return false;
+    }
+    assert_true(code == 0 || code == ZSPOOL_ETIMEOUT);
+    assert_int_equal(zspool_connect(client, WAIT_MS, NULL, NULL), 0);
+    assert_true(zspool_fd(client) >= 0);
+    zspool_destroy(&client);
+    return true;
+}
+
+/* libzmq would end the process. */
+static void a_host_without_descriptors_lives_on(void **state)
+{
+    int made = 0;
+    for (int spare = 0; spare < 16; spare++) {
+        made += live_with(*state, spare) ? 1 : 0;
+    }
+    assert_in_range(made, 1, 15);
+}
+
 /* --- Everything else of a process ------------------------------------------------------------- */
 
 static void nothing_is_printed(void **state)
@@ -359,6 +399,7 @@ int main(int argc, char **argv)
         TEST(signal_actions_and_masks_stay),
         TEST(no_thread_of_ours_takes_a_signal),
         TEST(no_descriptor_is_left_or_survives_exec),
+        TEST(a_host_without_descriptors_lives_on),
         TEST(nothing_is_printed),
         TEST(environment_locale_mask_and_directory_stay),
         TEST(the_generator_of_libc_is_left_alone),
