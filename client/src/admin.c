@@ -475,7 +475,7 @@ int zspool_producer_info(zspool_client_t *self, const char *producer, int timeou
 
 /* Read it as the broker will: to a request that it cannot read it could only answer by giving up the
  * connection, and with it what others have under way. */
-static int check_request(const zspool_request_spec_t *request, struct zsp_slice args,
+static int check_request(const zspool_request_spec_t *request, const struct zsp_writer *args,
                          struct zsp_err *err)
 {
     if (zsp_text_check("verb", request->verb, ZSP_VERB_LEN_MAX, err) != 0) {
@@ -484,24 +484,25 @@ static int check_request(const zspool_request_spec_t *request, struct zsp_slice 
     if (request->verb[0] == '\0' || (request->body.data && request->body.len == 0)) {
         return zsp_err_set(err, ZSP_EINVAL, "no verb, or an empty body frame");
     }
-    if (args.len > ZSP_HEADER_MAX) {
+    if (args->len > ZSP_HEADER_MAX) {
         return zsp_err_set(err, ZSP_ETOO_LARGE, "%s: arguments of %zu bytes, want up to %u",
-                           request->verb, args.len, ZSP_HEADER_MAX);
+                           request->verb, args->len, ZSP_HEADER_MAX);
     }
     struct zsp_writer header = {0};
     struct wire_request decoded;
     struct wire_decoder *decoder = wire_decoder_new();
     wire_write_request(&header, zsp_slice_str(request->verb), 1);
-    zsp_write_bytes(&header, args);
+    zsp_write_bytes(&header, zsp_writer_slice(args));
     int rc = ZSP_ENOMEM;
-    if (!decoder || header.failed) {
+    if (decoder && !header.failed && !args->failed) {
+        rc = wire_request_decode(decoder, zsp_writer_slice(&header), &decoded, err);
+    }
+    if (rc == ZSP_ENOMEM) {
         zsp_err_set(err, ZSP_ENOMEM, "no memory for a request");
-    } else if (wire_request_decode(decoder, zsp_writer_slice(&header), &decoded, err) != 0) {
-        err->code = ZSP_EINVAL;
-        zsp_err_wrap(err, "%s: arguments", request->verb);
+    } else if (rc != 0) {
         rc = ZSP_EINVAL;
-    } else {
-        rc = 0;
+        err->code = rc;
+        zsp_err_wrap(err, "%s: arguments", request->verb);
     }
     wire_decoder_destroy(&decoder);
     zsp_writer_fini(&header);
@@ -526,7 +527,7 @@ int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec, int
     } else {
         wire_write_map(&args, 0);
     }
-    if (check_request(&request, zsp_writer_slice(&args), &report) != 0) {
+    if (check_request(&request, &args, &report) != 0) {
         zsp_writer_fini(&args);
         return zsp_err_export(&report, err);
     }

@@ -58,6 +58,7 @@ static void call_done(struct zsp_request *request, const struct zsp_answer *answ
 static void call_pump(struct zsp_port *port, int64_t now_ms)
 {
     struct call *self = (struct call *)(void *)((char *)port - offsetof(struct call, port));
+    port->wake_ms = INT64_MAX;
     if (self->state != WAITING || !zsp_link_up(self->client->link)) {
         return;
     }

@@ -261,10 +261,9 @@ static void pump_pull(struct zspool_consumer *self, int64_t now_ms)
     self->pull.verb = "PULL";
     self->pull.repeats = true;
     self->pull.done_fn = pull_done;
-    self->pull.args = zsp_writer_slice(&self->pull_args);
     self->pull.wait_ms = (int64_t)wait_ms;
-    if (!self->pull_args.failed &&
-        zsp_link_send(self->client->link, &self->port, &self->pull, now_ms) == 0) {
+    if (zsp_link_send_args(self->client->link, &self->port, &self->pull, &self->pull_args,
+                           now_ms) == 0) {
         self->pull_out = true;
         self->pull_sent_ms = now_ms;
     } else {

@@ -229,6 +229,9 @@ void zsp_consumer_pump_touch(struct zspool_consumer *self, int64_t now_ms)
     }
     if (self->suspect == SUSPECT_WANTED && self->first) {
         add_suspect(self);
+        if (self->suspect == SUSPECT_WANTED) {
+            zsp_link_try_later(&self->port, now_ms); /* no memory for the mark */
+        }
     }
     if (self->touches.count == 0) {
         return;
@@ -240,9 +243,8 @@ void zsp_consumer_pump_touch(struct zspool_consumer *self, int64_t now_ms)
     zsp_outcomes_write(&self->touches, self->group, &self->touch_args);
     self->touch.verb = "SETTLE";
     self->touch.done_fn = touch_done;
-    self->touch.args = zsp_writer_slice(&self->touch_args);
-    if (!self->touch_args.failed &&
-        zsp_link_send(self->client->link, &self->port, &self->touch, now_ms) == 0) {
+    if (zsp_link_send_args(self->client->link, &self->port, &self->touch, &self->touch_args,
+                           now_ms) == 0) {
         self->touch_out = true;
         self->touch_sent_ms = now_ms;
     } else if (self->suspect == SUSPECT_SENT) {
@@ -388,9 +390,8 @@ void zsp_consumer_pump_outcomes(struct zspool_consumer *self, int64_t now_ms)
     zsp_outcomes_write(&self->outcomes_sent, self->group, &self->settle_args);
     self->settle.verb = "SETTLE";
     self->settle.done_fn = settle_done;
-    self->settle.args = zsp_writer_slice(&self->settle_args);
-    self->settle_out = !self->settle_args.failed &&
-                       zsp_link_send(self->client->link, &self->port, &self->settle, now_ms) == 0;
+    self->settle_out = zsp_link_send_args(self->client->link, &self->port, &self->settle,
+                                          &self->settle_args, now_ms) == 0;
 }
 
 void zsp_consumer_release_waiting(struct zspool_consumer *self)

@@ -92,6 +92,14 @@ bool zsp_link_room(struct zsp_link *self, struct zsp_port *port, size_t bytes);
 int zsp_link_send(struct zsp_link *self, struct zsp_port *port, struct zsp_request *request,
                   int64_t now_ms);
 
+/* The same with arguments that were just written into `args`, which stays unchanged until the request
+ * is done. Without memory for them as ZSP_EAGAIN, and the port is pumped again in a while. */
+int zsp_link_send_args(struct zsp_link *self, struct zsp_port *port, struct zsp_request *request,
+                       const struct zsp_writer *args, int64_t now_ms);
+/* Have the port pumped again in a while: what it wanted to send it could not encode, for want of
+ * memory. Only in pump_fn, after it has set its wake_ms. */
+void zsp_link_try_later(struct zsp_port *port, int64_t now_ms);
+
 /* The owner of a request that was sent goes: done_fn is not called any more, the reply is
  * dropped when it comes. */
 void zsp_link_forget(struct zsp_link *self, struct zsp_request *request);

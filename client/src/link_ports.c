@@ -4,6 +4,7 @@
 #include "client/src/link_priv.h"
 
 #define OWN_REQUESTS      3u  /* kept free for PING, CANCEL and BYE */
+#define RETRY_MS          100 /* after a lack of memory */
 #define HEADER_BYTES_USED 64u /* of credit, for [1, verb, id] before the arguments */
 
 void zsp_link_add(struct zsp_link *self, struct zsp_port *port)
@@ -108,6 +109,13 @@ static size_t request_bytes(const struct zsp_request *request)
     return HEADER_BYTES_USED + request->args.len + (request->body ? request->body->len : 0);
 }
 
+void zsp_link_try_later(struct zsp_port *port, int64_t now_ms)
+{
+    if (port->wake_ms > now_ms + RETRY_MS) {
+        port->wake_ms = now_ms + RETRY_MS;
+    }
+}
+
 int zsp_link_send_as(struct zsp_link *self, struct zsp_request *request, uint64_t id,
                      int64_t now_ms)
 {
@@ -141,7 +149,22 @@ int zsp_link_send(struct zsp_link *self, struct zsp_port *port, struct zsp_reque
     if (port && !zsp_link_room(self, port, request_bytes(request))) {
         return ZSP_EAGAIN;
     }
-    return zsp_link_send_as(self, request, self->last_id + 1, now_ms);
+    const int rc = zsp_link_send_as(self, request, self->last_id + 1, now_ms);
+    if (rc != 0 && port) {
+        zsp_link_try_later(port, now_ms);
+    }
+    return rc;
+}
+
+int zsp_link_send_args(struct zsp_link *self, struct zsp_port *port, struct zsp_request *request,
+                       const struct zsp_writer *args, int64_t now_ms)
+{
+    if (args->failed) {
+        zsp_link_try_later(port, now_ms);
+        return ZSP_EAGAIN;
+    }
+    request->args = zsp_writer_slice(args);
+    return zsp_link_send(self, port, request, now_ms);
 }
 
 void zsp_link_forget(struct zsp_link *self, struct zsp_request *request)

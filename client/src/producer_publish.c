@@ -394,11 +394,10 @@ static int send_batch(struct zsp_batch *batch, int64_t now_ms)
     batch->buf.data = batch->bytes.data;
     batch->buf.len = batch->bytes.len;
     batch->request.verb = "PUBLISH";
-    batch->request.args = zsp_writer_slice(&batch->args);
     batch->request.body = &batch->buf;
     batch->request.done_fn = publish_done;
-    if (batch->args.failed ||
-        zsp_link_send(self->client->link, &self->port, &batch->request, now_ms) != 0) {
+    if (zsp_link_send_args(self->client->link, &self->port, &batch->request, &batch->args,
+                           now_ms) != 0) {
         batch->seq = seq_before;
         return ZSP_EAGAIN;
     }

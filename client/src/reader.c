@@ -192,10 +192,9 @@ static void ask_partitions(struct zspool_reader *self, int64_t now_ms)
     wire_write_map(&self->info_args, 1);
     wire_write_text_str(&self->info_args, "topic", zsp_slice_str(self->topic));
     self->info.verb = "TOPIC.INFO";
-    self->info.args = zsp_writer_slice(&self->info_args);
     self->info.done_fn = info_done;
-    self->info_out = !self->info_args.failed &&
-                     zsp_link_send(self->client->link, &self->port, &self->info, now_ms) == 0;
+    self->info_out = zsp_link_send_args(self->client->link, &self->port, &self->info,
+                                        &self->info_args, now_ms) == 0;
 }
 
 /* --- READ ------------------------------------------------------------------------------ */
@@ -345,11 +344,10 @@ static bool pump_shelf(struct shelf *shelf, int64_t now_ms)
     const int64_t wait = wait_ms(shelf);
     write_read(shelf, wait);
     shelf->request.verb = "READ";
-    shelf->request.args = zsp_writer_slice(&shelf->args);
     shelf->request.wait_ms = wait;
     shelf->request.done_fn = read_done;
-    if (shelf->args.failed ||
-        zsp_link_send(self->client->link, &self->port, &shelf->request, now_ms) != 0) {
+    if (zsp_link_send_args(self->client->link, &self->port, &shelf->request, &shelf->args,
+                           now_ms) != 0) {
         return false;
     }
     shelf->out = true;
