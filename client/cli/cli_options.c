@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/terminal.h"
 
 #define OPTIONS_MAX 40
 #define HELP_LETTER 'h'
@@ -79,7 +80,9 @@ int cli_usage(const struct cli_verb *verb, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "zspool %s: ", verb->name);
+    const char *style = terminal_style(stderr, TERMINAL_ALARM);
+    fprintf(stderr, "%szspool %s:%s ", style, verb->name,
+            *style ? terminal_style(stderr, TERMINAL_PLAIN) : "");
     /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a line above starts it */
     (void)vfprintf(stderr, format, args);
     va_end(args);

@@ -184,7 +184,9 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         return cli_usage(verb, "-g GROUP is missing");
     }
     if (!read_outcome(self.outcome_name, &self.outcome)) {
-        return cli_usage(verb, "there is no outcome \"%s\"", self.outcome_name);
+        return cli_usage(verb,
+                         "there is no outcome \"%s\": want ack, retry, release, reject or none",
+                         self.outcome_name);
     }
     int code = CLI_USAGE;
     self.printer = printer_new(verb, self.format, &code);

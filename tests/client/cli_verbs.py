@@ -135,13 +135,14 @@ class Completion(Case):
 
     FILE = os.path.join(os.path.dirname(__file__), "../../client/completions/zspool")
 
-    def complete(self, *words):
+    def complete(self, *words, timeout="30s"):
         script = ('PATH=$1:$PATH; source "$2"; shift 2; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1));'
                   '_zspool; printf "%s\\n" "${COMPREPLY[@]}"')
         done = subprocess.run(
             ["bash", "-uc", script, "bash", os.path.dirname(ZSPOOL), self.FILE, "zspool", *words],
             capture_output=True, timeout=TIMEOUT_S, check=True,
-            env=environment({"ZSPOOL_SERVER": BROKER.endpoint}))
+            env=environment({"ZSPOOL_SERVER": BROKER.endpoint,
+                             "ZSPOOL_COMPLETION_TIMEOUT": timeout}))
         self.assertEqual(done.stderr, b"")
         return done.stdout.decode().split()
 
@@ -162,7 +163,8 @@ class Completion(Case):
         self.assertEqual(self.complete("-s", BROKER.endpoint, "topic", "rm", "comp"),
                          ["complete-me"])
         self.assertEqual(self.complete("pull", "complete-me", "-g", "comp"), ["complete-us"])
-        self.assertEqual(self.complete("-s", "tcp://127.0.0.1:1", "read", "comp"), [])
+        self.assertEqual(self.complete("-s", "tcp://127.0.0.1:1", "read", "comp",
+                                       timeout="100ms"), [])
 
 
 class Topics(Case):
