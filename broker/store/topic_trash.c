@@ -229,7 +229,7 @@ static struct drop *drop_new(struct log_store *store, uint64_t topic_id, size_t 
     zsp_assert(len > 0 && (size_t)len < sizeof self->trash);
     const struct layout_topic *known = layout_find_topic(&store->topics, topic_id);
     if (known) {
-        memcpy(self->path, known->path, sizeof self->path);
+        memcpy(self->path, known->path, strlen(known->path) + 1);
     }
     return self;
 }
