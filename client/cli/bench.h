@@ -49,7 +49,7 @@ struct bench_result {
     struct histogram latency; /* ns; empty = none was measured */
 };
 
-/* W1, or W2 when `one` (then one producer, one message in flight). */
+/* W1, or W2 when `one` (then each producer has one message in flight). */
 int bench_pub(const struct bench *self, bool one, struct bench_result *ret);
 /* W3 and W5: what is in the topic, until it is through or the time is over. */
 int bench_pull(const struct bench *self, struct bench_result *ret);

@@ -270,7 +270,7 @@ static int run_threads(struct bench_producer *producers, uint64_t count, struct 
 
 static int measure(const struct bench *self, bool one, uint64_t bytes_max, struct bench_result *ret)
 {
-    const uint64_t count = one ? 1 : self->producers;
+    const uint64_t count = self->producers;
     struct bench_producer *producers = calloc(count, sizeof *producers);
     if (!producers) {
         cli_say("no memory for %llu producers", (unsigned long long)count);
@@ -305,7 +305,8 @@ int bench_pub(const struct bench *self, bool one, struct bench_result *ret)
     *ret = (struct bench_result){
         .workload = one ? "W2" : "W1", .payload_bytes = self->payload_bytes, .level = self->level};
     if (one) {
-        (void)snprintf(ret->notes, sizeof ret->notes, "publish, one in flight");
+        (void)snprintf(ret->notes, sizeof ret->notes, "publish, %llu producer(s), one in flight",
+                       (unsigned long long)self->producers);
     } else {
         (void)snprintf(ret->notes, sizeof ret->notes,
                        "publish, %llu producer(s), %llu batches of %llu bytes in flight",

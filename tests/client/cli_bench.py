@@ -51,6 +51,9 @@ class Bench(Case):
 
     def test_pub_with_one_in_flight(self):
         first, second = self.bench("pub", "--in-flight", "1", "--payload", "10,200", "--written")
+        many = self.bench("pub", "--in-flight", "1", "--producers", "3")[0]
+        self.assertEqual((many["workload"], many["notes"]),
+                         ("W2", "publish, 3 producer(s), one in flight"))
         self.assertEqual((first["workload"], first["durability"]), ("W2", "written"))
         self.assertEqual((first["payload_bytes"], second["payload_bytes"]), (10, 200))
         self.latencies(first)
