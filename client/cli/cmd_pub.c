@@ -23,6 +23,7 @@
 #define REPORTS       256
 #define HEADERS_MAX   64u
 #define FAILURES_TOLD 10u /* then only counted */
+#define FLUSH_MS      200 /* between two looks at the progress */
 
 struct pub {
     const struct cli_verb *verb;
@@ -313,7 +314,7 @@ static int send_pieces(struct pub *self, struct input *input)
             break;
         case INPUT_MORE:
             (void)take_reports(self);
-            progress_show(&self->progress, self->bytes_done + input->bytes_read, self->sent);
+            progress_show(&self->progress, self->bytes_done + input->bytes_read, self->confirmed);
             if (wait_for_input(self, input->fd) && !input_fill(input)) {
                 rc = CLI_ERROR + 1;
             }
@@ -400,14 +401,21 @@ static int send_all(struct pub *self, char **messages, int count)
  * 0, or what zspool_flush() says. */
 static int flush(struct pub *self, zspool_error_t *err)
 {
+    int idle_ms = 0; /* since something became known */
     for (;;) {
         const uint64_t known = self->confirmed + self->failures;
-        const int rc = zspool_flush(self->producer, cli_timeout(), err);
+        const int left_ms = cli_timeout() - idle_ms;
+        const int wait_ms = left_ms < FLUSH_MS ? left_ms : FLUSH_MS;
+        const int rc = zspool_flush(self->producer, wait_ms, err);
         (void)take_reports(self);
-        if (rc != ZSPOOL_ETIMEOUT || self->confirmed + self->failures == known) {
+        if (rc != ZSPOOL_ETIMEOUT) {
             return rc;
         }
-        progress_show(&self->progress, self->bytes_done, self->sent);
+        idle_ms = self->confirmed + self->failures == known ? idle_ms + wait_ms : 0;
+        if (idle_ms >= cli_timeout()) {
+            return rc;
+        }
+        progress_show(&self->progress, self->bytes_done, self->confirmed);
     }
 }
 

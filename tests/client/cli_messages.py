@@ -90,6 +90,17 @@ class Messages(Case):
         self.bad(4, "read", "no-such-topic")
         self.bad(4, "read", "pos", "-p", "7")
 
+    def test_read_follows_all_partitions(self):
+        self.good("topic", "create", "follow3", "--partitions", "3")
+        self.good("pub", "follow3", "-p", "1", "old")
+        with subprocess.Popen(command("read", "follow3", "-f", "-n", "4"),
+                              stdout=subprocess.PIPE) as follower:
+            self.assertEqual(follower.stdout.readline(), b"old\n")
+            for partition in "201":
+                self.good("pub", "follow3", "-p", partition, "new " + partition)
+                self.assertEqual(follower.stdout.readline(), f"new {partition}\n".encode())
+            self.assertEqual(follower.wait(TIMEOUT_S), 0)
+
     def test_read_prints_by_a_format(self):
         self.good("pub", "fmt", "-k", "key", "-H", "a=1", "-H", "b=2", "--type", "T", "--id", "I",
                   "pay")

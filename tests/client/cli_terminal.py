@@ -184,6 +184,18 @@ class Progress(Case):
         self.assertIn(b"\rpub slow-pub ", run.seen)
         self.assertEqual(len(self.good("read", "slow-pub").lines()), lines)
 
+    def test_a_pub_of_a_file_shows_its_share_until_all_is_confirmed(self):
+        self.good("topic", "create", "from-file")
+        BROKER.process.send_signal(signal.SIGSTOP)
+        try:
+            run = Terminal("pub", "from-file", "--file", __file__, streams=("stderr",))
+            run.expect(b"\rpub from-file [========================] 100% 0 messages, 0/s")
+        finally:
+            BROKER.process.send_signal(signal.SIGCONT)
+        self.assertEqual(run.end(), 0)
+        with open(__file__, "rb") as file:
+            self.assertEqual(self.good("read", "from-file").out, file.read())
+
     def test_a_pull_shows_how_much_it_has_done(self):
         run = Terminal("pull", "slow", "-g", "s", streams=("stderr",))
         begun = time.monotonic()
