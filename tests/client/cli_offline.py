@@ -6,6 +6,8 @@ Usage: cli_offline.py ZSPOOL ZSPOOLD [TEST]... The golden store (tests/data/smal
 broker that was killed; what is printed of it stands beside it, in small-store.*.txt. With
 GOLDEN_WRITE=1 in the environment these texts are written instead of compared.
 """
+import ctypes
+import ctypes.util
 import json
 import os
 import pathlib
@@ -13,6 +15,9 @@ import re
 import shutil
 import subprocess
 import tempfile
+
+import msgpack
+import zmq
 
 from cli_support import BROKER, TIMEOUT_S, ZSPOOL, ZSPOOLD, Case, Run, environment, main, zspool
 
@@ -332,6 +337,31 @@ class Live(Case):
         objects = self.good("dump", "--records", "--json", str(segment)).objects()
         self.assertEqual(objects[0]["payload"], "hello")
         self.good("dump", str(self.data))
+
+    def test_dump_and_fsck_look_into_compressed_batches(self):
+        raw = b"".join(msgpack.packb([b"packed %d " % i + b"x" * 500]) for i in range(20))
+        zstd = ctypes.CDLL(ctypes.util.find_library("zstd"))
+        zstd.ZSTD_compress.restype = ctypes.c_size_t
+        zstd.ZSTD_compress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p,
+                                       ctypes.c_size_t, ctypes.c_int]
+        room = ctypes.create_string_buffer(len(raw) + 1000)
+        size = zstd.ZSTD_compress(room, len(room), raw, len(raw), 3)
+        with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+            socket.connect(BROKER.endpoint)
+            socket.send_multipart([
+                msgpack.packb([1, "PUBLISH", 0, {"topic": "packed", "codec": "zstd", "count": 20,
+                                                 "raw_size": len(raw)}]), room.raw[:size]])
+            self.assertTrue(socket.poll(TIMEOUT_S * 1000))
+            self.assertEqual(msgpack.unpackb(socket.recv_multipart()[0])[1], "OK")
+        segment = str(next((self.data / "topics").glob("*-packed/0/*.log")))
+        self.assertIn("codec 1", self.good("dump", segment).lines()[0])
+        messages = self.good("dump", "--records", "--json", segment).objects()
+        self.assertEqual([m["payload"][:9].strip() for m in messages],
+                         [f"packed {i}" for i in range(20)])
+        with tempfile.TemporaryDirectory(prefix="zspool-offline-") as directory:
+            copy = directory + "/store"  # nothing is written meanwhile: a copy will do
+            shutil.copytree(self.data, copy)
+            self.assertEqual(self.good("fsck", copy).lines()[-1], "clean")
 
     def test_every_object_of_the_journal_is_known_to_dump(self):
         """Holds the table of client/cli/journal_object.c to what the broker writes."""

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "common/record.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
+#include "tests/support/fault_fs.h"
 #include "tests/support/plain_body.h"
 
 #define INDEX        "topics/7-orders/0/00000000000000000000.idx"
@@ -409,6 +411,43 @@ static void what_belongs_to_nobody_is_noted(void **state)
     assert_non_null(strstr(told.notes, "cut/tail: 0 bytes set aside: the reason"));
 }
 
+/* --- A disk that fails ------------------------------------------------------------------------- */
+
+/* The n-th call of a kind fails: what cannot be read is told, and never taken for good. False:
+ * the check came through without it. */
+static bool fail_at(struct log_case *c, enum fs_call call, uint64_t n)
+{
+    struct fs *fs = fault_fs_new(c->fs);
+    const struct fault fault = {
+        .call = call, .countdown = n, .repeat = 1, .code = ZSP_EIO, .sys_errno = EIO};
+    fault_fs_set(fs, &fault);
+    struct told told = {0};
+    const struct check_options options = {.fs = fs, .finding_fn = keep, .arg = &told};
+    struct zsp_err err = {0};
+    const int rc = check_store(&options, &told.summary, &err);
+    const bool hit = fault_fs_hits(fs) > 0;
+    fault_fs_destroy(&fs);
+    if (hit && rc == 0 && told.summary.damages == 0) {
+        fail_msg("the failed %s %u is not told", fs_call_name(call), (unsigned)n);
+    }
+    assert_true(rc == 0 || (rc == ZSP_EIO && err.msg[0] != '\0'));
+    return hit;
+}
+
+static void what_cannot_be_read_is_told(void **state)
+{
+    struct log_case *c = *state;
+    two_segments(c);
+    static const enum fs_call calls[] = {FS_CALL_OPEN, FS_CALL_READ, FS_CALL_SIZE};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        uint64_t n = 0;
+        while (fail_at(c, calls[i], n)) {
+            n++;
+        }
+        assert_true(n >= 5);
+    }
+}
+
 /* --- Progress -------------------------------------------------------------------------------- */
 
 static bool stop(void *arg, uint64_t done, uint64_t total)
@@ -464,6 +503,7 @@ int main(void)
         CASE(a_journal_older_than_the_messages_is_damage),
         CASE(a_missing_partition_is_damage),
         CASE(what_belongs_to_nobody_is_noted),
+        CASE(what_cannot_be_read_is_told),
         CASE(a_check_can_be_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
