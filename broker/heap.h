@@ -6,4 +6,7 @@
  * that a peak of large replies does not stay. Before the first large block. */
 void heap_prepare(void);
 
+/* Give back what is free between blocks in use. Looks at all of the heap: for once in a while. */
+void heap_trim(void);
+
 #endif

@@ -13,3 +13,8 @@ void heap_prepare(void)
     (void)mallopt(M_MMAP_THRESHOLD, MAP_FROM_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, SPARE_BYTES);
 }
+
+void heap_trim(void)
+{
+    (void)malloc_trim(0); /* whether there was something does not matter */
+}

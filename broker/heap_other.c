@@ -5,3 +5,8 @@ void heap_prepare(void)
 {
     /* Nothing to ask for: other C libraries give large blocks back by themselves. */
 }
+
+void heap_trim(void)
+{
+    /* Likewise. */
+}

@@ -146,6 +146,7 @@ static int serve(const struct config *config, struct zsp_err *err)
         .host_fd = signals.fd,
         .host_fn = take_signals,
         .host_arg = &signals,
+        .trim_fn = heap_trim,
     };
     struct broker *broker = broker_open(&options, err);
     int rc = broker ? ZSP_OK : err->code;

@@ -148,6 +148,7 @@ static int start_server(struct broker *self, struct zsp_err *err)
         .host_fd = self->options.host_fd,
         .host_fn = self->options.host_fn,
         .host_arg = self->options.host_arg,
+        .trim_fn = self->options.trim_fn,
     };
     self->server = server_new(&options, err);
     if (!self->server) {

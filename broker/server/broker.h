@@ -25,6 +25,7 @@ struct broker_options {
     int host_fd;                 /* as in struct server_options */
     void (*host_fn)(void *arg, struct server *server);
     void *host_arg;
+    void (*trim_fn)(void); /* likewise */
 };
 
 /* Open the data directory, recover, listen. When it returns the broker answers

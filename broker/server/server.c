@@ -16,6 +16,7 @@
 #define STEPS_MAX      64u         /* steps of the driver */
 #define TURN_BYTES_MAX (32u << 20) /* bytes read for replies, or sent in them */
 #define POLL_MS_MAX    60000       /* an idle broker looks around once a minute */
+#define CROWD_GONE     1000u       /* connections; fewer leave too little behind */
 #define POLL_ITEMS     3
 
 /* --- Making it ---------------------------------------------------------------------------- */
@@ -262,6 +263,17 @@ static void look_at_clock(struct server *self)
     self->now = now;
 }
 
+/* After a crowd has gone, while nothing is to be done. */
+static void give_memory_back(struct server *self)
+{
+    const size_t count = self->connections.count;
+    self->crowd = count > self->crowd ? count : self->crowd;
+    if (self->options.trim_fn && self->crowd - count >= CROWD_GONE && count < self->crowd / 2) {
+        self->crowd = count;
+        self->options.trim_fn();
+    }
+}
+
 static int turn(struct server *self, struct zsp_err *err)
 {
     look_at_clock(self);
@@ -276,6 +288,9 @@ static int turn(struct server *self, struct zsp_err *err)
         return ZSP_OK;
     }
     self->waited_ms = wait_ms(self, self->has_more_messages || more_steps);
+    if (self->waited_ms > 0) {
+        give_memory_back(self);
+    }
     return wait_for_events(self, (long)self->waited_ms, err);
 }
 

@@ -34,6 +34,9 @@ struct server_options {
     int host_fd;
     void (*host_fn)(void *arg, struct server *server);
     void *host_arg;
+    /* Gives free memory of the process back to the system; called after very many connections
+     * went, since their memory lies scattered over the heap. NULL = left to the host. */
+    void (*trim_fn)(void);
 };
 
 /* Make the socket and listen on every endpoint of the configuration.

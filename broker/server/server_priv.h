@@ -45,6 +45,7 @@ struct server {
     struct connection_table connections;
     struct session_table sessions;
     struct server_figures figures;
+    size_t crowd;               /* most connections since memory was given back last */
     struct connection *bundles; /* those with a bundle that has not left, see bundle.c */
     struct call_table calls;
     struct credit_pool pool;
