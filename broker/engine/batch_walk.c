@@ -87,8 +87,7 @@ static bool worth_packed(const struct batch_walk *self, const struct batch_reade
                          const struct batch_slice *slice)
 {
     return is_packed(self) && reader->accepts_zstd &&
-           slice->count >= self->batch->record_count - slice->count &&
-           self->batch->body.len <= slice->len;
+           slice->len >= self->batch->raw_bytes - slice->len && self->batch->body.len <= slice->len;
 }
 
 int batch_walk_take(struct batch_walk *self, const struct batch_reader *reader,

@@ -4,8 +4,8 @@
  * front. A compressed batch goes to a client that accepts it as one frame, without being
  * looked into, when all of it is wanted and fits. Else it is unpacked, and a piece of it is
  * sent
- *   - compressed still, to a client that accepts it, when it is at least half of the records
- *     and the frame is no larger than they are: the frame with `skip`
+ *   - compressed still, to a client that accepts it, when it is at least half of the bytes
+ *     unpacked and the frame is no larger than it is: the frame with `skip`
  *   - plain otherwise
  * so a client is never made to unpack a batch over and over for a few records each, and a body
  * has never more bytes than its records, which is what the limits count.

@@ -29,7 +29,7 @@ struct pub {
     const struct cli_verb *verb;
     /* options */
     bool nul, written, from_json;
-    const char *delimiter, *key, *key_delimiter, *type, *id;
+    const char *delimiter, *key, *key_delimiter, *type, *id, *codec;
     int32_t partition;
     struct cli_list header_texts, files;
 
@@ -66,6 +66,27 @@ static char *unescape(const char *text, size_t *ret_len)
     }
     *ret_len = len;
     return bytes;
+}
+
+/* --codec NAME[:LEVEL] */
+static int read_codec(const struct pub *self, zspool_producer_options_t *ret)
+{
+    static const char name[] = "zstd";
+    const char *text = self->codec;
+    if (!text || strcmp(text, "none") == 0) {
+        return 0;
+    }
+    char *end = NULL;
+    const size_t len = sizeof name - 1;
+    const bool known = strncmp(text, name, len) == 0;
+    const long level = known && text[len] == ':' ? strtol(text + len + 1, &end, 10) : 0;
+    if (!known || (text[len] != '\0' && (!end || *end != '\0' || level < 1 || level > 19))) {
+        return cli_usage(self->verb, "--codec \"%s\" is neither none nor zstd[:LEVEL] with 1..19",
+                         text);
+    }
+    ret->codec = ZSPOOL_CODEC_ZSTD;
+    ret->codec_level = (int)level;
+    return 0;
 }
 
 static int read_headers(struct pub *self)
@@ -455,6 +476,10 @@ static int publish(struct pub *self, char **messages, int count)
     zspool_producer_options_init(&options);
     options.level = self->written ? ZSPOOL_WRITTEN : ZSPOOL_SYNCED;
     options.reporting = ZSPOOL_REPORT_ALL;
+    const int wrong = read_codec(self, &options);
+    if (wrong != 0) {
+        return wrong;
+    }
     self->producer = zspool_producer_new(self->client, &options, &err);
     if (!self->producer) {
         return cli_fail(&err);
@@ -488,6 +513,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.from_json},
         {0, "written", CLI_FLAG, NULL, "confirm before the disk has it: faster, weaker",
          &self.written},
+        {0, "codec", CLI_TEXT, "CODEC", "compress: zstd, zstd:1 (fast) .. zstd:19 (none)",
+         &self.codec},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
     struct cli_args args;

@@ -369,6 +369,12 @@ typedef enum zspool_level_t {
     ZSPOOL_WRITTEN /* confirmed once the broker wrote it: survives the broker, not the machine */
 } zspool_level_t;
 
+typedef enum zspool_codec_t {
+    ZSPOOL_CODEC_NONE,
+    ZSPOOL_CODEC_ZSTD /* batches that get smaller by it travel and are stored compressed; one that
+                       * does not, and all to a broker that does not know zstd, go as they are */
+} zspool_codec_t;
+
 typedef enum zspool_reporting_t {
     ZSPOOL_REPORT_NONE,   /* zspool_wait() and zspool_flush() tell what went wrong */
     ZSPOOL_REPORT_FAILED, /* zspool_reports() returns what was not, or may not have been, kept */
@@ -389,6 +395,8 @@ typedef struct zspool_producer_options_t {
                               * 0 = 120,000; -1 = never */
     void (*ready_fn)(zspool_producer_t *self, void *arg); /* for zspool_dispatch(); NULL = none */
     void *ready_arg;
+    zspool_codec_t codec; /* how batches are compressed, on the client's own thread */
+    int codec_level;      /* zstd: 1 (fast) .. 19 (small); 0 = 3 */
 } zspool_producer_options_t;
 
 static inline void zspool_producer_options_init(zspool_producer_options_t *options)

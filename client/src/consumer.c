@@ -63,7 +63,7 @@ static int copy_strings(struct zspool_consumer *self, struct zsp_err *err)
     if (zsp_random(&seed, sizeof seed) != 0) {
         return zsp_err_set(err, ZSP_EIO, "the system has no random numbers");
     }
-    zsp_interned_init(&self->names, seed);
+    zsp_interned_init(&self->parcels.topics, seed);
     (void)snprintf(self->group, sizeof self->group, "%s", options->group);
     (void)snprintf(self->mode, sizeof self->mode, "%s", options->mode ? options->mode : "");
     self->topics = calloc(options->topic_count + 1, sizeof *self->topics);
@@ -142,7 +142,7 @@ void zsp_consumer_free(struct zspool_consumer *self)
     zsp_writer_fini(&self->pull_args);
     zsp_writer_fini(&self->settle_args);
     zsp_writer_fini(&self->touch_args);
-    zsp_interned_fini(&self->names);
+    zsp_parcel_owner_fini(&self->parcels);
     free(self);
 }
 

@@ -54,7 +54,7 @@ struct zspool_consumer {
     char mode[ZSP_MODE_LEN_MAX + 1];
     char **topics;
     size_t topic_count;
-    struct zsp_interned names;
+    struct zsp_parcel_owner parcels;
     bool closing;  /* the host destroys it: nothing new is pulled */
     bool orphan;   /* the host has left: the link's thread frees it */
     bool unwanted; /* the host is not to be woken for messages, see zspool_consumer_want() */

@@ -155,7 +155,7 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
     zsp_consumer_unboard(self, answer);
     int code = answer->code;
     if (code == 0) {
-        code = zsp_parcel_new(answer, &self->names, &parcel, &err);
+        code = zsp_parcel_new(answer, &self->parcels, &parcel, &err);
     } else {
         err = *answer->err;
     }
@@ -211,8 +211,10 @@ static void write_pull(struct zspool_consumer *self, uint64_t wait_ms)
     struct zsp_writer *out = &self->pull_args;
     const bool has_start = self->options.start.kind != ZSPOOL_POSITION_NONE;
     const bool has_mode = self->mode[0] != '\0';
+    const bool zstd = zsp_hello_has(zsp_link_hello(self->client->link), ZSP_CODEC_ZSTD_NAME);
     zsp_writer_reset(out);
-    wire_write_map(out, 4u + (self->topic_count > 0) + has_start + has_mode + self->settle_aboard);
+    wire_write_map(out, 4u + (self->topic_count > 0) + has_start + has_mode + self->settle_aboard +
+                            zstd);
     wire_write_text_str(out, "group", zsp_slice_str(self->group));
     if (self->topic_count > 0) {
         wire_write_text(out, "topics");
@@ -230,6 +232,9 @@ static void write_pull(struct zspool_consumer *self, uint64_t wait_ms)
     if (has_start) {
         wire_write_text(out, "start");
         zsp_write_position(out, &self->options.start);
+    }
+    if (zstd) {
+        zsp_write_accept(out);
     }
     if (self->settle_aboard) {
         wire_write_text(out, "settle");

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zspool.h>
 
+#include "common/codec.h"
 #include "common/limits.h"
 #include "common/wire.h"
 
@@ -16,8 +17,9 @@ void zsp_hello_write(struct zsp_writer *out, const struct zsp_hello_wish *wish)
     const bool resumes = wish->resume && !wish->is_plain;
     const bool beats = wish->heartbeat_ms > 0 && !wish->is_plain;
     const bool coalesces = !wish->is_plain;
+    const bool offers = !wish->is_plain;
     wire_write_map(out, 2u + (name ? 1u : 0u) + (resumes ? 1u : 0u) + (beats ? 1u : 0u) +
-                            (coalesces ? 1u : 0u));
+                            (coalesces ? 1u : 0u) + (offers ? 1u : 0u));
     wire_write_text(out, "versions");
     wire_write_array(out, 1);
     wire_write_uint(out, ZSP_PROTOCOL_VERSION);
@@ -34,6 +36,11 @@ void zsp_hello_write(struct zsp_writer *out, const struct zsp_hello_wish *wish)
     }
     if (coalesces) {
         wire_write_text_bool(out, "coalesce", true);
+    }
+    if (offers) {
+        wire_write_text(out, "codecs");
+        wire_write_array(out, 1);
+        wire_write_text(out, ZSP_CODEC_ZSTD_NAME);
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * One turn of the thread, as long as it runs:
- *   - locked: move the state on (attempt, time-outs), pump the ports that want it
+ *   - locked: move the state on (attempt, time-outs), pump the ports that want it; unlocked: do the
+ *     work of one of them, if it has some that takes long
  *   - unlocked: sleep in zmq_poll on the socket, its monitor and the eventfd
  *   - take what the monitor says, then replies: decoded unlocked, handed over locked
  */
@@ -33,7 +34,7 @@ static long step_locked(struct zsp_link *self, int64_t now_ms)
 {
     zsp_link_step(self, now_ms);
     zsp_link_pump(self, now_ms);
-    if (self->kicked_count > 0 || self->send_failed) {
+    if (zsp_link_work(self) || self->kicked_count > 0 || self->send_failed) {
         return 0;
     }
     const int64_t deadline_ms = next_deadline_ms(self);

@@ -41,6 +41,11 @@ struct zsp_port {
     void (*pump_fn)(struct zsp_port *self, int64_t now_ms);
     int64_t wake_ms; /* pump at the latest at this monotonic time; INT64_MAX = no need;
                       * change it in pump_fn, or kick after changing it */
+    /* Set by pump_fn when there is work that takes long: it is called on the link's thread, NOT
+     * locked, before the thread sleeps again; then the port is pumped. NULL = none. What it touches is
+     * left alone meanwhile by everybody else, see zsp_link_end_work(). */
+    void (*work_fn)(struct zsp_port *self);
+
     /* The link's. */
     bool kicked;
     bool starved; /* wanted credit that was not there */
@@ -69,6 +74,9 @@ void zsp_link_unlock(struct zsp_link *self);
 void zsp_link_add(struct zsp_link *self, struct zsp_port *port);
 /* Requests of the port that are pending keep their done_fn. */
 void zsp_link_remove(struct zsp_link *self, struct zsp_port *port);
+/* Before the port's owner goes: wait for its work_fn to return, and take back what was not begun.
+ * Not on the link's thread. */
+void zsp_link_end_work(struct zsp_link *self, struct zsp_port *port);
 /* Have the port pumped soon. */
 void zsp_link_kick(struct zsp_link *self, struct zsp_port *port);
 

@@ -78,6 +78,36 @@ void zsp_link_pump(struct zsp_link *self, int64_t now_ms)
     }
 }
 
+bool zsp_link_work(struct zsp_link *self)
+{
+    struct zsp_port *port = self->ports;
+    while (port && !port->work_fn) {
+        port = port->next;
+    }
+    if (!port) {
+        return false;
+    }
+    void (*const work_fn)(struct zsp_port *) = port->work_fn;
+    port->work_fn = NULL;
+    self->working = port;
+    zsp_link_unlock(self);
+    work_fn(port);
+    zsp_link_lock(self);
+    self->working = NULL;
+    zsp_link_notify(self);
+    zsp_link_kick(self, port);
+    return true;
+}
+
+void zsp_link_end_work(struct zsp_link *self, struct zsp_port *port)
+{
+    port->work_fn = NULL;
+    while (self->working == port) {
+        (void)zsp_link_wait_always(self, INT64_MAX);
+    }
+    port->work_fn = NULL; /* it may have been pumped meanwhile */
+}
+
 void zsp_link_feed(struct zsp_link *self)
 {
     for (struct zsp_port *port = self->ports; port; port = port->next) {

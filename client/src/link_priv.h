@@ -50,6 +50,7 @@ struct zsp_link {
     bool refusals[ZSP_ENDPOINTS_MAX]; /* the last attempt there: refused for good */
     struct zsp_port *ports;           /* all, in a list */
     size_t kicked_count;
+    const struct zsp_port *working; /* its work_fn runs */
     struct zsp_pending pending;
     size_t pending_bytes;
     uint64_t last_id;
@@ -137,6 +138,8 @@ int zsp_link_send_as(struct zsp_link *self, struct zsp_request *request, uint64_
                      int64_t now_ms);
 
 void zsp_link_pump(struct zsp_link *self, int64_t now_ms);
+/* Do the work of one port, if any has some: gives the lock up meanwhile. False = none has. */
+bool zsp_link_work(struct zsp_link *self);
 void zsp_link_kick_all(struct zsp_link *self);
 /* Credit came back: those that wanted some are pumped. */
 void zsp_link_feed(struct zsp_link *self);

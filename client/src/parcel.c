@@ -9,6 +9,9 @@
 #include "common/record.h"
 #include "common/wire.h"
 
+/* Unpacked bytes of one reply: runs are at least half of what their frames hold. */
+#define UNPACKED_MAX (2u * ZSP_REPLY_MAX + ZSP_FRAME_MAX)
+
 struct zsp_joined {
     struct zsp_joined *next;
     uint8_t bytes[];
@@ -43,6 +46,8 @@ static int read_run(const msgpack_object *object, struct zsp_interned *topics,
     ret->deliveries = run.deliveries;
     ret->failures = run.failures;
     ret->priority = run.priority;
+    ret->raw_bytes = run.raw_bytes;
+    ret->skip = run.skip;
     return ret->topic ? 0 : no_memory(err);
 }
 
@@ -61,6 +66,10 @@ static int read_runs(struct zsp_parcel *self, const msgpack_object_array *runs,
             rc = bad(err, "runs of too many messages");
         }
         self->left += rc == 0 ? run->count : 0;
+        self->bytes_left += run->raw_bytes;
+        if (rc == 0 && self->bytes_left > UNPACKED_MAX) {
+            rc = bad(err, "compressed runs of too many bytes");
+        }
         self->run_count++;
     }
     return rc;
@@ -79,11 +88,10 @@ static int move_frames(struct zsp_parcel *self, const struct zsp_answer *answer,
         self->bytes_left += zmq_msg_size(&self->frames[i]);
         self->frame_count++;
     }
-    self->rest = (struct zsp_slice){zmq_msg_data(&self->frames[0]), zmq_msg_size(&self->frames[0])};
     return 0;
 }
 
-int zsp_parcel_new(const struct zsp_answer *answer, struct zsp_interned *topics,
+int zsp_parcel_new(const struct zsp_answer *answer, struct zsp_parcel_owner *owner,
                    struct zsp_parcel **ret, struct zsp_err *err)
 {
     const msgpack_object_array *runs = zsp_reply_array(answer->map, "runs");
@@ -99,7 +107,8 @@ int zsp_parcel_new(const struct zsp_answer *answer, struct zsp_interned *topics,
         return no_memory(err);
     }
     self->lease_ms = (int64_t)(zsp_reply_uint(answer->map, "lease_ms", 0) & INT32_MAX);
-    int rc = read_runs(self, runs, topics, err);
+    self->unpacker = &owner->unpacker;
+    int rc = read_runs(self, runs, &owner->topics, err);
     if (rc == 0) {
         rc = move_frames(self, answer, err);
     }
@@ -134,33 +143,93 @@ void zsp_parcel_destroy(struct zsp_parcel **self_p)
     free(self);
 }
 
+void zsp_parcel_owner_fini(struct zsp_parcel_owner *self)
+{
+    zsp_interned_fini(&self->topics);
+    zsp_unpacker_destroy(&self->unpacker);
+}
+
 /* --- Taken out ----------------------------------------------------------------------- */
+
+static struct zsp_joined *joined_new(struct zsp_parcel *self, size_t len)
+{
+    struct zsp_joined *joined = malloc(sizeof *joined + len);
+    if (joined) {
+        joined->next = self->joined;
+        self->joined = joined;
+    }
+    return joined;
+}
 
 /* The next frame; what is left of this one moves in front of it. False: there is no
  * next one, or no memory. */
 static bool next_frame(struct zsp_parcel *self)
 {
-    if (self->frame_index + 1 >= self->frame_count) {
+    if (self->frame_index == self->frame_count) {
         return false;
     }
-    zmq_msg_t *frame = &self->frames[self->frame_index + 1];
+    zmq_msg_t *frame = &self->frames[self->frame_index];
     const size_t len = zmq_msg_size(frame);
     if (self->rest.len == 0) {
         self->rest = (struct zsp_slice){zmq_msg_data(frame), len};
         self->frame_index++;
         return true;
     }
-    struct zsp_joined *joined = malloc(sizeof *joined + self->rest.len + len);
+    struct zsp_joined *joined = joined_new(self, self->rest.len + len);
     if (!joined) {
         return false;
     }
     memcpy(joined->bytes, self->rest.data, self->rest.len);
     memcpy(joined->bytes + self->rest.len, zmq_msg_data(frame), len);
-    joined->next = self->joined;
-    self->joined = joined;
     self->rest = (struct zsp_slice){joined->bytes, self->rest.len + len};
     self->frame_index++;
     return true;
+}
+
+/* Unpack the frame in `rest` and pass over what is not of the run. */
+static int unpack(struct zsp_parcel *self, const struct zsp_parcel_run *run, struct zsp_err *err)
+{
+    *self->unpacker = *self->unpacker ? *self->unpacker : zsp_unpacker_new();
+    struct zsp_joined *joined = *self->unpacker ? joined_new(self, run->raw_bytes) : NULL;
+    if (!joined) {
+        return no_memory(err);
+    }
+    int rc = zsp_unpack(*self->unpacker, self->rest, joined->bytes, run->raw_bytes, err);
+    if (rc != 0) {
+        return zsp_err_wrap(err, "the broker's reply");
+    }
+    self->rest = (struct zsp_slice){joined->bytes, run->raw_bytes};
+    for (uint32_t i = 0; i < run->skip && rc == 0; i++) {
+        struct zsp_slice record;
+        rc = zsp_record_next(&self->rest, &record);
+    }
+    self->bytes_left -= run->raw_bytes - self->rest.len;
+    return rc == 0 ? 0 : bad(err, "a compressed run skips more records than it has");
+}
+
+/* Before the first record of a run: a compressed one is a whole frame. */
+static int begin_run(struct zsp_parcel *self, struct zsp_err *err)
+{
+    const struct zsp_parcel_run *run = &self->runs[self->run_index];
+    if (run->raw_bytes == 0 || self->in_run > 0) {
+        return 0;
+    }
+    if (self->rest.len > 0 || !next_frame(self)) {
+        return bad(err, "no frame for a compressed run");
+    }
+    self->bytes_left -= self->rest.len; /* its records count, unpacked */
+    return unpack(self, run, err);
+}
+
+/* Behind the last record of a run: what else a compressed one holds is not ours. */
+static void end_run(struct zsp_parcel *self)
+{
+    if (self->runs[self->run_index].raw_bytes > 0) {
+        self->bytes_left -= self->rest.len;
+        self->rest = (struct zsp_slice){NULL, 0};
+    }
+    self->run_index++;
+    self->in_run = 0;
 }
 
 static int next_record(struct zsp_parcel *self, struct zsp_slice *ret)
@@ -205,11 +274,12 @@ int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_e
     }
     struct zsp_slice bytes;
     struct zsp_record record;
-    int rc = next_record(self, &bytes);
+    int rc = begin_run(self, err);
+    if (rc == 0 && next_record(self, &bytes) != 0) {
+        rc = bad(err, "fewer records than its runs tell");
+    }
     if (rc == 0) {
         rc = zsp_record_decode(bytes, &record, err);
-    } else {
-        bad(err, "fewer records than its runs tell");
     }
     if (rc != 0) {
         self->left = 0;
@@ -221,8 +291,7 @@ int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_e
     self->left--;
     self->in_run++;
     if (self->in_run == self->runs[self->run_index].count) {
-        self->run_index++;
-        self->in_run = 0;
+        end_run(self);
     }
     return 0;
 }

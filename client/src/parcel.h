@@ -2,7 +2,8 @@
  *
  * A parcel: what one reply to PULL or READ brought: runs of offsets and the
  * frames that hold their records, end to end. It is taken out message by message;
- * the bytes stay where libzmq put them and are lent until the parcel goes.
+ * the bytes stay where libzmq put them, or are unpacked when their batch's turn comes, and are
+ * lent until the parcel goes.
  */
 #ifndef ZSP_CLIENT_PARCEL_H
 #define ZSP_CLIENT_PARCEL_H
@@ -11,6 +12,7 @@
 
 #include "client/src/client_request.h"
 #include "client/src/interned.h"
+#include "common/codec.h"
 
 struct zsp_parcel_run {
     const char *topic; /* interned */
@@ -20,9 +22,11 @@ struct zsp_parcel_run {
     int64_t timestamp_ms;
     uint32_t deliveries, failures;
     uint8_t priority;
+    uint32_t raw_bytes; /* compressed: of the whole frame, unpacked; 0 = plain */
+    uint32_t skip;      /* its first records that are not of this run */
 };
 
-struct zsp_joined; /* a record that lay in several frames */
+struct zsp_joined; /* bytes of our own: a record that lay in several frames, a frame unpacked */
 
 struct zsp_parcel {
     struct zsp_parcel_run *runs;
@@ -30,10 +34,11 @@ struct zsp_parcel {
     size_t run_index;  /* of the next message */
     uint64_t in_run;   /* messages of that run taken */
     uint64_t left;     /* messages not taken */
-    size_t bytes_left; /* of records not taken */
+    size_t bytes_left; /* of records not taken, unpacked */
     zmq_msg_t *frames;
-    size_t frame_count, frame_index;
-    struct zsp_slice rest; /* of the current frame */
+    size_t frame_count, frame_index; /* the next frame */
+    struct zsp_slice rest;           /* of the current one */
+    struct zsp_unpacker **unpacker;  /* the owner's; made when it is needed */
     struct zsp_joined *joined;
     int64_t lease_ms; /* what was left of the lease on arrival */
 
@@ -45,10 +50,18 @@ struct zsp_parcel {
     bool extending; /* an extension of its lease is due or under way */
 };
 
+/* What whoever has parcels lends them, for as long as there are any. Zero-initialise but for
+ * `topics`. */
+struct zsp_parcel_owner {
+    struct zsp_interned topics;
+    struct zsp_unpacker *unpacker; /* made when it is needed */
+};
+void zsp_parcel_owner_fini(struct zsp_parcel_owner *self);
+
 /* Take the reply's runs and frames (moved out of `answer`). *ret = NULL when it holds no message.
  * Errors: ZSP_EBAD_RECORD  runs and records do not fit together
  *         ZSP_ENOMEM */
-int zsp_parcel_new(const struct zsp_answer *answer, struct zsp_interned *topics,
+int zsp_parcel_new(const struct zsp_answer *answer, struct zsp_parcel_owner *owner,
                    struct zsp_parcel **ret, struct zsp_err *err);
 void zsp_parcel_destroy(struct zsp_parcel **self_p);
 

@@ -27,6 +27,12 @@ static int read_options(zspool_producer_options_t *self, const zspool_producer_o
     self->batch_bytes = self->batch_bytes == 0 ? BATCH_BYTES : self->batch_bytes;
     self->max_in_flight = self->max_in_flight == 0 ? MAX_IN_FLIGHT : self->max_in_flight;
     self->delivery_ms = self->delivery_ms == 0 ? DELIVERY_MS : self->delivery_ms;
+    self->codec_level = self->codec_level == 0 ? ZSP_CODEC_LEVEL_DEFAULT : self->codec_level;
+    if ((int)self->codec < ZSPOOL_CODEC_NONE || (int)self->codec > ZSPOOL_CODEC_ZSTD ||
+        self->codec_level < ZSP_CODEC_LEVEL_MIN || self->codec_level > ZSP_CODEC_LEVEL_MAX) {
+        return zsp_err_set(err, ZSP_EINVAL, "codec %d with level %d, want zstd with 1..%d",
+                           (int)self->codec, self->codec_level, ZSP_CODEC_LEVEL_MAX);
+    }
     if (self->batch_bytes > ZSP_FRAME_MAX) {
         return zsp_err_set(err, ZSP_EINVAL, "batch_bytes is %zu, want up to %u", self->batch_bytes,
                            ZSP_FRAME_MAX);
@@ -94,6 +100,13 @@ zspool_producer_t *zspool_producer_new(zspool_client_t *client,
         zsp_err_set(&report, ZSP_EIO, "the system has no random numbers");
         goto fail;
     }
+    if (self->options.codec == ZSPOOL_CODEC_ZSTD) {
+        self->packer = zsp_packer_new(self->options.codec_level);
+        if (!self->packer) {
+            zsp_err_set(&report, ZSP_ENOMEM, "no memory for a producer");
+            goto fail;
+        }
+    }
     self->options.name = NULL; /* was borrowed */
     self->client = client;
     zsp_table_init(&self->topics, seed);
@@ -143,6 +156,7 @@ void zspool_producer_destroy(zspool_producer_t **self_p)
     }
     struct zsp_link *link = self->client->link;
     zsp_link_lock(link);
+    zsp_link_end_work(link, &self->port);
     forget_requests(self);
     zsp_client_set_ready(self->client, &self->ready, false);
     zsp_link_remove(link, &self->port);
@@ -156,6 +170,7 @@ void zspool_producer_destroy(zspool_producer_t **self_p)
     zsp_table_fini(&self->topics);
     zsp_writer_fini(&self->open_args);
     zsp_writer_fini(&self->scratch);
+    zsp_packer_destroy(&self->packer);
     zsp_producer_free_reports(self);
     free(self);
 }

@@ -7,6 +7,7 @@
 static void batch_free(struct zsp_buf *buf)
 {
     struct zsp_batch *self = (struct zsp_batch *)(void *)buf; /* its first member */
+    zsp_buf_put(&self->packed);
     zsp_writer_fini(&self->bytes);
     zsp_writer_fini(&self->args);
     free(self->runs);
@@ -36,6 +37,10 @@ struct zsp_batch *zsp_batch_new(struct zspool_producer *producer, int64_t now_ms
 void zsp_batch_drop(struct zsp_batch *self)
 {
     struct zspool_producer *producer = self->producer;
+    if (producer->packing == self) {
+        producer->packing = NULL;
+        producer->port.work_fn = NULL;
+    }
     if (self->all_prev) {
         self->all_prev->all_next = self->all_next;
     } else {

@@ -4,6 +4,7 @@
  *   producer_api.c      the public functions: a message in, its fate out
  *   producer_batch.c    batches: encoded messages on their way to one partition
  *   producer_route.c    topics and routes: which partition, in which batch
+ *   producer_pack.c     compressing a batch, outside of the lock
  *   producer_publish.c  what is sent, what the answers mean, opening the name
  *   producer_report.c   the fate of tickets: history, reports, flush
  *
@@ -28,6 +29,7 @@
 #define ZSP_CLIENT_PRODUCER_PRIV_H
 
 #include "client/src/client_priv.h"
+#include "common/codec.h"
 #include "common/limits.h"
 #include "common/record.h"
 #include "common/table.h"
@@ -63,11 +65,14 @@ struct zsp_batch {
 
     struct zsp_request request;
     struct zsp_writer args;
-    uint64_t seq;         /* of the first record; 0 = none yet */
-    bool in_flight;       /* sent, not answered */
-    bool uncertain;       /* sent, and the answer was lost: it may be in the log */
-    bool applied;         /* the broker told that its sequence is in the log */
-    bool reported;        /* given up: its fate was told, only the answer is awaited */
+    bool closed;            /* it takes no more records, for it is compressed; */
+    bool pack_done;         /* that was tried; */
+    struct zsp_buf *packed; /* the result; NULL = it does not shrink, or was not tried */
+    uint64_t seq;           /* of the first record; 0 = none yet */
+    bool in_flight;         /* sent, not answered */
+    bool uncertain;         /* sent, and the answer was lost: it may be in the log */
+    bool applied;           /* the broker told that its sequence is in the log */
+    bool reported;          /* given up: its fate was told, only the answer is awaited */
     struct zsp_err *doom; /* refused for good: reported once it is sure that it is not in the log */
 };
 
@@ -160,6 +165,8 @@ struct zspool_producer {
     bool want_room;      /* zspool_send() said ZSP_EAGAIN, and the host has not heard of room yet */
     size_t wanted_bytes; /* for a message of about so many */
     struct zsp_writer scratch; /* headers of the message being encoded */
+    struct zsp_packer *packer; /* NULL = batches go plain */
+    struct zsp_batch *packing; /* closed: to be compressed, or being so, on the link's thread */
 
     uint64_t last_ticket;
     struct zsp_fates kept, failed;
@@ -212,6 +219,14 @@ void zsp_topic_out_free(struct zsp_topic_out *self);
 void zsp_producer_pump(struct zsp_port *port, int64_t now_ms);
 /* Would the pump send something now? Then it has to be kicked. */
 bool zsp_producer_can_send(const struct zspool_producer *self, const struct zsp_batch *batch);
+
+/* --- producer_pack.c --- */
+
+/* Is the batch as small as it gets? If not, it is closed, and the pump is called again when it is
+ * compressed: one at a time. */
+bool zsp_batch_ready(struct zsp_batch *self);
+/* The body to send: compressed, where that was worth it and the broker knows it. */
+struct zsp_buf *zsp_batch_body(struct zsp_batch *self);
 
 /* --- producer_report.c --- */
 

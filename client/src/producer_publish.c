@@ -358,14 +358,14 @@ static void ask_topics(struct zspool_producer *self, int64_t now_ms)
 
 /* --- Sending ------------------------------------------------------------------------------- */
 
-static void write_args(struct zsp_batch *batch)
+static void write_args(struct zsp_batch *batch, bool is_packed)
 {
     const struct zspool_producer *self = batch->producer;
     const struct zsp_topic_out *topic = batch->route->topic;
     const bool written = self->options.level == ZSPOOL_WRITTEN;
     struct zsp_writer *args = &batch->args;
     zsp_writer_reset(args);
-    wire_write_map(args, 6u + batch->routed + written);
+    wire_write_map(args, 6u + batch->routed + written + (is_packed ? 2u : 0u));
     wire_write_text_str(args, "topic",
                         (struct zsp_slice){(const uint8_t *)topic->name, topic->name_len});
     wire_write_text_uint(args, "partition", batch->route->partition);
@@ -379,6 +379,10 @@ static void write_args(struct zsp_batch *batch)
     wire_write_text_str(args, "producer", zsp_slice_str(self->name));
     wire_write_text_uint(args, "epoch", self->epoch);
     wire_write_text_uint(args, "seq", batch->seq);
+    if (is_packed) {
+        wire_write_text_str(args, "codec", zsp_slice_str(ZSP_CODEC_ZSTD_NAME));
+        wire_write_text_uint(args, "raw_size", batch->bytes.len);
+    }
 }
 
 /* 0, or ZSP_EAGAIN: no credit, or the connection went. */
@@ -390,11 +394,9 @@ static int send_batch(struct zsp_batch *batch, int64_t now_ms)
     if (batch->seq == 0) {
         batch->seq = route->next_seq;
     }
-    write_args(batch);
-    batch->buf.data = batch->bytes.data;
-    batch->buf.len = batch->bytes.len;
     batch->request.verb = "PUBLISH";
-    batch->request.body = &batch->buf;
+    batch->request.body = zsp_batch_body(batch);
+    write_args(batch, batch->request.body != &batch->buf);
     batch->request.done_fn = publish_done;
     if (zsp_link_send_args(self->client->link, &self->port, &batch->request, &batch->args,
                            now_ms) != 0) {
@@ -449,7 +451,7 @@ static bool pump_route(struct zsp_route *route, bool partial, int64_t now_ms, bo
         if (self->in_flight >= self->options.max_in_flight || (!partial && !is_full(batch))) {
             return false;
         }
-        if (send_batch(batch, now_ms) != 0) {
+        if (!zsp_batch_ready(batch) || send_batch(batch, now_ms) != 0) {
             *ret_blocked = true;
             return false;
         }

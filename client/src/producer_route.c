@@ -163,7 +163,7 @@ void zsp_route_take(struct zsp_batch *batch)
 static struct zsp_batch *open_batch(const struct zsp_route *route, size_t bytes, bool routed)
 {
     struct zsp_batch *batch = route->last;
-    if (!batch || batch->in_flight || batch->seq != 0 || batch->routed != routed) {
+    if (!batch || batch->in_flight || batch->closed || batch->seq != 0 || batch->routed != routed) {
         return NULL;
     }
     const size_t max = route->topic->producer->options.batch_bytes;

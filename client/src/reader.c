@@ -53,7 +53,7 @@ struct zspool_reader {
     struct zsp_ready ready;
     zspool_reader_options_t options; /* defaults filled in; topic unset */
     char topic[ZSP_NAME_MAX + 1];
-    struct zsp_interned names;
+    struct zsp_parcel_owner parcels;
     bool positions_fixed; /* `ago` became a time */
     struct zsp_request info;
     struct zsp_writer info_args;
@@ -233,7 +233,7 @@ static void take_reply(struct shelf *shelf, const struct zsp_answer *answer, str
 {
     struct zspool_reader *self = shelf->reader;
     struct zsp_parcel *parcel = NULL;
-    if (zsp_parcel_new(answer, &self->names, &parcel, err) != 0) {
+    if (zsp_parcel_new(answer, &self->parcels, &parcel, err) != 0) {
         return;
     }
     if (!shelf->begun) {
@@ -311,12 +311,13 @@ static void write_read(struct shelf *shelf, int64_t wait)
     const struct zspool_reader *self = shelf->reader;
     struct zsp_writer *out = &shelf->args;
     const bool has_to = shelf->to.kind != ZSPOOL_POSITION_NONE;
+    const bool zstd = zsp_hello_has(zsp_link_hello(self->client->link), ZSP_CODEC_ZSTD_NAME);
     zspool_position_t from = self->options.from;
     if (shelf->begun) {
         from = (zspool_position_t){ZSPOOL_POSITION_OFFSET, shelf->next_offset};
     }
     zsp_writer_reset(out);
-    wire_write_map(out, 6u + has_to);
+    wire_write_map(out, 6u + has_to + zstd);
     wire_write_text_str(out, "topic", zsp_slice_str(self->topic));
     wire_write_text_uint(out, "partition", shelf->partition);
     wire_write_text(out, "from");
@@ -324,6 +325,9 @@ static void write_read(struct shelf *shelf, int64_t wait)
     if (has_to) {
         wire_write_text(out, "to");
         zsp_write_position(out, &shelf->to);
+    }
+    if (zstd) {
+        zsp_write_accept(out);
     }
     wire_write_text_uint(out, "max_messages", MESSAGES_MAX);
     wire_write_text_uint(out, "max_bytes", shelf_bytes(self));
@@ -447,7 +451,7 @@ static void reader_free(struct zspool_reader *self)
     zsp_parcel_destroy(&self->lent);
     free(self->shelves);
     zsp_writer_fini(&self->info_args);
-    zsp_interned_fini(&self->names);
+    zsp_parcel_owner_fini(&self->parcels);
     free(self);
 }
 
@@ -466,7 +470,7 @@ zspool_reader_t *zspool_reader_new(zspool_client_t *client, const zspool_reader_
         zsp_err_set(&report, ZSP_ENOMEM, "no memory for a reader");
         goto fail;
     }
-    zsp_interned_init(&self->names, seed);
+    zsp_interned_init(&self->parcels.topics, seed);
     if (zsp_options_read(&self->options, sizeof self->options, options, "zspool_reader_options_t",
                          &report) != 0 ||
         check_options(&self->options, &report) != 0) {

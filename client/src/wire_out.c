@@ -2,6 +2,7 @@
 #include "client/src/wire_out.h"
 
 #include "client/src/client_priv.h"
+#include "common/codec.h"
 #include "common/wire.h"
 
 int zsp_position_check(const zspool_position_t *position, struct zsp_err *err)
@@ -70,4 +71,11 @@ void zsp_write_topics(struct zsp_writer *out, const char *const *topics, size_t 
     for (size_t i = 0; i < count; i++) {
         wire_write_str(out, zsp_slice_str(topics[i]));
     }
+}
+
+void zsp_write_accept(struct zsp_writer *out)
+{
+    wire_write_text(out, "accept");
+    wire_write_array(out, 1);
+    wire_write_text(out, ZSP_CODEC_ZSTD_NAME);
 }

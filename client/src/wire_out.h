@@ -29,4 +29,7 @@ void zsp_write_settings(struct zsp_writer *out, const zspool_figure_t *settings,
 /* The pair "topics": [...]. */
 void zsp_write_topics(struct zsp_writer *out, const char *const *topics, size_t count);
 
+/* `accept`, key and value: the codecs in which messages may come. */
+void zsp_write_accept(struct zsp_writer *out);
+
 #endif
