@@ -287,12 +287,38 @@ static int check_known(struct check *self, struct zsp_err *err)
     return 0;
 }
 
+struct topic_parts {
+    struct check *check;
+    const struct layout_topic *topic;
+};
+
+/* A directory of a partition that the journal does not know: its creation did not end, or the
+ * journal has lost it. */
+static int note_unknown_part(void *arg, const struct fs_entry *entry)
+{
+    const struct topic_parts *parts = arg;
+    char *end = NULL;
+    const unsigned long number = strtoul(entry->name, &end, 10);
+    if (entry->is_directory && *end == '\0' && number <= UINT32_MAX) {
+        const struct fact key = fact_part(parts->topic->id, (uint32_t)number, 0, 0);
+        if (carry_find(&parts->check->carry, fact_key(&key))) {
+            return 0;
+        }
+    }
+    check_tell_path(parts->check, CHECK_NOTE, parts->topic->path,
+                    "%s: the journal knows no such partition; it is left alone", entry->name);
+    return 0;
+}
+
 static void check_unknown(struct check *self)
 {
     for (size_t i = 0; i < self->topics.count; i++) {
         const struct layout_topic *topic = &self->topics.items[i];
         if (topic->asked) {
             self->summary.topics++;
+            struct topic_parts parts = {self, topic};
+            (void)self->fs->ops->list(self->fs->self, topic->path, note_unknown_part, &parts,
+                                      NULL); /* what is missing was told before */
         } else if (is_dropping(self, topic->id)) {
             check_tell_path(self, CHECK_NOTE, topic->path,
                             "the topic is being removed; the next start goes on with it");

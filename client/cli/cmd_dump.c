@@ -243,9 +243,9 @@ static void show_zeros(const struct dump_run *self, const struct inspect_item *i
     }
 }
 
-static int dump_segment(struct dump_run *self, uint64_t number)
+/* Batches, from wherever; the place, if it is known, is in self->place. */
+static int dump_batches(struct dump_run *self)
 {
-    find_segment_place(self, number);
     if (!self->place.uuid) {
         cli_note("%s lies in no store: header sums, which bind a batch to its place, are not "
                  "checked",
@@ -270,6 +270,26 @@ static int dump_segment(struct dump_run *self, uint64_t number)
     }
     inspect_segment_close(&segment);
     return rc < 0 ? fail(self->path, &err) : CLI_OK;
+}
+
+static int dump_segment(struct dump_run *self, uint64_t number)
+{
+    find_segment_place(self, number);
+    return dump_batches(self);
+}
+
+/* Does the file begin like a segment, whatever it is called? What was set aside does. */
+static bool begins_with_batch(const struct dump_run *self)
+{
+    uint8_t magic[4];
+    size_t got = 0;
+    const int file = self->fs->ops->open(self->fs->self, self->name, FS_READ, NULL);
+    if (file < 0) {
+        return false;
+    }
+    const int rc = self->fs->ops->read(self->fs->self, file, magic, sizeof magic, 0, &got, NULL);
+    (void)self->fs->ops->close(self->fs->self, file, NULL); /* only read */
+    return rc >= 0 && got == sizeof magic && batch_has_magic(magic);
 }
 
 /* --- A journal file ---------------------------------------------------------------------------- */
@@ -551,6 +571,9 @@ static int dump_file(struct dump_run *self)
     if (layout_parse_number(self->name, ".jnl", &number)) {
         return dump_journal(self, number);
     }
+    if (begins_with_batch(self)) {
+        return dump_batches(self);
+    }
     cli_say("%s is no file of a store: FORMAT, or 20 digits and .log, .idx or .jnl", self->path);
     return CLI_USAGE;
 }
@@ -606,8 +629,9 @@ const struct cli_verb cli_dump = {
     .synopsis = "[OPTION]... FILE",
     .summary = "show a file of a data directory, damaged or not",
     .details = "FILE is a segment (.log), an index (.idx), a journal file (.jnl), FORMAT, or\n"
-               "the directory, for a summary; a broker may be writing to it. What cannot be\n"
-               "made out is told with its place, and the dump goes on behind it; the exit\n"
+               "the directory, for a summary; a broker may be writing to it. What was set aside\n"
+               "in cut/ or quarantine/ is shown, too, if it begins with a batch. What cannot\n"
+               "be made out is told with its place, and the dump goes on behind it; the exit\n"
                "code is then 1.\n"
                "--records --json prints messages as `zspool read --json` does.\n",
     .example = "  zspool dump data/topics/1-orders/0/00000000000000000000.log --records\n",

@@ -282,6 +282,13 @@ class Repair(Golden):
         self.assertEqual(sorted((m["partition"], m["offset"]) for m in run.objects()),
                          [(0, 0), (1, 0), (1, 1), (1, 3), (1, 4)])
 
+    def test_what_was_set_aside_can_be_shown(self):
+        self.flip(SEALED, 168 + 33)
+        self.repair(0, "--yes")
+        copy = next(p for p in (self.store / "quarantine").iterdir() if p.suffix != ".txt")
+        run = self.run_on("dump", "--records", "--json", str(copy))
+        self.assertEqual([m["payload_base64"] for m in run.objects()], ["Ynl0ZXMg//4="])
+
     def test_a_journal_is_left_alone(self):
         self.flip(JOURNAL, 648 + 70)
         before = (self.store / JOURNAL).read_bytes()

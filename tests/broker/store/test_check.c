@@ -399,6 +399,7 @@ static void what_belongs_to_nobody_is_noted(void **state)
     log_case_close(c);
     struct zsp_err err = {0};
     assert_int_equal(c->fs->ops->mkdir(c->fs->self, "topics/99-gone", &err), 0);
+    assert_int_equal(c->fs->ops->mkdir(c->fs->self, "topics/7-orders/5", &err), 0);
     log_case_file_make(c, "topics/7-orders/0/notes");
     log_case_file_make(c, "cut/tail");
     log_case_file_make(c, "cut/tail.txt");
@@ -407,6 +408,7 @@ static void what_belongs_to_nobody_is_noted(void **state)
     assert_int_equal(told.summary.damages, 0);
     assert_int_equal(told.summary.set_aside, 1);
     assert_non_null(strstr(told.notes, "topics/99-gone: the journal knows no partition of it"));
+    assert_non_null(strstr(told.notes, "topics/7-orders: 5: the journal knows no such partition"));
     assert_non_null(strstr(told.notes, "topics/7-orders/0: notes: unknown file"));
     assert_non_null(strstr(told.notes, "cut/tail: 0 bytes set aside: the reason"));
 }
