@@ -284,7 +284,7 @@ static void it_starts_again_and_again(void **state)
 {
     struct hosted *const hosted = *state;
     char endpoint[256];
-    char text[8];
+    char text[16];
     hosted->options.endpoints = tcp;
     hosted->options.endpoint_count = 1;
     hosted_start(hosted);
