@@ -35,7 +35,7 @@
  *               its files are made for that.
  *   Output      none; diagnostic lines go to diag_fn.
  *   rand()      the host's sequence goes on undisturbed, and is not seeded.
- *   umask       narrowed while an ipc endpoint is bound, then as before.
+ *   umask       neither used nor changed: an ipc socket has the mode network/ipc_mode.
  *   Limits      RLIMIT_NOFILE is not raised: a broker wants a few descriptors for each
  *               active partition and one for each connection.
  *   Memory      the settings of malloc are not changed.

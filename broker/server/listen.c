@@ -123,6 +123,29 @@ static int bind_socket(void *router, const char *endpoint, struct zsp_err *err)
     return ZSP_OK;
 }
 
+/* A listening socket at the path that has its mode from the first moment on. The
+ * umask, which could see to that as well, is the whole process's. */
+static int listen_at(const char *path, mode_t mode)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    const int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (file < 0) {
+        return -1;
+    }
+    (void)unlink(path); /* a stale one, or none */
+    /* Linux gives the name the mode of the socket, less the umask; then exactly. */
+    if (fchmod(file, mode) != 0 ||
+        bind(file, (const struct sockaddr *)&address, sizeof address) != 0 ||
+        chmod(path, mode) != 0 || listen(file, BACKLOG) != 0) {
+        const int failure = errno;
+        (void)close(file); /* nobody has connected */
+        errno = failure;
+        return -1;
+    }
+    return file;
+}
+
 static int bind_ipc(void *router, const char *endpoint, uint64_t ipc_mode, struct zsp_err *err)
 {
     const char *const path = endpoint_ipc_path(endpoint);
@@ -130,17 +153,22 @@ static int bind_ipc(void *router, const char *endpoint, uint64_t ipc_mode, struc
     if (rc < 0) {
         return rc;
     }
-    /* Nobody gets in between bind and chmod. */
-    const mode_t before = umask(S_IRWXG | S_IRWXO);
-    rc = bind_socket(router, endpoint, err);
-    (void)umask(before); /* cannot fail */
+    int file = listen_at(path, (mode_t)ipc_mode);
+    if (file < 0) {
+        return zsp_err_set_errno(err, ZSP_EIO, errno, "listen on %s", endpoint);
+    }
+    if (zmq_setsockopt(router, ZMQ_USE_FD, &file, sizeof file) != 0) {
+        rc = zsp_err_set(err, ZSP_EIO, "listen on %s: %s", endpoint, zmq_strerror(errno));
+    } else {
+        rc = bind_socket(router, endpoint, err);
+    }
     if (rc < 0) {
-        return rc;
+        (void)close(file); /* libzmq has not taken it */
+        (void)unlink(path);
     }
-    if (chmod(path, (mode_t)ipc_mode) != 0) {
-        return zsp_err_set_errno(err, ZSP_EIO, errno, "ipc %s: set mode", path);
-    }
-    return ZSP_OK;
+    file = -1; /* the option concerns later binds as well */
+    (void)zmq_setsockopt(router, ZMQ_USE_FD, &file, sizeof file);
+    return rc;
 }
 
 int listen_bind(void *router, const char *endpoint, uint64_t ipc_mode,
@@ -211,6 +239,9 @@ void listen_close(void *context, void *router, char (*endpoints)[ENDPOINT_MAX], 
     for (size_t i = 0; i < count; i++) {
         if (zmq_unbind(router, endpoints[i]) == 0 && !endpoint_inproc(endpoints[i])) {
             listener_count++;
+        }
+        if (endpoint_ipc_path(endpoints[i])) {
+            (void)unlink(endpoint_ipc_path(endpoints[i])); /* gone already: just as well */
         }
     }
     if (monitor) {
