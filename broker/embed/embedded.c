@@ -151,9 +151,9 @@ static void publish_result(zspool_broker_t *self, int rc, const struct zsp_err *
     self->result.code = rc;
     self->state = stopping && (rc == ZSP_OK || rc == ZSP_EINTERRUPTED) ? ZSPOOL_BROKER_STOPPED
                                                                        : ZSPOOL_BROKER_FAILED;
+    raise_event(self->ended_fd); /* before anybody can know it otherwise */
     (void)pthread_cond_broadcast(&self->changed); /* a live condition */
     unlock(self);
-    raise_event(self->ended_fd);
 }
 
 static void release(zspool_broker_t *self);

@@ -57,7 +57,12 @@ static void every_endpoint_leads_to_it(void **state)
     const char *const endpoints[] = {"tcp://127.0.0.1:*", ipc, "inproc://here"};
     hosted->options.endpoints = endpoints;
     hosted->options.endpoint_count = 3;
+    hosted->settings[2] = "network/ipc_mode = 0660";
+    hosted->options.setting_count = 3;
     hosted_start(hosted);
+    struct stat status;
+    assert_int_equal(stat(ipc + 6, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0660);
     assert_null(strchr(zspool_broker_endpoint(hosted->broker, 0), '*'));
     assert_string_equal(zspool_broker_endpoint(hosted->broker, 1), ipc);
     assert_string_equal(zspool_broker_endpoint(hosted->broker, 2), "inproc://here");
@@ -66,6 +71,8 @@ static void every_endpoint_leads_to_it(void **state)
         assert_int_equal(hosted_publish(client, "t", "x"), 0);
         zspool_destroy(&client);
     }
+    zspool_broker_destroy(&hosted->broker);
+    assert_int_equal(stat(ipc + 6, &status), -1);
 }
 
 /* A file, settings and options: each weighs more than the one before. */
