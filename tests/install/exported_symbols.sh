@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
 #
-# The shared library exports zspool_ symbols only, and no fewer than the header
-# declares; the static one defines nothing that could meet a host's names: zspool_,
-# zsp_ and wire_. Neither calls what would change the host's process behind its back.
-# Usage: exported_symbols.sh SHARED STATIC HEADER
+# The shared library exports symbols of its PREFIX only, and no fewer than the header
+# declares; the static one defines nothing that could meet a host's names: what
+# matches OWN. Neither calls what would change the host's process behind its back.
+# Usage: exported_symbols.sh SHARED STATIC HEADER PREFIX OWN
 set -eu
 foreign='^__asan|^__odr_asan|^__sanitizer|^__ubsan|^__tsan'
 dir=$(mktemp -d)
@@ -13,7 +13,7 @@ fail() { echo "$1"; shift; cat "$@"; exit 1; }
 
 nm -D --defined-only "$1" | awk '$2 ~ /[TDBRVW]/ { print $3 }' | grep -vE "$foreign" |
     sort >"$dir/exported"
-if grep -v '^zspool_' "$dir/exported" >"$dir/wrong"; then
+if grep -v "^$4" "$dir/exported" >"$dir/wrong"; then
     fail "exported by $1:" "$dir/wrong"
 fi
 # Every function of the header, and nothing else.
@@ -23,7 +23,7 @@ diff "$dir/declared" "$dir/exported" >"$dir/wrong" ||
     fail "declared in $3 (<) and exported by $1 (>) differ:" "$dir/wrong"
 
 if nm --defined-only "$2" 2>/dev/null | awk '$2 ~ /[TDBR]/ { print $3 }' |
-    grep -vE '^zspool_|^zsp_|^wire_|^__' >"$dir/wrong"; then
+    grep -vE "$5|^__" >"$dir/wrong"; then
     fail "defined by $2:" "$dir/wrong"
 fi
 

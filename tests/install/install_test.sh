@@ -18,6 +18,8 @@ fail() { echo "$*"; exit 1; }
 # What is installed.
 for file in include/zspool.h "$libdir/libzspool.so" "$libdir/libzspool.a" \
     "$libdir/pkgconfig/libzspool.pc" "$libdir/cmake/zspool/zspool-config.cmake" bin/zspool \
+    include/zspool_broker.h "$libdir/libzspool-broker.so" "$libdir/libzspool-broker.a" \
+    "$libdir/pkgconfig/libzspool-broker.pc" \
     share/bash-completion/completions/zspool; do
     test -e "$dir/first/$file" || fail "$file is not installed"
 done
@@ -37,11 +39,22 @@ run() { # PROGRAM PREFIX shared|static
     LD_LIBRARY_PATH="$2/$libdir" "$1" | grep -qx "libzspool $version" || fail "$1 does not run"
 }
 
+# The same for a program with a broker inside, in a directory that it makes.
+run_broker() { # PROGRAM PREFIX shared|static
+    needed=static
+    ! readelf -d "$1" | grep -q 'NEEDED.*libzspool-broker\.so' || needed=shared
+    test "$needed" = "$3" || fail "$1 is linked $needed, not $3"
+    LD_LIBRARY_PATH="$2/$libdir" "$1" "$1.data" | grep -qx "libzspool-broker $version" ||
+        fail "$1 does not run"
+}
+
 by_cmake() { # PREFIX
     configure "$1" "$1/build" || { cat "$1/build.log"; exit 1; }
     "$cmake" --build "$1/build" >"$1/build.log" || { cat "$1/build.log"; exit 1; }
     run "$1/build/outside-shared" "$1" shared
     run "$1/build/outside-static" "$1" static
+    run_broker "$1/build/outside-broker-shared" "$1" shared
+    run_broker "$1/build/outside-broker-static" "$1" static
 }
 
 by_pkg_config() { # PREFIX
@@ -66,12 +79,26 @@ by_pkg_config() { # PREFIX
     done
 }
 
+broker_by_pkg_config() { # PREFIX
+    # shellcheck disable=SC2046,SC2086
+    "$cc" $flags "$source/outside/broker_main.c" -o "$1/broker-shared" \
+        $(pkg-config --cflags --libs libzspool-broker libzspool)
+    run_broker "$1/broker-shared" "$1" shared
+    private=$(pkg-config --print-requires-private libzspool-broker | cut -d ' ' -f 1)
+    # shellcheck disable=SC2046,SC2086
+    "$cc" $flags "$source/outside/broker_main.c" -o "$1/broker-static" \
+        $(pkg-config --cflags libzspool-broker) "$1/$libdir/libzspool-broker.a" \
+        "$1/$libdir/libzspool.a" $(pkg-config --libs $private) -pthread
+    run_broker "$1/broker-static" "$1" static
+}
+
 flags=$*
 own_path=${PKG_CONFIG_PATH:-}
 for prefix in "$dir/first" "$dir/moved"; do
     test -d "$prefix" || { mv "$dir/first" "$prefix"; rm -rf "$prefix/build"; }
     by_cmake "$prefix"
     by_pkg_config "$prefix"
+    broker_by_pkg_config "$prefix"
 done
 
 # Another minor version may differ: it is not taken.
