@@ -44,7 +44,7 @@
  *
  * Several brokers may live in one process, each with a data directory of its own. An
  * inproc client has no user name and may do everything: it is `local`, as over ipc.
- * Connections over inproc have no heartbeats and need none.
+ * Connections over inproc have no ZeroMQ heartbeats and need none.
  */
 #ifndef ZSPOOL_BROKER_H
 #define ZSPOOL_BROKER_H
@@ -190,7 +190,8 @@ ZSPOOL_EXPORT void zspool_broker_destroy(zspool_broker_t **self_p);
 
 /* --- For czmq --------------------------------------------------------------------- */
 
-typedef struct _zsock_t zsock_t; /* as in <czmq.h>, which this header does not need */
+/* As in <czmq.h>, which this header does not need. */
+typedef struct _zsock_t zsock_t; /* NOLINT(bugprone-reserved-identifier): czmq's own name */
 
 /* A broker as a zactor: zactor_new(zspool_broker_actor, &options) starts it and returns
  * when it serves, or has failed to; zactor_destroy() stops and destroys it. `args` is a

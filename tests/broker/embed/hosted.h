@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <zspool.h>
 
-#include "broker/embed/embedded.h"
+#include "broker/embed/embedded_broker.h"
 #include "tests/support/test_dir.h"
 
 #define HOSTED_WAIT_MS   30000 /* for what takes milliseconds */

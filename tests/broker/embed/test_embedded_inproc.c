@@ -153,7 +153,9 @@ static void frames_over_the_limit_are_refused(void **state)
     const int len = zmq_recv(socket, reply, sizeof reply - 1, 0);
     assert_true(len > 0 && (size_t)len < sizeof reply);
     for (int i = 0; i < len; i++) {
-        reply[i] = reply[i] ? reply[i] : ' ';
+        if (reply[i] == '\0') {
+            reply[i] = ' ';
+        }
     }
     assert_non_null(strstr(reply, "too_large"));
     assert_int_equal(zmq_close(socket), 0);

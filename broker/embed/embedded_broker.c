@@ -11,7 +11,7 @@
  * Host and thread meet in what is marked "locked" and in two eventfds: `stop_fd`
  * wakes the server's loop, `ended_fd` is for hosts that poll.
  */
-#include "broker/embed/embedded.h"
+#include "broker/embed/embedded_broker.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -151,7 +151,7 @@ static void publish_result(zspool_broker_t *self, int rc, const struct zsp_err *
     self->result.code = rc;
     self->state = stopping && (rc == ZSP_OK || rc == ZSP_EINTERRUPTED) ? ZSPOOL_BROKER_STOPPED
                                                                        : ZSPOOL_BROKER_FAILED;
-    raise_event(self->ended_fd); /* before anybody can know it otherwise */
+    raise_event(self->ended_fd);                  /* before anybody can know it otherwise */
     (void)pthread_cond_broadcast(&self->changed); /* a live condition */
     unlock(self);
 }

@@ -3,8 +3,8 @@
  * The inside of zspool_broker.h that tests want as well: a broker over another
  * file system, which can fail where the real one rarely does.
  */
-#ifndef ZSP_EMBED_EMBEDDED_H
-#define ZSP_EMBED_EMBEDDED_H
+#ifndef ZSP_EMBED_EMBEDDED_BROKER_H
+#define ZSP_EMBED_EMBEDDED_BROKER_H
 
 #include "broker/embed/zspool_broker.h"
 #include "broker/store/fs.h"
