@@ -36,7 +36,7 @@ watch_worker() {
         printf '%s\n' "${head#* }$rest" >>"$work/done"
     done
     exec {pipe}<&-
-    wait "$pid"
+    wait "$pid" || fail "the worker ended with status $?"
 }
 state() { # NAME: a figure of the group
     zspool group info crew --json | sed -nE "s/.*\"$1\": ?([0-9]+).*/\1/p"
