@@ -156,6 +156,11 @@ class Completion(Case):
                          ["retry", "release", "reject"])
         self.assertEqual(self.complete("group", "s"), ["set", "seek"])
 
+    def test_files_come_from_the_disk(self):
+        self.assertEqual(self.complete("fsck", BROKER.dir.name + "/da"), [BROKER.dir.name + "/data"])
+        self.assertEqual(self.complete("dump", BROKER.dir.name + "/data/FOR"),
+                         [BROKER.dir.name + "/data/FORMAT"])
+
     def test_names_come_from_the_broker(self):
         self.good("topic", "create", "complete-me")
         self.good("group", "create", "complete-us")
