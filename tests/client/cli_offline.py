@@ -183,6 +183,26 @@ class Damage(Golden):
         self.assertIn("record 26", run.out.decode())
         self.dump("", code=1)
 
+    def test_a_missing_journal(self):
+        os.remove(self.store / JOURNAL)
+        damages, _ = self.fsck(1)
+        self.assertEqual(len(damages), 1, damages)
+        self.assertIn("there are topics, but the journal is empty", damages[0]["text"])
+
+    def test_a_missing_format(self):
+        os.remove(self.store / "FORMAT")
+        damages, _ = self.fsck(1)
+        self.assertEqual(damages[0]["path"], "FORMAT")
+        self.assertIn("missing, but there are files of a store", damages[0]["text"])
+
+    def test_a_newer_format_is_left_alone(self):
+        text = (self.store / "FORMAT").read_text().replace("version 1", "version 99")
+        (self.store / "FORMAT").write_text(text)
+        run = self.run_on("fsck", "--repair", "--yes", str(self.store))
+        self.assertEqual(run.code, 1)
+        self.assertIn("store of version 99", run.err)
+        self.assertEqual((self.store / "FORMAT").read_text(), text)
+
     def test_a_torn_tail_is_no_damage(self):
         with open(self.store / JOURNAL, "ab") as file:
             file.write(b"ZSPJ torn")
