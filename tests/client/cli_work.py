@@ -192,17 +192,6 @@ class Work(Case):
         self.end(process)
         self.assertEqual(self.part("jobs")["committed"], 10)
 
-    def test_leases_are_extended_while_a_command_runs(self):
-        self.pub("extend", "x", group="extend", lease="400ms")
-        gate = Gate(self)
-        process = self.start("extend", "-g", "extend", "-n", "1", *gate.command())
-        gate.wait()
-        # Three leases long nobody else gets it.
-        self.nothing("pull", "extend", "-g", "extend", "--wait", "1200ms")
-        gate.open()
-        self.end(process)
-        self.assertEqual(self.part("extend")["committed"], 1)
-
     def test_count_end_and_wait_as_for_pull(self):
         self.pub("ends", "a", "b", "c")
         self.assertEqual(self.good("work", "ends", "-g", "ends", "-n", "2", "--", "cat").out, b"ab")
