@@ -1,6 +1,6 @@
 # A thin entry over the CMake presets; nothing here that they do not do.
 # `scripts/deps` installs what they need.
-.PHONY: all check asan tsan valgrind release lint fmt fuzz crash sim bench run coverage docs demo test clean
+.PHONY: all check asan tsan valgrind release lint fmt fuzz crash sim bench idle run coverage docs demo test clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 CTEST := ctest -j $(JOBS) --preset
@@ -39,8 +39,11 @@ crash: all              ## kill -9 and damaged files
 sim: all                ## many simulated histories: HISTORIES=20000 SEED=1
 	scripts/sim $(or $(HISTORIES),20000) $(SEED)
 
-bench: release          ## throughput of this machine
+bench: release          ## throughput and latency of this machine
 	scripts/bench
+
+idle: release           ## what parked pulls cost, how fast they wake up
+	scripts/idle
 
 run: all                ## a broker on the default port, data in build/run
 	@mkdir -p build/run
