@@ -10,8 +10,9 @@
  *                      for three of them loses its leases as well
  *   BYE                the engine hands the leases back, here the session ends
  *
- * After a stall of the broker nobody is silent before the socket was drained and a grace
- * has passed: the requests that prove life may be waiting there.
+ * Silence is measured in awake time, which stands still while the broker is late for its turns (a
+ * slow sync, a machine that swaps): nobody is to blame for what it did not hear then. After a stall
+ * nobody is silent before the socket was drained and a grace has passed, besides.
  */
 #include <inttypes.h>
 
@@ -22,10 +23,16 @@
 #define LOOKS_MAX     1024 /* connections looked at for an idle session */
 #define LOOK_AGAIN_MS 10   /* while the socket is not drained */
 
-/* Move the timer to when something is due: a BEAT, or the end of patience. */
+static int64_t awake_ms(const struct server *self)
+{
+    return self->now.mono_ms - self->asleep_ms;
+}
+
+/* Move the timer to when something is due, at the earliest: a BEAT, or the end of patience. */
 static void arm(struct server *self, struct session *session)
 {
     int64_t due_ms = session_silent_ms(session, (int64_t)self->options.config->session_timeout_ms);
+    due_ms += due_ms == INT64_MAX ? 0 : self->asleep_ms;
     if (session->connection && session->terms.heartbeat_ms > 0) {
         const int64_t beat_ms = session->connection->sent_ms + session->terms.heartbeat_ms;
         due_ms = beat_ms < due_ms ? beat_ms : due_ms;
@@ -71,7 +78,7 @@ void attach_detach(struct server *self, struct connection *connection, bool is_w
     connection->session = NULL;
     session_detach(&self->sessions, session);
     if (is_waiting && session->terms.heartbeat_ms == 0) {
-        session->heard_ms = self->now.mono_ms; /* who waits for an answer is not silent */
+        session->heard_ms = awake_ms(self); /* who waits for an answer is not silent */
     }
     arm(self, session);
 }
@@ -151,7 +158,7 @@ int attach_hello(struct server *self, struct connection *connection, const struc
     }
     connection->session = session;
     session->terms = args->terms;
-    session->heard_ms = self->now.mono_ms;
+    session->heard_ms = awake_ms(self);
     arm(self, session);
     return is_resumed ? 1 : ZSP_OK;
 }
@@ -162,7 +169,7 @@ void attach_heard(struct server *self, struct connection *connection)
 {
     connection_table_touch(&self->connections, connection, self->now.mono_ms);
     if (connection->session) {
-        connection->session->heard_ms = self->now.mono_ms;
+        connection->session->heard_ms = awake_ms(self);
     }
 }
 
@@ -177,7 +184,7 @@ static void silent(struct server *self, struct session *session)
     const bool had_promised = session->terms.heartbeat_ms > 0;
     zsp_diag(self->options.diag, had_promised ? ZSP_INFO : ZSP_DEBUG,
              "session %" PRIu64 ": silent for %" PRId64 " ms, ended", session->number,
-             self->now.mono_ms - session->heard_ms);
+             awake_ms(self) - session->heard_ms);
     self->figures.sessions_silent += had_promised ? 1u : 0u;
     end(self, session, had_promised ? ENGINE_SESSION_SILENT : ENGINE_SESSION_OVER);
 }
@@ -199,7 +206,7 @@ static void look(struct server *self, struct session *session)
 {
     const int64_t now_ms = self->now.mono_ms;
     const int64_t timeout_ms = (int64_t)self->options.config->session_timeout_ms;
-    if (now_ms >= session_silent_ms(session, timeout_ms)) {
+    if (awake_ms(self) >= session_silent_ms(session, timeout_ms)) {
         if (may_judge(self)) {
             silent(self, session);
             return;

@@ -15,6 +15,7 @@
 /* What one turn does before the socket is looked at again: */
 #define STEPS_MAX      64u         /* steps of the driver */
 #define TURN_BYTES_MAX (32u << 20) /* bytes read for replies, or sent in them */
+#define TURN_MS        20          /* that a turn may take; what is beyond, the broker slept */
 #define POLL_MS_MAX    60000       /* an idle broker looks around once a minute */
 #define CROWD_GONE     1000u       /* connections; fewer leave too little behind */
 #define POLL_ITEMS     3
@@ -257,7 +258,9 @@ static bool ended(struct server *self)
 static void look_at_clock(struct server *self)
 {
     const struct instant now = now_instant();
-    if (now.mono_ms - self->now.mono_ms > self->waited_ms + (int64_t)ZSP_STALL_MS) {
+    const int64_t late_ms = now.mono_ms - self->now.mono_ms - self->waited_ms;
+    self->asleep_ms += late_ms > TURN_MS ? late_ms - TURN_MS : 0;
+    if (late_ms > (int64_t)ZSP_STALL_MS) {
         self->grace_until_ms = now.mono_ms + (int64_t)ZSP_STALL_GRACE_MS;
     }
     self->now = now;

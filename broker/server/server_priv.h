@@ -39,6 +39,7 @@ struct server {
     struct instant now;     /* of this turn */
     uint8_t instance[INSTANCE_BYTES];
     int64_t waited_ms;      /* how long the loop meant to wait before this turn */
+    int64_t asleep_ms;      /* for how long it was late for its turns, all in all */
     int64_t grace_until_ms; /* nobody is found silent before; monotonic */
     bool has_more_messages; /* the socket was not drained in this turn */
 

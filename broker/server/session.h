@@ -43,7 +43,7 @@ struct session {
     struct connection *connection; /* NULL = DETACHED */
     uint64_t last_request_id;      /* on this connection; 0 = none yet */
     struct session_terms terms;
-    int64_t heard_ms;   /* monotonic: of the last request */
+    int64_t heard_ms;   /* awake time (attach.c): of the last request */
     struct timer timer; /* armed while it may end by silence; its fire_fn is not used */
     struct session *earlier, *later; /* DETACHED: in that order */
 };
@@ -75,7 +75,7 @@ void session_detach(struct session_table *self, struct session *session);
 /* Forget it, in any state. */
 void session_end(struct session_table *self, struct session *session);
 
-/* When it is over unless it is heard of; INT64_MAX = it does not end by itself. */
+/* When it is over unless it is heard of, awake time; INT64_MAX = it does not end by itself. */
 int64_t session_silent_ms(const struct session *self, int64_t timeout_ms);
 
 /* May a request with this id come now? 0 always may, it belongs to no session.

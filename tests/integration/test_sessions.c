@@ -267,20 +267,19 @@ static void a_stopped_worker_loses_its_leases(void **state)
     (void)close(fds[1]);
 }
 
-/* Goal: the broker stands still for longer than its clients may be silent: none of them is to
- * blame. Method: the sign of life waits in its socket meanwhile. */
-static void a_stalled_broker_blames_nobody(void **state)
+/* The broker stands still for longer than its clients may be silent; the sign of life waits in its
+ * socket meanwhile. */
+static void stall(struct scene *self, const char *heartbeat, long stall_ms)
 {
-    struct scene *const self = *state;
     struct raw_client worker;
     uint8_t id[ID_BYTES];
     raw_publish(&self->client, "t", "a");
     raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
-    hello(&worker, ", 'heartbeat_ms': 1000", id);
+    hello(&worker, heartbeat, id);
     call(&worker, 2, "PULL", PULL_NOW);
     broker_process_signal(&self->broker, SIGSTOP);
     raw_request(&worker, 3, "PING", "{}");
-    pause_ms(4000); /* the stall is what is tested */
+    pause_ms(stall_ms); /* the stall is what is tested */
     broker_process_signal(&self->broker, SIGCONT);
     do {
         raw_receive(&worker);
@@ -290,6 +289,18 @@ static void a_stalled_broker_blames_nobody(void **state)
     assert_int_equal(figure(self, "sessions_silent"), 0);
     assert_int_equal(figure(self, "lease_count"), 1);
     raw_client_fini(&worker);
+}
+
+/* Goal: a stall of the broker makes nobody silent, neither a long one, after which there is a grace,
+ * nor one that is too short for that. */
+static void a_stalled_broker_blames_nobody(void **state)
+{
+    stall(*state, ", 'heartbeat_ms': 1000", 4000);
+}
+
+static void a_broker_that_hesitates_blames_nobody(void **state)
+{
+    stall(*state, ", 'heartbeat_ms': 400", 1350);
 }
 
 /* Goal: what a session does not read is bounded, and goes with it when somebody resumes it. */
@@ -339,6 +350,7 @@ int main(void)
         SCENE_TEST(a_cancelled_pull_takes_nothing),
         SCENE_TEST(a_stopped_worker_loses_its_leases),
         SCENE_TEST(a_stalled_broker_blames_nobody),
+        SCENE_TEST(a_broker_that_hesitates_blames_nobody),
         SCENE_TEST(a_session_that_never_reads_is_bounded_and_can_be_resumed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
