@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <zmq.h>
 
@@ -15,6 +16,8 @@
 #include "broker/server/runner.h"
 #include "broker/store/executor.h"
 #include "broker/store/log_store.h"
+
+#define OPEN_FILES_DEFAULT_MAX 1024u
 
 struct broker {
     struct broker_options options;
@@ -72,6 +75,17 @@ static int start_executor(struct broker *self, struct zsp_err *err)
     return self->executor ? ZSP_OK : ZSP_EIO;
 }
 
+/* How many log files may be open at once: most of what the process may have is for sockets. */
+static uint32_t open_files(const struct config *config)
+{
+    struct rlimit limit;
+    if (config->open_files > 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return (uint32_t)config->open_files;
+    }
+    const rlim_t share = limit.rlim_cur / 4;
+    return share < OPEN_FILES_DEFAULT_MAX ? (uint32_t)share : OPEN_FILES_DEFAULT_MAX;
+}
+
 static int open_store(struct broker *self, struct zsp_err *err)
 {
     const struct config *const config = self->options.config;
@@ -86,6 +100,7 @@ static int open_store(struct broker *self, struct zsp_err *err)
         .tail_bytes = config->tail_bytes,
         .min_free_bytes = config->min_free_bytes,
         .fill_bytes = (uint32_t)config->fill_bytes,
+        .open_files_max = open_files(config),
         .create = config->create,
     };
     self->log_store = log_store_open(&options, err);

@@ -58,6 +58,7 @@ struct config {
     uint64_t min_free_bytes; /* 0 = refuse publishes only when truly full */
     uint64_t fill_bytes;     /* 0 = no zero-filled space ahead */
     uint64_t data_threads;   /* executor threads */
+    uint64_t open_files;     /* log files open at once, 0 = by the limit of the process */
     /* topics, groups */
     bool auto_create_topics;
     bool auto_create_groups;

@@ -32,6 +32,7 @@ static const struct config_key keys[] = {
     {"data", "min_free", CONFIG_BYTES, PLACE(min_free_bytes), 0, UINT64_MAX, "256MiB"},
     {"data", "fill_ahead", CONFIG_BYTES, PLACE(fill_bytes), 0, 64 * ZSP_MIB, "1MiB"},
     {"data", "threads", CONFIG_COUNT, PLACE(data_threads), 1, 64, "4"},
+    {"data", "open_files", CONFIG_COUNT, PLACE(open_files), 0, 1000000, "0"},
     {"topics", "auto_create", CONFIG_BOOL, PLACE(auto_create_topics), 0, 0, "yes"},
     {"topics", "partitions", CONFIG_COUNT, PLACE(partitions), 1, ZSP_PARTITIONS_MAX, "1"},
     {"topics", "max", CONFIG_COUNT, PLACE(topics_max), 0, UINT32_MAX, "10000"},

@@ -32,22 +32,35 @@ void store_submit(struct log_store *self, struct io *io)
     self->jobs_last = job;
 }
 
-/* Start the partitions' writes; who has to wait stays on the list. */
+/* Put what is left of the list behind those that have to wait. */
+static void keep_dirty(struct log_store *self, struct store_part *rest, struct store_part *last)
+{
+    if (rest) {
+        *(self->dirty_last ? &self->dirty_last->dirty_next : &self->dirty_first) = rest;
+        self->dirty_last = last;
+    }
+}
+
+/* Start the partitions' writes; who has to wait stays on the list. When no more files may be
+ * open, those behind wait for their turn, and are not even looked at. */
 static void write_dirty(struct log_store *self)
 {
     struct store_part *part = self->dirty_first;
+    struct store_part *const last = self->dirty_last;
     self->dirty_first = NULL;
     self->dirty_last = NULL;
-    while (part) {
+    bool more = true;
+    while (part && more) {
         struct store_part *next = part->dirty_next;
         part->dirty = false;
         part->dirty_next = NULL;
-        partition_write(part);
+        more = partition_write(part);
         if (part->queue_first && !self->failed) {
             partition_wake(part);
         }
         part = next;
     }
+    keep_dirty(self, part, last);
 }
 
 /* Make the jobs that can be made now. */
@@ -58,6 +71,7 @@ static void step(struct log_store *self)
     }
     write_dirty(self);
     reads_step(self);
+    open_files_settle(self);
     if (self->ready) {
         carry_step(self);
         topic_log_step(self);
@@ -327,6 +341,7 @@ static void op_stats(const struct store *base, struct store_stats *ret)
     *ret = self->stats;
     ret->journal_file_count = self->journal.file_count;
     ret->tail_bytes = self->tail.bytes;
+    ret->open_file_count = self->files.count;
 }
 
 static bool op_busy(const struct store *base)
@@ -366,6 +381,7 @@ static void op_destroy(struct store *base)
         struct io *io = (struct io *)job;
         io->done_fn(self, io);
     }
+    open_files_settle(self);
     const struct zsp_err err = {.code = ZSP_ECLOSED};
     for (struct store_part *part = self->parts_first; part; part = part->next) {
         partition_fail_queue(part, &err);
@@ -461,6 +477,7 @@ struct log_store *log_store_open(const struct log_store_options *options, struct
     self->fs = options->fs;
     self->lock_file = -1;
     self->tail.bytes_max = self->options.tail_bytes;
+    open_files_init(&self->files, options->open_files_max);
     int rc = 0;
     if (journal_init(&self->journal, options->random_fn(options->random_arg)) < 0) {
         rc = zsp_err_set(err, ZSP_ENOMEM, "open the store");

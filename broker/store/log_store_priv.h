@@ -18,6 +18,7 @@
 #include "broker/store/journal.h"
 #include "broker/store/layout.h"
 #include "broker/store/log_store.h"
+#include "broker/store/open_files.h"
 #include "broker/store/read.h"
 #include "broker/store/segment.h"
 #include "broker/store/space.h"
@@ -64,7 +65,7 @@ struct log_store {
     struct commit commit;
     struct tail tail;
     struct reads reads;
-    struct segment_files files;
+    struct open_files files;
     struct space space;
     struct store_stats stats;
 };

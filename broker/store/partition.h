@@ -144,8 +144,9 @@ void append_fail(struct store_part *self, struct append *append, const struct zs
 void append_release(struct log_store *store, struct append *append);
 /* Something changed that its queue may wait for: look at it in the next flush(). */
 void partition_wake(struct store_part *self);
-/* Start what can be started for the queue. */
-void partition_write(struct store_part *self);
+/* Start what can be started for the queue. False = no more files may be open now: nobody else's
+ * can be opened either. */
+bool partition_write(struct store_part *self);
 /* Free the pool of writes. */
 void partition_writes_fini(struct log_store *store);
 /* All queued batches fail (not those in a write). */

@@ -280,24 +280,23 @@ static void open_failed(struct store_part *self, const struct zsp_err *err)
     partition_fail_queue(self, err);
 }
 
-void partition_write(struct store_part *self)
+bool partition_write(struct store_part *self)
 {
     struct log_store *store = self->store;
     if (self->state != PART_OPEN || self->write || store->failed) {
-        return;
+        return true;
     }
     if (roll_busy(self)) {
-        roll_continue(self);
-        return;
+        return roll_continue(self);
     }
     if (!self->queue_first) {
-        return;
+        return true;
     }
     if (self->refuses) {
         struct zsp_err err = {0};
         (void)zsp_err_set(&err, ZSP_ECORRUPT, "the partition is damaged, takes no messages");
         partition_fail_queue(self, &err);
-        return;
+        return true;
     }
     struct segment *segment = partition_active(self);
     struct zsp_err err = {0};
@@ -306,19 +305,19 @@ void partition_write(struct store_part *self)
         open_failed(self, &err);
     }
     if (ready <= 0) {
-        return;
+        return ready < 0 || segment->loading;
     }
     const uint64_t bytes = self->queue_first->bytes;
     const uint64_t segment_bytes = store->options.segment_bytes;
     if (segment->bytes > 0 &&
         (segment->bytes >= segment_bytes || bytes > segment_bytes - segment->bytes)) {
-        roll_start(self);
-        return;
+        return roll_start(self);
     }
     const struct selection selection = select_batches(self, segment);
     if (selection.count > 0) {
         submit_write(self, segment, &selection);
     }
+    return true;
 }
 
 /* --- Written ------------------------------------------------------------------------- */

@@ -176,10 +176,11 @@ static int settle_active(struct recovery *self, struct zsp_err *err)
     segment->end_offset = end;
     segment->max_timestamp_ms = self->max_ms;
     segment->epoch = scan->epoch;
-    segment->file = scan->file;
-    scan->file = -1;
-    segment->pins = 1;
-    segment_unpin(self->store, segment);
+    if (open_files_keep(self->store)) { /* else the caller closes it; it is opened when needed */
+        segment->file = scan->file;
+        scan->file = -1;
+        open_files_idle(self->store, segment);
+    }
     part->end_offset = end;
     part->max_timestamp_ms = self->max_ms;
     part->epoch = scan->epoch;

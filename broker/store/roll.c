@@ -113,6 +113,7 @@ static void make_done(struct log_store *store, struct io *io)
     part->busy--;
     store->works--;
     if (io->job.error.code != 0) {
+        open_files_give(store);
         make_failed(part, make);
         free(make);
         return;
@@ -120,6 +121,7 @@ static void make_done(struct log_store *store, struct io *io)
     struct segment *next = segment_new(part, make->number, 0);
     if (!next) {
         (void)store->fs->ops->close(store->fs->self, make->file, NULL); /* empty */
+        open_files_give(store);
         free(make);
         store_fail_memory(store, "a segment");
         return;
@@ -129,19 +131,24 @@ static void make_done(struct log_store *store, struct io *io)
     part->roll.next = next;
     segment_unpin(store, next);
     free(make);
-    roll_continue(part);
+    (void)roll_continue(part); /* the partition is looked at in any case */
 }
 
-static void make_start(struct store_part *part)
+/* False = no more files may be open now. */
+static bool make_start(struct store_part *part)
 {
     struct log_store *store = part->store;
     if (part->roll.next || part->roll.making || store->failed || part->state != PART_OPEN) {
-        return;
+        return true;
+    }
+    if (!open_files_take(store)) {
+        return false;
     }
     struct make *make = calloc(1, sizeof *make);
     if (!make) {
+        open_files_give(store);
         store_fail_memory(store, "a segment");
-        return;
+        return true;
     }
     make->part = part;
     make->number = partition_active(part)->number + 1;
@@ -156,21 +163,21 @@ static void make_start(struct store_part *part)
     part->busy++;
     store->works++;
     store_submit(store, &make->io);
+    return true;
 }
 
 void roll_ahead(struct store_part *part)
 {
     const struct segment *active = partition_active(part);
     if (!part->roll.ahead_failed && active->bytes >= part->store->options.segment_bytes / 2) {
-        make_start(part);
+        (void)make_start(part); /* tried again with the next write */
     }
 }
 
-void roll_start(struct store_part *part)
+bool roll_start(struct store_part *part)
 {
     set_state(part, ROLL_WAITING);
-    make_start(part);
-    roll_continue(part);
+    return roll_continue(part);
 }
 
 /* --- Sealing ------------------------------------------------------------------------------ */
@@ -291,12 +298,17 @@ static void seal_start(struct store_part *part, struct segment *segment)
     store_submit(store, &seal->io);
 }
 
-void roll_continue(struct store_part *part)
+bool roll_continue(struct store_part *part)
 {
     struct log_store *store = part->store;
-    if (part->roll.state != ROLL_WAITING || !part->roll.next || part->unsynced ||
-        part->mark.offset != part->end_offset || store->failed || part->state != PART_OPEN) {
-        return;
+    if (part->roll.state != ROLL_WAITING || store->failed || part->state != PART_OPEN) {
+        return true;
+    }
+    if (!part->roll.next) {
+        return make_start(part);
+    }
+    if (part->unsynced || part->mark.offset != part->end_offset) {
+        return true;
     }
     struct segment *segment = partition_active(part);
     struct zsp_err err = {0};
@@ -307,4 +319,5 @@ void roll_continue(struct store_part *part)
     } else if (ready == 1) {
         seal_start(part, segment);
     }
+    return ready != 0 || segment->loading;
 }

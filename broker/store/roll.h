@@ -45,9 +45,10 @@ struct roll {
 bool roll_busy(const struct store_part *part);
 /* Make the next segment ahead if the active one is half full. */
 void roll_ahead(struct store_part *part);
-/* The active segment is full. */
-void roll_start(struct store_part *part);
-/* Something a roll waits for may have happened: a sync, a new file. */
-void roll_continue(struct store_part *part);
+/* The active segment is full. False = as roll_continue(). */
+bool roll_start(struct store_part *part);
+/* Something a roll waits for may have happened: a sync, a new file. False = no more files may be
+ * open now. */
+bool roll_continue(struct store_part *part);
 
 #endif

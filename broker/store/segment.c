@@ -24,16 +24,11 @@ struct load {
     int64_t max_before_ms;
     bool sealed;
     bool want_index;
-    int file;    /* in: the open file or -1; out: the open file */
-    bool opened; /* by this task */
+    int file;     /* in: the open file or -1; out: the open file */
+    bool counted; /* as a file that is open: the task is to open it */
+    bool opened;  /* by this task */
     bool sync_failed;
     struct seg_index index;
-};
-
-/* A task that closes a file nobody needs. */
-struct closing {
-    struct io io;
-    int file;
 };
 
 struct segment *segment_new(struct store_part *part, uint64_t number, uint64_t base_offset)
@@ -64,6 +59,7 @@ void segment_destroy(struct log_store *store, struct segment **self_p)
     if (self->file >= 0) {
         /* All that was promised is synced; a failing close loses nothing. */
         (void)store->fs->ops->close(store->fs->self, self->file, NULL);
+        open_files_give(store);
     }
     index_fini(&self->index);
     free(self->load_error);
@@ -88,79 +84,17 @@ struct index_facts segment_facts(const struct segment *self)
                                 self->max_timestamp_ms};
 }
 
-/* --- Open files that nobody uses --------------------------------------------------- */
-
-static void files_remove(struct segment_files *files, struct segment *segment)
-{
-    if (segment->files_prev) {
-        segment->files_prev->files_next = segment->files_next;
-    } else {
-        files->first = segment->files_next;
-    }
-    if (segment->files_next) {
-        segment->files_next->files_prev = segment->files_prev;
-    } else {
-        files->last = segment->files_prev;
-    }
-    segment->files_prev = NULL;
-    segment->files_next = NULL;
-    segment->in_files = false;
-    files->count--;
-}
-
-static void files_add(struct segment_files *files, struct segment *segment)
-{
-    segment->files_prev = files->last;
-    segment->files_next = NULL;
-    if (files->last) {
-        files->last->files_next = segment;
-    } else {
-        files->first = segment;
-    }
-    files->last = segment;
-    segment->in_files = true;
-    files->count++;
-}
-
-static void close_run(struct job *job, struct fs *fs)
-{
-    struct closing *self = job->owner;
-    /* Only synced or removed files are closed: there is nothing to lose. */
-    (void)fs->ops->close(fs->self, self->file, NULL);
-}
-
-static void close_done(struct log_store *store, struct io *io)
-{
-    store->works--;
-    free(io);
-}
+/* --- Users of the open file ------------------------------------------------------------ */
 
 void segment_close(struct log_store *store, struct segment *self)
 {
     zsp_assert(self->pins == 0);
-    if (self->in_files) {
-        files_remove(&store->files, self);
-    }
     if (self->state != SEGMENT_ACTIVE) {
         index_fini(&self->index); /* loaded again with the file */
     }
-    if (self->file < 0) {
-        return;
+    if (self->file >= 0) {
+        open_files_close(store, self);
     }
-    struct closing *closing = store->closing ? NULL : calloc(1, sizeof *closing);
-    if (!closing) {
-        (void)store->fs->ops->close(store->fs->self, self->file, NULL); /* as close_run() */
-        self->file = -1;
-        return;
-    }
-    closing->io.job.kind = JOB_TASK;
-    closing->io.job.task_fn = close_run;
-    closing->io.job.owner = closing;
-    closing->io.done_fn = close_done;
-    closing->file = self->file;
-    self->file = -1;
-    store->works++;
-    store_submit(store, &closing->io);
 }
 
 void segment_retire(struct log_store *store, struct segment *self)
@@ -175,9 +109,7 @@ void segment_retire(struct log_store *store, struct segment *self)
 void segment_pin(struct log_store *store, struct segment *self)
 {
     zsp_assert(self->file >= 0);
-    if (self->in_files) {
-        files_remove(&store->files, self);
-    }
+    open_files_busy(store, self);
     self->pins++;
 }
 
@@ -191,10 +123,7 @@ void segment_unpin(struct log_store *store, struct segment *self)
         segment_retire(store, self);
         return;
     }
-    files_add(&store->files, self);
-    if (store->files.count > SEGMENT_FILES_MAX) {
-        segment_close(store, store->files.first);
-    }
+    open_files_idle(store, self);
 }
 
 /* --- Loading ------------------------------------------------------------------------- */
@@ -300,6 +229,8 @@ static void load_done(struct log_store *store, struct io *io)
     if (load->opened && load->file >= 0) {
         segment->file = load->file;
         segment->pins++; /* as load_start() does with an open file */
+    } else if (load->counted) {
+        open_files_give(store);
     }
     if (io->job.error.code != 0) {
         free(segment->load_error);
@@ -322,7 +253,7 @@ static void load_done(struct log_store *store, struct io *io)
     partition_wake(part);
     reads_wake(store);
     if (segment->file >= 0) {
-        segment_unpin(store, segment);
+        open_files_fresh(store, segment);
     } else if (segment->state == SEGMENT_GONE) {
         segment_retire(store, segment);
     }
@@ -339,12 +270,20 @@ static void load_limit(const struct segment *segment, struct index_facts *facts)
     }
 }
 
+/* 0 = a task is out, or there is no room for one more open file. Errors: ZSP_ENOMEM */
 static int load_start(struct log_store *store, struct segment *self, bool need_index)
 {
+    if (self->file < 0 && !open_files_take(store)) {
+        return 0;
+    }
     struct load *load = calloc(1, sizeof *load);
     if (!load) {
+        if (self->file < 0) {
+            open_files_give(store);
+        }
         return ZSP_ENOMEM;
     }
+    load->counted = self->file < 0;
     load->io.job.kind = JOB_TASK;
     load->io.job.task_fn = load_run;
     load->io.job.owner = load;

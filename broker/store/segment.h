@@ -2,8 +2,8 @@
  *
  * One segment: a file of batches of one partition, what is known of it, and its
  * open file. Files are opened when first needed and closed, longest unused
- * first, when more than SEGMENT_FILES_MAX are open; a file with unsynced bytes
- * or a job out is pinned and never closed.
+ * first, when others need room (open_files.h); a file with unsynced bytes or a job
+ * out is pinned and never closed.
  *
  *   (created ahead) ---> ACTIVE ---> SEALED ---> GONE
  *   -> ACTIVE       partition.c, roll.c  it takes appends
@@ -20,7 +20,6 @@
 #include "broker/store/io.h"
 #include "broker/store/layout.h"
 
-#define SEGMENT_FILES_MAX 256u /* open segment files that nobody uses right now */
 #define SEGMENT_FILL_FIRST \
     (4u << 10) /* the first fill of a segment, little for the idle; it doubles */
 
@@ -46,16 +45,9 @@ struct segment {
     uint32_t pins; /* users of the file */
     bool loading;
     struct zsp_err *load_error; /* why the last load failed; taken by who asks next */
-    struct segment *files_prev; /* in the list of open files without pins */
+    struct segment *files_prev; /* in a list of open_files.c */
     struct segment *files_next;
     bool in_files;
-};
-
-/* Open files that nobody uses, longest unused first. Zero-initialise. */
-struct segment_files {
-    struct segment *first;
-    struct segment *last;
-    size_t count;
 };
 
 /* NULL = out of memory. */
@@ -70,6 +62,7 @@ struct index_facts segment_facts(const struct segment *self);
 /* Is the file open and, if `need_index`, the index complete? Otherwise a task
  * is started, unless one is under way, and reads and writes are looked at again
  * when it ends. A load that failed is told once.
+ * Without room for one more open file (then it is not `loading`) it waits as well.
  * Returns 1 = ready, 0 = wait, < 0 = error of the load */
 int segment_ready(struct log_store *store, struct segment *self, bool need_index,
                   struct zsp_err *err);

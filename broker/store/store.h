@@ -143,6 +143,7 @@ struct store_stats {
     uint64_t read_requests, tail_reads, cold_reads;
     uint64_t journal_records, journal_bytes, journal_file_count;
     uint64_t unsynced_bytes, waiting_bytes, tail_bytes;
+    uint64_t open_file_count; /* of logs */
     uint64_t free_bytes;
     uint64_t cut_bytes; /* torn tails set aside at the last start */
 };

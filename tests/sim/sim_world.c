@@ -185,6 +185,7 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .unsynced_bytes_max = sim->weather.unsynced_bytes_max,
         .tail_bytes = sim->weather.tail_bytes,
         .fill_bytes = sim->weather.fill_bytes,
+        .open_files_max = sim->weather.open_files_max,
         .create = true,
     };
     world->log = log_store_open(&store_options, err);

@@ -76,7 +76,7 @@ void log_case_run(struct log_case *self)
     self->store->ops->flush(self->store, self->now);
     struct job *job;
     while ((job = log_store_next_job(self->log))) {
-        job_run(job, self->fs);
+        job_run(job, self->options.fs);
         log_store_job_done(self->log, job);
     }
     struct store_completion done;

@@ -59,6 +59,7 @@ struct log_run {
     bool created;
     bool topic_known; /* the engine would know of the topic: creation was answered */
     uint64_t fill_bytes;
+    uint32_t open_files_max; /* every other seed: fewer than partitions */
     struct job *jobs[RUN_JOBS_MAX];
     bool ran[RUN_JOBS_MAX]; /* it has, its end is not told yet */
     size_t job_count;

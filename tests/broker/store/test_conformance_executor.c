@@ -48,6 +48,7 @@ static void open_store(struct subject *self)
                                               .journal_file_bytes = 8192,
                                               .journal_bytes_min = 16384,
                                               .fill_bytes = 4096,
+                                              .open_files_max = 2,
                                               .create = true};
     self->log = log_store_open(&options, NULL);
     zsp_assert(self->log);

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/store/segment.h"
+#include "broker/store/open_files.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/fault_fs.h"
@@ -166,7 +166,7 @@ static void a_time_is_found_over_segments_and_after_a_restart(void **state)
 static void more_partitions_than_open_files_are_served(void **state)
 {
     struct log_case *c = *state;
-    enum { COUNT = SEGMENT_FILES_MAX + 50 };
+    enum { COUNT = OPEN_FILES_STANDARD + 50 };
     static struct store_part *parts[COUNT];
     static void *owners[COUNT];
     for (int i = 0; i < COUNT; i++) {

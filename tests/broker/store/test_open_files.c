@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Few files may be open: everything works all the same, no more are ever open,
+ * and none is closed whose bytes are not synced.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/broker/store/log_case.h"
+#include "tests/support/crash_fs.h"
+#include "tests/support/fault_fs.h"
+
+#define WIDE       20  /* partitions of the second topic */
+#define FILES_SEEN 512 /* more than any test opens at once */
+
+/* A file system over the one of the case: which log files are open, and which have unsynced
+ * bytes. One at a time, as its functions get the self of the one below. */
+struct watch {
+    struct fs *below;
+    struct fs fs;
+    struct fs_ops ops;
+    bool is_log[FILES_SEEN], is_dirty[FILES_SEEN];
+    size_t open, most_open, opens;
+    size_t closed_dirty; /* must stay 0 */
+};
+static struct watch watch;
+
+static int watch_open(void *self, const char *path, enum fs_open_mode mode, struct zsp_err *err)
+{
+    const int file = watch.below->ops->open(self, path, mode, err);
+    const size_t len = strlen(path);
+    if (file >= 0) {
+        assert_true(file < FILES_SEEN);
+        watch.is_dirty[file] = false;
+        watch.is_log[file] = len > 4 && strcmp(path + len - 4, ".log") == 0;
+        watch.open += watch.is_log[file] ? 1 : 0;
+        watch.opens += watch.is_log[file] ? 1 : 0;
+        watch.most_open = watch.open > watch.most_open ? watch.open : watch.most_open;
+    }
+    return file;
+}
+
+static int watch_close(void *self, int file, struct zsp_err *err)
+{
+    watch.open -= watch.is_log[file] ? 1 : 0;
+    watch.closed_dirty += watch.is_log[file] && watch.is_dirty[file] ? 1 : 0;
+    return watch.below->ops->close(self, file, err);
+}
+
+static int watch_write(void *self, int file, const struct iovec *iov, int iov_count, uint64_t pos,
+                       size_t *ret_len, struct zsp_err *err)
+{
+    watch.is_dirty[file] = true;
+    return watch.below->ops->write(self, file, iov, iov_count, pos, ret_len, err);
+}
+
+static int watch_sync(void *self, int file, struct zsp_err *err)
+{
+    const int rc = watch.below->ops->sync(self, file, err);
+    watch.is_dirty[file] = watch.is_dirty[file] && rc < 0;
+    return rc;
+}
+
+/* A second topic, of WIDE partitions: the case's partition 0 may be any of them. */
+static struct store_part *wide[WIDE];
+
+static void look_at(struct log_case *c, int index)
+{
+    c->parts[0] = wide[index];
+}
+
+/* Open the case's store anew over the watch, with so many files, and make the second topic. */
+static void begin(struct log_case *c, struct fs *below, uint32_t files_max)
+{
+    log_case_close(c);
+    memset(&watch, 0, sizeof watch);
+    watch.below = below;
+    watch.ops = *below->ops;
+    watch.ops.open = watch_open;
+    watch.ops.close = watch_close;
+    watch.ops.write = watch_write;
+    watch.ops.sync = watch_sync;
+    watch.fs = (struct fs){&watch.ops, below->self};
+    c->options.fs = &watch.fs;
+    c->options.open_files_max = files_max;
+    log_case_reopen(c);
+    static void *owners[WIDE];
+    for (int i = 0; i < WIDE; i++) {
+        owners[i] = &c->parts[0];
+    }
+    const struct store_topic topic = {9, zsp_slice_str("wide"), WIDE};
+    assert_int_equal(c->store->ops->topic_create(c->store, &topic, 0, owners, wide, 1, NULL), 0);
+    log_case_settle(c);
+    watch.most_open = watch.open;
+    watch.opens = 0;
+    c->appended = 0;
+}
+
+/* Drive the store, but keep syncs back. Returns the sync that is out, NULL = none. */
+static struct job *run_without_sync(struct log_case *c)
+{
+    struct job *sync = NULL;
+    struct job *job = NULL;
+    c->store->ops->flush(c->store, c->now);
+    while ((job = log_store_next_job(c->log))) {
+        if (job->kind == JOB_SYNC) {
+            sync = job;
+            continue;
+        }
+        job_run(job, c->options.fs);
+        log_store_job_done(c->log, job);
+    }
+    return sync;
+}
+
+static void no_more_files_are_open_than_may_be(void **state)
+{
+    struct log_case *c = *state;
+    for (uint32_t files_max = 2; files_max <= 5; files_max++) {
+        begin(c, c->fs, files_max);
+        for (int round = 0; round < 30; round++) {
+            for (int i = 0; i < WIDE; i++) {
+                look_at(c, i);
+                assert_int_equal(log_case_append(c, 0, "for each at once, and over segments, too"),
+                                 0);
+            }
+            log_case_run(c);
+        }
+        log_case_settle(c);
+        assert_int_equal(c->append_code, 0);
+        assert_int_equal(c->appended, 30 * WIDE);
+        for (int i = 0; i < WIDE; i++) {
+            look_at(c, i);
+            assert_int_equal(log_case_info(c, 0).synced_offset, 30);
+            assert_int_equal(log_case_read(c, 0, 0), 0);
+        }
+        assert_true(watch.most_open <= files_max);
+        assert_int_equal(watch.closed_dirty, 0);
+        log_case_close(c);
+        crash_fs_destroy(&c->fs);
+        c->fs = crash_fs_new();
+        c->options.fs = c->fs;
+        c->topic_known = false;
+        log_case_reopen(c);
+    }
+}
+
+/* Two files hold unsynced bytes and two may be open: the third partition waits for the sync. */
+static void a_file_with_unsynced_bytes_stays_open(void **state)
+{
+    struct log_case *c = *state;
+    begin(c, c->fs, 2);
+    for (int i = 0; i < 3; i++) {
+        look_at(c, i);
+        assert_int_equal(log_case_append(c, 0, "unsynced"), 0);
+    }
+    struct job *sync = run_without_sync(c);
+    assert_non_null(sync);
+    assert_int_equal(watch.open, 2);
+    assert_int_equal(watch.closed_dirty, 0);
+    assert_int_equal(log_case_info(c, 0).end_offset, 0); /* the third one */
+    job_run(sync, c->options.fs);
+    log_store_job_done(c->log, sync);
+    log_case_settle(c);
+    assert_int_equal(log_case_info(c, 0).synced_offset, 1);
+    assert_int_equal(watch.closed_dirty, 0);
+    assert_true(watch.most_open <= 2);
+}
+
+/* A read from the disk waits as long as all files that may be open hold unsynced bytes. */
+static void a_read_waits_for_room_and_is_answered(void **state)
+{
+    struct log_case *c = *state;
+    c->options.tail_bytes = 1; /* nothing is kept in memory */
+    begin(c, c->fs, 2);
+    look_at(c, 7);
+    log_case_fill(c, 0, "to be read ", 3);
+    for (int i = 0; i < 2; i++) {
+        look_at(c, i);
+        assert_int_equal(log_case_append(c, 0, "unsynced"), 0);
+    }
+    struct job *sync = run_without_sync(c);
+    assert_non_null(sync);
+    look_at(c, 7);
+    const struct store_read read = {
+        .part = wide[7], .from_offset = 1, .to_offset = 2, .max_bytes = 100, .tag = 8};
+    store_completion_release(&c->read);
+    assert_int_equal(c->store->ops->read(c->store, &read, NULL), 0);
+    assert_null(run_without_sync(c));
+    assert_int_equal(c->read.tag, 0);
+    job_run(sync, c->options.fs);
+    log_store_job_done(c->log, sync);
+    log_case_settle(c);
+    assert_int_equal(c->read.tag, 8);
+    assert_int_equal(c->read.error.code, 0);
+    log_case_assert_body(c, 0, "to be read 1");
+    assert_true(watch.most_open <= 2);
+}
+
+/* Files that are used again and again stay open: the longest unused one is closed. */
+static void the_longest_unused_file_is_closed(void **state)
+{
+    struct log_case *c = *state;
+    begin(c, c->fs, 4);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < 3; i++) {
+            look_at(c, i);
+            log_case_fill(c, 0, "often ", 1);
+        }
+        look_at(c, 3 + round);
+        log_case_fill(c, 0, "once ", 1);
+    }
+    log_case_settle(c);
+    assert_int_equal(watch.opens, 3 + 10); /* those used often once, and each used once */
+}
+
+/* The process has no descriptor left: reads and publishes are told so, and go on later. */
+static void without_a_descriptor_an_error_is_told_and_nothing_fails_for_good(void **state)
+{
+    struct log_case *c = *state;
+    struct fs *faulty = fault_fs_new(c->fs);
+    c->options.tail_bytes = 1;
+    begin(c, faulty, 2);
+    for (int i = 0; i < 4; i++) { /* so that the files of 0 and 1 are closed */
+        look_at(c, i);
+        log_case_fill(c, 0, "there ", 1);
+    }
+    log_case_settle(c);
+    fault_fs_set(faulty, &(struct fault){.kind = FAULT_ERROR,
+                                         .call = FS_CALL_OPEN,
+                                         .repeat = UINT64_MAX,
+                                         .code = ZSP_EIO,
+                                         .sys_errno = EMFILE});
+    look_at(c, 0);
+    assert_int_equal(log_case_append(c, 0, "refused"), 0);
+    log_case_run(c);
+    assert_int_equal(c->append_code, ZSP_EIO);
+    assert_false(c->append_maybe);
+    assert_int_equal(log_case_read(c, 0, 0), ZSP_EIO);
+    assert_non_null(strstr(c->read.error.msg, "/0/00000000000000000000.log"));
+    assert_int_equal(c->read.error.sys_errno, EMFILE);
+    assert_false(c->failed);
+    assert_false(log_case_info(c, 0).refuses_appends);
+    fault_fs_clear(faulty);
+    assert_int_equal(log_case_read(c, 0, 0), 0);
+    log_case_assert_body(c, 0, "there 0");
+    log_case_fill(c, 0, "taken ", 1);
+    assert_int_equal(c->append_code, 0);
+    log_case_close(c);
+    c->options.fs = c->fs;
+    fault_fs_destroy(&faulty);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, log_case_set_up, log_case_tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(no_more_files_are_open_than_may_be),
+        CASE(a_file_with_unsynced_bytes_stays_open),
+        CASE(a_read_waits_for_room_and_is_answered),
+        CASE(the_longest_unused_file_is_closed),
+        CASE(without_a_descriptor_an_error_is_told_and_nothing_fails_for_good),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
