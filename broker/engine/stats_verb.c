@@ -32,6 +32,7 @@ static const struct figure store_figures[] = {
     STORE(cold_reads),       STORE(journal_records),    STORE(journal_bytes),
     STORE(unsynced_bytes),   STORE(journal_file_count), STORE(waiting_bytes),
     STORE(tail_bytes),       STORE(free_bytes),         STORE(cut_bytes),
+    STORE(open_file_count),
 };
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])

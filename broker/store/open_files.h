@@ -27,8 +27,8 @@ struct open_files {
     struct segment *last;
     size_t idle_count;
     struct segment *fresh; /* just opened, still pinned for who waited for it */
-    size_t count;   /* open, about to be opened, being closed */
-    size_t closing; /* tasks that close one */
+    size_t count;          /* open, about to be opened, being closed */
+    size_t closing;        /* tasks that close one */
     size_t max;
     bool wanted; /* somebody waits for room */
 };

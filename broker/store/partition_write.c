@@ -224,6 +224,8 @@ static void submit_write(struct store_part *self, struct segment *segment,
         store_fail_memory(store, "a write");
         return;
     }
+    zsp_assert(write->iov); /* for one batch at least */
+    zsp_assert(write->scratch);
     self->write = write;
     write->segment = segment;
     segment_pin(store, segment);
