@@ -608,8 +608,9 @@ typedef struct zspool_lost_t {
     uint64_t first_offset;
     uint64_t count;
     uint64_t lease;
-    bool held; /* the messages are in hand: work on them is better stopped. Else they were settled
-                * before, too late. */
+    bool held; /* the messages are in hand: work on them is better stopped. Told when the lease ends
+                * by time, or with the first mark or extension that finds it gone (see
+                * auto_extend). Else they were settled before, too late. */
 } zspool_lost_t;
 
 /* Take up to `max` losses, oldest first, without waiting. At most 4,096 are
@@ -736,10 +737,12 @@ typedef struct zspool_topic_info_t {
     const zspool_partition_info_t *partitions;
 } zspool_topic_info_t;
 
-/* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EBAD_VALUE, ZSPOOL_ELIMIT_REACHED */
+/* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EBAD_VALUE, ZSPOOL_EUNKNOWN_ARGUMENT (no such
+ * setting), ZSPOOL_ELIMIT_REACHED */
 ZSPOOL_EXPORT int zspool_topic_create(zspool_client_t *self, const zspool_topic_spec_t *spec,
                                       int timeout_ms, zspool_error_t *err);
-/* Change settings; those not named stay. Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EBAD_VALUE */
+/* Change settings; those not named stay. Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EBAD_VALUE,
+ * ZSPOOL_EUNKNOWN_ARGUMENT (no such setting), ZSPOOL_EUNSUPPORTED (more partitions) */
 ZSPOOL_EXPORT int zspool_topic_set(zspool_client_t *self, const zspool_topic_spec_t *spec,
                                    int timeout_ms, zspool_error_t *err);
 /* Errors: ZSPOOL_ENOT_FOUND */

@@ -64,13 +64,13 @@ static const struct zsp_outcome_run *run_of(const struct zsp_outcomes *sent,
     return NULL;
 }
 
-/* A lease that was to be extended or marked is gone. */
+/* A lease that was to be extended or marked is gone: in this partition for all of its messages, since
+ * an extension names but one of them. */
 static void lose_touched(struct zspool_consumer *self, const struct zsp_outcome_run *run,
                          const struct zsp_not_applied *row)
 {
     for (struct zsp_held *held = self->held_first; held; held = held->next) {
         if (held->view.lease == run->lease && held->view.partition == row->partition &&
-            held->view.offset >= row->first && held->view.offset - row->first < row->count &&
             strcmp(held->view.topic, run->topic) == 0) {
             tell_held_lost(self, held);
         }
@@ -112,11 +112,11 @@ static void mark_held(struct zspool_consumer *self, struct zsp_held *held, int64
     held->marked = touch(self, held->view.topic, held->view.partition, &run) == 0;
 }
 
-/* A lease is extended as a whole: naming one of its messages is enough. */
+/* A lease is extended as a whole: naming one of its messages that is not lost is enough. */
 static void extend(struct zspool_consumer *self, const struct zsp_parcel *parcel)
 {
     const struct zsp_held *held = self->held_first;
-    while (held && held->parcel != parcel) {
+    while (held && (held->parcel != parcel || held->lost_told)) {
         held = held->next;
     }
     struct zsp_outcome_run run = {.count = 1,
