@@ -5,6 +5,8 @@
  * waits for commands, and for its end. The only file of the broker that knows czmq.
  */
 #include <czmq.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "broker/embed/embedded_config.h"
@@ -220,9 +222,18 @@ static void await_room(zsock_t *pipe)
     (void)zmq_poll(&item, 1, ROOM_MS); /* a host that is gone makes no room */
 }
 
+/* czmq lets signals reach its threads; they are for the host's. */
+static void block_signals(void)
+{
+    sigset_t all;
+    (void)sigfillset(&all); /* neither can fail */
+    (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
+
 void zspool_broker_actor(zsock_t *pipe, void *args)
 {
     struct actor self = {.pipe = pipe};
+    block_signals();
     start(&self, args);
     (void)zsock_signal(pipe, 0); /* zactor_new() waits for it */
     zsock_set_sndtimeo(pipe, 0);

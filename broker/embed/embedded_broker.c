@@ -220,8 +220,10 @@ static zspool_broker_t *allocate(struct zsp_err *err)
 static void release(zspool_broker_t *self)
 {
     broker_destroy(&self->broker);
-    if (self->context && self->own_context) {
-        (void)embedded_context_end(self->context, CONTEXT_END_MS); /* late is fine, too */
+    if (self->context && self->own_context &&
+        !embedded_context_end(self->context, CONTEXT_END_MS) && self->options.diag_fn) {
+        zsp_diag(&self->diag, ZSP_WARNING,
+                 "the host has not closed all its sockets in the broker's context");
     }
     if (self->stop_fd >= 0) {
         (void)close(self->stop_fd); /* eventfds hold nothing that could be lost */
@@ -256,7 +258,6 @@ static int open_context(zspool_broker_t *self, struct zsp_err *err)
 
 static int open_broker(zspool_broker_t *self, struct fs *fs, struct zsp_err *err)
 {
-    self->diag = (struct zsp_diag){.sink_fn = tell, .arg = self, .least = self->config.level};
     const struct broker_options options = {
         .config = &self->config,
         .diag = self->options.diag_fn ? &self->diag : NULL,
@@ -306,6 +307,7 @@ zspool_broker_t *embedded_new(const zspool_broker_options_t *options, struct fs 
     if (rc == ZSP_OK) {
         rc = embedded_config_read(&self->config, &self->options, err);
     }
+    self->diag = (struct zsp_diag){.sink_fn = tell, .arg = self, .least = self->config.level};
     if (rc == ZSP_OK) {
         rc = open_descriptors(self, err);
     }

@@ -88,8 +88,8 @@ typedef struct zspool_broker_options {
      * network/io_threads has no effect. NULL = one of its own, with inproc names of its own. */
     void *zmq_context;
     /* Takes diagnostic lines (one, without a newline), from level diag/level on. Called on the
-     * thread of _new, later on the broker's; it may call nothing of this broker but _destroy
-     * (see there). NULL = silent. */
+     * threads of _new and _destroy, in between on the broker's, where _wait does not wait and
+     * _stop only begins. NULL = silent. */
     void (*diag_fn)(void *arg, zspool_broker_level_t level, const char *line);
     void *diag_arg;
     /* The broker has ended without being told to: its storage failed (ZSPOOL_ESTORAGE_FAILED,
@@ -183,7 +183,8 @@ ZSPOOL_EXPORT int zspool_broker_stop(zspool_broker_t *self, int timeout_ms, zspo
  * way round is safe for clients of libzspool: their calls answer ZSPOOL_ECLOSED, they
  * are destroyed afterwards as usual. Other sockets that are still open in its own
  * context get ETERM, as after zmq_ctx_term(); they are waited for, up to three seconds,
- * then the context ends by itself behind the last zmq_close().
+ * then a diagnostic line tells of them, and the context ends by itself behind the
+ * last zmq_close().
  *
  * In failed_fn or diag_fn it returns at once, and the rest happens behind it. */
 ZSPOOL_EXPORT void zspool_broker_destroy(zspool_broker_t **self_p);
