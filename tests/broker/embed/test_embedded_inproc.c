@@ -118,6 +118,7 @@ static void a_broker_may_go_before_its_clients(void **state)
     zspool_consumer_destroy(&consumer);
     zspool_destroy(&client);
     zspool_destroy(&idle);
+    assert_false(hosted_said(hosted, "has not closed all its sockets"));
 }
 
 /* A socket that the host forgot: it is told, and the broker does not wait for ever. */
@@ -128,6 +129,7 @@ static void a_forgotten_socket_does_not_hold_the_broker(void **state)
     void *const socket = zmq_socket(zspool_broker_context(hosted->broker), ZMQ_DEALER);
     assert_int_equal(zmq_connect(socket, zspool_broker_endpoint(hosted->broker, 0)), 0);
     zspool_broker_destroy(&hosted->broker);
+    assert_true(hosted_said(hosted, "has not closed all its sockets"));
     char byte = 0;
     assert_int_equal(zmq_recv(socket, &byte, 1, 0), -1);
     assert_int_equal(errno, ETERM);
