@@ -114,6 +114,9 @@ class Server(Case):
         info = self.good("info", "--json").objects()[0]
         self.assertEqual(info["protocol"], 1)
         self.assertIn("published_messages", info["stats"])
+        self.assertGreaterEqual(info["stats"]["session_count"], 1)
+        self.assertLessEqual({"connection_count", "detached_count", "request_bytes", "reply_bytes",
+                              "over_credit"}, set(info["stats"]))
         self.assertIn("broker", self.good("info").out.decode())
 
 

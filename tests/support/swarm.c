@@ -35,7 +35,8 @@ struct swarm {
     struct swarm_hooks hooks;
     struct sockaddr_in address;
     struct bee *bees;
-    size_t count, opened, opening;
+    size_t count, opened, opening, closed;
+    bool is_deaf;
     int epoll_fd;
 };
 
@@ -145,6 +146,9 @@ static void take_command(struct swarm *self, size_t index, struct zsp_slice body
 {
     struct bee *const bee = &self->bees[index];
     if (body.len >= 7 && memcmp(body.data, "\4PING", 5) == 0) {
+        if (self->is_deaf) {
+            return;
+        }
         struct zsp_writer pong = {0};
         zsp_write_bytes(&pong, zsp_slice_str("\4PONG"));
         zsp_write_bytes(&pong, (struct zsp_slice){body.data + 7, body.len - 7});
@@ -197,7 +201,13 @@ static void take(struct swarm *self, size_t index)
     if (len < 0 && errno == EAGAIN) {
         return;
     }
-    assert_true(len > 0); /* the broker closes none */
+    if (len <= 0) {
+        assert_true(self->is_deaf); /* else the broker closes none */
+        (void)close(bee->fd);
+        bee->fd = -1;
+        self->closed++;
+        return;
+    }
     zsp_write_bytes(&bee->in, (struct zsp_slice){bytes, (size_t)len});
     assert_false(bee->in.failed);
     struct zsp_slice rest = zsp_writer_slice(&bee->in);
@@ -216,6 +226,16 @@ static void take(struct swarm *self, size_t index)
     }
 }
 
+void swarm_deafen(struct swarm *self)
+{
+    self->is_deaf = true;
+}
+
+size_t swarm_closed_count(const struct swarm *self)
+{
+    return self->closed;
+}
+
 void swarm_run(struct swarm *self, bool (*done_fn)(void *arg), int64_t deadline_ms)
 {
     const int64_t end_ms = now_ms() + deadline_ms;
@@ -227,6 +247,9 @@ void swarm_run(struct swarm *self, bool (*done_fn)(void *arg), int64_t deadline_
         struct epoll_event events[EVENTS_MAX];
         const int count = epoll_wait(self->epoll_fd, events, EVENTS_MAX, 100);
         for (int i = 0; i < count; i++) {
+            if (self->bees[events[i].data.u64].fd < 0) {
+                continue; /* closed just now */
+            }
             if (events[i].events & EPOLLOUT) {
                 greet(self, (size_t)events[i].data.u64);
             } else {
