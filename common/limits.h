@@ -17,6 +17,8 @@
 #define ZSP_RECORD_MAX          (4u << 20)   /* one message, so that any two fit a frame */
 #define ZSP_HEADER_MAX          (256u << 10) /* one request or reply header frame */
 #define ZSP_REPLY_MAX           (16u << 20)  /* body bytes of one reply */
+#define ZSP_PART_BYTES          (1u << 20)   /* a PART ends with the batch that reaches it */
+#define ZSP_STREAM_MAX          (256u << 20) /* body bytes of a READ with parts, all of them */
 #define ZSP_RUNS_MAX            4096u        /* runs in one SETTLE or one reply */
 #define ZSP_REQUESTS_MAX        256u         /* unanswered requests of one connection */
 #define ZSP_REQUEST_BYTES_MAX   (32u << 20)  /* bytes of one connection's unanswered requests */

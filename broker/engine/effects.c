@@ -96,6 +96,7 @@ bool effects_next(struct effect_queue *self, struct engine_effect *ret)
         ret->header = slot->header;
         ret->parts = slot->part_count > 0 ? self->parts + slot->part_first : NULL;
         ret->part_count = slot->part_count;
+        ret->more = slot->more;
         return true;
     }
     if (self->fail_stop && !self->fail_stop_told) {

@@ -18,6 +18,7 @@ struct effect_slot {
     uint64_t lease;
     struct zsp_buf *header; /* holds a reference */
     size_t part_first, part_count;
+    bool more;
 };
 
 /* Zero-initialise. */

@@ -108,6 +108,7 @@ struct engine *engine_new(const struct engine_options *options, struct zsp_err *
         return NULL;
     }
     self->options = *options;
+    self->options.part_bytes = options->part_bytes > 0 ? options->part_bytes : ZSP_PART_BYTES;
     self->store = options->store;
     self->diag = options->diag;
     const uint64_t seed = options->random_fn(options->random_arg);

@@ -46,9 +46,10 @@ struct engine_options {
     const struct zsp_diag *diag;      /* lent; NULL = silent */
     uint64_t (*random_fn)(void *arg); /* lease numbers, hash seeds */
     void *random_arg;
-    bool auto_create_topics;         /* a first publish creates its topic */
-    bool auto_create_groups;         /* a first pull creates its group */
-    uint32_t default_partitions;     /* of a topic created by a publish, 1..ZSP_PARTITIONS_MAX */
+    bool auto_create_topics;     /* a first publish creates its topic */
+    bool auto_create_groups;     /* a first pull creates its group */
+    uint32_t default_partitions; /* of a topic created by a publish, 1..ZSP_PARTITIONS_MAX */
+    uint32_t part_bytes; /* of records in a PART, about; 0 = ZSP_PART_BYTES; simulation uses less */
     uint32_t topics_max, groups_max; /* 0 = no limit; beyond: ZSP_ELIMIT_REACHED */
     /* Asked before messages are read for a request: may its reply's body have so many bytes? A
      * first message that is larger may come all the same. What is reserved replaces what was
@@ -73,7 +74,8 @@ int engine_start(struct engine *self, struct instant now, struct zsp_err *err);
 
 /* One request. All but `args` and `bodies` are plain values; `args` is borrowed for the
  * call, of each body the engine takes its own reference. Exactly one
- * EFFECT_REPLY with `ticket` follows, now or later. */
+ * EFFECT_REPLY with `ticket` that has no `more` follows, now or later; before it come
+ * those with `more`, for requests that ask for parts. */
 struct engine_request {
     uint64_t ticket;  /* the host's name for the request, unique among unanswered ones */
     uint64_t session; /* 0 = sessionless; else the same for all requests of a session */
@@ -134,6 +136,7 @@ struct engine_effect {
     struct engine_part
         *parts; /* REPLY: the body, in order; valid until the next call on the engine */
     size_t part_count;
+    bool more; /* REPLY: a PART: the request is still unanswered, another reply follows */
     struct zsp_err error; /* FAIL_STOP: why */
 };
 

@@ -48,6 +48,7 @@ struct reply_draft {
     struct reply_to to;
     struct zsp_writer header; /* memory reused from reply to reply */
     uint64_t lease;
+    bool more;         /* a PART */
     size_t part_first; /* of its body, in the queue of effects */
     bool out_of_memory;
 };

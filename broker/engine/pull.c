@@ -114,6 +114,7 @@ static void free_memory(struct pull *self)
 {
     zsp_buf_put(&self->outcomes.not_applied);
     pull_arrays_free(self);
+    free(self->cuts);
     free(self->names);
     free(self);
 }
@@ -253,18 +254,49 @@ static const char *reason_of(const struct pull *self)
     return view.waiting > 0 ? "all_waiting" : "end";
 }
 
-/* Everything but the body; `reason` NULL = none. */
+/* The runs and the body between two cuts; the runs' key and value. */
+static void write_runs(struct engine *engine, struct zsp_writer *out, const struct pull *self,
+                       struct pull_cut from, struct pull_cut to)
+{
+    wire_write_text(out, "runs");
+    wire_write_array(out, to.wire_count - from.wire_count);
+    if (to.wire_len > from.wire_len) {
+        zsp_write_bytes(
+            out, (struct zsp_slice){self->wire.data + from.wire_len, to.wire_len - from.wire_len});
+    }
+    for (size_t i = from.part_count; i < to.part_count; i++) {
+        reply_body(engine, &self->parts[i]);
+    }
+}
+
+/* The PARTs; returns where the last reply begins. */
+static struct pull_cut answer_parts(struct engine *engine, const struct pull *self)
+{
+    struct pull_cut from = {0};
+    for (size_t i = 0; i < self->cut_count; i++) {
+        struct zsp_writer *out = reply_begin_part(engine, &self->to);
+        wire_write_map(out, 1);
+        write_runs(engine, out, self, from, self->cuts[i]);
+        reply_end(engine);
+        from = self->cuts[i];
+    }
+    return from;
+}
+
+/* `reason` NULL = none. */
 static void write_answer(struct engine *engine, const struct pull *self, const char *reason,
                          bool has_runs)
 {
+    const struct pull_cut end = {.wire_count = has_runs ? self->wire_count : 0,
+                                 .wire_len = has_runs ? self->wire.len : 0,
+                                 .part_count = has_runs ? self->part_count : 0};
+    const struct pull_cut from = has_runs ? answer_parts(engine, self) : end;
     const struct lease *lease =
         has_runs && self->messages > 0 ? lease_find(&engine->groups->leases, self->lease) : NULL;
     const int64_t left_ms = lease ? lease->deadline_ms - engine->clock.broker_ms : 0;
     struct zsp_writer *out = reply_begin(engine, &self->to);
     wire_write_map(out, 2u + (reason ? 1u : 0u) + (self->has_outcomes ? 1u : 0u));
-    wire_write_text(out, "runs");
-    wire_write_array(out, has_runs ? self->wire_count : 0);
-    zsp_write_bytes(out, has_runs ? zsp_writer_slice(&self->wire) : (struct zsp_slice){0});
+    write_runs(engine, out, self, from, end);
     wire_write_text_uint(out, "lease_ms", left_ms > 0 ? (uint64_t)left_ms : 0);
     if (reason) {
         wire_write_text(out, "reason");
@@ -283,9 +315,6 @@ void pull_answer(struct engine *engine, struct pull *self)
         return;
     }
     write_answer(engine, self, reason_of(self), true);
-    for (size_t i = 0; i < self->part_count; i++) {
-        reply_body(engine, &self->parts[i]);
-    }
     if (self->messages > 0) {
         reply_lease(engine, self->lease);
     }

@@ -36,6 +36,13 @@
 /* Messages of one reply. */
 #define PULL_MESSAGES_MAX 65536u
 
+/* Where a part of the answer ends. */
+struct pull_cut {
+    uint32_t wire_count; /* runs, */
+    size_t wire_len;     /* their bytes in `wire`, */
+    size_t part_count;   /* and stretches of the body, of it and of those before it */
+};
+
 enum pull_state { PULL_PARKED, PULL_READING, PULL_GRANTING };
 
 /* A stretch granted, with what is told of it. */
@@ -55,6 +62,7 @@ struct pull {
     /* what is asked for */
     uint64_t max_messages, max_bytes;
     bool accepts_zstd;
+    bool wants_parts;
     bool waits;                /* wait_ms > 0 and not over */
     const char *ending;        /* why it ends empty, told from outside; NULL = look */
     bool is_cancelled;         /* to be answered empty once its outcomes are durable */
@@ -87,6 +95,9 @@ struct pull {
     struct settle_guest outcomes;
     struct zsp_writer wire; /* the runs as the reply will tell them */
     uint32_t wire_count;
+    struct pull_cut *cuts; /* wants_parts: where parts end; the last one is the rest */
+    size_t cut_count, cut_capacity;
+    uint64_t cut_bytes; /* of records before the last cut */
     uint64_t messages, bytes;
     bool is_cut;      /* a limit left something out */
     bool is_complete; /* nothing more is read */

@@ -50,6 +50,10 @@ void pull_forget_gathered(struct pull *self)
     self->part_count = self->run_count = self->absent_count = 0;
     self->messages = self->bytes = 0;
     self->wire_count = 0;
+    free(self->cuts);
+    self->cuts = NULL;
+    self->cut_count = self->cut_capacity = 0;
+    self->cut_bytes = 0;
     zsp_writer_reset(&self->wire);
 }
 
@@ -98,7 +102,8 @@ static int add_absent(struct pull *self, struct ledger *ledger, uint64_t first, 
 
 static int add_part(struct pull *self, const struct engine_part *part)
 {
-    struct engine_part *last = self->part_count > 0 ? &self->parts[self->part_count - 1] : NULL;
+    const size_t cut = self->cut_count > 0 ? self->cuts[self->cut_count - 1].part_count : 0;
+    struct engine_part *last = self->part_count > cut ? &self->parts[self->part_count - 1] : NULL;
     if (last && !last->is_whole && !part->is_whole && last->buf == part->buf &&
         last->pos + last->len == part->pos) {
         last->len += part->len;
@@ -115,9 +120,28 @@ static int add_part(struct pull *self, const struct engine_part *part)
     return 0;
 }
 
+/* With `parts`: end one here, when it has its bytes. */
+static int cut_part(struct engine *engine, struct pull *self)
+{
+    if (!self->wants_parts || self->bytes - self->cut_bytes < engine->options.part_bytes) {
+        return 0;
+    }
+    struct pull_cut *cuts =
+        pull_grow(self->cuts, self->cut_count, &self->cut_capacity, sizeof *cuts);
+    if (!cuts) {
+        return ZSP_ENOMEM;
+    }
+    self->cuts = cuts;
+    cuts[self->cut_count++] = (struct pull_cut){
+        .wire_count = self->wire_count, .wire_len = self->wire.len, .part_count = self->part_count};
+    self->cut_bytes = self->bytes;
+    return 0;
+}
+
 /* Note a run: for the grant, for the reply's header and for its body. */
-static int add_run(struct pull *self, struct ledger *ledger, const struct store_batch *batch,
-                   const struct batch_piece *piece, const struct run *run)
+static int add_run(struct engine *engine, struct pull *self, struct ledger *ledger,
+                   const struct store_batch *batch, const struct batch_piece *piece,
+                   const struct run *run)
 {
     const struct batch_slice *slice = &piece->slice;
     const struct pull_run stretch = {ledger, slice->first_offset,
@@ -135,7 +159,10 @@ static int add_run(struct pull *self, struct ledger *ledger, const struct store_
         .raw_bytes = piece->raw_bytes,
         .skip = piece->skip,
     };
-    int rc = add_part(self, &piece->part);
+    int rc = cut_part(engine, self);
+    if (rc == 0) {
+        rc = add_part(self, &piece->part);
+    }
     if (rc == 0) {
         rc = add_stretch(&self->runs, &self->run_count, &self->run_capacity, &stretch);
     }
@@ -184,7 +211,7 @@ static int take_batch(struct engine *engine, struct pull *self, struct ledger *l
         int rc =
             batch_walk_take(walk, &reader, (struct store_range){first, last}, &limits, &piece, err);
         if (rc == 0 && piece.slice.count > 0) {
-            rc = add_run(self, ledger, walk->batch, &piece, &span.run);
+            rc = add_run(engine, self, ledger, walk->batch, &piece, &span.run);
             self->next_from = piece.slice.first_offset + piece.slice.count;
         }
         if (rc < 0 || piece.slice.is_cut || piece.slice.count == 0) {

@@ -85,6 +85,7 @@ static void settled(struct engine *engine, struct settle_guest *guest, const str
 struct pull_args {
     struct zsp_slice group, mode;
     const msgpack_object *topics, *settle, *accept;
+    struct wire_uint parts;
     bool accepts_zstd;
     struct wire_uint max_messages, max_bytes, wait_ms;
     struct wire_position start;
@@ -100,7 +101,7 @@ static const struct wire_arg pull_table[] = {
     {"mode", WIRE_STR, PLACE(mode), false, 0, 0},
     {"start", WIRE_POSITION, PLACE(start), false, 0, 0},
     {"accept", WIRE_ARRAY, PLACE(accept), false, 0, ZSP_CODECS_MAX},
-    {"parts", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"parts", WIRE_BOOL, PLACE(parts), false, 0, 0},
     {"settle", WIRE_ARRAY, PLACE(settle), false, 1, ZSP_RUNS_MAX},
 };
 #undef PLACE
@@ -205,6 +206,7 @@ static int begin_pull(struct engine *engine, const struct request *request,
     self->max_messages = args->max_messages.set ? args->max_messages.value : MESSAGES_DEFAULT;
     self->max_bytes = args->max_bytes.set ? args->max_bytes.value : BYTES_DEFAULT;
     self->accepts_zstd = args->accepts_zstd;
+    self->wants_parts = args->parts.value != 0;
     self->waits = wait_ms > 0;
     self->all_topics = !args->topics;
     self->parked.end_fn = wait_ends;

@@ -41,6 +41,8 @@ struct reader {
     uint64_t end_offset; /* with has_end */
     uint64_t max_messages, max_bytes;
     bool accepts_zstd;
+    bool wants_parts;
+    bool has_sent;      /* a part */
     bool may_wait;      /* at the mark, while there is nothing to tell */
     bool is_abandoned;  /* nobody waits for the answer */
     const char *ending; /* the reason when it stands at the mark and may not wait */
@@ -51,7 +53,7 @@ struct reader {
 
 struct read_args {
     struct zsp_slice topic;
-    struct wire_uint partition, max_messages, max_bytes, wait_ms;
+    struct wire_uint partition, max_messages, max_bytes, wait_ms, parts;
     struct wire_position from, to;
     const msgpack_object *accept;
 };
@@ -63,10 +65,10 @@ static const struct wire_arg read_table[] = {
     {"from", WIRE_POSITION, PLACE(from), true, 0, 0},
     {"to", WIRE_POSITION, PLACE(to), false, 0, 0},
     {"max_messages", WIRE_UINT, PLACE(max_messages), false, 1, UINT32_MAX},
-    {"max_bytes", WIRE_UINT, PLACE(max_bytes), false, 1, ZSP_REPLY_MAX},
+    {"max_bytes", WIRE_UINT, PLACE(max_bytes), false, 1, ZSP_STREAM_MAX},
     {"wait_ms", WIRE_UINT, PLACE(wait_ms), false, 0, ZSP_WAIT_MS_MAX},
     {"accept", WIRE_ARRAY, PLACE(accept), false, 0, ZSP_CODECS_MAX},
-    {"parts", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"parts", WIRE_BOOL, PLACE(parts), false, 0, 0},
 };
 #undef PLACE
 
@@ -233,6 +235,29 @@ static void tell(struct engine *engine, const struct reader *self, const char *r
     reply_end(engine);
 }
 
+/* Send what was gathered as a PART; the limits that are left hold for the rest. */
+static void send_part(struct engine *engine, struct reader *self)
+{
+    struct zsp_writer *const out = reply_begin_part(engine, &self->to);
+    wire_write_map(out, 2);
+    wire_write_text(out, "runs");
+    write_runs(out, self);
+    wire_write_text_uint(out, "next", self->next_offset);
+    for (uint32_t i = 0; i < self->run_count; i++) {
+        reply_body(engine, &self->runs[i].piece.part);
+    }
+    reply_end(engine);
+    drop_runs(self);
+    self->run_capacity = 0;
+    self->max_messages -= self->messages;
+    self->max_bytes -= self->bytes < self->max_bytes ? self->bytes : self->max_bytes;
+    self->messages = self->bytes = 0;
+    self->has_sent = true;
+    self->has_room = false;
+    self->may_wait = false;
+    self->ending = "end";
+}
+
 static void answer(struct engine *engine, struct reader *self, const char *reason,
                    const struct store_range *damage)
 {
@@ -277,10 +302,23 @@ static int add_run(struct reader *self, const struct store_batch *batch,
     return 0;
 }
 
+/* Is everything gathered that was asked for? */
+static bool is_over(const struct reader *self)
+{
+    return self->messages >= self->max_messages ||
+           ((self->messages > 0 || self->has_sent) && self->bytes >= self->max_bytes);
+}
+
+/* Does the reply take no more? */
 static bool is_full(const struct reader *self)
 {
-    return self->messages >= self->max_messages || self->run_count >= self->run_max ||
-           (self->messages > 0 && self->bytes >= self->max_bytes);
+    return is_over(self) || self->run_count >= self->run_max;
+}
+
+/* Is what was gathered a part, with more to come behind it? */
+static bool is_part(const struct reader *self)
+{
+    return self->wants_parts && self->messages > 0 && !is_over(self);
 }
 
 /* Take what fits of one batch; *ret_is_full = a limit left something out. */
@@ -294,7 +332,7 @@ static int take_batch(struct engine *engine, struct reader *self, const struct s
     const struct batch_limits limits = {
         .max_messages = self->max_messages - self->messages,
         .max_bytes = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 0,
-        .first_fits = self->messages == 0,
+        .first_fits = self->messages == 0 && !self->has_sent,
     };
     const struct batch_reader reader = {.unpack = &engine->unpack,
                                         .partition = self->partition,
@@ -318,7 +356,7 @@ static int take_batch(struct engine *engine, struct reader *self, const struct s
 /* The bytes from `from` on went to retention while the reader was on its way. */
 static void start_has_moved(struct engine *engine, struct reader *self, const struct zsp_err *error)
 {
-    if (self->run_count > 0) {
+    if (self->run_count > 0 || self->has_sent) {
         answer(engine, self, "limit", NULL);
     } else if (self->from_is_offset || self->next_offset >= self->partition->start_offset) {
         fail(engine, self, error);
@@ -365,6 +403,10 @@ static void is_read(struct engine *engine, struct engine_op *op,
         }
         full = full || (is_full(self) && i + 1 < completion->batch_count);
     }
+    if (full && is_part(self) && self->run_count >= self->run_max) {
+        go_on(engine, self);
+        return;
+    }
     if (full) {
         answer(engine, self, "limit", NULL);
         return;
@@ -388,7 +430,10 @@ static void is_read(struct engine *engine, struct engine_op *op,
 static void read_more(struct engine *engine, struct reader *self)
 {
     const struct partition *const partition = self->partition;
-    const uint64_t left = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 1;
+    uint64_t left = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 1;
+    /* A part is what one read of the store brings. */
+    const uint64_t part = engine->options.part_bytes;
+    left = self->wants_parts && left > part ? part : left;
     const bool ends_before = self->has_end && self->end_offset < partition->synced_offset;
     const struct store_read read = {
         .part = partition->part,
@@ -408,7 +453,9 @@ static void read_more(struct engine *engine, struct reader *self)
 /* Read, if the reply has room; else wait for it, or be refused. */
 static void read_with_room(struct engine *engine, struct reader *self)
 {
-    switch (self->has_room ? ENGINE_ROOM : reply_room(engine, &self->to, self->max_bytes)) {
+    const uint64_t part = ZSP_FRAME_MAX; /* a batch at least fits */
+    const uint64_t wanted = self->wants_parts && self->max_bytes > part ? part : self->max_bytes;
+    switch (self->has_room ? ENGINE_ROOM : reply_room(engine, &self->to, wanted)) {
     case ENGINE_ROOM:
         self->has_room = true;
         read_more(engine, self);
@@ -417,6 +464,10 @@ static void read_with_room(struct engine *engine, struct reader *self)
         wait_for_room(engine, self);
         break;
     case ENGINE_NO_ROOM:
+        if (self->has_sent) {
+            answer(engine, self, "limit", NULL); /* the client reads what is there, and goes on */
+            break;
+        }
         reply_no_room(engine, &self->to, false);
         reader_free(engine, self);
         break;
@@ -439,10 +490,13 @@ static void go_on(struct engine *engine, struct reader *self)
 {
     const bool at_mark = self->next_offset >= self->partition->synced_offset;
     if ((self->has_end && self->next_offset >= self->end_offset) ||
-        (self->messages > 0 && at_mark)) {
+        ((self->messages > 0 || self->has_sent) && at_mark)) {
         answer(engine, self, "end", NULL);
-    } else if (is_full(self)) {
+    } else if (is_full(self) && !is_part(self)) {
         answer(engine, self, "limit", NULL);
+    } else if (!at_mark && is_part(self)) {
+        send_part(engine, self);
+        wait_for_room(engine, self); /* until it has left: one part at a time */
     } else if (!at_mark) {
         read_with_room(engine, self);
     } else if (!self->may_wait) {
@@ -583,6 +637,11 @@ int verb_read(struct engine *engine, const struct request *request, struct zsp_e
     if (rc == 0 && args.accept) {
         rc = wire_get_accept(args.accept, "accept", &accepts_zstd, err);
     }
+    if (rc == 0 && args.parts.value == 0 && args.max_bytes.value > ZSP_REPLY_MAX) {
+        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "max_bytes is %llu, without parts at most %u",
+                         (unsigned long long)args.max_bytes.value, ZSP_REPLY_MAX);
+        zsp_err_detail(err, "max_bytes", NULL, NULL);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -614,6 +673,7 @@ int verb_read(struct engine *engine, const struct request *request, struct zsp_e
     self->from_is_offset = args.from.kind == WIRE_POSITION_OFFSET;
     self->has_end = args.to.kind != WIRE_POSITION_NONE;
     self->accepts_zstd = accepts_zstd;
+    self->wants_parts = args.parts.value != 0;
     set_limits(self, &args);
     self->parked.end_fn = wait_ends;
     if (parked_add(engine, &self->parked, &request->to, args.wait_ms.value)) {

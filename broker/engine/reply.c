@@ -51,7 +51,8 @@ void reply_no_room(struct engine *engine, const struct reply_to *to, bool maybe)
     reply_error(engine, to, &error);
 }
 
-struct zsp_writer *reply_begin(struct engine *engine, const struct reply_to *to)
+static struct zsp_writer *begin(struct engine *engine, const struct reply_to *to,
+                                enum wire_status status)
 {
     struct reply_draft *const draft = &engine->draft;
     zsp_assert(!draft->open);
@@ -59,10 +60,21 @@ struct zsp_writer *reply_begin(struct engine *engine, const struct reply_to *to)
     draft->out_of_memory = false;
     draft->to = *to;
     draft->lease = 0;
+    draft->more = status == WIRE_PART;
     draft->part_first = effects_begin(&engine->effects);
     zsp_writer_reset(&draft->header);
-    wire_write_reply(&draft->header, WIRE_OK, true, to->id);
+    wire_write_reply(&draft->header, status, true, to->id);
     return &draft->header;
+}
+
+struct zsp_writer *reply_begin(struct engine *engine, const struct reply_to *to)
+{
+    return begin(engine, to, WIRE_OK);
+}
+
+struct zsp_writer *reply_begin_part(struct engine *engine, const struct reply_to *to)
+{
+    return begin(engine, to, WIRE_PART);
 }
 
 void reply_body(struct engine *engine, const struct engine_part *part)
@@ -90,6 +102,7 @@ static bool push_draft(struct engine *engine)
         .lease = draft->lease,
         .header = zsp_buf_copy(zsp_writer_slice(&draft->header)),
         .part_first = draft->part_first,
+        .more = draft->more,
     };
     if (!slot.header) {
         return false;
@@ -110,6 +123,7 @@ static void refuse_draft(struct engine *engine)
                 draft->header.len, ZSP_HEADER_MAX);
     effects_cut(&engine->effects, draft->part_first);
     draft->lease = 0;
+    draft->more = false;
     zsp_writer_reset(&draft->header);
     wire_write_error(&draft->header, true, draft->to.id, &error);
 }
@@ -131,7 +145,9 @@ void reply_end(struct engine *engine)
         out_of_memory(engine);
         return;
     }
-    pending_close(&engine->pending, &draft->to);
+    if (!draft->more) {
+        pending_close(&engine->pending, &draft->to);
+    }
 }
 
 void reply_ok(struct engine *engine, const struct reply_to *to)

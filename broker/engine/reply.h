@@ -12,7 +12,8 @@
  *     wire_write_map(out, 2); ...                    exactly one map
  *     reply_body(engine, frame, pos, len); ...       any number of stretches
  *     reply_end(engine);
- * Nothing else of the engine may reply between begin and end. Memory that runs
+ * Before it there may be PARTs, each with a map and a body of its own. Nothing else of the engine
+ * may reply between begin and end. Memory that runs
  * out in here stops the broker (engine_fail): an answer must not get lost.
  */
 #ifndef ZSP_ENGINE_REPLY_H
@@ -51,6 +52,8 @@ void reply_no_room(struct engine *engine, const struct reply_to *to, bool maybe)
 
 /* Begin an OK reply; returns where its map goes (lent until reply_end). */
 struct zsp_writer *reply_begin(struct engine *engine, const struct reply_to *to);
+/* The same for a PART: the request stays unanswered. */
+struct zsp_writer *reply_begin_part(struct engine *engine, const struct reply_to *to);
 /* A stretch of the body; takes its own reference. Stretches that follow each other in one
  * buffer become one, unless they are `is_whole`. */
 void reply_body(struct engine *engine, const struct engine_part *part);

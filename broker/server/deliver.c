@@ -44,11 +44,19 @@ static void calls_done(struct server *self, struct call *first)
     }
 }
 
+/* What a message answered for good. */
+static void outgoing_done(struct server *self, const struct outgoing *outgoing)
+{
+    if (!outgoing->more) {
+        calls_done(self, outgoing->call);
+    }
+}
+
 /* A reply that will not arrive: its lease ends early. */
 static void undelivered(struct server *self, struct outgoing *outgoing)
 {
     const uint64_t lease = outgoing->lease;
-    calls_done(self, outgoing->call);
+    outgoing_done(self, outgoing);
     outgoing_destroy(&outgoing);
     if (lease != 0) {
         engine_undelivered(self->options.engine, self->now, lease);
@@ -117,7 +125,7 @@ static void deliver(struct server *self, struct connection *connection, struct o
     }
     switch (result) {
     case OUTGOING_SENT:
-        calls_done(self, outgoing->call);
+        outgoing_done(self, outgoing);
         outgoing_destroy(&outgoing);
         connection->sent_ms = self->now.mono_ms;
         connection_table_touch(&self->connections, connection, self->now.mono_ms);
@@ -146,7 +154,7 @@ static void send_queue(struct server *self, struct connection *connection)
         case OUTGOING_SENT:
             outgoing = connection_unqueue(connection);
             connection->sent_ms = self->now.mono_ms;
-            calls_done(self, outgoing->call);
+            outgoing_done(self, outgoing);
             outgoing_destroy(&outgoing);
             break;
         case OUTGOING_FULL:
@@ -246,7 +254,11 @@ static struct outgoing *build(struct server *self, struct call *call,
     }
     self->turn_bytes += bytes;
     const bool is_reserved = bytes <= call->room;
-    reply_room_release(room, &self->replies, &call->room);
+    if (effect->more && is_reserved) {
+        reply_room_spend(room, &self->replies, &call->room, bytes);
+    } else {
+        reply_room_release(room, &self->replies, &call->room);
+    }
     if (!is_reserved && !reply_room_fits(room, &self->replies, bytes)) {
         return NULL;
     }
@@ -255,6 +267,7 @@ static struct outgoing *build(struct server *self, struct call *call,
     if (outgoing) {
         outgoing->call = call;
         outgoing->lease = effect->lease;
+        outgoing->more = effect->more;
     }
     return outgoing;
 }
@@ -268,6 +281,8 @@ static void deliver_reply(struct server *self, struct engine_effect *effect)
     }
     struct outgoing *const outgoing = call ? build(self, call, effect) : NULL;
     const uint64_t lease = effect->lease;
+    const uint64_t ticket = effect->ticket;
+    const bool more = effect->more;
     /* Here, because the engine lends the parts until the next call on it. */
     engine_effect_release(effect);
     if (outgoing) {
@@ -276,6 +291,9 @@ static void deliver_reply(struct server *self, struct engine_effect *effect)
     }
     if (lease != 0) {
         engine_undelivered(self->options.engine, self->now, lease);
+    }
+    if (call && more) {
+        engine_abandon(self->options.engine, self->now, ticket); /* no part is left out */
     }
     if (call) {
         refuse_reply(self, call);

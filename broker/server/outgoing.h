@@ -19,6 +19,7 @@ struct call;
 
 struct outgoing {
     struct outgoing *next; /* in the connection's queue */
+    bool more;             /* a PART: its call goes on */
     struct call *call;     /* what it answers, and those linked to it through bundle_next; NULL = a
                             * refusal, nothing is held */
     uint64_t lease;        /* to be told to the engine when it cannot be delivered; 0 = none */

@@ -76,6 +76,17 @@ enum engine_room reply_room_reserve(struct reply_room *self, struct reply_pool *
     return ENGINE_ROOM;
 }
 
+void reply_room_spend(struct reply_room *self, struct reply_pool *pool, uint64_t *share,
+                      uint64_t bytes)
+{
+    zsp_assert(bytes <= *share);
+    zsp_assert(self->reserved >= bytes);
+    zsp_assert(pool->reserved >= bytes);
+    self->reserved -= bytes;
+    pool->reserved -= bytes;
+    *share -= bytes;
+}
+
 void reply_room_release(struct reply_room *self, struct reply_pool *pool, uint64_t *share)
 {
     zsp_assert(self->reserved >= *share);

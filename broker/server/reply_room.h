@@ -55,6 +55,9 @@ void reply_room_fini(struct reply_room *self);
  * themselves. Less than before is always given. */
 enum engine_room reply_room_reserve(struct reply_room *self, struct reply_pool *pool,
                                     uint64_t *share, uint64_t bytes);
+/* A part of the reply is built: so much less is reserved for the rest. */
+void reply_room_spend(struct reply_room *self, struct reply_pool *pool, uint64_t *share,
+                      uint64_t bytes);
 /* The reply is built, or nobody waits for it: nothing is reserved for it any more. */
 void reply_room_release(struct reply_room *self, struct reply_pool *pool, uint64_t *share);
 

@@ -72,6 +72,7 @@ static const struct limit_row limits[] = {
     {"", ZSP_DEPTH_MAX},
     {"", ZSP_HEADERS_MAX},
     {"", ZSP_CODECS_MAX},
+    {"", ZSP_STREAM_MAX},
     {"", ZSP_NAME_MAX},
     {"", ZSP_REASON_MAX},
     {"", ZSP_PARTITIONS_MAX},

@@ -146,7 +146,6 @@ static void what_is_not_built_says_so(void **state)
 {
     static const struct bad_request cases[] = {
         {"PULL", "{'group': 'g', 'topics': ['kept'], 'mode': 'ordered'}", "unsupported"},
-        {"PULL", "{'group': 'g', 'topics': ['kept'], 'parts': true}", "unsupported"},
         {"READ", "{'topic': 'kept', 'from': ['id', 'x']}", "unsupported"},
         {"COMMIT", "{}", "unsupported"},
         {"DEAD.LIST", "{'group': 'g'}", "unsupported"},

@@ -106,6 +106,7 @@ void reader_wake(struct client *self)
     request->max_messages = prng_between(prng, 1, 200);
     request->max_bytes = prng_between(prng, 1, 20000);
     request->accepts_zstd = prng_chance(prng, 500);
+    request->wants_parts = prng_chance(prng, 500);
     client_send(self, request);
 }
 

@@ -113,6 +113,7 @@ static void pull(struct client *self)
     request->max_bytes = prng_chance(prng, 300) ? prng_between(prng, 1, 2000) : 100000;
     request->wait_ms = prng_chance(prng, 400) ? 0 : prng_below(prng, 20000);
     request->accepts_zstd = prng_chance(prng, 500);
+    request->wants_parts = prng_chance(prng, 300);
     if (prng_chance(prng, 400)) {
         add_outcomes(self, request);
     }

@@ -77,8 +77,17 @@ static void write_publish(struct zsp_writer *out, const struct sim_request *self
     }
 }
 
-static void write_accept(struct zsp_writer *out, const struct sim_request *self)
+/* What PULL and READ may ask for beside the messages; so many pairs. */
+static uint32_t wish_count(const struct sim_request *self)
 {
+    return (self->accepts_zstd ? 1u : 0u) + (self->wants_parts ? 1u : 0u);
+}
+
+static void write_wishes(struct zsp_writer *out, const struct sim_request *self)
+{
+    if (self->wants_parts) {
+        wire_write_text_bool(out, "parts", true);
+    }
     if (self->accepts_zstd) {
         wire_write_text(out, "accept");
         wire_write_array(out, 2);
@@ -132,7 +141,7 @@ static void write_sruns(struct zsp_writer *out, const char *key, const struct si
 
 static void write_pull(struct zsp_writer *out, const struct sim_request *self)
 {
-    wire_write_map(out, 5u + (self->srun_count > 0 ? 1u : 0u) + (self->accepts_zstd ? 1u : 0u));
+    wire_write_map(out, 5u + (self->srun_count > 0 ? 1u : 0u) + wish_count(self));
     write_group(out, self);
     write_topics(out, self->group);
     wire_write_text_uint(out, "max_messages", self->max_messages);
@@ -141,7 +150,7 @@ static void write_pull(struct zsp_writer *out, const struct sim_request *self)
     if (self->srun_count > 0) {
         write_sruns(out, "settle", self);
     }
-    write_accept(out, self);
+    write_wishes(out, self);
 }
 
 static void write_settle(struct zsp_writer *out, const struct sim_request *self)
@@ -153,7 +162,7 @@ static void write_settle(struct zsp_writer *out, const struct sim_request *self)
 
 static void write_read(struct zsp_writer *out, const struct sim_request *self)
 {
-    wire_write_map(out, self->accepts_zstd ? 6 : 5);
+    wire_write_map(out, 5u + wish_count(self));
     wire_write_text(out, "topic");
     wire_write_text(out, sim_topic_name(self->topic));
     wire_write_text_uint(out, "partition", (uint64_t)self->partition);
@@ -164,7 +173,7 @@ static void write_read(struct zsp_writer *out, const struct sim_request *self)
     wire_write_position(out, &from);
     wire_write_text_uint(out, "max_messages", self->max_messages);
     wire_write_text_uint(out, "max_bytes", self->max_bytes);
-    write_accept(out, self);
+    write_wishes(out, self);
 }
 
 static void write_seek(struct zsp_writer *out, const struct sim_request *self)

@@ -101,8 +101,6 @@ struct sim_reply {
     uint32_t *messages; /* of all runs, in order */
     size_t message_count;
     size_t body_bytes, first_record_bytes; /* of records */
-    size_t sent_bytes;                     /* of all frames, compressed or not */
-    size_t packed_runs;
     struct sim_at *at;
     size_t at_count;
     struct sim_not_applied *not_applied;
@@ -139,7 +137,7 @@ struct sim_request {
     uint64_t epoch, sequence;
     /* PULL, READ */
     uint64_t max_messages, max_bytes, wait_ms, from;
-    bool accepts_zstd;
+    bool accepts_zstd, wants_parts;
     bool from_earliest;       /* READ: instead of `from` */
     uint64_t retention_bytes; /* TOPIC.CREATE: 0 = none */
     uint64_t mark_then;       /* READ: the mark that was known when it entered */

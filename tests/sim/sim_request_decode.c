@@ -145,21 +145,29 @@ static bool decode_parts(struct sim_request *self, const msgpack_object *map, co
     return true;
 }
 
-/* The records of the body, which belong to the runs in order. */
-static bool decode_messages(struct sim_request *self, struct zsp_slice body,
+/* Room for `more` items behind `count`. */
+static void *room_for(void *items, size_t count, size_t more, size_t size)
+{
+    void *grown = realloc(items, (count + more + 1) * size);
+    zsp_assert(grown);
+    return grown;
+}
+
+/* The records of the body, which belong to the runs from `first_run` on in order. */
+static bool decode_messages(struct sim_request *self, struct zsp_slice body, size_t first_run,
                             struct sim_complaint *complaint)
 {
     struct sim_reply *reply = &self->reply;
-    uint64_t wanted = 0;
-    for (size_t i = 0; i < reply->run_count; i++) {
+    uint64_t wanted = reply->message_count;
+    for (size_t i = first_run; i < reply->run_count; i++) {
         reply->runs[i].first_message = (size_t)wanted;
         wanted += reply->runs[i].count;
         if (wanted > SIM_MESSAGES_MAX) {
             return complain(complaint, "runs of more messages than there are");
         }
     }
-    reply->messages = alloc((size_t)wanted, sizeof *reply->messages);
-    reply->body_bytes = body.len;
+    reply->messages = room_for(reply->messages, 0, (size_t)wanted, sizeof *reply->messages);
+    reply->body_bytes += body.len;
     struct zsp_slice record;
     while (zsp_record_next(&body, &record) == 0) {
         if (reply->message_count == 0) {
@@ -188,20 +196,22 @@ static bool decode_body(struct sim_request *self, const msgpack_object *runs,
     struct zsp_writer plain = {0};
     struct plain_complaint why;
     struct sim_reply *reply = &self->reply;
+    size_t sent_bytes = 0;
+    size_t packed_runs = 0;
     for (size_t i = 0; i < effect->part_count; i++) {
-        reply->sent_bytes += effect->parts[i].len;
+        sent_bytes += effect->parts[i].len;
     }
-    bool good =
-        plain_body(runs, effect->parts, effect->part_count, &plain, &reply->packed_runs, &why);
+    bool good = plain_body(runs, effect->parts, effect->part_count, &plain, &packed_runs, &why);
     if (!good) {
         (void)complain(complaint, "%s", why.text);
-    } else if (reply->packed_runs > 0 && !self->accepts_zstd) {
+    } else if (packed_runs > 0 && !self->accepts_zstd) {
         good = complain(complaint, "a compressed run for a client that does not accept it");
-    } else if (reply->sent_bytes > plain.len) {
-        good = complain(complaint, "%zu bytes were sent for %zu bytes of records",
-                        reply->sent_bytes, plain.len);
+    } else if (sent_bytes > plain.len) {
+        good = complain(complaint, "%zu bytes were sent for %zu bytes of records", sent_bytes,
+                        plain.len);
     } else {
-        good = decode_messages(self, zsp_writer_slice(&plain), complaint);
+        good = decode_messages(self, zsp_writer_slice(&plain),
+                               reply->run_count - runs->via.array.size, complaint);
     }
     zsp_writer_fini(&plain);
     return good;
@@ -215,7 +225,7 @@ static bool decode_runs(struct sim_request *self, const msgpack_object *map,
     if (!runs) {
         return complain(complaint, "no runs");
     }
-    reply->runs = alloc(runs->size, sizeof *reply->runs);
+    reply->runs = room_for(reply->runs, reply->run_count, runs->size, sizeof *reply->runs);
     for (uint32_t i = 0; i < runs->size; i++) {
         struct wire_run decoded;
         struct zsp_err err = {0};
@@ -363,6 +373,11 @@ bool request_decode(struct sim_request *self, const struct engine_effect *effect
         (void)snprintf(self->reply.text, sizeof self->reply.text, "%s: %.100s",
                        zsp_err_wire_name(self->reply.code), err.msg);
         good = true;
+    } else if (effect->more != (decoded.status == WIRE_PART)) {
+        (void)complain(complaint, "a reply of status %d, and %s follows", (int)decoded.status,
+                       effect->more ? "another" : "none");
+    } else if (decoded.status == WIRE_PART && self->wants_parts) {
+        good = decode_runs(self, decoded.map, effect, complaint);
     } else if (decoded.status == WIRE_OK) {
         good = decode_ok(self, decoded.map, effect, complaint);
     } else {

@@ -200,6 +200,7 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .auto_create_topics = true,
         .auto_create_groups = true,
         .default_partitions = model_partition_count(0),
+        .part_bytes = 1500,
     };
     world->engine = engine_new(&engine_options, err);
     if (!world->engine) {
@@ -327,7 +328,7 @@ static void take_reply(struct sim *sim, struct engine_effect *effect)
                          sim_verb_name(request->verb));
     } else if (!request_decode(request, effect, &why)) {
         (void)model_fail(&sim->model, "%s: %s", sim_verb_name(request->verb), why.text);
-    } else {
+    } else if (!effect->more) {
         sim_tell_reply(sim, request);
         if (is_judged(request)) {
             model_answer(&sim->model, request);
@@ -337,9 +338,10 @@ static void take_reply(struct sim *sim, struct engine_effect *effect)
         }
     }
     const uint64_t lease = effect->lease;
+    const bool more = effect->more;
     engine_effect_release(effect);
     zsp_writer_fini(&body);
-    if (!sim->model.failed) {
+    if (!sim->model.failed && !more) {
         send_back(sim, request, lease);
     }
 }

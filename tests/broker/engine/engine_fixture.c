@@ -56,15 +56,23 @@ struct engine_fixture *fixture_new(enum fixture_store kind)
     return self;
 }
 
+static void free_answer(struct answer *answer)
+{
+    wire_decoder_destroy(&answer->decoder);
+    zsp_writer_fini(&answer->header);
+    zsp_writer_fini(&answer->bytes);
+    free(answer);
+}
+
 static void free_answers(struct engine_fixture *self)
 {
     for (size_t i = 0; i < self->answer_count; i++) {
-        struct answer *const answer = self->answers[i];
-        wire_decoder_destroy(&answer->decoder);
-        zsp_writer_fini(&answer->header);
-        zsp_writer_fini(&answer->bytes);
-        free(answer);
+        free_answer(self->answers[i]);
     }
+    for (size_t i = 0; i < self->pending_part_count; i++) {
+        free_answer(self->pending_parts[i]);
+    }
+    self->pending_part_count = 0;
     self->answer_count = 0;
 }
 
@@ -221,11 +229,32 @@ static void read_body(struct answer *answer, const struct engine_effect *effect)
         }
     }
     struct plain_complaint why;
-    if (runs && !plain_body(runs, effect->parts, effect->part_count, &answer->bytes,
-                            &answer->packed_runs, &why)) {
+    size_t packed = 0;
+    if (runs &&
+        !plain_body(runs, effect->parts, effect->part_count, &answer->bytes, &packed, &why)) {
         fail_msg("%s", why.text);
     }
+    answer->packed_runs += packed;
     answer->body = zsp_writer_slice(&answer->bytes);
+}
+
+/* What earlier PARTs of the same request brought goes to the front. */
+static void take_pending_part(struct engine_fixture *self, struct answer *answer)
+{
+    for (size_t i = 0; i < self->pending_part_count; i++) {
+        struct answer *const part = self->pending_parts[i];
+        if (part->ticket != answer->ticket) {
+            continue;
+        }
+        answer->bytes = part->bytes;
+        answer->more_count = part->more_count;
+        answer->packed_runs = part->packed_runs;
+        answer->sent_bytes = part->sent_bytes;
+        part->bytes = (struct zsp_writer){0};
+        free_answer(part);
+        self->pending_parts[i] = self->pending_parts[--self->pending_part_count];
+        return;
+    }
 }
 
 static void take_reply(struct engine_fixture *self, const struct engine_effect *effect)
@@ -235,11 +264,19 @@ static void take_reply(struct engine_fixture *self, const struct engine_effect *
     struct answer *const answer = calloc(1, sizeof *answer);
     assert_non_null(answer);
     answer->ticket = effect->ticket;
+    take_pending_part(self, answer);
     answer->lease = effect->lease;
     answer->part_count = effect->part_count;
     zsp_write_bytes(&answer->header, (struct zsp_slice){effect->header->data, effect->header->len});
     decode(answer);
     read_body(answer, effect);
+    assert_int_equal(effect->more, answer->status == WIRE_PART);
+    if (effect->more) {
+        answer->more_count++;
+        assert_int_equal(answer->lease, 0);
+        self->pending_parts[self->pending_part_count++] = answer;
+        return;
+    }
     self->answers[self->answer_count++] = answer;
 }
 

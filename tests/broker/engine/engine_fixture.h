@@ -32,6 +32,7 @@ struct answer {
     struct zsp_slice body; /* the records of the runs, as a client reads them; else all parts */
     size_t part_count, packed_runs;
     size_t sent_bytes; /* of all parts */
+    size_t more_count; /* PARTs before this reply; their records are in `body` */
     /* private */
     struct wire_decoder *decoder;
     struct zsp_writer header, bytes;
@@ -52,6 +53,8 @@ struct engine_fixture {
     uint64_t random_state;
     struct answer *answers[FIXTURE_ANSWERS_MAX]; /* in the order in which they came */
     size_t answer_count;
+    struct answer *pending_parts[16]; /* of requests not answered yet, gathered */
+    size_t pending_part_count;
     bool fail_stop; /* EFFECT_FAIL_STOP has come */
     struct zsp_err fail_stop_error;
 };

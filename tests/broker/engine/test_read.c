@@ -92,7 +92,7 @@ static void wrong_arguments_are_refused(void **state)
         {"{'topic': 'orders', 'from': ['id', 'x']}", ZSP_EUNSUPPORTED},
         {"{'topic': 'orders', 'from': 'earliest', 'to': ['id', 'x']}", ZSP_EUNSUPPORTED},
         {"{'topic': 'orders', 'from': 'earliest', 'accept': 'zstd'}", ZSP_EBAD_TYPE},
-        {"{'topic': 'orders', 'from': 'earliest', 'parts': true}", ZSP_EUNSUPPORTED},
+        {"{'topic': 'orders', 'from': 'earliest', 'parts': 1}", ZSP_EBAD_TYPE},
         {"{'topic': 'orders', 'from': 'earliest', 'max_messages': 0}", ZSP_EBAD_VALUE},
         {"{'topic': 'orders', 'from': 'earliest', 'max_bytes': 0}", ZSP_EBAD_VALUE},
         {"{'topic': 'orders', 'from': 'earliest', 'max_bytes': 16777217}", ZSP_EBAD_VALUE},
