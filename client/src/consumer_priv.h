@@ -83,7 +83,8 @@ struct zspool_consumer {
     struct zsp_held *slabs[ZSP_HELD_SLABS]; /* each twice as large as the one before */
     size_t slab_count;
     enum zsp_suspect suspect; /* of the next message */
-    int64_t look_at_ms; /* marks, leases: the next look; INT64_MAX = nothing in hand or here */
+    uint8_t instance[16]; /* of the broker that was told the marks: it keeps them in memory only */
+    int64_t look_at_ms;   /* marks, leases: the next look; INT64_MAX = nothing in hand or here */
 
     /* Settling. */
     struct zsp_outcomes outcomes;      /* not sent */
@@ -137,6 +138,8 @@ bool zsp_consumer_at_end(const struct zspool_consumer *self);
 
 /* --- consumer_settle.c --- */
 
+/* The broker is another one than the marks were sent to, perhaps: then they are due again. */
+void zsp_consumer_check_instance(struct zspool_consumer *self, int64_t now_ms);
 /* Note what is due by now: marks, extensions, ends of leases. */
 void zsp_consumer_look(struct zspool_consumer *self, int64_t now_ms);
 /* Look at this time at the latest. */

@@ -293,6 +293,7 @@ void zsp_consumer_pump(struct zsp_port *port, int64_t now_ms)
         zsp_consumer_free(self);
         return;
     }
+    zsp_consumer_check_instance(self, now_ms);
     zsp_consumer_look(self, now_ms);
     /* Where nobody looks, a time that has passed must not keep the thread awake. */
     port->wake_ms = self->touch_out || self->closing ? INT64_MAX : self->look_at_ms;

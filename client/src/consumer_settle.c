@@ -151,6 +151,19 @@ static void look_at_parcels(struct zspool_consumer *self, struct zsp_parcel *lis
     }
 }
 
+void zsp_consumer_check_instance(struct zspool_consumer *self, int64_t now_ms)
+{
+    const struct zsp_hello *hello = zsp_link_hello(self->client->link);
+    if (memcmp(self->instance, hello->instance, sizeof self->instance) == 0) {
+        return;
+    }
+    memcpy(self->instance, hello->instance, sizeof self->instance);
+    for (struct zsp_held *held = self->held_first; held; held = held->next) {
+        held->marked = false;
+        zsp_consumer_look_at(self, now_ms);
+    }
+}
+
 void zsp_consumer_look(struct zspool_consumer *self, int64_t now_ms)
 {
     if (now_ms < self->look_at_ms || self->touch_out || self->closing) {

@@ -143,6 +143,39 @@ static void a_handler_that_is_too_slow_is_told_and_another_gets_it(void **state)
     tear_down(&f);
 }
 
+/* Marks live in the broker's memory: after its restart they are said again, so that the message in
+ * hand is blamed and not its neighbour, which came with the same lease. */
+static void a_restarted_broker_hears_again_what_is_in_hand(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const zspool_message_t *message;
+    const zspool_figure_t lease = {.name = "lease_ms", .value = 5000};
+    zspool_group_spec_t spec;
+    set_up(&f, 2);
+    zspool_group_spec_init(&spec, "g");
+    spec.settings = &lease;
+    spec.setting_count = 1;
+    assert_int_equal(zspool_group_set(f.client, &spec, WAIT_MS, NULL), 0);
+    zspool_consumer_t *slow = consumer_of(&f, false);
+    assert_int_equal(zspool_next(slow, &message, WAIT_MS, NULL), 0);
+    (void)poll(NULL, 0, 200); /* so that it is marked: after 20 */
+    broker_process_kill(&f.broker);
+    broker_process_start(&f.broker, NULL);
+    assert_true(await_loss(slow).held);
+    zspool_consumer_stop(slow);
+    zspool_consumer_t *other = consumer_of(&f, true);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(zspool_next(other, &message, WAIT_MS, NULL), 0);
+        assert_int_equal(message->failures, message->offset == 0 ? 1 : 0);
+        assert_int_equal(zspool_settle(other, message, ZSPOOL_ACK, NULL, NULL), 0);
+    }
+    assert_int_equal(zspool_settle_flush(other, WAIT_MS, NULL), 0);
+    zspool_consumer_destroy(&other);
+    zspool_consumer_destroy(&slow);
+    tear_down(&f);
+}
+
 /* A group that is moved takes all leases away: whoever works on one hears of it with the next
  * extension, long before its lease would have ended. */
 static void a_seek_takes_the_lease_from_who_works(void **state)
@@ -202,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slow_handler_keeps_its_lease_when_it_is_extended),
         cmocka_unit_test(a_handler_that_is_too_slow_is_told_and_another_gets_it),
+        cmocka_unit_test(a_restarted_broker_hears_again_what_is_in_hand),
         cmocka_unit_test(a_seek_takes_the_lease_from_who_works),
         cmocka_unit_test(an_extension_by_hand_holds_as_long_as_it_says),
     };
