@@ -194,6 +194,9 @@ static void beat(struct server *self, struct session *session)
     struct connection *const connection = session->connection;
     static const struct envelope none = {0};
     connection->sent_ms = self->now.mono_ms; /* also when the peer takes nothing now */
+    if (connection->queue) {
+        return; /* it has enough to read */
+    }
     self->figures.beats_sent++;
     zsp_writer_reset(&self->writer);
     hello_beat(&self->writer, self->now.wall_ms);

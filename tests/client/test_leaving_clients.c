@@ -156,6 +156,57 @@ static int be_killed(const char *endpoint)
     return 1;
 }
 
+/* This program as another worker: takes a message, tells so, and goes on until it has one more. */
+static int be_stopped(const char *endpoint)
+{
+    const zspool_message_t *message = NULL;
+    zspool_client_t *client = client_at(endpoint, HEARTBEAT_MS);
+    zspool_consumer_t *consumer = client ? consumer_at(client) : NULL;
+    if (!consumer || zspool_next(consumer, &message, WAIT_MS, NULL) != 0 ||
+        write(STDOUT_FILENO, "1", 1) != 1 || zspool_next(consumer, &message, WAIT_MS, NULL) != 0) {
+        return 1;
+    }
+    const bool is_new = message->offset == 1 && message->deliveries == 1;
+    if (zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL) != 0 ||
+        zspool_settle_flush(consumer, WAIT_MS, NULL) != 0) {
+        return 2;
+    }
+    zspool_consumer_destroy(&consumer);
+    zspool_destroy(&client);
+    return is_new ? 0 : 3;
+}
+
+/* Goal: a worker whose process stands still loses what it has in hand; when it goes on, it is a member
+ * like any other. */
+static void a_stopped_worker_goes_on_with_a_new_session(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int fds[2];
+    char word = 0;
+    int status = 0;
+    set_up(&f);
+    publish(f.client, 1);
+    assert_int_equal(pipe(fds), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        (void)dup2(fds[1], STDOUT_FILENO);
+        (void)execl("/proc/self/exe", "stopped", f.broker.endpoint, (char *)NULL);
+        _exit(1);
+    }
+    assert_int_equal(read(fds[0], &word, 1), 1);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    expect_message(&f, 2, 1);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    publish(f.client, 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    tear_down(&f);
+}
+
 /* Goal: a worker that is killed with a message in hand loses it within three heartbeats. */
 static void a_killed_worker_loses_what_it_had_in_hand(void **state)
 {
@@ -217,9 +268,13 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[0], "worker") == 0) {
         return be_killed(argv[1]);
     }
+    if (argc == 2 && strcmp(argv[0], "stopped") == 0) {
+        return be_stopped(argv[1]);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_leaves_hands_back_what_was_not_taken),
         cmocka_unit_test(a_killed_worker_loses_what_it_had_in_hand),
+        cmocka_unit_test(a_stopped_worker_goes_on_with_a_new_session),
         cmocka_unit_test(a_broker_that_stood_still_finds_its_sessions_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

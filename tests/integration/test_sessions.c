@@ -340,6 +340,43 @@ static void a_session_that_never_reads_is_bounded_and_can_be_resumed(void **stat
     free(payload);
 }
 
+/* Goal: when all places are taken, a session whose client is gone makes room before one whose
+ * client is there. */
+static void a_detached_session_makes_room_first(void **state)
+{
+    (void)state;
+    struct scene self = {0};
+    struct raw_client there;
+    struct raw_client gone;
+    struct raw_client newest;
+    uint8_t id[ID_BYTES];
+    uint8_t gone_id[ID_BYTES];
+    assert_int_equal(setenv("ZSPOOL_LIMITS_SESSIONS", "2", 1), 0);
+    broker_process_init(&self.broker);
+    broker_process_start(&self.broker, NULL);
+    assert_int_equal(unsetenv("ZSPOOL_LIMITS_SESSIONS"), 0);
+    raw_client_init(&self.client, self.broker.endpoint, ZMQ_DEALER);
+    raw_client_init(&there, self.broker.endpoint, ZMQ_DEALER);
+    raw_client_init(&gone, self.broker.endpoint, ZMQ_DEALER);
+    raw_client_init(&newest, self.broker.endpoint, ZMQ_DEALER);
+    hello(&there, "", id);
+    hello(&gone, ", 'heartbeat_ms': 60000", gone_id);
+    raw_request(&gone, 2, "PULL", PULL_WAIT);
+    call(&gone, 3, "PING", "{}");
+    raw_client_fini(&gone);
+    while (figure(&self, "detached_count") == 0) {
+        raw_publish(&self.client, "t", "who is there?");
+    }
+    hello(&newest, "", id);
+    assert_int_equal(figure(&self, "session_count"), 2);
+    call(&there, 2, "PING", "{}");
+    assert_false(resume(&newest, gone_id));
+    raw_client_fini(&there);
+    raw_client_fini(&newest);
+    raw_client_fini(&self.client);
+    broker_process_fini(&self.broker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +388,7 @@ int main(void)
         SCENE_TEST(a_stopped_worker_loses_its_leases),
         SCENE_TEST(a_stalled_broker_blames_nobody),
         SCENE_TEST(a_broker_that_hesitates_blames_nobody),
+        cmocka_unit_test(a_detached_session_makes_room_first),
         SCENE_TEST(a_session_that_never_reads_is_bounded_and_can_be_resumed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
