@@ -34,7 +34,9 @@
  *               A program may end without a _destroy: that is a crash to the broker, and
  *               its files are made for that.
  *   Output      none; diagnostic lines go to diag_fn.
- *   rand()      the host's sequence goes on undisturbed, and is not seeded.
+ *   rand()      the host's sequence goes on undisturbed, and is not seeded. (What another
+ *               thread draws in the microseconds in which _new makes its socket comes
+ *               from a sequence of ours, and is not missing in the host's.)
  *   umask       neither used nor changed: an ipc socket has the mode network/ipc_mode.
  *   Limits      RLIMIT_NOFILE is not raised: a broker wants a few descriptors for each
  *               active partition and one for each connection.
