@@ -32,7 +32,8 @@ static void fired(struct engine *engine, struct timer *timer)
 {
     (void)engine;
     (void)timer;
-    zsp_assert(!"called");
+    const bool called = true;
+    zsp_assert(!called);
 }
 
 struct session *session_new(struct session_table *self, const uint8_t id[SESSION_ID_BYTES],

@@ -20,6 +20,9 @@
 /* --- Telling --------------------------------------------------------------------------- */
 
 static void tell(struct check *self, struct check_finding finding, const char *format, va_list args)
+    ZSP_PRINTF(3, 0);
+
+static void tell(struct check *self, struct check_finding finding, const char *format, va_list args)
 {
     char text[TEXT_MAX];
     /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the caller starts it */
