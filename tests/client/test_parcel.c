@@ -147,8 +147,8 @@ static void a_reply_that_does_not_hold_together_is_refused(void **state)
         "['t', 0, 0, 1, 9, 5, {'codec': 'zstd', 'raw_size': 499}]",
         "['t', 0, 0, 1, 9, 5, {'codec': 'zstd', 'raw_size': 8388608}]",
         "['t', 0, 0, 1, 9, 5]",
-        "['t', 0, 0, 10, 9, 5, {'codec': 'zstd', 'raw_size': 500}], "
-        "['t', 0, 10, 1, 9, 5, {'codec': 'zstd', 'raw_size': 500}]",
+        ("['t', 0, 0, 10, 9, 5, {'codec': 'zstd', 'raw_size': 500}], "
+         "['t', 0, 10, 1, 9, 5, {'codec': 'zstd', 'raw_size': 500}]"),
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         void *fixture = NULL;

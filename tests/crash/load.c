@@ -9,6 +9,7 @@
 #include "broker/store/fs.h"
 #include "common/record.h"
 #include "tests/common/testing.h"
+#include "tests/support/plain_body.h"
 
 #define IN_FLIGHT_MAX 24u
 #define BATCH_MAX     20u
@@ -103,6 +104,22 @@ static uint32_t number_of(struct zsp_slice record)
     return number;
 }
 
+/* Every third batch is compressed; it is read back by a client that does not accept that. */
+static void send_batch(struct load *self, struct zsp_slice body)
+{
+    if (self->last_id % 3 != 0) {
+        raw_request_body(&self->client, self->last_id, "PUBLISH", topic_args, body);
+        return;
+    }
+    char args[120];
+    struct zsp_buf *packed = plain_pack(body);
+    (void)snprintf(args, sizeof args,
+                   "{'topic': 'load', 'partition': 0, 'codec': 'zstd', 'raw_size': %zu}", body.len);
+    raw_request_body(&self->client, self->last_id, "PUBLISH", args,
+                     (struct zsp_slice){packed->data, packed->len});
+    zsp_buf_put(&packed);
+}
+
 static void publish(struct load *self)
 {
     struct zsp_writer body = {0};
@@ -116,7 +133,7 @@ static void publish(struct load *self)
         write_payload(&body, self->sent_count);
         self->sent_count++;
     }
-    raw_request_body(&self->client, self->last_id, "PUBLISH", topic_args, zsp_writer_slice(&body));
+    send_batch(self, zsp_writer_slice(&body));
     self->in_flight++;
     zsp_writer_fini(&body);
 }
