@@ -13,6 +13,7 @@
 #include "broker/engine/container.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/ledger_codec.h"
+#include "broker/engine/mark_watch.h"
 #include "broker/engine/settle.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
@@ -361,6 +362,7 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
         group_ledger_changed(self, ledger);
     }
     engine_cancel(self->engine, TIMER_DURABLE, &ledger->due);
+    mark_watch_end(ledger);
     if (ledger->partition) {
         struct partition *partition = ledger->partition;
         *(ledger->prev ? &ledger->prev->next : &partition->ledger_first) = ledger->next;
@@ -422,6 +424,7 @@ bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t star
     if (is_above(ledger, start)) {
         return false;
     }
+    ledger->mark = ledger->partition->synced_offset; /* never below `high`, see mark_watch.h */
     (void)runmap_visit(&ledger->runs, 0, start, leave_lease, self); /* never ends early */
     forget_below(self, ledger, start);
     group_ledger_changed(self, ledger);
@@ -489,6 +492,7 @@ int binding_attach(struct groups *self, struct binding *binding, struct topic *t
         *(partition->ledger_last ? &partition->ledger_last->next : &partition->ledger_first) =
             ledger;
         partition->ledger_last = ledger;
+        mark_watch_begin(ledger);
         group_ledger_trim_replayed(self, ledger,
                                    partition->start_offset); /* a new one has high 0 */
         group_ledger_changed(self, ledger);
@@ -542,14 +546,6 @@ void group_topic_deleted(struct engine *engine, struct topic *topic)
             }
             detach(engine->groups, binding, topic->partition_count);
         }
-    }
-}
-
-void group_partition_advanced(struct engine *engine, struct partition *partition)
-{
-    for (struct ledger *ledger = partition->ledger_first; ledger; ledger = ledger->next) {
-        ledger->mark = partition->synced_offset;
-        group_ledger_changed(engine->groups, ledger);
     }
 }
 

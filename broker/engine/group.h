@@ -81,6 +81,7 @@ struct group {
     struct name_index bindings; /* struct binding */
 
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
+    struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
     uint32_t waiting_all;             /* parked pulls that named no topics */
     uint64_t bind_stamp;              /* of the pull that was bound last */
     size_t next_binding;              /* where a pull of all topics begins */

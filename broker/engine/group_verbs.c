@@ -6,6 +6,7 @@
 
 #include "broker/engine/group.h"
 #include "broker/engine/list.h"
+#include "broker/engine/mark_watch.h"
 #include "broker/engine/verb.h"
 
 /* Bytes of a header that one row of `parts` may take beside the topic's name. */
@@ -350,6 +351,7 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     if (start.kind == WIRE_POSITION_NONE) {
         start.kind = WIRE_POSITION_EARLIEST;
     }
+    mark_watch_refresh(engine->groups, group);
     bool all = true;
     const uint32_t parts = part_count(group, &all);
     struct zsp_writer *out = reply_begin(engine, &request->to);

@@ -33,6 +33,13 @@ struct partition;
 #define GROUP_KEY_ROOM 32u
 #define LEDGER_KEY_LEN 20u /* group u64, topic u64, partition u32 */
 
+/* In which list of mark_watch.h a ledger is. */
+enum mark_watch { WATCH_NONE, WATCH_LISTENING, WATCH_STALE };
+
+struct ledger_list {
+    struct ledger *first, *last;
+};
+
 struct ledger {
     uint8_t key[LEDGER_KEY_LEN]; /* names it; in the table of all ledgers */
     uint64_t group_id, topic_id;
@@ -42,7 +49,7 @@ struct ledger {
     uint64_t high;       /* from here on all is fresh, but dead runs; no dead one begins here */
     uint64_t journaled;  /* `high` as it is durable */
     uint64_t water;      /* the highest `high` ever: what was never handed out begins here */
-    uint64_t mark;       /* the partition's synced mark */
+    uint64_t mark;       /* the partition's synced mark, or an older one, see mark_watch.h */
     uint64_t blocked;    /* the first damaged offset: not passed; UINT64_MAX = none */
     uint64_t dead_above; /* DEAD messages at or above `high` */
     struct block_set blocks;
@@ -50,11 +57,13 @@ struct ledger {
     uint32_t step_slot; /* 1 + index in the open step, 0 = not in it */
 
     /* group.c's */
-    struct group *group;                  /* NULL = nobody asked for it yet (start only) */
-    struct binding *binding;              /* */
-    struct partition *partition;          /* NULL while its topic is not there */
-    struct ledger *next, *prev;           /* of the partition */
-    struct ledger *all_next, *all_prev;   /* all ledgers, in order of appearance */
+    struct group *group;                    /* NULL = nobody asked for it yet (start only) */
+    struct binding *binding;                /* */
+    struct partition *partition;            /* NULL while its topic is not there */
+    struct ledger *next, *prev;             /* of the partition */
+    struct ledger *all_next, *all_prev;     /* all ledgers, in order of appearance */
+    struct ledger *watch_next, *watch_prev; /* of a list of mark_watch.h */
+    enum mark_watch watch;
     struct ledger *ring_next, *ring_prev; /* of the binding, while something is ready */
     bool in_ring;
     bool told_blocked;

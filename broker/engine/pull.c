@@ -11,6 +11,7 @@
 
 #include "broker/engine/container.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/mark_watch.h"
 #include "broker/engine/pull_arrays.h"
 #include "common/assert.h"
 
@@ -578,6 +579,7 @@ static void serve_one(struct engine *engine, struct pull *self)
 void pull_serve(struct engine *engine, struct group *group)
 {
     struct pull *next = NULL;
+    mark_watch_refresh(engine->groups, group);
     const size_t count = group->parked.count; /* one that comes back waits for the next turn */
     struct pull *pull = group->parked.first;
     for (size_t i = 0; i < count && pull && !engine->failed; i++) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "broker/engine/group.h"
+#include "broker/engine/mark_watch.h"
 #include "broker/engine/position.h"
 #include "broker/engine/verb.h"
 
@@ -191,6 +192,7 @@ static int go(struct engine *engine, struct seek *seek, struct zsp_err *err)
     if (!binding) {
         return zsp_err_set(err, ZSP_ENOT_FOUND, "the group or the topic was deleted meanwhile");
     }
+    mark_watch_refresh(engine->groups, binding->group);
     for (size_t i = 0; i < seek->find_count; i++) {
         struct seek_find *find = &seek->finds[i];
         const struct ledger *ledger = binding->ledgers[find->partition_index];

@@ -17,9 +17,9 @@
 #define ZSP_ENGINE_TOPIC_H
 
 #include "broker/engine/engine_priv.h"
+#include "broker/engine/ledger.h"
 #include "common/limits.h"
 
-struct ledger;       /* state of one group for one partition: the group side's */
 struct producer_log; /* sequences of one producer in one partition */
 struct publish_part; /* a batch on its way into one partition */
 struct reader;       /* a READ that waits for messages */
@@ -45,6 +45,7 @@ struct partition {
     uint64_t synced_offset; /* the mark: consumers see what is below; moved by STORE_SYNCED */
 
     struct ledger *ledger_first, *ledger_last; /* groups that consume it; the group side's list */
+    struct ledger_list listeners;              /* of these, who is told of the mark */
 
     struct publish_queue appending;   /* given to the store, not written yet */
     struct publish_queue syncing;     /* written, the mark is not past them yet */
