@@ -68,6 +68,7 @@ int batch_slice(const struct store_batch *batch, struct store_range range,
         return bad_body(batch, err);
     }
     slice.pos = body_pos + skipped;
+    slice.walked = skipped + slice.len;
     *ret = slice;
     return 0;
 }

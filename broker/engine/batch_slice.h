@@ -22,7 +22,8 @@ struct batch_slice {
     uint64_t count; /* 0 = the limits, or the range, leave nothing */
     size_t pos;     /* in the batch's frame */
     size_t len;
-    bool is_cut; /* the limits left out records of the range */
+    size_t walked; /* bytes of records that were looked at one by one: what it cost */
+    bool is_cut;   /* the limits left out records of the range */
 };
 
 /* Cut [range.first_offset, range.end_offset) out of a batch of checked records. The range

@@ -111,6 +111,7 @@ int batch_walk_take(struct batch_walk *self, const struct batch_reader *reader,
     if (rc != 0) {
         return rc;
     }
+    reader->unpack->walked_bytes += piece.slice.walked;
     if (piece.slice.count > 0) {
         piece.part = (struct engine_part){
             .buf = self->left.frame, .pos = piece.slice.pos, .len = piece.slice.len};

@@ -25,7 +25,7 @@
 /* Rounds of completions, timers and flush in one pump; what is left is for the next one. */
 #define ROUNDS_MAX 64
 /* Compressed batches that one pump unpacks, in bytes of records: some 20 ms of work. */
-#define PUMP_UNPACK_BYTES (16u * ZSP_MIB)
+#define PUMP_WORK_BYTES (16u * ZSP_MIB)
 
 struct verb {
     const char *name;
@@ -221,10 +221,10 @@ static void leave(struct engine *self)
     }
 }
 
-/* Has this pump unpacked as much as it may? What is left waits for the next one. */
+/* Has this pump worked as much as it may? What is left waits for the next one. */
 static bool is_tired(const struct engine *self)
 {
-    return self->unpack.done_bytes - self->unpacked_before > PUMP_UNPACK_BYTES;
+    return engine_work_bytes(self) - self->work_before > PUMP_WORK_BYTES;
 }
 
 /* --- completions --------------------------------------------------------------------------- */
@@ -302,7 +302,7 @@ static void complete(struct engine *self, const struct store_completion *complet
     }
 }
 
-/* Take completions: all there are, or until this pump has unpacked as much as it may. Returns
+/* Take completions: all there are, or until this pump has worked as much as it may. Returns
  * whether there was one. */
 static bool take_completions(struct engine *self, bool all)
 {
@@ -495,7 +495,7 @@ void engine_pump(struct engine *self, struct instant now)
     int rounds = 0;
     bool more = true;
     self->room_freed = false;
-    self->unpacked_before = self->unpack.done_bytes;
+    self->work_before = engine_work_bytes(self);
     if (!self->failed) {
         read_room_again(self);
         pull_room_again(self);
@@ -551,6 +551,11 @@ bool engine_next_effect(struct engine *self, struct engine_effect *ret)
 uint64_t engine_unpacked_bytes(const struct engine *self)
 {
     return self->unpack.done_bytes;
+}
+
+uint64_t engine_work_bytes(const struct engine *self)
+{
+    return self->unpack.done_bytes + self->unpack.walked_bytes;
 }
 
 void engine_stats(const struct engine *self, struct engine_stats *ret)

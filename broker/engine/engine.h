@@ -145,9 +145,12 @@ struct engine_effect {
 bool engine_next_effect(struct engine *self, struct engine_effect *ret);
 void engine_effect_release(struct engine_effect *self);
 
-/* Bytes of compressed batches that were unpacked so far: costly work, for hosts that share out a
- * turn. */
+/* Bytes of compressed batches that were unpacked so far. */
 uint64_t engine_unpacked_bytes(const struct engine *self);
+
+/* The same, and bytes of stored records that were looked at one by one to cut slices: costly work,
+ * for hosts that share out a turn. */
+uint64_t engine_work_bytes(const struct engine *self);
 
 /* Figures for STATS and for people; see docs/PROTOCOL.md, STATS. */
 struct engine_stats {

@@ -83,7 +83,7 @@ struct engine {
     struct publish *publish_first;         /* all at work, see publish.h */
     struct route route;                    /* of the batch being cut */
     struct unpack unpack;                  /* compressed batches */
-    uint64_t unpacked_before;              /* of unpack.done_bytes, when the pump began */
+    uint64_t work_before;                  /* of engine_work_bytes(), when the pump began */
     struct reader *reader_first;           /* all READs at work or parked, see replay.h */
     struct reader *room_first, *room_last; /* those that wait for room, see reply_room() */
     bool pulls_want_room;                  /* PULLs wait for it */

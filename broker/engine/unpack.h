@@ -31,7 +31,8 @@ struct unpack {
     size_t scratch_bytes;
     struct unpacked kept[UNPACK_KEPT];
     uint64_t uses;
-    uint64_t done_bytes; /* unpacked so far, all together: what it cost */
+    uint64_t done_bytes;   /* unpacked so far, all together: what it cost */
+    uint64_t walked_bytes; /* likewise: of stored records, looked at one by one for slices */
 };
 
 void unpack_fini(struct unpack *self);

@@ -19,7 +19,7 @@
 
 #define TURN_MESSAGES_MAX 1024u           /* taken before the engine gets its turn */
 #define TURN_BYTES_MAX    (64u * ZSP_MIB) /* likewise */
-#define TURN_UNPACKED_MAX (16u * ZSP_MIB) /* likewise: records of compressed batches */
+#define TURN_WORK_MAX     (16u * ZSP_MIB) /* likewise, see engine_work_bytes() */
 
 /* One message being taken. */
 struct arrival {
@@ -310,7 +310,7 @@ static void take_message(struct server *self, struct inbound *message)
 int intake(struct server *self, bool *ret_more, struct zsp_err *err)
 {
     const struct engine *const engine = self->options.engine;
-    const uint64_t unpacked_before = engine_unpacked_bytes(engine);
+    const uint64_t work_before = engine_work_bytes(engine);
     uint64_t bytes = 0;
     for (size_t i = 0; i < TURN_MESSAGES_MAX && bytes < TURN_BYTES_MAX; i++) {
         const int rc = inbound_receive(&self->message, self->socket, err);
@@ -324,7 +324,7 @@ int intake(struct server *self, bool *ret_more, struct zsp_err *err)
         bytes += self->message.bytes;
         take_message(self, &self->message);
         inbound_clear(&self->message);
-        if (engine_unpacked_bytes(engine) - unpacked_before > TURN_UNPACKED_MAX) {
+        if (engine_work_bytes(engine) - work_before > TURN_WORK_MAX) {
             break;
         }
     }

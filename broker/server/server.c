@@ -15,6 +15,7 @@
 /* What one turn does before the socket is looked at again: */
 #define STEPS_MAX      64u         /* steps of the driver */
 #define TURN_BYTES_MAX (32u << 20) /* bytes read for replies, or sent in them */
+#define TURN_WORK_MAX  (16u << 20) /* likewise, see engine_work_bytes() */
 #define TURN_MS        20          /* that a turn may take; what is beyond, the broker slept */
 #define POLL_MS_MAX    60000       /* an idle broker looks around once a minute */
 #define CROWD_GONE     1000u       /* connections; fewer leave too little behind */
@@ -176,7 +177,9 @@ size_t server_figures(const struct server *self, struct engine_figure *ret, size
  * there is more to do. */
 static bool step(struct server *self)
 {
+    const struct engine *const engine = self->options.engine;
     const uint64_t read_before = self->options.driver->read_bytes;
+    const uint64_t work_before = engine_work_bytes(engine);
     self->turn_bytes = 0;
     for (unsigned i = 0; i < STEPS_MAX; i++) {
         if (self->turn_bytes + self->options.driver->read_bytes - read_before > TURN_BYTES_MAX) {
@@ -186,6 +189,9 @@ static bool step(struct server *self)
         deliver_effects(self);
         if (!more || self->state == SERVER_STOPPING) {
             return false;
+        }
+        if (engine_work_bytes(engine) - work_before > TURN_WORK_MAX) {
+            break;
         }
     }
     return true;

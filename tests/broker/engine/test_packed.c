@@ -144,6 +144,23 @@ static void a_batch_read_in_slices_is_unpacked_once(void **state)
     assert_int_equal(engine_unpacked_bytes(f->engine), 2 * 50 * RECORD_BYTES);
 }
 
+/* Goal: what bounds a turn sees slices of a batch that need not be unpacked again. Method: the last
+ * record, which lies behind all others; then the whole batch, which costs nothing per record. */
+static void looking_for_a_slice_counts_as_work(void **state)
+{
+    struct engine_fixture *f = *state;
+    publish(f, 50, "");
+    assert_records(read_from(f, 49, ", 'max_messages': 1"), 49, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        const uint64_t before = engine_work_bytes(f->engine);
+        assert_records(read_from(f, 49, ", 'max_messages': 1"), 49, 1);
+        assert_int_equal(engine_work_bytes(f->engine) - before, 50 * RECORD_BYTES);
+    }
+    const uint64_t before = engine_work_bytes(f->engine);
+    assert_records(read_from(f, 0, ""), 0, 50);
+    assert_int_equal(engine_work_bytes(f->engine), before);
+}
+
 static void pulls_lease_parts_of_a_batch(void **state)
 {
     struct engine_fixture *f = *state;
@@ -336,6 +353,7 @@ int main(void)
         TEST(limits_count_the_records),
         TEST(a_reply_ends_before_a_batch_that_does_not_fit),
         TEST(a_batch_read_in_slices_is_unpacked_once),
+        TEST(looking_for_a_slice_counts_as_work),
         TEST(pulls_lease_parts_of_a_batch),
         TEST(a_batch_with_holes_comes_in_runs),
         TEST(a_pull_leaves_a_batch_that_it_would_cut),

@@ -217,7 +217,7 @@ void log_store_job_done(struct log_store *self, struct job *job)
     (void)job;
 }
 
-uint64_t engine_unpacked_bytes(const struct engine *self)
+uint64_t engine_work_bytes(const struct engine *self)
 {
     (void)self;
     return 0;
