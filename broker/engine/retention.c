@@ -4,10 +4,12 @@
 #include "broker/engine/container.h"
 #include "common/limits.h"
 
+/* All topics at the same instants: one wake-up for all of them. */
 static void arm(struct engine *engine, struct topic *topic)
 {
+    const int64_t period_ms = ZSP_RETENTION_MS;
     engine_arm(engine, TIMER_WAIT, &topic->retention,
-               engine->clock.broker_ms + (int64_t)ZSP_RETENTION_MS);
+               (engine->clock.broker_ms / period_ms + 1) * period_ms);
 }
 
 /* Ages run on wall time: a topic's messages carry it. */

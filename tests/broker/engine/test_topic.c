@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "broker/engine/topic.h"
 #include "common/limits.h"
 #include "tests/broker/engine/engine_fixture.h"
 #include "tests/common/testing.h"
@@ -336,6 +337,20 @@ static void a_refused_deletion_changes_nothing(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
+/* Goal: 10,000 topics with a limit wake an idle broker as seldom as one. */
+static void retention_looks_at_all_topics_at_once(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'a', 'settings': {'retention_bytes': 1}}", NULL);
+    fixture_advance(f, 700);
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'b', 'settings': {'retention_bytes': 1}}", NULL);
+    const struct topic *const a = topic_find(f->engine, zsp_slice_str("a"));
+    const struct topic *const b = topic_find(f->engine, zsp_slice_str("b"));
+    assert_true(a->retention.armed);
+    assert_int_equal(a->retention.due_ms, b->retention.due_ms);
+    assert_true(a->retention.due_ms - f->engine->clock.broker_ms <= (int64_t)ZSP_RETENTION_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +370,7 @@ int main(void)
         TEST(a_held_publish_hears_of_the_deletion),
         TEST(a_deletion_under_way_is_waited_for),
         TEST(a_refused_deletion_changes_nothing),
+        TEST(retention_looks_at_all_topics_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
