@@ -44,6 +44,7 @@ static void stall(struct sim *sim)
     sim->now_ms += ms;
     if (sim->world.up) {
         sim->model.uptime_ms += ms;
+        sim->world.stalled_ms = sim->model.uptime_ms;
         model_grace(&sim->model);
     }
 }

@@ -290,8 +290,9 @@ static void watch_waiting_pulls(struct sim *sim, const struct sim_request *info)
             pull->group != info->group) {
             continue;
         }
-        /* On a full disk no hand-out can be kept. */
-        if (ready == 0 || pull->ready_count == 0 || sim->world.disk_is_limited) {
+        /* On a full disk no hand-out can be kept, and in a stall no file is written. */
+        if (ready == 0 || pull->ready_count == 0 || sim->world.disk_is_limited ||
+            pull->ready_since_ms < sim->world.stalled_ms) {
             pull->ready_since_ms = sim->model.uptime_ms;
             pull->ready_count = 0;
         }
