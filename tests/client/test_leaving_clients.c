@@ -188,10 +188,12 @@ static void a_stopped_worker_goes_on_with_a_new_session(void **state)
     set_up(&f);
     publish(f.client, 1);
     assert_int_equal(pipe(fds), 0);
+    char self[512] = "";
+    assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0); /* valgrind is in the way */
     const pid_t pid = fork();
     if (pid == 0) {
         (void)dup2(fds[1], STDOUT_FILENO);
-        (void)execl("/proc/self/exe", "stopped", f.broker.endpoint, (char *)NULL);
+        (void)execl(self, "stopped", f.broker.endpoint, (char *)NULL);
         _exit(1);
     }
     assert_int_equal(read(fds[0], &word, 1), 1);
