@@ -19,6 +19,7 @@
 
 /* --- Telling --------------------------------------------------------------------------- */
 
+ZSP_PRINTF(3, 0)
 static void tell(struct check *self, struct check_finding finding, const char *format, va_list args)
     ZSP_PRINTF(3, 0);
 
