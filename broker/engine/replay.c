@@ -485,6 +485,22 @@ void read_room_again(struct engine *engine)
     }
 }
 
+/* Send a part, and wait until it has left: one at a time. */
+static void go_on_in_parts(struct engine *engine, struct reader *self)
+{
+    const bool is_first = !self->has_sent;
+    send_part(engine, self);
+    if (is_first) {
+        /* Its wait is over, but it can still be taken back. */
+        parked_remove(engine, &self->parked);
+    }
+    if (is_first && parked_add(engine, &self->parked, &self->to, 0) < 0) {
+        answer(engine, self, "limit", NULL);
+        return;
+    }
+    wait_for_room(engine, self);
+}
+
 /* Decide what comes next; nothing is at work in the store. */
 static void go_on(struct engine *engine, struct reader *self)
 {
@@ -495,8 +511,7 @@ static void go_on(struct engine *engine, struct reader *self)
     } else if (is_full(self) && !is_part(self)) {
         answer(engine, self, "limit", NULL);
     } else if (!at_mark && is_part(self)) {
-        send_part(engine, self);
-        wait_for_room(engine, self); /* until it has left: one part at a time */
+        go_on_in_parts(engine, self);
     } else if (!at_mark) {
         read_with_room(engine, self);
     } else if (!self->may_wait) {

@@ -231,6 +231,30 @@ static void a_part_is_read_when_the_one_before_has_left(void **state)
     assert_null(fixture_answer(f, ticket));
 }
 
+/* Goal: a replay can be taken back in the middle, also when the time of its wait has gone by. */
+static void a_stream_can_be_cancelled(void **state)
+{
+    struct engine_fixture *f = *state;
+    struct engine_effect effect = {0};
+    publish_batches(f, 45);
+    f->session = 7;
+    const uint64_t ticket = fixture_send(
+        f, "READ", "{'topic': 't', 'from': 'earliest', 'parts': true, 'wait_ms': 10" ALL "}", NULL);
+    engine_pump(f->engine, f->now);
+    assert_true(engine_next_effect(f->engine, &effect));
+    assert_true(effect.more);
+    engine_effect_release(&effect);
+    f->now.mono_ms += 20;
+    engine_pump(f->engine, f->now);
+    const uint64_t cancel = fixture_send(
+        f, "CANCEL", fixture_format("{'request': %llu}", (unsigned long long)ticket), NULL);
+    fixture_pump(f);
+    assert_non_null(strstr(fixture_answer(f, cancel)->text, "true"));
+    const struct answer *answer = fixture_answer(f, ticket);
+    assert_string_equal(fixture_text(answer, "reason"), "cancelled");
+    assert_true(fixture_number(answer, "next") < 4500);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -243,6 +267,7 @@ int main(void)
         TEST(a_pull_in_parts_is_one_lease),
         TEST(a_small_pull_comes_at_once),
         TEST(without_room_a_replay_ends_early),
+        TEST(a_stream_can_be_cancelled),
         TEST(a_part_is_read_when_the_one_before_has_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
