@@ -11,6 +11,15 @@ struct settle_at {
     size_t count;
 };
 
+/* Does a row tell of the run? It may be about several: what adjoins was sent, and is told, as one. */
+static bool is_about(const struct zsp_not_applied *row, const zspool_settle_run_t *run)
+{
+    const bool meets = row->first >= run->first_offset
+                           ? row->first - run->first_offset < run->count
+                           : run->first_offset - row->first < row->count;
+    return meets && run->partition == row->partition && zsp_slice_equal_str(row->topic, run->topic);
+}
+
 static int read_settled(const struct zsp_answer *answer, void *arg, struct zsp_err *err)
 {
     (void)err;
@@ -23,10 +32,7 @@ static int read_settled(const struct zsp_answer *answer, void *arg, struct zsp_e
         }
         for (size_t i = 0; i < at->count; i++) {
             zspool_settle_run_t *run = &at->runs[i];
-            const bool hit = run->partition == row.partition && row.first >= run->first_offset &&
-                             row.first - run->first_offset < run->count &&
-                             zsp_slice_equal_str(row.topic, run->topic);
-            if (hit && row.settled > run->ret_settled) {
+            if (is_about(&row, run) && row.settled > run->ret_settled) {
                 run->ret_settled = row.settled;
             }
         }

@@ -369,6 +369,32 @@ static void a_message_is_settled_by_address_from_elsewhere(void **state)
     tear_down(&f);
 }
 
+static void runs_that_adjoin_are_each_told_what_became_of_them(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const zspool_message_t *message;
+    set_up(&f);
+    publish(&f, "t", 0, 3);
+    zspool_consumer_t *consumer = consumer_of(&f, "g");
+    assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
+    zspool_settle_run_t runs[3];
+    memset(runs, 0, sizeof runs);
+    for (int i = 0; i < 3; i++) {
+        runs[i].topic = "t";
+        runs[i].first_offset = (uint64_t)i;
+        runs[i].count = 1;
+        runs[i].lease = message->lease + 1; /* never given */
+        zspool_settle_arg_init(&runs[i].arg);
+    }
+    assert_int_equal(zspool_settle_at(f.client, "g", runs, 3, WAIT_MS, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_in_range(runs[i].ret_settled, ZSPOOL_SETTLED_LOST, ZSPOOL_SETTLED_UNKNOWN);
+    }
+    zspool_consumer_destroy(&consumer);
+    tear_down(&f);
+}
+
 /* --- Administration --------------------------------------------------------------------------- */
 
 static void topics_are_made_shown_changed_and_removed(void **state)
@@ -579,6 +605,7 @@ int main(void)
         cmocka_unit_test(acks_reach_a_broker_that_was_killed_meanwhile),
         cmocka_unit_test(a_released_message_comes_again_uncounted),
         cmocka_unit_test(a_message_is_settled_by_address_from_elsewhere),
+        cmocka_unit_test(runs_that_adjoin_are_each_told_what_became_of_them),
         cmocka_unit_test(topics_are_made_shown_changed_and_removed),
         cmocka_unit_test(a_long_list_comes_in_pages_but_whole),
         cmocka_unit_test(groups_are_made_shown_changed_moved_and_removed),
