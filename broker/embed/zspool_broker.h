@@ -38,8 +38,9 @@
  *               thread draws in the microseconds in which _new makes its socket comes
  *               from a sequence of ours, and is not missing in the host's.)
  *   umask       neither used nor changed: an ipc socket has the mode network/ipc_mode.
- *   Limits      RLIMIT_NOFILE is not raised: a broker wants a few descriptors for each
- *               active partition and one for each connection.
+ *   Limits      RLIMIT_NOFILE is not raised: a broker wants one descriptor for each
+ *               connection, and for log files up to data/open_files (a quarter of the
+ *               limit, 1,024 at most, unless set).
  *   Memory      the settings of malloc are not changed.
  *   fork()      the child must not touch what the parent made, and may only exec; every
  *               descriptor is close-on-exec.
