@@ -24,15 +24,9 @@ struct make {
 
 static int make_file(struct make *self, struct fs *fs, struct zsp_err *err)
 {
-    self->file = fs->ops->open(fs->self, self->path, FS_CREATE, err);
-    if (self->file == ZSP_EEXISTS) {
-        /* From a try that failed, or made ahead before a restart, which has seen that it
-         * is zero. */
-        self->file = fs->ops->open(fs->self, self->path, FS_WRITE, err);
-        if (self->file >= 0 && fs->ops->truncate(fs->self, self->file, 0, err) < 0) {
-            return err->code;
-        }
-    }
+    /* One that is there is from a try that failed, or was made ahead before a restart, which
+     * has seen that it is zero. */
+    self->file = layout_open_empty(fs, self->path, err);
     if (self->file < 0) {
         return self->file;
     }

@@ -88,17 +88,24 @@ int layout_write_at(struct fs *fs, int file, struct zsp_slice bytes, uint64_t po
     return 0;
 }
 
+int layout_open_empty(struct fs *fs, const char *path, struct zsp_err *err)
+{
+    int file = fs->ops->open(fs->self, path, FS_CREATE, err);
+    if (file != ZSP_EEXISTS) {
+        return file;
+    }
+    file = fs->ops->open(fs->self, path, FS_WRITE, err);
+    const int rc = file < 0 ? file : fs->ops->truncate(fs->self, file, 0, err);
+    if (file >= 0 && rc < 0) {
+        (void)fs->ops->close(fs->self, file, NULL); /* the truncate is what failed */
+    }
+    return rc < 0 ? rc : file;
+}
+
 static int write_and_sync(struct fs *fs, const char *path, struct zsp_slice bytes,
                           bool *ret_sync_failed, struct zsp_err *err)
 {
-    int file = fs->ops->open(fs->self, path, FS_CREATE, err);
-    if (file == ZSP_EEXISTS) { /* left by a crash */
-        file = fs->ops->open(fs->self, path, FS_WRITE, err);
-        if (file >= 0 && fs->ops->truncate(fs->self, file, 0, err) < 0) {
-            (void)fs->ops->close(fs->self, file, NULL); /* the truncate is what failed */
-            return err->code;
-        }
-    }
+    const int file = layout_open_empty(fs, path, err); /* a crash may have left one */
     if (file < 0) {
         return file;
     }

@@ -74,6 +74,9 @@ void layout_journal_path(char out[LAYOUT_PATH_MAX], uint64_t number);
 /* The number of "<20 digits><suffix>"; false if the name is not of that form. */
 bool layout_parse_number(const char *name, const char *suffix, uint64_t *ret);
 
+/* Open an empty file to write to: make it, or drop what is in it. Returns the file.
+ * Errors: those of the file system */
+int layout_open_empty(struct fs *fs, const char *path, struct zsp_err *err);
 /* Write a whole file that appears at once or not at all: path.tmp, sync, rename,
  * directory sync. A failed sync is told by *ret_sync_failed.
  * Errors: those of the file system */

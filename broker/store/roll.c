@@ -56,15 +56,9 @@ bool roll_busy(const struct store_part *part)
 
 static int make_file(struct make *self, struct fs *fs, struct zsp_err *err)
 {
-    self->file = fs->ops->open(fs->self, self->path, FS_CREATE, err);
-    if (self->file == ZSP_EEXISTS) {
-        /* Made ahead before, by us or before a restart; the start has seen that it is
-         * empty or zero. */
-        self->file = fs->ops->open(fs->self, self->path, FS_WRITE, err);
-        if (self->file >= 0 && fs->ops->truncate(fs->self, self->file, 0, err) < 0) {
-            return err->code;
-        }
-    }
+    /* One that is there was made ahead before, by us or before a restart; the start has
+     * seen that it is empty or zero. */
+    self->file = layout_open_empty(fs, self->path, err);
     if (self->file < 0) {
         return self->file;
     }
