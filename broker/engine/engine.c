@@ -24,7 +24,7 @@
 
 /* Rounds of completions, timers and flush in one pump; what is left is for the next one. */
 #define ROUNDS_MAX 64
-/* Compressed batches that one pump unpacks, in bytes of records: some 20 ms of work. */
+/* What one pump works off of costly reads, unless the host tells: some 20 ms of work. */
 #define PUMP_WORK_BYTES (16u * ZSP_MIB)
 
 struct verb {
@@ -109,6 +109,9 @@ struct engine *engine_new(const struct engine_options *options, struct zsp_err *
     }
     self->options = *options;
     self->options.part_bytes = options->part_bytes > 0 ? options->part_bytes : ZSP_PART_BYTES;
+    if (options->pump_work_bytes == 0) {
+        self->options.pump_work_bytes = PUMP_WORK_BYTES;
+    }
     self->store = options->store;
     self->diag = options->diag;
     const uint64_t seed = options->random_fn(options->random_arg);
@@ -156,6 +159,7 @@ void engine_destroy(struct engine **self_p)
     catalog_fini(&self->catalog);
     parked_set_fini(&self->parked);
     pending_fini(&self->pending);
+    set_aside_fini(&self->set_aside);
     effects_fini(&self->effects);
     route_fini(&self->route);
     unpack_fini(&self->unpack);
@@ -224,7 +228,7 @@ static void leave(struct engine *self)
 /* Has this pump worked as much as it may? What is left waits for the next one. */
 static bool is_tired(const struct engine *self)
 {
-    return engine_work_bytes(self) - self->work_before > PUMP_WORK_BYTES;
+    return engine_work_bytes(self) - self->work_before > self->options.pump_work_bytes;
 }
 
 /* --- completions --------------------------------------------------------------------------- */
@@ -302,12 +306,71 @@ static void complete(struct engine *self, const struct store_completion *complet
     }
 }
 
-/* Take completions: all there are, or until this pump has worked as much as it may. Returns
- * whether there was one. */
+/* May this one wait for a later pump? A read that worked brings no news, but perhaps work. Nothing
+ * behind which a partition has less than the read brings, or is no more, overtakes it. */
+static bool can_wait(const struct engine *self, const struct store_completion *completion)
+{
+    const bool has_reads = self->set_aside.count > 0;
+    switch (completion->kind) {
+    case STORE_READ:
+        return has_reads || is_tired(self);
+    case STORE_TRIMMED:
+    case STORE_TOPIC_DROPPED:
+        return has_reads;
+    case STORE_APPENDED:
+    case STORE_SYNCED:
+    case STORE_FOUND:
+    case STORE_STATE:
+    case STORE_TOPIC_CREATED:
+    case STORE_IMAGE_WANTED:
+    case STORE_SPACE:
+    case STORE_FAILED:
+    case STORE_FENCED:
+        break;
+    }
+    return false;
+}
+
+/* The topic went after the store had read: whoever goes on from here would ask a dead partition. */
+static void fail_if_gone(struct store_completion *completion)
+{
+    const bool is_of_part = completion->kind == STORE_READ || completion->kind == STORE_FOUND;
+    const struct partition *const partition = is_of_part ? completion->owner : NULL;
+    if (partition && partition->topic->is_gone && completion->error.code == 0) {
+        (void)zsp_err_set(&completion->error, ZSP_ENOT_FOUND, "%s: it was deleted",
+                          partition->topic->object);
+        zsp_err_detail(&completion->error, partition->topic->object, NULL, NULL);
+    }
+}
+
+static void finish(struct engine *self, struct store_completion *completion)
+{
+    if (!self->failed) {
+        fail_if_gone(completion);
+        complete(self, completion);
+    }
+    store_completion_release(completion);
+}
+
+/* Work off what was set aside, oldest first: all, or until this pump has worked as much as it may.
+ * Returns whether there was something. */
+static bool take_set_aside(struct engine *self, bool all)
+{
+    struct store_completion completion;
+    bool any = false;
+    while ((all || !is_tired(self)) && set_aside_next(&self->set_aside, &completion)) {
+        any = true;
+        finish(self, &completion);
+    }
+    return any;
+}
+
+/* Take completions: all there are, or until this pump has worked as much as it may. Of all, reads
+ * beyond that are set aside. Returns whether there was one. */
 static bool take_completions(struct engine *self, bool all)
 {
     struct store_completion completion = {0};
-    bool any = false;
+    bool any = take_set_aside(self, false);
     while ((all || !is_tired(self)) &&
            self->store->ops->next_completion(self->store, &completion)) {
         any = true;
@@ -316,10 +379,13 @@ static bool take_completions(struct engine *self, bool all)
              * a new epoch least of all. */
             engine_fail(self, &completion.error);
         }
-        if (!self->failed) {
-            complete(self, &completion);
+        if (can_wait(self, &completion)) {
+            if (set_aside_add(&self->set_aside, &completion) == 0) {
+                continue;
+            }
+            (void)take_set_aside(self, true); /* no memory for one more: all of them, in order */
         }
-        store_completion_release(&completion);
+        finish(self, &completion);
     }
     return any;
 }
@@ -412,7 +478,7 @@ void engine_request(struct engine *self, struct instant now, const struct engine
     zsp_assert(self->started);
     enter(self, now);
     /* What the store has failed must be known before more is given to it: a batch whose
-     * predecessor is lost must not get in. */
+     * predecessor is lost must not get in. Reads that worked tell nothing of that. */
     (void)take_completions(self, true);
     struct request inner = {
         .to = {.ticket = request->ticket, .session = request->session, .id = request->id},
@@ -467,7 +533,8 @@ void engine_drain(struct engine *self, struct instant now)
 
 bool engine_busy(const struct engine *self)
 {
-    return self->pending.count > 0 || (!self->failed && self->store->ops->busy(self->store));
+    return self->pending.count > 0 ||
+           (!self->failed && (self->set_aside.count > 0 || self->store->ops->busy(self->store)));
 }
 
 static void fire_timers(struct engine *self)
@@ -512,7 +579,8 @@ void engine_pump(struct engine *self, struct instant now)
         more = take_completions(self, false);
         rounds++;
     }
-    self->again = more || is_tired(self) || (self->room_freed && wants_room(self));
+    self->again = more || is_tired(self) || self->set_aside.count > 0 ||
+                  (self->room_freed && wants_room(self));
     leave(self);
 }
 

@@ -50,6 +50,8 @@ struct engine_options {
     bool auto_create_groups;     /* a first pull creates its group */
     uint32_t default_partitions; /* of a topic created by a publish, 1..ZSP_PARTITIONS_MAX */
     uint32_t part_bytes; /* of records in a PART, about; 0 = ZSP_PART_BYTES; simulation uses less */
+    uint32_t pump_work_bytes; /* of engine_work_bytes(), about, in one pump; 0 = some 20 ms of work;
+                               * simulation uses less */
     uint32_t topics_max, groups_max; /* 0 = no limit; beyond: ZSP_ELIMIT_REACHED */
     /* Asked before messages are read for a request: may its reply's body have so many bytes? A
      * first message that is larger may come all the same. What is reserved replaces what was

@@ -15,6 +15,7 @@
 #include "broker/engine/pool.h"
 #include "broker/engine/reply.h"
 #include "broker/engine/route.h"
+#include "broker/engine/set_aside.h"
 #include "broker/engine/timers.h"
 #include "broker/engine/unanswered.h"
 #include "broker/engine/unpack.h"
@@ -72,6 +73,7 @@ struct engine {
     struct timer time_record; /* writes broker time now and then */
 
     struct pending_set pending;
+    struct set_aside set_aside; /* reads that a pump works off, see take_completions() */
     struct effect_queue effects;
     struct reply_draft draft;
     struct parked_set parked;

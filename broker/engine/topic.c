@@ -444,6 +444,7 @@ static void deletion_is_durable(struct engine *engine, struct engine_op *op,
     struct zsp_err error;
     zsp_err_set(&error, ZSP_ENOT_FOUND, "%s: it was deleted", topic->object);
     zsp_err_detail(&error, topic->object, NULL, NULL);
+    topic->is_gone = true;
     (void)name_index_remove(&engine->catalog.topics, topic->name);
     timers_cancel(&engine->timers[TIMER_WAIT], &topic->retention);
     for (uint32_t i = 0; i < topic->partition_count; i++) {

@@ -72,6 +72,7 @@ struct topic {
     uint64_t id;
     struct zsp_slice name; /* into object */
     enum topic_state state;
+    bool is_gone;       /* DELETING, and that is durable: nothing more is asked of its partitions */
     int64_t created_ms; /* wall */
     uint32_t partition_count;
     struct partition *partitions;

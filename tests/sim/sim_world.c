@@ -201,6 +201,7 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .auto_create_groups = true,
         .default_partitions = model_partition_count(0),
         .part_bytes = 1500,
+        .pump_work_bytes = 1, /* one costly read tires a pump */
     };
     world->engine = engine_new(&engine_options, err);
     if (!world->engine) {

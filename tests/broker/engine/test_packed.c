@@ -161,6 +161,95 @@ static void looking_for_a_slice_counts_as_work(void **state)
     assert_int_equal(engine_work_bytes(f->engine), before);
 }
 
+/* A batch whose last record costs a walk over nearly a frame, and the limit of a pump, see engine.c.
+ */
+#define LARGE_COUNT (ZSP_FRAME_MAX / RECORD_BYTES)
+#define LARGE_BYTES (LARGE_COUNT * RECORD_BYTES)
+#define PUMP_BYTES  (16u * ZSP_MIB)
+#define READ_COUNT  12u
+
+/* Publish such a batch, then have the store finish reads of its last record; the pump is tired
+ * before it has worked them all off. */
+static void leave_reads_behind(struct engine_fixture *f, uint64_t *ret_tickets)
+{
+    assert_int_equal(publish(f, LARGE_COUNT, "")->code, 0);
+    for (size_t i = 0; i < READ_COUNT; i++) {
+        const char *args =
+            fixture_format("{'topic': 't', 'from': ['offset', %u]}", LARGE_COUNT - 1);
+        ret_tickets[i] = fixture_send(f, "READ", args, NULL);
+    }
+    const uint64_t before = engine_work_bytes(f->engine);
+    engine_pump(f->engine, f->now);
+    assert_in_range(engine_work_bytes(f->engine) - before, PUMP_BYTES, PUMP_BYTES + LARGE_BYTES);
+}
+
+/* Goal: a client that keeps many costly reads at work does not make a request of somebody else
+ * pay for them. Method: requests after a pump that was tired; then pumps until all is answered. */
+static void a_request_does_not_work_off_what_a_tired_pump_left(void **state)
+{
+    struct engine_fixture *f = *state;
+    uint64_t tickets[READ_COUNT];
+    leave_reads_behind(f, tickets);
+    const uint64_t before = engine_work_bytes(f->engine);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)fixture_send(f, "TOPIC.INFO", "{'topic': 't'}", NULL);
+    }
+    assert_int_equal(engine_work_bytes(f->engine), before);
+    while (engine_deadline_ms(f->engine) <= f->now.mono_ms) {
+        const uint64_t work = engine_work_bytes(f->engine);
+        engine_pump(f->engine, f->now);
+        assert_in_range(engine_work_bytes(f->engine) - work, 0, PUMP_BYTES + LARGE_BYTES);
+    }
+    assert_in_range(engine_work_bytes(f->engine) - before, (READ_COUNT - 4) * LARGE_BYTES,
+                    READ_COUNT * LARGE_BYTES);
+    assert_false(engine_busy(f->engine));
+    fixture_pump(f);
+    for (size_t i = 0; i < READ_COUNT; i++) {
+        assert_non_null(fixture_answer(f, tickets[i]));
+        assert_int_equal(fixture_answer(f, tickets[i])->body.len, RECORD_BYTES);
+    }
+}
+
+/* Goal: reads that were left behind do not go on in a topic that went meanwhile. Method: the
+ * deletion is durable behind them, and a request takes everything from the store. */
+static void reads_left_behind_end_with_their_topic(void **state)
+{
+    struct engine_fixture *f = *state;
+    uint64_t tickets[READ_COUNT];
+    leave_reads_behind(f, tickets);
+    const uint64_t gone = fixture_send(f, "TOPIC.DELETE", "{'topic': 't'}", NULL);
+    engine_pump(f->engine, f->now); /* the deletion goes to the store */
+    (void)fixture_send(f, "TOPIC.LIST", "{}", NULL);
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, gone)->code, 0);
+    size_t counts[2] = {0};
+    for (size_t i = 0; i < READ_COUNT; i++) {
+        const struct answer *answer = fixture_answer(f, tickets[i]);
+        assert_non_null(answer);
+        assert_true(answer->code == 0 || answer->code == ZSP_ENOT_FOUND);
+        counts[answer->code == 0 ? 0 : 1]++;
+    }
+    assert_in_range(counts[0], 4, 8); /* two pumps, and what was at work before them */
+    assert_in_range(counts[1], 4, 8);
+    assert_false(engine_busy(f->engine));
+}
+
+/* Goal: a storage failure behind reads is known before the next publish. */
+static void a_failure_behind_reads_is_known_at_once(void **state)
+{
+    struct engine_fixture *f = *state;
+    uint64_t tickets[READ_COUNT];
+    leave_reads_behind(f, tickets);
+    mem_store_fail(f->mem);
+    const uint64_t ticket = fixture_send(f, "PUBLISH", "{'topic': 't'}", "[[b'x']]");
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, ticket)->code, ZSP_ESTORAGE_FAILED);
+    for (size_t i = 0; i < READ_COUNT; i++) {
+        assert_non_null(fixture_answer(f, tickets[i]));
+    }
+    assert_false(engine_busy(f->engine));
+}
+
 static void pulls_lease_parts_of_a_batch(void **state)
 {
     struct engine_fixture *f = *state;
@@ -354,6 +443,9 @@ int main(void)
         TEST(a_reply_ends_before_a_batch_that_does_not_fit),
         TEST(a_batch_read_in_slices_is_unpacked_once),
         TEST(looking_for_a_slice_counts_as_work),
+        TEST(a_request_does_not_work_off_what_a_tired_pump_left),
+        TEST(reads_left_behind_end_with_their_topic),
+        TEST(a_failure_behind_reads_is_known_at_once),
         TEST(pulls_lease_parts_of_a_batch),
         TEST(a_batch_with_holes_comes_in_runs),
         TEST(a_pull_leaves_a_batch_that_it_would_cut),
