@@ -282,6 +282,18 @@ static void ring_remove(struct ledger **ring, struct ledger *ledger)
     ledger->in_ring = false;
 }
 
+static size_t is_claimed(const struct binding *binding)
+{
+    return binding->ready > 0 && binding->waiting > 0 ? 1u : 0u;
+}
+
+void binding_wait(struct binding *binding, uint32_t change)
+{
+    binding->group->claimed -= is_claimed(binding);
+    binding->waiting += change;
+    binding->group->claimed += is_claimed(binding);
+}
+
 /* Move the sums from what was told of the ledger to what is true now. Unsigned differences: also
  * right when a figure falls. */
 static void tell_sums(struct ledger *ledger)
@@ -293,7 +305,9 @@ static void tell_sums(struct ledger *ledger)
     const uint64_t reserved = ledger->runs.count[RUN_RESERVED];
     const uint64_t waiting = ledger->runs.count[RUN_WAITING];
     const bool is_blocked = ledger_is_blocked(ledger);
+    group->claimed -= is_claimed(binding);
     binding->ready += ready - ledger->told_ready;
+    group->claimed += is_claimed(binding);
     binding->leased += leased - ledger->told_leased + reserved - ledger->told_reserved;
     binding->waiting_messages += waiting - ledger->told_waiting;
     binding->blocked += (is_blocked ? 1u : 0u) - (ledger->told_blocked ? 1u : 0u);

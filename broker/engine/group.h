@@ -52,7 +52,7 @@ struct binding {
     struct ledger **ledgers;                  /* one for each partition; NULL without a topic */
     uint64_t ready, leased, waiting_messages; /* of all ledgers; reserved count as leased */
     uint32_t blocked;                         /* ledgers that stand at damage */
-    uint32_t waiting;                         /* parked pulls that named it */
+    uint32_t waiting;                         /* parked pulls that named it; binding_wait() */
     struct ledger *ring; /* ledgers with something ready; the next to be served */
     char name_bytes[];   /* ends with a NUL */
 };
@@ -83,6 +83,7 @@ struct group {
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
     struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
     uint32_t waiting_all;             /* parked pulls that named no topics */
+    size_t claimed;                   /* bindings with something ready that parked pulls named */
     uint64_t bind_stamp;              /* of the pull that was bound last */
     size_t next_binding;              /* where a pull of all topics begins */
     struct pull_list parked;          /* in order of arrival */
@@ -163,6 +164,8 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger);
 int binding_new(struct group *group, struct zsp_slice name, struct binding **ret);
 /* The topic is there: give the binding its ledgers. Errors: ZSP_ENOMEM (nothing changed) */
 int binding_attach(struct groups *self, struct binding *binding, struct topic *topic);
+/* So many parked pulls more name it; unsigned: UINT32_MAX is one fewer. */
+void binding_wait(struct binding *binding, uint32_t change);
 /* Take a binding out of its group and free it, with its ledgers. */
 void binding_destroy(struct groups *self, struct binding *binding);
 /* The ledger for (topic, partition), NULL = the group has none. */

@@ -61,7 +61,7 @@ static void count_waiting(struct pull *self, uint32_t change)
         self->group->waiting_all += change;
     }
     for (size_t i = 0; self->is_bound && i < self->name_count; i++) {
-        self->bindings[i]->waiting += change;
+        binding_wait(self->bindings[i], change);
     }
 }
 
@@ -378,7 +378,7 @@ static bool bind_topics(struct engine *engine, struct pull *self)
         keep_each_once(self);
         self->is_bound = true;
         for (size_t i = 0; i < self->name_count; i++) {
-            self->bindings[i]->waiting++;
+            binding_wait(self->bindings[i], 1);
         }
         return true;
     }
@@ -555,6 +555,14 @@ static void serve_bound(struct engine *engine, struct pull *self)
     }
 }
 
+/* Could one of those that wait get something? Else none of them looks through its topics, of which
+ * each may have named a thousand. */
+static bool may_give(const struct group *group)
+{
+    return group->ready > 0 && group->leased + group->reserved < group->settings.max_leased &&
+           (group->waiting_all > 0 || group->claimed > 0);
+}
+
 static void serve_one(struct engine *engine, struct pull *self)
 {
     if (self->ending) {
@@ -571,7 +579,7 @@ static void serve_one(struct engine *engine, struct pull *self)
         return;
     }
     self->is_resent = false; /* the lease ended meanwhile: a pull like any other */
-    if (!self->waits || self->group->ready > 0) {
+    if (!self->waits || may_give(self->group)) {
         serve_bound(engine, self);
     }
 }

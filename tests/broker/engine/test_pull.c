@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "broker/engine/group.h"
 #include "common/limits.h"
 #include "common/wire.h"
 #include "tests/broker/engine/group_steps.h"
@@ -482,6 +483,44 @@ static void a_pull_may_name_many_topics(void **state)
     assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", args, NULL)), "b a");
 }
 
+/* How many bindings of group g have something that a parked pull named. */
+static size_t claimed(const struct engine_fixture *f)
+{
+    const struct group *group = name_index_find(&f->engine->catalog.groups, zsp_slice_str("g"));
+    assert_non_null(group);
+    size_t count = 0;
+    for (size_t i = 0; i < group->bindings.count; i++) {
+        const struct binding *binding = group->bindings.slots[i].value;
+        count += binding->ready > 0 && binding->waiting > 0 ? 1u : 0u;
+    }
+    assert_int_equal(group->claimed, count);
+    return count;
+}
+
+/* Goal: what nobody waits for costs nothing for each of those who wait, and what holds a pull back
+ * is told from what it does not want. */
+static void only_what_somebody_named_is_looked_for(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t', 'u'], 'settings': {'max_leased': 1}}", NULL);
+    steps_publish_each(f, "u", "unwanted");
+    const char *args = "{'group': 'g', 'topics': ['t', 't'], 'max_messages': 1, 'wait_ms': 1000}";
+    const uint64_t first = fixture_send(f, "PULL", args, NULL);
+    const uint64_t second = fixture_send(f, "PULL", args, NULL);
+    fixture_pump(f);
+    assert_int_equal(claimed(f), 0); /* u is ready, t is waited for */
+    steps_publish_each(f, "t", "a b");
+    const struct answer *answer = fixture_answer(f, first);
+    assert_string_equal(fixture_payloads(answer), "a");
+    const uint64_t lease = answer->lease;
+    assert_null(fixture_answer(f, second)); /* max_leased */
+    assert_int_equal(claimed(f), 1);
+    steps_settle(f, 0, 1, lease, "'ack'");
+    assert_string_equal(fixture_payloads(fixture_answer(f, second)), "b");
+    assert_int_equal(claimed(f), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -522,6 +561,7 @@ int main(void)
         TEST(retention_takes_leased_messages_for_good),
         TEST(retention_takes_what_was_not_consumed),
         TEST(a_pull_may_name_many_topics),
+        TEST(only_what_somebody_named_is_looked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
