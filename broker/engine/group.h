@@ -2,8 +2,8 @@
  *
  * Groups: a name, settings, the topics it consumes, and what its members wait
  * for. What the files of the group side share: group.c (life, sums, driving),
- * group_state.c (durable form), group_join.c (topics come in), group_verbs.c
- * (administration), pull*.c, settle.c, seek.c, lease_end.c.
+ * binding.c (which topics), group_state.c (durable form), group_join.c (topics come in),
+ * group_verbs.c (administration), pull*.c, settle.c, seek.c, lease_end.c.
  *
  *      create ---> CREATING ---synced---> LIVE ---delete---> gone
  *                     |

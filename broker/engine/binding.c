@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Bindings: which topics a group has, and what happens when they come and go.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/group.h"
+#include "broker/engine/group_hooks.h"
+#include "broker/engine/mark_watch.h"
+#include "common/assert.h"
+
+int binding_new(struct group *group, struct zsp_slice name, struct binding **ret)
+{
+    zsp_assert(name.len <= ZSP_NAME_MAX);
+    struct binding *binding = calloc(1, sizeof *binding + name.len + 1);
+    if (!binding) {
+        return ZSP_ENOMEM;
+    }
+    binding->group = group;
+    memcpy(binding->name_bytes, name.data, name.len);
+    binding->name = (struct zsp_slice){(const uint8_t *)binding->name_bytes, name.len};
+    int rc = name_index_add(&group->bindings, binding->name, binding);
+    if (rc < 0) {
+        free(binding);
+        return rc;
+    }
+    *ret = binding;
+    return 0;
+}
+
+static void detach(struct groups *self, struct binding *binding, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        group_ledger_drop(self, binding->ledgers[i]);
+    }
+    free(binding->ledgers);
+    binding->ledgers = NULL;
+    binding->topic = NULL;
+}
+
+int binding_attach(struct groups *self, struct binding *binding, struct topic *topic)
+{
+    zsp_assert(!binding->topic);
+    binding->ledgers = calloc(topic->partition_count, sizeof(struct ledger *));
+    if (!binding->ledgers) {
+        return ZSP_ENOMEM;
+    }
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        struct ledger *ledger = group_ledger_open(self, binding->group->id, topic->id, i);
+        if (!ledger) {
+            detach(self, binding, i);
+            return ZSP_ENOMEM;
+        }
+        struct partition *partition = &topic->partitions[i];
+        binding->ledgers[i] = ledger;
+        ledger->group = binding->group;
+        ledger->binding = binding;
+        ledger->partition = partition;
+        ledger->mark = partition->synced_offset;
+        ledger->prev = partition->ledger_last;
+        *(partition->ledger_last ? &partition->ledger_last->next : &partition->ledger_first) =
+            ledger;
+        partition->ledger_last = ledger;
+        mark_watch_begin(ledger);
+        group_ledger_trim_replayed(self, ledger,
+                                   partition->start_offset); /* a new one has high 0 */
+        group_ledger_changed(self, ledger);
+    }
+    binding->topic = topic;
+    return 0;
+}
+
+void binding_destroy(struct groups *self, struct binding *binding)
+{
+    if (binding->topic) {
+        detach(self, binding, binding->topic->partition_count);
+    }
+    (void)name_index_remove(&binding->group->bindings, binding->name);
+    free(binding);
+}
+
+struct ledger *group_ledger(const struct group *group, struct zsp_slice topic, uint64_t partition)
+{
+    const struct binding *binding = name_index_find(&group->bindings, topic);
+    if (!binding || !binding->topic || partition >= binding->topic->partition_count) {
+        return NULL;
+    }
+    return binding->ledgers[partition];
+}
+
+/* --- Hooks of the core ------------------------------------------------------------------------- */
+
+void group_topic_created(struct engine *engine, struct topic *topic)
+{
+    const struct name_index *groups = &engine->catalog.groups;
+    for (size_t i = 0; i < groups->count; i++) {
+        struct group *group = groups->slots[i].value;
+        struct binding *binding = name_index_find(&group->bindings, topic->name);
+        if (binding && !binding->topic && binding_attach(engine->groups, binding, topic) < 0) {
+            group_out_of_memory(engine->groups);
+            return;
+        }
+    }
+}
+
+void group_topic_deleted(struct engine *engine, struct topic *topic)
+{
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        struct partition *partition = &topic->partitions[i];
+        while (partition->ledger_first) {
+            struct binding *binding = partition->ledger_first->binding;
+            zsp_assert(binding->ledgers);
+            for (uint32_t k = 0; k < topic->partition_count; k++) {
+                group_ledger_put_gone(engine, binding->ledgers[k]);
+            }
+            detach(engine->groups, binding, topic->partition_count);
+        }
+    }
+}
