@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Bindings: which topics a group has, and what happens when they come and go.
+ * All bindings to one name are in one list, found by the name: a topic that is
+ * made costs what its groups cost, however many others there are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +12,62 @@
 #include "broker/engine/mark_watch.h"
 #include "common/assert.h"
 
-int binding_new(struct group *group, struct zsp_slice name, struct binding **ret)
+/* The list for a name, made empty when there is none. NULL = out of memory. */
+static struct followers *followers_of(struct groups *self, struct zsp_slice name)
+{
+    struct followers *const known = zsp_table_find(&self->followers, name);
+    if (known) {
+        return known;
+    }
+    struct followers *const made = calloc(1, sizeof *made + name.len);
+    if (!made) {
+        return NULL;
+    }
+    memcpy(made->name_bytes, name.data, name.len);
+    made->name = (struct zsp_slice){made->name_bytes, name.len};
+    if (zsp_table_add(&self->followers, made->name, made) < 0) {
+        free(made);
+        return NULL;
+    }
+    return made;
+}
+
+/* Free a list that nobody is in. */
+static void followers_release(struct groups *self, struct followers *followers)
+{
+    if (!followers->first) {
+        (void)zsp_table_remove(&self->followers, followers->name);
+        free(followers);
+    }
+}
+
+static void follow(struct binding *binding, struct followers *followers)
+{
+    binding->followers = followers;
+    binding->prev = followers->last;
+    *(followers->last ? &followers->last->next : &followers->first) = binding;
+    followers->last = binding;
+}
+
+static void unfollow(struct groups *self, struct binding *binding)
+{
+    struct followers *const followers = binding->followers;
+    *(binding->prev ? &binding->prev->next : &followers->first) = binding->next;
+    *(binding->next ? &binding->next->prev : &followers->last) = binding->prev;
+    followers_release(self, followers);
+}
+
+int binding_new(struct groups *self, struct group *group, struct zsp_slice name,
+                struct binding **ret)
 {
     zsp_assert(name.len <= ZSP_NAME_MAX);
     struct binding *binding = calloc(1, sizeof *binding + name.len + 1);
     if (!binding) {
+        return ZSP_ENOMEM;
+    }
+    struct followers *followers = followers_of(self, name);
+    if (!followers) {
+        free(binding);
         return ZSP_ENOMEM;
     }
     binding->group = group;
@@ -22,9 +75,11 @@ int binding_new(struct group *group, struct zsp_slice name, struct binding **ret
     binding->name = (struct zsp_slice){(const uint8_t *)binding->name_bytes, name.len};
     int rc = name_index_add(&group->bindings, binding->name, binding);
     if (rc < 0) {
+        followers_release(self, followers);
         free(binding);
         return rc;
     }
+    follow(binding, followers);
     *ret = binding;
     return 0;
 }
@@ -77,6 +132,7 @@ void binding_destroy(struct groups *self, struct binding *binding)
         detach(self, binding, binding->topic->partition_count);
     }
     (void)name_index_remove(&binding->group->bindings, binding->name);
+    unfollow(self, binding);
     free(binding);
 }
 
@@ -93,12 +149,12 @@ struct ledger *group_ledger(const struct group *group, struct zsp_slice topic, u
 
 void group_topic_created(struct engine *engine, struct topic *topic)
 {
-    const struct name_index *groups = &engine->catalog.groups;
-    for (size_t i = 0; i < groups->count; i++) {
-        struct group *group = groups->slots[i].value;
-        struct binding *binding = name_index_find(&group->bindings, topic->name);
-        if (binding && !binding->topic && binding_attach(engine->groups, binding, topic) < 0) {
-            group_out_of_memory(engine->groups);
+    struct groups *const self = engine->groups;
+    const struct followers *const followers = zsp_table_find(&self->followers, topic->name);
+    struct binding *binding = followers ? followers->first : NULL;
+    for (; binding; binding = binding->next) {
+        if (!binding->topic && binding_attach(self, binding, topic) < 0) {
+            group_out_of_memory(self);
             return;
         }
     }

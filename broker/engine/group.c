@@ -49,6 +49,7 @@ int group_init(struct engine *engine, struct zsp_err *err)
     step_init(&self->step, &self->leases, &hooks);
     zsp_table_init(&self->ledgers, options->random_fn(options->random_arg));
     zsp_table_init(&self->by_id, options->random_fn(options->random_arg));
+    zsp_table_init(&self->followers, options->random_fn(options->random_arg));
     settle_init(self);
     pool_init(&self->calls, sizeof(struct group_call));
     bye_init(self);
@@ -96,6 +97,8 @@ void group_fini(struct engine *engine)
     reasons_fini(&self->reasons);
     zsp_table_fini(&self->ledgers);
     zsp_table_fini(&self->by_id);
+    zsp_assert(self->followers.count == 0); /* they went with their bindings */
+    zsp_table_fini(&self->followers);
     zsp_buf_put(&self->lost_reason);
     zsp_writer_fini(&self->not_applied);
     free(self);

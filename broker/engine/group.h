@@ -42,9 +42,18 @@ struct settle;
 
 enum group_state { GROUP_CREATING, GROUP_LIVE };
 
+/* The bindings to one topic name, whether there is such a topic or not. */
+struct followers {
+    struct binding *first, *last; /* in the order in which they were made; at least one */
+    struct zsp_slice name;        /* into name_bytes */
+    uint8_t name_bytes[];
+};
+
 /* A topic of a group, there or not. */
 struct binding {
     struct group *group;
+    struct followers *followers;              /* it is one of these */
+    struct binding *prev, *next;              /* of them */
     struct zsp_slice name;                    /* into name_bytes */
     uint64_t bind_stamp;                      /* of the pull that counted it last */
     bool joined;                              /* durable: may be pulled from */
@@ -107,7 +116,8 @@ struct groups {
     struct step step;
     struct zsp_table ledgers; /* all, by key */
     struct ledger *ledger_first, *ledger_last;
-    struct zsp_table by_id; /* groups; the id's little-endian bytes */
+    struct zsp_table by_id;     /* groups; the id's little-endian bytes */
+    struct zsp_table followers; /* by the topic's name; see binding.c */
     struct group *dirty_first, *dirty_last;
     struct pull *free_pulls;         /* linked through next; keep their memory */
     uint32_t free_pull_count;        /* bounded: a peak of waiting pulls is given back */
@@ -161,7 +171,8 @@ struct ledger *group_ledger_open(struct groups *self, uint64_t group_id, uint64_
 /* Forget a ledger and void what refers to it; durably nothing changes. */
 void group_ledger_drop(struct groups *self, struct ledger *ledger);
 /* A name without a topic yet. Errors: ZSP_ENOMEM */
-int binding_new(struct group *group, struct zsp_slice name, struct binding **ret);
+int binding_new(struct groups *self, struct group *group, struct zsp_slice name,
+                struct binding **ret);
 /* The topic is there: give the binding its ledgers. Errors: ZSP_ENOMEM (nothing changed) */
 int binding_attach(struct groups *self, struct binding *binding, struct topic *topic);
 /* So many parked pulls more name it; unsigned: UINT32_MAX is one fewer. */

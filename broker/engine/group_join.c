@@ -159,7 +159,7 @@ static int add_binding(struct engine *engine, struct join *join, struct zsp_slic
 {
     struct groups *self = engine->groups;
     struct binding *binding = NULL;
-    int rc = binding_new(join->group, name, &binding);
+    int rc = binding_new(self, join->group, name, &binding);
     if (rc < 0) {
         return rc;
     }

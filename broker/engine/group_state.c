@@ -205,7 +205,8 @@ static void forget_bindings(struct groups *self, struct group *group)
     }
 }
 
-static int read_bindings(struct group *group, struct zsp_reader *in, struct zsp_err *err)
+static int read_bindings(struct groups *self, struct group *group, struct zsp_reader *in,
+                         struct zsp_err *err)
 {
     const uint16_t count = zsp_read_u16(in);
     if (count > ZSP_GROUP_TOPICS_MAX) {
@@ -217,7 +218,7 @@ static int read_bindings(struct group *group, struct zsp_reader *in, struct zsp_
             return corrupt(err, "group", group->id);
         }
         struct binding *binding = NULL;
-        if (binding_new(group, name, &binding) < 0) {
+        if (binding_new(self, group, name, &binding) < 0) {
             return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
         }
         binding->joined = true;
@@ -288,7 +289,7 @@ static int replay_group(struct engine *engine, uint64_t id, const struct store_e
     group->settings =
         (struct group_settings){numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};
     forget_bindings(engine->groups, group);
-    return read_bindings(group, &in, err);
+    return read_bindings(engine->groups, group, &in, err);
 }
 
 static int replay_lease(struct groups *self, uint64_t group_id, uint64_t number,

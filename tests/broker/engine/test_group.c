@@ -2,6 +2,7 @@
  *
  * GROUP.*: making, changing, looking at and ending groups.
  */
+#include "broker/engine/engine_priv.h"
 #include "common/wire.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
@@ -232,6 +233,68 @@ static void two_groups_know_nothing_of_each_other(void **state)
     assert_int_equal(fixture_number(fixture_ok(f, "SETTLE", args, NULL), "applied"), 0);
 }
 
+/* Goal: a new topic costs what its groups cost, however many others there are. Method: it is made
+ * while nobody can go through the groups. */
+static void a_new_topic_looks_at_its_groups_only(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['t', 'u'], 'start': 'earliest'}",
+               NULL);
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'h', 'topics': ['u'], 'start': 'earliest'}", NULL);
+    const struct name_index all = f->engine->catalog.groups;
+    f->engine->catalog.groups = (struct name_index){0};
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 't'}", NULL);
+    f->engine->catalog.groups = all;
+    steps_publish_each(f, "t", "a");
+    const char *const info[] = {"[[\"t\", 0, 0, 1, 1, 0, 0, 0]]", "[]"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *args = fixture_format("{'group': '%s'}", i == 0 ? "g" : "h");
+        assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", args, NULL), "parts"),
+                            info[i]);
+    }
+}
+
+/* Does a pull of this group, of topic t, bring so many messages? */
+static void assert_pulls(struct engine_fixture *f, const char *group, unsigned count)
+{
+    const char *args = fixture_format("{'group': '%s', 'topics': ['t']}", group);
+    assert_int_equal(steps_count(fixture_ok(f, "PULL", args, NULL)), count);
+}
+
+/* Goal: a topic finds those groups that are left, each time that it is made. Method: groups go
+ * while it is there and while it is not: the first, the last and one between. */
+static void a_topic_that_comes_again_finds_the_groups_that_are_left(void **state)
+{
+    struct engine_fixture *f = *state;
+    const char *const going[] = {"c", "a", "e"};
+    for (char name = 'a'; name <= 'e'; name++) {
+        fixture_ok(f, "GROUP.CREATE",
+                   fixture_format("{'group': '%c', 'topics': ['t'], 'start': 'earliest'}", name),
+                   NULL);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        steps_publish_each(f, "t", "x y");
+        assert_pulls(f, "b", 2);
+        assert_pulls(f, "d", 2);
+        const char *args = fixture_format("{'group': '%s'}", going[i]);
+        if (i == 1) {
+            fixture_ok(f, "GROUP.DELETE", args, NULL);
+        }
+        fixture_ok(f, "TOPIC.DELETE", "{'topic': 't'}", NULL);
+        if (i != 1) {
+            fixture_ok(f, "GROUP.DELETE", args, NULL);
+        }
+    }
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    steps_publish_each(f, "t", "x y z");
+    assert_pulls(f, "b", 3);
+    assert_pulls(f, "d", 3);
+    fixture_ok(f, "GROUP.DELETE", "{'group': 'b'}", NULL);
+    fixture_ok(f, "GROUP.DELETE", "{'group': 'd'}", NULL);
+    fixture_ok(f, "TOPIC.DELETE", "{'topic': 't'}", NULL);
+    steps_publish_each(f, "t", "x");
+}
+
 /* Goal: an image gives back what the deltas before it said. */
 static void images_are_written_when_the_store_wants_them(void **state)
 {
@@ -272,6 +335,8 @@ int main(void)
         TEST(nothing_is_left_of_a_deleted_group),
         TEST(members_are_those_who_pulled_lately),
         TEST(two_groups_know_nothing_of_each_other),
+        TEST(a_new_topic_looks_at_its_groups_only),
+        TEST(a_topic_that_comes_again_finds_the_groups_that_are_left),
         TEST(images_are_written_when_the_store_wants_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
