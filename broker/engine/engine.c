@@ -331,12 +331,16 @@ static bool can_wait(const struct engine *self, const struct store_completion *c
     return false;
 }
 
-/* The topic went after the store had read: whoever goes on from here would ask a dead partition. */
+/* The topic went after the store had read: whoever goes on from here would ask a dead partition.
+ * What failed is left alone: behind STORE_TOPIC_DROPPED its owner is no more. */
 static void fail_if_gone(struct store_completion *completion)
 {
     const bool is_of_part = completion->kind == STORE_READ || completion->kind == STORE_FOUND;
-    const struct partition *const partition = is_of_part ? completion->owner : NULL;
-    if (partition && partition->topic->is_gone && completion->error.code == 0) {
+    if (!is_of_part || completion->error.code != 0) {
+        return;
+    }
+    const struct partition *const partition = completion->owner;
+    if (partition && partition->topic->is_gone) {
         (void)zsp_err_set(&completion->error, ZSP_ENOT_FOUND, "%s: it was deleted",
                           partition->topic->object);
         zsp_err_detail(&completion->error, partition->topic->object, NULL, NULL);
