@@ -136,14 +136,16 @@ static int take(struct stat_run *self, struct sample *ret, zspool_error_t *err)
     return rc;
 }
 
-/* Until a moment on the monotonic clock. False = interrupted. */
+/* Until a moment on the monotonic clock, or something is wrong, which the next sample will tell.
+ * False = interrupted. */
 static bool wait_until(struct stat_run *self, int64_t at_ms)
 {
     int64_t left_ms;
     while ((left_ms = at_ms - clock_ms(CLOCK_MONOTONIC)) > 0) {
         const int wait_ms = left_ms > 1000000 ? 1000000 : (int)left_ms;
-        if (zspool_dispatch(self->client, wait_ms) == ZSPOOL_EINTERRUPTED) {
-            return false;
+        const int rc = zspool_dispatch(self->client, wait_ms);
+        if (rc < 0) {
+            return rc != ZSPOOL_EINTERRUPTED && !cli_stopped();
         }
     }
     return !cli_stopped();
