@@ -2,9 +2,9 @@
  *
  * BYE and CANCEL: what a session says of itself.
  *
- * A BYE that keeps ends the session and nothing else. Any other hands all leases of its session back. Each takes as many steps as its runs need
- * (lease_end.c); the answer leaves when the last one's record is synced, as that of a `release`
- * does. When the journal has no room the leases go on ending by themselves, later, and the BYE
+ * A BYE that keeps ends the session and nothing else. Any other hands all leases of its session
+ * back. Each takes as many steps as its runs need (lease_end.c); the answer leaves when the last
+ * one's record is synced, as that of a `release` does. When the journal has no room the leases go on ending by themselves, later, and the BYE
  * is answered with the error and `maybe`.
  *
  *      verb_bye ---leases end---> ENDING ---all records synced---> answered

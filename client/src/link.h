@@ -21,7 +21,8 @@
  *                                           ZSP_ECLOSED in the order they were sent, or put by
  *
  * The session outlives connections (link_session.c). Requests are not sent again by the link, unless
- * who asked says that they repeat: only it knows whether that is right. Credit (requests and bytes unanswered) is kept here for all ports.
+ * who asked says that they repeat: only it knows whether that is right. Credit (requests and bytes
+ * unanswered) is kept here for all ports.
  */
 #ifndef ZSP_CLIENT_LINK_H
 #define ZSP_CLIENT_LINK_H
@@ -87,8 +88,6 @@ const struct zsp_hello *zsp_link_hello(const struct zsp_link *self);
 const char *zsp_link_endpoint(const struct zsp_link *self);
 /* Our wall clock to the broker's: add it. */
 int64_t zsp_link_clock_ahead_ms(const struct zsp_link *self);
-/* What keeps the link from being up: code 0 while it is up or nothing failed yet. */
-const struct zsp_err *zsp_link_trouble(const struct zsp_link *self);
 /* The broker of every endpoint refuses us (version, denied ...): waiting is of no use. */
 bool zsp_link_refused(const struct zsp_link *self);
 

@@ -183,12 +183,14 @@ void zsp_link_send_cancels(struct zsp_link *self, int64_t now_ms)
     }
     zsp_writer_reset(&self->cancel_args);
     wire_write_map(&self->cancel_args, 1);
-    wire_write_text_uint(&self->cancel_args, "request", self->cancels[--self->cancel_count]);
+    wire_write_text_uint(&self->cancel_args, "request", self->cancels[self->cancel_count - 1]);
     self->cancel.verb = "CANCEL";
     self->cancel.args = zsp_writer_slice(&self->cancel_args);
     self->cancel.done_fn = cancelled;
-    self->cancel_out =
-        !self->cancel_args.failed && zsp_link_send(self, NULL, &self->cancel, now_ms) == 0;
+    if (!self->cancel_args.failed && zsp_link_send(self, NULL, &self->cancel, now_ms) == 0) {
+        self->cancel_out = true;
+        self->cancel_count--;
+    }
 }
 
 /* Put by, and not to be sent again: its owner has waited long enough. */

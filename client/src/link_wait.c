@@ -88,11 +88,6 @@ int64_t zsp_link_clock_ahead_ms(const struct zsp_link *self)
     return self->clock_ahead_ms;
 }
 
-const struct zsp_err *zsp_link_trouble(const struct zsp_link *self)
-{
-    return &self->trouble;
-}
-
 bool zsp_link_refused(const struct zsp_link *self)
 {
     bool refused = self->state != UP;
