@@ -181,6 +181,11 @@ static struct call *accept_call(struct arrival *self, struct zsp_err *err)
         .bytes = self->message->bytes,
         .has_bodies = self->message->kept > self->header_index + 1,
     };
+    if (!reply_room_admits(&self->connection->room, &server->replies)) {
+        (void)zsp_err_set(err, ZSP_EOVER_CREDIT, "%" PRIu64 " bytes of replies are unread",
+                          outflow_bytes(self->connection->room.outflow));
+        return NULL;
+    }
     if (credit_take(&self->connection->credit, &server->pool, share, err) < 0) {
         return NULL;
     }

@@ -48,6 +48,12 @@ bool reply_room_fits(const struct reply_room *self, const struct reply_pool *poo
                      outflow_bytes(pool->outflow) + pool->reserved, bytes);
 }
 
+bool reply_room_admits(const struct reply_room *self, const struct reply_pool *pool)
+{
+    const uint64_t held = outflow_bytes(self->outflow);
+    return held <= REPLY_ROOM_SMALL || is_within(pool, held, outflow_bytes(pool->outflow), 0);
+}
+
 /* May so much be at work beside what already is? */
 static bool may_work(uint64_t reserved, uint64_t bytes, uint64_t limit)
 {

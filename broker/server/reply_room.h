@@ -28,6 +28,9 @@
 #define REPLY_ROOM_WORK     (64u << 20) /* of all connections */
 #define REPLY_ROOM_WORK_ONE (32u << 20) /* of one: leaves room beside a greedy one */
 
+/* Bytes of unread replies with which a connection may always ask. */
+#define REPLY_ROOM_SMALL (1u << 20)
+
 /* What all connections share. */
 struct reply_pool {
     uint64_t connection_max; /* limits.reply_bytes */
@@ -61,6 +64,9 @@ void reply_room_spend(struct reply_room *self, struct reply_pool *pool, uint64_t
 /* The reply is built, or nobody waits for it: nothing is reserved for it any more. */
 void reply_room_release(struct reply_room *self, struct reply_pool *pool, uint64_t *share);
 
+/* May the connection ask for more? Not when unread replies without a body, for which nothing is
+ * reserved, have brought it beyond its bounds; REPLY_ROOM_SMALL is held by anybody. */
+bool reply_room_admits(const struct reply_room *self, const struct reply_pool *pool);
 /* Would a reply with a body of so many bytes fit now, without a reservation? */
 bool reply_room_fits(const struct reply_room *self, const struct reply_pool *pool, uint64_t bytes);
 

@@ -140,6 +140,41 @@ static void a_reservation_replaces_the_one_before(void **state)
     assert_int_equal(self->rooms[0].reserved, 0);
 }
 
+/* A reply without a body, for which nothing is reserved. */
+static void send_bare(struct hall *self, size_t index, uint64_t mib)
+{
+    outflow_add(self->rooms[index].outflow, mib * ZSP_MIB);
+    zsp_assert(self->frame_count < FRAMES_MAX);
+    self->frames[self->frame_count++] = (struct frame){self->rooms[index].outflow, mib * ZSP_MIB};
+}
+
+/* Goal: who asks for lists and reads none is stopped, and who comes next is not. */
+static void unread_replies_without_a_body_are_bounded(void **state)
+{
+    struct hall *const self = *state;
+    for (size_t round = 0; round < 64; round++) {
+        for (size_t i = 0; i < 8; i++) {
+            if (reply_room_admits(&self->rooms[i], &self->pool)) {
+                send_bare(self, i, 1);
+            }
+        }
+    }
+    assert_in_range(outflow_bytes(self->pool.outflow), 200 * ZSP_MIB, 256 * ZSP_MIB);
+    assert_false(reply_room_admits(&self->rooms[0], &self->pool));
+    assert_true(reply_room_admits(&self->rooms[8], &self->pool));
+    send_bare(self, 8, 1);
+    assert_true(reply_room_admits(&self->rooms[8], &self->pool));
+}
+
+static void unread_replies_of_one_are_bounded_by_its_limit(void **state)
+{
+    struct hall *const self = *state;
+    send_bare(self, 0, 64);
+    assert_true(reply_room_admits(&self->rooms[0], &self->pool));
+    send_bare(self, 0, 1);
+    assert_false(reply_room_admits(&self->rooms[0], &self->pool));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +184,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_connection_leaves_room_to_work_beside_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_reservation_replaces_the_one_before, setup, teardown),
+        cmocka_unit_test_setup_teardown(unread_replies_without_a_body_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(unread_replies_of_one_are_bounded_by_its_limit, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
