@@ -306,8 +306,9 @@ static void complete(struct engine *self, const struct store_completion *complet
     }
 }
 
-/* May this one wait for a later pump? A read that worked brings no news, but perhaps work. Nothing
- * behind which a partition has less than the read brings, or is no more, overtakes it. */
+/* May this one wait for a later pump? A read brings no news, a failed storage apart, which was told
+ * to the engine before; but perhaps it brings work. Nothing behind which a partition has less than
+ * the read brings, or is no more, overtakes it. */
 static bool can_wait(const struct engine *self, const struct store_completion *completion)
 {
     const bool has_reads = self->set_aside.count > 0;
@@ -482,7 +483,7 @@ void engine_request(struct engine *self, struct instant now, const struct engine
     zsp_assert(self->started);
     enter(self, now);
     /* What the store has failed must be known before more is given to it: a batch whose
-     * predecessor is lost must not get in. Reads that worked tell nothing of that. */
+     * predecessor is lost must not get in. Reads tell nothing of that. */
     (void)take_completions(self, true);
     struct request inner = {
         .to = {.ticket = request->ticket, .session = request->session, .id = request->id},
