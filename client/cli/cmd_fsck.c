@@ -335,12 +335,20 @@ static int check_and_repair(struct fsck_run *self)
     return self->repair && mendable && code <= CLI_ERROR ? repair(self) : code;
 }
 
+/* A repair makes the lock file of a store that came without one; what is no store is left as it is. */
+static int take_lock(struct fsck_run *self, int *ret_file, struct zsp_err *err)
+{
+    const bool writes = self->repair && !self->dry_run;
+    return writes && layout_read_format(self->fs, self->uuid, NULL) == 0
+               ? layout_lock(self->fs, true, ret_file, err)
+               : layout_lock_reading(self->fs, ret_file, err);
+}
+
 static int run_locked(struct fsck_run *self)
 {
     struct zsp_err err = {0};
     int lock = -1;
-    const int rc = self->repair && !self->dry_run ? layout_lock(self->fs, true, &lock, &err)
-                                                  : layout_lock_reading(self->fs, &lock, &err);
+    const int rc = take_lock(self, &lock, &err);
     if (rc == ZSP_ELOCKED) {
         cli_say("%s: %s: a broker has it open; stop it first, or check a copy", self->directory,
                 err.msg);

@@ -324,6 +324,21 @@ class Repair(Golden):
         self.assertEqual(len(saved), 5)
         self.assertIn({"colour": "red"}, [m["headers"] for m in saved])
 
+    def test_what_is_no_store_is_left_as_it_is(self):
+        plain = self.store.parent / "plain"
+        plain.mkdir()
+        (plain / "notes").write_text("nothing of zspool")
+        self.bad(4, "fsck", "--repair", "--yes", str(plain))
+        self.assertEqual([p.name for p in plain.iterdir()], ["notes"])
+
+    def test_a_store_that_came_without_a_lock_gets_one(self):
+        (self.store / "LOCK").unlink(missing_ok=True)
+        self.run_on("fsck", "--repair", "--dry-run", str(self.store))
+        self.assertFalse((self.store / "LOCK").exists())
+        self.flip(INDEX, 80)
+        self.repair(0)
+        self.assertTrue((self.store / "LOCK").exists())
+
     def test_what_goes_with_repair(self):
         self.assertEqual(self.run_on("fsck", "--yes", str(self.store)).code, 2)
         self.assertEqual(self.repair(0).lines()[-1], "clean")  # nothing to do
