@@ -40,9 +40,13 @@ struct dump_run {
 
 /* --- Where is this? ------------------------------------------------------------------------- */
 
-static int fail(const char *path, const struct zsp_err *err)
+/* The whole path leads the message, once: errors of the store begin with the name of the file, or
+ * not. */
+static int fail(const struct dump_run *self, const struct zsp_err *err)
 {
-    cli_say("%s: %s", path, err->msg);
+    const size_t len = strlen(self->name);
+    const bool is_named = strncmp(err->msg, self->name, len) == 0 && err->msg[len] == ':';
+    cli_say("%s: %s", self->path, is_named ? err->msg + len + 2 : err->msg);
     return cli_exit_of(err->code);
 }
 
@@ -254,7 +258,7 @@ static int dump_batches(struct dump_run *self)
     struct zsp_err err = {0};
     struct inspect_segment segment;
     if (inspect_segment_open(&segment, self->fs, self->name, &self->place, &err) < 0) {
-        return fail(self->directory, &err);
+        return fail(self, &err);
     }
     struct inspect_item item;
     int rc;
@@ -269,7 +273,7 @@ static int dump_batches(struct dump_run *self)
         }
     }
     inspect_segment_close(&segment);
-    return rc < 0 ? fail(self->path, &err) : CLI_OK;
+    return rc < 0 ? fail(self, &err) : CLI_OK;
 }
 
 static int dump_segment(struct dump_run *self, uint64_t number)
@@ -359,7 +363,7 @@ static int dump_journal(struct dump_run *self, uint64_t number)
     const struct journal_place place = {self->uuid, number, 0};
     if (inspect_journal_open(&journal, self->fs, self->name, &place, &err) < 0) {
         inspect_journal_close(&journal);
-        return fail(self->directory, &err);
+        return fail(self, &err);
     }
     struct inspect_item item;
     enum inspect_found found;
@@ -411,7 +415,7 @@ static int show_index(struct dump_run *self, struct zsp_slice bytes)
     }
     const int rc = index_decode(bytes, &facts, &self->place, &index, &err);
     if (rc == ZSP_ENOMEM) {
-        return fail(self->path, &err);
+        return fail(self, &err);
     }
     if (rc < 0) {
         tell_damage(self, 0, bytes.len, err.msg);
@@ -437,8 +441,7 @@ static int dump_index(struct dump_run *self, uint64_t number)
     struct zsp_err err = {0};
     struct zsp_writer bytes = {0};
     const int rc = layout_read_file(self->fs, self->name, INDEX_BYTES_MAX, &bytes, &err);
-    const int code =
-        rc < 0 ? fail(self->directory, &err) : show_index(self, zsp_writer_slice(&bytes));
+    const int code = rc < 0 ? fail(self, &err) : show_index(self, zsp_writer_slice(&bytes));
     zsp_writer_fini(&bytes);
     return code;
 }
@@ -454,7 +457,7 @@ static int dump_format(struct dump_run *self)
         return CLI_OK;
     }
     if (rc < 0) {
-        return fail(self->path, &err);
+        return fail(self, &err);
     }
     char hex[2 * STORE_UUID_BYTES + 1];
     for (size_t i = 0; i < STORE_UUID_BYTES; i++) {
@@ -551,7 +554,7 @@ static int dump_directory(struct dump_run *self)
     journal_scan_fini(&scan);
     carry_fini(&carry);
     layout_topics_fini(&topics);
-    return rc < 0 ? fail(self->path, &err) : CLI_OK;
+    return rc < 0 ? fail(self, &err) : CLI_OK;
 }
 
 /* --- The run ----------------------------------------------------------------------------------------- */
@@ -617,7 +620,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     const char *directory = is_directory ? self.path : self.directory;
     self.fs = fs_posix_new(*directory ? directory : "/", &err);
     if (!self.fs) {
-        return fail(args.items[0], &err);
+        return fail(&self, &err);
     }
     const int code = is_directory ? dump_directory(&self) : dump_file(&self);
     fs_posix_destroy(&self.fs);

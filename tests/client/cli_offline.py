@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 
@@ -349,6 +350,17 @@ class Usage(Golden):
         self.bad(4, "dump", "/nowhere/at/all")
         self.bad(4, "fsck", "/nowhere/at/all")
         self.bad(4, "fsck", str(self.store / "cut"))
+
+    def test_what_cannot_be_opened_is_told_with_its_whole_path(self):
+        for name in (SEALED, INDEX, JOURNAL, "FORMAT"):
+            with self.subTest(name=name), socket.socket(socket.AF_UNIX) as endpoint:
+                path = self.store / name
+                shutil.move(path, self.store.parent / "kept")
+                endpoint.bind(str(path))  # what not even root can open
+                run = self.bad(1, "dump", str(path))
+                self.assertTrue(run.err.startswith(f"zspool: {path}: open {path.name}: "), run.err)
+                path.unlink()
+                shutil.move(self.store.parent / "kept", path)
 
     def test_what_is_no_file_of_a_store(self):
         (self.store / "notes").touch()
