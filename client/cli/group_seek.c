@@ -118,6 +118,10 @@ int group_run_seek(const struct group_run *self, const char *group)
     if (self->all == (self->topics.count > 0)) {
         return cli_usage(self->verb, "seek wants --topic TOPIC, or --all for all topics of GROUP");
     }
+    if (self->topics.count > TOPICS_MAX) {
+        return cli_usage(self->verb, "seek takes at most %u times --topic, not %zu", TOPICS_MAX,
+                         self->topics.count);
+    }
     struct seek *seek = calloc(1, sizeof *seek);
     if (!seek) {
         cli_say("no memory");
@@ -126,7 +130,7 @@ int group_run_seek(const struct group_run *self, const char *group)
     int code = CLI_OK;
     seek->group = group;
     if (!self->all) {
-        seek->topic_count = self->topics.count < TOPICS_MAX ? self->topics.count : TOPICS_MAX;
+        seek->topic_count = self->topics.count;
         memcpy(seek->topics, self->topics.items, seek->topic_count * sizeof *seek->topics);
         code = seek_all(self, seek);
     } else if (zspool_group_info(self->client, group, cli_timeout(), &info, &err) != 0) {

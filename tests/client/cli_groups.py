@@ -140,6 +140,9 @@ class Groups(Case):
         self.good("pull", "sa", "sb", "-g", "sk", "-e")
         self.usage("group", "seek", "sk", "--to", "earliest", "--yes")
         self.usage("group", "seek", "sk", "--to", "earliest", "--yes", "--all", "--topic", "sa")
+        many = [word for i in range(1025) for word in ("--topic", f"t{i}")]
+        self.assertIn("at most 1024", self.usage("group", "seek", "sk", "--to", "-1", *many).err)
+        self.bad(4, "group", "seek", "sk", "--to", "-1", "--yes", *many[:2048])
         lines = self.good("group", "seek", "sk", "--to", "-1", "--all", "--dry-run").lines()
         self.assertEqual(lines[0].split(), ["TOPIC", "PARTITION", "FROM", "TO", "REDELIVERED",
                                             "SKIPPED"])
