@@ -89,12 +89,16 @@ static int open_sender(struct sender *self)
     options.max_in_flight = (uint32_t)bench->in_flight;
     options.batch_bytes = (size_t)bench->batch_bytes;
     self->payload = malloc((size_t)bench->payload_bytes);
-    self->client = self->payload ? zspool_new(cli_common.server, NULL, &self->err) : NULL;
+    if (!self->payload) {
+        cli_say("no memory for a payload of %zu bytes", (size_t)bench->payload_bytes);
+        return CLI_ERROR;
+    }
+    self->client = zspool_new(cli_common.server, NULL, &self->err);
     if (self->client && zspool_connect(self->client, cli_timeout(), NULL, &self->err) == 0) {
         self->producer = zspool_producer_new(self->client, &options, &self->err);
     }
     if (!self->producer) {
-        return self->payload ? cli_fail(&self->err) : CLI_ERROR;
+        return cli_fail(&self->err);
     }
     bench_fill_payload(self->payload, (size_t)bench->payload_bytes);
     return CLI_OK;
