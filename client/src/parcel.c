@@ -14,6 +14,7 @@
 
 struct zsp_joined {
     struct zsp_joined *next;
+    size_t len, capacity;
     uint8_t bytes[];
 };
 
@@ -151,14 +152,39 @@ void zsp_parcel_owner_fini(struct zsp_parcel_owner *self)
 
 /* --- Taken out ----------------------------------------------------------------------- */
 
-static struct zsp_joined *joined_new(struct zsp_parcel *self, size_t len)
+static struct zsp_joined *joined_new(struct zsp_parcel *self, size_t capacity)
 {
-    struct zsp_joined *joined = malloc(sizeof *joined + len);
+    struct zsp_joined *joined = malloc(sizeof *joined + capacity);
     if (joined) {
         joined->next = self->joined;
+        joined->len = 0;
+        joined->capacity = capacity;
         self->joined = joined;
     }
     return joined;
+}
+
+/* Put bytes behind `rest`. Messages lie in the joined bytes, which therefore never move: where they
+ * have no room the rest is copied, to twice the room, so that a record in many pieces is copied a
+ * few times only. */
+static bool join(struct zsp_parcel *self, struct zsp_slice bytes)
+{
+    struct zsp_slice *const rest = &self->rest;
+    struct zsp_joined *joined = self->joined;
+    const bool is_last = joined && rest->data + rest->len == joined->bytes + joined->len;
+    if (!is_last || bytes.len > joined->capacity - joined->len) {
+        joined = joined_new(self, 2 * (rest->len + bytes.len));
+        if (!joined) {
+            return false;
+        }
+        memcpy(joined->bytes, rest->data, rest->len);
+        joined->len = rest->len;
+        rest->data = joined->bytes;
+    }
+    memcpy(joined->bytes + joined->len, bytes.data, bytes.len);
+    joined->len += bytes.len;
+    rest->len += bytes.len;
+    return true;
 }
 
 /* The next frame; what is left of this one moves in front of it. False: there is no
@@ -169,19 +195,12 @@ static bool next_frame(struct zsp_parcel *self)
         return false;
     }
     zmq_msg_t *frame = &self->frames[self->frame_index];
-    const size_t len = zmq_msg_size(frame);
+    const struct zsp_slice bytes = {zmq_msg_data(frame), zmq_msg_size(frame)};
     if (self->rest.len == 0) {
-        self->rest = (struct zsp_slice){zmq_msg_data(frame), len};
-        self->frame_index++;
-        return true;
-    }
-    struct zsp_joined *joined = joined_new(self, self->rest.len + len);
-    if (!joined) {
+        self->rest = bytes;
+    } else if (!join(self, bytes)) {
         return false;
     }
-    memcpy(joined->bytes, self->rest.data, self->rest.len);
-    memcpy(joined->bytes + self->rest.len, zmq_msg_data(frame), len);
-    self->rest = (struct zsp_slice){joined->bytes, self->rest.len + len};
     self->frame_index++;
     return true;
 }
@@ -198,6 +217,7 @@ static int unpack(struct zsp_parcel *self, const struct zsp_parcel_run *run, str
     if (rc != 0) {
         return zsp_err_wrap(err, "the broker's reply");
     }
+    joined->len = run->raw_bytes;
     self->rest = (struct zsp_slice){joined->bytes, run->raw_bytes};
     for (uint32_t i = 0; i < run->skip && rc == 0; i++) {
         struct zsp_slice record;

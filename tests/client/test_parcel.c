@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * A parcel of compressed and plain runs; and replies that do not hold together.
+ * A parcel of compressed and plain runs, of records in many frames; and replies that do
+ * not hold together. The linker sends malloc through this program, which adds up what is asked for.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,20 +18,36 @@
 #include "tests/support/literal.h"
 #include "tests/support/plain_body.h"
 
-#define RECORDS 10u
+#define RECORDS    10u
+#define FRAMES_MAX 1100u
 
 struct fixture {
     struct zsp_parcel_owner owner;
     struct wire_decoder *decoder;
     struct zsp_writer header;
-    zmq_msg_t frames[4];
+    zmq_msg_t frames[FRAMES_MAX];
     struct zsp_answer answer;
 };
+
+static size_t asked_bytes;
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are the
+ * linker's */
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    asked_bytes += size;
+    return __real_malloc(size);
+}
+/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
 
 static int set_up(void **state)
 {
     static struct fixture f;
-    f = (struct fixture){.decoder = wire_decoder_new()};
+    memset(&f, 0, sizeof f);
+    f.decoder = wire_decoder_new();
     assert_non_null(f.decoder);
     zsp_interned_init(&f.owner.topics, 1);
     *state = &f;
@@ -136,6 +153,41 @@ static void runs_of_both_kinds_follow_each_other(void **state)
     zsp_parcel_destroy(&parcel);
 }
 
+/* Goal: a record costs memory and time by its bytes, however many frames it lies in. Method: pieces
+ * that make records of 300 KiB end anywhere; what came out first is looked at in the end. */
+static void a_record_in_a_thousand_frames_is_joined_cheaply(void **state)
+{
+    struct fixture *f = *state;
+    struct zsp_parcel *parcel = NULL;
+    struct zsp_writer body = records(0, 1);
+    static uint8_t payload[300000];
+    for (uint8_t i = 1; i < 4; i++) {
+        memset(payload, i, sizeof payload);
+        const struct zsp_record record = {.payload = {payload, sizeof payload}};
+        zsp_record_write(&body, &record);
+    }
+    const size_t len = body.len;
+    for (size_t pos = 0; pos < len; pos += 1000) {
+        add_frame(f, (struct zsp_slice){body.data + pos, len - pos < 1000 ? len - pos : 1000});
+    }
+    zsp_writer_fini(&body);
+    assert_int_equal(parcel_of(f, "['t', 0, 0, 4, 9, 5]", &parcel), 0);
+    asked_bytes = 0;
+    assert_message(parcel, 0);
+    zspool_message_t messages[3];
+    for (uint8_t i = 0; i < 3; i++) {
+        assert_int_equal(zsp_parcel_take(parcel, &messages[i], NULL), 0);
+    }
+    assert_true(asked_bytes < 8 * len);
+    for (uint8_t i = 0; i < 3; i++) {
+        memset(payload, i + 1, sizeof payload);
+        assert_int_equal(messages[i].payload.len, sizeof payload);
+        assert_memory_equal(messages[i].payload.data, payload, sizeof payload);
+    }
+    assert_int_equal(parcel->bytes_left, 0);
+    zsp_parcel_destroy(&parcel);
+}
+
 /* Goal: a reply that lies is an error, and nothing else. */
 static void a_reply_that_does_not_hold_together_is_refused(void **state)
 {
@@ -188,6 +240,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(runs_of_both_kinds_follow_each_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_record_in_a_thousand_frames_is_joined_cheaply, set_up,
+                                        tear_down),
         cmocka_unit_test(a_reply_that_does_not_hold_together_is_refused),
         cmocka_unit_test_setup_teardown(sizes_of_all_runs_are_bounded, set_up, tear_down),
     };

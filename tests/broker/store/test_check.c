@@ -320,6 +320,23 @@ static void a_truncated_sealed_segment_is_damage(void **state)
     assert_true(told.damage.offsets.end_offset > 10);
 }
 
+/* Zeros were written ahead; other bytes are ignored by all readers, and told. */
+static void bytes_behind_a_sealed_segment_are_a_note(void **state)
+{
+    struct log_case *c = *state;
+    two_segments(c);
+    const uint64_t end = log_case_file_size(c, CASE_SEGMENT);
+    log_case_file_zero(c, CASE_SEGMENT, end, end + 600000);
+    assert_string_equal(check(c).notes, "");
+    log_case_file_write(c, CASE_SEGMENT, end + 300000, "garbage", 7);
+    const struct told told = check(c);
+    assert_int_equal(told.summary.damages, 0);
+    assert_int_equal(told.summary.notes, 1);
+    assert_non_null(strstr(told.notes, CASE_SEGMENT ": 300007 bytes behind the end"));
+    log_case_reopen(c);
+    assert_int_equal(c->warnings, 0);
+}
+
 static void bytes_behind_the_active_segment_are_damage(void **state)
 {
     struct log_case *c = *state;
@@ -498,6 +515,7 @@ int main(void)
         CASE(check_body_counts_the_records),
         CASE(a_missing_segment_is_damage),
         CASE(a_truncated_sealed_segment_is_damage),
+        CASE(bytes_behind_a_sealed_segment_are_a_note),
         CASE(bytes_behind_the_active_segment_are_damage),
         CASE(a_flipped_index_is_damage_that_can_be_rebuilt),
         CASE(a_missing_index_is_a_note),
