@@ -27,7 +27,8 @@
 struct fs;
 
 enum check_severity {
-    CHECK_NOTE,  /* worth knowing: a torn tail, a directory of no topic, a file set aside */
+    CHECK_NOTE, /* worth knowing: a torn tail, bytes behind the end of a sealed segment, a directory
+                    of no topic, a file set aside */
     CHECK_DAMAGE /* bytes are not what they were, or not there */
 };
 

@@ -493,6 +493,26 @@ static void compare_end(struct segment_check *self, const struct sealed_fact *fa
     }
 }
 
+/* Nobody reads what lies behind the end of a sealed segment. Zeros were written ahead; anything else
+ * is worth a look. */
+static int note_rest(struct segment_check *self, uint64_t file_bytes, struct zsp_err *err)
+{
+    struct scan *scan = &self->walk.scan;
+    struct check_finding finding = {
+        .severity = CHECK_NOTE,
+        .path = self->path,
+        .pos = self->fact->bytes,
+    };
+    scan->file_bytes = file_bytes;
+    const int rc = scan_nonzero_end(scan, finding.pos, &finding.end_pos, err);
+    if (rc == 0 && finding.end_pos > finding.pos) {
+        check_tell(self->part->check, &finding,
+                   "%" PRIu64 " bytes behind the end of the sealed segment, which mean nothing",
+                   finding.end_pos - finding.pos);
+    }
+    return rc;
+}
+
 static int check_sealed(struct part_check *part, const struct sealed_fact *fact,
                         struct zsp_err *err)
 {
@@ -518,7 +538,8 @@ static int check_sealed(struct part_check *part, const struct sealed_fact *fact,
     struct scan *scan = &self.walk.scan;
     scan->offset = fact->base_offset;
     scan->epoch = fact->epoch_before;
-    if (scan->file_bytes > fact->bytes) {
+    const uint64_t file_bytes = scan->file_bytes;
+    if (file_bytes > fact->bytes) {
         scan->file_bytes = fact->bytes; /* more behind is legal and ignored */
     }
     self.walk.proven = fact->end_offset;
@@ -528,9 +549,11 @@ static int check_sealed(struct part_check *part, const struct sealed_fact *fact,
         rc = walk_segment(&self, &why);
         if (rc == 0) {
             compare_end(&self, fact);
-        } else if (rc == ZSP_EINTERRUPTED) {
+            rc = note_rest(&self, file_bytes, &why);
+        }
+        if (rc == ZSP_EINTERRUPTED) {
             (void)zsp_err_set(err, rc, "stopped");
-        } else {
+        } else if (rc < 0) {
             rc = check_unreadable(part->check, self.path, &why, err);
         }
     }
