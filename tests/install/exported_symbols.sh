@@ -1,31 +1,30 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
 #
-# The shared library exports symbols of its PREFIX only, and no fewer than the header
-# declares; the static one defines nothing that could meet a host's names: what
-# matches OWN. Neither calls what would change the host's process behind its back.
-# Usage: exported_symbols.sh SHARED STATIC HEADER PREFIX OWN
+# Both libraries export symbols of their PREFIX only, and no fewer than the header
+# declares. Neither calls what would change the host's process behind its back.
+# Usage: exported_symbols.sh SHARED STATIC HEADER PREFIX
 set -eu
 foreign='^__asan|^__odr_asan|^__sanitizer|^__ubsan|^__tsan'
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "$1"; shift; cat "$@"; exit 1; }
 
-nm -D --defined-only "$1" | awk '$2 ~ /[TDBRVW]/ { print $3 }' | grep -vE "$foreign" |
-    sort >"$dir/exported"
-if grep -v "^$4" "$dir/exported" >"$dir/wrong"; then
-    fail "exported by $1:" "$dir/wrong"
-fi
 # Every function of the header, and nothing else.
 sed -n '/^ZSPOOL_EXPORT/,/;/p' "$3" | grep -oE '\bzspool_[a-z_]+\(' | tr -d '(' | sort -u \
     >"$dir/declared"
-diff "$dir/declared" "$dir/exported" >"$dir/wrong" ||
-    fail "declared in $3 (<) and exported by $1 (>) differ:" "$dir/wrong"
-
-if nm --defined-only "$2" 2>/dev/null | awk '$2 ~ /[TDBR]/ { print $3 }' |
-    grep -vE "$5|^__" >"$dir/wrong"; then
-    fail "defined by $2:" "$dir/wrong"
-fi
+exports() { # LIBRARY NM_OPTION
+    nm "$2" --defined-only "$1" | awk '$2 ~ /[TDBRVW]/ { print $3 }' | grep -vE "$foreign" |
+        sort >"$dir/exported"
+    if grep -v "^$prefix" "$dir/exported" >"$dir/wrong"; then
+        fail "exported by $1:" "$dir/wrong"
+    fi
+    diff "$dir/declared" "$dir/exported" >"$dir/wrong" ||
+        fail "declared in the header (<) and exported by $1 (>) differ:" "$dir/wrong"
+}
+prefix=$4
+exports "$1" -D
+exports "$2" -g
 
 # Signals, exit, environment, locale, random numbers, output, children: all of it is the host's.
 # (stderr and abort are for an assertion that fails: a bug of ours.)
