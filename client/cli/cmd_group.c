@@ -10,6 +10,7 @@
 #include "client/cli/columns.h"
 #include "client/cli/group_run.h"
 #include "client/cli/json.h"
+#include "client/cli/listing.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
 
@@ -56,8 +57,14 @@ static void row_sum(struct columns *columns, const struct group_sum *sum)
     columns_alarm(columns, sum->dead);
 }
 
-static void list_one(const zspool_group_info_t *info, struct columns *columns)
+static int list_one(zspool_client_t *client, const char *group, struct columns *columns,
+                    zspool_error_t *err)
 {
+    zspool_group_info_t *info;
+    const int rc = zspool_group_info(client, group, cli_timeout(), &info, err);
+    if (rc != 0) {
+        return rc;
+    }
     const struct group_sum sum = sum_of(info);
     if (cli_common.json) {
         struct json json = json_begin();
@@ -66,54 +73,22 @@ static void list_one(const zspool_group_info_t *info, struct columns *columns)
         json_uint(&json, "members", info->member_count);
         json_sum(&json, &sum);
         json_end(&json);
-        return;
-    }
-    columns_text(columns, info->group);
-    columns_text(columns, info->mode);
-    columns_count(columns, info->member_count);
-    row_sum(columns, &sum);
-}
-
-static int list_long(struct group_run *self, const zspool_names_t *names)
-{
-    zspool_error_t err = {0};
-    struct columns columns;
-    int rc = 0;
-    columns_init(&columns, "<GROUP <MODE MEMBERS LAG READY LEASED WAITING DEAD");
-    for (size_t i = 0; i < names->count && rc == 0 && !cli_stopped(); i++) {
-        zspool_group_info_t *info;
-        rc = zspool_group_info(self->client, names->items[i], cli_timeout(), &info, &err);
-        if (rc == 0) {
-            list_one(info, &columns);
-            zspool_free(info);
-        } else if (rc == ZSPOOL_ENOT_FOUND) {
-            rc = 0; /* deleted meanwhile */
-        }
-    }
-    int code = rc == 0 ? CLI_OK : cli_fail(&err);
-    if (code == CLI_OK && !cli_common.json && !columns_print(&columns)) {
-        code = CLI_ERROR;
-    }
-    columns_fini(&columns);
-    return code;
-}
-
-static int group_ls(struct group_run *self, const char *match)
-{
-    zspool_error_t err = {0};
-    zspool_names_t *names;
-    int code = CLI_OK;
-    if (zspool_group_list(self->client, match, cli_timeout(), &names, &err) != 0) {
-        return cli_fail(&err);
-    }
-    if (self->is_long) {
-        code = list_long(self, names);
     } else {
-        cli_print_names("group", names);
+        columns_text(columns, info->group);
+        columns_text(columns, info->mode);
+        columns_count(columns, info->member_count);
+        row_sum(columns, &sum);
     }
-    zspool_free(names);
-    return code;
+    zspool_free(info);
+    return 0;
 }
+
+static const struct listing group_listing = {
+    .kind = "group",
+    .headings = "<GROUP <MODE MEMBERS LAG READY LEASED WAITING DEAD",
+    .names_fn = zspool_group_list,
+    .one_fn = list_one,
+};
 
 /* --- info ---------------------------------------------------------------------------- */
 
@@ -323,7 +298,7 @@ static int run_action(struct group_run *self, const struct cli_args *args)
         return cli_usage(self->verb, "%s takes one word: what is \"%s\"?", action, args->items[2]);
     }
     if (strcmp(action, "ls") == 0) {
-        return group_ls(self, group);
+        return listing_print(&group_listing, self->client, group, self->is_long);
     }
     if (!group) {
         return cli_usage(self->verb, "%s wants a GROUP", action);

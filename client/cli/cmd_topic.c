@@ -9,6 +9,7 @@
 
 #include "client/cli/columns.h"
 #include "client/cli/json.h"
+#include "client/cli/listing.h"
 #include "client/cli/settings.h"
 #include "client/cli/terminal.h"
 #include "client/cli/verbs.h"
@@ -38,8 +39,14 @@ static struct topic_sum sum_of(const zspool_topic_info_t *info)
 
 /* --- ls ------------------------------------------------------------------------------ */
 
-static void list_one(const zspool_topic_info_t *info, struct columns *columns)
+static int list_one(zspool_client_t *client, const char *topic, struct columns *columns,
+                    zspool_error_t *err)
 {
+    zspool_topic_info_t *info;
+    const int rc = zspool_topic_info(client, topic, cli_timeout(), &info, err);
+    if (rc != 0) {
+        return rc;
+    }
     const struct topic_sum sum = sum_of(info);
     if (cli_common.json) {
         struct json json = json_begin();
@@ -48,54 +55,22 @@ static void list_one(const zspool_topic_info_t *info, struct columns *columns)
         json_uint(&json, "messages", sum.messages);
         json_uint(&json, "bytes", sum.bytes);
         json_end(&json);
-        return;
-    }
-    columns_text(columns, info->topic);
-    columns_count(columns, info->partition_count);
-    columns_count(columns, sum.messages);
-    columns_bytes(columns, sum.bytes);
-}
-
-static int list_long(struct topic_run *self, const zspool_names_t *names)
-{
-    zspool_error_t err = {0};
-    struct columns columns;
-    int rc = 0;
-    columns_init(&columns, "<TOPIC PARTITIONS MESSAGES BYTES");
-    for (size_t i = 0; i < names->count && rc == 0 && !cli_stopped(); i++) {
-        zspool_topic_info_t *info;
-        rc = zspool_topic_info(self->client, names->items[i], cli_timeout(), &info, &err);
-        if (rc == 0) {
-            list_one(info, &columns);
-            zspool_free(info);
-        } else if (rc == ZSPOOL_ENOT_FOUND) {
-            rc = 0; /* deleted meanwhile */
-        }
-    }
-    int code = rc == 0 ? CLI_OK : cli_fail(&err);
-    if (code == CLI_OK && !cli_common.json && !columns_print(&columns)) {
-        code = CLI_ERROR;
-    }
-    columns_fini(&columns);
-    return code;
-}
-
-static int topic_ls(struct topic_run *self, const char *match)
-{
-    zspool_error_t err = {0};
-    zspool_names_t *names;
-    int code = CLI_OK;
-    if (zspool_topic_list(self->client, match, cli_timeout(), &names, &err) != 0) {
-        return cli_fail(&err);
-    }
-    if (self->is_long) {
-        code = list_long(self, names);
     } else {
-        cli_print_names("topic", names);
+        columns_text(columns, info->topic);
+        columns_count(columns, info->partition_count);
+        columns_count(columns, sum.messages);
+        columns_bytes(columns, sum.bytes);
     }
-    zspool_free(names);
-    return code;
+    zspool_free(info);
+    return 0;
 }
+
+static const struct listing topic_listing = {
+    .kind = "topic",
+    .headings = "<TOPIC PARTITIONS MESSAGES BYTES",
+    .names_fn = zspool_topic_list,
+    .one_fn = list_one,
+};
 
 /* --- info ---------------------------------------------------------------------------- */
 
@@ -294,7 +269,7 @@ static int run_action(struct topic_run *self, const struct cli_args *args)
         return cli_usage(self->verb, "%s takes one word: what is \"%s\"?", action, args->items[2]);
     }
     if (strcmp(action, "ls") == 0) {
-        return topic_ls(self, topic);
+        return listing_print(&topic_listing, self->client, topic, self->is_long);
     }
     if (!topic) {
         return cli_usage(self->verb, "%s wants a TOPIC", action);

@@ -65,16 +65,3 @@ void cli_json_settings(struct json *json, const zspool_figure_t *settings, size_
     }
     json_close_object(json);
 }
-
-void cli_print_names(const char *key, const zspool_names_t *names)
-{
-    for (size_t i = 0; i < names->count; i++) {
-        if (cli_common.json) {
-            struct json json = json_begin();
-            json_text(&json, key, names->items[i]);
-            json_end(&json);
-        } else {
-            printf("%s\n", names->items[i]);
-        }
-    }
-}

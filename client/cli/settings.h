@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Settings of topics and groups, and lists of names: from flags, and printed.
+ * Settings of topics and groups: from flags, and printed.
  */
 #ifndef ZSP_CLI_SETTINGS_H
 #define ZSP_CLI_SETTINGS_H
@@ -18,7 +18,5 @@ size_t cli_collect_settings(const struct cli_named_setting *named, size_t count,
                             zspool_figure_t *ret);
 void cli_print_settings(const zspool_figure_t *settings, size_t count);
 void cli_json_settings(struct json *json, const zspool_figure_t *settings, size_t count);
-/* One name a line; {"KEY": name} with --json. */
-void cli_print_names(const char *key, const zspool_names_t *names);
 
 #endif
