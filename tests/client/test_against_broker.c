@@ -15,39 +15,12 @@
 #include <signal.h>
 #include <zspool.h>
 
-#include "tests/support/broker_process.h"
+#include "tests/support/served.h"
 
 #define WAIT_MS 30000 /* for what takes milliseconds */
 
-struct fixture {
-    struct broker_process broker;
-    zspool_client_t *client;
-};
-
-static void set_up(struct fixture *self)
-{
-    broker_process_init(&self->broker);
-    broker_process_start(&self->broker, NULL);
-    self->client = zspool_new(self->broker.endpoint, NULL, NULL);
-    assert_non_null(self->client);
-}
-
-static void tear_down(struct fixture *self)
-{
-    zspool_destroy(&self->client);
-    broker_process_fini(&self->broker);
-}
-
-static void create_topic(struct fixture *self, const char *topic, uint32_t partitions)
-{
-    zspool_topic_spec_t spec;
-    zspool_topic_spec_init(&spec, topic);
-    spec.partitions = partitions;
-    assert_int_equal(zspool_topic_create(self->client, &spec, WAIT_MS, NULL), 0);
-}
-
 /* Messages "first" .. "last", each with its number as key. */
-static void publish(struct fixture *self, const char *topic, int first, int last)
+static void publish(struct served *self, const char *topic, int first, int last)
 {
     zspool_producer_t *producer = zspool_producer_new(self->client, NULL, NULL);
     assert_non_null(producer);
@@ -62,18 +35,9 @@ static void publish(struct fixture *self, const char *topic, int first, int last
     zspool_producer_destroy(&producer);
 }
 
-static int number_of(const zspool_message_t *message)
-{
-    char text[16];
-    assert_true(message->payload.len < sizeof text);
-    memcpy(text, message->payload.data, message->payload.len);
-    text[message->payload.len] = '\0';
-    return (int)strtol(text, NULL, 10);
-}
-
 /* --- Readers ---------------------------------------------------------------------------- */
 
-static zspool_reader_t *reader_of(struct fixture *self, const zspool_reader_options_t *options)
+static zspool_reader_t *reader_of(struct served *self, const zspool_reader_options_t *options)
 {
     zspool_reader_t *reader = zspool_reader_new(self->client, options, NULL);
     assert_non_null(reader);
@@ -81,7 +45,7 @@ static zspool_reader_t *reader_of(struct fixture *self, const zspool_reader_opti
 }
 
 /* Read to the end; returns how many, *ret_first the number of the first. */
-static int read_all(struct fixture *self, const zspool_reader_options_t *options, int *ret_first)
+static int read_all(struct served *self, const zspool_reader_options_t *options, int *ret_first)
 {
     zspool_reader_t *reader = reader_of(self, options);
     const zspool_message_t *message;
@@ -90,7 +54,7 @@ static int read_all(struct fixture *self, const zspool_reader_options_t *options
     int rc;
     while ((rc = zspool_read(reader, &message, WAIT_MS, NULL)) == 0) {
         if (count == 0) {
-            *ret_first = number_of(message);
+            *ret_first = served_number(message);
         }
         assert_true(message->timestamp_ms >= last_ms);
         assert_int_equal(message->lease, 0);
@@ -106,11 +70,11 @@ static int read_all(struct fixture *self, const zspool_reader_options_t *options
 static void a_topic_is_replayed_whole_and_in_order_of_time(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_reader_options_t options;
     int first = 0;
-    set_up(&f);
-    create_topic(&f, "t", 7);
+    served_start(&f);
+    served_topic(f.client, "t", 7);
     for (int i = 0; i < 20; i++) {
         publish(&f, "t", i * 100, i * 100 + 99);
     }
@@ -119,7 +83,7 @@ static void a_topic_is_replayed_whole_and_in_order_of_time(void **state)
     assert_int_equal(read_all(&f, &options, &first), 2000);
     options.prefetch_bytes = 1;
     assert_int_equal(read_all(&f, &options, &first), 2000);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void positions_say_where_a_replay_begins_and_ends(void **state)
@@ -139,8 +103,8 @@ static void positions_say_where_a_replay_begins_and_ends(void **state)
         {{ZSPOOL_POSITION_AGO, 3600000}, {ZSPOOL_POSITION_AGO, 3500000}, 0, -1},
         {{ZSPOOL_POSITION_TIME, 0}, {ZSPOOL_POSITION_NONE, 0}, 100, 0},
     };
-    struct fixture f;
-    set_up(&f);
+    struct served f;
+    served_start(&f);
     publish(&f, "t", 0, 99);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         zspool_reader_options_t options;
@@ -153,17 +117,17 @@ static void positions_say_where_a_replay_begins_and_ends(void **state)
         assert_int_equal(read_all(&f, &options, &first), cases[i].count);
         assert_int_equal(first, cases[i].first);
     }
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void a_following_reader_sees_what_comes_later(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_reader_options_t options;
     const zspool_message_t *message;
-    set_up(&f);
-    create_topic(&f, "t", 3);
+    served_start(&f);
+    served_topic(f.client, "t", 3);
     zspool_reader_options_init(&options);
     options.topic = "t";
     options.follow = true;
@@ -173,21 +137,21 @@ static void a_following_reader_sees_what_comes_later(void **state)
     int sum = 0;
     for (int i = 0; i < 30; i++) {
         assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), 0);
-        sum += number_of(message);
+        sum += served_number(message);
     }
     assert_int_equal(sum, 465);
     zspool_reader_destroy(&reader);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void a_reader_tells_what_it_cannot_read(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_reader_options_t options;
     const zspool_message_t *message;
     zspool_error_t err = {0};
-    set_up(&f);
+    served_start(&f);
     zspool_reader_options_init(&options);
     options.topic = "nothing";
     zspool_reader_t *reader = reader_of(&f, &options);
@@ -202,7 +166,7 @@ static void a_reader_tells_what_it_cannot_read(void **state)
     options.partition = 5000;
     assert_null(zspool_reader_new(f.client, &options, &err));
     assert_int_equal(err.code, ZSPOOL_EINVAL);
-    tear_down(&f);
+    served_end(&f);
 }
 
 /* --- Messages ------------------------------------------------------------------------------ */
@@ -210,7 +174,7 @@ static void a_reader_tells_what_it_cannot_read(void **state)
 static void a_message_keeps_all_its_parts(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     const zspool_header_t headers[] = {
         {{"color", 5}, {"red", 3}, true},
         {{"raw", 3}, {"\0\xff", 2}, false},
@@ -218,7 +182,7 @@ static void a_message_keeps_all_its_parts(void **state)
     zspool_header_t header;
     zspool_reader_options_t options;
     const zspool_message_t *message;
-    set_up(&f);
+    served_start(&f);
     zspool_producer_t *producer = zspool_producer_new(f.client, NULL, NULL);
     zspool_out_t out = zspool_out("t", "", 0);
     out.key = (zspool_bytes_t){"", 0};
@@ -246,21 +210,18 @@ static void a_message_keeps_all_its_parts(void **state)
     assert_int_equal(zspool_message_header(message, 2, &header), ZSPOOL_EINVAL);
     zspool_reader_destroy(&reader);
     zspool_producer_destroy(&producer);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void nothing_is_lost_or_doubled_while_the_broker_is_killed(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_reader_options_t options;
-    set_up(&f);
+    served_start(&f);
     zspool_producer_t *producer = zspool_producer_new(f.client, NULL, NULL);
     for (int i = 0; i < 6000; i++) {
-        char text[16];
-        const int len = snprintf(text, sizeof text, "%d", i);
-        const zspool_out_t out = zspool_out("t", text, (size_t)len);
-        assert_int_equal(zspool_send(producer, &out, NULL, NULL), 0);
+        served_send_number(producer, i);
         if (i % 2000 == 1999) {
             broker_process_kill(&f.broker);
             broker_process_start(&f.broker, NULL);
@@ -274,33 +235,20 @@ static void nothing_is_lost_or_doubled_while_the_broker_is_killed(void **state)
     for (int i = 0; i < 6000; i++) {
         const zspool_message_t *message;
         assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), 0);
-        assert_int_equal(number_of(message), i);
+        assert_int_equal(served_number(message), i);
     }
     zspool_reader_destroy(&reader);
-    tear_down(&f);
-}
-
-static zspool_consumer_t *consumer_of(struct fixture *self, const char *group)
-{
-    static const char *const topics[] = {"t"};
-    zspool_consumer_options_t options;
-    zspool_consumer_options_init(&options);
-    options.group = group;
-    options.topics = topics;
-    options.topic_count = 1;
-    zspool_consumer_t *consumer = zspool_consumer_new(self->client, &options, NULL);
-    assert_non_null(consumer);
-    return consumer;
+    served_end(&f);
 }
 
 static void acks_reach_a_broker_that_was_killed_meanwhile(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_group_info_t *info;
-    set_up(&f);
+    served_start(&f);
     publish(&f, "t", 0, 99);
-    zspool_consumer_t *consumer = consumer_of(&f, "g");
+    zspool_consumer_t *consumer = served_consumer(f.client, "g");
     for (int i = 0; i < 100; i++) {
         const zspool_message_t *message;
         assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
@@ -315,17 +263,17 @@ static void acks_reach_a_broker_that_was_killed_meanwhile(void **state)
     assert_int_equal(info->parts[0].committed, 100);
     zspool_free(info);
     zspool_consumer_destroy(&consumer);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void a_released_message_comes_again_uncounted(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     const zspool_message_t *message;
-    set_up(&f);
+    served_start(&f);
     publish(&f, "t", 7, 7);
-    zspool_consumer_t *consumer = consumer_of(&f, "g");
+    zspool_consumer_t *consumer = served_consumer(f.client, "g");
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
     assert_int_equal(zspool_settle(consumer, message, ZSPOOL_RELEASE, NULL, NULL), 0);
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
@@ -334,17 +282,17 @@ static void a_released_message_comes_again_uncounted(void **state)
     assert_int_equal(zspool_settle(consumer, message, ZSPOOL_REJECT, NULL, NULL), 0);
     assert_int_equal(zspool_settle_flush(consumer, WAIT_MS, NULL), 0);
     zspool_consumer_destroy(&consumer);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void a_message_is_settled_by_address_from_elsewhere(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     const zspool_message_t *message;
-    set_up(&f);
+    served_start(&f);
     publish(&f, "t", 0, 1);
-    zspool_consumer_t *consumer = consumer_of(&f, "g");
+    zspool_consumer_t *consumer = served_consumer(f.client, "g");
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
     zspool_settle_run_t runs[2];
     memset(runs, 0, sizeof runs);
@@ -366,17 +314,17 @@ static void a_message_is_settled_by_address_from_elsewhere(void **state)
     runs[0].lease = 0;
     assert_int_equal(zspool_settle_at(f.client, "g", runs, 1, WAIT_MS, NULL), ZSPOOL_EINVAL);
     zspool_consumer_destroy(&consumer);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void runs_that_adjoin_are_each_told_what_became_of_them(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     const zspool_message_t *message;
-    set_up(&f);
+    served_start(&f);
     publish(&f, "t", 0, 3);
-    zspool_consumer_t *consumer = consumer_of(&f, "g");
+    zspool_consumer_t *consumer = served_consumer(f.client, "g");
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
     zspool_settle_run_t runs[3];
     memset(runs, 0, sizeof runs);
@@ -392,7 +340,7 @@ static void runs_that_adjoin_are_each_told_what_became_of_them(void **state)
         assert_in_range(runs[i].ret_settled, ZSPOOL_SETTLED_LOST, ZSPOOL_SETTLED_UNKNOWN);
     }
     zspool_consumer_destroy(&consumer);
-    tear_down(&f);
+    served_end(&f);
 }
 
 /* --- Administration --------------------------------------------------------------------------- */
@@ -400,14 +348,14 @@ static void runs_that_adjoin_are_each_told_what_became_of_them(void **state)
 static void topics_are_made_shown_changed_and_removed(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     const zspool_figure_t setting = {.name = "retention_bytes", .value = 1000000};
     zspool_topic_spec_t spec;
     zspool_topic_info_t *info;
     zspool_names_t *names;
-    set_up(&f);
-    create_topic(&f, "b", 2);
-    create_topic(&f, "a", 1);
+    served_start(&f);
+    served_topic(f.client, "b", 2);
+    served_topic(f.client, "a", 1);
     zspool_topic_spec_init(&spec, "b");
     assert_int_equal(zspool_topic_create(f.client, &spec, WAIT_MS, NULL), ZSPOOL_EEXISTS);
     spec.settings = &setting;
@@ -429,17 +377,17 @@ static void topics_are_made_shown_changed_and_removed(void **state)
     assert_int_equal(zspool_topic_delete(f.client, "b", false, WAIT_MS, NULL), ZSPOOL_ENOT_FOUND);
     spec.topic = "no/name";
     assert_int_equal(zspool_topic_create(f.client, &spec, WAIT_MS, NULL), ZSPOOL_EBAD_NAME);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void a_long_list_comes_in_pages_but_whole(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_names_t *names;
     zspool_group_spec_t spec;
     char name[32];
-    set_up(&f);
+    served_start(&f);
     for (int i = 0; i < 1010; i++) {
         (void)snprintf(name, sizeof name, "group-%04d", i);
         zspool_group_spec_init(&spec, name);
@@ -449,20 +397,20 @@ static void a_long_list_comes_in_pages_but_whole(void **state)
     assert_int_equal(names->count, 1010);
     assert_string_equal(names->items[1009], "group-1009");
     zspool_free(names);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void groups_are_made_shown_changed_moved_and_removed(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     static const char *const topics[] = {"t"};
     const zspool_figure_t setting = {.name = "lease_ms", .value = 5000};
     zspool_group_spec_t spec;
     zspool_group_info_t *info;
     zspool_seek_spec_t seek;
     zspool_seek_result_t *result;
-    set_up(&f);
+    served_start(&f);
     publish(&f, "t", 0, 9);
     zspool_group_spec_init(&spec, "g");
     spec.topics = topics;
@@ -494,34 +442,33 @@ static void groups_are_made_shown_changed_moved_and_removed(void **state)
     assert_int_equal(zspool_group_seek(f.client, &seek, WAIT_MS, &result, NULL), ZSPOOL_EINVAL);
     assert_int_equal(zspool_group_delete(f.client, "g", false, WAIT_MS, NULL), 0);
     assert_int_equal(zspool_group_info(f.client, "g", WAIT_MS, &info, NULL), ZSPOOL_ENOT_FOUND);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void what_is_not_built_is_unsupported(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_group_spec_t spec;
     zspool_request_spec_t request;
     zspool_reply_t *reply;
-    set_up(&f);
+    served_start(&f);
     zspool_group_spec_init(&spec, "g");
     spec.mode = "ordered";
     assert_int_equal(zspool_group_create(f.client, &spec, WAIT_MS, NULL), ZSPOOL_EUNSUPPORTED);
     zspool_request_spec_init(&request, "COMMIT");
     assert_int_equal(zspool_request(f.client, &request, WAIT_MS, &reply, NULL),
                      ZSPOOL_EUNSUPPORTED);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void producers_and_figures_can_be_looked_at(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_producer_options_t options;
     zspool_producer_info_t *info;
-    zspool_figures_t *stats;
-    set_up(&f);
+    served_start(&f);
     zspool_producer_options_init(&options);
     options.name = "importer";
     zspool_producer_t *producer = zspool_producer_new(f.client, &options, NULL);
@@ -537,26 +484,19 @@ static void producers_and_figures_can_be_looked_at(void **state)
     zspool_free(info);
     assert_int_equal(zspool_producer_info(f.client, "other", WAIT_MS, &info, NULL),
                      ZSPOOL_ENOT_FOUND);
-    assert_int_equal(zspool_stats(f.client, WAIT_MS, &stats, NULL), 0);
-    bool found = false;
-    for (size_t i = 0; i < stats->count; i++) {
-        found = found || (strcmp(stats->items[i].name, "published_messages") == 0 &&
-                          stats->items[i].value == 3);
-    }
-    assert_true(found);
-    zspool_free(stats);
+    assert_int_equal(served_figure(f.client, "published_messages"), 3);
     zspool_producer_destroy(&producer);
-    tear_down(&f);
+    served_end(&f);
 }
 
 /* The same name opened again goes on behind its last sequence, and fences the first. */
 static void a_named_producer_goes_on_and_fences_the_older(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_producer_options_t options;
     uint64_t ticket;
-    set_up(&f);
+    served_start(&f);
     zspool_producer_options_init(&options);
     options.name = "importer";
     const zspool_out_t out = zspool_out("t", "x", 1);
@@ -573,24 +513,24 @@ static void a_named_producer_goes_on_and_fences_the_older(void **state)
     assert_int_equal(zspool_wait(first, ticket, WAIT_MS, NULL, NULL), ZSPOOL_EFENCED_PRODUCER);
     zspool_producer_destroy(&first);
     zspool_producer_destroy(&second);
-    tear_down(&f);
+    served_end(&f);
 }
 
 /* A stopped broker answers nothing; the client does not hang when it goes. */
 static void a_stopped_broker_does_not_hold_a_client(void **state)
 {
     (void)state;
-    struct fixture f;
-    set_up(&f);
+    struct served f;
+    served_start(&f);
     publish(&f, "t", 0, 9);
-    zspool_consumer_t *consumer = consumer_of(&f, "g");
+    zspool_consumer_t *consumer = served_consumer(f.client, "g");
     assert_int_equal(zspool_ping(f.client, WAIT_MS, NULL, NULL), 0);
     broker_process_signal(&f.broker, SIGSTOP);
     assert_int_equal(zspool_ping(f.client, 50, NULL, NULL), ZSPOOL_ETIMEOUT);
     zspool_consumer_destroy(&consumer);
     zspool_destroy(&f.client);
     broker_process_signal(&f.broker, SIGCONT);
-    tear_down(&f);
+    served_end(&f);
 }
 
 int main(void)

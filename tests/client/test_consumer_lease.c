@@ -13,48 +13,19 @@
 #include <poll.h>
 #include <zspool.h>
 
-#include "tests/support/broker_process.h"
+#include "tests/support/served.h"
 
 #define WAIT_MS  30000 /* for what takes milliseconds */
 #define LEASE_MS 1000
 
-static const char *const topics[] = {"t"};
-
-struct fixture {
-    struct broker_process broker;
-    zspool_client_t *client;
-};
-
-static void set_up(struct fixture *self, int message_count)
+static void set_up(struct served *self, int message_count)
 {
-    const zspool_figure_t lease = {.name = "lease_ms", .value = LEASE_MS};
-    zspool_group_spec_t spec;
-    broker_process_init(&self->broker);
-    broker_process_start(&self->broker, NULL);
-    self->client = zspool_new(self->broker.endpoint, NULL, NULL);
-    zspool_group_spec_init(&spec, "g");
-    spec.topics = topics;
-    spec.topic_count = 1;
-    spec.settings = &lease;
-    spec.setting_count = 1;
-    assert_int_equal(zspool_group_create(self->client, &spec, WAIT_MS, NULL), 0);
-    zspool_producer_t *producer = zspool_producer_new(self->client, NULL, NULL);
-    for (int i = 0; i < message_count; i++) {
-        const zspool_out_t out = zspool_out("t", "x", 1);
-        assert_int_equal(zspool_send(producer, &out, NULL, NULL), 0);
-    }
-    assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0);
-    zspool_producer_destroy(&producer);
+    served_start(self);
+    served_group(self->client, "g", LEASE_MS);
+    served_publish(self->client, message_count);
 }
 
-static void tear_down(struct fixture *self)
-{
-    zspool_destroy(&self->client);
-    assert_null(self->client);
-    broker_process_fini(&self->broker);
-}
-
-static zspool_consumer_t *consumer_of(struct fixture *self, bool auto_extend)
+static zspool_consumer_t *consumer_of(struct served *self, bool auto_extend)
 {
     zspool_consumer_options_t options;
     zspool_consumer_options_init(&options);
@@ -65,7 +36,7 @@ static zspool_consumer_t *consumer_of(struct fixture *self, bool auto_extend)
     return consumer;
 }
 
-static uint64_t done_of(struct fixture *self)
+static uint64_t done_of(struct served *self)
 {
     zspool_group_info_t *info;
     assert_int_equal(zspool_group_info(self->client, "g", WAIT_MS, &info, NULL), 0);
@@ -91,7 +62,7 @@ static zspool_lost_t await_loss(zspool_consumer_t *consumer)
 static void a_slow_handler_keeps_its_lease_when_it_is_extended(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     const zspool_message_t *message;
     zspool_lost_t lost;
     set_up(&f, 3);
@@ -112,13 +83,13 @@ static void a_slow_handler_keeps_its_lease_when_it_is_extended(void **state)
     assert_int_equal(zspool_lost(slow, &lost, 1), 0);
     assert_int_equal(done_of(&f), 3);
     zspool_consumer_destroy(&slow);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void a_handler_that_is_too_slow_is_told_and_another_gets_it(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     const zspool_message_t *message;
     const zspool_message_t *again;
     set_up(&f, 1);
@@ -140,7 +111,7 @@ static void a_handler_that_is_too_slow_is_told_and_another_gets_it(void **state)
     assert_int_equal(done_of(&f), 1);
     zspool_consumer_destroy(&slow);
     zspool_consumer_destroy(&other);
-    tear_down(&f);
+    served_end(&f);
 }
 
 /* Marks live in the broker's memory: after its restart they are said again, so that the message in
@@ -148,7 +119,7 @@ static void a_handler_that_is_too_slow_is_told_and_another_gets_it(void **state)
 static void a_restarted_broker_hears_again_what_is_in_hand(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     const zspool_message_t *message;
     const zspool_figure_t lease = {.name = "lease_ms", .value = 5000};
     zspool_group_spec_t spec;
@@ -173,7 +144,7 @@ static void a_restarted_broker_hears_again_what_is_in_hand(void **state)
     assert_int_equal(zspool_settle_flush(other, WAIT_MS, NULL), 0);
     zspool_consumer_destroy(&other);
     zspool_consumer_destroy(&slow);
-    tear_down(&f);
+    served_end(&f);
 }
 
 /* A group that is moved takes all leases away: whoever works on one hears of it with the next
@@ -181,7 +152,7 @@ static void a_restarted_broker_hears_again_what_is_in_hand(void **state)
 static void a_seek_takes_the_lease_from_who_works(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     const zspool_message_t *message;
     zspool_seek_spec_t seek;
     zspool_seek_result_t *result;
@@ -205,13 +176,13 @@ static void a_seek_takes_the_lease_from_who_works(void **state)
     assert_int_equal(zspool_settle_flush(consumer, WAIT_MS, NULL), 0);
     assert_int_equal(done_of(&f), 2);
     zspool_consumer_destroy(&consumer);
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void an_extension_by_hand_holds_as_long_as_it_says(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     const zspool_message_t *message;
     const zspool_message_t *stolen;
     zspool_settle_arg_t arg;
@@ -227,7 +198,7 @@ static void an_extension_by_hand_holds_as_long_as_it_says(void **state)
     assert_int_equal(zspool_settle_flush(slow, WAIT_MS, NULL), 0);
     zspool_consumer_destroy(&other);
     zspool_consumer_destroy(&slow);
-    tear_down(&f);
+    served_end(&f);
 }
 
 int main(void)

@@ -27,7 +27,7 @@
 #include <unistd.h>
 #include <zspool.h>
 
-#include "tests/support/broker_process.h"
+#include "tests/support/served.h"
 
 #define WAIT_MS     30000 /* for what takes milliseconds */
 #define SIGNALS_MAX 65
@@ -35,20 +35,6 @@
 extern char **environ;
 
 /* --- A life ------------------------------------------------------------------------------ */
-
-static const char *const topics[] = {"t"};
-
-static zspool_consumer_t *consumer_of(zspool_client_t *client)
-{
-    zspool_consumer_options_t options;
-    zspool_consumer_options_init(&options);
-    options.group = "g";
-    options.topics = topics;
-    options.topic_count = 1;
-    zspool_consumer_t *consumer = zspool_consumer_new(client, &options, NULL);
-    assert_non_null(consumer);
-    return consumer;
-}
 
 static void publish(zspool_producer_t *producer, int count)
 {
@@ -76,7 +62,7 @@ static void live(struct broker_process *broker, bool kill)
     assert_non_null(client);
     assert_true(zspool_fd(client) >= 0);
     zspool_producer_t *producer = zspool_producer_new(client, NULL, NULL);
-    zspool_consumer_t *consumer = consumer_of(client);
+    zspool_consumer_t *consumer = served_consumer(client, "g");
     publish(producer, 1000);
     if (kill) {
         broker_process_kill(broker);

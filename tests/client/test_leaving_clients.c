@@ -17,15 +17,10 @@
 #include <unistd.h>
 #include <zspool.h>
 
-#include "tests/support/broker_process.h"
+#include "tests/support/served.h"
 
 #define WAIT_MS      30000 /* for what takes milliseconds */
 #define HEARTBEAT_MS 400   /* of those that fall silent; an overloaded machine keeps this */
-
-struct fixture {
-    struct broker_process broker;
-    zspool_client_t *client;
-};
 
 static zspool_client_t *client_at(const char *endpoint, int64_t heartbeat_ms)
 {
@@ -34,76 +29,23 @@ static zspool_client_t *client_at(const char *endpoint, int64_t heartbeat_ms)
     options.session_heartbeat_ms = heartbeat_ms;
     options.connect_ms = 500;
     options.reconnect_ms_max = 100;
-    return zspool_new(endpoint, &options, NULL);
-}
-
-static zspool_client_t *client_of(const struct fixture *self, int64_t heartbeat_ms)
-{
-    zspool_client_t *client = client_at(self->broker.endpoint, heartbeat_ms);
+    zspool_client_t *const client = zspool_new(endpoint, &options, NULL);
     assert_non_null(client);
     return client;
 }
 
-static zspool_consumer_t *consumer_at(zspool_client_t *client)
+static void set_up(struct served *self)
 {
-    static const char *const topics[] = {"t"};
-    zspool_consumer_options_t options;
-    zspool_consumer_options_init(&options);
-    options.group = "g";
-    options.topics = topics;
-    options.topic_count = 1;
-    return zspool_consumer_new(client, &options, NULL);
-}
-
-static zspool_consumer_t *consumer_of(zspool_client_t *client)
-{
-    zspool_consumer_t *consumer = consumer_at(client);
-    assert_non_null(consumer);
-    return consumer;
-}
-
-static void publish(zspool_client_t *client, int count)
-{
-    zspool_producer_t *producer = zspool_producer_new(client, NULL, NULL);
-    assert_non_null(producer);
-    for (int i = 0; i < count; i++) {
-        const zspool_out_t out = zspool_out("t", "hello", 5);
-        assert_int_equal(zspool_send(producer, &out, NULL, NULL), 0);
-    }
-    assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0);
-    zspool_producer_destroy(&producer);
-}
-
-static void set_up(struct fixture *self)
-{
-    static const char *const topics[] = {"t"};
-    static const zspool_figure_t settings[] = {{.name = "lease_ms", .value = 3600000}};
-    broker_process_init(&self->broker);
-    broker_process_start(&self->broker, NULL);
-    self->client = client_of(self, 0);
-    zspool_group_spec_t spec;
-    zspool_topic_spec_t topic;
-    zspool_topic_spec_init(&topic, "t");
-    assert_int_equal(zspool_topic_create(self->client, &topic, WAIT_MS, NULL), 0);
-    zspool_group_spec_init(&spec, "g");
-    spec.topics = topics;
-    spec.topic_count = 1;
-    spec.settings = settings;
-    spec.setting_count = 1;
-    assert_int_equal(zspool_group_create(self->client, &spec, WAIT_MS, NULL), 0);
-}
-
-static void tear_down(struct fixture *self)
-{
-    zspool_destroy(&self->client);
-    broker_process_fini(&self->broker);
+    served_start(self);
+    served_topic(self->client, "t", 0);
+    served_group(self->client, "g", 3600000);
 }
 
 /* The next message of a new member. Its `deliveries` and `failures` are told. */
-static void expect_message(struct fixture *self, uint32_t deliveries, uint32_t failures)
+static void expect_message(struct served *self, uint32_t deliveries, uint32_t failures)
 {
     const zspool_message_t *message = NULL;
-    zspool_consumer_t *consumer = consumer_of(self->client);
+    zspool_consumer_t *consumer = served_consumer(self->client, "g");
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
     assert_int_equal(message->deliveries, deliveries);
     assert_int_equal(message->failures, failures);
@@ -112,36 +54,22 @@ static void expect_message(struct fixture *self, uint32_t deliveries, uint32_t f
     zspool_consumer_destroy(&consumer);
 }
 
-static int64_t figure(struct fixture *self, const char *name)
-{
-    zspool_figures_t *figures = NULL;
-    int64_t value = -1;
-    assert_int_equal(zspool_stats(self->client, WAIT_MS, &figures, NULL), 0);
-    for (size_t i = 0; i < figures->count; i++) {
-        if (strcmp(figures->items[i].name, name) == 0) {
-            value = figures->items[i].value;
-        }
-    }
-    zspool_free(figures);
-    return value;
-}
-
 static void who_leaves_hands_back_what_was_not_taken(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     set_up(&f);
-    zspool_client_t *leaving = client_of(&f, 0);
-    zspool_consumer_t *consumer = consumer_of(leaving);
+    zspool_client_t *leaving = client_at(f.broker.endpoint, 0);
+    zspool_consumer_t *consumer = served_consumer(leaving, "g");
     const zspool_message_t *message = NULL;
-    publish(f.client, 2);
+    served_publish(f.client, 2);
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
     assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
     zspool_consumer_destroy(&consumer);
     zspool_destroy(&leaving);
     expect_message(&f, 2, 0);
-    assert_int_equal(figure(&f, "session_count"), 1);
-    tear_down(&f);
+    assert_int_equal(served_figure(f.client, "session_count"), 1);
+    served_end(&f);
 }
 
 /* This program as a worker: takes a message and is killed. */
@@ -149,8 +77,8 @@ static int be_killed(const char *endpoint)
 {
     const zspool_message_t *message = NULL;
     zspool_client_t *client = client_at(endpoint, HEARTBEAT_MS);
-    zspool_consumer_t *consumer = client ? consumer_at(client) : NULL;
-    if (consumer && zspool_next(consumer, &message, WAIT_MS, NULL) == 0) {
+    zspool_consumer_t *consumer = served_consumer(client, "g");
+    if (zspool_next(consumer, &message, WAIT_MS, NULL) == 0) {
         (void)raise(SIGKILL);
     }
     return 1;
@@ -161,9 +89,9 @@ static int be_stopped(const char *endpoint)
 {
     const zspool_message_t *message = NULL;
     zspool_client_t *client = client_at(endpoint, HEARTBEAT_MS);
-    zspool_consumer_t *consumer = client ? consumer_at(client) : NULL;
-    if (!consumer || zspool_next(consumer, &message, WAIT_MS, NULL) != 0 ||
-        write(STDOUT_FILENO, "1", 1) != 1 || zspool_next(consumer, &message, WAIT_MS, NULL) != 0) {
+    zspool_consumer_t *consumer = served_consumer(client, "g");
+    if (zspool_next(consumer, &message, WAIT_MS, NULL) != 0 || write(STDOUT_FILENO, "1", 1) != 1 ||
+        zspool_next(consumer, &message, WAIT_MS, NULL) != 0) {
         return 1;
     }
     const bool is_new = message->offset == 1 && message->deliveries == 1;
@@ -181,12 +109,12 @@ static int be_stopped(const char *endpoint)
 static void a_stopped_worker_goes_on_with_a_new_session(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     int fds[2];
     char word = 0;
     int status = 0;
     set_up(&f);
-    publish(f.client, 1);
+    served_publish(f.client, 1);
     assert_int_equal(pipe(fds), 0);
     char self[512] = "";
     assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0); /* valgrind is in the way */
@@ -200,22 +128,22 @@ static void a_stopped_worker_goes_on_with_a_new_session(void **state)
     assert_int_equal(kill(pid, SIGSTOP), 0);
     expect_message(&f, 2, 1);
     assert_int_equal(kill(pid, SIGCONT), 0);
-    publish(f.client, 1);
+    served_publish(f.client, 1);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
     (void)close(fds[0]);
     (void)close(fds[1]);
-    tear_down(&f);
+    served_end(&f);
 }
 
 /* Goal: a worker that is killed with a message in hand loses it within three heartbeats. */
 static void a_killed_worker_loses_what_it_had_in_hand(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     set_up(&f);
-    publish(f.client, 1);
+    served_publish(f.client, 1);
     char self[512] = "";
     assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0); /* valgrind is in the way */
     const pid_t pid = fork();
@@ -227,8 +155,8 @@ static void a_killed_worker_loses_what_it_had_in_hand(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status));
     expect_message(&f, 2, 1);
-    assert_int_equal(figure(&f, "sessions_silent"), 1);
-    tear_down(&f);
+    assert_int_equal(served_figure(f.client, "sessions_silent"), 1);
+    served_end(&f);
 }
 
 /* Goal: a broker that stands still for a while loses no session and doubles no message. Method: both
@@ -237,12 +165,12 @@ static void a_killed_worker_loses_what_it_had_in_hand(void **state)
 static void a_broker_that_stood_still_finds_its_sessions_again(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     set_up(&f);
-    zspool_client_t *worker = client_of(&f, HEARTBEAT_MS);
-    zspool_consumer_t *consumer = consumer_of(worker);
+    zspool_client_t *worker = client_at(f.broker.endpoint, HEARTBEAT_MS);
+    zspool_consumer_t *consumer = served_consumer(worker, "g");
     const zspool_message_t *message = NULL;
-    while (figure(&f, "parked_count") == 0) {
+    while (served_figure(f.client, "parked_count") == 0) {
     }
     broker_process_signal(&f.broker, SIGSTOP);
     int rc = 0;
@@ -253,16 +181,16 @@ static void a_broker_that_stood_still_finds_its_sessions_again(void **state)
     }
     broker_process_signal(&f.broker, SIGCONT);
     assert_int_equal(zspool_connect(worker, WAIT_MS, NULL, NULL), 0);
-    publish(f.client, 1);
+    served_publish(f.client, 1);
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
     assert_int_equal(message->deliveries, 1);
     assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
     assert_int_equal(zspool_settle_flush(consumer, WAIT_MS, NULL), 0);
-    assert_true(figure(&f, "sessions_resumed") >= 1);
-    assert_int_equal(figure(&f, "lease_count"), 0);
+    assert_true(served_figure(f.client, "sessions_resumed") >= 1);
+    assert_int_equal(served_figure(f.client, "lease_count"), 0);
     zspool_consumer_destroy(&consumer);
     zspool_destroy(&worker);
-    tear_down(&f);
+    served_end(&f);
 }
 
 int main(int argc, char **argv)

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include <zspool.h>
 
-#include "tests/support/broker_process.h"
+#include "tests/support/served.h"
 
 #define WAIT_MS     30000 /* for what takes milliseconds */
 #define REPORTS_MAX 65536
@@ -25,32 +25,18 @@
 
 static const char *const topics[] = {"t"};
 
-struct fixture {
-    struct broker_process broker;
-    zspool_client_t *client;
-};
-
 static int set_up(void **state)
 {
-    static struct fixture f;
-    zspool_topic_spec_t spec;
-    memset(&f, 0, sizeof f);
-    broker_process_init(&f.broker);
-    broker_process_start(&f.broker, NULL);
-    f.client = zspool_new(f.broker.endpoint, NULL, NULL);
-    zspool_topic_spec_init(&spec, "t");
-    spec.partitions = 2;
-    assert_int_equal(zspool_topic_create(f.client, &spec, WAIT_MS, NULL), 0);
+    static struct served f;
+    served_start(&f);
+    served_topic(f.client, "t", 2);
     *state = &f;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-    zspool_destroy(&f->client);
-    assert_null(f->client);
-    broker_process_fini(&f->broker);
+    served_end(*state);
     return 0;
 }
 
@@ -62,7 +48,7 @@ static int send_to(zspool_producer_t *producer, int partition, uint64_t *ret_tic
     return zspool_send(producer, &out, ret_ticket, NULL);
 }
 
-static void publish(struct fixture *f, int count)
+static void publish(struct served *f, int count)
 {
     zspool_producer_t *producer = zspool_producer_new(f->client, NULL, NULL);
     for (int i = 0; i < count; i++) {
@@ -76,7 +62,7 @@ static void publish(struct fixture *f, int count)
 
 static void untaken_reports_stop_the_producer_until_they_are_taken(void **state)
 {
-    struct fixture *f = *state;
+    struct served *f = *state;
     static zspool_report_t reports[1000];
     zspool_producer_options_t options;
     int sent = 0;
@@ -107,7 +93,7 @@ static void untaken_reports_stop_the_producer_until_they_are_taken(void **state)
 
 static void an_old_ticket_is_known_to_be_kept_but_not_where(void **state)
 {
-    struct fixture *f = *state;
+    struct served *f = *state;
     zspool_report_t report;
     uint64_t ticket = 0;
     zspool_producer_t *producer = zspool_producer_new(f->client, NULL, NULL);
@@ -142,7 +128,7 @@ static void a_producer_knows_4096_topics(void **state)
 
 static void headers_that_cannot_be_sent(void **state)
 {
-    struct fixture *f = *state;
+    struct served *f = *state;
     static zspool_header_t headers[257];
     zspool_out_t out = zspool_out("t", "x", 1);
     zspool_producer_t *producer = zspool_producer_new(f->client, NULL, NULL);
@@ -171,7 +157,7 @@ static void headers_that_cannot_be_sent(void **state)
 
 /* --- Consumers and readers -------------------------------------------------------------------- */
 
-static zspool_consumer_t *consumer_of(struct fixture *f, const char *const *names, bool auto_extend)
+static zspool_consumer_t *consumer_of(struct served *f, const char *const *names, bool auto_extend)
 {
     zspool_consumer_options_t options;
     zspool_consumer_options_init(&options);
@@ -187,7 +173,7 @@ static zspool_consumer_t *consumer_of(struct fixture *f, const char *const *name
 
 static void outcomes_for_a_group_that_was_deleted(void **state)
 {
-    struct fixture *f = *state;
+    struct served *f = *state;
     const zspool_message_t *message;
     zspool_error_t err = {0};
     publish(f, 1);
@@ -204,7 +190,7 @@ static void outcomes_for_a_group_that_was_deleted(void **state)
 
 static void a_new_group_without_topics_has_nothing_to_give(void **state)
 {
-    struct fixture *f = *state;
+    struct served *f = *state;
     const zspool_message_t *message;
     zspool_consumer_options_t options;
     zspool_consumer_options_init(&options);
@@ -218,7 +204,7 @@ static void a_new_group_without_topics_has_nothing_to_give(void **state)
 
 static void the_oldest_losses_are_forgotten(void **state)
 {
-    struct fixture *f = *state;
+    struct served *f = *state;
     static zspool_lost_t lost[LOST_MAX + 1];
     const zspool_message_t *message;
     zspool_seek_spec_t seek;
@@ -260,7 +246,7 @@ static void the_oldest_losses_are_forgotten(void **state)
 
 static void a_partition_that_is_not_there(void **state)
 {
-    struct fixture *f = *state;
+    struct served *f = *state;
     const zspool_message_t *message;
     zspool_reader_options_t options;
     zspool_reader_options_init(&options);
@@ -276,7 +262,7 @@ static void a_partition_that_is_not_there(void **state)
 
 static void settings_and_names_that_the_broker_refuses(void **state)
 {
-    struct fixture *f = *state;
+    struct served *f = *state;
     const zspool_figure_t unknown = {.name = "no_such_setting", .value = 1};
     const zspool_figure_t retention = {.name = "retention_bytes", .value = 1000000};
     const zspool_figure_t negative = {.name = "lease_ms", .value = -1};
@@ -314,7 +300,7 @@ static void settings_and_names_that_the_broker_refuses(void **state)
 /* With long names 3,000 runs do not fit one request: several are sent, and each run is told of. */
 static void many_runs_are_settled_in_several_requests(void **state)
 {
-    struct fixture *f = *state;
+    struct served *f = *state;
     static zspool_settle_run_t runs[RUNS];
     static char name[201];
     zspool_group_spec_t group;
@@ -337,7 +323,7 @@ static void many_runs_are_settled_in_several_requests(void **state)
 
 static void requests_that_are_too_large(void **state)
 {
-    struct fixture *f = *state;
+    struct served *f = *state;
     zspool_request_spec_t spec;
     zspool_reply_t *reply;
     const size_t len = 300000;

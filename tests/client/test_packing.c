@@ -13,30 +13,11 @@
 #include <cmocka.h>
 #include <zspool.h>
 
-#include "tests/support/broker_process.h"
+#include "tests/support/served.h"
 
 #define WAIT_MS 30000 /* for what takes milliseconds */
 
-struct fixture {
-    struct broker_process broker;
-    zspool_client_t *client;
-};
-
-static void set_up(struct fixture *self)
-{
-    broker_process_init(&self->broker);
-    broker_process_start(&self->broker, NULL);
-    self->client = zspool_new(self->broker.endpoint, NULL, NULL);
-    assert_non_null(self->client);
-}
-
-static void tear_down(struct fixture *self)
-{
-    zspool_destroy(&self->client);
-    broker_process_fini(&self->broker);
-}
-
-static zspool_producer_t *packing_producer(struct fixture *self, size_t batch_bytes)
+static zspool_producer_t *packing_producer(struct served *self, size_t batch_bytes)
 {
     zspool_producer_options_t options;
     zspool_producer_options_init(&options);
@@ -79,31 +60,19 @@ static void assert_event(const zspool_message_t *message, int number)
     assert_memory_equal(message->payload.data, text, message->payload.len);
 }
 
-static uint64_t figure(struct fixture *self, const char *name)
-{
-    zspool_figures_t *stats;
-    assert_int_equal(zspool_stats(self->client, WAIT_MS, &stats, NULL), 0);
-    uint64_t value = UINT64_MAX;
-    for (size_t i = 0; i < stats->count; i++) {
-        value = strcmp(stats->items[i].name, name) == 0 ? (uint64_t)stats->items[i].value : value;
-    }
-    zspool_free(stats);
-    assert_true(value != UINT64_MAX);
-    return value;
-}
-
 /* Goal: consumers and readers see no difference. Method: batches of several sizes, some plain, taken
  * in pieces of several sizes, many in hand at once. */
 static void compressed_messages_come_as_they_were_sent(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     static const zspool_message_t *held[6000];
-    set_up(&f);
+    served_start(&f);
     publish_events(packing_producer(&f, 0), 0, 2999);
     publish_events(zspool_producer_new(f.client, NULL, NULL), 3000, 3099);
     publish_events(packing_producer(&f, 4000), 3100, 5999);
-    assert_true(figure(&f, "stored_bytes") < figure(&f, "published_bytes") / 2);
+    assert_true(served_figure(f.client, "stored_bytes") <
+                served_figure(f.client, "published_bytes") / 2);
     static const char *const topics[] = {"t"};
     const uint32_t prefetches[] = {1, 37, 1000};
     for (size_t i = 0; i < sizeof prefetches / sizeof prefetches[0]; i++) {
@@ -142,15 +111,15 @@ static void compressed_messages_come_as_they_were_sent(void **state)
         }
         zspool_reader_destroy(&reader);
     }
-    tear_down(&f);
+    served_end(&f);
 }
 
 /* Goal: the work that runs unlocked does not outlive its producer. */
 static void a_producer_that_compresses_can_go_at_any_time(void **state)
 {
     (void)state;
-    struct fixture f;
-    set_up(&f);
+    struct served f;
+    served_start(&f);
     for (int round = 0; round < 50; round++) {
         zspool_producer_t *producer = packing_producer(&f, 64 * 1024);
         for (int i = 0; i < 40 * round; i++) {
@@ -161,15 +130,15 @@ static void a_producer_that_compresses_can_go_at_any_time(void **state)
         }
         zspool_producer_destroy(&producer);
     }
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void a_codec_that_does_not_exist_is_refused(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_producer_options_t options;
-    set_up(&f);
+    served_start(&f);
     zspool_producer_options_init(&options);
     options.codec = ZSPOOL_CODEC_ZSTD;
     const int levels[] = {-1, 20};
@@ -180,15 +149,15 @@ static void a_codec_that_does_not_exist_is_refused(void **state)
     options.codec_level = 19;
     options.codec = (zspool_codec_t)2;
     assert_null(zspool_producer_new(f.client, &options, NULL));
-    tear_down(&f);
+    served_end(&f);
 }
 
 static void nothing_is_lost_or_doubled_while_the_broker_is_killed(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct served f;
     zspool_reader_options_t options;
-    set_up(&f);
+    served_start(&f);
     zspool_producer_t *producer = packing_producer(&f, 8 * 1024);
     for (int i = 0; i < 6000; i++) {
         char text[EVENT_BYTES];
@@ -212,7 +181,7 @@ static void nothing_is_lost_or_doubled_while_the_broker_is_killed(void **state)
     }
     assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), ZSPOOL_END);
     zspool_reader_destroy(&reader);
-    tear_down(&f);
+    served_end(&f);
 }
 
 int main(void)

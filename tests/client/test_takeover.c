@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include <zspool.h>
 
-#include "tests/support/broker_process.h"
+#include "tests/support/served.h"
 
 #define WAIT_MS   30000 /* for what takes milliseconds */
 #define MESSAGES  3000
@@ -22,78 +22,39 @@
 
 /* One data directory, two places where it may be served. */
 struct fixture {
-    struct broker_process broker;
+    struct served served;
     char endpoints[2][256];
-    zspool_client_t *client;
 };
 
 static void set_up(struct fixture *self)
 {
     char list[600];
-    broker_process_init(&self->broker);
+    broker_process_init(&self->served.broker);
     for (int i = 0; i < 2; i++) {
         char path[200];
-        (void)test_dir_path(&self->broker.dir, i == 0 ? "a" : "b", path, (int)sizeof path);
+        (void)test_dir_path(&self->served.broker.dir, i == 0 ? "a" : "b", path, (int)sizeof path);
         (void)snprintf(self->endpoints[i], sizeof self->endpoints[i], "ipc://%s", path);
     }
-    memcpy(self->broker.endpoint, self->endpoints[0], sizeof self->broker.endpoint);
-    broker_process_start(&self->broker, NULL);
+    memcpy(self->served.broker.endpoint, self->endpoints[0], sizeof self->served.broker.endpoint);
+    broker_process_start(&self->served.broker, NULL);
     (void)snprintf(list, sizeof list, "%s,%s", self->endpoints[0], self->endpoints[1]);
-    self->client = zspool_new(list, NULL, NULL);
-    assert_non_null(self->client);
-}
-
-static void tear_down(struct fixture *self)
-{
-    zspool_destroy(&self->client);
-    assert_null(self->client);
-    broker_process_fini(&self->broker);
+    self->served.client = zspool_new(list, NULL, NULL);
+    assert_non_null(self->served.client);
 }
 
 static void take_over(struct fixture *self, int number)
 {
-    broker_process_kill(&self->broker);
-    memcpy(self->broker.endpoint, self->endpoints[(number + 1) % 2], sizeof self->broker.endpoint);
-    broker_process_start(&self->broker, NULL);
-}
-
-static void send_number(zspool_producer_t *producer, int number)
-{
-    char text[16];
-    const int len = snprintf(text, sizeof text, "%d", number);
-    const zspool_out_t out = zspool_out("t", text, (size_t)len);
-    assert_int_equal(zspool_send(producer, &out, NULL, NULL), 0);
-}
-
-static int number_of(const zspool_message_t *message)
-{
-    char text[16];
-    assert_true(message->payload.len < sizeof text);
-    memcpy(text, message->payload.data, message->payload.len);
-    text[message->payload.len] = '\0';
-    return (int)strtol(text, NULL, 10);
+    broker_process_kill(&self->served.broker);
+    memcpy(self->served.broker.endpoint, self->endpoints[(number + 1) % 2],
+           sizeof self->served.broker.endpoint);
+    broker_process_start(&self->served.broker, NULL);
 }
 
 /* Its leases are short: a reply to PULL that dies with the broker leaves messages leased. */
 static zspool_consumer_t *consumer_of(struct fixture *self)
 {
-    static const char *const topics[] = {"t"};
-    const zspool_figure_t lease = {.name = "lease_ms", .value = 3000};
-    zspool_group_spec_t group;
-    zspool_consumer_options_t options;
-    zspool_group_spec_init(&group, "g");
-    group.topics = topics;
-    group.topic_count = 1;
-    group.settings = &lease;
-    group.setting_count = 1;
-    assert_int_equal(zspool_group_create(self->client, &group, WAIT_MS, NULL), 0);
-    zspool_consumer_options_init(&options);
-    options.group = "g";
-    options.topics = topics;
-    options.topic_count = 1;
-    zspool_consumer_t *consumer = zspool_consumer_new(self->client, &options, NULL);
-    assert_non_null(consumer);
-    return consumer;
+    served_group(self->served.client, "g", 3000);
+    return served_consumer(self->served.client, "g");
 }
 
 /* --- Tests ----------------------------------------------------------------------------------- */
@@ -106,28 +67,28 @@ static void outstanding_publishes_arrive_once_and_in_order(void **state)
     const zspool_message_t *message;
     zspool_info_t info;
     set_up(&f);
-    zspool_producer_t *producer = zspool_producer_new(f.client, NULL, NULL);
+    zspool_producer_t *producer = zspool_producer_new(f.served.client, NULL, NULL);
     for (int i = 0; i < MESSAGES; i++) {
-        send_number(producer, i);
+        served_send_number(producer, i);
         if (i % (MESSAGES / TAKEOVERS) == MESSAGES / TAKEOVERS / 2) {
             take_over(&f, i / (MESSAGES / TAKEOVERS));
         }
     }
     assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0);
     zspool_info_init(&info);
-    assert_int_equal(zspool_connect(f.client, WAIT_MS, &info, NULL), 0);
-    assert_string_equal(info.endpoint, f.broker.endpoint);
+    assert_int_equal(zspool_connect(f.served.client, WAIT_MS, &info, NULL), 0);
+    assert_string_equal(info.endpoint, f.served.broker.endpoint);
     zspool_producer_destroy(&producer);
     zspool_reader_options_init(&options);
     options.topic = "t";
-    zspool_reader_t *reader = zspool_reader_new(f.client, &options, NULL);
+    zspool_reader_t *reader = zspool_reader_new(f.served.client, &options, NULL);
     for (int i = 0; i < MESSAGES; i++) {
         assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), 0);
-        assert_int_equal(number_of(message), i);
+        assert_int_equal(served_number(message), i);
     }
     assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), ZSPOOL_END);
     zspool_reader_destroy(&reader);
-    tear_down(&f);
+    served_end(&f.served);
 }
 
 /* Whatever was acked before, between or after the takeovers: each message is done in the end, and
@@ -140,18 +101,18 @@ static void pulls_go_on_and_outcomes_are_sent_again(void **state)
     static unsigned char seen[MESSAGES];
     memset(seen, 0, sizeof seen);
     set_up(&f);
-    zspool_producer_t *producer = zspool_producer_new(f.client, NULL, NULL);
+    zspool_producer_t *producer = zspool_producer_new(f.served.client, NULL, NULL);
     zspool_consumer_t *consumer = consumer_of(&f);
     int distinct = 0;
     for (int round = 0; round < TAKEOVERS; round++) {
         const int count = MESSAGES / TAKEOVERS;
         for (int i = 0; i < count; i++) {
-            send_number(producer, round * count + i);
+            served_send_number(producer, round * count + i);
         }
         while (distinct < round * count + count / 2) {
             const zspool_message_t *message;
             assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
-            distinct += seen[number_of(message)]++ == 0;
+            distinct += seen[served_number(message)]++ == 0;
             assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
         }
         take_over(&f, round); /* with outcomes on their way, and messages waiting here */
@@ -159,16 +120,16 @@ static void pulls_go_on_and_outcomes_are_sent_again(void **state)
     while (distinct < MESSAGES) {
         const zspool_message_t *message;
         assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
-        distinct += seen[number_of(message)]++ == 0;
+        distinct += seen[served_number(message)]++ == 0;
         assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
     }
     assert_int_equal(zspool_settle_flush(consumer, WAIT_MS, NULL), 0);
-    assert_int_equal(zspool_group_info(f.client, "g", WAIT_MS, &info, NULL), 0);
+    assert_int_equal(zspool_group_info(f.served.client, "g", WAIT_MS, &info, NULL), 0);
     assert_int_equal(info->parts[0].committed, MESSAGES);
     zspool_free(info);
     zspool_consumer_destroy(&consumer);
     zspool_producer_destroy(&producer);
-    tear_down(&f);
+    served_end(&f.served);
 }
 
 /* A lease is a number: what was in hand when the broker died is settled at its successor. */
@@ -179,20 +140,20 @@ static void a_message_in_hand_is_settled_at_the_next_broker(void **state)
     const zspool_message_t *message;
     zspool_group_info_t *info;
     set_up(&f);
-    zspool_producer_t *producer = zspool_producer_new(f.client, NULL, NULL);
+    zspool_producer_t *producer = zspool_producer_new(f.served.client, NULL, NULL);
     zspool_consumer_t *consumer = consumer_of(&f);
-    send_number(producer, 7);
+    served_send_number(producer, 7);
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
     take_over(&f, 0);
     assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
     assert_int_equal(zspool_settle_flush(consumer, WAIT_MS, NULL), 0);
     assert_int_equal(zspool_lost(consumer, NULL, 0), 0);
-    assert_int_equal(zspool_group_info(f.client, "g", WAIT_MS, &info, NULL), 0);
+    assert_int_equal(zspool_group_info(f.served.client, "g", WAIT_MS, &info, NULL), 0);
     assert_int_equal(info->parts[0].committed, 1);
     zspool_free(info);
     zspool_consumer_destroy(&consumer);
     zspool_producer_destroy(&producer);
-    tear_down(&f);
+    served_end(&f.served);
 }
 
 int main(void)

@@ -16,7 +16,7 @@
 #include <pthread.h>
 #include <zspool.h>
 
-#include "tests/support/broker_process.h"
+#include "tests/support/served.h"
 
 #define WAIT_MS    30000 /* for what takes milliseconds */
 #define THREADS    4
@@ -26,8 +26,7 @@
 static const char *const topics[] = {"t"};
 
 struct fixture {
-    struct broker_process broker;
-    zspool_client_t *client;
+    struct served served;
     zspool_producer_t *producer;
     zspool_consumer_t *consumer;
     atomic_uint seen[THREADS * PER_THREAD]; /* how often each number was taken */
@@ -45,19 +44,14 @@ struct worker {
 
 static void set_up(struct fixture *self, zspool_reporting_t reporting)
 {
-    zspool_topic_spec_t spec;
     zspool_producer_options_t options;
     memset(self, 0, sizeof *self);
-    broker_process_init(&self->broker);
-    broker_process_start(&self->broker, NULL);
-    self->client = zspool_new(self->broker.endpoint, NULL, NULL);
-    zspool_topic_spec_init(&spec, "t");
-    spec.partitions = PARTITIONS;
-    assert_int_equal(zspool_topic_create(self->client, &spec, WAIT_MS, NULL), 0);
+    served_start(&self->served);
+    served_topic(self->served.client, "t", PARTITIONS);
     zspool_producer_options_init(&options);
     options.reporting = reporting;
     options.batch_bytes = 1024; /* many batches, in flight at once */
-    self->producer = zspool_producer_new(self->client, &options, NULL);
+    self->producer = zspool_producer_new(self->served.client, &options, NULL);
     assert_non_null(self->producer);
 }
 
@@ -65,9 +59,7 @@ static void tear_down(struct fixture *self)
 {
     zspool_consumer_destroy(&self->consumer);
     zspool_producer_destroy(&self->producer);
-    zspool_destroy(&self->client);
-    assert_null(self->client);
-    broker_process_fini(&self->broker);
+    served_end(&self->served);
 }
 
 static void run_workers(struct fixture *self, void *(*run)(void *), struct worker *workers)
@@ -149,7 +141,7 @@ static void *take_reports(void *arg)
     zspool_report_t reports[16];
     int count = 0;
     do {
-        (void)zspool_dispatch(f->client, 10);
+        (void)zspool_dispatch(f->served.client, 10);
         count = zspool_reports(f->producer, reports, 16);
         for (int i = 0; i < count; i++) {
             if (reports[i].status == 0) {
@@ -173,7 +165,7 @@ static void assert_log_in_order_of_each_thread(struct fixture *f)
     }
     zspool_reader_options_init(&options);
     options.topic = "t";
-    zspool_reader_t *reader = zspool_reader_new(f->client, &options, NULL);
+    zspool_reader_t *reader = zspool_reader_new(f->served.client, &options, NULL);
     for (int n = 0; n < THREADS * PER_THREAD; n++) {
         unsigned worker;
         unsigned i;
@@ -251,7 +243,7 @@ static void *work_on_the_shared(void *arg)
 static void *work_on_ones_own(void *arg)
 {
     struct worker *self = arg;
-    zspool_consumer_t *consumer = consumer_of(self->fixture->client);
+    zspool_consumer_t *consumer = consumer_of(self->fixture->served.client);
     if (!consumer) {
         (void)went_well(self, "consumer_new", ZSPOOL_ENOMEM);
         return NULL;
@@ -278,7 +270,7 @@ static void assert_each_was_taken_once(struct fixture *f)
     for (unsigned i = 0; i < THREADS * PER_THREAD; i++) {
         assert_int_equal(atomic_load(&f->seen[i]), 1);
     }
-    assert_int_equal(zspool_group_info(f->client, "g", WAIT_MS, &info, NULL), 0);
+    assert_int_equal(zspool_group_info(f->served.client, "g", WAIT_MS, &info, NULL), 0);
     for (size_t i = 0; i < info->part_count; i++) {
         assert_int_equal(info->parts[i].committed, info->parts[i].end_offset);
     }
@@ -292,7 +284,7 @@ static void a_consumer_is_shared_by_threads(void **state)
     struct worker workers[THREADS];
     set_up(&f, ZSPOOL_REPORT_NONE);
     publish_all(&f);
-    f.consumer = consumer_of(f.client);
+    f.consumer = consumer_of(f.served.client);
     run_workers(&f, work_on_the_shared, workers);
     join_workers(workers);
     assert_each_was_taken_once(&f);
@@ -328,9 +320,9 @@ static void threads_that_wait_are_called_back_before_the_end(void **state)
     static struct fixture f;
     struct worker workers[THREADS];
     set_up(&f, ZSPOOL_REPORT_NONE);
-    f.consumer = consumer_of(f.client);
+    f.consumer = consumer_of(f.served.client);
     run_workers(&f, wait_for_ever, workers);
-    zspool_interrupt(f.client);
+    zspool_interrupt(f.served.client);
     join_workers(workers);
     tear_down(&f);
 }

@@ -19,24 +19,11 @@
 #include <unistd.h>
 #include <zspool.h>
 
-#include "tests/support/broker_process.h"
+#include "tests/support/served.h"
 
 #define WAIT_MS 30000 /* for what takes milliseconds */
 #define IDLE_MS 2000
 #define ROUNDS  100
-
-static zspool_consumer_t *consumer_of(zspool_client_t *client, const char *group)
-{
-    static const char *const topics[] = {"t"};
-    zspool_consumer_options_t options;
-    zspool_consumer_options_init(&options);
-    options.group = group;
-    options.topics = topics;
-    options.topic_count = 1;
-    zspool_consumer_t *consumer = zspool_consumer_new(client, &options, NULL);
-    assert_non_null(consumer);
-    return consumer;
-}
 
 static zspool_client_t *client_of(const struct broker_process *broker)
 {
@@ -122,7 +109,7 @@ static void idle_clients_sleep(void **state)
         assert_int_equal(zspool_flush(producers[i], WAIT_MS, NULL), 0);
     }
     for (int i = 0; i < CLIENTS; i++) {
-        consumers[i] = consumer_of(clients[i], "idle");
+        consumers[i] = served_consumer(clients[i], "idle");
         readers[i] = zspool_reader_new(clients[i], &replay, NULL);
         for (int n = 0; n < CLIENTS; n++) {
             assert_int_equal(zspool_read(readers[i], &message, WAIT_MS, NULL), 0);
@@ -159,7 +146,7 @@ static void a_message_wakes_who_waits_for_it(void **state)
     zspool_client_t *sending = client_of(broker);
     zspool_client_t *waiting = client_of(broker);
     zspool_producer_t *producer = zspool_producer_new(sending, NULL, NULL);
-    zspool_consumer_t *consumer = consumer_of(waiting, "awake");
+    zspool_consumer_t *consumer = served_consumer(waiting, "awake");
     for (int i = 0; i < ROUNDS; i++) {
         const zspool_message_t *message;
         int64_t sent_us;
