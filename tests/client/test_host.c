@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -27,6 +26,7 @@
 #include <unistd.h>
 #include <zspool.h>
 
+#include "tests/support/proc.h"
 #include "tests/support/served.h"
 
 #define WAIT_MS     30000 /* for what takes milliseconds */
@@ -122,64 +122,30 @@ static void signal_actions_and_masks_stay(void **state)
     }
 }
 
-/* The signals blocked in one thread, as a number of 64 bits; 0 when the thread has gone. */
-static uint64_t blocked_in(const char *thread)
-{
-    char path[64];
-    char line[256];
-    uint64_t blocked = 0;
-    (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/status", thread);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file)) {
-        if (strncmp(line, "SigBlk:", 7) == 0) {
-            blocked = strtoull(line + 7, NULL, 16);
-        }
-    }
-    if (file) {
-        (void)fclose(file);
-    }
-    return blocked;
-}
-
-/* How many entries a directory of /proc has that `counts` likes; NULL = all of them. */
-static int count_entries(const char *path, bool (*counts)(const char *name))
-{
-    DIR *directory = opendir(path);
-    assert_non_null(directory);
-    int count = 0;
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        if (entry->d_name[0] != '.' && (!counts || counts(entry->d_name))) {
-            count++;
-        }
-    }
-    (void)closedir(directory);
-    return count;
-}
-
 static bool takes_signals(const char *thread)
 {
     const uint64_t wanted = (UINT64_C(1) << (SIGINT - 1)) | (UINT64_C(1) << (SIGTERM - 1)) |
                             (UINT64_C(1) << (SIGHUP - 1)) | (UINT64_C(1) << (SIGALRM - 1)) |
                             (UINT64_C(1) << (SIGCHLD - 1)) | (UINT64_C(1) << (SIGUSR1 - 1));
-    return (blocked_in(thread) & wanted) != wanted;
+    return (proc_thread_status(thread, "SigBlk:", 16) & wanted) != wanted;
 }
 
 /* A signal to the process must find one of the host's threads. */
 static void no_thread_of_ours_takes_a_signal(void **state)
 {
     struct broker_process *broker = *state;
-    const int threads = count_entries("/proc/self/task", NULL);
-    const int takers = count_entries("/proc/self/task", takes_signals);
+    const unsigned threads = proc_count(PROC_THREADS, NULL);
+    const unsigned takers = proc_count(PROC_THREADS, takes_signals);
     zspool_client_t *client = zspool_new(broker->endpoint, NULL, NULL);
     assert_int_equal(zspool_connect(client, WAIT_MS, NULL, NULL), 0);
-    assert_int_equal(count_entries("/proc/self/task", takes_signals), takers);
-    assert_int_equal(count_entries("/proc/self/task", NULL), threads + 3); /* as zspool.h tells */
+    assert_int_equal(proc_count(PROC_THREADS, takes_signals), takers);
+    assert_int_equal(proc_count(PROC_THREADS, NULL), threads + 3); /* as zspool.h tells */
     zspool_destroy(&client);
     /* A thread that was joined may still be shown for a moment. */
-    for (int i = 0; i < WAIT_MS && count_entries("/proc/self/task", NULL) != threads; i++) {
+    for (int i = 0; i < WAIT_MS && proc_count(PROC_THREADS, NULL) != threads; i++) {
         (void)poll(NULL, 0, 1);
     }
-    assert_int_equal(count_entries("/proc/self/task", NULL), threads);
+    assert_int_equal(proc_count(PROC_THREADS, NULL), threads);
 }
 
 /* --- Descriptors ------------------------------------------------------------------------------ */
@@ -194,8 +160,8 @@ static void no_descriptor_is_left_or_survives_exec(void **state)
 {
     struct broker_process *broker = *state;
     live(broker, false); /* what libraries open once is open now */
-    const int before = count_entries("/proc/self/fd", NULL);
-    const int surviving = count_entries("/proc/self/fd", survives_exec);
+    const unsigned before = proc_count(PROC_FILES, NULL);
+    const unsigned surviving = proc_count(PROC_FILES, survives_exec);
     for (int i = 0; i < 200; i++) {
         zspool_client_t *client =
             zspool_new(i % 3 == 0 ? "tcp://127.0.0.1:1" : broker->endpoint, NULL, NULL);
@@ -205,11 +171,11 @@ static void no_descriptor_is_left_or_survives_exec(void **state)
             assert_int_equal(zspool_connect(client, WAIT_MS, NULL, NULL), 0);
         }
         if (i % 50 == 1) {
-            assert_int_equal(count_entries("/proc/self/fd", survives_exec), surviving);
+            assert_int_equal(proc_count(PROC_FILES, survives_exec), surviving);
         }
         zspool_destroy(&client);
     }
-    assert_int_equal(count_entries("/proc/self/fd", NULL), before);
+    assert_int_equal(proc_count(PROC_FILES, NULL), before);
 }
 
 /* How a client fares when only `spare` descriptors are left; back at the usual number it connects.

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <zspool.h>
 
+#include "tests/support/proc.h"
 #include "tests/support/served.h"
 
 #define WAIT_MS 30000 /* for what takes milliseconds */
@@ -51,35 +52,17 @@ static void publish_one(zspool_producer_t *producer, int64_t *ret_sent_us)
 
 /* --- Asleep ------------------------------------------------------------------------------ */
 
-static long switches_of(const char *thread)
-{
-    char path[64];
-    char line[256];
-    long count = 0;
-    (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/status", thread);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file)) {
-        if (strncmp(line, "voluntary_ctxt_switches:", 24) == 0) {
-            count = strtol(line + 24, NULL, 10);
-        }
-    }
-    if (file) {
-        (void)fclose(file);
-    }
-    return count;
-}
-
 /* How often all threads but this one went to sleep so far. */
 static long switches_of_others(void)
 {
     char self[24];
     long sum = 0;
     (void)snprintf(self, sizeof self, "%ld", (long)getpid());
-    DIR *tasks = opendir("/proc/self/task");
+    DIR *tasks = opendir(PROC_THREADS);
     assert_non_null(tasks);
     for (struct dirent *entry; (entry = readdir(tasks));) {
         if (entry->d_name[0] != '.' && strcmp(entry->d_name, self) != 0) {
-            sum += switches_of(entry->d_name);
+            sum += (long)proc_thread_status(entry->d_name, "voluntary_ctxt_switches:", 10);
         }
     }
     (void)closedir(tasks);

@@ -7,7 +7,6 @@
 #include "tests/common/testing.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "tests/broker/embed/hosted.h"
+#include "tests/support/proc.h"
 
 extern char **environ;
 
@@ -231,19 +231,6 @@ static void the_umask_is_as_it_was(void **state)
 
 /* --- Descriptors and threads ---------------------------------------------------------------------- */
 
-/* How many entries a directory of /proc has. */
-static unsigned count_entries(const char *path)
-{
-    DIR *const entries = opendir(path);
-    unsigned count = 0;
-    assert_non_null(entries);
-    while (readdir(entries)) {
-        count++;
-    }
-    assert_int_equal(closedir(entries), 0);
-    return count;
-}
-
 static void descriptors_are_not_inherited_and_not_left(void **state)
 {
     struct hosted *const hosted = *state;
@@ -268,15 +255,15 @@ static void descriptors_are_not_inherited_and_not_left(void **state)
 static void no_thread_is_left(void **state)
 {
     struct hosted *const hosted = *state;
-    const unsigned before = count_entries("/proc/self/task");
+    const unsigned before = proc_count(PROC_THREADS, NULL);
     hosted_start(hosted);
-    assert_true(count_entries("/proc/self/task") > before);
+    assert_true(proc_count(PROC_THREADS, NULL) > before);
     zspool_broker_destroy(&hosted->broker);
     /* A joined thread may still be on its way out of the kernel's list. */
-    for (int i = 0; i < 10000 && count_entries("/proc/self/task") > before; i++) {
+    for (int i = 0; i < 10000 && proc_count(PROC_THREADS, NULL) > before; i++) {
         (void)sched_yield();
     }
-    assert_int_equal(count_entries("/proc/self/task"), before);
+    assert_int_equal(proc_count(PROC_THREADS, NULL), before);
 }
 
 /* --- A process of its own ---------------------------------------------------------------------------- */
