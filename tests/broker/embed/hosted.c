@@ -51,6 +51,22 @@ void hosted_fini(struct hosted *self)
     assert_int_equal(pthread_mutex_destroy(&self->mutex), 0);
 }
 
+int hosted_set_up(void **state)
+{
+    struct hosted *const hosted = calloc(1, sizeof *hosted);
+    assert_non_null(hosted);
+    hosted_init(hosted);
+    *state = hosted;
+    return 0;
+}
+
+int hosted_tear_down(void **state)
+{
+    hosted_fini(*state);
+    free(*state);
+    return 0;
+}
+
 void hosted_start(struct hosted *self)
 {
     struct zsp_err err = {0};

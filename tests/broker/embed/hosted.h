@@ -45,6 +45,11 @@ struct hosted {
 void hosted_init(struct hosted *self);
 void hosted_fini(struct hosted *self);
 
+/* The same for cmocka: *state is a struct hosted of the test's own. */
+int hosted_set_up(void **state);
+int hosted_tear_down(void **state);
+#define HOSTED_TEST(test) cmocka_unit_test_setup_teardown(test, hosted_set_up, hosted_tear_down)
+
 /* Start; must work. */
 void hosted_start(struct hosted *self);
 /* Start; must fail with `code` and a message that holds `text`. */

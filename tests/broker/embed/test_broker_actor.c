@@ -8,22 +8,6 @@
 #include "tests/broker/embed/hosted.h"
 #include "tests/common/testing.h"
 
-static int setup(void **state)
-{
-    struct hosted *const hosted = calloc(1, sizeof *hosted);
-    assert_non_null(hosted);
-    hosted_init(hosted);
-    *state = hosted;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    hosted_fini(*state);
-    free(*state);
-    return 0;
-}
-
 /* The next message is exactly these frames; `last` may be a part of the text. */
 static void expect(zactor_t *actor, const char *word, const char *first, const char *last)
 {
@@ -215,19 +199,17 @@ static void without_a_place_for_lines_czmqs_log_takes_them(void **state)
     assert_non_null(strstr(text, "bad_request")); /* the refusal, a line of level debug */
 }
 
-#define PROVE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PROVE(it_answers_commands),
-        PROVE(what_it_does_not_know_is_told),
-        PROVE(it_stops_and_tells_how),
-        PROVE(a_zsock_reaches_it),
-        PROVE(a_client_of_the_library_reaches_it),
-        PROVE(a_failed_start_is_the_first_message),
-        PROVE(a_host_need_not_read_its_replies),
-        PROVE(without_a_place_for_lines_czmqs_log_takes_them),
+        HOSTED_TEST(it_answers_commands),
+        HOSTED_TEST(what_it_does_not_know_is_told),
+        HOSTED_TEST(it_stops_and_tells_how),
+        HOSTED_TEST(a_zsock_reaches_it),
+        HOSTED_TEST(a_client_of_the_library_reaches_it),
+        HOSTED_TEST(a_failed_start_is_the_first_message),
+        HOSTED_TEST(a_host_need_not_read_its_replies),
+        HOSTED_TEST(without_a_place_for_lines_czmqs_log_takes_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

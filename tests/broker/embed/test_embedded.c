@@ -16,22 +16,6 @@
 
 static const char *const tcp[] = {"tcp://127.0.0.1:*"};
 
-static int setup(void **state)
-{
-    struct hosted *const hosted = calloc(1, sizeof *hosted);
-    assert_non_null(hosted);
-    hosted_init(hosted);
-    *state = hosted;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    hosted_fini(*state);
-    free(*state);
-    return 0;
-}
-
 /* --- Starting -------------------------------------------------------------------------------- */
 
 static void it_serves_where_nothing_was_said(void **state)
@@ -422,28 +406,26 @@ static void a_broker_may_be_destroyed_by_its_own_thread(void **state)
     assert_int_equal(close(impatient.wake[0]) + close(impatient.wake[1]), 0);
 }
 
-#define PROVE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PROVE(it_serves_where_nothing_was_said),
-        PROVE(every_endpoint_leads_to_it),
-        PROVE(file_settings_and_options_add_up),
-        PROVE(wrong_options_are_named),
-        PROVE(options_may_be_larger_than_ours),
-        PROVE(a_directory_in_use_is_locked_in_one_process_as_well),
-        PROVE(a_missing_or_foreign_directory_is_refused),
-        PROVE(a_used_port_is_refused),
-        PROVE(a_used_name_is_refused),
-        PROVE(a_damaged_journal_is_refused_and_not_touched),
-        PROVE(it_stops_when_told),
-        PROVE(without_a_broker_nothing_happens),
-        PROVE(a_parked_pull_does_not_hold_it_up),
-        PROVE(it_starts_again_and_again),
-        PROVE(a_host_may_give_its_own_context),
-        PROVE(two_brokers_in_one_process_know_nothing_of_each_other),
-        PROVE(a_broker_may_be_destroyed_by_its_own_thread),
+        HOSTED_TEST(it_serves_where_nothing_was_said),
+        HOSTED_TEST(every_endpoint_leads_to_it),
+        HOSTED_TEST(file_settings_and_options_add_up),
+        HOSTED_TEST(wrong_options_are_named),
+        HOSTED_TEST(options_may_be_larger_than_ours),
+        HOSTED_TEST(a_directory_in_use_is_locked_in_one_process_as_well),
+        HOSTED_TEST(a_missing_or_foreign_directory_is_refused),
+        HOSTED_TEST(a_used_port_is_refused),
+        HOSTED_TEST(a_used_name_is_refused),
+        HOSTED_TEST(a_damaged_journal_is_refused_and_not_touched),
+        HOSTED_TEST(it_stops_when_told),
+        HOSTED_TEST(without_a_broker_nothing_happens),
+        HOSTED_TEST(a_parked_pull_does_not_hold_it_up),
+        HOSTED_TEST(it_starts_again_and_again),
+        HOSTED_TEST(a_host_may_give_its_own_context),
+        HOSTED_TEST(two_brokers_in_one_process_know_nothing_of_each_other),
+        HOSTED_TEST(a_broker_may_be_destroyed_by_its_own_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,22 +20,6 @@
 
 #define LARGE (512u * 1024u) /* a write that is left to the executor */
 
-static int setup(void **state)
-{
-    struct hosted *const hosted = calloc(1, sizeof *hosted);
-    assert_non_null(hosted);
-    hosted_init(hosted);
-    *state = hosted;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    hosted_fini(*state);
-    free(*state);
-    return 0;
-}
-
 /* --- A failing disk -------------------------------------------------------------------------- */
 
 /* A broker over files that begin to fail when fail() is called. */
@@ -263,14 +247,12 @@ static void a_stop_that_cuts_something_off_says_so(void **state)
     fs_posix_destroy(&posix);
 }
 
-#define PROVE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PROVE(a_failed_disk_is_told_to_the_host),
-        PROVE(a_host_may_start_the_next_one_when_told_of_the_failure),
-        PROVE(a_stop_that_cuts_something_off_says_so),
+        HOSTED_TEST(a_failed_disk_is_told_to_the_host),
+        HOSTED_TEST(a_host_may_start_the_next_one_when_told_of_the_failure),
+        HOSTED_TEST(a_stop_that_cuts_something_off_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,20 +31,11 @@ static int setup(void **state)
 {
     static char ipc[700];
     static const char *endpoints[] = {"tcp://127.0.0.1:*", ipc, "inproc://here"};
-    struct hosted *const hosted = calloc(1, sizeof *hosted);
-    assert_non_null(hosted);
-    hosted_init(hosted);
+    (void)hosted_set_up(state);
+    struct hosted *const hosted = *state;
     (void)snprintf(ipc, sizeof ipc, "ipc://%s/socket", hosted->dir.path);
     hosted->options.endpoints = endpoints;
     hosted->options.endpoint_count = 3;
-    *state = hosted;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    hosted_fini(*state);
-    free(*state);
     return 0;
 }
 
@@ -327,7 +318,7 @@ static void a_program_ends_as_without_it(void **state)
     use(hosted);
 }
 
-#define PROVE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define PROVE(test) cmocka_unit_test_setup_teardown(test, setup, hosted_tear_down)
 
 int main(void)
 {

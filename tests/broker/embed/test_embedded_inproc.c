@@ -19,22 +19,6 @@
 #define EACH       50
 #define IDLE_MS    500
 
-static int setup(void **state)
-{
-    struct hosted *const hosted = calloc(1, sizeof *hosted);
-    assert_non_null(hosted);
-    hosted_init(hosted);
-    *state = hosted;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    hosted_fini(*state);
-    free(*state);
-    return 0;
-}
-
 static zspool_client_t *client_in(void *context, const char *endpoints, zspool_error_t *error)
 {
     zspool_options_t options;
@@ -250,18 +234,16 @@ static void waiting_takes_no_time_of_the_processor(void **state)
     zspool_destroy(&client);
 }
 
-#define PROVE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_needs_the_context),
-        PROVE(a_client_may_be_there_before_its_broker),
-        PROVE(a_broker_may_go_before_its_clients),
-        PROVE(a_forgotten_socket_does_not_hold_the_broker),
-        PROVE(frames_over_the_limit_are_refused),
-        PROVE(many_clients_at_once),
-        PROVE(waiting_takes_no_time_of_the_processor),
+        HOSTED_TEST(a_client_may_be_there_before_its_broker),
+        HOSTED_TEST(a_broker_may_go_before_its_clients),
+        HOSTED_TEST(a_forgotten_socket_does_not_hold_the_broker),
+        HOSTED_TEST(frames_over_the_limit_are_refused),
+        HOSTED_TEST(many_clients_at_once),
+        HOSTED_TEST(waiting_takes_no_time_of_the_processor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
