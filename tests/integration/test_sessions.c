@@ -16,8 +16,6 @@
 #include "common/limits.h"
 #include "tests/integration/scene.h"
 
-#define ID_BYTES 16u
-
 /* A request of a session, and its reply; BEATs are passed over. */
 static void ask(struct raw_client *client, uint64_t id, const char *verb, const char *args)
 {
@@ -36,31 +34,12 @@ static void call(struct raw_client *client, uint64_t id, const char *verb, const
     }
 }
 
-static void hello(struct raw_client *client, const char *more, uint8_t ret_id[ID_BYTES])
+static void hello(struct raw_client *client, const char *more, uint8_t ret_id[RAW_SESSION_BYTES])
 {
     char args[200];
     (void)snprintf(args, sizeof args, "{'versions': [1]%s}", more);
     call(client, 1, "HELLO", args);
-    memcpy(ret_id, raw_value(client, "session")->via.bin.ptr, ID_BYTES);
-}
-
-/* HELLO with `resume`. True = the session was there. */
-static bool resume(struct raw_client *client, const uint8_t id[ID_BYTES])
-{
-    struct zsp_writer header = {0};
-    wire_write_request(&header, zsp_slice_str("HELLO"), 0);
-    wire_write_map(&header, 2);
-    wire_write_text(&header, "versions");
-    wire_write_array(&header, 1);
-    wire_write_uint(&header, 1);
-    wire_write_text(&header, "resume");
-    wire_write_bin(&header, (struct zsp_slice){id, ID_BYTES});
-    const struct zsp_slice frame = zsp_writer_slice(&header);
-    raw_send(client, &frame, 1);
-    zsp_writer_fini(&header);
-    raw_receive(client);
-    assert_true(raw_is_ok(client));
-    return raw_value(client, "resumed")->via.boolean;
+    raw_session(client, ret_id);
 }
 
 static const msgpack_object *run_of(const struct raw_client *client, uint32_t index)
@@ -90,7 +69,7 @@ static void who_comes_back_gets_the_answer_that_was_lost(void **state)
 {
     struct scene *const self = *state;
     struct raw_client worker;
-    uint8_t id[ID_BYTES];
+    uint8_t id[RAW_SESSION_BYTES];
     raw_publish(&self->client, "t", "a");
     raw_publish(&self->client, "t", "b");
     raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
@@ -99,7 +78,7 @@ static void who_comes_back_gets_the_answer_that_was_lost(void **state)
     const uint64_t lease = run_of(&worker, 0)[4].via.u64;
     raw_client_fini(&worker);
     raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
-    assert_true(resume(&worker, id));
+    assert_true(raw_resume(&worker, id));
     call(&worker, 7, "PULL", PULL_NOW);
     assert_int_equal(run_of(&worker, 0)[4].via.u64, lease);
     assert_int_equal(raw_body(&worker).len, 2 * 4);
@@ -114,13 +93,13 @@ static void a_pull_that_waited_goes_on_waiting_elsewhere(void **state)
     struct scene *const self = *state;
     struct raw_client first;
     struct raw_client second;
-    uint8_t id[ID_BYTES];
+    uint8_t id[RAW_SESSION_BYTES];
     raw_client_init(&first, self->broker.endpoint, ZMQ_DEALER);
     raw_client_init(&second, self->broker.endpoint, ZMQ_DEALER);
     hello(&first, "", id);
     raw_request(&first, 2, "PULL", PULL_WAIT);
     call(&first, 3, "PING", "{}");
-    assert_true(resume(&second, id));
+    assert_true(raw_resume(&second, id));
     raw_request(&second, 2, "PULL", PULL_WAIT);
     ask(&first, 4, "PING", "{}"); /* a zombie that still sends */
     raw_expect_error(&first, "hello_required");
@@ -139,7 +118,7 @@ static void after_a_restart_leases_are_good_and_sessions_new(void **state)
 {
     struct scene *const self = *state;
     struct raw_client worker;
-    uint8_t id[ID_BYTES];
+    uint8_t id[RAW_SESSION_BYTES];
     raw_publish(&self->client, "t", "a");
     raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
     hello(&worker, "", id);
@@ -148,7 +127,7 @@ static void after_a_restart_leases_are_good_and_sessions_new(void **state)
     raw_client_fini(&worker);
     scene_restart(self);
     raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
-    assert_false(resume(&worker, id));
+    assert_false(raw_resume(&worker, id));
     char args[120];
     (void)snprintf(args, sizeof args,
                    "{'group': 'g', 'runs': [['t', 0, 0, 1, %" PRIu64 ", 'ack']]}", lease);
@@ -163,7 +142,7 @@ static void bye_gives_the_messages_to_who_waits(void **state)
 {
     struct scene *const self = *state;
     struct raw_client leaving;
-    uint8_t id[ID_BYTES];
+    uint8_t id[RAW_SESSION_BYTES];
     raw_publish(&self->client, "t", "a");
     raw_client_init(&leaving, self->broker.endpoint, ZMQ_DEALER);
     hello(&leaving, "", id);
@@ -179,14 +158,14 @@ static void bye_gives_the_messages_to_who_waits(void **state)
     assert_int_equal(raw_uint(&leaving, "released"), 1);
     raw_receive(&self->client);
     assert_int_equal(run_count(&self->client), 1);
-    assert_false(resume(&leaving, id));
+    assert_false(raw_resume(&leaving, id));
     raw_client_fini(&leaving);
 }
 
 static void a_cancelled_pull_takes_nothing(void **state)
 {
     struct scene *const self = *state;
-    uint8_t id[ID_BYTES];
+    uint8_t id[RAW_SESSION_BYTES];
     struct raw_client worker;
     raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
     hello(&worker, "", id);
@@ -216,7 +195,7 @@ static void pause_ms(long ms)
 static int be_a_worker(const char *endpoint)
 {
     struct raw_client client;
-    uint8_t id[ID_BYTES];
+    uint8_t id[RAW_SESSION_BYTES];
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     raw_client_init(&client, endpoint, ZMQ_DEALER);
     hello(&client, ", 'heartbeat_ms': 300", id);
@@ -277,7 +256,7 @@ static void a_stopped_worker_loses_its_leases(void **state)
 static void stall(struct scene *self, const char *heartbeat, long stall_ms)
 {
     struct raw_client worker;
-    uint8_t id[ID_BYTES];
+    uint8_t id[RAW_SESSION_BYTES];
     raw_publish(&self->client, "t", "a");
     raw_client_init(&worker, self->broker.endpoint, ZMQ_DEALER);
     hello(&worker, heartbeat, id);
@@ -314,7 +293,7 @@ static void a_session_that_never_reads_is_bounded_and_can_be_resumed(void **stat
     struct scene *const self = *state;
     struct raw_client slow;
     struct raw_client again;
-    uint8_t id[ID_BYTES];
+    uint8_t id[RAW_SESSION_BYTES];
     uint8_t *const payload = calloc(1, ZSP_MIB);
     struct zsp_writer record = {0};
     raw_record(&record, (struct zsp_slice){payload, ZSP_MIB - 64});
@@ -333,7 +312,7 @@ static void a_session_that_never_reads_is_bounded_and_can_be_resumed(void **stat
     }
     scene_assert_well(self, 256u * ZSP_MIB);
     raw_client_init(&again, self->broker.endpoint, ZMQ_DEALER);
-    assert_true(resume(&again, id));
+    assert_true(raw_resume(&again, id));
     assert_int_equal(figure(self, "request_count"), 1); /* STATS itself */
     assert_int_equal(figure(self, "stuck_count"), 0);
     call(&again, 202, "PULL", "{'group': 'g', 'topics': ['t'], 'max_messages': 1}");
@@ -354,8 +333,8 @@ static void a_detached_session_makes_room_first(void **state)
     struct raw_client there;
     struct raw_client gone;
     struct raw_client newest;
-    uint8_t id[ID_BYTES];
-    uint8_t gone_id[ID_BYTES];
+    uint8_t id[RAW_SESSION_BYTES];
+    uint8_t gone_id[RAW_SESSION_BYTES];
     assert_int_equal(setenv("ZSPOOL_LIMITS_SESSIONS", "2", 1), 0);
     broker_process_init(&self.broker);
     broker_process_start(&self.broker, NULL);
@@ -375,7 +354,7 @@ static void a_detached_session_makes_room_first(void **state)
     hello(&newest, "", id);
     assert_int_equal(figure(&self, "session_count"), 2);
     call(&there, 2, "PING", "{}");
-    assert_false(resume(&newest, gone_id));
+    assert_false(raw_resume(&newest, gone_id));
     raw_client_fini(&there);
     raw_client_fini(&newest);
     raw_client_fini(&self.client);

@@ -219,6 +219,24 @@ uint64_t raw_publish(struct raw_client *self, const char *topic, const char *pay
 
 /* --- The last reply --------------------------------------------------------------------------------- */
 
+bool raw_resume(struct raw_client *self, const uint8_t session[RAW_SESSION_BYTES])
+{
+    struct zsp_writer header = {0};
+    wire_write_request(&header, zsp_slice_str("HELLO"), 0);
+    wire_write_map(&header, 2);
+    wire_write_text(&header, "versions");
+    wire_write_array(&header, 1);
+    wire_write_uint(&header, 1);
+    wire_write_text(&header, "resume");
+    wire_write_bin(&header, (struct zsp_slice){session, RAW_SESSION_BYTES});
+    const struct zsp_slice frame = zsp_writer_slice(&header);
+    raw_send(self, &frame, 1);
+    zsp_writer_fini(&header);
+    raw_receive(self);
+    assert_true(raw_is_ok(self));
+    return raw_value(self, "resumed")->via.boolean;
+}
+
 bool raw_is_ok(const struct raw_client *self)
 {
     return self->reply.status == WIRE_OK;
@@ -253,6 +271,13 @@ struct zsp_slice raw_str(const struct raw_client *self, const char *key)
     struct zsp_slice text = {0};
     assert_int_equal(wire_get_str(raw_value(self, key), key, &text, NULL), 0);
     return text;
+}
+
+void raw_session(const struct raw_client *self, uint8_t ret_session[RAW_SESSION_BYTES])
+{
+    const msgpack_object *const session = raw_value(self, "session");
+    assert_int_equal(session->via.bin.size, RAW_SESSION_BYTES);
+    memcpy(ret_session, session->via.bin.ptr, RAW_SESSION_BYTES);
 }
 
 struct zsp_slice raw_body(struct raw_client *self)

@@ -16,8 +16,9 @@
 #include "common/compiler.h"
 #include "common/wire.h"
 
-#define RAW_DEADLINE_MS 20000
-#define RAW_FRAMES_MAX  128u
+#define RAW_DEADLINE_MS   20000
+#define RAW_FRAMES_MAX    128u
+#define RAW_SESSION_BYTES 16u /* of the name of a session */
 
 struct raw_client {
     void *context;
@@ -62,6 +63,8 @@ void raw_ask(struct raw_client *self, const char *verb, const char *args, ...) Z
 void raw_call(struct raw_client *self, const char *verb, const char *args, ...) ZSP_PRINTF(3, 4);
 /* Publish one message without key; must be confirmed. Returns its offset. */
 uint64_t raw_publish(struct raw_client *self, const char *topic, const char *payload);
+/* HELLO with `resume`, which must be answered OK. True = the session was there. */
+bool raw_resume(struct raw_client *self, const uint8_t session[RAW_SESSION_BYTES]);
 
 /* Of the last reply: */
 bool raw_is_ok(const struct raw_client *self);
@@ -71,6 +74,8 @@ void raw_expect_error(const struct raw_client *self, const char *code);
 uint64_t raw_uint(const struct raw_client *self, const char *key);
 struct zsp_slice raw_str(const struct raw_client *self, const char *key);
 const msgpack_object *raw_value(const struct raw_client *self, const char *key);
+/* The name of the session that it, an answer to HELLO, tells. */
+void raw_session(const struct raw_client *self, uint8_t ret_session[RAW_SESSION_BYTES]);
 /* Frames of the body, end to end; valid until the next call of it. */
 struct zsp_slice raw_body(struct raw_client *self);
 

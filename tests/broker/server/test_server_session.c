@@ -48,30 +48,11 @@ static void a_chosen_routing_id_gets_no_session(void **state)
     raw_client_fini(&chosen);
 }
 
-/* A HELLO that resumes a session. True = it was there. */
-static bool resume(struct raw_client *client, const uint8_t *session)
-{
-    struct zsp_writer header = {0};
-    wire_write_request(&header, zsp_slice_str("HELLO"), 0);
-    wire_write_map(&header, 2);
-    wire_write_text(&header, "versions");
-    wire_write_array(&header, 1);
-    wire_write_uint(&header, 1);
-    wire_write_text(&header, "resume");
-    wire_write_bin(&header, (struct zsp_slice){session, SESSION_ID_BYTES});
-    const struct zsp_slice frame = zsp_writer_slice(&header);
-    raw_send(client, &frame, 1);
-    zsp_writer_fini(&header);
-    raw_receive(client);
-    assert_true(raw_is_ok(client));
-    return raw_value(client, "resumed")->via.boolean;
-}
-
 /* HELLO, and what names the session. */
 static void hello_id(struct raw_client *client, uint8_t ret_session[SESSION_ID_BYTES])
 {
     stage_hello(client, 1);
-    memcpy(ret_session, raw_value(client, "session")->via.bin.ptr, SESSION_ID_BYTES);
+    raw_session(client, ret_session);
 }
 
 static void a_session_moves_to_who_resumes_it(void **state)
@@ -86,7 +67,7 @@ static void a_session_moves_to_who_resumes_it(void **state)
     raw_request(first, 0, "PARK", "{}"); /* sessionless: stays where it is */
     raw_request(first, 6, "PING", "{}");
     raw_receive(first);
-    assert_true(resume(&second, session));
+    assert_true(raw_resume(&second, session));
     assert_memory_equal(raw_value(&second, "session")->via.bin.ptr, session, SESSION_ID_BYTES);
     assert_int_equal(self->engine.abandoned, 1);
     raw_request(first, 7, "ECHO", "{}");
@@ -100,7 +81,7 @@ static void a_session_moves_to_who_resumes_it(void **state)
     raw_receive(first); /* the sessionless one */
     assert_true(raw_is_ok(first));
     assert_int_equal(self->engine.sessions_gone, 0);
-    assert_true(resume(&second, session)); /* from itself */
+    assert_true(raw_resume(&second, session)); /* from itself */
     raw_client_fini(&second);
 }
 
@@ -110,7 +91,7 @@ static void an_unknown_session_is_not_resumed(void **state)
     uint8_t session[SESSION_ID_BYTES];
     hello_id(&self->client, session);
     session[3] ^= 1;
-    assert_false(resume(&self->client, session));
+    assert_false(raw_resume(&self->client, session));
     assert_int_equal(self->engine.sessions_gone, 1); /* the one that it had */
     assert_memory_not_equal(raw_value(&self->client, "session")->via.bin.ptr, session,
                             SESSION_ID_BYTES);
@@ -136,7 +117,7 @@ static void the_session_of_a_vanished_peer_waits_for_it(void **state)
     /* The first of them may still leave into the closing connection. */
     raw_call(&self->client, "WAKE", "{}");
     raw_client_init(&gone, server_endpoint(self->server, 0), ZMQ_DEALER);
-    assert_true(resume(&gone, session));
+    assert_true(raw_resume(&gone, session));
     raw_request(&gone, 2, "ECHO", "{}");
     raw_receive(&gone);
     assert_true(raw_is_ok(&gone));
@@ -160,7 +141,7 @@ static void bye_ends_the_session_and_not_the_connection(void **state)
     raw_receive(&self->client);
     raw_expect_error(&self->client, "hello_required");
     assert_int_equal(self->engine.sessions_gone, 0); /* the engine had the BYE */
-    assert_false(resume(&self->client, session));
+    assert_false(raw_resume(&self->client, session));
 }
 
 /* --- Heartbeats ---------------------------------------------------------------------------------- */
@@ -352,12 +333,12 @@ static void a_bundle_waits_and_goes_like_any_reply(void **state)
     uint8_t session[SESSION_ID_BYTES];
     raw_client_init_slow(&slow, server_endpoint(self->server, 0));
     coalesce(&slow);
-    memcpy(session, raw_value(&slow, "session")->via.bin.ptr, SESSION_ID_BYTES);
+    raw_session(&slow, session);
     for (uint64_t id = 2; id < 8000; id++) {
         raw_request(&slow, id, "ECHO", "{}");
     }
     raw_call(&self->client, "ECHO", "{}");
-    assert_true(resume(&self->client, session));
+    assert_true(raw_resume(&self->client, session));
     raw_request(&self->client, 2, "ECHO", "{}");
     raw_receive(&self->client);
     assert_true(raw_is_ok(&self->client));
