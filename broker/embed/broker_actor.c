@@ -5,13 +5,12 @@
  * waits for commands, and for its end. The only file of the broker that knows czmq.
  */
 #include <czmq.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 #include "broker/embed/embedded_config.h"
 #include "broker/embed/zspool_broker.h"
 #include "common/err.h"
+#include "common/thread.h"
 
 #define NUMBER_DIGITS_MAX 9
 #define ROOM_MS           5000
@@ -222,18 +221,11 @@ static void await_room(zsock_t *pipe)
     (void)zmq_poll(&item, 1, ROOM_MS); /* a host that is gone makes no room */
 }
 
-/* czmq lets signals reach its threads; they are for the host's. */
-static void block_signals(void)
-{
-    sigset_t all;
-    (void)sigfillset(&all); /* neither can fail */
-    (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
-}
-
 void zspool_broker_actor(zsock_t *pipe, void *args)
 {
     struct actor self = {.pipe = pipe};
-    block_signals();
+    sigset_t before;
+    zsp_signals_block(&before); /* czmq lets signals reach its threads; they are for the host's */
     start(&self, args);
     (void)zsock_signal(pipe, 0); /* zactor_new() waits for it */
     zsock_set_sndtimeo(pipe, 0);

@@ -14,13 +14,10 @@
 #include "broker/embed/embedded_broker.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/embed/embedded_config.h"
@@ -28,6 +25,7 @@
 #include "broker/server/broker.h"
 #include "broker/server/now.h"
 #include "common/assert.h"
+#include "common/thread.h"
 
 #define CONTEXT_END_MS 3000 /* for sockets that the host left open */
 
@@ -49,8 +47,7 @@ struct zspool_broker {
     struct broker *broker;
     bool orphan; /* destroyed in a callback: nobody else knows it any more */
 
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    struct zsp_monitor monitor;
     /* Locked. */
     zspool_broker_state_t state;
     int64_t stop_until_ms; /* monotonic */
@@ -92,14 +89,12 @@ static int no_broker(zspool_error_t *err)
 
 static void lock(zspool_broker_t *self)
 {
-    const int rc = pthread_mutex_lock(&self->mutex);
-    zsp_assert(rc == 0);
+    zsp_monitor_lock(&self->monitor);
 }
 
 static void unlock(zspool_broker_t *self)
 {
-    const int rc = pthread_mutex_unlock(&self->mutex);
-    zsp_assert(rc == 0);
+    zsp_monitor_unlock(&self->monitor);
 }
 
 static bool ended(const zspool_broker_t *self)
@@ -151,8 +146,8 @@ static void publish_result(zspool_broker_t *self, int rc, const struct zsp_err *
     self->result.code = rc;
     self->state = stopping && (rc == ZSP_OK || rc == ZSP_EINTERRUPTED) ? ZSPOOL_BROKER_STOPPED
                                                                        : ZSPOOL_BROKER_FAILED;
-    raise_event(self->ended_fd);                  /* before anybody can know it otherwise */
-    (void)pthread_cond_broadcast(&self->changed); /* a live condition */
+    raise_event(self->ended_fd); /* before anybody can know it otherwise */
+    zsp_monitor_wake(&self->monitor);
     unlock(self);
 }
 
@@ -182,32 +177,11 @@ static void *serve(void *arg)
 
 /* --- Beginning --------------------------------------------------------------------------------- */
 
-static int init_waiting(zspool_broker_t *self)
-{
-    pthread_condattr_t attributes;
-    if (pthread_condattr_init(&attributes) != 0) {
-        return ZSP_ENOMEM;
-    }
-    int rc = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    if (rc == 0) {
-        rc = pthread_cond_init(&self->changed, &attributes);
-    }
-    (void)pthread_condattr_destroy(&attributes);
-    if (rc != 0) {
-        return ZSP_ENOMEM;
-    }
-    if (pthread_mutex_init(&self->mutex, NULL) != 0) {
-        (void)pthread_cond_destroy(&self->changed);
-        return ZSP_ENOMEM;
-    }
-    return ZSP_OK;
-}
-
-/* Memory, mutex and condition; no descriptors yet. */
+/* Memory and monitor; no descriptors yet. */
 static zspool_broker_t *allocate(struct zsp_err *err)
 {
     zspool_broker_t *const self = calloc(1, sizeof *self);
-    if (!self || init_waiting(self) < 0) {
+    if (!self || zsp_monitor_init(&self->monitor) < 0) {
         (void)zsp_err_set(err, ZSP_ENOMEM, "make the broker: out of memory");
         free(self);
         return NULL;
@@ -231,8 +205,7 @@ static void release(zspool_broker_t *self)
     if (self->ended_fd >= 0) {
         (void)close(self->ended_fd);
     }
-    (void)pthread_mutex_destroy(&self->mutex); /* nobody uses either any more */
-    (void)pthread_cond_destroy(&self->changed);
+    zsp_monitor_fini(&self->monitor);
     free(self);
 }
 
@@ -279,20 +252,12 @@ static int open_broker(zspool_broker_t *self, struct fs *fs, struct zsp_err *err
     return ZSP_OK;
 }
 
-/* All signals stay with the host's threads. */
 static int start_thread(zspool_broker_t *self, struct zsp_err *err)
 {
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all); /* cannot fail */
-    int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (rc == 0) {
-        lock(self);
-        rc = pthread_create(&self->thread, NULL, serve, self);
-        self->has_thread = rc == 0;
-        unlock(self);
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* was the mask a moment ago */
-    }
+    lock(self);
+    const int rc = zsp_thread_start(&self->thread, "zspool-broker", serve, self);
+    self->has_thread = rc == 0;
+    unlock(self);
     return rc == 0 ? ZSP_OK : zsp_err_set_errno(err, ZSP_EIO, rc, "start the broker's thread");
 }
 
@@ -375,14 +340,8 @@ static int64_t deadline_ms(int timeout_ms)
 /* Locked: wait until it has ended, or the monotonic time. */
 static void await_end(zspool_broker_t *self, int64_t until_ms)
 {
-    const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                                   .tv_nsec = (long)(until_ms % 1000) * 1000000L};
     while (!ended(self) && now_instant().mono_ms < until_ms) {
-        if (until_ms == INT64_MAX) {
-            (void)pthread_cond_wait(&self->changed, &self->mutex);
-        } else {
-            (void)pthread_cond_timedwait(&self->changed, &self->mutex, &until);
-        }
+        zsp_monitor_wait(&self->monitor, until_ms);
     }
 }
 

@@ -5,13 +5,9 @@
  * first job and drained when the last one is taken, so it is readable exactly
  * while there is something to take.
  */
-#define _GNU_SOURCE /* pthread_setname_np */
-
 #include "broker/store/executor.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/assert.h"
+#include "common/thread.h"
 
 /* Jobs in order, linked by job->next. */
 struct job_list {
@@ -33,8 +30,7 @@ struct executor {
     pthread_t threads[EXECUTOR_THREADS_MAX];
     size_t job_count; /* the owner's: submitted, not taken */
 
-    pthread_mutex_t mutex; /* guards what follows */
-    pthread_cond_t work;   /* the queue got a job, or stopping */
+    struct zsp_monitor monitor; /* guards what follows; wakes for a job, or to stop */
     struct job_list queue;
     struct job_list finished;
     bool stopping;
@@ -67,19 +63,6 @@ static struct job *list_pop(struct job_list *self)
     return job;
 }
 
-/* These fail only when misused. */
-static void lock(struct executor *self)
-{
-    const int rc = pthread_mutex_lock(&self->mutex);
-    zsp_assert(rc == 0);
-}
-
-static void unlock(struct executor *self)
-{
-    const int rc = pthread_mutex_unlock(&self->mutex);
-    zsp_assert(rc == 0);
-}
-
 static void event_set(const struct executor *self)
 {
     const uint64_t one = 1;
@@ -103,49 +86,37 @@ static void event_clear(const struct executor *self)
 static void *thread_main(void *arg)
 {
     struct executor *self = arg;
-    lock(self);
+    zsp_monitor_lock(&self->monitor);
     for (;;) {
         while (!self->queue.first && !self->stopping) {
-            const int rc = pthread_cond_wait(&self->work, &self->mutex);
-            zsp_assert(rc == 0);
+            zsp_monitor_wait(&self->monitor, INT64_MAX);
         }
         struct job *job = list_pop(&self->queue);
         if (!job) {
             break;
         }
-        unlock(self);
+        zsp_monitor_unlock(&self->monitor);
         job_run(job, self->fs);
-        lock(self);
+        zsp_monitor_lock(&self->monitor);
         const bool was_empty = !self->finished.first;
         list_push(&self->finished, job);
         if (was_empty) {
             event_set(self);
         }
     }
-    unlock(self);
+    zsp_monitor_unlock(&self->monitor);
     return NULL;
 }
 
-/* Start the threads with every signal blocked, so that signals go to the
- * threads of the host. Returns 0 or the errno of pthread_create. */
+/* Returns 0 or an errno. */
 static int start_threads(struct executor *self, unsigned thread_count)
 {
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all); /* cannot fail on a valid pointer */
-    int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
-    zsp_assert(rc == 0);
     int failure = 0;
     while (self->thread_count < thread_count && failure == 0) {
-        failure = pthread_create(&self->threads[self->thread_count], NULL, thread_main, self);
-        if (failure == 0) {
-            /* A name for people who look with ps or gdb; no harm without. */
-            (void)pthread_setname_np(self->threads[self->thread_count], "zsp-store");
-            self->thread_count++;
-        }
+        failure =
+            zsp_thread_start(&self->threads[self->thread_count], "zsp-store", thread_main, self);
+        self->thread_count += failure == 0 ? 1 : 0;
     }
-    rc = pthread_sigmask(SIG_SETMASK, &before, NULL);
-    zsp_assert(rc == 0);
     return failure;
 }
 
@@ -157,17 +128,14 @@ struct executor *executor_new(struct fs *fs, unsigned thread_count, struct zsp_e
         return NULL;
     }
     struct executor *self = calloc(1, sizeof *self);
-    if (!self) {
+    if (!self || zsp_monitor_init(&self->monitor) != 0) {
         (void)zsp_err_set(err, ZSP_ENOMEM, "executor");
+        free(self);
         return NULL;
     }
     self->fs = fs;
     list_init(&self->queue);
     list_init(&self->finished);
-    int rc = pthread_mutex_init(&self->mutex, NULL);
-    zsp_assert(rc == 0);
-    rc = pthread_cond_init(&self->work, NULL);
-    zsp_assert(rc == 0);
     self->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (self->event_fd < 0) {
         (void)zsp_err_set_errno(err, ZSP_EIO, errno, "executor: eventfd");
@@ -186,23 +154,22 @@ struct executor *executor_new(struct fs *fs, unsigned thread_count, struct zsp_e
 
 void executor_submit(struct executor *self, struct job *job)
 {
-    lock(self);
+    zsp_monitor_lock(&self->monitor);
     zsp_assert(!self->stopping);
     list_push(&self->queue, job);
     self->job_count++;
-    const int rc = pthread_cond_signal(&self->work);
-    zsp_assert(rc == 0);
-    unlock(self);
+    zsp_monitor_wake_one(&self->monitor);
+    zsp_monitor_unlock(&self->monitor);
 }
 
 struct job *executor_take(struct executor *self)
 {
-    lock(self);
+    zsp_monitor_lock(&self->monitor);
     struct job *job = list_pop(&self->finished);
     if (job && !self->finished.first) {
         event_clear(self);
     }
-    unlock(self);
+    zsp_monitor_unlock(&self->monitor);
     if (job) {
         self->job_count--;
     }
@@ -221,13 +188,12 @@ size_t executor_job_count(const struct executor *self)
 
 void executor_stop(struct executor *self)
 {
-    lock(self);
+    zsp_monitor_lock(&self->monitor);
     self->stopping = true;
-    int rc = pthread_cond_broadcast(&self->work);
-    zsp_assert(rc == 0);
-    unlock(self);
+    zsp_monitor_wake(&self->monitor);
+    zsp_monitor_unlock(&self->monitor);
     while (self->thread_count > 0) {
-        rc = pthread_join(self->threads[--self->thread_count], NULL);
+        const int rc = pthread_join(self->threads[--self->thread_count], NULL);
         zsp_assert(rc == 0);
     }
 }
@@ -242,8 +208,7 @@ void executor_destroy(struct executor **self_p)
     if (self->event_fd >= 0) {
         (void)close(self->event_fd); /* holds nothing */
     }
-    (void)pthread_cond_destroy(&self->work);   /* nobody waits any more */
-    (void)pthread_mutex_destroy(&self->mutex); /* nobody holds it any more */
+    zsp_monitor_fini(&self->monitor);
     free(self);
     *self_p = NULL;
 }

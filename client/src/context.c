@@ -2,13 +2,13 @@
 #include "client/src/context.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/err.h"
+#include "common/thread.h"
 
 #define START_DESCRIPTORS 8 /* libzmq 4.3 takes five for its threads and a first socket */
 
@@ -32,17 +32,13 @@ static bool have_descriptors(void)
  * descriptor for one of them. So it is started here, where it can still be refused. */
 static int start(void *zmq)
 {
-    sigset_t all;
     sigset_t before;
     if (!have_descriptors()) {
         return ZSP_EIO;
     }
-    (void)sigfillset(&all);                            /* cannot fail */
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* for its threads; a valid mask: neither */
+    zsp_signals_block(&before);
     void *first = zmq_socket(zmq, ZMQ_PAIR);
-    const int why = errno;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = why;
+    zsp_signals_restore(&before);
     return first && zmq_close(first) == 0 ? ZSP_OK : ZSP_EIO;
 }
 

@@ -7,7 +7,6 @@
  *   - take what the monitor says, then replies: decoded unlocked, handed over locked
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -156,41 +155,6 @@ static int split_endpoints(struct zsp_link *self, const char *list, struct zsp_e
     return 0;
 }
 
-static int init_waiting(struct zsp_link *self)
-{
-    pthread_condattr_t attributes;
-    if (pthread_condattr_init(&attributes) != 0) {
-        return ZSP_ENOMEM;
-    }
-    int rc = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    if (rc == 0) {
-        rc = pthread_cond_init(&self->changed, &attributes);
-    }
-    (void)pthread_condattr_destroy(&attributes);
-    if (rc != 0) {
-        return ZSP_ENOMEM;
-    }
-    if (pthread_mutex_init(&self->mutex, NULL) != 0) {
-        (void)pthread_cond_destroy(&self->changed);
-        return ZSP_ENOMEM;
-    }
-    return 0;
-}
-
-/* All signals stay with the host's threads; libzmq's inherit this one's mask. */
-static int start_thread(struct zsp_link *self)
-{
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all); /* cannot fail */
-    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) {
-        return ZSP_EIO;
-    }
-    const int rc = pthread_create(&self->thread, NULL, run, self);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* was the mask a moment ago */
-    return rc == 0 ? 0 : ZSP_EIO;
-}
-
 static void release(struct zsp_link *self)
 {
     zsp_context_close(&self->context); /* its sockets are closed, linger is 0 */
@@ -239,12 +203,11 @@ struct zsp_link *zsp_link_new(const struct zsp_link_options *options, struct zsp
     self->backoff.random |= 1;
     self->backoff.first_ms = options->reconnect_ms;
     self->backoff.max_ms = options->reconnect_ms_max;
-    if (init_waiting(self) != 0) {
+    if (zsp_monitor_init(&self->monitor) != 0) {
         goto fail;
     }
-    if (start_thread(self) != 0) {
-        (void)pthread_mutex_destroy(&self->mutex);
-        (void)pthread_cond_destroy(&self->changed);
+    if (zsp_thread_start(&self->thread, "zspool", run, self) != 0) {
+        zsp_monitor_fini(&self->monitor);
         zsp_err_set(err, ZSP_EIO, "cannot start a thread");
         goto fail;
     }
@@ -269,7 +232,6 @@ void zsp_link_destroy(struct zsp_link **self_p)
     const int rc = pthread_join(self->thread, NULL);
     zsp_assert(rc == 0);
     zsp_assert(!self->ports);
-    (void)pthread_mutex_destroy(&self->mutex);
-    (void)pthread_cond_destroy(&self->changed);
+    zsp_monitor_fini(&self->monitor);
     release(self);
 }

@@ -11,7 +11,6 @@
 #ifndef ZSP_CLIENT_LINK_PRIV_H
 #define ZSP_CLIENT_LINK_PRIV_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <zmq.h>
 
@@ -20,6 +19,7 @@
 #include "client/src/dealer.h"
 #include "client/src/link.h"
 #include "client/src/pending.h"
+#include "common/thread.h"
 #include "common/wire.h"
 
 enum link_state { PAUSED, CONNECTING, GREETING, UP };
@@ -35,8 +35,7 @@ struct zsp_link {
     pthread_t thread;
     atomic_bool interrupted; /* set in signal handlers; relaxed: the eventfd orders it */
 
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    struct zsp_monitor monitor;
 
     /* Locked. */
     bool stopping;

@@ -3,23 +3,20 @@
 #include <unistd.h>
 
 #include "client/src/link_priv.h"
-#include "common/assert.h"
 
 void zsp_link_lock(struct zsp_link *self)
 {
-    const int rc = pthread_mutex_lock(&self->mutex);
-    zsp_assert(rc == 0);
+    zsp_monitor_lock(&self->monitor);
 }
 
 void zsp_link_unlock(struct zsp_link *self)
 {
-    const int rc = pthread_mutex_unlock(&self->mutex);
-    zsp_assert(rc == 0);
+    zsp_monitor_unlock(&self->monitor);
 }
 
 void zsp_link_notify(struct zsp_link *self)
 {
-    (void)pthread_cond_broadcast(&self->changed); /* never fails on a live condition */
+    zsp_monitor_wake(&self->monitor);
 }
 
 static int timed_out(const struct zsp_link *self, struct zsp_err *err)
@@ -36,16 +33,10 @@ static int timed_out(const struct zsp_link *self, struct zsp_err *err)
 
 int zsp_link_wait_always(struct zsp_link *self, int64_t deadline_ms)
 {
-    if (deadline_ms == INT64_MAX) {
-        (void)pthread_cond_wait(&self->changed, &self->mutex);
-        return 0;
-    }
-    if (zsp_now_ms() >= deadline_ms) {
+    if (deadline_ms != INT64_MAX && zsp_now_ms() >= deadline_ms) {
         return ZSP_ETIMEOUT;
     }
-    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ms / 1000),
-                                      .tv_nsec = (long)(deadline_ms % 1000) * 1000000L};
-    (void)pthread_cond_timedwait(&self->changed, &self->mutex, &deadline);
+    zsp_monitor_wait(&self->monitor, deadline_ms);
     return 0;
 }
 

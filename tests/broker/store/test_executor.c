@@ -11,7 +11,6 @@
 #include <cmocka.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 
 #include "broker/store/executor.h"
@@ -132,29 +131,6 @@ static void two_threads_run_two_jobs_at_the_same_time(void **state)
     assert_int_equal(pthread_barrier_destroy(&barrier), 0);
 }
 
-static void mask_task(struct job *self, struct fs *fs)
-{
-    (void)fs;
-    (void)pthread_sigmask(SIG_BLOCK, NULL, self->owner);
-}
-
-static void signals_are_blocked_in_the_threads(void **state)
-{
-    (void)state;
-    sigset_t mask;
-    (void)sigemptyset(&mask);
-    struct job job = {.kind = JOB_TASK, .task_fn = mask_task, .owner = &mask};
-    struct executor *executor = executor_new(&NO_FS, 1, NULL);
-    executor_submit(executor, &job);
-    (void)wait_and_take(executor);
-    assert_int_equal(sigismember(&mask, SIGTERM), 1);
-    assert_int_equal(sigismember(&mask, SIGINT), 1);
-    sigset_t own;
-    assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &own), 0);
-    assert_int_equal(sigismember(&own, SIGTERM), 0);
-    executor_destroy(&executor);
-}
-
 static void a_thread_count_out_of_range_is_refused(void **state)
 {
     (void)state;
@@ -172,7 +148,6 @@ int main(void)
         cmocka_unit_test(the_descriptor_is_readable_until_the_last_is_taken),
         cmocka_unit_test(stop_finishes_what_was_submitted),
         cmocka_unit_test(two_threads_run_two_jobs_at_the_same_time),
-        cmocka_unit_test(signals_are_blocked_in_the_threads),
         cmocka_unit_test(a_thread_count_out_of_range_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
