@@ -884,8 +884,8 @@ typedef struct zspool_settle_run_t {
 } zspool_settle_run_t;
 
 /* Settle runs of offsets (1..4,096) and tell of each what became of it. 0 = answered and
- * durable, also when none could be applied. Many runs take several requests: on an error some may
- * have been applied. May be repeated safely.
+ * durable, also when none could be applied. Many runs, and runs with messages in common, take several
+ * requests: on an error some may have been applied. May be repeated safely.
  * Errors: ZSPOOL_ENOT_FOUND  no such group
  *         ZSPOOL_EBAD_NAME, ZSPOOL_EBAD_VALUE  as zspool_settle() */
 ZSPOOL_EXPORT int zspool_settle_at(zspool_client_t *self, const char *group,

@@ -343,6 +343,36 @@ static void runs_that_adjoin_are_each_told_what_became_of_them(void **state)
     served_end(&f);
 }
 
+/* Goal: runs at the same offset under other leases have answers of their own, in either order. */
+static void runs_of_one_message_are_told_apart_by_their_leases(void **state)
+{
+    (void)state;
+    struct served f;
+    const zspool_message_t *message;
+    served_start(&f);
+    publish(&f, "t", 0, 2);
+    zspool_consumer_t *consumer = served_consumer(f.client, "g");
+    zspool_settle_run_t runs[4];
+    memset(runs, 0, sizeof runs);
+    for (int i = 0; i < 4; i++) {
+        runs[i].topic = "t";
+        runs[i].first_offset = (uint64_t)(i / 2);
+        runs[i].count = 1;
+        zspool_settle_arg_init(&runs[i].arg);
+    }
+    assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        runs[i].lease = i == 1 || i == 2 ? message->lease : message->lease + 1; /* never given */
+    }
+    assert_int_equal(zspool_settle_at(f.client, "g", runs, 4, WAIT_MS, NULL), 0);
+    assert_int_equal(runs[0].ret_settled, ZSPOOL_SETTLED_LOST);
+    assert_int_equal(runs[1].ret_settled, ZSPOOL_SETTLED);
+    assert_int_equal(runs[2].ret_settled, ZSPOOL_SETTLED);
+    assert_int_equal(runs[3].ret_settled, ZSPOOL_SETTLED_DONE);
+    zspool_consumer_destroy(&consumer);
+    served_end(&f);
+}
+
 /* --- Administration --------------------------------------------------------------------------- */
 
 static void topics_are_made_shown_changed_and_removed(void **state)
@@ -546,6 +576,7 @@ int main(void)
         cmocka_unit_test(a_released_message_comes_again_uncounted),
         cmocka_unit_test(a_message_is_settled_by_address_from_elsewhere),
         cmocka_unit_test(runs_that_adjoin_are_each_told_what_became_of_them),
+        cmocka_unit_test(runs_of_one_message_are_told_apart_by_their_leases),
         cmocka_unit_test(topics_are_made_shown_changed_and_removed),
         cmocka_unit_test(a_long_list_comes_in_pages_but_whole),
         cmocka_unit_test(groups_are_made_shown_changed_moved_and_removed),
