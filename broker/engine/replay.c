@@ -210,16 +210,17 @@ static void write_runs(struct zsp_writer *out, const struct reader *self)
     }
 }
 
-/* Tell what was gathered. `damage` NULL = none. */
+/* Tell what was gathered. `damage` NULL = none. Retention may have passed us since we read. */
 static void tell(struct engine *engine, const struct reader *self, const char *reason,
                  const struct store_range *damage)
 {
+    const uint64_t start = self->partition->start_offset;
     struct zsp_writer *const out = reply_begin(engine, &self->to);
     wire_write_map(out, damage ? 6 : 5);
     wire_write_text(out, "runs");
     write_runs(out, self);
-    wire_write_text_uint(out, "next", self->next_offset);
-    wire_write_text_uint(out, "start", self->partition->start_offset);
+    wire_write_text_uint(out, "next", self->next_offset > start ? self->next_offset : start);
+    wire_write_text_uint(out, "start", start);
     wire_write_text_uint(out, "end", self->partition->synced_offset);
     wire_write_text(out, "reason");
     wire_write_text(out, reason);
@@ -270,9 +271,7 @@ static void cancel(struct engine *engine, struct reader *self)
 {
     if (self->run_count > 0) {
         self->next_offset = self->runs[0].piece.slice.first_offset;
-    } else if (self->state == READER_LOCATING) {
-        self->next_offset = self->partition->start_offset;
-    }
+    } /* while it is LOCATING it is 0, and the start is told */
     drop_runs(self);
     tell(engine, self, "cancelled", NULL);
 }
@@ -353,12 +352,13 @@ static int take_batch(struct engine *engine, struct reader *self, const struct s
     return 0;
 }
 
-/* The bytes from `from` on went to retention while the reader was on its way. */
+/* The bytes from `next` on went to retention while the reader was on its way. What is gone is passed
+ * over, as if it had been gone before; but a number that was named must exist. */
 static void start_has_moved(struct engine *engine, struct reader *self, const struct zsp_err *error)
 {
-    if (self->run_count > 0 || self->has_sent) {
-        answer(engine, self, "limit", NULL);
-    } else if (self->from_is_offset || self->next_offset >= self->partition->start_offset) {
+    const bool has_begun = self->run_count > 0 || self->has_sent;
+    if ((self->from_is_offset && !has_begun) ||
+        self->next_offset >= self->partition->start_offset) {
         fail(engine, self, error);
     } else {
         self->next_offset = self->partition->start_offset;

@@ -255,6 +255,54 @@ static void a_stream_can_be_cancelled(void **state)
     assert_true(fixture_number(answer, "next") < 4500);
 }
 
+/* Part one of a replay from the start has left, and the next one is due, when retention takes what
+ * is behind them. */
+static uint64_t replay_overtaken_by_retention(struct engine_fixture *f)
+{
+    struct engine_effect effect = {0};
+    f->session = 7;
+    publish_batches(f, 45);
+    fixture_ok(f, "TOPIC.SET", "{'topic': 't', 'settings': {'retention_time_ms': 9000}}", NULL);
+    fixture_advance(f, 9900);
+    const uint64_t ticket =
+        fixture_send(f, "READ", "{'topic': 't', 'from': 'earliest', 'parts': true" ALL "}", NULL);
+    engine_pump(f->engine, f->now);
+    assert_true(engine_next_effect(f->engine, &effect));
+    assert_true(effect.more);
+    engine_effect_release(&effect);
+    f->now.mono_ms += 200;
+    f->now.wall_ms += 200;
+    mem_store_hold(f->mem, MEM_READS); /* of the next part, and the retain behind it */
+    engine_pump(f->engine, f->now);
+    mem_store_hold(f->mem, 0);
+    engine_pump(f->engine, f->now);
+    return ticket;
+}
+
+static void a_stream_passes_over_what_retention_took(void **state)
+{
+    struct engine_fixture *f = *state;
+    const uint64_t ticket = replay_overtaken_by_retention(f);
+    fixture_pump(f);
+    const struct answer *answer = fixture_answer(f, ticket);
+    assert_string_equal(fixture_text(answer, "reason"), "end");
+    assert_in_range(fixture_number(answer, "start"), 4000, 4499);
+    assert_int_equal(fixture_number(answer, "next"), 4500);
+}
+
+static void a_cancelled_stream_goes_on_at_what_is_kept(void **state)
+{
+    struct engine_fixture *f = *state;
+    const uint64_t ticket = replay_overtaken_by_retention(f);
+    (void)fixture_send(f, "CANCEL", fixture_format("{'request': %llu}", (unsigned long long)ticket),
+                       NULL);
+    fixture_pump(f);
+    const struct answer *answer = fixture_answer(f, ticket);
+    assert_string_equal(fixture_text(answer, "reason"), "cancelled");
+    assert_in_range(fixture_number(answer, "start"), 4000, 4499);
+    assert_int_equal(fixture_number(answer, "next"), fixture_number(answer, "start"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -268,6 +316,8 @@ int main(void)
         TEST(a_small_pull_comes_at_once),
         TEST(without_room_a_replay_ends_early),
         TEST(a_stream_can_be_cancelled),
+        TEST(a_stream_passes_over_what_retention_took),
+        TEST(a_cancelled_stream_goes_on_at_what_is_kept),
         TEST(a_part_is_read_when_the_one_before_has_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

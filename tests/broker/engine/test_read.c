@@ -327,6 +327,35 @@ static void retention_may_overtake_a_reader(void **state)
     assert_int_equal(fixture_answer(f, by_number)->code, ZSP_EOUT_OF_RANGE);
 }
 
+/* Retention strikes when a first batch was gathered, whether `from` is a name or a number: what went
+ * is passed over, what is kept is read on. */
+static void retention_between_two_batches_is_passed_over(void **state)
+{
+    struct engine_fixture *const f = *state;
+    uint64_t tickets[2];
+    mem_store_segment_batches(f->mem, 1);
+    fixture_advance(f, 17500);
+    fixture_ok(f, "TOPIC.SET", "{'topic': 'orders', 'settings': {'retention_time_ms': 9000}}",
+               NULL);
+    fixture_ok(f, "PUBLISH", "{'topic': 'orders'}", "[[b'g']]");
+    mem_store_hold(f->mem, MEM_READS);
+    /* The first read of the store brings "a b", which leaves room. */
+    tickets[0] =
+        fixture_send(f, "READ", "{'topic': 'orders', 'from': 'earliest', 'max_bytes': 24}", NULL);
+    tickets[1] = fixture_send(f, "READ",
+                              "{'topic': 'orders', 'from': ['offset', 0], 'max_bytes': 24}", NULL);
+    fixture_leap(f, 501); /* the retain is queued behind the reads */
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    for (int i = 0; i < 2; i++) {
+        const struct answer *const a = fixture_answer(f, tickets[i]);
+        assert_int_equal(fixture_number(a, "start"), 6);
+        assert_string_equal(fixture_payloads(a), "a b g");
+        assert_int_equal(fixture_number(a, "next"), 7);
+        assert_string_equal(fixture_text(a, "reason"), "end");
+    }
+}
+
 /* Reading never makes or changes a group. */
 static void reading_leaves_no_trace(void **state)
 {
@@ -369,6 +398,7 @@ int main(void)
         TEST(what_retention_took_is_out_of_range),
         TEST(the_last_message_ends_a_full_reply),
         TEST(retention_may_overtake_a_reader),
+        TEST(retention_between_two_batches_is_passed_over),
         TEST(reading_leaves_no_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
