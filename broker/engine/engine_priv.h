@@ -73,7 +73,7 @@ struct engine {
     struct timer time_record; /* writes broker time now and then */
 
     struct pending_set pending;
-    struct set_aside set_aside; /* reads that a pump works off, see take_completions() */
+    struct set_aside set_aside; /* reads that a pump works off, see arrivals.h */
     struct effect_queue effects;
     struct reply_draft draft;
     struct parked_set parked;
@@ -103,6 +103,9 @@ struct engine {
  * end of the current event everything unanswered gets `storage_failed` (with maybe where
  * something may have reached the disk), then the host is told once to stop. */
 void engine_fail(struct engine *self, const struct zsp_err *error);
+
+/* Has this pump worked as much as it may? What is left waits for the next one. */
+bool engine_is_tired(const struct engine *self);
 
 /* Arm a timer for a broker time; see enum timer_kind. */
 void engine_arm(struct engine *self, enum timer_kind kind, struct timer *timer, int64_t due_ms);
