@@ -68,6 +68,7 @@ static struct connection *connection_new(struct zsp_slice routing_id, const stru
     memcpy(bytes, routing_id.data, routing_id.len);
     self->routing_id = (struct zsp_slice){bytes, routing_id.len};
     self->queue_end = &self->queue;
+    self->fd = -1;
     return self;
 }
 

@@ -26,6 +26,7 @@ struct connection {
     uint64_t number;
     struct zsp_slice routing_id; /* its bytes follow the struct */
     struct session *session;     /* attached here; NULL = none */
+    int fd;                      /* that its HELLO came over, see inbound_fd(); -1 = none */
     struct credit credit;
     struct reply_room room;
     struct call *calls;     /* unanswered, newest first */

@@ -2,8 +2,8 @@
 #include "broker/server/inbound.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "broker/server/frame.h"
 #include "common/assert.h"
@@ -75,6 +75,18 @@ int inbound_receive(struct inbound *self, void *socket, struct zsp_err *err)
         }
     }
     return ZSP_OK;
+}
+
+int inbound_fd(const struct inbound *self)
+{
+    return self->kept > 0 ? zmq_msg_get(&self->frames[0], ZMQ_SRCFD) : -1;
+}
+
+bool inbound_is_behind(int fd)
+{
+    /* Not a recv() with MSG_PEEK: that takes a pending error from its owner. */
+    int bytes = 0;
+    return fd >= 0 && ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
 void inbound_clear(struct inbound *self)

@@ -8,6 +8,7 @@
 #ifndef ZSP_SERVER_INBOUND_H
 #define ZSP_SERVER_INBOUND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <zmq.h>
@@ -36,6 +37,12 @@ struct inbound {
  *         ZSP_EIO     the socket fails (the context is ending)
  */
 int inbound_receive(struct inbound *self, void *socket, struct zsp_err *err);
+
+/* The descriptor that the message came over, -1 = none (inproc). It is libzmq's, which may close it
+ * at any time, and then it may become another's: good for inbound_is_behind() alone. */
+int inbound_fd(const struct inbound *self);
+/* Has the kernel bytes for it that libzmq's thread has not read yet? */
+bool inbound_is_behind(int fd);
 
 /* Close all frames. */
 void inbound_clear(struct inbound *self);

@@ -122,6 +122,7 @@ static int answer_hello(const struct arrival *self, struct zsp_err *err)
     if (rc < 0) {
         return rc;
     }
+    self->connection->fd = inbound_fd(self->message);
     const struct session *const session = self->connection->session;
     const bool is_resumed = rc > 0;
     zsp_diag(server->options.diag, ZSP_DEBUG, "connection %" PRIu64 ": session %" PRIu64 "%s, %.*s",

@@ -103,12 +103,25 @@ void session_end(struct session_table *self, struct session *session)
     free(session);
 }
 
-int64_t session_silent_ms(const struct session *self, int64_t timeout_ms)
+int64_t session_judge_ms(const struct session *self, int64_t timeout_ms)
 {
+    if (self->looked_ms > self->heard_ms) {
+        return self->looked_ms + SESSION_DOUBT_MS;
+    }
     if (self->terms.heartbeat_ms > 0) {
         return self->heard_ms + SESSION_SILENCES * self->terms.heartbeat_ms;
     }
     return self->connection ? INT64_MAX : self->heard_ms + timeout_ms;
+}
+
+bool session_judge(struct session *self, int64_t timeout_ms, int64_t awake_ms, bool may_be_hidden)
+{
+    const int64_t patience_ms = SESSION_SILENCES * self->terms.heartbeat_ms + timeout_ms;
+    const bool is_excused = may_be_hidden && awake_ms - self->heard_ms < patience_ms;
+    const bool was_doubted = self->looked_ms > self->heard_ms && self->is_doubted;
+    self->looked_ms = awake_ms;
+    self->is_doubted = !is_excused;
+    return was_doubted && !is_excused;
 }
 
 int session_admit(struct session *self, uint64_t request_id, struct zsp_err *err)

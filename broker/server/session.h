@@ -12,8 +12,9 @@
  *                         '-------------session_end-----------'---> gone
  *
  * A detached session is over when it was silent for the session timeout; one that asked for
- * heartbeats, attached or not, when it was silent for three of them. Nobody scans for that: each
- * of these has a timer, which is moved when it fires and not with each request.
+ * heartbeats, attached or not, when it was silent for three of them and two looks, a second apart,
+ * found nothing of it that was not read yet. Nobody scans for that: each of these has a timer,
+ * which is moved when it fires and not with each request.
  */
 #ifndef ZSP_SERVER_SESSION_H
 #define ZSP_SERVER_SESSION_H
@@ -27,7 +28,8 @@
 #include "common/table.h"
 
 #define SESSION_ID_BYTES 16u
-#define SESSION_SILENCES 3 /* heartbeats that a session may miss */
+#define SESSION_SILENCES 3    /* heartbeats that a session may miss */
+#define SESSION_DOUBT_MS 1000 /* between two looks at one that missed them */
 
 struct connection;
 
@@ -44,6 +46,8 @@ struct session {
     uint64_t last_request_id;      /* on this connection; 0 = none yet */
     struct session_terms terms;
     int64_t heard_ms;   /* awake time (attach.c): of the last request */
+    int64_t looked_ms;  /* awake time: when it was judged last; above heard_ms = since then */
+    bool is_doubted;    /* that look found no excuse */
     struct timer timer; /* armed while it may end by silence; its fire_fn is not used */
     struct session *earlier, *later; /* DETACHED: in that order */
 };
@@ -75,8 +79,11 @@ void session_detach(struct session_table *self, struct session *session);
 /* Forget it, in any state. */
 void session_end(struct session_table *self, struct session *session);
 
-/* When it is over unless it is heard of, awake time; INT64_MAX = it does not end by itself. */
-int64_t session_silent_ms(const struct session *self, int64_t timeout_ms);
+/* When it is to be judged unless it is heard of, awake time; INT64_MAX = it does not end by itself. */
+int64_t session_judge_ms(const struct session *self, int64_t timeout_ms);
+/* It is time: is it silent? `may_be_hidden` = what it sent may lie where it was not seen yet; that
+ * excuses it, but not for longer than `timeout_ms`. */
+bool session_judge(struct session *self, int64_t timeout_ms, int64_t awake_ms, bool may_be_hidden);
 
 /* May a request with this id come now? 0 always may, it belongs to no session.
  * A higher id is remembered. `self` NULL = there is no session.

@@ -264,7 +264,7 @@ typedef struct zspool_options_t {
     int64_t linger_ms;        /* the longest a _destroy waits to hand back messages; 0 = 2,000 */
     int64_t session_heartbeat_ms; /* broker and client promise each other a sign of life so often,
                              * whatever the host's threads do. A client that is silent for three of
-                             * them (its process was killed or stopped, its machine is gone) loses its
+                             * them and 1 s (its process was killed, or stopped, or cut off) loses its
                              * leases, so that messages need not wait for the end of long leases; those
                              * it had begun count as failed. A silent broker counts as gone. 100..60,000;
                              * 0 = 10,000; -1 = none: leases end by time alone */

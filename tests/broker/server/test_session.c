@@ -115,13 +115,57 @@ static void silence_is_judged_by_what_was_promised(void **state)
     struct session_table *const table = *state;
     struct session *const session = begin(table, ID, 0);
     session->heard_ms = 1000;
-    assert_int_equal(session_silent_ms(session, 60000), INT64_MAX);
+    assert_int_equal(session_judge_ms(session, 60000), INT64_MAX);
     session->terms.heartbeat_ms = 500;
-    assert_int_equal(session_silent_ms(session, 60000), 2500);
+    assert_int_equal(session_judge_ms(session, 60000), 2500);
     session_detach(table, session);
-    assert_int_equal(session_silent_ms(session, 60000), 2500);
+    assert_int_equal(session_judge_ms(session, 60000), 2500);
     session->terms.heartbeat_ms = 0;
-    assert_int_equal(session_silent_ms(session, 60000), 61000);
+    assert_int_equal(session_judge_ms(session, 60000), 61000);
+}
+
+/* Goal: who missed its heartbeats is silent when two looks in a row, a second apart, find nothing of
+ * it that was not read. */
+static void a_doubted_session_is_looked_at_again(void **state)
+{
+    struct session *const session = begin(*state, ID, 0);
+    session->terms.heartbeat_ms = 500;
+    session->heard_ms = 1000;
+    assert_false(session_judge(session, 60000, 2500, false));
+    assert_int_equal(session_judge_ms(session, 60000), 3500);
+    assert_false(session_judge(session, 60000, 3500, true)); /* it waits in the kernel */
+    assert_int_equal(session_judge_ms(session, 60000), 4500);
+    assert_false(session_judge(session, 60000, 4500, false));
+    assert_true(session_judge(session, 60000, 5500, false));
+    session_end(*state, session);
+}
+
+static void who_is_heard_of_is_doubted_no_more(void **state)
+{
+    struct session *const session = begin(*state, ID, 0);
+    session->terms.heartbeat_ms = 500;
+    session->heard_ms = 1000;
+    assert_false(session_judge(session, 60000, 2500, false));
+    session->heard_ms = 3000;
+    assert_int_equal(session_judge_ms(session, 60000), 4500);
+    assert_false(session_judge(session, 60000, 4500, false));
+    assert_true(session_judge(session, 60000, 5500, false));
+    session_end(*state, session);
+}
+
+/* The descriptor may be another's by now, and always busy. */
+static void no_excuse_holds_for_ever(void **state)
+{
+    struct session *const session = begin(*state, ID, 0);
+    session->terms.heartbeat_ms = 500;
+    session->heard_ms = 1000;
+    int64_t now_ms = session_judge_ms(session, 60000);
+    while (!session_judge(session, 60000, now_ms, true)) {
+        now_ms = session_judge_ms(session, 60000);
+        assert_true(now_ms <= 1000 + 1500 + 60000 + 2 * SESSION_DOUBT_MS);
+    }
+    assert_true(now_ms >= 1000 + 1500 + 60000);
+    session_end(*state, session);
 }
 
 #define PROVE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -136,6 +180,9 @@ int main(void)
         PROVE(on_another_connection_ids_begin_anew),
         PROVE(the_longest_detached_is_first),
         PROVE(silence_is_judged_by_what_was_promised),
+        PROVE(a_doubted_session_is_looked_at_again),
+        PROVE(who_is_heard_of_is_doubted_no_more),
+        PROVE(no_excuse_holds_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
