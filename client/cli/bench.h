@@ -20,18 +20,23 @@
 #include "client/cli/cli.h"
 #include "client/cli/histogram.h"
 
-#define BENCH_PRODUCERS_MAX 64u
-#define BENCH_PAYLOAD_MAX   ((uint64_t)ZSPOOL_MESSAGE_BYTES_MAX - 64u)
-#define BENCH_STAMP_BYTES   8u /* of a payload of W4: when it was to be sent */
+#define BENCH_WORKERS_MAX 256u /* each has some threads and ten descriptors */
+#define BENCH_PAYLOAD_MAX ((uint64_t)ZSPOOL_MESSAGE_BYTES_MAX - 64u)
+#define BENCH_STAMP_BYTES 8u /* of a payload of W4: when it was to be sent */
 
 /* What is measured. */
 struct bench {
     zspool_client_t *client; /* for what surrounds a measurement, and interrupted by signals */
     const char *topic;
+    const char *const *topics; /* W1, W2: more of them; `topic` is the first */
+    uint64_t topic_count;
     uint64_t payload_bytes;
     uint64_t seconds;
-    uint64_t in_flight; /* batches unconfirmed, of each producer */
+    uint64_t in_flight;          /* batches unconfirmed, of each producer */
+    uint64_t in_flight_messages; /* messages unconfirmed; 0 = only batches count */
     uint64_t producers;
+    uint64_t members, groups; /* W3: members of each group */
+    uint64_t fill_bytes;      /* of payload, of a backlog; 0 = what `seconds` allow, to 1 GiB */
     uint64_t batch_bytes;
     uint64_t rate; /* W4: messages a second */
     zspool_level_t level;
@@ -49,16 +54,48 @@ struct bench_result {
     struct histogram latency; /* ns; empty = none was measured */
 };
 
-/* W1, or W2 when `one` (then each producer has one message in flight). */
+/* W1, or W2 when `one` (then each producer has one message in flight). Topics are shared out among
+ * producers, or producers among topics, whichever are more. */
 int bench_pub(const struct bench *self, bool one, struct bench_result *ret);
-/* W3 and W5: what is in the topic, until it is through or the time is over. */
+/* Make a backlog: W1 without a warm-up, synced, until it has its size. */
+int bench_fill(const struct bench *self, struct bench_result *ret);
+/* W3 and W5: what is in the topic, until it is through or the time is over. Counts all deliveries. */
 int bench_pull(const struct bench *self, struct bench_result *ret);
 int bench_read(const struct bench *self, struct bench_result *ret);
 /* W4. */
 int bench_e2e(const struct bench *self, struct bench_result *ret);
 
-/* Publish for a time without measuring, to have a backlog; up to 1 GiB of payload. */
-int bench_fill(const struct bench *self);
+/* --- bench_crew.c: many who do the same ----------------------------------------------- */
+
+/* One of them, in a thread and on a connection of its own. */
+struct bench_worker {
+    const struct bench *bench;
+    const struct bench_job *job;
+    uint64_t index;
+    zspool_client_t *client; /* connected */
+
+    uint64_t count, bytes;    /* done since the start: messages and their payloads */
+    struct histogram latency; /* of these; ns */
+    zspool_error_t err;       /* why a function of the job failed */
+
+    struct bench_gate *gate; /* these are the crew's */
+    pthread_t thread;
+    int code; /* 0, or what failed */
+};
+
+/* What they do. */
+struct bench_job {
+    size_t size; /* of a worker: a zeroed struct, with a struct bench_worker at its begin */
+    int (*open_fn)(struct bench_worker *self);   /* before the start: get what it needs, warm up */
+    int (*work_fn)(struct bench_worker *self);   /* from the start, which is the same for all */
+    void (*close_fn)(struct bench_worker *self); /* also after an open_fn that failed */
+    const void *plan;                            /* for these functions */
+};
+
+/* Have `count` workers do a job. The result's time and CPU are from the start, when all are open,
+ * until the last has worked; its counts and latencies are added up. */
+int bench_crew(const struct bench *bench, uint64_t count, const struct bench_job *job,
+               struct bench_result *ret);
 
 /* --- bench_meter.c: what all of them use ------------------------------------------- */
 

@@ -1,34 +1,33 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * W1 and W2. Producers run in a thread and on a connection of their own each:
+ * W1 and W2, and making a backlog: producers with a thread and a connection each.
  *
- *   warm up, all confirmed -> all wait at a gate -> send until the time is over
+ *   warm up, all confirmed -> the start -> send until the time is over or all is sent
  *   -> wait for every confirm
  *
- * The clock runs from the opening of the gate to the last confirm of the last producer.
+ * A latency is that of a confirm: from when the library took the message to when its
+ * report was there. When pipelined, some messages are sampled.
  */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/cli/bench.h"
 
-#define WARM_NS          500000000           /* before anything is measured */
-#define BYTES_MAX        ((uint64_t)3 << 30) /* of payload, in one measurement */
-#define FILL_BYTES_MAX   ((uint64_t)1 << 30) /* of a backlog */
-#define LOOK_EVERY       64u                 /* messages between two looks at the clock */
-#define SAMPLES_A_BATCH  8u                  /* the clock costs as much as a small message */
-#define SAMPLES_OPEN_MAX 4096u               /* sampled and unconfirmed; a power of two */
-#define REPORTS          64
+#define WARM_NS           500000000           /* before anything is measured */
+#define BYTES_MAX         ((uint64_t)3 << 30) /* of payload, in one measurement */
+#define FILL_BYTES_MAX    ((uint64_t)1 << 30) /* of a backlog whose size nobody told */
+#define LOOK_EVERY        64u                 /* messages between two looks at the clock */
+#define SAMPLES_IN_FLIGHT 256u  /* about; the clock costs as much as a small message */
+#define SAMPLES_OPEN_MAX  1024u /* sampled and unconfirmed: small records make it more */
+#define ENCODED_EXTRA     64u   /* of a record, beyond its payload */
+#define REPORTS           64
 
-/* Where producers wait for each other, and for the clock. */
-struct gate {
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    uint64_t warm;  /* producers that are */
-    bool open;      /* measure */
-    bool cancelled; /* end */
+struct plan {
+    bool one;           /* W2 */
+    bool warm;          /* up, before */
+    uint64_t bytes_max; /* of payload, of all producers */
+    int64_t ns;         /* how long */
 };
 
 /* A message whose latency is measured. */
@@ -38,75 +37,40 @@ struct sample {
 };
 
 struct bench_producer {
-    const struct bench *bench;
-    struct gate *gate;
-    bool one; /* W2 */
-    uint64_t bytes_max;
-    pthread_t thread;
-    zspool_client_t *client;
+    struct bench_worker worker;
     zspool_producer_t *producer;
     uint8_t *payload;
-
-    uint64_t step; /* every so many tickets one is sampled */
+    uint64_t topic;  /* the next one's index */
+    uint64_t open;   /* messages unconfirmed; not kept in W2 */
+    uint64_t step;   /* every so many tickets one is sampled */
+    int failed_code; /* 0, or what became of a message: in the worker's err */
     struct sample samples[SAMPLES_OPEN_MAX];
-    struct histogram latency;
-    uint64_t confirmed;
-    int code; /* 0, or what failed: in err */
-    zspool_error_t err;
 };
 
-/* --- The gate --------------------------------------------------------------------------- */
-
-/* Say that this one is warm; true = measure, false = end. */
-static bool gate_pass(struct gate *self)
+static struct bench_producer *producer_of(struct bench_worker *worker)
 {
-    (void)pthread_mutex_lock(&self->mutex); /* these fail for no good mutex */
-    self->warm++;
-    (void)pthread_cond_broadcast(&self->changed);
-    while (!self->open && !self->cancelled) {
-        (void)pthread_cond_wait(&self->changed, &self->mutex);
-    }
-    const bool cancelled = self->cancelled;
-    (void)pthread_mutex_unlock(&self->mutex);
-    return !cancelled;
-}
-
-static void gate_wait_warm(struct gate *self, uint64_t count)
-{
-    (void)pthread_mutex_lock(&self->mutex);
-    while (self->warm < count) {
-        (void)pthread_cond_wait(&self->changed, &self->mutex);
-    }
-    (void)pthread_mutex_unlock(&self->mutex);
-}
-
-static void gate_open(struct gate *self, bool cancelled)
-{
-    (void)pthread_mutex_lock(&self->mutex);
-    self->open = true;
-    self->cancelled = cancelled;
-    (void)pthread_cond_broadcast(&self->changed);
-    (void)pthread_mutex_unlock(&self->mutex);
+    return (struct bench_producer *)(void *)worker; /* its first member */
 }
 
 /* --- Confirms ---------------------------------------------------------------------------- */
 
 static void note_report(struct bench_producer *self, const zspool_report_t *report, int64_t now_ns)
 {
+    self->open -= report->count;
     if (report->status != 0) {
-        self->code = report->status;
-        self->err.code = report->status;
-        (void)snprintf(self->err.message, sizeof self->err.message, "a message was not kept: %s",
-                       zspool_strerror(report->status));
+        self->failed_code = report->status;
+        self->worker.err.code = report->status;
+        (void)snprintf(self->worker.err.message, sizeof self->worker.err.message,
+                       "a message was not kept: %s", zspool_strerror(report->status));
         return;
     }
-    self->confirmed += report->count;
+    self->worker.count += report->count;
     const uint64_t end = report->first_ticket + report->count;
     for (uint64_t ticket = (report->first_ticket + self->step - 1) / self->step * self->step;
          ticket < end; ticket += self->step) {
         const struct sample *sample = &self->samples[ticket / self->step % SAMPLES_OPEN_MAX];
         if (sample->ticket == ticket) {
-            histogram_add(&self->latency, (uint64_t)(now_ns - sample->sent_ns));
+            histogram_add(&self->worker.latency, (uint64_t)(now_ns - sample->sent_ns));
         }
     }
 }
@@ -124,202 +88,247 @@ static void take_reports(struct bench_producer *self)
     } while (count == REPORTS);
 }
 
+/* Wait until at most `most` messages are unconfirmed. */
+static int wait_confirms(struct bench_producer *self, uint64_t most)
+{
+    while (self->open > most && self->failed_code == 0) {
+        const int count = zspool_dispatch(self->worker.client, cli_timeout());
+        if (count <= 0) {
+            self->worker.err.code = count == 0 ? ZSPOOL_ETIMEOUT : count;
+            (void)snprintf(self->worker.err.message, sizeof self->worker.err.message,
+                           "waiting for a confirm: %s", zspool_strerror(self->worker.err.code));
+            return self->worker.err.code;
+        }
+        take_reports(self);
+    }
+    return self->failed_code;
+}
+
 /* --- Sending ------------------------------------------------------------------------------ */
 
-static int send_one(struct bench_producer *self, const zspool_out_t *out)
+/* The next topic of this producer: its share of them in turn, or the one that it shares. */
+static const char *next_topic(struct bench_producer *self)
 {
+    const struct bench *bench = self->worker.bench;
+    const char *topic = bench->topics[self->topic];
+    self->topic += bench->producers;
+    if (self->topic >= bench->topic_count) {
+        self->topic = self->worker.index % bench->topic_count;
+    }
+    return topic;
+}
+
+static uint64_t topics_of_one(const struct bench *bench)
+{
+    return (bench->topic_count + bench->producers - 1) / bench->producers;
+}
+
+static int send_one(struct bench_producer *self)
+{
+    const uint64_t len = self->worker.bench->payload_bytes;
+    const zspool_out_t out = zspool_out(next_topic(self), self->payload, (size_t)len);
+    zspool_error_t *err = &self->worker.err;
     uint64_t ticket = 0;
     int rc;
-    while ((rc = zspool_send(self->producer, out, &ticket, &self->err)) == ZSPOOL_EAGAIN) {
+    while ((rc = zspool_send(self->producer, &out, &ticket, err)) == ZSPOOL_EAGAIN) {
         take_reports(self);
-        rc = zspool_room(self->producer, out->payload.len, cli_timeout(), &self->err);
+        rc = zspool_room(self->producer, out.payload.len, cli_timeout(), err);
         if (rc != 0) {
             return rc;
         }
     }
-    if (rc == 0 && ticket % self->step == 0) {
+    if (rc != 0) {
+        return rc;
+    }
+    self->open++;
+    if (ticket % self->step == 0) {
         self->samples[ticket / self->step % SAMPLES_OPEN_MAX] =
             (struct sample){ticket, bench_now_ns()};
     }
-    return rc;
+    return 0;
 }
 
-static int send_pipelined(struct bench_producer *self, int64_t end_ns)
+static int send_pipelined(struct bench_producer *self, int64_t end_ns, uint64_t least,
+                          uint64_t most)
 {
-    const struct bench *bench = self->bench;
-    const zspool_out_t out = zspool_out(bench->topic, self->payload, bench->payload_bytes);
-    const uint64_t most = self->bytes_max / (bench->payload_bytes + 1) + 1;
+    const uint64_t in_flight = self->worker.bench->in_flight_messages;
     int rc = 0;
-    for (uint64_t i = 0; rc == 0 && self->code == 0 && i < most; i++) {
+    for (uint64_t i = 0; rc == 0 && self->failed_code == 0 && i < most; i++) {
         if (i % LOOK_EVERY == 0) {
             take_reports(self);
-            if (bench_now_ns() >= end_ns || cli_stopped()) {
+            if ((i >= least && bench_now_ns() >= end_ns) || cli_stopped()) {
                 break;
             }
         }
-        rc = send_one(self, &out);
+        rc = in_flight > 0 ? wait_confirms(self, in_flight - 1) : 0;
+        rc = rc == 0 ? send_one(self) : rc;
     }
-    if (rc == 0) {
-        rc = zspool_flush(self->producer, cli_timeout(), &self->err);
-    }
-    take_reports(self);
-    return rc;
+    return rc == 0 ? wait_confirms(self, 0) : rc;
 }
 
-static int send_one_by_one(struct bench_producer *self, int64_t end_ns)
+static int send_one_by_one(struct bench_producer *self, int64_t end_ns, uint64_t least)
 {
-    const struct bench *bench = self->bench;
-    const zspool_out_t out = zspool_out(bench->topic, self->payload, bench->payload_bytes);
+    const uint64_t len = self->worker.bench->payload_bytes;
+    zspool_error_t *err = &self->worker.err;
     int rc = 0;
     int64_t now_ns = bench_now_ns();
-    while (rc == 0 && now_ns < end_ns && !cli_stopped()) {
+    for (uint64_t i = 0; rc == 0 && (i < least || now_ns < end_ns) && !cli_stopped(); i++) {
+        const zspool_out_t out = zspool_out(next_topic(self), self->payload, (size_t)len);
         uint64_t ticket;
-        rc = zspool_send(self->producer, &out, &ticket, &self->err);
+        rc = zspool_send(self->producer, &out, &ticket, err);
         if (rc == 0) {
-            rc = zspool_wait(self->producer, ticket, cli_timeout(), NULL, &self->err);
+            rc = zspool_wait(self->producer, ticket, cli_timeout(), NULL, err);
         }
         const int64_t sent_ns = now_ns;
         now_ns = bench_now_ns();
         if (rc == 0) {
-            self->confirmed++;
-            histogram_add(&self->latency, (uint64_t)(now_ns - sent_ns));
+            self->worker.count++;
+            histogram_add(&self->worker.latency, (uint64_t)(now_ns - sent_ns));
         }
     }
     return rc;
 }
 
-static int send_for(struct bench_producer *self, int64_t ns)
+/* At least `least` messages. */
+static int send_for(struct bench_producer *self, int64_t ns, uint64_t least)
 {
-    const int64_t end_ns = bench_now_ns() + ns;
-    return self->one ? send_one_by_one(self, end_ns) : send_pipelined(self, end_ns);
+    const struct bench *bench = self->worker.bench;
+    const struct plan *plan = self->worker.job->plan;
+    const int64_t now_ns = bench_now_ns();
+    const int64_t end_ns = ns < INT64_MAX - now_ns ? now_ns + ns : INT64_MAX;
+    const uint64_t len = bench->payload_bytes > 0 ? bench->payload_bytes : 1;
+    const uint64_t most = (plan->bytes_max / bench->producers + len - 1) / len;
+    return plan->one ? send_one_by_one(self, end_ns, least)
+                     : send_pipelined(self, end_ns, least, most);
 }
 
-static void *produce(void *arg)
+/* --- A producer's life ---------------------------------------------------------------------- */
+
+static uint64_t common_divisor(uint64_t a, uint64_t b)
 {
-    struct bench_producer *self = arg;
-    int rc = send_for(self, WARM_NS);
-    memset(&self->latency, 0, sizeof self->latency);
-    self->confirmed = 0;
-    if (gate_pass(self->gate) && rc == 0 && self->code == 0) {
-        rc = send_for(self, (int64_t)self->bench->seconds * 1000000000);
+    return b == 0 ? a : common_divisor(b, a % b);
+}
+
+/* So many messages, about, may be unconfirmed. */
+static uint64_t messages_in_flight(const struct bench *bench)
+{
+    const uint64_t a_batch = bench->batch_bytes / (bench->payload_bytes + 1);
+    return bench->in_flight_messages > 0 ? bench->in_flight_messages
+                                         : (a_batch > 0 ? a_batch : 1) * (bench->in_flight + 4);
+}
+
+/* The topics are written to in turn: a step without a common divisor samples them all. */
+static uint64_t sample_step(const struct bench *bench)
+{
+    const uint64_t step = messages_in_flight(bench) / SAMPLES_IN_FLIGHT;
+    uint64_t ret = step > 0 ? step : 1;
+    while (common_divisor(ret, topics_of_one(bench)) != 1) {
+        ret++;
     }
-    self->code = self->code == 0 ? rc : self->code;
-    return NULL;
+    return ret;
+}
+
+static int open_producer(struct bench_worker *worker)
+{
+    struct bench_producer *self = producer_of(worker);
+    const struct bench *bench = worker->bench;
+    const struct plan *plan = worker->job->plan;
+    zspool_producer_options_t options;
+    zspool_producer_options_init(&options);
+    options.level = bench->level;
+    options.reporting = plan->one ? ZSPOOL_REPORT_NONE : ZSPOOL_REPORT_ALL;
+    options.max_in_flight = (uint32_t)bench->in_flight;
+    options.batch_bytes = (size_t)bench->batch_bytes;
+    /* Batches that are sent, and some that gather; or as many messages. */
+    const uint64_t record_bytes = bench->payload_bytes + ENCODED_EXTRA;
+    options.max_bytes = (size_t)((bench->batch_bytes + record_bytes) * (bench->in_flight + 4) +
+                                 record_bytes * bench->in_flight_messages);
+    self->step = sample_step(bench);
+    self->topic = worker->index % bench->topic_count;
+    self->payload = malloc((size_t)bench->payload_bytes + 1);
+    if (!self->payload) {
+        worker->err.code = ZSPOOL_ENOMEM;
+        (void)snprintf(worker->err.message, sizeof worker->err.message, "no memory");
+        return ZSPOOL_ENOMEM;
+    }
+    bench_fill_payload(self->payload, (size_t)bench->payload_bytes);
+    self->producer = zspool_producer_new(worker->client, &options, &worker->err);
+    if (!self->producer) {
+        return worker->err.code;
+    }
+    const int rc = plan->warm ? send_for(self, WARM_NS, topics_of_one(bench)) : 0;
+    memset(&worker->latency, 0, sizeof worker->latency);
+    worker->count = 0;
+    return rc;
+}
+
+static int produce(struct bench_worker *worker)
+{
+    const struct plan *plan = worker->job->plan;
+    const int rc = send_for(producer_of(worker), plan->ns, 0);
+    worker->bytes = worker->count * worker->bench->payload_bytes;
+    return rc;
+}
+
+static void close_producer(struct bench_worker *worker)
+{
+    zspool_producer_destroy(&producer_of(worker)->producer);
+    free(producer_of(worker)->payload);
 }
 
 /* --- One measurement ------------------------------------------------------------------------ */
 
-static int open_producer(struct bench_producer *self)
+static int measure(const struct bench *self, const struct plan *plan, struct bench_result *ret)
 {
-    const struct bench *bench = self->bench;
-    zspool_producer_options_t options;
-    zspool_producer_options_init(&options);
-    options.level = bench->level;
-    options.reporting = self->one ? ZSPOOL_REPORT_NONE : ZSPOOL_REPORT_ALL;
-    options.max_in_flight = (uint32_t)bench->in_flight;
-    options.batch_bytes = (size_t)bench->batch_bytes;
-    options.max_bytes =
-        (size_t)((bench->batch_bytes + bench->payload_bytes + 64) * (bench->in_flight + 4));
-    const uint64_t a_batch = bench->batch_bytes / (bench->payload_bytes + 1);
-    self->step = a_batch / SAMPLES_A_BATCH > 0 ? a_batch / SAMPLES_A_BATCH : 1;
-    self->payload = malloc((size_t)bench->payload_bytes + 1);
-    if (!self->payload) {
-        self->err.code = ZSPOOL_ENOMEM;
-        (void)snprintf(self->err.message, sizeof self->err.message, "no memory");
-        return ZSPOOL_ENOMEM;
-    }
-    bench_fill_payload(self->payload, (size_t)bench->payload_bytes);
-    self->client = zspool_new(cli_common.server, NULL, &self->err);
-    if (self->client && zspool_connect(self->client, cli_timeout(), NULL, &self->err) == 0) {
-        self->producer = zspool_producer_new(self->client, &options, &self->err);
-    }
-    return self->producer ? 0 : self->err.code;
+    const struct bench_job job = {.size = sizeof(struct bench_producer),
+                                  .open_fn = open_producer,
+                                  .work_fn = produce,
+                                  .close_fn = close_producer,
+                                  .plan = plan};
+    return bench_crew(self, self->producers, &job, ret);
 }
 
-static void close_producer(struct bench_producer *self)
+/* "publish, 1 producer(s), 16 batches of 262144 bytes in flight, 1000 topics" */
+static void write_notes(const struct bench *self, bool one, char *to, size_t size)
 {
-    zspool_producer_destroy(&self->producer);
-    zspool_destroy(&self->client);
-    free(self->payload);
-}
-
-static int run_threads(struct bench_producer *producers, uint64_t count, struct bench_result *ret)
-{
-    struct gate gate = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    uint64_t started = 0;
-    for (; started < count; started++) {
-        producers[started].gate = &gate;
-        if (!bench_thread(&producers[started].thread, produce, &producers[started])) {
-            break;
-        }
+    char depth[64] = "one";
+    char topics[32] = "";
+    if (!one && self->in_flight_messages > 0) {
+        (void)snprintf(depth, sizeof depth, "%llu messages",
+                       (unsigned long long)self->in_flight_messages);
+    } else if (!one) {
+        (void)snprintf(depth, sizeof depth, "%llu batches of %llu bytes",
+                       (unsigned long long)self->in_flight, (unsigned long long)self->batch_bytes);
     }
-    gate_wait_warm(&gate, started);
-    const struct bench_meter meter = bench_meter_begin(producers[0].bench->client);
-    gate_open(&gate, started < count);
-    for (uint64_t i = 0; i < started; i++) {
-        (void)pthread_join(producers[i].thread, NULL); /* ours, joinable */
+    if (self->topic_count > 1) {
+        (void)snprintf(topics, sizeof topics, ", %llu topics",
+                       (unsigned long long)self->topic_count);
     }
-    bench_meter_end(&meter, ret);
-    if (started < count) {
-        cli_say("no more threads: %llu of %llu producers started", (unsigned long long)started,
-                (unsigned long long)count);
-        return CLI_ERROR;
-    }
-    return CLI_OK;
-}
-
-static int measure(const struct bench *self, bool one, uint64_t bytes_max, struct bench_result *ret)
-{
-    const uint64_t count = self->producers;
-    struct bench_producer *producers = calloc(count, sizeof *producers);
-    if (!producers) {
-        cli_say("no memory for %llu producers", (unsigned long long)count);
-        return CLI_ERROR;
-    }
-    int code = CLI_OK;
-    uint64_t opened = 0;
-    while (opened < count && code == CLI_OK) {
-        struct bench_producer *producer = &producers[opened++];
-        producer->bench = self;
-        producer->one = one;
-        producer->bytes_max = bytes_max / count;
-        code = open_producer(producer) == 0 ? CLI_OK : cli_fail(&producer->err);
-    }
-    code = code == CLI_OK ? run_threads(producers, count, ret) : code;
-    for (uint64_t i = 0; i < opened; i++) {
-        struct bench_producer *producer = &producers[i];
-        if (code == CLI_OK && producer->code != 0) {
-            code = cli_fail(&producer->err);
-        }
-        ret->count += producer->confirmed;
-        ret->bytes += producer->confirmed * self->payload_bytes;
-        histogram_merge(&ret->latency, &producer->latency);
-        close_producer(producer);
-    }
-    free(producers);
-    return code;
+    (void)snprintf(to, size, "publish, %llu producer(s), %s in flight%s",
+                   (unsigned long long)self->producers, depth, topics);
 }
 
 int bench_pub(const struct bench *self, bool one, struct bench_result *ret)
 {
+    const struct plan plan = {.one = one,
+                              .warm = true,
+                              .bytes_max = BYTES_MAX,
+                              .ns = (int64_t)self->seconds * 1000000000};
     *ret = (struct bench_result){
         .workload = one ? "W2" : "W1", .payload_bytes = self->payload_bytes, .level = self->level};
-    if (one) {
-        (void)snprintf(ret->notes, sizeof ret->notes, "publish, %llu producer(s), one in flight",
-                       (unsigned long long)self->producers);
-    } else {
-        (void)snprintf(ret->notes, sizeof ret->notes,
-                       "publish, %llu producer(s), %llu batches of %llu bytes in flight",
-                       (unsigned long long)self->producers, (unsigned long long)self->in_flight,
-                       (unsigned long long)self->batch_bytes);
-    }
-    return measure(self, one, BYTES_MAX, ret);
+    write_notes(self, one, ret->notes, sizeof ret->notes);
+    return measure(self, &plan, ret);
 }
 
-int bench_fill(const struct bench *self)
+int bench_fill(const struct bench *self, struct bench_result *ret)
 {
-    struct bench_result unused = {0};
+    const bool sized = self->fill_bytes > 0;
+    const struct plan plan = {.bytes_max = sized ? self->fill_bytes : FILL_BYTES_MAX,
+                              .ns = sized ? INT64_MAX : (int64_t)self->seconds * 1000000000};
     struct bench fast = *self;
     fast.level = ZSPOOL_SYNCED;
-    return measure(&fast, false, FILL_BYTES_MAX, &unused);
+    *ret = (struct bench_result){
+        .workload = "fill", .payload_bytes = self->payload_bytes, .level = ZSPOOL_SYNCED};
+    write_notes(&fast, false, ret->notes, sizeof ret->notes);
+    return measure(&fast, &plan, ret);
 }

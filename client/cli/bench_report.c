@@ -31,7 +31,7 @@ static void json_cpu(struct json *json, const char *key, double percent)
     if (percent < 0) {
         json_null(json, key);
     } else {
-        json_real(json, key, percent, 0);
+        json_real(json, key, percent, 1);
     }
 }
 

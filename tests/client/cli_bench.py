@@ -4,6 +4,7 @@
 
 Usage: cli_bench.py ZSPOOL ZSPOOLD [TEST]... Starts a broker of its own.
 """
+import json
 import signal
 import subprocess
 
@@ -59,6 +60,82 @@ class Bench(Case):
         self.latencies(first)
         # One after the other: the mean cannot be above what the rate tells.
         self.assertLess(first["p50_us"], 2e6 / first["msgs_per_s"])
+
+    def test_pub_to_many_topics(self):
+        one, many = (self.bench("pub", "--topics", n, "--in-flight", "2")[0] for n in ("1", "50"))
+        self.assertEqual(one["notes"], "publish, 1 producer(s), 2 batches of 262144 bytes in flight")
+        self.assertEqual(many["notes"], one["notes"] + ", 50 topics")
+        self.assertEqual((one["workload"], many["workload"]), ("W1", "W1"))
+        self.latencies(many)
+        self.assertEqual(self.good("topic", "ls", "bench-*").lines(), [])
+
+    def kept(self, *args):
+        """How many messages a run left in each of its topics."""
+        self.bench("pub", "--keep", *args)
+        names = sorted(self.good("topic", "ls", "bench-*").lines())
+        counts = [self.messages(name) for name in names]
+        for name in names:
+            self.good("topic", "rm", name, "--yes")
+        return counts
+
+    def test_topics_are_shared_out_among_producers(self):
+        counts = self.kept("--topics", "5", "--producers", "2", "--in-flight-messages", "3")
+        self.assertGreater(min(counts), 0)
+        for own in (counts[0::2], counts[1::2]):  # those of one producer, in turn
+            self.assertLessEqual(max(own) - min(own), 1)
+
+    def test_producers_are_shared_out_among_topics(self):
+        counts = self.kept("--topics", "3", "--producers", "6", "--in-flight", "1")
+        self.assertEqual(len(counts), 3)
+        self.assertGreater(min(counts), 0)
+
+    def test_pub_with_messages_in_flight(self):
+        few = self.bench("pub", "--in-flight-messages", "3", "--topics", "2")[0]
+        self.assertEqual((few["workload"], few["notes"]),
+                         ("W1", "publish, 1 producer(s), 3 messages in flight, 2 topics"))
+        self.latencies(few)
+        # Little's law: never more than three are open, and all latencies of three are measured.
+        self.assertLess(few["msgs_per_s"] * few["p50_us"] / 1e6, 6)
+        one = self.bench("pub", "--in-flight-messages", "1")[0]
+        self.assertEqual((one["workload"], one["notes"]),
+                         ("W2", "publish, 1 producer(s), one in flight"))
+
+    def test_a_hundred_producers_without_batches(self):
+        result = self.bench("pub", "--in-flight", "1", "--producers", "100")[0]
+        self.assertEqual((result["workload"], result["notes"]),
+                         ("W2", "publish, 100 producer(s), one in flight"))
+        self.latencies(result)
+
+    def test_pull_by_members_and_groups(self):
+        self.good("pub", "shared-out", stdin=b"0123456789\n" * 5000)
+        for members, groups in ((4, 1), (1, 5), (2, 3)):
+            result = self.bench("pull", "--topic", "shared-out", "--members", str(members),
+                                "--groups", str(groups))[0]
+            self.assertEqual((result["workload"], result["count"], result["payload_bytes"]),
+                             ("W3", 5000 * groups, 10))
+            self.assertIn(f"{groups} group(s) of {members} member(s)", result["notes"])
+        self.assertEqual(self.good("group", "ls", "bench-*").lines(), [])
+
+    def test_fill_makes_a_backlog_that_others_take(self):
+        result = self.bench("fill", "--topic", "backlog", "--bytes", "1MiB", "--payload", "1KiB")[0]
+        self.assertEqual((result["workload"], result["count"]), ("fill", 1024))
+        self.assertEqual(self.messages("backlog"), 1024)
+        self.assertEqual(self.bench("read", "--topic", "backlog")[0]["count"], 1024)
+        for verb in ("pull", "read"):
+            self.assertEqual(self.bench(verb, "--bytes", "10000", "--payload", "99")[0]["count"],
+                             102)
+
+    def test_e2e_beside_a_read_of_another_topic(self):
+        self.bench("fill", "--topic", "old", "--bytes", "8MiB", "--payload", "16KiB")
+        tail = subprocess.Popen(command("bench", "e2e", "--topic", "new", "--rate", "200",
+                                        "--seconds", "1", "--json"), stdout=subprocess.PIPE)
+        self.addCleanup(tail.stdout.close)
+        self.addCleanup(tail.kill)
+        while tail.poll() is None:
+            self.assertEqual(self.bench("read", "--topic", "old")[0]["count"], 512)
+        self.assertEqual(tail.returncode, 0)
+        result = json.loads(tail.stdout.read())
+        self.assertEqual((result["workload"], result["count"]), ("W4", 200))
 
     def test_pull_and_read_take_all_that_is_there(self):
         self.good("pub", "there", stdin=b"0123456789\n" * 5000)
@@ -119,10 +196,34 @@ class Bench(Case):
         self.bench("pub")
         self.assertGreater(cpu(), before)
 
+    def test_too_few_descriptors(self):
+        run = subprocess.run(["sh", "-c", 'ulimit -n 200; exec "$@"', "sh",
+                              *command("bench", "pub", "--producers", "100")],
+                             capture_output=True, text=True, timeout=TIMEOUT_S)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("ulimit -n", run.stderr)
+        self.assertEqual(self.good("topic", "ls", "bench-*").lines(), [])
+
     def test_wrong_usage(self):
         self.usage("bench", "frob")
         self.usage("bench", "pub", "--in-flight", "129")
-        self.usage("bench", "pub", "--producers", "65")
+        self.usage("bench", "pub", "--producers", "257")
+        self.usage("bench", "pub", "--in-flight-messages", "1000001")
+        self.usage("bench", "pub", "--in-flight-messages", "9", "--in-flight", "9")
+        self.usage("bench", "pub", "--topics", "10001", "--producers", "9")
+        self.usage("bench", "pub", "--topics", "4097")
+        self.usage("bench", "pub", "--topics", "2", "--topic", "t")
+        self.usage("bench", "pull", "--topics", "2")
+        self.usage("bench", "e2e", "--in-flight-messages", "2")
+        self.usage("bench", "pull", "--members", "65")
+        self.usage("bench", "pull", "--groups", "101")
+        self.usage("bench", "pull", "--groups", "100", "--members", "3")
+        self.usage("bench", "read", "--members", "2")
+        self.usage("bench", "pub", "--groups", "2")
+        self.usage("bench", "pub", "--bytes", "1MiB")
+        self.usage("bench", "pull", "--topic", "t", "--bytes", "1MiB")
+        self.usage("bench", "fill", "--topic", "t")
+        self.usage("bench", "fill", "--bytes", "1MiB")
         self.usage("bench", "pub", "--batch", "9MiB")
         self.usage("bench", "pub", "--payload", "5MiB")
         self.usage("bench", "pub", "--payload", "100,,1")

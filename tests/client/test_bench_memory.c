@@ -61,7 +61,10 @@ static void no_memory_for_a_payload_is_told(void **state)
     (void)state;
     struct fake_broker *broker = fake_broker_start(answer, NULL);
     char text[512];
-    struct bench bench = {.topic = "t",
+    const char *topic = "t";
+    struct bench bench = {.topic = topic,
+                          .topics = &topic,
+                          .topic_count = 1,
                           .payload_bytes = PAYLOAD,
                           .seconds = 1,
                           .in_flight = 1,
