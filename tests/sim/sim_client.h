@@ -103,5 +103,7 @@ void scratch_fini(struct client *self);
 void scratch_wake(struct client *self);
 void scratch_answer(struct client *self, const struct sim_request *request);
 void scratch_lost(struct client *self, const struct sim_request *request);
+/* Its session fell silent: what it held under leases it holds no more. */
+void scratch_silent(struct client *self);
 
 #endif

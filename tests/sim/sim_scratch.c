@@ -48,6 +48,7 @@ struct scratch {
     uint64_t counts[SCRATCH_PARTS];
     const struct sim_request *pulled;
     uint64_t crashes_then; /* when it asked for them: a power cut may forget the hand-out */
+    bool fell_silent;      /* since then: the leases are over */
 };
 
 void scratch_init(struct client *self)
@@ -131,6 +132,7 @@ void scratch_wake(struct client *self)
         request->from_earliest = true;
     } else if (scratch->step == STEP_PULL) {
         scratch->crashes_then = self->sim->world.crashes;
+        scratch->fell_silent = false;
     } else if (scratch->step == STEP_SETTLE) {
         settle(scratch, request);
     }
@@ -235,7 +237,7 @@ static void pulled(struct client *self, const struct sim_request *request)
 static void settled(struct client *self, const struct sim_request *request)
 {
     struct scratch *scratch = self->scratch;
-    if (request->reply.not_applied_count > 0 && !scratch->trims &&
+    if (request->reply.not_applied_count > 0 && !scratch->trims && !scratch->fell_silent &&
         scratch->crashes_then == self->sim->world.crashes) {
         (void)model_fail(&self->sim->model, "scratch: an ack under a fresh lease was told \"%s\"",
                          request->reply.not_applied[0].why);
@@ -301,4 +303,9 @@ void scratch_lost(struct client *self, const struct sim_request *request)
 {
     (void)request;
     start_over(self->scratch);
+}
+
+void scratch_silent(struct client *self)
+{
+    self->scratch->fell_silent = true;
 }

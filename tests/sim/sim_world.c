@@ -544,6 +544,9 @@ void world_disconnect(struct sim *sim, struct client *client, enum farewell how)
                            is_silent ? ENGINE_SESSION_SILENT : ENGINE_SESSION_OVER);
         if (is_silent) {
             model_silent(&sim->model, client->session);
+            if (client->kind == CLIENT_SCRATCH) {
+                scratch_silent(client);
+            }
         }
     }
     if (how != FAREWELL_RESUMES) {
