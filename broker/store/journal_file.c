@@ -3,68 +3,19 @@
  * The files of the journal: made ahead, switched to, removed. The picture is in
  * journal.h.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/store/log_store_priv.h"
+#include "broker/store/new_file.h"
 #include "common/assert.h"
 
 #define MAKE_RETRY_MS 1000 /* after a next file that did not fit */
 
-static const uint8_t zeros[64 * 1024];
-
-/* The task that makes the next file: zero-filled at its beginning, durable. */
-struct make {
-    struct io io;
-    char path[LAYOUT_PATH_MAX];
-    uint64_t fill_bytes;
-    int file;
-    bool sync_failed;
-};
-
-static int make_file(struct make *self, struct fs *fs, struct zsp_err *err)
-{
-    /* One that is there is from a try that failed, or was made ahead before a restart, which
-     * has seen that it is zero. */
-    self->file = layout_open_empty(fs, self->path, err);
-    if (self->file < 0) {
-        return self->file;
-    }
-    for (uint64_t pos = 0; pos < self->fill_bytes; pos += sizeof zeros) {
-        const uint64_t left = self->fill_bytes - pos;
-        const struct zsp_slice piece = {zeros, left < sizeof zeros ? (size_t)left : sizeof zeros};
-        const int rc = layout_write_at(fs, self->file, piece, pos, err);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    int rc = fs->ops->sync(fs->self, self->file, err);
-    if (rc >= 0) {
-        rc = fs->ops->sync_dir(fs->self, "journal", err);
-    }
-    self->sync_failed = rc < 0;
-    return rc;
-}
-
-static void make_run(struct job *job, struct fs *fs)
-{
-    struct make *self = job->owner;
-    struct zsp_err err = {0};
-    if (make_file(self, fs, &err) < 0) {
-        if (self->file >= 0) {
-            (void)fs->ops->close(fs->self, self->file, NULL); /* nothing of worth was written */
-        }
-        self->file = -1;
-        job->error = err;
-        (void)zsp_err_wrap(&job->error, "%s", self->path);
-        return;
-    }
-    memset(&job->error, 0, sizeof job->error); /* EEXISTS was no failure */
-}
-
 static void make_done(struct log_store *store, struct io *io)
 {
-    struct make *make = (struct make *)io;
+    struct new_file *make = (struct new_file *)io;
     struct journal *self = &store->journal;
     self->making = false;
     store->works--;
@@ -84,19 +35,16 @@ void journal_make_next(struct log_store *store)
         journal_last_file(self)->bytes < store->options.journal_file_bytes / 2) {
         return;
     }
-    struct make *make = calloc(1, sizeof *make);
+    struct new_file *make = calloc(1, sizeof *make);
     if (!make) {
         return; /* tried again in the next turn */
     }
+    new_file_init(make, make_done);
     layout_journal_path(make->path, journal_last_file(self)->number + 1);
+    (void)snprintf(make->directory, sizeof make->directory, "journal");
     make->fill_bytes = store->options.fill_bytes < store->options.journal_file_bytes
                            ? store->options.fill_bytes
                            : store->options.journal_file_bytes;
-    make->file = -1;
-    make->io.job.kind = JOB_TASK;
-    make->io.job.task_fn = make_run;
-    make->io.job.owner = make;
-    make->io.done_fn = make_done;
     self->making = true;
     store->works++;
     store_submit(store, &make->io);

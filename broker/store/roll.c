@@ -7,18 +7,15 @@
 
 #include "broker/store/fact.h"
 #include "broker/store/log_store_priv.h"
+#include "broker/store/new_file.h"
 #include "broker/store/partition.h"
 #include "common/assert.h"
 
 /* The task that makes the file of the next segment. */
 struct make {
-    struct io io;
+    struct new_file made;
     struct store_part *part;
-    char path[LAYOUT_PATH_MAX];
-    char directory[LAYOUT_PATH_MAX];
     uint64_t number;
-    int file;
-    bool sync_failed;
 };
 
 /* The task that seals a segment. It works on copies and on the index, which
@@ -54,48 +51,16 @@ bool roll_busy(const struct store_part *part)
 
 /* --- The next file --------------------------------------------------------------------- */
 
-static int make_file(struct make *self, struct fs *fs, struct zsp_err *err)
-{
-    /* One that is there was made ahead before, by us or before a restart; the start has
-     * seen that it is empty or zero. */
-    self->file = layout_open_empty(fs, self->path, err);
-    if (self->file < 0) {
-        return self->file;
-    }
-    int rc = fs->ops->sync(fs->self, self->file, err);
-    if (rc >= 0) {
-        rc = fs->ops->sync_dir(fs->self, self->directory, err);
-    }
-    self->sync_failed = rc < 0;
-    return rc;
-}
-
-static void make_run(struct job *job, struct fs *fs)
-{
-    struct make *self = job->owner;
-    struct zsp_err err = {0};
-    if (make_file(self, fs, &err) < 0) {
-        if (self->file >= 0) {
-            (void)fs->ops->close(fs->self, self->file, NULL); /* nothing was written to it */
-        }
-        self->file = -1;
-        job->error = err;
-        (void)zsp_err_wrap(&job->error, "%s", self->path);
-        return;
-    }
-    memset(&job->error, 0, sizeof job->error); /* EEXISTS was no failure */
-}
-
 static void make_failed(struct store_part *part, const struct make *make)
 {
     part->roll.ahead_failed = true;
-    if (make->sync_failed) {
-        store_fail(part->store, &make->io.job.error);
+    if (make->made.sync_failed) {
+        store_fail(part->store, &make->made.io.job.error);
         return;
     }
     if (part->roll.state == ROLL_WAITING) {
         set_state(part, ROLL_IDLE);
-        partition_fail_queue(part, &make->io.job.error);
+        partition_fail_queue(part, &make->made.io.job.error);
     }
 }
 
@@ -114,13 +79,13 @@ static void make_done(struct log_store *store, struct io *io)
     }
     struct segment *next = segment_new(part, make->number, 0);
     if (!next) {
-        (void)store->fs->ops->close(store->fs->self, make->file, NULL); /* empty */
+        (void)store->fs->ops->close(store->fs->self, make->made.file, NULL); /* empty */
         open_files_give(store);
         free(make);
         store_fail_memory(store, "a segment");
         return;
     }
-    next->file = make->file;
+    next->file = make->made.file;
     next->pins = 1;
     part->roll.next = next;
     segment_unpin(store, next);
@@ -146,17 +111,13 @@ static bool make_start(struct store_part *part)
     }
     make->part = part;
     make->number = partition_active(part)->number + 1;
-    layout_segment_path(make->path, part->path, make->number, ".log");
-    memcpy(make->directory, part->path, strlen(part->path) + 1);
-    make->file = -1;
-    make->io.job.kind = JOB_TASK;
-    make->io.job.task_fn = make_run;
-    make->io.job.owner = make;
-    make->io.done_fn = make_done;
+    new_file_init(&make->made, make_done);
+    layout_segment_path(make->made.path, part->path, make->number, ".log");
+    memcpy(make->made.directory, part->path, strlen(part->path) + 1);
     part->roll.making = true;
     part->busy++;
     store->works++;
-    store_submit(store, &make->io);
+    store_submit(store, &make->made.io);
     return true;
 }
 
