@@ -298,6 +298,23 @@ static bool take_effects(struct engine_fixture *self)
     return any;
 }
 
+uint64_t fixture_send_large(struct engine_fixture *self, size_t bytes, unsigned seq)
+{
+    static const uint8_t payload[64 * 1024];
+    struct zsp_writer body = {0};
+    assert_true(bytes <= sizeof payload);
+    wire_write_array(&body, 1);
+    wire_write_bin(&body, (struct zsp_slice){payload, bytes});
+    const uint64_t ticket = fixture_send_bytes(
+        self, "PUBLISH",
+        fixture_format("{'topic': 'orders', 'partition': 0, 'producer': 'p', 'epoch': 1,"
+                       " 'seq': %u, 'count': 1}",
+                       seq),
+        zsp_writer_slice(&body));
+    zsp_writer_fini(&body);
+    return ticket;
+}
+
 void fixture_pump(struct engine_fixture *self)
 {
     bool busy = true;

@@ -84,6 +84,9 @@ uint64_t fixture_send(struct engine_fixture *self, const char *verb, const char 
 /* The same with a body as it is. */
 uint64_t fixture_send_bytes(struct engine_fixture *self, const char *verb, const char *args,
                             struct zsp_slice body);
+/* Publish one record of so many bytes to partition 0 of "orders", with a sequence of producer "p" in
+ * its first epoch. */
+uint64_t fixture_send_large(struct engine_fixture *self, size_t bytes, unsigned seq);
 /* Pump until nothing happens any more (jobs of the log store are run), take the effects. */
 void fixture_pump(struct engine_fixture *self);
 /* Move both clocks and pump. In steps that are no stall. */

@@ -103,22 +103,6 @@ static void producers_go_on_where_they_stopped(void **state)
     }
 }
 
-static uint64_t send_large(struct engine_fixture *f, unsigned seq)
-{
-    static uint8_t payload[60 * 1024];
-    struct zsp_writer body = {0};
-    wire_write_array(&body, 1);
-    wire_write_bin(&body, (struct zsp_slice){payload, sizeof payload});
-    const uint64_t ticket = fixture_send_bytes(
-        f, "PUBLISH",
-        fixture_format("{'topic': 'orders', 'partition': 0, 'producer': 'p', 'epoch': 1,"
-                       " 'seq': %u, 'count': 1}",
-                       seq),
-        zsp_writer_slice(&body));
-    zsp_writer_fini(&body);
-    return ticket;
-}
-
 /* Many segments, images of sequences on the way, old segments dropped, and all of it again
  * after a restart. */
 static void a_long_log_is_read_over_segments_and_restarts(void **state)
@@ -128,7 +112,7 @@ static void a_long_log_is_read_over_segments_and_restarts(void **state)
     fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
     fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
     for (unsigned i = 1; i <= count; i++) {
-        const uint64_t ticket = send_large(f, i);
+        const uint64_t ticket = fixture_send_large(f, 60 * 1024, i);
         fixture_pump(f);
         assert_int_equal(fixture_answer(f, ticket)->code, ZSP_OK);
     }
@@ -141,7 +125,7 @@ static void a_long_log_is_read_over_segments_and_restarts(void **state)
         assert_true(fixture_number(a, "next") > next);
         next = fixture_number(a, "next");
     }
-    const uint64_t repeated = send_large(f, count);
+    const uint64_t repeated = fixture_send_large(f, 60 * 1024, count);
     fixture_pump(f);
     assert_string_equal(fixture_value(fixture_answer(f, repeated), "at"),
                         fixture_format("[[0, 1, 0, %u, true]]", count - 1));

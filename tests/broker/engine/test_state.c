@@ -96,31 +96,15 @@ static void an_image_does_not_bring_a_deleted_topic_back(void **state)
 
 /* --- sequences --------------------------------------------------------------------------------- */
 
-/* One sequenced record of 64 KiB. */
-static uint64_t send_large(struct engine_fixture *f, unsigned seq)
-{
-    static uint8_t payload[64 * 1024];
-    struct zsp_writer body = {0};
-    wire_write_array(&body, 1);
-    wire_write_bin(&body, (struct zsp_slice){payload, sizeof payload});
-    const uint64_t ticket = fixture_send_bytes(
-        f, "PUBLISH",
-        fixture_format("{'topic': 'orders', 'partition': 0, 'producer': 'p', 'epoch': 1,"
-                       " 'seq': %u, 'count': 1}",
-                       seq),
-        zsp_writer_slice(&body));
-    zsp_writer_fini(&body);
-    return ticket;
-}
-
-#define LARGE_PER_IMAGE (ZSP_PRODUCER_IMAGE_BYTES / (64 * 1024))
+#define LARGE           (64 * 1024)
+#define LARGE_PER_IMAGE (ZSP_PRODUCER_IMAGE_BYTES / LARGE)
 
 static void open_and_fill(struct engine_fixture *f)
 {
     fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
     fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
     for (unsigned i = 1; i <= LARGE_PER_IMAGE; i++) {
-        const uint64_t ticket = send_large(f, i);
+        const uint64_t ticket = fixture_send_large(f, LARGE, i);
         fixture_pump(f);
         assert_int_equal(fixture_answer(f, ticket)->code, ZSP_OK);
     }
@@ -141,8 +125,8 @@ static void sequences_are_imaged_now_and_then(void **state)
     const struct answer *a = fixture_ok(f, "PRODUCER.INFO", "{'producer': 'p'}", NULL);
     assert_string_equal(fixture_value(a, "last"),
                         fixture_format("[[\"orders\", 0, %u]]", LARGE_PER_IMAGE));
-    const uint64_t repeated = send_large(f, LARGE_PER_IMAGE - 1);
-    const uint64_t next = send_large(f, LARGE_PER_IMAGE + 1);
+    const uint64_t repeated = fixture_send_large(f, LARGE, LARGE_PER_IMAGE - 1);
+    const uint64_t next = fixture_send_large(f, LARGE, LARGE_PER_IMAGE + 1);
     fixture_pump(f);
     assert_string_equal(fixture_value(fixture_answer(f, repeated), "at"),
                         fixture_format("[[0, 1, 0, %u, true]]", LARGE_PER_IMAGE - 2));
@@ -156,7 +140,7 @@ static void a_start_joins_image_and_log(void **state)
     struct engine_fixture *const f = *state;
     open_and_fill(f);
     for (unsigned i = 1; i <= 3; i++) {
-        send_large(f, LARGE_PER_IMAGE + i);
+        fixture_send_large(f, LARGE, LARGE_PER_IMAGE + i);
     }
     fixture_pump(f);
     const struct state_key key = state_key_producer('Q', 1, 0, 1);
@@ -175,10 +159,10 @@ static void an_image_speaks_only_of_what_is_synced(void **state)
     struct engine_fixture *const f = *state;
     fixture_ok(f, "TOPIC.CREATE", ORDERS, NULL);
     fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
-    send_large(f, 1);
+    fixture_send_large(f, LARGE, 1);
     fixture_pump(f);
     mem_store_hold(f->mem, MEM_SYNCS);
-    send_large(f, 2);
+    fixture_send_large(f, LARGE, 2);
     fixture_pump(f);
     const struct state_key key = state_key_producer('Q', 1, 0, 1);
     const struct store_entry *const image = want_image(f, &key);

@@ -248,6 +248,19 @@ void log_case_fill(struct log_case *self, uint32_t partition, const char *text, 
     }
 }
 
+void log_case_fill_large(struct log_case *self, int count)
+{
+    static char text[LOG_CASE_LARGE + 1];
+    memset(text, 'x', LOG_CASE_LARGE);
+    self->options.segment_bytes = 64u << 20;
+    log_case_reopen(self);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(log_case_append(self, 0, text), 0);
+        log_case_run(self);
+    }
+    log_case_close(self);
+}
+
 void log_case_put(struct log_case *self, const char *key, enum store_entry_kind kind,
                   const char *value)
 {

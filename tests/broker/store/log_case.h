@@ -70,6 +70,10 @@ void log_case_settle(struct log_case *self);
 int log_case_append(struct log_case *self, uint32_t partition, const char *text);
 /* The same `count` times, "<text><number>", run after each. */
 void log_case_fill(struct log_case *self, uint32_t partition, const char *text, int count);
+/* Open a closed case with a segment that has room for them, queue so many batches of one record of
+ * LOG_CASE_LARGE bytes in partition 0, run after each, and close it. */
+void log_case_fill_large(struct log_case *self, int count);
+#define LOG_CASE_LARGE ((3u << 20) - 1)
 /* Put one entry, synced, and run. */
 void log_case_put(struct log_case *self, const char *key, enum store_entry_kind kind,
                   const char *value);

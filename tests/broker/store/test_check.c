@@ -479,16 +479,8 @@ static bool stop(void *arg, uint64_t done, uint64_t total)
 static void a_check_can_be_stopped(void **state)
 {
     struct log_case *c = *state;
-    static char body[3u << 20];
-    memset(body, 'x', sizeof body - 1);
     log_case_close(c);
-    c->options.segment_bytes = 64u << 20;
-    log_case_reopen(c);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(log_case_append(c, 0, body), 0);
-        log_case_run(c);
-    }
-    log_case_close(c);
+    log_case_fill_large(c, 3);
     struct told told = {0};
     const struct check_options options = {
         .fs = c->fs, .finding_fn = keep, .progress_fn = stop, .arg = &told};

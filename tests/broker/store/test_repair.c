@@ -193,17 +193,9 @@ static void an_index_is_made_anew(void **state)
 static void a_large_hole_is_filled_by_several_batches(void **state)
 {
     struct log_case *c = *state;
-    static char body[3u << 20];
-    memset(body, 'x', sizeof body - 1);
     log_case_close(c);
-    c->options.segment_bytes = 64u << 20;
-    log_case_reopen(c);
-    for (int i = 0; i < 5; i++) {
-        assert_int_equal(log_case_append(c, 0, body), 0);
-        log_case_run(c);
-    }
-    log_case_close(c);
-    const uint64_t bytes = batch_bytes(sizeof body - 1);
+    log_case_fill_large(c, 5);
+    const uint64_t bytes = batch_bytes(LOG_CASE_LARGE);
     log_case_file_spoil(c, CASE_SEGMENT, bytes, 4 * bytes);
     repair(c, 3);
     assert_serves(c, 2, 5);
