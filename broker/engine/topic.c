@@ -247,8 +247,8 @@ static void topic_release(struct engine *engine, struct topic_job *job)
     const int rc = engine->store->ops->topic_drop(engine->store, &dropped, topic->parts,
                                                   engine_op_tag(&job->op), &error);
     if (rc != 0) {
-        /* The logs stay on disk, named by nobody; a start reports them. The partitions may
-         * still be spoken of by completions on their way, so the object stays, too. */
+        /* The logs stay on disk until the next start. The partitions may still be spoken of by
+         * completions on their way, so the object stays, too. */
         zsp_diag(engine->diag, ZSP_WARNING, "%s: its files stay: %s", topic->object, error.msg);
         pool_put(&engine->topic_jobs, job);
     }
@@ -469,7 +469,8 @@ int topic_delete(struct engine *engine, struct topic *self, struct topic_waiter 
     job->op.done_fn = deletion_is_durable;
     const struct state_key key = state_key_object('T', self->id);
     const struct store_entry entry = {.key = state_key_slice(&key), .kind = STORE_GONE};
-    const int rc = state_put(engine, &entry, 1, STORE_SYNCED_LEVEL, &job->op, err);
+    const int rc = engine->store->ops->topic_end(engine->store, self->id, &entry,
+                                                 engine_op_tag(&job->op), err);
     if (rc != 0) {
         pool_put(&engine->topic_jobs, job);
         return rc;

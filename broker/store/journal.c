@@ -180,13 +180,13 @@ static int check_entries(const struct journal *self, const struct store_entry *e
 }
 
 int journal_put(struct log_store *store, const struct store_entry *entries, size_t count,
-                enum store_level level, uint64_t tag, struct zsp_err *err)
+                size_t own_count, enum store_level level, uint64_t tag, struct zsp_err *err)
 {
     struct journal *self = &store->journal;
     if (self->blocked) {
         return zsp_err_set(err, ZSP_ENO_SPACE, "the disk is full: no state can be kept");
     }
-    const int rc = check_entries(self, entries, count, err);
+    const int rc = check_entries(self, entries, count - own_count, err);
     if (rc < 0) {
         return rc;
     }

@@ -212,6 +212,14 @@ static int op_topic_create(struct store *base, const struct store_topic *topic, 
     return rc < 0 ? rc : topic_log_create(self, topic, first, owners, ret_parts, tag, err);
 }
 
+static int op_topic_end(struct store *base, uint64_t topic_id, const struct store_entry *entry,
+                        uint64_t tag, struct zsp_err *err)
+{
+    struct log_store *self = self_of(base);
+    const int rc = store_check(self, err);
+    return rc < 0 ? rc : topic_log_end(self, topic_id, entry, tag, err);
+}
+
 static int op_topic_drop(struct store *base, const struct store_topic *topic,
                          struct store_part *const *parts, uint64_t tag, struct zsp_err *err)
 {
@@ -288,7 +296,7 @@ static int op_state_put(struct store *base, const struct store_entry *entries, s
 {
     struct log_store *self = self_of(base);
     const int rc = store_check(self, err);
-    return rc < 0 ? rc : journal_put(self, entries, count, level, tag, err);
+    return rc < 0 ? rc : journal_put(self, entries, count, 0, level, tag, err);
 }
 
 static void op_set_broker_time(struct store *base, int64_t broker_ms)
@@ -413,6 +421,7 @@ static const struct store_ops ops = {
     .part_open = op_part_open,
     .ready = op_ready,
     .topic_create = op_topic_create,
+    .topic_end = op_topic_end,
     .topic_drop = op_topic_drop,
     .append = op_append,
     .read = op_read,

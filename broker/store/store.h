@@ -15,7 +15,8 @@
  *   find_time    -> STORE_FOUND
  *   retain       -> STORE_TRIMMED, when anything went
  *   state_put    -> STORE_STATE    (written or synced, as asked)
- *   topic_create -> STORE_TOPIC_CREATED     topic_drop -> STORE_TOPIC_DROPPED
+ *   topic_create -> STORE_TOPIC_CREATED
+ *   topic_end    -> STORE_STATE, then topic_drop -> STORE_TOPIC_DROPPED
  * and at any time: STORE_IMAGE_WANTED, STORE_SPACE, STORE_FAILED, STORE_FENCED.
  */
 #ifndef ZSP_STORE_STORE_H
@@ -189,7 +190,12 @@ struct store_ops {
     int (*topic_create)(struct store *self, const struct store_topic *topic, uint32_t first,
                         void *const *owners, struct store_part **ret_parts, uint64_t tag,
                         struct zsp_err *err);
-    /* Drop all partitions of a topic whose state entry is durably gone. Queued
+    /* state_put() of an entry that ends a topic, at STORE_SYNCED_LEVEL. Once it is told the topic
+     * goes, whatever happens: topic_drop() is the next call for it, or a crash comes before that,
+     * and the next start removes what nobody asks for any more. */
+    int (*topic_end)(struct store *self, uint64_t topic_id, const struct store_entry *entry,
+                     uint64_t tag, struct zsp_err *err);
+    /* Drop all partitions of a topic that has ended, or that nobody was told of. Queued
      * appends and reads fail with ZSP_ENOT_FOUND; the handles are dead at once. */
     int (*topic_drop)(struct store *self, const struct store_topic *topic,
                       struct store_part *const *parts, uint64_t tag, struct zsp_err *err);

@@ -10,6 +10,8 @@
  *   A directory of the same id that nobody knows is moved to quarantine/ first.
  *
  * A removal:
+ *   - topic_log_end() puts into one record that the engine's topic is no more and that its logs
+ *     are being removed;
  *   - topic_log_drop() fails what waits; what is in flight ends by itself;
  *   - the journal says that the topic's facts are gone and that it is being removed;
  *   - a task moves the directory to trash/, durable: STORE_TOPIC_DROPPED;
@@ -24,10 +26,12 @@
 struct fs;
 struct log_store;
 
-/* As store_ops.topic_create and .topic_drop. */
+/* As store_ops.topic_create, .topic_end and .topic_drop. */
 int topic_log_create(struct log_store *store, const struct store_topic *topic, uint32_t first,
                      void *const *owners, struct store_part **ret_parts, uint64_t tag,
                      struct zsp_err *err);
+int topic_log_end(struct log_store *store, uint64_t topic_id, const struct store_entry *entry,
+                  uint64_t tag, struct zsp_err *err);
 int topic_log_drop(struct log_store *store, const struct store_topic *topic,
                    struct store_part *const *parts, uint64_t tag, struct zsp_err *err);
 

@@ -234,6 +234,14 @@ static struct drop *drop_new(struct log_store *store, uint64_t topic_id, size_t 
     return self;
 }
 
+int topic_log_end(struct log_store *store, uint64_t topic_id, const struct store_entry *entry,
+                  uint64_t tag, struct zsp_err *err)
+{
+    const struct fact fact = fact_dropping(topic_id);
+    const struct store_entry entries[] = {*entry, fact_entry(&fact, STORE_IMAGE)};
+    return journal_put(store, entries, 2, 1, STORE_SYNCED_LEVEL, tag, err);
+}
+
 int topic_log_drop(struct log_store *store, const struct store_topic *topic,
                    struct store_part *const *parts, uint64_t tag, struct zsp_err *err)
 {
@@ -273,8 +281,14 @@ int topic_log_drop(struct log_store *store, const struct store_topic *topic,
 
 /* --- Start-up --------------------------------------------------------------------------------------- */
 
-/* Forget what a crash left of the facts of a topic that is being removed. */
-static void forget_facts(struct log_store *store, uint64_t topic_id)
+static bool is_dropping(const struct log_store *store, uint64_t topic_id)
+{
+    const struct fact key = fact_dropping(topic_id);
+    return carry_find(&store->journal.carry, fact_key(&key)) != NULL;
+}
+
+/* Forget what a crash left of the facts of topics that are being removed. */
+static void forget_facts(struct log_store *store)
 {
     const struct carry_object *object = store->journal.carry.first;
     while (object) {
@@ -282,7 +296,7 @@ static void forget_facts(struct log_store *store, uint64_t topic_id)
         uint64_t id;
         uint32_t partition;
         const char letter = fact_parse(carry_key(object), &id, &partition);
-        if ((letter == 'P' || letter == 'S' || letter == 'M') && id == topic_id) {
+        if ((letter == 'P' || letter == 'S' || letter == 'M') && is_dropping(store, id)) {
             struct fact copy = {.key_len = object->key_len};
             memcpy(copy.key, object->bytes, object->key_len);
             const struct store_entry entry = fact_entry(&copy, STORE_GONE);
@@ -314,9 +328,7 @@ int topic_log_resume(struct log_store *store, struct zsp_err *err)
         *link = self;
         link = &self->next;
     }
-    for (struct drop *self = store->drops; self; self = self->next) {
-        forget_facts(store, self->topic_id);
-    }
+    forget_facts(store);
     return 0;
 }
 

@@ -130,6 +130,9 @@ static int start(struct log_case *self)
     const struct store_topic topic = {CASE_TOPIC, zsp_slice_str("orders"), CASE_PARTS};
     struct zsp_err *err = &self->err;
     int rc = self->store->ops->start(self->store, &hooks, self->now, err);
+    if (self->topic_has_entry) {
+        self->topic_known = strstr(self->entries, "T=") && !strstr(self->entries, "T-");
+    }
     for (uint32_t i = 0; i < CASE_PARTS && rc == 0 && self->topic_known; i++) {
         rc = self->store->ops->part_open(self->store, &topic, i, &self->parts[i],
                                          i == 0 ? self->replay_from : UINT64_MAX,

@@ -26,6 +26,7 @@ struct log_case {
     struct log_store_options options; /* may be changed between open and open */
     struct store_part *parts[CASE_PARTS];
     bool topic_known;
+    bool topic_has_entry; /* an open knows the topic if its entry "T" is there */
     uint64_t replay_from; /* of part_open, partition 0 */
     uint64_t hint;
     struct zsp_err err; /* of the last open */

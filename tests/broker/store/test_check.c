@@ -410,6 +410,23 @@ static void a_missing_partition_is_damage(void **state)
                   (struct store_range){0, 3});
 }
 
+/* Killed between the end of a topic and its removal, with messages in it, one of them damaged. */
+static void a_topic_that_has_ended_is_a_note(void **state)
+{
+    struct log_case *c = *state;
+    const struct store_entry gone = {zsp_slice_str("T"), STORE_GONE, {NULL, 0}};
+    log_case_fill(c, 0, "x", 3);
+    log_case_settle(c);
+    assert_int_equal(c->store->ops->topic_end(c->store, CASE_TOPIC, &gone, 6, NULL), 0);
+    log_case_settle(c);
+    log_case_kill(c);
+    log_case_file_spoil(c, CASE_SEGMENT, 120, 121);
+    const struct told told = check(c);
+    assert_int_equal(told.summary.damages, 0);
+    assert_int_equal(told.summary.partitions, 0);
+    assert_non_null(strstr(told.notes, "topics/7-orders: the topic is being removed"));
+}
+
 static void what_belongs_to_nobody_is_noted(void **state)
 {
     struct log_case *c = *state;
@@ -514,6 +531,7 @@ int main(void)
         CASE(a_flipped_journal_record_is_damage),
         CASE(a_journal_older_than_the_messages_is_damage),
         CASE(a_missing_partition_is_damage),
+        CASE(a_topic_that_has_ended_is_a_note),
         CASE(what_belongs_to_nobody_is_noted),
         CASE(what_cannot_be_read_is_told),
         CASE(a_check_can_be_stopped),

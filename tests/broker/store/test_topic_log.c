@@ -13,12 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/store/check.h"
 #include "broker/store/open_files.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/fault_fs.h"
 
-#define WEIGHT "some weight in this body of a batch, so that a segment takes few of them "
+#define END_TAG 77u /* of topic_end */
+#define WEIGHT  "some weight in this body of a batch, so that a segment takes few of them "
 
 /* A second topic of one partition with the number 9; its handle goes to parts[1]. */
 static void create_other(struct log_case *c, const char *name)
@@ -95,6 +97,113 @@ static void a_removed_topic_leaves_nothing(void **state)
     c->topic_known = false;
     log_case_reopen(c);
     assert_int_equal(c->warnings, 0);
+}
+
+static void fail_at_damage(void *arg, const struct check_finding *finding)
+{
+    (void)arg;
+    if (finding->severity == CHECK_DAMAGE) {
+        fail_msg("fsck: %s: %s", finding->path, finding->text);
+    }
+}
+
+/* What fsck says: no damage. With nothing to note, too, if nothing is left to be done. */
+static void assert_clean(struct log_case *c, bool is_done)
+{
+    struct check_summary summary = {0};
+    const struct check_options options = {.fs = c->fs, .finding_fn = fail_at_damage};
+    assert_int_equal(check_store(&options, &summary, NULL), 0);
+    assert_int_equal(summary.damages, 0);
+    if (is_done) {
+        assert_int_equal(summary.notes + summary.set_aside, 0);
+    }
+}
+
+static bool told_state(struct log_case *c)
+{
+    struct store_completion done;
+    bool told = false;
+    while (c->store->ops->next_completion(c->store, &done)) {
+        told = told || (done.kind == STORE_STATE && done.tag == END_TAG);
+        store_completion_release(&done);
+    }
+    return told;
+}
+
+/* A removal as the engine does it, until the file system freezes, or to its end. */
+static void remove_topic(struct log_case *c)
+{
+    const struct store_entry gone = {zsp_slice_str("T"), STORE_GONE, {NULL, 0}};
+    const struct store_topic topic = {CASE_TOPIC, zsp_slice_str("orders"), CASE_PARTS};
+    bool ended = false;
+    assert_int_equal(c->store->ops->topic_end(c->store, CASE_TOPIC, &gone, END_TAG, NULL), 0);
+    for (int i = 0; i < 1000 && c->store->ops->busy(c->store) && !crash_fs_frozen(c->fs); i++) {
+        c->store->ops->flush(c->store, c->now);
+        struct job *job = log_store_next_job(c->log);
+        if (job) {
+            job_run(job, c->fs);
+            log_store_job_done(c->log, job);
+        }
+        if (told_state(c) && !ended) {
+            ended = true;
+            assert_int_equal(c->store->ops->topic_drop(c->store, &topic, c->parts, 9, NULL), 0);
+        }
+        c->now.mono_ms += job ? 0 : 10;
+    }
+}
+
+/* Crash at the n-th call on the file system; and again in the start that goes on with it. The topic
+ * is there whole, or it goes without a further start. False: the removal came to its end before. */
+static bool crash_in_removal(struct log_case *c, uint64_t n, bool power)
+{
+    log_case_fill(c, 0, WEIGHT, 60);
+    log_case_put(c, "T", STORE_IMAGE, "1");
+    log_case_settle(c);
+    crash_fs_freeze_at(c->fs, n);
+    remove_topic(c);
+    const bool frozen = crash_fs_frozen(c->fs);
+    for (int round = 0; round < 2; round++) {
+        if (c->store) {
+            log_case_kill(c);
+        }
+        if (power) {
+            crash_fs_power_loss(c->fs, n);
+        } else {
+            crash_fs_process_crash(c->fs);
+        }
+        assert_clean(c, false);
+        if (round == 0) {
+            crash_fs_freeze_at(c->fs, n % 40);
+            c->topic_has_entry = true;
+            if (log_case_open(c) == 0) {
+                log_case_settle(c);
+            }
+        }
+    }
+    log_case_reopen(c);
+    assert_int_equal(c->warnings, 0);
+    log_case_settle(c);
+    assert_int_equal(log_case_dir_count(c, "topics"), c->topic_known ? 1 : 0);
+    assert_int_equal(log_case_dir_count(c, "trash"), 0);
+    log_case_close(c);
+    assert_clean(c, true);
+    return frozen;
+}
+
+static void a_crash_at_any_call_of_a_removal_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    for (int power = 0; power < 2; power++) {
+        uint64_t n = 0;
+        bool frozen = true;
+        for (; frozen; n++) {
+            void *world = NULL;
+            assert_int_equal(log_case_set_up(&world), 0);
+            frozen = crash_in_removal(world, n, power == 1);
+            assert_int_equal(log_case_tear_down(&world), 0);
+        }
+        assert_true(n > 20);
+    }
 }
 
 /* The read has its file; the retention takes it away. */
@@ -196,6 +305,7 @@ int main(void)
         CASE(a_directory_in_the_way_of_a_new_topic_is_set_aside),
         CASE(a_creation_without_room_fails_and_its_appends_with_it),
         CASE(a_removed_topic_leaves_nothing),
+        CASE(a_crash_at_any_call_of_a_removal_leaves_nothing_behind),
         CASE(a_segment_that_goes_while_it_is_read_is_read_to_the_end),
         CASE(a_time_is_found_over_segments_and_after_a_restart),
         CASE(more_partitions_than_open_files_are_served),
