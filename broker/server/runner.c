@@ -51,6 +51,7 @@ static bool run_inline(struct runner *self, struct job *job)
     case JOB_SYNC:
         return run_sync(self, job);
     case JOB_READ:
+    case JOB_GATHER:
         return job_try(job, self->fs);
     case JOB_TASK:
         return false;

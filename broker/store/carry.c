@@ -91,8 +91,8 @@ static struct carry_object *object_new(struct carry *self, struct zsp_slice key)
 
 int carry_note(struct carry *self, const struct store_entry *entry, uint64_t record)
 {
-    if (entry->kind == STORE_DELTA) {
-        return 0; /* an object's place is that of its last image */
+    if (entry->kind == STORE_DELTA || entry->kind == STORE_REDO) {
+        return 0; /* an object's place is that of its last image; a redo is no object */
     }
     struct carry_object *object = carry_find(self, entry->key);
     if (entry->kind == STORE_GONE) {
@@ -133,18 +133,16 @@ void carry_earn(struct carry *self, uint64_t bytes)
     }
 }
 
-/* The record below which an image lies in the oldest file. */
-static uint64_t oldest_end(const struct journal *journal)
-{
-    return journal->files[1].first_record;
-}
-
-static bool is_too_large(const struct log_store *store)
+bool carry_wants_room(const struct log_store *store, uint64_t *ret_end)
 {
     const struct journal *journal = &store->journal;
     const uint64_t live = journal->carry.live_bytes * CARRY_LIVE_RATE;
     const uint64_t least = store->options.journal_bytes_min;
-    return journal->file_count > 1 && journal_bytes(journal) > (live > least ? live : least);
+    if (journal->file_count < 2 || journal_bytes(journal) <= (live > least ? live : least)) {
+        return false;
+    }
+    *ret_end = journal->files[1].first_record;
+    return true;
 }
 
 /* The fact that the oldest file does not matter is synced, and so is all before it. */
@@ -173,10 +171,10 @@ void carry_step(struct log_store *store)
 {
     struct journal *journal = &store->journal;
     struct carry *self = &journal->carry;
-    if (store->failed || journal->blocked || self->dropping || !is_too_large(store)) {
+    uint64_t end;
+    if (store->failed || journal->blocked || self->dropping || !carry_wants_room(store, &end)) {
         return;
     }
-    const uint64_t end = oldest_end(journal);
     struct carry_object *object = self->first;
     while (object && object->image_record < end && self->budget > 0) {
         struct carry_object *next = object->next; /* an own image moves to the end */
@@ -193,7 +191,8 @@ void carry_step(struct log_store *store)
         }
         object = next;
     }
-    if (!store->failed && self->first && self->first->image_record >= end) {
+    if (!store->failed && self->first && self->first->image_record >= end &&
+        redo_oldest(store) >= end) {
         self->dropping = true;
         const struct fact fact = fact_journal(journal->files[1].number);
         const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
@@ -205,9 +204,9 @@ int64_t carry_deadline_ms(const struct log_store *store)
 {
     const struct journal *journal = &store->journal;
     const struct carry_object *first = journal->carry.first;
-    if (journal->blocked || journal->carry.dropping || !first || !is_too_large(store) ||
-        first->image_record >= oldest_end(journal) || !first->wanted ||
-        journal->carry.budget <= 0) {
+    uint64_t end;
+    if (journal->blocked || journal->carry.dropping || !first || !carry_wants_room(store, &end) ||
+        first->image_record >= end || !first->wanted || journal->carry.budget <= 0) {
         return INT64_MAX;
     }
     return first->wanted_ms + CARRY_ASK_MS;

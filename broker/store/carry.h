@@ -7,7 +7,8 @@
  *   - When the journal is larger than max(journal_bytes_min, 3 x live images), objects whose
  *     image lies in the oldest file are imaged anew: the store's own at once, the
  *     engine's by STORE_IMAGE_WANTED; 2 bytes per byte appended, at most 256 KiB a turn.
- *   - When no live object has its image there, the fact "oldest file = next" is put and
+ *   - When no live object has its image there, and no segment waits to be synced for what it
+ *     holds of it (redo.h), the fact "oldest file = next" is put and
  *     synced (and with it everything before), then the file is unlinked.
  *
  * An object that is gone needs nothing carried: whatever was known of it lies in
@@ -63,6 +64,9 @@ struct zsp_slice carry_value(const struct carry_object *object);
 
 /* Bytes of records were written: so much more may be carried. */
 void carry_earn(struct carry *self, uint64_t bytes);
+/* Is the journal larger than it need be? Then its oldest file, whose records are below *ret_end,
+ * is to go. */
+bool carry_wants_room(const struct log_store *store, uint64_t *ret_end);
 /* Carry a little, or let the oldest file go, if there is reason to. */
 void carry_step(struct log_store *store);
 /* When carry_step() wants to be called by time. */

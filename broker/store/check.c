@@ -205,8 +205,7 @@ static void tell_journal_torn(struct check *self, const struct journal_scan *sca
 static int check_journal_facts(struct check *self, const struct journal_scan *scan)
 {
     struct zsp_err why = {0};
-    uint64_t oldest;
-    if (journal_scan_oldest(scan, &oldest, &why) < 0) {
+    if (journal_scan_redo(scan, &why) < 0) { /* which looks for the oldest file as well */
         check_tell_path(self, CHECK_DAMAGE, "journal", "%s", why.msg);
         self->summary.journal_damaged = true;
     }
@@ -225,6 +224,7 @@ static int check_journal(struct check *self, struct zsp_err *err)
         .fs = self->fs,
         .uuid = self->uuid,
         .carry = &self->carry,
+        .redo = &self->redo,
         .foreign_fn = tell_foreign_journal,
         .foreign_arg = self,
     };
@@ -456,6 +456,7 @@ int check_store(const struct check_options *options, struct check_summary *ret, 
     const int rc = check_all(&self, err);
     layout_topics_fini(&self.topics);
     carry_fini(&self.carry);
+    redo_log_fini(&self.redo);
     *ret = self.summary;
     return rc;
 }

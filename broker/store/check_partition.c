@@ -580,6 +580,10 @@ static int check_active(struct part_check *part, struct zsp_err *err)
     if (rc < 0) {
         return check_unreadable(part->check, self.path, &why, err);
     }
+    size_t redo_count;
+    const struct redo_item *redo =
+        redo_log_find(&part->check->redo, part->topic_id, part->partition, &redo_count);
+    scan_lay_over(&self.walk.scan, redo, redo_count);
     self.walk.scan.offset = facts->base_offset;
     self.walk.scan.epoch = facts->epoch_before;
     self.walk.proven = facts->mark.offset;

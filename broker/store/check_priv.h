@@ -9,6 +9,7 @@
 #include "broker/store/carry.h"
 #include "broker/store/check.h"
 #include "broker/store/layout.h"
+#include "broker/store/redo.h"
 #include "common/compiler.h"
 
 struct check {
@@ -16,6 +17,7 @@ struct check {
     struct fs *fs;
     uint8_t uuid[STORE_UUID_BYTES];
     struct carry carry;
+    struct redo_log redo;
     struct layout_topics topics;
     struct check_summary summary;
     uint64_t total_bytes; /* of all files that will be read */

@@ -105,6 +105,23 @@ struct fact fact_dropping(uint64_t topic_id)
     return fact;
 }
 
+struct fact fact_redo_from(uint64_t record)
+{
+    struct fact fact;
+    key_begin(&fact, 'R');
+    value_u64(&fact, record);
+    return fact;
+}
+
+struct fact fact_redo_key(uint64_t topic_id, uint32_t partition)
+{
+    struct fact fact;
+    key_begin(&fact, 'B');
+    key_u64(&fact, topic_id);
+    key_u32(&fact, partition);
+    return fact;
+}
+
 struct store_entry fact_entry(const struct fact *self, enum store_entry_kind kind)
 {
     const struct zsp_slice value = {self->value, kind == STORE_GONE ? 0 : self->value_len};
@@ -129,10 +146,11 @@ char fact_parse(struct zsp_slice key, uint64_t *ret_topic_id, uint32_t *ret_part
         return 0;
     }
     const char letter = (char)key.data[1];
-    const bool has_part = letter == 'P' || letter == 'S' || letter == 'M';
+    const bool has_part = letter == 'P' || letter == 'S' || letter == 'M' || letter == 'B';
+    const bool is_alone = letter == 'E' || letter == 'J' || letter == 'R';
     const bool has_topic = has_part || letter == 'D';
     const size_t want = 2u + (has_topic ? 8u : 0) + (has_part ? 4u : 0) + (letter == 'S' ? 8u : 0);
-    if (key.len != want || (!has_topic && letter != 'E' && letter != 'J')) {
+    if (key.len != want || (!has_topic && !is_alone)) {
         return 0;
     }
     if (has_topic) {

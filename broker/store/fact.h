@@ -14,6 +14,11 @@
  *   0 'M' topic id (8) partition (4)           the mark: segment (8), pos (8), offset (8), highest
  *                                              timestamp below (8), epoch of the last batch below (8)
  *   0 'D' topic id (8)                         the topic is being removed; empty
+ *   0 'R'                                      redo entries of records below this number (8) are synced
+ *                                              in their segments
+ *
+ * And the key of a redo entry, which is no object (redo.h):
+ *   0 'B' topic id (8) partition (4)           segment (8), pos (8), the bytes of batches there
  */
 #ifndef ZSP_STORE_FACT_H
 #define ZSP_STORE_FACT_H
@@ -43,6 +48,9 @@ struct fact fact_sealed(const struct segment *segment);
 struct fact fact_sealed_key(uint64_t topic_id, uint32_t partition, uint64_t number);
 struct fact fact_mark(uint64_t topic_id, uint32_t partition, const struct mark *mark);
 struct fact fact_dropping(uint64_t topic_id);
+struct fact fact_redo_from(uint64_t record);
+/* The key of a redo entry. */
+struct fact fact_redo_key(uint64_t topic_id, uint32_t partition);
 
 /* The fact as an entry; points into it. */
 struct store_entry fact_entry(const struct fact *self, enum store_entry_kind kind);

@@ -55,23 +55,43 @@ static int run_sync(struct job *self, struct fs *fs)
     return 0;
 }
 
-/* Read with `read_fn` until all is there or the file ends. */
-static int run_read(struct job *self, struct fs *fs,
-                    int (*read_fn)(void *self, int file, void *data, size_t len, uint64_t pos,
-                                   size_t *ret_len, struct zsp_err *err))
+typedef int read_fn(void *self, int file, void *data, size_t len, uint64_t pos, size_t *ret_len,
+                    struct zsp_err *err);
+
+/* Read until all of the range is there or the file ends. */
+static int read_range(struct job *self, struct fs *fs, read_fn *read, const struct job_range *range)
 {
-    while (self->done < self->len) {
+    size_t done = 0;
+    while (done < range->len) {
         size_t got = 0;
-        const int rc = read_fn(fs->self, self->file, self->data + self->done,
-                               self->len - self->done, self->pos + self->done, &got, &self->error);
+        const int rc = read(fs->self, range->file, range->data + done, range->len - done,
+                            range->pos + done, &got, &self->error);
         if (rc < 0) {
             return rc;
         }
         if (got == 0) {
             return 0;
         }
-        zsp_assert(got <= self->len - self->done);
+        zsp_assert(got <= range->len - done);
+        done += got;
         self->done += got;
+    }
+    return 0;
+}
+
+static int run_read(struct job *self, struct fs *fs, read_fn *read)
+{
+    const struct job_range range = {self->file, self->pos, self->len, self->data};
+    return read_range(self, fs, read, &range);
+}
+
+static int run_gather(struct job *self, struct fs *fs, read_fn *read)
+{
+    for (size_t i = 0; i < self->range_count; i++) {
+        const int rc = read_range(self, fs, read, &self->ranges[i]);
+        if (rc < 0) {
+            return rc;
+        }
     }
     return 0;
 }
@@ -91,6 +111,9 @@ void job_run(struct job *self, struct fs *fs)
     case JOB_READ:
         rc = run_read(self, fs, fs->ops->read);
         break;
+    case JOB_GATHER:
+        rc = run_gather(self, fs, fs->ops->read);
+        break;
     case JOB_TASK:
         self->task_fn(self, fs);
         rc = self->error.code;
@@ -101,12 +124,14 @@ void job_run(struct job *self, struct fs *fs)
 
 bool job_try(struct job *self, struct fs *fs)
 {
-    if (self->kind != JOB_READ) {
+    if (self->kind != JOB_READ && self->kind != JOB_GATHER) {
         return false;
     }
     memset(&self->error, 0, sizeof self->error);
     self->done = 0;
-    if (run_read(self, fs, fs->ops->read_now) != ZSP_EAGAIN) {
+    const int rc = self->kind == JOB_READ ? run_read(self, fs, fs->ops->read_now)
+                                          : run_gather(self, fs, fs->ops->read_now);
+    if (rc != ZSP_EAGAIN) {
         return true;
     }
     memset(&self->error, 0, sizeof self->error);

@@ -16,10 +16,19 @@
 #include "common/err.h"
 
 enum job_kind {
-    JOB_WRITE, /* bytes to one place of one file; ordered by the store, one at a time a file */
-    JOB_SYNC,  /* fdatasync of several files, in order, ended by the first failure */
-    JOB_READ,  /* bytes of one place of one file */
-    JOB_TASK   /* a rare, slow piece of work: make, seal, index, remove, measure space */
+    JOB_WRITE,  /* bytes to one place of one file; ordered by the store, one at a time a file */
+    JOB_SYNC,   /* fdatasync of several files, in order, ended by the first failure */
+    JOB_READ,   /* bytes of one place of one file */
+    JOB_GATHER, /* bytes of several places of several files */
+    JOB_TASK    /* a rare, slow piece of work: make, seal, index, remove, measure space */
+};
+
+/* A place in a file, and where its bytes go. */
+struct job_range {
+    int file;
+    uint64_t pos;
+    size_t len;
+    uint8_t *data;
 };
 
 struct job {
@@ -38,6 +47,10 @@ struct job {
     int iov_count;
     uint8_t *data; /* READ: where to */
 
+    /* GATHER; `len` and `done` are of all ranges */
+    const struct job_range *ranges;
+    size_t range_count;
+
     /* SYNC */
     const int *files;
     size_t file_count;
@@ -50,7 +63,7 @@ struct job {
  * early at the end of the file is not an error, see `done`. */
 void job_run(struct job *self, struct fs *fs);
 
-/* Do it only if it surely does not block (a READ whose bytes are in memory).
+/* Do it only if it surely does not block (a READ or GATHER whose bytes are in memory).
  * False = nothing was done, run it elsewhere. */
 bool job_try(struct job *self, struct fs *fs);
 

@@ -428,7 +428,7 @@ int64_t journal_deadline_ms(const struct log_store *store)
         deadline = self->retry_ms;
     }
     /* With a sync under way its end is what brings the next one. */
-    if (self->unsynced_ms != INT64_MAX && !store->commit.in_flight &&
+    if (self->unsynced_ms != INT64_MAX && !commit_busy(store) &&
         self->unsynced_ms + (int64_t)ZSP_JOURNAL_SYNC_MS < deadline) {
         deadline = self->unsynced_ms + (int64_t)ZSP_JOURNAL_SYNC_MS;
     }

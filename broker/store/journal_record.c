@@ -115,7 +115,7 @@ bool journal_next_entry(struct zsp_reader *body, struct store_entry *ret)
     const size_t value_bytes = zsp_read_u32(body);
     ret->key = zsp_read_bytes(body, key_bytes);
     ret->value = zsp_read_bytes(body, value_bytes);
-    if (kind > STORE_GONE || key_bytes == 0) {
+    if (kind > STORE_REDO || key_bytes == 0) {
         body->failed = true;
     }
     ret->kind = (enum store_entry_kind)kind;

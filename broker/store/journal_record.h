@@ -18,7 +18,7 @@
  *     56    8  sum, see below
  *     64       body: the entries, back to back; then zeros up to a multiple of 8
  *
- *   entry:  kind (1: 0 image, 1 delta, 2 gone), key bytes (2), value bytes (4), key, value
+ *   entry:  kind (1: 0 image, 1 delta, 2 gone, 3 redo), key bytes (2), value bytes (4), key, value
  *
  * The sum is XXH3-64 of the body, seeded with the XXH3-64 of bytes 0..55, which
  * is seeded with the binding: the XXH3-64 of store uuid (16), file number (8),

@@ -186,12 +186,16 @@ int journal_replay(struct log_store *store, struct zsp_err *err)
         .scan = {.fs = store->fs,
                  .uuid = store->uuid,
                  .carry = &store->journal.carry,
+                 .redo = &store->redo_log,
                  .entry_fn = store->hooks.entry_fn,
                  .entry_arg = store->hooks.arg,
                  .foreign_fn = report_foreign,
                  .foreign_arg = store},
     };
     int rc = journal_scan(&replay.scan, err);
+    if (rc == 0) {
+        rc = journal_scan_redo(&replay.scan, err);
+    }
     if (rc == 0) {
         rc = finish(&replay, err);
     }

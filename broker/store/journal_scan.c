@@ -82,9 +82,13 @@ static int add_orphan(struct journal_scan *self, struct zsp_slice key, struct zs
     return 0;
 }
 
-static int apply_entry(struct journal_scan *self, const struct store_entry *entry,
+static int apply_entry(struct journal_scan *self, uint64_t file, const struct store_entry *entry,
                        struct zsp_err *err)
 {
+    if (entry->kind == STORE_REDO) {
+        const uint64_t pos = (uint64_t)(entry->value.data - self->bytes.data);
+        return self->redo ? redo_log_note(self->redo, entry, self->expected, file, pos, err) : 0;
+    }
     struct carry *carry = self->carry;
     const bool live = carry_find(carry, entry->key) != NULL;
     if (entry->kind == STORE_DELTA && !live) {
@@ -103,14 +107,15 @@ static int apply_entry(struct journal_scan *self, const struct store_entry *entr
     return self->entry_fn(self->entry_arg, entry, err);
 }
 
-static int apply_record(struct journal_scan *self, const struct journal_header *header,
-                        struct zsp_slice body, struct zsp_err *err)
+static int apply_record(struct journal_scan *self, uint64_t file,
+                        const struct journal_header *header, struct zsp_slice body,
+                        struct zsp_err *err)
 {
     struct zsp_reader reader = zsp_reader_init(body);
     struct store_entry entry;
     uint32_t count = 0;
     while (journal_next_entry(&reader, &entry)) {
-        const int rc = apply_entry(self, &entry, err);
+        const int rc = apply_entry(self, file, &entry, err);
         if (rc != 0) {
             return rc;
         }
@@ -155,7 +160,7 @@ static int read_records(struct journal_scan *self, uint64_t number, uint64_t *re
             break;
         }
         self->expected = header.number;
-        const int rc = apply_record(self, &header, body, err);
+        const int rc = apply_record(self, number, &header, body, err);
         if (rc != 0) {
             (void)zsp_err_wrap(err, "journal file %" PRIu64 ": pos %" PRIu64, number, place.pos);
             return rc;
@@ -324,6 +329,22 @@ int journal_scan_oldest(const struct journal_scan *self, uint64_t *ret, struct z
     }
     *ret = oldest;
     return 0;
+}
+
+int journal_scan_redo(const struct journal_scan *self, struct zsp_err *err)
+{
+    uint64_t from = 0;
+    const struct fact key = fact_redo_from(0);
+    const struct carry_object *fact = carry_find(self->carry, fact_key(&key));
+    if (fact && !fact_read_number(carry_value(fact), &from)) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "the journal's own fact is malformed");
+    }
+    uint64_t oldest;
+    const int rc = journal_scan_oldest(self, &oldest, err);
+    if (rc == 0) {
+        redo_log_sort(self->redo, from, oldest);
+    }
+    return rc;
 }
 
 void journal_scan_fini(struct journal_scan *self)

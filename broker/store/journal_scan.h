@@ -20,6 +20,7 @@
 #include "broker/store/carry.h"
 #include "broker/store/fs.h"
 #include "broker/store/journal_record.h"
+#include "broker/store/redo.h"
 
 #define JOURNAL_FILE_BYTES_MAX (1024ull * ZSP_MIB) /* no file of ours comes near */
 
@@ -36,7 +37,8 @@ struct journal_scan {
     /* Set by the caller; lent. */
     struct fs *fs;
     const uint8_t *uuid;
-    struct carry *carry; /* every live object is noted in it */
+    struct carry *carry;   /* every live object is noted in it */
+    struct redo_log *redo; /* likewise every redo entry; NULL = not wanted */
     /* Every entry of the engine that matters, oldest first; NULL = none wanted. */
     int (*entry_fn)(void *arg, const struct store_entry *entry, struct zsp_err *err);
     void *entry_arg;
@@ -79,6 +81,9 @@ int journal_scan(struct journal_scan *self, struct zsp_err *err);
 /* The oldest file that matters, as the journal says; 1 when it says nothing.
  * Errors: ZSP_ECORRUPT */
 int journal_scan_oldest(const struct journal_scan *self, uint64_t *ret, struct zsp_err *err);
+
+/* All is read: keep of `redo` what a start has to do, in order. Errors: ZSP_ECORRUPT */
+int journal_scan_redo(const struct journal_scan *self, struct zsp_err *err);
 
 void journal_scan_fini(struct journal_scan *self);
 

@@ -9,7 +9,7 @@
 #include "common/assert.h"
 #include "common/hash.h"
 
-#define FORMAT_VERSION   1u
+#define FORMAT_VERSION   2u /* 1 had no redo entries in its journal */
 #define FORMAT_BYTES_MAX 512u
 #define NUMBER_DIGITS    20u
 
@@ -271,7 +271,8 @@ static bool parse_uuid(const char *hex, uint8_t uuid[STORE_UUID_BYTES])
     return hex[2 * STORE_UUID_BYTES] == '\0';
 }
 
-static int parse_format(const char *text, uint8_t uuid[STORE_UUID_BYTES], struct zsp_err *err)
+static int parse_format(const char *text, uint8_t uuid[STORE_UUID_BYTES], uint64_t *ret_version,
+                        struct zsp_err *err)
 {
     const char *rest = text;
     char line[64];
@@ -299,10 +300,12 @@ static int parse_format(const char *text, uint8_t uuid[STORE_UUID_BYTES], struct
         !parse_uuid(hex, uuid)) {
         return zsp_err_set(err, ZSP_ECORRUPT, "FORMAT is damaged");
     }
+    *ret_version = version;
     return 0;
 }
 
-int layout_read_format(struct fs *fs, uint8_t ret_uuid[STORE_UUID_BYTES], struct zsp_err *err)
+static int read_format(struct fs *fs, uint8_t ret_uuid[STORE_UUID_BYTES], uint64_t *ret_version,
+                       struct zsp_err *err)
 {
     struct zsp_writer text = {0};
     int rc = layout_read_file(fs, "FORMAT", FORMAT_BYTES_MAX, &text, err);
@@ -314,11 +317,17 @@ int layout_read_format(struct fs *fs, uint8_t ret_uuid[STORE_UUID_BYTES], struct
         if (text.failed) {
             rc = zsp_err_set(err, ZSP_ENOMEM, "FORMAT");
         } else {
-            rc = parse_format((const char *)text.data, ret_uuid, err);
+            rc = parse_format((const char *)text.data, ret_uuid, ret_version, err);
         }
     }
     zsp_writer_fini(&text);
     return rc;
+}
+
+int layout_read_format(struct fs *fs, uint8_t ret_uuid[STORE_UUID_BYTES], struct zsp_err *err)
+{
+    uint64_t version;
+    return read_format(fs, ret_uuid, &version, err);
 }
 
 static int count_entry(void *arg, const struct fs_entry *entry)
@@ -350,6 +359,14 @@ static int write_format(struct fs *fs, const uint8_t uuid[STORE_UUID_BYTES], str
     return layout_write_file(fs, "", "FORMAT",
                              (struct zsp_slice){(const uint8_t *)text, len + (size_t)more},
                              &sync_failed, err);
+}
+
+int layout_raise_format(struct fs *fs, struct zsp_err *err)
+{
+    uint8_t uuid[STORE_UUID_BYTES];
+    uint64_t version;
+    const int rc = read_format(fs, uuid, &version, err);
+    return rc < 0 || version == FORMAT_VERSION ? rc : write_format(fs, uuid, err);
 }
 
 int layout_create(struct fs *fs, const uint8_t uuid[STORE_UUID_BYTES], struct zsp_err *err)

@@ -44,6 +44,10 @@ int layout_lock_reading(struct fs *fs, int *ret_file, struct zsp_err *err);
  * Errors: ZSP_ENOT_FOUND no such file; ZSP_EFORMAT a newer version; ZSP_ECORRUPT; ZSP_EIO */
 int layout_read_format(struct fs *fs, uint8_t ret_uuid[STORE_UUID_BYTES], struct zsp_err *err);
 
+/* Every file is as this version writes it: say so in FORMAT, so that older brokers refuse the store.
+ * Errors: those of layout_read_format(), ZSP_ENO_SPACE */
+int layout_raise_format(struct fs *fs, struct zsp_err *err);
+
 /* Make a new store: directories, then FORMAT, all durable. May be repeated after a failure.
  * Errors: ZSP_ECORRUPT there are files of a store, but no FORMAT; ZSP_EIO, ZSP_ENO_SPACE */
 int layout_create(struct fs *fs, const uint8_t uuid[STORE_UUID_BYTES], struct zsp_err *err);

@@ -104,7 +104,16 @@ int log_start_ready(struct log_store *self, struct zsp_err *err)
 {
     zsp_assert(self->starting && !self->ready);
     report_unasked(self);
-    const int rc = sync_journal(self, err);
+    if (self->redo_log.count > 0) { /* all of it is synced in the segments now */
+        const struct fact fact = fact_redo_from(self->journal.next_record);
+        const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
+        journal_put_own(self, &entry, 1, NULL, NULL);
+    }
+    int rc = sync_journal(self, err);
+    if (rc == 0) {
+        rc = layout_raise_format(self->fs, err);
+    }
+    redo_log_fini(&self->redo_log);
     self->starting = false;
     self->ready = rc == 0;
     return rc;

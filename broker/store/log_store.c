@@ -76,6 +76,7 @@ static void step(struct log_store *self)
         carry_step(self);
         topic_log_step(self);
         space_step(self);
+        redo_step(self);
     }
     journal_flush(self);
 }
@@ -334,7 +335,8 @@ static int64_t op_deadline_ms(const struct store *base)
         return INT64_MAX;
     }
     int64_t deadline = journal_deadline_ms(self);
-    const int64_t others[] = {carry_deadline_ms(self), space_deadline_ms(self)};
+    const int64_t others[] = {carry_deadline_ms(self), space_deadline_ms(self),
+                              redo_deadline_ms(self)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i] < deadline) {
             deadline = others[i];
@@ -359,7 +361,7 @@ static bool op_busy(const struct store *base)
         return self->jobs_out > 0 || self->completions.count > 0;
     }
     return self->jobs_first || self->jobs_out > 0 || self->dirty_first || self->commit.first ||
-           self->commit.in_flight || self->reads.count > 0 || self->works > 0 ||
+           commit_busy(self) || self->reads.count > 0 || self->works > 0 ||
            self->completions.count > 0 || journal_busy(self);
 }
 
@@ -397,6 +399,8 @@ static void op_destroy(struct store *base)
     journal_fail(self);
     reads_fail(self);
     topic_log_fini(self);
+    redo_forget_all(self);
+    redo_log_fini(&self->redo_log);
     while (self->parts_first) {
         struct store_part *part = self->parts_first;
         partition_abandon(part);
@@ -456,6 +460,9 @@ static void set_defaults(struct log_store_options *options)
     default_u64(&options->journal_bytes_min, ZSP_JOURNAL_BYTES_MIN);
     default_u64(&options->unsynced_bytes_max, ZSP_UNSYNCED_BYTES_MAX);
     default_u64(&options->tail_bytes, ZSP_TAIL_BYTES);
+    if (options->sync_files_max == 0) {
+        options->sync_files_max = REDO_FILES_STANDARD;
+    }
 }
 
 /* FORMAT of an existing store, or a new one. */

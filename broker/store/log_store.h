@@ -32,6 +32,8 @@ struct log_store_options {
     uint64_t tail_bytes;         /* 0 = ZSP_TAIL_BYTES */
     uint64_t min_free_bytes;     /* below it appends get ZSP_ENO_SPACE; 0 = only when truly full */
     uint32_t fill_bytes;         /* zero-filled space ahead, 0 = none */
+    uint32_t sync_files_max;     /* files a commit syncs one by one; with more it goes through the
+                                  * journal (redo.h). 0 = REDO_FILES_STANDARD */
     uint32_t open_files_max;     /* segment files open at once, 0 = OPEN_FILES_STANDARD */
     bool create;                 /* make a new store in an empty directory; without it a missing
                                    * store is ZSP_ENOT_FOUND */

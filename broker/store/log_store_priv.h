@@ -20,6 +20,7 @@
 #include "broker/store/log_store.h"
 #include "broker/store/open_files.h"
 #include "broker/store/read.h"
+#include "broker/store/redo.h"
 #include "broker/store/segment.h"
 #include "broker/store/space.h"
 #include "broker/store/tail.h"
@@ -63,6 +64,8 @@ struct log_store {
     struct completions completions;
     struct journal journal;
     struct commit commit;
+    struct redo redo;
+    struct redo_log redo_log; /* what the journal held at the start; empty when ready */
     struct tail tail;
     struct reads reads;
     struct open_files files;

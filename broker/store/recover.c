@@ -229,6 +229,26 @@ static int check_ahead(struct recovery *self, uint64_t number, struct zsp_err *e
     return 0;
 }
 
+/* What the journal holds of the active segment is written to it before it is walked. */
+static int redo(struct recovery *self, struct zsp_err *err)
+{
+    struct log_store *store = self->store;
+    struct scan *scan = &self->walk.scan;
+    size_t count;
+    const struct redo_item *items =
+        redo_log_find(&store->redo_log, self->part->topic_id, self->part->number, &count);
+    if (count > 0 && items[count - 1].segment > scan->place.segment) {
+        return recovery_contradiction(self, "itself: it holds batches of a later segment", err);
+    }
+    uint64_t end;
+    const int rc = redo_apply(store->fs, items, count, scan->place.segment, scan->file, &end, err);
+    if (rc > 0) {
+        self->changed = true;
+        scan->file_bytes = end > scan->file_bytes ? end : scan->file_bytes;
+    }
+    return rc < 0 ? rc : 0;
+}
+
 static int open_known(struct recovery *self, const struct part_facts *facts, struct zsp_err *err)
 {
     struct store_part *part = self->part;
@@ -261,7 +281,10 @@ static int open_known(struct recovery *self, const struct part_facts *facts, str
     }
     rc = recovery_scan_open(self, partition_active(part), FS_WRITE, err);
     if (rc == 0) {
-        rc = recovery_walk_active(self, err);
+        rc = redo(self, err);
+        if (rc == 0) {
+            rc = recovery_walk_active(self, err);
+        }
         if (rc == 0) {
             rc = settle_active(self, err);
         }

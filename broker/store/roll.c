@@ -214,6 +214,7 @@ static void seal_done(struct log_store *store, struct io *io)
     if (seal->sync_failed) {
         store_fail(store, &io->job.error);
     } else if (!store->failed && part->state == PART_OPEN) {
+        redo_paid(store, segment);
         segment->file_bytes = segment->bytes;
         set_state(part, ROLL_JOURNAL);
         const struct fact fact = fact_sealed(segment);
@@ -262,10 +263,10 @@ bool roll_continue(struct store_part *part)
     if (!part->roll.next) {
         return make_start(part);
     }
-    if (part->unsynced || part->mark.offset != part->end_offset) {
+    struct segment *segment = partition_active(part);
+    if (part->unsynced || part->mark.offset != part->end_offset || segment->redo_syncing) {
         return true;
     }
-    struct segment *segment = partition_active(part);
     struct zsp_err err = {0};
     const int ready = segment_ready(store, segment, false, &err);
     if (ready < 0) {

@@ -48,7 +48,25 @@ static int load(struct scan *self, uint64_t pos, size_t len, struct zsp_err *err
         }
         self->data_len += got;
     }
-    return 0;
+    if (self->redo_count == 0) {
+        return 0;
+    }
+    memset(self->data + self->data_len, 0, want - self->data_len); /* the file may be shorter */
+    self->data_len = want;
+    return redo_overlay(self->fs, self->redo, self->redo_count, self->place.segment, pos,
+                        self->data, want, err);
+}
+
+void scan_lay_over(struct scan *self, const struct redo_item *items, size_t count)
+{
+    self->redo = items;
+    self->redo_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t end = items[i].pos + items[i].len;
+        if (items[i].segment == self->place.segment && end > self->file_bytes) {
+            self->file_bytes = end;
+        }
+    }
 }
 
 int scan_bytes(struct scan *self, uint64_t pos, size_t len, struct zsp_slice *ret,

@@ -8,6 +8,7 @@
 
 #include "broker/store/batch.h"
 #include "broker/store/fs.h"
+#include "broker/store/redo.h"
 
 struct scan {
     struct fs *fs;
@@ -20,6 +21,8 @@ struct scan {
     uint64_t data_pos;
     size_t data_len;
     size_t capacity;
+    const struct redo_item *redo; /* lent: what the journal lays over the file, see redo.h */
+    size_t redo_count;
 };
 
 /* What lies at scan.place.pos. */
@@ -28,6 +31,10 @@ enum scan_found {
     SCAN_END,    /* the file ends, or the bytes of a header are zero */
     SCAN_INVALID /* anything else; `err` says what; the scan stands still */
 };
+
+/* The journal holds these of the segment: they are seen as if they had been written to the
+ * file. Before the first call. */
+void scan_lay_over(struct scan *self, const struct redo_item *items, size_t count);
 
 /* Look at the next batch. With `body` the body's sum is checked as well.
  * Returns an enum scan_found, or an error of the file system, ZSP_ENOMEM. */

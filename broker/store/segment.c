@@ -99,6 +99,7 @@ void segment_close(struct log_store *store, struct segment *self)
 
 void segment_retire(struct log_store *store, struct segment *self)
 {
+    redo_paid(store, self);
     self->state = SEGMENT_GONE;
     if (self->pins == 0 && !self->loading) {
         segment_close(store, self);

@@ -48,6 +48,14 @@ struct segment {
     struct segment *files_prev; /* in a list of open_files.c */
     struct segment *files_next;
     bool in_files;
+
+    uint64_t redo_record; /* owes a sync for what the journal holds from here on (redo.h) */
+    struct segment *redo_prev;
+    struct segment *redo_next;
+    bool in_redo;
+    bool redo_syncing;   /* a checkpoint syncs its file now: nobody else may, or one of the two
+                          * would not hear of a failure */
+    bool commit_syncing; /* likewise a commit cycle */
 };
 
 /* NULL = out of memory. */

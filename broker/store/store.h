@@ -84,7 +84,12 @@ struct store_retain {
 
 enum store_level { STORE_WRITTEN, STORE_SYNCED_LEVEL };
 
-enum store_entry_kind { STORE_IMAGE, STORE_DELTA, STORE_GONE };
+enum store_entry_kind {
+    STORE_IMAGE,
+    STORE_DELTA,
+    STORE_GONE,
+    STORE_REDO /* the store's own: batches on their way to a segment (redo.h) */
+};
 
 /* One change of one durable object. An image replaces whatever was known of the
  * key, a delta adds to it, gone removes it. Keys and values are the engine's. */

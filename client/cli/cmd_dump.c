@@ -310,7 +310,7 @@ static void json_record(const struct inspect_item *item)
     struct zsp_reader reader = zsp_reader_init(item->entries);
     struct store_entry entry;
     while (journal_next_entry(&reader, &entry)) {
-        static const char *const kinds[] = {"image", "delta", "gone"};
+        static const char *const kinds[] = {"image", "delta", "gone", "redo"};
         json_open_item(&json);
         json_text(&json, "kind", kinds[entry.kind]);
         (void)journal_object_print(&json, entry.key, entry.value); /* hex is fine */
@@ -330,7 +330,7 @@ static void print_journal_record(const struct inspect_item *item)
     struct zsp_reader reader = zsp_reader_init(item->entries);
     struct store_entry entry;
     while (journal_next_entry(&reader, &entry)) {
-        static const char *const kinds[] = {"image", "delta", "gone "};
+        static const char *const kinds[] = {"image", "delta", "gone ", "redo "};
         printf("  %s", kinds[entry.kind]);
         (void)journal_object_print(NULL, entry.key, entry.value); /* hex is fine */
         putchar('\n');

@@ -14,6 +14,7 @@
  *   str              u16 length, bytes
  *   TYPE*NAME(...)   a count of that type, then so many times what is in brackets
  *   runs             the rest: runs of a block, as in ledger_codec.h
+ *   rest             the rest: only how many bytes it is
  */
 struct object_layout {
     char letter;
@@ -32,6 +33,8 @@ static const struct object_layout layouts[] = {
     {'M', true, "mark", "u64:topic u32:partition",
      "u64:segment u64:pos u64:offset i64:max_timestamp_ms u64:epoch"},
     {'D', true, "removed_topic", "u64:topic", ""},
+    {'R', true, "redo_from", "", "u64:record"},
+    {'B', true, "batches", "u64:topic u32:partition", "u64:segment u64:pos rest:bytes"},
     {'C', false, "counters", "", "u8:version u64:next_topic u64:next_producer u64:next_group"},
     {'T', false, "topic", "u64:topic",
      "u8:version u32:partitions ms:created u64:retention_time_ms u64:retention_bytes str:name"},
@@ -304,6 +307,9 @@ static void put_field(struct printer *to, const struct word *word, struct zsp_re
         put_signed(to, word->name, (int64_t)zsp_read_u64(in));
     } else if (strcmp(word->type, "runs") == 0) {
         put_runs(to, in);
+    } else if (strcmp(word->type, "rest") == 0) {
+        put_number(to, word->name, zsp_reader_left(in));
+        (void)zsp_read_bytes(in, zsp_reader_left(in));
     } else {
         put_number(to, word->name, read_number(in, word->type));
     }

@@ -275,12 +275,17 @@ class Golden(unittest.TestCase):
         self.assertGreater(broker.call("TOPIC.INFO", topic="new")[0]["id"], max(ids))
         broker.end()
 
+    def test_a_start_raises_the_format(self):
+        self.start().end()
+        with open(os.path.join(self.directory, "data", "FORMAT"), encoding="ascii") as file:
+            self.assertIn("version 2\n", file.read())
+
     def test_a_store_of_another_version_is_refused_and_left_alone(self):
         data = os.path.join(self.directory, "data")
         path = os.path.join(data, "FORMAT")
         with open(path, encoding="ascii") as file:
             text = file.read()
-        for version, told in (("2", "store of version 2"), ("0", "FORMAT is damaged")):
+        for version, told in (("3", "store of version 3"), ("0", "FORMAT is damaged")):
             with open(path, "w", encoding="ascii") as file:
                 file.write(re.sub(r"version \d+", "version " + version, text))
             before = digests(data)

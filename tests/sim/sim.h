@@ -53,7 +53,7 @@ struct sim_weather {
     unsigned dropped_per_mille, undelivered_per_mille; /* replies */
     /* Of the store: so small that files roll and are carried forward all the time. */
     uint64_t segment_bytes, journal_file_bytes, unsynced_bytes_max, tail_bytes;
-    uint32_t fill_bytes, open_files_max;
+    uint32_t fill_bytes, open_files_max, sync_files_max;
 };
 
 /* The broker and its machine. */

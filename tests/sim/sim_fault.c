@@ -32,6 +32,7 @@ void fault_choose_weather(struct sim *sim)
     weather->tail_bytes = UINT64_C(1) << prng_between(prng, 0, 18);
     weather->fill_bytes = (uint32_t)prng_below(prng, 3) * 4096;
     weather->open_files_max = (uint32_t)prng_between(prng, 2, 6);
+    weather->sync_files_max = (uint32_t)prng_below(prng, 4);
     if (weather->cold_reads) {
         crash_fs_set_cold(sim->world.disk, 500, prng_next(prng));
     }

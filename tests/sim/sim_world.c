@@ -186,6 +186,7 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .tail_bytes = sim->weather.tail_bytes,
         .fill_bytes = sim->weather.fill_bytes,
         .open_files_max = sim->weather.open_files_max,
+        .sync_files_max = sim->weather.sync_files_max,
         .create = true,
     };
     world->log = log_store_open(&store_options, err);

@@ -41,6 +41,7 @@ void log_run_init(struct log_run *self, struct fs *fs, uint64_t seed)
     self->random = seed * 0x9e3779b97f4a7c15u + 88172645463325252u;
     self->fill_bytes = 4096;
     self->open_files_max = seed % 2 == 0 ? 0 : 2;
+    self->sync_files_max = seed % 3 == 0 ? 0 : 1;
 }
 
 /* --- Bodies ------------------------------------------------------------------------------ */
@@ -331,6 +332,7 @@ int log_run_open(struct log_run *self)
                                               .tail_bytes = 4096,
                                               .fill_bytes = (uint32_t)self->fill_bytes,
                                               .open_files_max = self->open_files_max,
+                                              .sync_files_max = self->sync_files_max,
                                               .create = true};
     struct zsp_err err = {0};
     self->failed = false;

@@ -60,6 +60,7 @@ struct log_run {
     bool topic_known; /* the engine would know of the topic: creation was answered */
     uint64_t fill_bytes;
     uint32_t open_files_max; /* every other seed: fewer than partitions */
+    uint32_t sync_files_max; /* two of three seeds: commits go through the journal */
     struct job *jobs[RUN_JOBS_MAX];
     bool ran[RUN_JOBS_MAX]; /* it has, its end is not told yet */
     size_t job_count;

@@ -247,7 +247,7 @@ static void no_flipped_bit_and_no_other_place_of_a_record_passes(void **state)
 static void a_body_that_does_not_hold_together_is_told(void **state)
 {
     (void)state;
-    const uint8_t cases[][8] = {{3, 1, 0, 0, 0, 0, 0, 'k'}, /* no such kind */
+    const uint8_t cases[][8] = {{4, 1, 0, 0, 0, 0, 0, 'k'}, /* no such kind */
                                 {0, 0, 0, 1, 0, 0, 0, 'v'}, /* no key */
                                 {0, 2, 0, 0, 0, 0, 0, 'k'}, /* key longer than the body */
                                 {0, 1, 0, 255, 255, 255, 255, 'k'}};

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/redo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/fact.h"
+#include "broker/store/log_store_priv.h"
+#include "broker/store/partition.h"
+#include "common/assert.h"
+
+#define CHECKPOINT_FILES_MAX 64u /* of one task, so that others get their turn at the executor */
+
+/* The task that syncs files which owe it. */
+struct checkpoint {
+    struct io io;
+    uint64_t oldest; /* record that it pays for */
+    size_t count;
+    struct segment *segments[CHECKPOINT_FILES_MAX]; /* pinned */
+    int files[CHECKPOINT_FILES_MAX];
+};
+
+/* --- Who owes ---------------------------------------------------------------------------- */
+
+static void list_remove(struct redo *self, struct segment *segment)
+{
+    *(segment->redo_prev ? &segment->redo_prev->redo_next : &self->first) = segment->redo_next;
+    *(segment->redo_next ? &segment->redo_next->redo_prev : &self->last) = segment->redo_prev;
+    segment->redo_prev = NULL;
+    segment->redo_next = NULL;
+    segment->in_redo = false;
+    self->count--;
+}
+
+void redo_owe(struct log_store *store, struct segment *segment, uint64_t record)
+{
+    struct redo *self = &store->redo;
+    self->since_ms = store->now.mono_ms;
+    if (segment->in_redo) {
+        return; /* for an older record already */
+    }
+    segment_pin(store, segment);
+    segment->redo_record = record;
+    segment->redo_prev = self->last;
+    segment->redo_next = NULL;
+    *(self->last ? &self->last->redo_next : &self->first) = segment;
+    self->last = segment;
+    segment->in_redo = true;
+    self->count++;
+}
+
+void redo_paid(struct log_store *store, struct segment *segment)
+{
+    if (segment->in_redo) {
+        list_remove(&store->redo, segment);
+        segment_unpin(store, segment);
+    }
+}
+
+uint64_t redo_oldest(const struct log_store *store)
+{
+    const struct redo *self = &store->redo;
+    const uint64_t paying = self->checkpoint ? self->checkpoint->oldest : UINT64_MAX;
+    const uint64_t first = self->first ? self->first->redo_record : UINT64_MAX;
+    const uint64_t owed = paying < first ? paying : first;
+    const uint64_t coming = commit_redo_record(store);
+    return owed < coming ? owed : coming;
+}
+
+void redo_forget_all(struct log_store *store)
+{
+    while (store->redo.first) {
+        redo_paid(store, store->redo.first);
+    }
+}
+
+/* --- Paying ------------------------------------------------------------------------------ */
+
+static void checkpoint_run(struct job *job, struct fs *fs)
+{
+    const struct checkpoint *self = job->owner;
+    for (size_t i = 0; i < self->count; i++) {
+        if (fs->ops->sync(fs->self, self->files[i], &job->error) < 0) {
+            return;
+        }
+    }
+}
+
+static void put_redo_from(struct log_store *store)
+{
+    const uint64_t oldest = redo_oldest(store);
+    const struct fact fact =
+        fact_redo_from(oldest < store->journal.next_record ? oldest : store->journal.next_record);
+    const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
+    journal_put_own(store, &entry, 1, NULL, NULL);
+}
+
+static void checkpoint_done(struct log_store *store, struct io *io)
+{
+    struct checkpoint *self = (struct checkpoint *)io;
+    store->redo.checkpoint = NULL;
+    store->works--;
+    if (io->job.error.code != 0) {
+        store_fail(store, &io->job.error);
+    }
+    for (size_t i = 0; i < self->count; i++) {
+        struct segment *segment = self->segments[i];
+        struct store_part *part = segment->part;
+        segment->redo_syncing = false;
+        part->busy--;
+        segment_unpin(store, segment);
+        partition_wake(part); /* a roll may have waited */
+    }
+    if (!store->failed) {
+        put_redo_from(store);
+    }
+    free(self);
+}
+
+/* Records below this number are to be paid without delay; 0 = none. */
+static uint64_t due_below(const struct log_store *store)
+{
+    const struct redo *self = &store->redo;
+    uint64_t end;
+    if (store->files.wanted || store->now.mono_ms - self->since_ms >= (int64_t)REDO_IDLE_MS) {
+        return UINT64_MAX;
+    }
+    return carry_wants_room(store, &end) ? end : 0;
+}
+
+void redo_step(struct log_store *store)
+{
+    struct redo *self = &store->redo;
+    if (!self->first || self->checkpoint || store->failed ||
+        self->first->redo_record >= due_below(store)) {
+        return;
+    }
+    struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
+    if (!checkpoint) {
+        return; /* tried again in the next turn */
+    }
+    checkpoint->oldest = self->first->redo_record;
+    /* One that a commit cycle syncs just now is left for later. */
+    struct segment *next = NULL;
+    for (struct segment *segment = self->first; segment && checkpoint->count < CHECKPOINT_FILES_MAX;
+         segment = next) {
+        next = segment->redo_next;
+        if (segment->commit_syncing) {
+            continue;
+        }
+        segment_pin(store, segment);
+        redo_paid(store, segment);
+        segment->redo_syncing = true;
+        segment->part->busy++;
+        checkpoint->files[checkpoint->count] = segment->file;
+        checkpoint->segments[checkpoint->count++] = segment;
+    }
+    if (checkpoint->count == 0) {
+        free(checkpoint);
+        return;
+    }
+    checkpoint->io.job.kind = JOB_TASK;
+    checkpoint->io.job.task_fn = checkpoint_run;
+    checkpoint->io.job.owner = checkpoint;
+    checkpoint->io.done_fn = checkpoint_done;
+    self->checkpoint = checkpoint;
+    store->works++;
+    store_submit(store, &checkpoint->io);
+}
+
+int64_t redo_deadline_ms(const struct log_store *store)
+{
+    const struct redo *self = &store->redo;
+    return self->first && !self->checkpoint ? self->since_ms + (int64_t)REDO_IDLE_MS : INT64_MAX;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Redo: how a commit over many files costs one sync instead of one for each.
+ *
+ * Every batch is written to its segment. When the unsynced ones lie in few files, a commit
+ * cycle syncs those files. When they lie in many, the cycle copies their bytes, as they stand
+ * in the segments, into the journal (REDO entries), and syncs the journal alone: from then
+ * on they are durable, for a start that finds them missing in a segment writes them there again.
+ * The segment's file still owes a sync, which nobody waits for. It is paid
+ *
+ *   - by a checkpoint: a task that syncs many such files, when the journal is to let its
+ *     oldest file go, when others need an open file, or REDO_IDLE_MS after the last;
+ *   - by a commit cycle that syncs the file itself, or by the seal of the segment.
+ *
+ * A file that owes is pinned, so it stays open until then: a failure to write it back cannot be
+ * missed. It is fail-stop, like any failed sync.
+ *
+ * A record with REDO entries holds the new marks of their partitions as well, so the mark is
+ * never ahead of what a start can find. A redo entry is no object: it is not carried forward, and
+ * goes with its file when nobody owes for it. The fact 'R' tells a start which ones are paid.
+ *
+ * At a start: redo_apply() writes the entries that matter to the active segment, before its tail is
+ * looked at. A sealed segment was synced before its fact; what was dropped is gone.
+ */
+#ifndef ZSP_STORE_REDO_H
+#define ZSP_STORE_REDO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/bytes.h"
+#include "common/err.h"
+
+struct fs;
+struct log_store;
+struct segment;
+struct store_entry;
+
+#define REDO_FILES_STANDARD 4u    /* files that a cycle syncs one by one */
+#define REDO_IDLE_MS        1000u /* owed for so long without any more: paid */
+
+/* --- While the store runs ------------------------------------------------------------- */
+
+struct checkpoint;
+
+/* Zero-initialise. */
+struct redo {
+    struct segment *first; /* whose files owe a sync, by record */
+    struct segment *last;
+    size_t count;
+    int64_t since_ms;              /* when the last one came */
+    struct checkpoint *checkpoint; /* under way */
+};
+
+/* Batches of the segment are durable in the journal from record `record` on, and not yet in its
+ * file, which is open. */
+void redo_owe(struct log_store *store, struct segment *segment, uint64_t record);
+/* The file was synced whole, or does not matter any more. */
+void redo_paid(struct log_store *store, struct segment *segment);
+/* Start a checkpoint, if there is reason to and none is under way. */
+void redo_step(struct log_store *store);
+/* The oldest record that somebody owes for, or will; UINT64_MAX = none. */
+uint64_t redo_oldest(const struct log_store *store);
+/* When redo_step() wants to be called by time, INT64_MAX = never. */
+int64_t redo_deadline_ms(const struct log_store *store);
+/* The store ends: what is owed stays in the journal. */
+void redo_forget_all(struct log_store *store);
+
+/* --- What the journal holds ------------------------------------------------------------- */
+
+/* One entry: where the bytes are, and where they belong. */
+struct redo_item {
+    uint64_t topic_id;
+    uint32_t partition;
+    uint32_t len;
+    uint64_t segment;
+    uint64_t pos;
+    uint64_t record;
+    uint64_t file; /* of the journal */
+    uint64_t file_pos;
+};
+
+/* All that were found, sorted by redo_log_sort(). Zero-initialise. */
+struct redo_log {
+    struct redo_item *items;
+    size_t count;
+    size_t capacity;
+};
+
+/* Note the entry of record `record`; its value lies at `file_pos` of journal file `file`.
+ * Errors: ZSP_ECORRUPT  it does not hold together; ZSP_ENOMEM */
+int redo_log_note(struct redo_log *self, const struct store_entry *entry, uint64_t record,
+                  uint64_t file, uint64_t file_pos, struct zsp_err *err);
+/* All are noted: bring them in order, without those of records below `from` and of journal files
+ * below `oldest_file`. */
+void redo_log_sort(struct redo_log *self, uint64_t from, uint64_t oldest_file);
+/* The entries of one partition, oldest first; *ret_count may be 0. */
+const struct redo_item *redo_log_find(const struct redo_log *self, uint64_t topic_id,
+                                      uint32_t partition, size_t *ret_count);
+void redo_log_fini(struct redo_log *self);
+
+/* Lay what the items say of segment `segment` over `data`, which are the segment's bytes from `pos`
+ * on. Errors: those of the file system */
+int redo_overlay(struct fs *fs, const struct redo_item *items, size_t count, uint64_t segment,
+                 uint64_t pos, uint8_t *data, size_t len, struct zsp_err *err);
+/* Write what the items say of segment `segment` to its open file. Returns 1 = something was written,
+ * 0 = nothing. *ret_end = the end of it all. Errors: those of the file system, ZSP_ENOMEM */
+int redo_apply(struct fs *fs, const struct redo_item *items, size_t count, uint64_t segment,
+               int file, uint64_t *ret_end, struct zsp_err *err);
+
+#endif

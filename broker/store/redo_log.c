@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Redo entries that a journal holds: finding, ordering, and laying them over a segment. See
+ * redo.h.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/fact.h"
+#include "broker/store/layout.h"
+#include "broker/store/redo.h"
+#include "broker/store/store.h"
+#include "common/limits.h"
+
+#define PLACE_BYTES 16u /* segment and pos, in front of the bytes */
+
+int redo_log_note(struct redo_log *self, const struct store_entry *entry, uint64_t record,
+                  uint64_t file, uint64_t file_pos, struct zsp_err *err)
+{
+    uint64_t topic_id;
+    uint32_t partition;
+    const struct zsp_slice value = entry->value;
+    if (fact_parse(entry->key, &topic_id, &partition) != 'B' || value.len <= PLACE_BYTES ||
+        zsp_get_u64(value.data + 8) > INT64_MAX) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "record %" PRIu64 ": a malformed redo entry", record);
+    }
+    if (self->count == self->capacity) {
+        const size_t capacity = self->capacity ? self->capacity * 2 : 64;
+        struct redo_item *items = realloc(self->items, capacity * sizeof *items);
+        if (!items) {
+            return zsp_err_set(err, ZSP_ENOMEM, "redo entries");
+        }
+        self->items = items;
+        self->capacity = capacity;
+    }
+    self->items[self->count++] = (struct redo_item){
+        .topic_id = topic_id,
+        .partition = partition,
+        .len = (uint32_t)(value.len - PLACE_BYTES),
+        .segment = zsp_get_u64(value.data),
+        .pos = zsp_get_u64(value.data + 8),
+        .record = record,
+        .file = file,
+        .file_pos = file_pos + PLACE_BYTES,
+    };
+    return 0;
+}
+
+/* By topic and partition, and among these as they were written. */
+static int compare(const void *a_p, const void *b_p)
+{
+    const struct redo_item *const a = a_p;
+    const struct redo_item *const b = b_p;
+    if (a->topic_id != b->topic_id) {
+        return a->topic_id < b->topic_id ? -1 : 1;
+    }
+    if (a->partition != b->partition) {
+        return a->partition < b->partition ? -1 : 1;
+    }
+    if (a->record != b->record) {
+        return a->record < b->record ? -1 : 1;
+    }
+    return a->file_pos < b->file_pos ? -1 : a->file_pos > b->file_pos;
+}
+
+void redo_log_sort(struct redo_log *self, uint64_t from, uint64_t oldest_file)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < self->count; i++) {
+        if (self->items[i].record >= from && self->items[i].file >= oldest_file) {
+            self->items[kept++] = self->items[i];
+        }
+    }
+    self->count = kept;
+    if (kept > 1) {
+        qsort(self->items, kept, sizeof *self->items, compare);
+    }
+}
+
+const struct redo_item *redo_log_find(const struct redo_log *self, uint64_t topic_id,
+                                      uint32_t partition, size_t *ret_count)
+{
+    const struct redo_item key = {.topic_id = topic_id, .partition = partition};
+    size_t first = 0;
+    size_t end = self->count;
+    while (first < end) { /* the first that is not below the key */
+        const size_t middle = first + (end - first) / 2;
+        if (compare(&self->items[middle], &key) < 0) {
+            first = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    size_t count = 0;
+    while (first + count < self->count && self->items[first + count].topic_id == topic_id &&
+           self->items[first + count].partition == partition) {
+        count++;
+    }
+    *ret_count = count;
+    return self->items + first;
+}
+
+void redo_log_fini(struct redo_log *self)
+{
+    free(self->items);
+    memset(self, 0, sizeof *self);
+}
+
+/* --- The bytes ------------------------------------------------------------------------------ */
+
+/* A journal file that is open for reading. */
+struct source {
+    struct fs *fs;
+    uint64_t number; /* 0 = none */
+    int file;
+};
+
+static void source_close(struct source *self)
+{
+    if (self->number != 0) {
+        (void)self->fs->ops->close(self->fs->self, self->file, NULL); /* only read */
+        self->number = 0;
+    }
+}
+
+/* `len` bytes of the item, from its byte `skip` on. */
+static int source_read(struct source *self, const struct redo_item *item, uint32_t skip,
+                       uint8_t *data, size_t len, struct zsp_err *err)
+{
+    char path[LAYOUT_PATH_MAX];
+    layout_journal_path(path, item->file);
+    if (self->number != item->file) {
+        source_close(self);
+        self->file = self->fs->ops->open(self->fs->self, path, FS_READ, err);
+        if (self->file < 0) {
+            return self->file;
+        }
+        self->number = item->file;
+    }
+    for (size_t done = 0; done < len;) {
+        size_t got = 0;
+        const int rc = self->fs->ops->read(self->fs->self, self->file, data + done, len - done,
+                                           item->file_pos + skip + done, &got, err);
+        if (rc < 0) {
+            return rc;
+        }
+        if (got == 0) {
+            return zsp_err_set(err, ZSP_EIO, "%s: ends at a redo entry", path);
+        }
+        done += got;
+    }
+    return 0;
+}
+
+int redo_overlay(struct fs *fs, const struct redo_item *items, size_t count, uint64_t segment,
+                 uint64_t pos, uint8_t *data, size_t len, struct zsp_err *err)
+{
+    struct source source = {.fs = fs};
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        const struct redo_item *const item = &items[i];
+        const uint64_t from = item->pos > pos ? item->pos : pos;
+        const uint64_t item_end = item->pos + item->len;
+        const uint64_t end = item_end < pos + len ? item_end : pos + len;
+        if (item->segment == segment && from < end) {
+            rc = source_read(&source, item, (uint32_t)(from - item->pos), data + (from - pos),
+                             (size_t)(end - from), err);
+        }
+    }
+    source_close(&source);
+    return rc;
+}
+
+int redo_apply(struct fs *fs, const struct redo_item *items, size_t count, uint64_t segment,
+               int file, uint64_t *ret_end, struct zsp_err *err)
+{
+    struct source source = {.fs = fs};
+    uint8_t *data = NULL;
+    bool any = false;
+    int rc = 0;
+    *ret_end = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        const struct redo_item *const item = &items[i];
+        if (item->segment != segment) {
+            continue;
+        }
+        uint8_t *grown = realloc(data, item->len);
+        if (!grown) {
+            rc = zsp_err_set(err, ZSP_ENOMEM, "redo of %" PRIu32 " bytes", item->len);
+            break;
+        }
+        data = grown;
+        rc = source_read(&source, item, 0, data, item->len, err);
+        if (rc == 0) {
+            rc = layout_write_at(fs, file, (struct zsp_slice){data, item->len}, item->pos, err);
+        }
+        const uint64_t end = item->pos + item->len;
+        *ret_end = end > *ret_end ? end : *ret_end;
+        any = true;
+    }
+    free(data);
+    source_close(&source);
+    return rc < 0 ? rc : any;
+}

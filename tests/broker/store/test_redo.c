@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Commits over many files go through the journal: what they cost, what a start makes of what
+ * they leave behind, and when the files themselves are synced.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/check.h"
+#include "broker/store/redo.h"
+#include "tests/broker/store/log_case.h"
+#include "tests/support/crash_fs.h"
+
+#define CASE_SEGMENT_1 "topics/7-orders/1/00000000000000000000.log"
+
+/* The case, whose two partitions are more files than one cycle may sync. */
+static int set_up(void **state)
+{
+    const int rc = log_case_set_up(state);
+    struct log_case *c = *state;
+    log_case_close(c);
+    c->options.sync_files_max = 1;
+    assert_int_equal(log_case_open(c), 0);
+    return rc;
+}
+
+static struct store_stats stats(const struct log_case *c)
+{
+    struct store_stats ret;
+    c->store->ops->stats(c->store, &ret);
+    return ret;
+}
+
+/* A batch into each partition, confirmed by one cycle. */
+static void append_to_both(struct log_case *c, const char *first, const char *second)
+{
+    assert_int_equal(log_case_append(c, 0, first), 0);
+    assert_int_equal(log_case_append(c, 1, second), 0);
+    log_case_run(c);
+}
+
+/* Nothing but the log files is lost, and they are lost whole. */
+static void lose_segments(struct log_case *c)
+{
+    log_case_kill(c);
+    crash_fs_process_crash(c->fs);
+    log_case_file_truncate(c, CASE_SEGMENT, 0);
+    log_case_file_truncate(c, CASE_SEGMENT_1, 0);
+}
+
+static void assert_holds(struct log_case *c, uint32_t partition, uint64_t offset, const char *text)
+{
+    assert_int_equal(log_case_read(c, partition, offset), 0);
+    log_case_assert_body(c, 0, text);
+}
+
+static void note_finding(void *arg, const struct check_finding *finding)
+{
+    *(size_t *)arg += finding->severity == CHECK_DAMAGE ? 1u : 0u;
+}
+
+static size_t damages(struct log_case *c)
+{
+    size_t count = 0;
+    struct check_summary summary;
+    const struct check_options options = {.fs = c->fs, .finding_fn = note_finding, .arg = &count};
+    assert_int_equal(check_store(&options, &summary, NULL), 0);
+    return count;
+}
+
+/* --- What a commit costs -------------------------------------------------------------------- */
+
+static void a_commit_over_many_files_syncs_the_journal_alone(void **state)
+{
+    struct log_case *c = *state;
+    const struct store_stats before = stats(c);
+    append_to_both(c, "zero", "one");
+    assert_int_equal(c->synced[0], 1);
+    assert_int_equal(c->synced[1], 1);
+    assert_int_equal(stats(c).commit_cycles, before.commit_cycles + 1);
+    assert_int_equal(stats(c).synced_files, before.synced_files + 1);
+}
+
+static void a_commit_over_few_files_syncs_them(void **state)
+{
+    struct log_case *c = *state;
+    log_case_settle(c);
+    const uint64_t before = stats(c).journal_bytes;
+    assert_int_equal(log_case_append(c, 0, "a text that would be in the journal"), 0);
+    log_case_run(c);
+    assert_int_equal(c->synced[0], 1);
+    assert_in_range(stats(c).journal_bytes - before, 1, 200); /* a mark */
+}
+
+static void a_file_with_much_to_sync_is_synced_itself(void **state)
+{
+    struct log_case *c = *state;
+    const size_t len = 300 * 1024;
+    char *text = malloc(len + 1);
+    assert_non_null(text);
+    memset(text, 'x', len);
+    text[len] = '\0';
+    const uint64_t before = stats(c).journal_bytes;
+    append_to_both(c, text, "small");
+    free(text);
+    assert_int_equal(c->synced[0], 1);
+    assert_int_equal(c->synced[1], 1);
+    assert_in_range(stats(c).journal_bytes - before, 1, 1024);
+}
+
+/* --- What a start makes of it ---------------------------------------------------------------- */
+
+static void what_the_segments_lost_is_written_again(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    append_to_both(c, "two", "three");
+    lose_segments(c);
+    assert_int_equal(log_case_open(c), 0);
+    assert_holds(c, 0, 0, "zero");
+    assert_holds(c, 0, 1, "two");
+    assert_holds(c, 1, 1, "three");
+    assert_int_equal(log_case_info(c, 0).refuses_appends, false);
+}
+
+static void the_check_sees_the_journal_over_the_segments(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    lose_segments(c);
+    assert_int_equal(damages(c), 0);
+}
+
+static void what_is_behind_it_in_the_segment_is_kept(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    assert_int_equal(log_case_append(c, 0, "two"), 0); /* alone: the file is synced */
+    log_case_run(c);
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, 3);
+    assert_int_equal(log_case_open(c), 0);
+    assert_holds(c, 0, 0, "zero");
+    assert_holds(c, 0, 1, "two");
+    assert_holds(c, 1, 0, "one");
+}
+
+static void a_power_cut_keeps_what_was_confirmed(void **state)
+{
+    struct log_case *c = *state;
+    uint64_t count = 0;
+    for (uint64_t seed = 1; seed <= 200; seed++, count++) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "text %d", (int)count);
+        append_to_both(c, text, text);
+        assert_int_equal(c->synced[0], count + 1);
+        log_case_kill(c);
+        crash_fs_power_loss(c->fs, seed);
+        assert_int_equal(damages(c), 0);
+        assert_int_equal(log_case_open(c), 0);
+        assert_holds(c, 0, count, text);
+        assert_holds(c, 1, count, text);
+    }
+}
+
+static void a_second_start_has_nothing_to_do_again(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    log_case_kill(c);
+    assert_int_equal(log_case_open(c), 0);
+    log_case_kill(c);
+    log_case_file_spoil(c, CASE_SEGMENT, 8, 16); /* would be mended by a redo */
+    assert_int_equal(damages(c), 1);
+}
+
+/* --- When the files are synced ------------------------------------------------------------------ */
+
+static void an_idle_store_pays_what_it_owes(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    log_case_settle(c);
+    assert_in_range(c->store->ops->deadline_ms(c->store), c->now.mono_ms + 1,
+                    c->now.mono_ms + REDO_IDLE_MS);
+    c->now.mono_ms += REDO_IDLE_MS;
+    log_case_settle(c);
+    assert_true(c->store->ops->deadline_ms(c->store) > c->now.mono_ms + REDO_IDLE_MS);
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, 1);
+    assert_int_equal(log_case_open(c), 0);
+    assert_holds(c, 0, 0, "zero");
+    assert_holds(c, 1, 0, "one");
+}
+
+static void a_file_that_cannot_be_synced_later_is_fail_stop(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    log_case_settle(c);
+    c->now.mono_ms += REDO_IDLE_MS;
+    crash_fs_fail_sync(c->fs, 0, 5);
+    log_case_run(c);
+    assert_true(c->failed);
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, 5);
+    assert_int_equal(log_case_open(c), 0);
+    assert_holds(c, 0, 0, "zero"); /* the journal has it still */
+    assert_holds(c, 1, 0, "one");
+}
+
+static void a_journal_sync_that_fails_confirms_nothing(void **state)
+{
+    struct log_case *c = *state;
+    log_case_settle(c);
+    crash_fs_fail_sync(c->fs, 0, 2);
+    assert_int_equal(log_case_append(c, 0, "zero"), 0);
+    assert_int_equal(log_case_append(c, 1, "one"), 0);
+    log_case_run(c);
+    assert_true(c->failed);
+    assert_int_equal(c->synced[0], 0);
+    assert_int_equal(c->synced[1], 0);
+}
+
+/* Rolls, retention and a full journal meet what is owed. */
+static void the_journal_goes_on_while_files_are_full(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    c->options.journal_file_bytes = 4096;
+    c->options.journal_bytes_min = 8192;
+    assert_int_equal(log_case_open(c), 0);
+    char text[400];
+    memset(text, 'y', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(log_case_append(c, 0, text), 0);
+        assert_int_equal(log_case_append(c, 1, text), 0);
+        log_case_settle(c);
+    }
+    assert_int_equal(c->synced[1], 200);
+    assert_in_range(stats(c).journal_file_count, 1, 12);
+    assert_true(log_case_info(c, 0).segment_count > 10);
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, 11);
+    assert_int_equal(damages(c), 0);
+    assert_int_equal(log_case_open(c), 0);
+    assert_holds(c, 0, 199, text);
+    assert_holds(c, 1, 0, text);
+}
+
+static void a_dropped_topic_owes_nothing(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    const struct store_topic topic = {CASE_TOPIC, zsp_slice_str("orders"), CASE_PARTS};
+    assert_int_equal(c->store->ops->topic_drop(c->store, &topic, c->parts, 9, NULL), 0);
+    log_case_settle(c);
+    assert_true(c->dropped);
+    assert_true(c->store->ops->deadline_ms(c->store) >= c->now.mono_ms + REDO_IDLE_MS);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, log_case_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_commit_over_many_files_syncs_the_journal_alone),
+        TEST(a_commit_over_few_files_syncs_them),
+        TEST(a_file_with_much_to_sync_is_synced_itself),
+        TEST(what_the_segments_lost_is_written_again),
+        TEST(the_check_sees_the_journal_over_the_segments),
+        TEST(what_is_behind_it_in_the_segment_is_kept),
+        TEST(a_power_cut_keeps_what_was_confirmed),
+        TEST(a_second_start_has_nothing_to_do_again),
+        TEST(an_idle_store_pays_what_it_owes),
+        TEST(a_file_that_cannot_be_synced_later_is_fail_stop),
+        TEST(a_journal_sync_that_fails_confirms_nothing),
+        TEST(the_journal_goes_on_while_files_are_full),
+        TEST(a_dropped_topic_owes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
