@@ -40,7 +40,7 @@ class Server:
         self.processes = []
         shutil.rmtree(data, ignore_errors=True)
         os.makedirs(data)
-        open(self.log, "w", encoding="utf-8").close()
+        self.forget_said()
 
     @property
     def pid(self):
@@ -52,6 +52,9 @@ class Server:
             self.processes.append(subprocess.Popen(
                 command, env=env, cwd=self.data, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True))
+
+    def forget_said(self):
+        open(self.log, "w", encoding="utf-8").close()
 
     def said(self):
         with open(self.log, encoding="utf-8", errors="replace") as log:

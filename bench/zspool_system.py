@@ -13,7 +13,7 @@ ZSPOOL = BUILD + "/client/zspool"
 BATCHES = "16 batches of 256 KiB"  # what `zspool bench` has in flight unless told
 SETTLE_S = 3     # until what starting left to do is done
 AHEAD_S = 1      # how long a cold backlog is read before anything is measured beside it
-FILL_S = 10
+FILL_BYTES_A_S = 64 << 20  # at least, or the disk is too slow for this
 
 
 class Zspool(System):
@@ -33,11 +33,12 @@ class Zspool(System):
 
     def serve(self):
         server = self.server
+        server.forget_said()  # of a broker before, on another port
         server.spawn(ZSPOOLD, "--data", server.data, "--listen", "tcp://127.0.0.1:*")
         server.await_ready(lambda: "zspoold: ready on " in server.said())
 
     def command(self, *words):
-        endpoint = re.findall(r"zspoold: ready on (\S+)", self.server.said())[-1]
+        endpoint = re.search(r"zspoold: ready on (\S+)", self.server.said()).group(1)
         return [ZSPOOL, *words, "-s", endpoint, "--json", "--quiet"]
 
     def bench(self, case, what, *options, payload=100, in_flight=BATCHES, seconds=None):
@@ -93,9 +94,8 @@ class Zspool(System):
 
     def cold(self):
         """W4 by itself, and while a backlog is read that is in no memory."""
-        while self.topic_bytes("cold") < self.plan.cold_bytes:
-            run_json(self.command("bench", "pub", "--payload", "16KiB", "--topic", "cold",
-                                  "--seconds", FILL_S), FILL_S)
+        run_json(self.command("bench", "fill", "--payload", "16KiB", "--topic", "cold", "--bytes",
+                              self.plan.cold_bytes), self.plan.cold_bytes // FILL_BYTES_A_S)
         self.server.end_processes()
         forget_files(self.server.data)
         self.serve()
@@ -120,11 +120,6 @@ class Zspool(System):
             "system": self.name, "version": self.version(), "workload": "idle",
             "notes": "no client, %d s" % seconds, "rss_kib": resident_kib(pid),
             "wakeups_per_s": (switches(pid) - before) / seconds})
-
-    def topic_bytes(self, topic):
-        found = subprocess.run(self.command("topic", "info", topic), stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, text=True, check=False)
-        return json.loads(found.stdout)["bytes"] if found.returncode == 0 else 0
 
 
 def output_version(program):

@@ -3,9 +3,14 @@
 """bench/run: that it says what it can do, and refuses what it cannot. It measures nothing here."""
 import os
 import subprocess
+import sys
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, ROOT + "/bench")
+from peers import Beanstalk, Machine, Nats, Rabbit, Redis
+from steps import STEPS, WORKLOADS
+from zspool_system import Zspool
 
 
 def run(*arguments):
@@ -27,6 +32,19 @@ class Run(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn(word, done.stdout)
             self.assertIn("there are: ", done.stdout)
+
+    def test_every_step_is_measured_on_zspool_or_the_machine(self):
+        self.assertEqual(len(set(step.name for step in STEPS)), len(STEPS))
+        for step in STEPS:
+            self.assertTrue(hasattr(Zspool, step.method) or hasattr(Machine, step.method), step)
+            self.assertLessEqual(set(step.settings), set(Zspool.settings))
+
+    def test_every_peer_has_what_all_can_do(self):
+        for peer in (Redis, Nats, Rabbit, Beanstalk):
+            self.assertEqual(set(peer.settings), set(peer.durability))
+            for method in ("backlog", "single", "e2e", "in_flight", "producers", "requests"):
+                self.assertTrue(hasattr(peer, method), (peer.name, method))
+        self.assertLessEqual({"W1", "W2", "W3", "W4", "W5"}, set(WORKLOADS))
 
 
 if __name__ == "__main__":
