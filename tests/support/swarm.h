@@ -30,10 +30,9 @@ struct swarm *swarm_new(const char *endpoint, size_t count, const struct swarm_h
 /* Closes all sockets at once, as a machine that is switched off is seen later. */
 void swarm_destroy(struct swarm **self_p);
 
-/* From now on the broker's ZMTP PINGs are not answered, as if the machines had vanished: it is
- * expected to close connections, which are counted. */
+/* From now on the kernel throws away what comes for them and acknowledges nothing, as if the machines
+ * had vanished. */
 void swarm_deafen(struct swarm *self);
-size_t swarm_closed_count(const struct swarm *self);
 
 /* Send a message of one frame. */
 void swarm_send(struct swarm *self, size_t index, struct zsp_slice header);
