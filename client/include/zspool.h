@@ -658,7 +658,7 @@ ZSPOOL_EXPORT void zspool_reader_destroy(zspool_reader_t **self_p);
  * Returns 0 with a message, ZSPOOL_END for good when all is read, or
  * Errors: ZSPOOL_ENOT_FOUND     no such topic or partition
  *         ZSPOOL_EOUT_OF_RANGE  an explicit offset is not in the log
- *         ZSPOOL_ECORRUPT       stored data is damaged there
+ *         ZSPOOL_ECORRUPT       stored data is damaged there; the next call goes on behind it
  *         ZSPOOL_EBAD_RECORD    what the broker sent cannot be read
  *         ...                   what the broker answered; the reader stays where it was, the
  *                               next call tries again

@@ -208,6 +208,34 @@ static void a_damaged_journal_is_refused_and_not_touched(void **state)
     zspool_destroy(&client);
 }
 
+/* Whoever tries an older broker by mistake can go back to the newer one. */
+static void a_newer_format_is_refused_and_not_touched(void **state)
+{
+    struct hosted *const hosted = *state;
+    char path[700];
+    char text[200] = "";
+    char after[200] = "";
+    hosted_start(hosted);
+    zspool_broker_destroy(&hosted->broker);
+    (void)snprintf(path, sizeof path, "%s/FORMAT", hosted->data);
+    const int file = open(path, O_RDWR);
+    assert_true(file >= 0);
+    const ssize_t len = pread(file, text, sizeof text - 1, 0);
+    char *version = strstr(text, "version ");
+    assert_non_null(version);
+    version += strlen("version ");
+    const char ours = *version;
+    *version = '9';
+    assert_int_equal(pwrite(file, text, (size_t)len, 0), len);
+    hosted_refuse(hosted, ZSPOOL_EFORMAT, "version 9");
+    assert_int_equal(pread(file, after, sizeof after - 1, 0), len);
+    assert_string_equal(after, text);
+    *version = ours;
+    assert_int_equal(pwrite(file, text, (size_t)len, 0), len);
+    assert_int_equal(close(file), 0);
+    hosted_start(hosted);
+}
+
 /* Names in one context are there once; in contexts of their own, as often as one likes. */
 static void a_used_name_is_refused(void **state)
 {
@@ -419,6 +447,7 @@ int main(void)
         HOSTED_TEST(a_used_port_is_refused),
         HOSTED_TEST(a_used_name_is_refused),
         HOSTED_TEST(a_damaged_journal_is_refused_and_not_touched),
+        HOSTED_TEST(a_newer_format_is_refused_and_not_touched),
         HOSTED_TEST(it_stops_when_told),
         HOSTED_TEST(without_a_broker_nothing_happens),
         HOSTED_TEST(a_parked_pull_does_not_hold_it_up),
