@@ -48,7 +48,9 @@ class Peer(System):
                    "-d", self.durability[self.setting], "-p", self.server.port,
                    "-P", self.server.pid, "-s", payload, "-n", count_for(payload),
                    "-t", seconds or self.plan.seconds, "-w", in_flight, "-c", producers, *options]
-        return self.measure(case, command, in_flight * producers)
+        # Of W4 and W5, what is in flight is not chosen: the rate and the server decide.
+        return self.measure(case, command,
+                            "" if workload in ("W4", "W5") else in_flight * producers)
 
     def pipelined(self, case, payload, in_flight, producers=1):
         return self.drive(case, "W1", payload=payload, in_flight=in_flight, producers=producers)

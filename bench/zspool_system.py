@@ -11,8 +11,10 @@ from system import BUILD, E2E_RATE, MANY_IN_FLIGHT, PAYLOADS, System, run_json
 ZSPOOLD = BUILD + "/broker/zspoold"
 ZSPOOL = BUILD + "/client/zspool"
 BATCHES = "16 batches of 256 KiB"  # what `zspool bench` has in flight unless told
+PREFETCH = "4 MiB, prefetched"
 SETTLE_S = 3     # until what starting left to do is done
 AHEAD_S = 1      # how long a cold backlog is read before anything is measured beside it
+PULLED_BYTES_A_S = 1 << 30  # about: what is to last for a whole measurement
 FILL_BYTES_A_S = 64 << 20  # at least, or the disk is too slow for this
 
 
@@ -52,8 +54,8 @@ class Zspool(System):
     def backlog(self, payload):
         self.bench("W1", "pub", "--topic", "backlog", payload=payload)
         if self.setting == "synced":  # of what was published, nobody can tell the level
-            self.bench("W5", "read", "--topic", "backlog", payload=payload)
-            self.bench("W3", "pull", "--topic", "backlog", payload=payload)
+            self.bench("W5", "read", "--topic", "backlog", payload=payload, in_flight="")
+            self.bench("W3", "pull", "--topic", "backlog", payload=payload, in_flight=PREFETCH)
 
     def single(self):
         for payload in PAYLOADS:
@@ -87,10 +89,15 @@ class Zspool(System):
                    MANY_IN_FLIGHT, in_flight=MANY_IN_FLIGHT)
 
     def members(self, count):
-        self.bench("%d-members" % count, "pull", "--members", count, payload=1024)
+        self.pull_backlog("%d-members" % count, "--members", count,
+                          in_flight=PREFETCH if count == 1 else "%d × 1 MiB, prefetched" % count)
 
     def groups(self, count):
-        self.bench("%d-groups" % count, "pull", "--groups", count, payload=1024)
+        self.pull_backlog("%d-groups" % count, "--groups", count, in_flight=PREFETCH)
+
+    def pull_backlog(self, case, *options, in_flight):
+        self.bench(case, "pull", "--bytes", self.plan.seconds * PULLED_BYTES_A_S, *options,
+                   payload=1024, in_flight=in_flight)
 
     def cold(self):
         """W4 by itself, and while a backlog is read that is in no memory."""
