@@ -20,7 +20,7 @@
 #define ZSP_PART_BYTES          (1u << 20)   /* a PART ends with the batch that reaches it */
 #define ZSP_STREAM_MAX          (256u << 20) /* body bytes of a READ with parts, all of them */
 #define ZSP_RUNS_MAX            4096u        /* runs in one SETTLE or one reply */
-#define ZSP_REQUESTS_MAX        256u         /* unanswered requests of one connection */
+#define ZSP_REQUESTS_MAX        1024u        /* unanswered requests of one connection */
 #define ZSP_REQUEST_BYTES_MAX   (32u << 20)  /* bytes of one connection's unanswered requests */
 #define ZSP_PUBLISH_BYTES_MAX   (256u << 20) /* bytes of all waiting publishes */
 #define ZSP_WAIT_MS_MAX         60000u       /* the longest long poll */

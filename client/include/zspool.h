@@ -390,7 +390,8 @@ typedef struct zspool_producer_options_t {
     size_t max_bytes;       /* encoded bytes waiting or unconfirmed; one message always fits;
                               * 0 = 64 MiB */
     size_t batch_bytes;     /* a batch is closed at this size; 0 = 256 KiB; at most 8 MiB */
-    uint32_t max_in_flight; /* batches sent and unconfirmed, 1..128; 0 = 16 */
+    uint32_t max_in_flight; /* batches of one partition sent and unconfirmed, 1..128; 0 = 16; of all
+                             * together as many as half of the connection's credit allows */
     int64_t delivery_ms;    /* a message unconfirmed for so long is reported as ZSPOOL_ETIMEOUT;
                               * 0 = 120,000; -1 = never */
     void (*ready_fn)(zspool_producer_t *self, void *arg); /* for zspool_dispatch(); NULL = none */

@@ -14,7 +14,7 @@
 #include "client/src/client_request.h"
 #include "common/limits.h"
 
-#define ZSP_PENDING_BUCKETS 256u /* a power of two, near the bound of requests */
+#define ZSP_PENDING_BUCKETS 1024u
 
 _Static_assert(ZSP_PENDING_BUCKETS >= ZSP_REQUESTS_MAX, "chains stay short");
 

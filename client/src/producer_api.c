@@ -7,7 +7,8 @@
 
 #define MAX_BYTES     (64u * ZSP_MIB)
 #define BATCH_BYTES   (256u * ZSP_KIB)
-#define MAX_IN_FLIGHT 16u
+#define MAX_IN_FLIGHT 16u  /* standard */
+#define IN_FLIGHT_MAX 128u /* as zspool.h tells */
 #define DELIVERY_MS   120000
 #define YEAR_MS       31536000000
 
@@ -37,9 +38,9 @@ static int read_options(zspool_producer_options_t *self, const zspool_producer_o
         return zsp_err_set(err, ZSP_EINVAL, "batch_bytes is %zu, want up to %u", self->batch_bytes,
                            ZSP_FRAME_MAX);
     }
-    if (self->max_in_flight > ZSP_REQUESTS_MAX / 2) {
+    if (self->max_in_flight > IN_FLIGHT_MAX) {
         return zsp_err_set(err, ZSP_EINVAL, "max_in_flight is %u, want up to %u",
-                           self->max_in_flight, ZSP_REQUESTS_MAX / 2);
+                           self->max_in_flight, IN_FLIGHT_MAX);
     }
     if (self->delivery_ms < -1 || self->delivery_ms > YEAR_MS) {
         return zsp_err_set(err, ZSP_EINVAL, "delivery_ms is %lld", (long long)self->delivery_ms);
@@ -346,6 +347,7 @@ static int send_locked(struct zspool_producer *self, const zspool_out_t *message
     }
     const bool now_full = !was_full && batch->bytes.len >= self->options.batch_bytes / 2;
     if ((was_empty || now_full) && zsp_producer_can_send(self, batch)) {
+        zsp_route_activate(batch->route);
         zsp_link_kick(self->client->link, &self->port);
     }
     return 0;

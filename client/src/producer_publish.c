@@ -2,8 +2,9 @@
  *
  * The happy path of a batch:
  *   - the pump finds it in an active route, gives it the route's next sequence, sends it
- *   - while it is in flight, the next one fills; a batch that is not full waits until at
- *     most one is in flight, so batches grow with the load and idle ones go at once
+ *   - while it is in flight, the next one fills; a batch that is not full waits until none of
+ *     its route is in flight, or at most one of all, so batches grow with the load and idle ones
+ *     go at once
  *   - the confirm tells the offsets; its tickets are resolved
  * Failure modes:
  *   - the connection goes: sent again, same sequence; the broker knows what it has
@@ -427,14 +428,22 @@ static bool is_full(const struct zsp_batch *batch)
            batch->bytes.len >= batch->producer->options.batch_bytes / 2;
 }
 
-bool zsp_producer_can_send(const struct zspool_producer *self, const struct zsp_batch *batch)
+/* Others need the connection, too: one producer takes half of its credit. */
+static bool has_share(const struct zspool_producer *self)
 {
-    return self->in_flight <= 1 ||
-           (self->in_flight < self->options.max_in_flight && is_full(batch));
+    return self->in_flight < zsp_link_hello(self->client->link)->max_requests / 2;
 }
 
-/* Send what may go; true when the route has nothing more to send by itself. */
-static bool pump_route(struct zsp_route *route, bool partial, int64_t now_ms, bool *ret_blocked)
+bool zsp_producer_can_send(const struct zspool_producer *self, const struct zsp_batch *batch)
+{
+    const struct zsp_route *route = batch->route;
+    return route->in_flight < self->options.max_in_flight && has_share(self) &&
+           (route->in_flight == 0 || self->in_flight <= 1 || is_full(batch));
+}
+
+/* Send what may go; false when the route has to be looked at again, though none of its batches is
+ * answered and none becomes full. */
+static bool pump_route(struct zsp_route *route, int64_t now_ms, bool *ret_blocked)
 {
     struct zspool_producer *self = route->topic->producer;
     if (route->holding && route->in_flight == 0 && now_ms >= route->hold_until_ms) {
@@ -448,10 +457,10 @@ static bool pump_route(struct zsp_route *route, bool partial, int64_t now_ms, bo
     }
     struct zsp_batch *batch;
     while ((batch = next_unsent(route))) {
-        if (self->in_flight >= self->options.max_in_flight || (!partial && !is_full(batch))) {
-            return false;
+        if (has_share(self) && !zsp_producer_can_send(self, batch)) {
+            return true;
         }
-        if (!zsp_batch_ready(batch) || send_batch(batch, now_ms) != 0) {
+        if (!has_share(self) || !zsp_batch_ready(batch) || send_batch(batch, now_ms) != 0) {
             *ret_blocked = true;
             return false;
         }
@@ -459,20 +468,32 @@ static bool pump_route(struct zsp_route *route, bool partial, int64_t now_ms, bo
     return true;
 }
 
+/* Routes that have to be looked at again stay in the list, in their order. */
 static void pump_routes(struct zspool_producer *self, int64_t now_ms)
 {
-    const bool partial = self->in_flight <= 1;
+    struct zsp_route *later = NULL;
+    struct zsp_route **later_end = &later;
+    struct zsp_route *later_last = NULL;
     bool blocked = false;
-    struct zsp_route *routes = self->active_first;
-    self->active_first = NULL;
-    self->active_last = NULL;
-    while (routes) {
-        struct zsp_route *route = routes;
-        routes = route->active_next;
+    while (self->active_first && !blocked) {
+        struct zsp_route *route = self->active_first;
+        self->active_first = route->active_next;
         route->active = false;
-        if (blocked || !pump_route(route, partial, now_ms, &blocked)) {
-            zsp_route_activate(route);
+        if (!pump_route(route, now_ms, &blocked)) {
+            route->active = true;
+            route->active_next = NULL;
+            *later_end = route;
+            later_end = &route->active_next;
+            later_last = route;
         }
+    }
+    if (later) {
+        later_last->active_next = self->active_first;
+        self->active_first = later;
+    }
+    self->active_last = self->active_first ? self->active_last : NULL;
+    if (later && !later_last->active_next) {
+        self->active_last = later_last;
     }
 }
 
@@ -650,6 +671,9 @@ static void publish_done(struct zsp_request *request, const struct zsp_answer *a
     if (self->state == NAME_FENCED && self->fenced.code != 0) {
         const struct zsp_err fenced = self->fenced;
         fence(self, &fenced);
+    }
+    if (route->first) {
+        zsp_route_activate(route);
     }
     guess_again(topic);
     zsp_link_kick(self->client->link, &self->port);

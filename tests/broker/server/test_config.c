@@ -19,7 +19,7 @@ static void the_defaults_are_valid(void **state)
     assert_int_equal(config.listen_count, 1);
     assert_string_equal(config.listen[0], "tcp://127.0.0.1:7227");
     assert_int_equal(config.segment_bytes, 256u << 20);
-    assert_int_equal(config.requests, 256);
+    assert_int_equal(config.requests, 1024);
     assert_true(config.auto_create_topics);
     assert_false(config.allow_plain);
 }

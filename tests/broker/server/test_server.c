@@ -105,10 +105,10 @@ static void empty_and_too_large_bodies_are_refused(void **state)
 
 /* --- Credit --------------------------------------------------------------------------------------- */
 
-static void request_257_is_over_credit_and_the_others_are_answered(void **state)
+static void one_request_too_many_is_over_credit_and_the_others_are_answered(void **state)
 {
     struct stage *const self = *state;
-    for (int i = 0; i < 256; i++) {
+    for (unsigned i = 0; i < ZSP_REQUESTS_MAX; i++) {
         raw_request(&self->client, 0, "PARK", "{}");
     }
     raw_ask(&self->client, "ECHO", "{}");
@@ -118,7 +118,7 @@ static void request_257_is_over_credit_and_the_others_are_answered(void **state)
     raw_client_init(&other, server_endpoint(self->server, 0), ZMQ_DEALER);
     raw_call(&other, "WAKE", "{}");
     raw_client_fini(&other);
-    for (int i = 0; i < 256; i++) {
+    for (unsigned i = 0; i < ZSP_REQUESTS_MAX; i++) {
         raw_receive(&self->client);
         assert_true(raw_is_ok(&self->client));
     }
@@ -248,7 +248,7 @@ int main(void)
         PROVE(a_lone_empty_frame_is_no_request),
         PROVE(what_cannot_be_read_is_answered_with_id_nil),
         PROVE(empty_and_too_large_bodies_are_refused),
-        PROVE(request_257_is_over_credit_and_the_others_are_answered),
+        PROVE(one_request_too_many_is_over_credit_and_the_others_are_answered),
         PROVE(bytes_of_unanswered_requests_are_limited),
         cmocka_unit_test(a_reader_that_never_reads_is_bounded),
         PROVE(a_full_peer_waits_in_a_queue_and_the_others_go_on),
