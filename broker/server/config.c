@@ -119,6 +119,11 @@ int config_read_file(struct config *self, const char *path, struct zsp_err *err)
     return rc;
 }
 
+static char lowered(char c)
+{
+    return (char)tolower((unsigned char)c);
+}
+
 /* Split SECTION_KEY, lower it, and find the key. */
 static bool find_variable(const char *name, size_t name_len, size_t *ret_index, bool *ret_section)
 {
@@ -128,7 +133,7 @@ static bool find_variable(const char *name, size_t name_len, size_t *ret_index, 
         return false;
     }
     for (size_t i = 0; i < name_len; i++) {
-        section[i] = (char)tolower((unsigned char)name[i]);
+        section[i] = lowered(name[i]);
     }
     section[name_len] = '\0';
     char *const underscore = strchr(section, '_');

@@ -267,7 +267,7 @@ static void a_topic_that_comes_again_finds_the_groups_that_are_left(void **state
 {
     struct engine_fixture *f = *state;
     const char *const going[] = {"c", "a", "e"};
-    for (char name = 'a'; name <= 'e'; name++) {
+    for (int name = 'a'; name <= 'e'; name++) {
         fixture_ok(f, "GROUP.CREATE",
                    fixture_format("{'group': '%c', 'topics': ['t'], 'start': 'earliest'}", name),
                    NULL);

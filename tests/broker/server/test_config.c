@@ -139,9 +139,9 @@ static void a_line_sets_one_key_and_weighs_more_than_a_file(void **state)
 static void bad_lines_are_named(void **state)
 {
     (void)state;
-    static char too_long[2000];
-    memset(too_long, 'v', sizeof too_long - 1);
-    memcpy(too_long, "data/directory=", 15);
+    static char too_long[2000] = "data/directory=";
+    const size_t key_len = strlen(too_long);
+    memset(too_long + key_len, 'v', sizeof too_long - 1 - key_len);
     static const char *const bad[] = {
         "",           "data",           "data/create",    "create = no",
         "a = b/c",    "data/creat = x", "dta/create = x", "data/create = maybe",

@@ -23,13 +23,14 @@ static uint64_t journal_end(struct log_case *c, int back)
 {
     static uint8_t bytes[65536];
     const size_t len = log_case_file_read(c, CASE_JOURNAL, bytes, sizeof bytes);
-    uint64_t starts[512];
+    uint64_t starts[512] = {0};
     int count = 0;
     uint64_t pos = 0;
     while (pos < len && bytes[pos] == 'Z') {
         starts[count++] = pos;
         pos += journal_record_bytes(zsp_get_u32(bytes + pos + 12));
     }
+    assert_in_range(back, 0, count);
     return back == 0 ? pos : starts[count - back];
 }
 
