@@ -137,7 +137,8 @@ bool roll_start(struct store_part *part)
 
 /* --- Sealing ------------------------------------------------------------------------------ */
 
-static void write_index(struct seal *self, struct fs *fs)
+/* False = there is none: it is rebuilt when it is needed. Only a failed sync matters. */
+static bool write_index(struct seal *self, struct fs *fs)
 {
     struct seg_index built = {0};
     const struct seg_index *index = self->index;
@@ -146,19 +147,27 @@ static void write_index(struct seal *self, struct fs *fs)
         facts.max_timestamp_ms = self->max_before_ms;
         if (segment_build_index(fs, self->file, &self->place, &facts, &built, NULL) < 0) {
             index_fini(&built);
-            return; /* built when it is needed */
+            return false;
         }
         index = &built;
     }
     struct zsp_writer bytes = {0};
     index_encode(&bytes, index, &self->facts, &self->place);
-    if (!bytes.failed) {
-        /* Without it the index is rebuilt when needed; only a failed sync matters. */
-        (void)layout_write_file(fs, self->directory, self->index_path, zsp_writer_slice(&bytes),
-                                &self->sync_failed, NULL);
-    }
+    const bool written =
+        !bytes.failed && layout_write_file(fs, self->directory, self->index_path,
+                                           zsp_writer_slice(&bytes), &self->sync_failed, NULL) == 0;
     zsp_writer_fini(&bytes);
     index_fini(&built);
+    return written;
+}
+
+/* A seal that a crash ended before its fact may have left an index, of less than the segment
+ * is now. If it cannot be removed a reader still finds it bad, and so does a check. */
+static void remove_index(struct seal *self, struct fs *fs)
+{
+    if (fs->ops->unlink(fs->self, self->index_path, NULL) == 0) {
+        self->sync_failed = fs->ops->sync_dir(fs->self, self->directory, NULL) < 0;
+    }
 }
 
 static void seal_run(struct job *job, struct fs *fs)
@@ -171,7 +180,9 @@ static void seal_run(struct job *job, struct fs *fs)
         (void)zsp_err_wrap(&job->error, "seal %s", self->index_path);
         return;
     }
-    write_index(self, fs);
+    if (!write_index(self, fs) && !self->sync_failed) {
+        remove_index(self, fs);
+    }
     if (self->sync_failed) {
         (void)zsp_err_set(&job->error, ZSP_EIO, "%s: sync failed", self->index_path);
     }

@@ -105,6 +105,30 @@ static void a_closed_store_is_clean_and_counted(void **state)
     assert_true(told.summary.journal_records > 2);
 }
 
+/* Goal: a crash between .idx and the fact of a seal leaves an index that is of less than the
+ * segment is in the end; it goes when the next seal cannot write its own. */
+static void an_index_that_an_earlier_seal_left_does_not_stay(void **state)
+{
+    struct log_case *c = *state;
+    log_case_fill(c, 0, "opens the segment ", 1);
+    log_case_file_make(c, INDEX);
+    log_case_file_write(c, INDEX, 0, "of an earlier seal", 18);
+    log_case_close(c);
+    struct fs *faulty = fault_fs_new(c->fs);
+    c->options.fs = faulty;
+    log_case_reopen(c);
+    const struct fault fault = {
+        .call = FS_CALL_RENAME, .repeat = UINT64_MAX, .code = ZSP_ENO_SPACE, .sys_errno = ENOSPC};
+    fault_fs_set(faulty, &fault);
+    two_segments(c);
+    assert_true(fault_fs_hits(faulty) > 0);
+    c->options.fs = c->fs;
+    fault_fs_destroy(&faulty);
+    const struct told told = check(c);
+    assert_string_equal(told.text, "");
+    assert_non_null(strstr(told.notes, INDEX ": missing; it is rebuilt"));
+}
+
 /* A check changes no byte: a second one, and a start, find the same. */
 static void a_killed_store_is_clean(void **state)
 {
@@ -510,6 +534,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_closed_store_is_clean_and_counted),
+        CASE(an_index_that_an_earlier_seal_left_does_not_stay),
         CASE(a_killed_store_is_clean),
         CASE(a_torn_tail_is_a_note),
         CASE(files_without_format_are_damage),
