@@ -144,6 +144,9 @@ void partition_drop(struct store_part *self)
     struct zsp_err err = {0};
     (void)zsp_err_set(&err, ZSP_ENOT_FOUND, "the topic was deleted");
     partition_fail_queue(self, &err);
+    for (size_t i = 0; i < self->segment_count; i++) {
+        redo_paid(self->store, self->segments[i]);
+    }
     tail_drop(&self->store->tail, &self->tail);
 }
 
