@@ -22,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             sink ^= entry.value.data[entry.value.len - 1];
         }
     }
+    (void)sink; /* that the bytes may be read is all that matters */
 
     const struct journal_place place = {uuid, 1, 0};
     struct journal_header header;
