@@ -282,7 +282,8 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void assert_times_out(struct fixture *f, size_t index, int timeout_ms)
+/* True: the request was sent before the time was over. */
+static bool times_out(struct fixture *f, size_t index, int timeout_ms)
 {
     zspool_error_t err = {0};
     const int64_t began_ms = now_ms();
@@ -294,8 +295,18 @@ static void assert_times_out(struct fixture *f, size_t index, int timeout_ms)
     if (took_ms < timeout_ms - 1) { /* the clock's last millisecond may be cut off */
         fail_msg("%s: back after %d ms", cases[index].name, (int)took_ms);
     }
-    if (cases[index].asks && timeout_ms > 0 && !err.maybe) {
-        fail_msg("%s: was sent, and `maybe` is not set", cases[index].name);
+    return err.maybe;
+}
+
+/* On a busy machine the time may be over before the client's thread had its turn to send. */
+static void assert_times_out(struct fixture *f, size_t index, int timeout_ms)
+{
+    bool sent = times_out(f, index, timeout_ms);
+    for (int ms = timeout_ms; !sent && cases[index].asks && ms > 0; ms *= 2) {
+        if (ms > WAIT_MS) {
+            fail_msg("%s: was sent, and `maybe` is not set", cases[index].name);
+        }
+        sent = times_out(f, index, ms);
     }
 }
 
@@ -352,6 +363,7 @@ static void what_is_there_comes_in_spite_of_an_interrupt(void **state)
     struct fixture *f = *state;
     const zspool_message_t *message;
     zspool_consumer_destroy(&f->consumer); /* of a broker that says nothing */
+    assert_int_equal(zspool_ping(f->client, WAIT_MS, NULL, NULL), 0); /* and has heard all of it */
     atomic_store(&f->obliging.silent, false);
     atomic_store(&f->obliging.stock, 1);
     f->consumer = consumer_of(f->client);
