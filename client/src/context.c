@@ -29,17 +29,18 @@ static bool have_descriptors(void)
 }
 
 /* A context starts its threads with its first socket, and ends the process when it cannot have a
- * descriptor for one of them. So it is started here, where it can still be refused. */
-static int start(void *zmq)
+ * descriptor for one of them. So it is started here, where it can still be refused; a lent one may
+ * be new as well. */
+static void *first_socket(void *zmq)
 {
     sigset_t before;
     if (!have_descriptors()) {
-        return ZSP_EIO;
+        return NULL;
     }
     zsp_signals_block(&before);
     void *first = zmq_socket(zmq, ZMQ_PAIR);
     zsp_signals_restore(&before);
-    return first && zmq_close(first) == 0 ? ZSP_OK : ZSP_EIO;
+    return first;
 }
 
 int zsp_context_open(struct zsp_context *self, void *lent)
@@ -49,11 +50,12 @@ int zsp_context_open(struct zsp_context *self, void *lent)
     if (!self->zmq) {
         return ZSP_EIO;
     }
-    if (!lent) {
-        return start(self->zmq); /* closed by zsp_context_close() if that fails */
+    void *first = first_socket(self->zmq);
+    if (!lent) { /* closed by zsp_context_close() if that fails */
+        return first && zmq_close(first) == 0 ? ZSP_OK : ZSP_EIO;
     }
-    self->keeper = zmq_socket(lent, ZMQ_PAIR);
-    if (!self->keeper) {
+    self->keeper = first;
+    if (!first) {
         self->zmq = NULL;
         return ZSP_EIO;
     }

@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zmq.h>
 #include <zspool.h>
 
 #include "tests/support/proc.h"
@@ -179,9 +180,12 @@ static void no_descriptor_is_left_or_survives_exec(void **state)
 }
 
 /* How a client fares when only `spare` descriptors are left; back at the usual number it connects.
- * False: there was none to be had. */
-static bool live_with(const struct broker_process *broker, int spare)
+ * `context` is lent to it, if not NULL. False: there was none to be had. */
+static bool live_with(const struct broker_process *broker, int spare, void *context)
 {
+    zspool_options_t options;
+    zspool_options_init(&options);
+    options.zmq_context = context;
     struct rlimit usual;
     struct rlimit few;
     zspool_error_t err = {0};
@@ -191,7 +195,7 @@ static bool live_with(const struct broker_process *broker, int spare)
     (void)close(next);
     few.rlim_cur = (rlim_t)next + (rlim_t)spare;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    zspool_client_t *client = zspool_new(broker->endpoint, NULL, &err);
+    zspool_client_t *client = zspool_new(broker->endpoint, &options, &err);
     const int code = client ? zspool_connect(client, 100, NULL, NULL) : ZSPOOL_EIO;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
     if (!client) {
@@ -211,7 +215,20 @@ static void a_host_without_descriptors_lives_on(void **state)
 {
     int made = 0;
     for (int spare = 0; spare < 16; spare++) {
-        made += live_with(*state, spare) ? 1 : 0;
+        made += live_with(*state, spare, NULL) ? 1 : 0;
+    }
+    assert_in_range(made, 1, 15);
+}
+
+/* A context that the host lends may not have started yet. */
+static void a_host_that_lends_a_context_lives_on_without_descriptors(void **state)
+{
+    int made = 0;
+    for (int spare = 0; spare < 16; spare++) {
+        void *context = zmq_ctx_new();
+        assert_non_null(context);
+        made += live_with(*state, spare, context) ? 1 : 0;
+        assert_int_equal(zmq_ctx_term(context), 0);
     }
     assert_in_range(made, 1, 15);
 }
@@ -352,6 +369,7 @@ int main(int argc, char **argv)
         TEST(no_thread_of_ours_takes_a_signal),
         TEST(no_descriptor_is_left_or_survives_exec),
         TEST(a_host_without_descriptors_lives_on),
+        TEST(a_host_that_lends_a_context_lives_on_without_descriptors),
         TEST(nothing_is_printed),
         TEST(environment_locale_mask_and_directory_stay),
         TEST(the_generator_of_libc_is_left_alone),
