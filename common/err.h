@@ -61,7 +61,8 @@
     X(ELOCKED, -107, "locked", false, "another process owns it")                                 \
     X(EFORMAT, -108, "format", false, "made by a newer version; bytes untouched")                \
     X(ECLOSED, -109, "closed", false, "the object was closed")                                   \
-    X(EBAD_CONFIG, -110, "bad_config", false, "the configuration is wrong")
+    X(EBAD_CONFIG, -110, "bad_config", false, "the configuration is wrong")                      \
+    X(EOVERTAKEN, -111, "overtaken", true, "retention took what was to be read next")
 
 enum zsp_code {
     ZSP_OK = 0,

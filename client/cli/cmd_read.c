@@ -108,6 +108,10 @@ static int print_all(struct read_run *self, zspool_reader_t *reader)
         if (rc == ZSPOOL_END || rc == ZSPOOL_EINTERRUPTED) {
             break;
         }
+        if (rc == ZSPOOL_EOVERTAKEN && self->follow) {
+            cli_say("%s: some messages went before they were read", err.message);
+            continue;
+        }
         if (rc != 0) {
             (void)flush(self);
             return cli_fail(&err);
@@ -195,6 +199,7 @@ const struct cli_verb cli_read = {
         "A POSITION is earliest, latest, an offset, -N (the last N of each partition),\n"
         "10m (ago), 2026-01-31T12:00:00Z or @UNIXTIME. An offset must be in the log;\n"
         "the others are moved to what is there. Exit code 3 when there was nothing.\n"
+        "With -f, what retention took before it was read is told, and the rest follows.\n"
         "FORMAT: %t topic, %p partition, %o offset, %T timestamp in ms, %k key,\n"
         "%s payload, %h headers, %i id, %y type, %K and %S lengths (-1: none),\n"
         "%d deliveries, %f failures, %l lease, %% percent; and \\n \\t \\r \\0 \\\\ \\xNN.\n",

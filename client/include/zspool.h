@@ -120,6 +120,7 @@ enum {
     ZSPOOL_EINTERRUPTED = -106, /* zspool_interrupt() */
     ZSPOOL_ECLOSED = -109,      /* the connection went before the answer came, or the object was
                                  * destroyed; see `maybe` */
+    ZSPOOL_EOVERTAKEN = -111,   /* retention took what was to be read next */
 
     /* Of a broker in this process, <zspool_broker.h>: */
     ZSPOOL_ELOCKED = -107,    /* another broker uses the data directory */
@@ -642,7 +643,8 @@ static inline void zspool_reader_options_init(zspool_reader_options_t *options)
 }
 
 /* A replay of one partition or of a topic; touches no group. An explicit offset
- * outside the log is an error, times and counts are clamped.
+ * outside the log is an error, times and counts are clamped. A reader that was slower than
+ * retention is told so once, and goes on at the first message kept.
  *
  * Errors: ZSPOOL_EBAD_NAME, ZSPOOL_EINVAL, ZSPOOL_ENOMEM
  */
@@ -659,6 +661,8 @@ ZSPOOL_EXPORT void zspool_reader_destroy(zspool_reader_t **self_p);
  * Returns 0 with a message, ZSPOOL_END for good when all is read, or
  * Errors: ZSPOOL_ENOT_FOUND     no such topic or partition
  *         ZSPOOL_EOUT_OF_RANGE  an explicit offset is not in the log
+ *         ZSPOOL_EOVERTAKEN     retention took messages before they were read: from the offset `got` on,
+ *                               kept is `wanted`; the next call goes on at the first one kept
  *         ZSPOOL_ECORRUPT       stored data is damaged there; the next call goes on behind it
  *         ZSPOOL_EBAD_RECORD    what the broker sent cannot be read
  *         ...                   what the broker answered; the reader stays where it was, the

@@ -63,6 +63,7 @@ SAME_CODE(ECLOSED);
 SAME_CODE(ELOCKED);
 SAME_CODE(EFORMAT);
 SAME_CODE(EBAD_CONFIG);
+SAME_CODE(EOVERTAKEN);
 
 _Static_assert(sizeof(zspool_error_t) == sizeof(struct zsp_err), "the same fields");
 _Static_assert(offsetof(zspool_error_t, got) == offsetof(struct zsp_err, got), "the same fields");

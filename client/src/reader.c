@@ -41,6 +41,8 @@ struct shelf {
     bool begun;     /* next_offset is known */
     bool finished;  /* nothing will come any more */
     bool caught_up; /* the last reply held all there was */
+    bool
+        overtaken; /* by retention, and the host knows: next_offset is no more, go on at the start */
     uint64_t next_offset;
     zspool_position_t to; /* pinned when begun */
     struct zsp_parcel *first, *last;
@@ -64,6 +66,7 @@ struct zspool_reader {
     struct shelf *current;    /* the one chosen last */
     int64_t others_oldest_ms; /* the oldest head of the other shelves; INT64_MIN = look anew */
     struct zsp_err error;     /* code 0 = none; the host takes it */
+    struct shelf *behind;     /* overtaken, as `error` tells; NULL = it tells another thing */
     bool halted;              /* the host took an error: its next call goes on */
     bool unwanted;            /* the host is not to be woken, see zspool_reader_want() */
     bool end_told;            /* the host knows of the end: no reason to wake it again */
@@ -240,6 +243,7 @@ static void take_reply(struct shelf *shelf, const struct zsp_answer *answer, str
         pin(shelf, answer->map);
     }
     shelf->begun = true;
+    shelf->overtaken = false;
     shelf->next_offset = zsp_reply_uint(answer->map, "next", shelf->next_offset);
     if (parcel) {
         if (shelf->last) {
@@ -282,7 +286,10 @@ static void read_done(struct zsp_request *request, const struct zsp_answer *answ
         take_reply(shelf, answer, &err);
     }
     if (err.code != 0) {
+        const bool overtaken = err.code == ZSP_EOUT_OF_RANGE && shelf->begun;
+        self->behind = overtaken ? shelf : NULL;
         self->error = err;
+        self->error.code = overtaken ? ZSP_EOVERTAKEN : err.code;
     }
     arrived(self);
 }
@@ -313,7 +320,9 @@ static void write_read(struct shelf *shelf, int64_t wait)
     const bool has_to = shelf->to.kind != ZSPOOL_POSITION_NONE;
     const bool zstd = zsp_hello_has(zsp_link_hello(self->client->link), ZSP_CODEC_ZSTD_NAME);
     zspool_position_t from = self->options.from;
-    if (shelf->begun) {
+    if (shelf->overtaken) {
+        from = (zspool_position_t){ZSPOOL_POSITION_EARLIEST, 0};
+    } else if (shelf->begun) {
         from = (zspool_position_t){ZSPOOL_POSITION_OFFSET, shelf->next_offset};
     }
     zsp_writer_reset(out);
@@ -554,6 +563,7 @@ static void begin_again(struct zspool_reader *self, struct shelf *shelf, uint64_
     shelf->last = NULL;
     shelf->parcel_count = 0;
     shelf->next_offset = offset;
+    shelf->overtaken = false;
     shelf->finished = false;
     shelf->caught_up = false;
     self->current = NULL;
@@ -598,6 +608,11 @@ static int read_locked(struct zspool_reader *self, int64_t deadline_ms, struct z
         if (self->error.code != 0) {
             *err = self->error;
             self->error = (struct zsp_err){0};
+            if (self->behind) {
+                self->behind->overtaken = true;
+                self->behind->caught_up = false;
+                self->behind = NULL;
+            }
             self->halted = true;
             return err->code;
         }

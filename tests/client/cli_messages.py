@@ -11,10 +11,65 @@ import signal
 import subprocess
 import tempfile
 
-from cli_support import BROKER, TIMEOUT_S, Case, command, main, zspool
+import msgpack
+import zmq
+
+from cli_support import BROKER, TIMEOUT_S, ZSPOOL, Case, command, main, zspool
+
+
+class FastRetention:
+    """A broker that answers a client's HELLO, and its READs from a list."""
+
+    def __init__(self, replies):
+        self.replies = list(replies)
+        self.socket = zmq.Context.instance().socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.port = self.socket.bind_to_random_port("tcp://127.0.0.1")
+
+    def serve(self):
+        """Until all replies were given."""
+        while self.replies and self.socket.poll(TIMEOUT_S * 1000):
+            peer, header = self.socket.recv_multipart()[:2]
+            _, verb, number, args = msgpack.unpackb(header)
+            body = []
+            if verb == "HELLO":
+                kind, reply = "OK", {
+                    "version": 1, "broker": "fake", "instance": bytes(16), "session": bytes(16),
+                    "resumed": False, "session_timeout_ms": 30000, "features": [], "now_ms": 1,
+                    "limits": {"max_requests": 64, "max_request_bytes": 1 << 26,
+                               "max_header": 1 << 20, "max_frame": 1 << 26,
+                               "max_record": 1 << 24, "max_reply": 1 << 24, "max_runs": 4096,
+                               "max_wait_ms": 60000}}
+            elif verb == "TOPIC.INFO":
+                kind, reply = "OK", {"partitions": [[0, 0, 9, 9]]}
+            else:
+                kind, reply, body = self.replies.pop(0)(args)
+            self.socket.send_multipart([peer, msgpack.packb([1, kind, number, reply]), *body])
+
+
+def kept(first, count, end):
+    return lambda args: ("OK", {
+        "runs": [["t", 0, first, count, None, 5]], "next": first + count, "start": first,
+        "end": end}, [b"".join(msgpack.packb([b"m%d" % (first + i)]) for i in range(count))])
+
+
+def overtaken(args):
+    return ("ERR", {"code": "out_of_range", "message": "offset %d is not in 7..9" % args["from"][1],
+                    "retriable": False}, [])
 
 
 class Messages(Case):
+    def test_a_follower_that_retention_overtakes_tells_and_goes_on(self):
+        broker = FastRetention([kept(0, 4, 9), overtaken, kept(7, 2, 9)])
+        with broker.socket, subprocess.Popen(
+                [ZSPOOL, "-s", f"tcp://127.0.0.1:{broker.port}", "read", "t", "-f", "-n", "6"],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reader:
+            broker.serve()
+            out, err = reader.communicate(timeout=TIMEOUT_S)
+        self.assertEqual(out, b"m0\nm1\nm2\nm3\nm7\nm8\n")
+        self.assertIn(b"offset 4 is not in 7..9", err)
+        self.assertEqual(reader.returncode, 0)
+
     def test_lines_go_in_and_come_out(self):
         with open("/etc/passwd", "rb") as file:
             text = file.read()

@@ -192,6 +192,62 @@ static void a_reader_asks_again_for_what_could_not_be_read(void **state)
     tear_down(&f);
 }
 
+static void assert_reads(zspool_reader_t *reader, uint64_t first, uint64_t end)
+{
+    const zspool_message_t *message;
+    for (uint64_t i = first; i < end; i++) {
+        assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), 0);
+        assert_int_equal(message->offset, i);
+    }
+}
+
+/* Retention takes 4 to 6 while 0 to 3 are read: told once, and what is kept comes. */
+static void a_reader_that_was_overtaken_is_told_once_and_goes_on(void **state)
+{
+    (void)state;
+    struct fixture f = {.obliging = {.log_end = 9, .reply_max = 2}};
+    zspool_reader_options_t options;
+    const zspool_message_t *message;
+    zspool_error_t err = {0};
+    set_up(&f, NULL);
+    zspool_reader_options_init(&options);
+    options.topic = "t";
+    zspool_reader_t *reader = zspool_reader_new(f.client, &options, NULL);
+    assert_reads(reader, 0, 1); /* 2 and 3 are, or will be, read ahead */
+    for (int i = 0; i < WAIT_MS && atomic_load(&f.obliging.reads) < 2; i++) {
+        (void)poll(NULL, 0, 1);
+    }
+    assert_int_equal(zspool_ping(f.client, WAIT_MS, NULL, NULL), 0);
+    atomic_store(&f.obliging.log_start, 7);
+    assert_reads(reader, 1, 4);
+    assert_int_equal(zspool_read(reader, &message, WAIT_MS, &err), ZSPOOL_EOVERTAKEN);
+    assert_string_equal(err.object, "topic t");
+    assert_reads(reader, 7, 9);
+    assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), ZSPOOL_END);
+    zspool_reader_destroy(&reader);
+    tear_down(&f);
+}
+
+/* An explicit offset that is not in the log is no such case: it stays an error. */
+static void a_reader_that_began_below_the_log_stays_there(void **state)
+{
+    (void)state;
+    struct fixture f = {.obliging = {.log_end = 9}};
+    zspool_reader_options_t options;
+    const zspool_message_t *message;
+    atomic_store(&f.obliging.log_start, 5);
+    set_up(&f, NULL);
+    zspool_reader_options_init(&options);
+    options.topic = "t";
+    options.from = (zspool_position_t){ZSPOOL_POSITION_OFFSET, 4};
+    zspool_reader_t *reader = zspool_reader_new(f.client, &options, NULL);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), ZSPOOL_EOUT_OF_RANGE);
+    }
+    zspool_reader_destroy(&reader);
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +257,8 @@ int main(void)
         cmocka_unit_test(too_much_given_is_not_too_little_left),
         cmocka_unit_test(what_expired_here_makes_room_for_a_new_pull),
         cmocka_unit_test(a_reader_asks_again_for_what_could_not_be_read),
+        cmocka_unit_test(a_reader_that_was_overtaken_is_told_once_and_goes_on),
+        cmocka_unit_test(a_reader_that_began_below_the_log_stays_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

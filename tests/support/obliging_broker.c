@@ -66,13 +66,18 @@ static uint64_t read_from(const struct obliging_broker *self, const struct fake_
         const uint64_t offset = from->via.array.ptr[1].via.u64;
         return offset < self->log_end ? offset : self->log_end;
     }
-    return 0;
+    return atomic_load(&self->log_start);
 }
 
 static void answer_read(struct obliging_broker *self, struct fake_broker *broker,
                         const struct fake_request *request, unsigned number)
 {
     const uint64_t first = read_from(self, request);
+    const unsigned start = atomic_load(&self->log_start);
+    if (first < start) {
+        fake_refuse(broker, request, ZSP_EOUT_OF_RANGE, false, "topic t");
+        return;
+    }
     uint64_t count = self->log_end - first;
     count = self->reply_max > 0 && self->reply_max < count ? self->reply_max : count;
     if (count == 0 && fake_uint(request, "wait_ms", 0) > 0) {
@@ -91,8 +96,8 @@ static void answer_read(struct obliging_broker *self, struct fake_broker *broker
                        count);
     }
     (void)snprintf(map, sizeof map,
-                   "{'runs': [%s], 'next': %" PRIu64 ", 'start': 0, 'end': %" PRIu64 "%s}", run,
-                   first + count, self->log_end,
+                   "{'runs': [%s], 'next': %" PRIu64 ", 'start': %u, 'end': %" PRIu64 "%s}", run,
+                   first + count, start, self->log_end,
                    first + count == self->log_end ? ", 'reason': 'end'" : "");
     fake_reply_body(broker, request, map, zsp_writer_slice(&body), 0);
     zsp_writer_fini(&body);

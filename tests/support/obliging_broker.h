@@ -16,14 +16,15 @@
 
 /* Zeroed, and set as the test likes before the fake starts; what is atomic at any time. */
 struct obliging_broker {
-    atomic_bool silent;   /* requests are not answered, ever */
-    atomic_bool held;     /* requests are answered once this is false again */
-    atomic_uint stock;    /* messages that pulls may still get; each reply uses up some */
-    unsigned reply_max;   /* messages of one reply; 0 = as many as were asked for */
-    unsigned excess;      /* messages of one reply beyond what was asked for */
-    atomic_uint lease_ms; /* 0 = 30 s */
-    uint64_t log_end;     /* READ: the topic has offsets 0 .. log_end - 1, in one partition */
-    unsigned broken_at;   /* the READ whose records are none; 0 = none */
+    atomic_bool silent;    /* requests are not answered, ever */
+    atomic_bool held;      /* requests are answered once this is false again */
+    atomic_uint stock;     /* messages that pulls may still get; each reply uses up some */
+    unsigned reply_max;    /* messages of one reply; 0 = as many as were asked for */
+    unsigned excess;       /* messages of one reply beyond what was asked for */
+    atomic_uint lease_ms;  /* 0 = 30 s */
+    uint64_t log_end;      /* READ: the topic ends before this offset; it has one partition */
+    atomic_uint log_start; /* READ: what is below has gone */
+    unsigned broken_at;    /* the READ whose records are none; 0 = none */
 
     atomic_uint connections; /* that said HELLO, by the last request */
     atomic_uint requests, publishes, pulls, settles, reads;
