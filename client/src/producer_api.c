@@ -325,7 +325,7 @@ static int send_locked(struct zspool_producer *self, const zspool_out_t *message
         return rc;
     }
     struct zsp_batch *batch =
-        zsp_topic_out_batch(topic, message->partition, slice_of(message->key), bytes, zsp_now_ms());
+        zsp_topic_out_batch(topic, message->partition, slice_of(message->key), bytes);
     if (!batch) {
         return zsp_err_set(err, ZSP_ENOMEM, "no memory for a batch");
     }

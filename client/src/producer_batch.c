@@ -15,15 +15,20 @@ static void batch_free(struct zsp_buf *buf)
     free(self);
 }
 
-struct zsp_batch *zsp_batch_new(struct zspool_producer *producer, int64_t now_ms)
+struct zsp_batch *zsp_batch_new(struct zspool_producer *producer, size_t bytes, size_t runs)
 {
     struct zsp_batch *self = calloc(1, sizeof *self);
     if (!self) {
         return NULL;
     }
+    /* Without memory for all of it they begin small. */
+    (void)zsp_write_room(&self->bytes, bytes);
+    zsp_writer_reset(&self->bytes);
+    self->runs = malloc(runs * sizeof *self->runs);
+    self->run_capacity = self->runs ? runs : 0;
     zsp_buf_init(&self->buf, NULL, 0, batch_free);
     self->producer = producer;
-    self->born_ms = now_ms;
+    self->born_ms = zsp_now_ms();
     self->all_prev = producer->all_last;
     if (producer->all_last) {
         producer->all_last->all_next = self;

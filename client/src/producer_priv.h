@@ -82,13 +82,14 @@ struct zsp_route {
     uint32_t partition;
     struct zsp_batch *first, *last; /* unresolved, in order of sequence */
     uint32_t in_flight;
-    uint64_t next_seq;      /* for the next batch that has none */
-    uint64_t confirmed_seq; /* the highest confirmed */
-    uint64_t broker_seq;    /* in open_done: what the broker told */
-    bool holding;           /* a batch failed: send nothing before those behind it are back */
-    int64_t hold_until_ms;  /* and not before */
-    uint32_t tries;         /* since the last confirm, for the pause */
-    bool active;            /* in the producer's list of routes with something to send */
+    size_t usual_bytes, usual_runs; /* of the last batch sent: the next one gets room for as much */
+    uint64_t next_seq;              /* for the next batch that has none */
+    uint64_t confirmed_seq;         /* the highest confirmed */
+    uint64_t broker_seq;            /* in open_done: what the broker told */
+    bool holding;          /* a batch failed: send nothing before those behind it are back */
+    int64_t hold_until_ms; /* and not before */
+    uint32_t tries;        /* since the last confirm, for the pause */
+    bool active;           /* in the producer's list of routes with something to send */
     struct zsp_route *active_next;
 };
 
@@ -180,8 +181,8 @@ struct zspool_producer {
 
 /* --- producer_batch.c --- */
 
-/* NULL when out of memory. */
-struct zsp_batch *zsp_batch_new(struct zspool_producer *producer, int64_t now_ms);
+/* An empty one, born now, with room for about so much. NULL when out of memory. */
+struct zsp_batch *zsp_batch_new(struct zspool_producer *producer, size_t bytes, size_t runs);
 /* Take it out of its producer's list and give the producer's reference up. */
 void zsp_batch_drop(struct zsp_batch *self);
 /* Note that the record just encoded has this ticket. Errors: ZSP_ENOMEM */
@@ -198,14 +199,14 @@ struct zsp_route *zsp_route_get(struct zsp_topic_out *topic, uint32_t partition)
 /* The batch that a record of about `bytes` with this key goes into; a new one if there is none with
  * room. partition -1 = route it. NULL when out of memory. */
 struct zsp_batch *zsp_topic_out_batch(struct zsp_topic_out *topic, int32_t partition,
-                                      struct zsp_slice key, size_t bytes, int64_t now_ms);
+                                      struct zsp_slice key, size_t bytes);
 /* Take a batch out of its route; it stays in the producer's list. */
 void zsp_route_take(struct zsp_batch *batch);
 /* Put it at the end of a route. */
 void zsp_route_append(struct zsp_route *route, struct zsp_batch *batch);
 /* Spread what gathered in `unrouted` over the partitions, now that they are known.
  * Errors: ZSP_ENOMEM (what is left stays in `unrouted`) */
-int zsp_topic_out_spread(struct zsp_topic_out *topic, int64_t now_ms);
+int zsp_topic_out_spread(struct zsp_topic_out *topic);
 /* Put all routed batches that have no sequence back into `unrouted`, and ask anew. */
 void zsp_topic_out_gather(struct zsp_topic_out *topic);
 /* The topic's partitions have to be asked for. */

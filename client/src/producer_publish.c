@@ -308,7 +308,7 @@ static void info_done(struct zsp_request *request, const struct zsp_answer *answ
                           list->via.array.size <= ZSP_PARTITIONS_MAX;
         topic->partitions = sane ? list->via.array.size : 1;
         topic->state = TOPIC_KNOWN;
-        if (zsp_topic_out_spread(topic, answer->now_ms) != 0) {
+        if (zsp_topic_out_spread(topic) != 0) {
             topic->ask_at_ms = answer->now_ms + PAUSE_MS;
             zsp_topic_out_ask(topic);
         }
@@ -407,6 +407,8 @@ static int send_batch(struct zsp_batch *batch, int64_t now_ms)
     if (seq_before == 0) {
         route->next_seq += batch->count;
     }
+    route->usual_bytes = batch->bytes.len;
+    route->usual_runs = batch->run_count;
     batch->in_flight = true;
     route->in_flight++;
     self->in_flight++;
@@ -561,7 +563,7 @@ static void confirm(struct zsp_batch *batch, const msgpack_object *map)
     batch->producer->fruitless_resyncs = 0;
     if (route->topic->state == TOPIC_GUESSED && batch->routed) {
         route->topic->state = TOPIC_KNOWN;
-        (void)zsp_topic_out_spread(route->topic, batch->born_ms); /* one partition: no memory */
+        (void)zsp_topic_out_spread(route->topic); /* one partition: no memory */
     }
     zsp_batch_resolve(batch, &told, NULL);
 }

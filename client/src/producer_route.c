@@ -170,14 +170,14 @@ static struct zsp_batch *open_batch(const struct zsp_route *route, size_t bytes,
     return batch->bytes.len < max && bytes <= max - batch->bytes.len ? batch : NULL;
 }
 
-static struct zsp_batch *batch_in(struct zsp_route *route, size_t bytes, bool routed,
-                                  int64_t now_ms)
+static struct zsp_batch *batch_in(struct zsp_route *route, size_t bytes, bool routed)
 {
     struct zsp_batch *batch = open_batch(route, bytes, routed);
     if (batch) {
         return batch;
     }
-    batch = zsp_batch_new(route->topic->producer, now_ms);
+    const size_t room = bytes > route->usual_bytes ? bytes : route->usual_bytes;
+    batch = zsp_batch_new(route->topic->producer, room, route->usual_runs);
     if (batch) {
         batch->routed = routed;
         zsp_route_append(route, batch);
@@ -197,7 +197,7 @@ static struct zsp_route *keyless_route(struct zsp_topic_out *topic, size_t bytes
 }
 
 struct zsp_batch *zsp_topic_out_batch(struct zsp_topic_out *topic, int32_t partition,
-                                      struct zsp_slice key, size_t bytes, int64_t now_ms)
+                                      struct zsp_slice key, size_t bytes)
 {
     struct zsp_route *route = NULL;
     if (partition >= 0) {
@@ -212,7 +212,7 @@ struct zsp_batch *zsp_topic_out_batch(struct zsp_topic_out *topic, int32_t parti
     } else {
         route = keyless_route(topic, bytes);
     }
-    return route ? batch_in(route, bytes, partition < 0, now_ms) : NULL;
+    return route ? batch_in(route, bytes, partition < 0) : NULL;
 }
 
 /* --- Routing later, and anew ---------------------------------------------------------- */
@@ -237,7 +237,7 @@ static void cut_front(struct zsp_batch *self, uint32_t moved, struct zsp_slice r
 }
 
 /* Move the records of one batch to where they belong. */
-static int spread_batch(struct zsp_topic_out *topic, struct zsp_batch *from, int64_t now_ms)
+static int spread_batch(struct zsp_topic_out *topic, struct zsp_batch *from)
 {
     struct zsp_slice rest = zsp_writer_slice(&from->bytes);
     struct zsp_slice before = rest;
@@ -248,8 +248,7 @@ static int spread_batch(struct zsp_topic_out *topic, struct zsp_batch *from, int
     for (; zsp_record_next(&rest, &record) == 0; before = rest) {
         struct zsp_slice key = {NULL, 0};
         (void)zsp_record_key(record, &key); /* our own encoding: it is a record */
-        struct zsp_batch *to =
-            zsp_topic_out_batch(topic, ZSPOOL_PARTITION_ANY, key, record.len, now_ms);
+        struct zsp_batch *to = zsp_topic_out_batch(topic, ZSPOOL_PARTITION_ANY, key, record.len);
         const size_t len = to ? to->bytes.len : 0;
         if (to) {
             to->born_ms = from->born_ms < to->born_ms ? from->born_ms : to->born_ms;
@@ -275,7 +274,7 @@ static int spread_batch(struct zsp_topic_out *topic, struct zsp_batch *from, int
     return 0;
 }
 
-int zsp_topic_out_spread(struct zsp_topic_out *topic, int64_t now_ms)
+int zsp_topic_out_spread(struct zsp_topic_out *topic)
 {
     while (topic->unrouted.first) {
         struct zsp_batch *batch = topic->unrouted.first;
@@ -288,7 +287,7 @@ int zsp_topic_out_spread(struct zsp_topic_out *topic, int64_t now_ms)
             zsp_route_append(route, batch);
             continue;
         }
-        const int rc = spread_batch(topic, batch, now_ms);
+        const int rc = spread_batch(topic, batch);
         if (rc != 0) {
             return rc;
         }
