@@ -48,7 +48,7 @@ struct fs_ops {
     /* Up to `len` bytes at `pos`; *ret_len < len at the end of the file or on a short read. */
     int (*read)(void *self, int file, void *data, size_t len, uint64_t pos, size_t *ret_len,
                 struct zsp_err *err);
-    /* As read, only if it does not block; else ZSP_EAGAIN. */
+    /* As read, only if it does not block; else ZSP_EAGAIN, and at the end of the file maybe too. */
     int (*read_now)(void *self, int file, void *data, size_t len, uint64_t pos, size_t *ret_len,
                     struct zsp_err *err);
     /* pwritev once. *ret_len = bytes written, also when an error follows a part. */

@@ -136,9 +136,12 @@ static int posix_read_now(void *self, int file, void *data, size_t len, uint64_t
     do {
         got = preadv2(file, &iov, 1, (off_t)pos, RWF_NOWAIT);
     } while (got < 0 && errno == EINTR);
-    if (got >= 0) {
+    if (got > 0 || (got == 0 && len == 0)) {
         *ret_len = (size_t)got;
         return 0;
+    }
+    if (got == 0) { /* the end; or, with Linux 5.9 and 5.10, what EAGAIN should have told */
+        return zsp_err_set(err, ZSP_EAGAIN, "read at pos %" PRIu64 ": nothing now", pos);
     }
     const int sys_errno = errno;
     if (sys_errno == EOPNOTSUPP || sys_errno == ENOSYS) {

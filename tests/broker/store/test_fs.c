@@ -147,6 +147,19 @@ static void read_now_reads_or_asks_to_come_again(void **state)
     close_file(f, file);
 }
 
+/* Some kernels tell an end where there is none: read has to say so. */
+static void read_now_is_not_believed_that_the_file_ends(void **state)
+{
+    struct fixture *f = *state;
+    const int file = open_file(f, "a", FS_CREATE);
+    assert_int_equal(write_text(f, file, "fresh", 0), 0);
+    char data[5];
+    size_t len = 0;
+    assert_int_equal(f->fs->ops->read_now(f->fs->self, file, data, 5, 5, &len, &f->err),
+                     ZSP_EAGAIN);
+    close_file(f, file);
+}
+
 static void a_write_to_a_read_only_file_is_an_io_error(void **state)
 {
     struct fixture *f = *state;
@@ -338,6 +351,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_written_is_read_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_read_past_the_end_gets_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(read_now_reads_or_asks_to_come_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(read_now_is_not_believed_that_the_file_ends, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_write_to_a_read_only_file_is_an_io_error, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(positions_beyond_the_kernels_range_are_refused, set_up,
