@@ -115,7 +115,7 @@ static void item_done(struct log_store *store, const struct commit_item *item)
     struct store_part *part = item->part;
     part->unsynced = false;
     part->busy--;
-    item->segment->commit_syncing = false;
+    item->segment->own_syncing = false;
     if (!store->failed) {
         if (!item->redo) {
             redo_paid(store, item->segment);
@@ -172,7 +172,6 @@ static void submit_sync(struct log_store *store, bool with_items, bool with_jour
     size_t count = 0;
     for (size_t i = 0; with_items && i < self->item_count; i++) {
         if (!self->items[i].redo) {
-            self->items[i].segment->commit_syncing = true;
             self->files[count++] = self->items[i].segment->file;
         }
     }
@@ -333,6 +332,8 @@ static int take_items(struct log_store *store, size_t *ret_redo)
         } else if (item->segment->redo_syncing) {
             list_append(self, part);
             continue;
+        } else {
+            item->segment->own_syncing = true;
         }
         part->busy++;
         self->item_count++;

@@ -140,12 +140,12 @@ void redo_step(struct log_store *store)
         return; /* tried again in the next turn */
     }
     checkpoint->oldest = self->first->redo_record;
-    /* One that a commit cycle syncs just now is left for later. */
+    /* One that a commit cycle or its seal syncs is left to it. */
     struct segment *next = NULL;
     for (struct segment *segment = self->first; segment && checkpoint->count < CHECKPOINT_FILES_MAX;
          segment = next) {
         next = segment->redo_next;
-        if (segment->commit_syncing) {
+        if (segment->own_syncing) {
             continue;
         }
         segment_pin(store, segment);
@@ -171,5 +171,9 @@ void redo_step(struct log_store *store)
 int64_t redo_deadline_ms(const struct log_store *store)
 {
     const struct redo *self = &store->redo;
-    return self->first && !self->checkpoint ? self->since_ms + (int64_t)REDO_IDLE_MS : INT64_MAX;
+    const struct segment *segment = self->first;
+    while (segment && segment->own_syncing) { /* whose end brings the next turn */
+        segment = segment->redo_next;
+    }
+    return segment && !self->checkpoint ? self->since_ms + (int64_t)REDO_IDLE_MS : INT64_MAX;
 }

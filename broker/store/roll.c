@@ -221,6 +221,7 @@ static void seal_done(struct log_store *store, struct io *io)
     struct store_part *part = segment->part;
     part->busy--;
     store->works--;
+    segment->own_syncing = false;
     segment_unpin(store, segment);
     if (seal->sync_failed) {
         store_fail(store, &io->job.error);
@@ -259,6 +260,7 @@ static void seal_start(struct store_part *part, struct segment *segment)
     seal->io.job.owner = seal;
     seal->io.done_fn = seal_done;
     segment_pin(store, segment);
+    segment->own_syncing = true;
     set_state(part, ROLL_SEALING);
     part->busy++;
     store->works++;

@@ -53,9 +53,9 @@ struct segment {
     struct segment *redo_prev;
     struct segment *redo_next;
     bool in_redo;
-    bool redo_syncing;   /* a checkpoint syncs its file now: nobody else may, or one of the two
-                          * would not hear of a failure */
-    bool commit_syncing; /* likewise a commit cycle */
+    bool redo_syncing; /* a checkpoint syncs its file now: nobody else may, or one of the two
+                        * would not hear of a failure */
+    bool own_syncing;  /* likewise the commit cycle under way, or the seal: now, or soon */
 };
 
 /* NULL = out of memory. */

@@ -269,6 +269,97 @@ static void a_dropped_topic_owes_nothing(void **state)
     assert_true(c->dropped);
 }
 
+/* --- Nobody syncs a file twice at once ------------------------------------------------------- */
+
+static void run_one(struct log_case *c, struct job *job)
+{
+    job_run(job, c->fs);
+    log_store_job_done(c->log, job);
+}
+
+/* Run what is wanted at this time up to the first job of this kind, which is held. */
+static struct job *run_up_to(struct log_case *c, enum job_kind kind)
+{
+    c->store->ops->flush(c->store, c->now);
+    for (;;) {
+        struct job *job = log_store_next_job(c->log);
+        assert_non_null(job);
+        if (job->kind == kind) {
+            return job;
+        }
+        run_one(c, job);
+    }
+}
+
+/* With one held, one sync succeeds while all that is wanted besides is done, the next one fails:
+ * false = nobody made that next one. Then the held job and all behind it is run. */
+static bool a_second_sync_is_made_beside(struct log_case *c, struct job *held)
+{
+    crash_fs_fail_sync(c->fs, 1, 3);
+    log_case_run(c);
+    const bool made = c->failed;
+    run_one(c, held);
+    log_case_run(c);
+    return made;
+}
+
+static void what_is_sealed_is_synced_by_nobody_else(void **state)
+{
+    struct log_case *c = *state;
+    char text[2200];
+    memset(text, 'z', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    append_to_both(c, text, "one"); /* more than half full: the next file is made ahead */
+    log_case_settle(c);
+    assert_int_equal(log_case_append(c, 0, text), 0);
+    struct job *seal = run_up_to(c, JOB_TASK);
+    c->now.mono_ms += REDO_IDLE_MS;
+    assert_false(a_second_sync_is_made_beside(c, seal)); /* one, for the other file */
+    assert_true(c->failed);                              /* the seal was told */
+}
+
+static void what_a_commit_is_to_sync_is_synced_by_nobody_else(void **state)
+{
+    struct log_case *c = *state;
+    log_case_close(c);
+    c->options.segment_bytes = 1u << 20;
+    assert_int_equal(log_case_open(c), 0);
+    append_to_both(c, "zero", "one");
+    log_case_settle(c);
+    const size_t len = 300 * 1024;
+    char *text = malloc(len + 1);
+    assert_non_null(text);
+    memset(text, 'x', len);
+    text[len] = '\0';
+    assert_int_equal(log_case_append(c, 0, text), 0); /* its file is to be synced */
+    assert_int_equal(log_case_append(c, 1, "small"), 0);
+    free(text);
+    struct job *gather = run_up_to(c, JOB_GATHER);
+    c->now.mono_ms += REDO_IDLE_MS;
+    assert_false(a_second_sync_is_made_beside(c, gather)); /* one, for the other file */
+    assert_true(c->failed);                                /* the commit was told */
+    assert_int_equal(c->synced[0], 1);
+}
+
+static void who_has_to_wait_for_a_commit_asks_for_no_turn(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    log_case_settle(c);
+    assert_int_equal(log_case_append(c, 1, "two"), 0); /* alone: paid */
+    log_case_settle(c);
+    c->now.mono_ms = c->store->ops->deadline_ms(c->store) - 1;
+    assert_int_equal(log_case_append(c, 0, "three"), 0);
+    struct job *sync = run_up_to(c, JOB_SYNC);
+    c->now.mono_ms++;
+    c->store->ops->flush(c->store, c->now);
+    const int64_t deadline_ms = c->store->ops->deadline_ms(c->store);
+    run_one(c, sync);
+    log_case_run(c);
+    assert_true(deadline_ms > c->now.mono_ms);
+    assert_int_equal(c->synced[0], 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, log_case_tear_down)
 
 int main(void)
@@ -287,6 +378,9 @@ int main(void)
         TEST(a_journal_sync_that_fails_confirms_nothing),
         TEST(the_journal_goes_on_while_files_are_full),
         TEST(a_dropped_topic_owes_nothing),
+        TEST(what_is_sealed_is_synced_by_nobody_else),
+        TEST(what_a_commit_is_to_sync_is_synced_by_nobody_else),
+        TEST(who_has_to_wait_for_a_commit_asks_for_no_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
