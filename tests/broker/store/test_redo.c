@@ -75,6 +75,26 @@ static size_t damages(struct log_case *c)
     return count;
 }
 
+static void run_one(struct log_case *c, struct job *job)
+{
+    job_run(job, c->fs);
+    log_store_job_done(c->log, job);
+}
+
+/* Run what is wanted at this time up to the first job of this kind, which is held. */
+static struct job *run_up_to(struct log_case *c, enum job_kind kind)
+{
+    c->store->ops->flush(c->store, c->now);
+    for (;;) {
+        struct job *job = log_store_next_job(c->log);
+        assert_non_null(job);
+        if (job->kind == kind) {
+            return job;
+        }
+        run_one(c, job);
+    }
+}
+
 /* --- What a commit costs -------------------------------------------------------------------- */
 
 static void a_commit_over_many_files_syncs_the_journal_alone(void **state)
@@ -229,6 +249,36 @@ static void a_journal_sync_that_fails_confirms_nothing(void **state)
     assert_int_equal(c->synced[1], 0);
 }
 
+/* The disk fills up between the gather and the record: the commit waits for room, no more. */
+static void a_commit_waits_for_room_in_the_journal(void **state)
+{
+    struct log_case *c = *state;
+    log_case_settle(c);
+    char text[3000];
+    memset(text, 'w', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    assert_int_equal(log_case_append(c, 0, text), 0);
+    assert_int_equal(log_case_append(c, 1, text), 0);
+    struct job *gather = run_up_to(c, JOB_GATHER);
+    crash_fs_set_limit(c->fs, crash_fs_used(c->fs));
+    run_one(c, gather);
+    for (int i = 0; i < 50; i++) { /* longer than any deadline of an idle store */
+        c->now.mono_ms += 100;
+        log_case_run(c);
+    }
+    assert_int_equal(c->synced[0], 0);
+    crash_fs_set_limit(c->fs, UINT64_MAX);
+    log_case_settle(c);
+    assert_false(c->failed);
+    assert_int_equal(c->synced[0], 1);
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, 7);
+    assert_int_equal(damages(c), 0);
+    assert_int_equal(log_case_open(c), 0);
+    assert_holds(c, 0, 0, text);
+    assert_holds(c, 1, 0, text);
+}
+
 /* Rolls, retention and a full journal meet what is owed. */
 static void the_journal_goes_on_while_files_are_full(void **state)
 {
@@ -270,26 +320,6 @@ static void a_dropped_topic_owes_nothing(void **state)
 }
 
 /* --- Nobody syncs a file twice at once ------------------------------------------------------- */
-
-static void run_one(struct log_case *c, struct job *job)
-{
-    job_run(job, c->fs);
-    log_store_job_done(c->log, job);
-}
-
-/* Run what is wanted at this time up to the first job of this kind, which is held. */
-static struct job *run_up_to(struct log_case *c, enum job_kind kind)
-{
-    c->store->ops->flush(c->store, c->now);
-    for (;;) {
-        struct job *job = log_store_next_job(c->log);
-        assert_non_null(job);
-        if (job->kind == kind) {
-            return job;
-        }
-        run_one(c, job);
-    }
-}
 
 /* With one held, one sync succeeds while all that is wanted besides is done, the next one fails:
  * false = nobody made that next one. Then the held job and all behind it is run. */
@@ -376,6 +406,7 @@ int main(void)
         TEST(an_idle_store_pays_what_it_owes),
         TEST(a_file_that_cannot_be_synced_later_is_fail_stop),
         TEST(a_journal_sync_that_fails_confirms_nothing),
+        TEST(a_commit_waits_for_room_in_the_journal),
         TEST(the_journal_goes_on_while_files_are_full),
         TEST(a_dropped_topic_owes_nothing),
         TEST(what_is_sealed_is_synced_by_nobody_else),
