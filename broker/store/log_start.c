@@ -5,6 +5,7 @@
 
 #include "broker/store/log_store_priv.h"
 #include "broker/store/topic_log.h"
+#include "broker/store/unasked.h"
 #include "common/assert.h"
 
 static void report_foreign(void *arg, const char *name)
@@ -78,38 +79,19 @@ int log_start(struct log_store *self, const struct store_hooks *hooks, struct in
     return rc;
 }
 
-/* What the disk or the journal holds and nobody asked for is told, never deleted. */
-static void report_unasked(const struct log_store *self)
-{
-    for (size_t i = 0; i < self->topics.count; i++) {
-        if (!self->topics.items[i].asked) {
-            zsp_diag(self->options.diag, ZSP_WARNING, "%s: no topic has this id, left alone",
-                     self->topics.items[i].path);
-        }
-    }
-    const struct carry_object *object = self->journal.carry.first;
-    for (; object; object = object->next) {
-        uint64_t id;
-        uint32_t partition;
-        if (fact_parse(carry_key(object), &id, &partition) == 'P' && !object->asked) {
-            zsp_diag(self->options.diag, ZSP_WARNING,
-                     "topic %" PRIu64 " partition %" PRIu32
-                     " is in the journal, but belongs to no topic, left alone",
-                     id, partition);
-        }
-    }
-}
-
 int log_start_ready(struct log_store *self, struct zsp_err *err)
 {
     zsp_assert(self->starting && !self->ready);
-    report_unasked(self);
+    int rc = unasked_settle(self, err);
+    if (rc < 0) {
+        return rc;
+    }
     if (self->redo_log.count > 0) { /* all of it is synced in the segments now */
         const struct fact fact = fact_redo_from(self->journal.next_record);
         const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
         journal_put_own(self, &entry, 1, NULL, NULL);
     }
-    int rc = sync_journal(self, err);
+    rc = sync_journal(self, err);
     if (rc == 0) {
         rc = layout_raise_format(self->fs, err);
     }

@@ -201,6 +201,35 @@ static void a_second_start_has_nothing_to_do_again(void **state)
     assert_int_equal(damages(c), 1);
 }
 
+/* The start has synced all that the journal holds: the next one will not look at it. */
+static void a_start_that_nobody_asks_for_the_topic_loses_none_of_it(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    lose_segments(c);
+    c->topic_known = false;
+    assert_int_equal(log_case_open(c), 0);
+    assert_int_equal(c->warnings, 3); /* the directory, two partitions in the journal */
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, 7);
+    assert_int_equal(damages(c), 0);
+    c->topic_known = true;
+    assert_int_equal(log_case_open(c), 0);
+    assert_holds(c, 0, 0, "zero");
+    assert_holds(c, 1, 0, "one");
+}
+
+static void what_nobody_asks_for_and_has_no_files_is_passed_over(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    log_case_kill(c);
+    crash_fs_process_crash(c->fs);
+    log_case_file_remove(c, CASE_SEGMENT);
+    c->topic_known = false;
+    assert_int_equal(log_case_open(c), 0);
+}
+
 /* --- When the files are synced ------------------------------------------------------------------ */
 
 static void an_idle_store_pays_what_it_owes(void **state)
@@ -403,6 +432,8 @@ int main(void)
         TEST(what_is_behind_it_in_the_segment_is_kept),
         TEST(a_power_cut_keeps_what_was_confirmed),
         TEST(a_second_start_has_nothing_to_do_again),
+        TEST(a_start_that_nobody_asks_for_the_topic_loses_none_of_it),
+        TEST(what_nobody_asks_for_and_has_no_files_is_passed_over),
         TEST(an_idle_store_pays_what_it_owes),
         TEST(a_file_that_cannot_be_synced_later_is_fail_stop),
         TEST(a_journal_sync_that_fails_confirms_nothing),
