@@ -22,8 +22,9 @@
 /* A directory found below topics/. */
 struct layout_topic {
     uint64_t id;
-    char *path; /* "topics/<id>-<name>" */
-    bool asked; /* somebody opened a partition of it */
+    char *path;    /* "topics/<id>-<name>" */
+    bool asked;    /* somebody opened a partition of it */
+    bool leftover; /* of a creation, removed by the start; see unasked.h */
 };
 
 /* All of them, sorted by id. Zero-initialise. */

@@ -93,6 +93,9 @@ int log_start_ready(struct log_store *self, struct zsp_err *err)
     }
     rc = sync_journal(self, err);
     if (rc == 0) {
+        rc = unasked_remove(self, err);
+    }
+    if (rc == 0) {
         rc = layout_raise_format(self->fs, err);
     }
     redo_log_fini(&self->redo_log);

@@ -16,7 +16,8 @@
  *   - the journal says that the topic's facts are gone and that it is being removed;
  *   - a task moves the directory to trash/, durable: STORE_TOPIC_DROPPED;
  *   - a task deletes what is in trash/; the journal forgets the removal.
- *   A start resumes a removal that the journal speaks of.
+ *   A start resumes a removal that the journal speaks of, and removes what a crash left of a creation
+ *   (unasked.h).
  */
 #ifndef ZSP_STORE_TOPIC_LOG_H
 #define ZSP_STORE_TOPIC_LOG_H
@@ -50,6 +51,12 @@ void topic_log_step(struct log_store *store);
 /* Start-up: take up the removals that the journal speaks of.
  * Errors: ZSP_ENOMEM */
 int topic_log_resume(struct log_store *store, struct zsp_err *err);
+/* Start-up: the journal, once it is synced, says that a topic which nobody knows is being removed, and
+ * that its facts are gone. */
+void topic_log_disown(struct log_store *store, uint64_t topic_id);
+/* Start-up: remove its directory, at once: it is small.
+ * Errors: ZSP_ENOMEM, those of the file system */
+int topic_log_remove(struct log_store *store, uint64_t topic_id, struct zsp_err *err);
 /* Forget the removals that wait. */
 void topic_log_fini(struct log_store *store);
 

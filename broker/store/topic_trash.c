@@ -332,6 +332,42 @@ int topic_log_resume(struct log_store *store, struct zsp_err *err)
     return 0;
 }
 
+void topic_log_disown(struct log_store *store, uint64_t topic_id)
+{
+    const struct fact fact = fact_dropping(topic_id);
+    const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
+    journal_put_own(store, &entry, 1, NULL, NULL);
+    forget_facts(store);
+}
+
+int topic_log_remove(struct log_store *store, uint64_t topic_id, struct zsp_err *err)
+{
+    struct zsp_err why = {0};
+    bool sync_failed; /* the start fails, whatever it was */
+    struct drop *self = drop_new(store, topic_id, 0);
+    if (!self) {
+        return zsp_err_set(err, ZSP_ENOMEM, "remove what is left of a creation");
+    }
+    int rc = move_to_trash(store->fs, self->path, self->trash, &sync_failed, &why);
+    if (rc == 0) {
+        rc = remove_tree(store->fs, self->trash, 1, &why);
+    }
+    if (rc >= 0) {
+        rc = store->fs->ops->sync_dir(store->fs->self, "trash", &why);
+    }
+    free(self);
+    if (rc < 0) {
+        if (err) {
+            *err = why;
+        }
+        return rc;
+    }
+    const struct fact fact = fact_dropping(topic_id);
+    const struct store_entry entry = fact_entry(&fact, STORE_GONE);
+    journal_put_own(store, &entry, 1, NULL, NULL);
+    return 0;
+}
+
 void topic_log_fini(struct log_store *store)
 {
     while (store->drops) {

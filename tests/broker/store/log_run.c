@@ -13,7 +13,6 @@
 
 #include "common/assert.h"
 
-#define TOPIC_ID   7u
 #define CREATE_TAG 1u
 #define TURNS_MAX  5000
 
@@ -259,7 +258,7 @@ static int on_entry(void *arg, const struct store_entry *entry, struct zsp_err *
 static int start(struct log_run *self, struct zsp_err *err)
 {
     const struct store_hooks hooks = {.arg = self, .entry_fn = on_entry};
-    const struct store_topic topic = {TOPIC_ID, zsp_slice_str("orders"), RUN_PARTS};
+    struct store_topic topic = {self->topic_id, zsp_slice_str("orders"), RUN_PARTS};
     for (size_t i = 0; i < RUN_KEYS; i++) {
         self->keys[i].found = 0;
     }
@@ -280,6 +279,7 @@ static int start(struct log_run *self, struct zsp_err *err)
         owners[i] = &self->parts[i];
     }
     self->created = false;
+    topic.id = ++self->topic_id;
     rc = self->store->ops->topic_create(self->store, &topic, 0, owners, parts, CREATE_TAG, err);
     for (size_t i = 0; i < RUN_PARTS && rc == 0; i++) {
         self->parts[i].part = parts[i];

@@ -57,7 +57,8 @@ struct log_run {
     bool failed;  /* STORE_FAILED was told */
     bool refuses; /* STORE_SPACE told so */
     bool created;
-    bool topic_known; /* the engine would know of the topic: creation was answered */
+    bool topic_known;  /* the engine would know of the topic: creation was answered */
+    uint64_t topic_id; /* of the last creation: none is used again */
     uint64_t fill_bytes;
     uint32_t open_files_max; /* every other seed: fewer than partitions */
     uint32_t sync_files_max; /* two of three seeds: commits go through the journal */

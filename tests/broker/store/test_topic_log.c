@@ -206,6 +206,93 @@ static void a_crash_at_any_call_of_a_removal_leaves_nothing_behind(void **state)
     }
 }
 
+/* Partitions [first, end) of a topic, whose engine never comes to note it: until the file system
+ * freezes, or to the end. */
+static void begin_topic(struct log_case *c, uint64_t id, uint32_t first, uint32_t end)
+{
+    const struct store_topic topic = {id, zsp_slice_str("orders"), end};
+    void *owners[4] = {&c->parts[0], &c->parts[0], &c->parts[0], &c->parts[0]};
+    struct store_part *parts[4];
+    const struct store_ops *const ops = c->store->ops;
+    assert_int_equal(ops->topic_create(c->store, &topic, first, owners, parts, 1, NULL), 0);
+    for (int i = 0; i < 1000 && ops->busy(c->store) && !crash_fs_frozen(c->fs); i++) {
+        log_case_run(c);
+        c->now.mono_ms += 10;
+    }
+}
+
+static void crash(struct log_case *c, uint64_t n, bool power)
+{
+    if (c->store) {
+        log_case_kill(c);
+    }
+    if (power) {
+        crash_fs_power_loss(c->fs, n);
+    } else {
+        crash_fs_process_crash(c->fs);
+    }
+    assert_clean(c, false);
+}
+
+/* Crash at the n-th call of a creation, of a topic or of more partitions of one that is known; and
+ * again in the start behind it. False: it came to its end before. */
+static bool crash_in_creation(struct log_case *c, uint64_t n, bool power, bool grow)
+{
+    crash_fs_freeze_at(c->fs, n);
+    begin_topic(c, grow ? CASE_TOPIC : 9, grow ? CASE_PARTS : 0, CASE_PARTS + 2);
+    const bool frozen = crash_fs_frozen(c->fs);
+    crash(c, n, power);
+    c->topic_known = true; /* the case's own */
+    crash_fs_freeze_at(c->fs, n % 60);
+    if (log_case_open(c) == 0) {
+        log_case_settle(c);
+    }
+    crash(c, n + 1, power);
+    log_case_reopen(c);
+    log_case_settle(c);
+    assert_int_equal(log_case_dir_count(c, "topics"), 1);
+    assert_int_equal(log_case_dir_count(c, "trash"), 0);
+    log_case_reopen(c);
+    assert_int_equal(c->warnings, 0);
+    if (grow) { /* and what is there is in nobody's way */
+        begin_topic(c, CASE_TOPIC, CASE_PARTS, CASE_PARTS + 2);
+        assert_true(c->topic_known && !c->failed);
+    }
+    assert_clean(c, !grow);
+    return frozen;
+}
+
+static void a_crash_at_any_call_of_a_creation_leaves_nothing_to_warn_of(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        uint64_t n = 0;
+        bool frozen = true;
+        for (; frozen; n++) {
+            void *world = NULL;
+            assert_int_equal(log_case_set_up(&world), 0);
+            frozen = crash_in_creation(world, n, i % 2 == 1, i / 2 == 1);
+            assert_int_equal(log_case_tear_down(&world), 0);
+        }
+        assert_true(n > 10);
+    }
+}
+
+static void a_directory_that_holds_anything_is_not_taken_for_a_leftover(void **state)
+{
+    struct log_case *c = *state;
+    begin_topic(c, 9, 0, 2);
+    log_case_kill(c);
+    const uint8_t byte = 0;
+    log_case_file_write(c, "topics/9-orders/1/00000000000000000000.log", 0, &byte, 1);
+    for (int i = 0; i < 2; i++) {
+        log_case_reopen(c);
+        assert_int_equal(c->warnings, 3); /* the directory, two partitions in the journal */
+        log_case_settle(c);
+        assert_int_equal(log_case_dir_count(c, "topics"), 2);
+    }
+}
+
 /* The read has its file; the retention takes it away. */
 static void a_segment_that_goes_while_it_is_read_is_read_to_the_end(void **state)
 {
@@ -306,6 +393,8 @@ int main(void)
         CASE(a_creation_without_room_fails_and_its_appends_with_it),
         CASE(a_removed_topic_leaves_nothing),
         CASE(a_crash_at_any_call_of_a_removal_leaves_nothing_behind),
+        CASE(a_crash_at_any_call_of_a_creation_leaves_nothing_to_warn_of),
+        CASE(a_directory_that_holds_anything_is_not_taken_for_a_leftover),
         CASE(a_segment_that_goes_while_it_is_read_is_read_to_the_end),
         CASE(a_time_is_found_over_segments_and_after_a_restart),
         CASE(more_partitions_than_open_files_are_served),
