@@ -89,13 +89,16 @@ void zsp_consumer_look_at(struct zspool_consumer *self, int64_t at_ms)
     }
 }
 
+/* Not 0: not in this request, so next time. It has each message under one lease, for the answer names
+ * none. */
 static int touch(struct zspool_consumer *self, const char *topic, uint32_t partition,
                  const struct zsp_outcome_run *run)
 {
     struct zsp_outcome_run copy = *run;
     copy.topic = topic;
     copy.partition = partition;
-    return zsp_outcomes_add(&self->touches, &copy);
+    return zsp_outcomes_meet(&self->touches, &copy) ? ZSP_EAGAIN
+                                                    : zsp_outcomes_add(&self->touches, &copy);
 }
 
 static void mark_held(struct zspool_consumer *self, struct zsp_held *held, int64_t now_ms)
@@ -112,8 +115,9 @@ static void mark_held(struct zspool_consumer *self, struct zsp_held *held, int64
     held->marked = touch(self, held->view.topic, held->view.partition, &run) == 0;
 }
 
-/* A lease is extended as a whole: naming one of its messages that is not lost is enough. */
-static void extend(struct zspool_consumer *self, const struct zsp_parcel *parcel)
+/* A lease is extended as a whole: naming one of its messages that is not lost is enough. False: next
+ * time. */
+static bool extend(struct zspool_consumer *self, const struct zsp_parcel *parcel)
 {
     const struct zsp_held *held = self->held_first;
     while (held && (held->parcel != parcel || held->lost_told)) {
@@ -126,13 +130,15 @@ static void extend(struct zspool_consumer *self, const struct zsp_parcel *parcel
     if (held) {
         run.first = held->view.offset;
         run.lease = held->view.lease;
-        (void)touch(self, held->view.topic, held->view.partition, &run); /* else next time */
-    } else if (parcel->left > 0) {
+        return touch(self, held->view.topic, held->view.partition, &run) == 0;
+    }
+    if (parcel->left > 0) {
         const struct zsp_parcel_run *next = zsp_parcel_run(parcel);
         run.first = zsp_parcel_offset(parcel);
         run.lease = next->lease;
-        (void)touch(self, next->topic, next->partition, &run); /* else next time */
+        return touch(self, next->topic, next->partition, &run) == 0;
     }
+    return true; /* nothing of it is here any more */
 }
 
 static void look_at_parcels(struct zspool_consumer *self, struct zsp_parcel *list, int64_t now_ms)
@@ -146,8 +152,7 @@ static void look_at_parcels(struct zspool_consumer *self, struct zsp_parcel *lis
             zsp_consumer_look_at(self, due_ms);
             continue;
         }
-        parcel->extending = true;
-        extend(self, parcel);
+        parcel->extending = extend(self, parcel);
     }
 }
 
@@ -243,7 +248,7 @@ void zsp_consumer_pump_touch(struct zspool_consumer *self, int64_t now_ms)
     if (self->suspect == SUSPECT_WANTED && self->first) {
         add_suspect(self);
         if (self->suspect == SUSPECT_WANTED) {
-            zsp_link_try_later(&self->port, now_ms); /* no memory for the mark */
+            zsp_link_try_later(&self->port, now_ms); /* no room for the mark */
         }
     }
     if (self->touches.count == 0) {
@@ -337,7 +342,8 @@ static bool load_outcomes(struct zspool_consumer *self)
     const struct zsp_hello *hello = zsp_link_hello(self->client->link);
     zsp_outcomes_join(&self->outcomes);
     const size_t fit = zsp_outcomes_fit(&self->outcomes, hello->max_header, hello->max_runs);
-    if (zsp_outcomes_move(&self->outcomes, fit, &self->outcomes_sent) != 0) {
+    const size_t count = zsp_outcomes_apart(&self->outcomes, fit);
+    if (zsp_outcomes_move(&self->outcomes, count, &self->outcomes_sent) != 0) {
         return false;
     }
     if (self->outcomes.count == 0) {
@@ -359,7 +365,8 @@ bool zsp_consumer_board(struct zspool_consumer *self, int64_t now_ms)
         return false;
     }
     zsp_outcomes_join(&self->outcomes);
-    const size_t fit = zsp_outcomes_fit(&self->outcomes, hello->max_header / 2, hello->max_runs);
+    size_t fit = zsp_outcomes_fit(&self->outcomes, hello->max_header / 2, hello->max_runs);
+    fit = zsp_outcomes_apart(&self->outcomes, fit);
     if (fit < self->outcomes.count ||
         zsp_outcomes_move(&self->outcomes, fit, &self->outcomes_sent) != 0) {
         return false;

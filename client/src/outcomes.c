@@ -84,9 +84,9 @@ static int compare(const void *left, const void *right)
     const struct zsp_outcome_run *b = right;
     int order = strcmp(a->topic, b->topic);
     order = order ? order : compare_numbers(a->partition, b->partition);
+    order = order ? order : compare_numbers(a->first, b->first);
     order = order ? order : compare_numbers(a->lease, b->lease);
-    order = order ? order : compare_numbers((uint64_t)a->outcome, (uint64_t)b->outcome);
-    return order ? order : compare_numbers(a->first, b->first);
+    return order ? order : compare_numbers((uint64_t)a->outcome, (uint64_t)b->outcome);
 }
 
 void zsp_outcomes_join(struct zsp_outcomes *self)
@@ -106,6 +106,38 @@ void zsp_outcomes_join(struct zsp_outcomes *self)
         }
     }
     self->count = kept;
+}
+
+static bool same_log(const struct zsp_outcome_run *a, const struct zsp_outcome_run *b)
+{
+    return a->partition == b->partition &&
+           (a->topic == b->topic || strcmp(a->topic, b->topic) == 0);
+}
+
+bool zsp_outcomes_meet(const struct zsp_outcomes *self, const struct zsp_outcome_run *run)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        const struct zsp_outcome_run *other = &self->items[i];
+        const bool meets = run->first >= other->first ? run->first - other->first < other->count
+                                                      : other->first - run->first < run->count;
+        if (meets && run->lease != other->lease && same_log(run, other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t zsp_outcomes_apart(const struct zsp_outcomes *self, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        /* Those before are apart, and sorted: the last one reaches farthest. */
+        const struct zsp_outcome_run *last = &self->items[i - 1];
+        const struct zsp_outcome_run *run = &self->items[i];
+        if (run->first - last->first < last->count && same_log(run, last)) {
+            return i;
+        }
+    }
+    return count;
 }
 
 int zsp_outcomes_move(struct zsp_outcomes *self, size_t count, struct zsp_outcomes *to)

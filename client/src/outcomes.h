@@ -37,6 +37,12 @@ void zsp_outcomes_reset(struct zsp_outcomes *self);
 int zsp_outcomes_add(struct zsp_outcomes *self, const struct zsp_outcome_run *run);
 /* Sort by place and join what touches, except runs with a reason. */
 void zsp_outcomes_join(struct zsp_outcomes *self);
+/* Has it, under another lease, a message of the run? */
+bool zsp_outcomes_meet(const struct zsp_outcomes *self, const struct zsp_outcome_run *run);
+/* Of the first `count` runs of a joined list, how many come before one that has a message in common
+ * with an earlier one. The broker's rows name messages and no lease, so that a request
+ * must have each message once. */
+size_t zsp_outcomes_apart(const struct zsp_outcomes *self, size_t count);
 /* Move the first `count` runs to the end of `to`. Errors: ZSP_ENOMEM (nothing moved) */
 int zsp_outcomes_move(struct zsp_outcomes *self, size_t count, struct zsp_outcomes *to);
 /* How many runs from the first fit a request of `header_max` bytes and `run_max` runs;

@@ -52,6 +52,33 @@ static void what_differs_stays_apart(void **state)
     zsp_outcomes_fini(&list);
 }
 
+static void a_message_under_two_leases_parts_the_list(void **state)
+{
+    (void)state;
+    struct zsp_outcomes list = {0};
+    struct zsp_outcome_run run = ack_of("t", 3);
+    run.count = 4;
+    add(&list, run);
+    run = ack_of("t", 6);
+    run.lease = 8;
+    assert_true(zsp_outcomes_meet(&list, &run));
+    run.partition = 1; /* other messages */
+    assert_false(zsp_outcomes_meet(&list, &run));
+    add(&list, run);
+    zsp_outcomes_join(&list);
+    assert_int_equal(zsp_outcomes_apart(&list, 2), 2);
+    run.partition = 0;
+    run.first = 7;
+    assert_false(zsp_outcomes_meet(&list, &run));
+    run.first = 2;
+    run.count = 2;
+    add(&list, run);
+    zsp_outcomes_join(&list);
+    assert_int_equal(zsp_outcomes_apart(&list, 3), 1);
+    assert_int_equal(list.items[0].first, 2);
+    zsp_outcomes_fini(&list);
+}
+
 static void joining_sorts_and_keeps_reasons_apart(void **state)
 {
     (void)state;
@@ -104,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(neighbours_become_one_run),
         cmocka_unit_test(what_differs_stays_apart),
+        cmocka_unit_test(a_message_under_two_leases_parts_the_list),
         cmocka_unit_test(joining_sorts_and_keeps_reasons_apart),
         cmocka_unit_test(a_request_takes_what_fits),
     };
