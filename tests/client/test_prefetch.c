@@ -159,7 +159,8 @@ static void what_expired_here_makes_room_for_a_new_pull(void **state)
     (void)poll(NULL, 0, 40); /* the lease of 0 and 1 ends */
     atomic_store(&f.obliging.lease_ms, 30000);
     take(&f, 2, 2);
-    assert_pulls(&f, 3); /* the third is parked */
+    await_pulls(&f, 3); /* the third is parked */
+    assert_pulls(&f, 3);
     tear_down(&f);
 }
 
