@@ -372,6 +372,11 @@ void engine_drain(struct engine *self, struct instant now)
     leave(self);
 }
 
+bool engine_publishes(const struct engine *self)
+{
+    return self->publish_first != NULL;
+}
+
 bool engine_busy(const struct engine *self)
 {
     return self->pending.count > 0 ||

@@ -114,6 +114,8 @@ void engine_abandon(struct engine *self, struct instant now, uint64_t ticket);
 void engine_drain(struct engine *self, struct instant now);
 /* Is anything unanswered or not durable yet? */
 bool engine_busy(const struct engine *self);
+/* Is any PUBLISH unanswered? */
+bool engine_publishes(const struct engine *self);
 
 void engine_pump(struct engine *self, struct instant now);
 int64_t engine_deadline_ms(const struct engine *self);

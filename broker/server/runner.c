@@ -30,7 +30,8 @@ bool runner_sync_is_quick(const struct runner *self)
 static bool run_sync(struct runner *self, struct job *job)
 {
     const bool alone = !self->ready_fn || !self->ready_fn(self->ready_arg);
-    if (!alone || executor_job_count(self->executor) > 0 || !runner_sync_is_quick(self)) {
+    if (!job->awaited || !alone || executor_job_count(self->executor) > 0 ||
+        !runner_sync_is_quick(self)) {
         return false;
     }
     const int64_t start_us = now_us();

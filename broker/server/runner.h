@@ -5,7 +5,7 @@
  *
  *   WRITE  inline below RUNNER_INLINE_BYTES: a larger one can stall in writeback
  *   READ   inline when its bytes are in memory
- *   SYNC   inline when nothing else is ready and syncs were quick lately
+ *   SYNC   inline when somebody waits for it, nothing else is ready and syncs were quick lately
  *   TASK   never inline
  *
  * The host of a driver (driver.h). One thread.

@@ -54,6 +54,7 @@ struct job {
     /* SYNC */
     const int *files;
     size_t file_count;
+    bool awaited; /* for the host: somebody's answer waits for it; told when it is handed out */
 
     /* TASK: run by the executor; may call any fs function; `owner` is its argument */
     void (*task_fn)(struct job *self, struct fs *fs);

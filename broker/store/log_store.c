@@ -99,6 +99,11 @@ struct job *log_store_next_job(struct log_store *self)
     return job;
 }
 
+bool log_store_awaits_sync(const struct log_store *self)
+{
+    return self->journal.synced_waits.count > 0;
+}
+
 void log_store_job_done(struct log_store *self, struct job *job)
 {
     zsp_assert(self->jobs_out > 0);

@@ -58,6 +58,8 @@ struct store *log_store_base(struct log_store *self);
  * once no write is out; so a host that takes jobs until there are none, runs
  * them and gives them back has driven the store as far as it goes. */
 struct job *log_store_next_job(struct log_store *self);
+/* Does an answer wait for a record of state that is not synced yet? */
+bool log_store_awaits_sync(const struct log_store *self);
 /* A job that has run. The store takes it back. */
 void log_store_job_done(struct log_store *self, struct job *job);
 

@@ -163,6 +163,12 @@ void engine_drain(struct engine *self, struct instant now)
     wake(fake_of(self));
 }
 
+bool engine_publishes(const struct engine *self)
+{
+    (void)self;
+    return false;
+}
+
 bool engine_busy(const struct engine *self)
 {
     const struct fake_engine *const fake = (const struct fake_engine *)self;
@@ -209,6 +215,12 @@ struct job *log_store_next_job(struct log_store *self)
 {
     (void)self;
     return NULL;
+}
+
+bool log_store_awaits_sync(const struct log_store *self)
+{
+    (void)self;
+    return false;
 }
 
 void log_store_job_done(struct log_store *self, struct job *job)

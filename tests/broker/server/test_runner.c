@@ -20,6 +20,7 @@ struct place {
     struct driver_host host;
     int file;
     bool busy; /* what ready_fn answers */
+    bool nobody_waits;
 };
 
 static bool is_busy(void *arg)
@@ -89,8 +90,19 @@ static void small_writes_run_inline_and_large_ones_elsewhere(void **state)
 
 static bool run_sync(struct place *self, struct job *job)
 {
-    *job = (struct job){.kind = JOB_SYNC, .files = &self->file, .file_count = 1};
+    *job = (struct job){
+        .kind = JOB_SYNC, .files = &self->file, .file_count = 1, .awaited = !self->nobody_waits};
     return self->host.run_fn(self->host.arg, job);
+}
+
+static void a_sync_that_nobody_waits_for_leaves(void **state)
+{
+    struct place *const self = *state;
+    struct job job;
+    self->nobody_waits = true;
+    assert_false(run_sync(self, &job));
+    expect_back(self, &job);
+    assert_int_equal(job.error.code, 0);
 }
 
 static void a_sync_leaves_when_requests_wait(void **state)
@@ -172,6 +184,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(small_writes_run_inline_and_large_ones_elsewhere, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_sync_leaves_when_requests_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sync_that_nobody_waits_for_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sync_leaves_after_slow_ones_and_returns, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_sync_elsewhere_counts_as_slow, setup, teardown),
         cmocka_unit_test_setup_teardown(tasks_never_run_inline, setup, teardown),
