@@ -36,6 +36,7 @@ struct bench {
     uint64_t in_flight_messages; /* messages unconfirmed; 0 = only batches count */
     uint64_t producers;
     uint64_t members, groups; /* W3: members of each group */
+    zspool_position_t start;  /* W3: where the groups begin; NONE = earliest */
     uint64_t fill_bytes;      /* of payload, of a backlog; 0 = what `seconds` allow, to 1 GiB */
     uint64_t batch_bytes;
     uint64_t rate; /* W4: messages a second */

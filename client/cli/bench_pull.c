@@ -129,6 +129,7 @@ static int create_group(const struct bench *self, const char *group, zspool_erro
     zspool_group_spec_init(&spec, group);
     spec.topics = &self->topic;
     spec.topic_count = 1;
+    spec.start = self->start;
     return zspool_group_create(self->client, &spec, cli_timeout(), err);
 }
 

@@ -363,6 +363,7 @@ static int check_actions(const struct run *self, const char *what)
         {"topics", self->topic_count > 0, "pub"},
         {"members", self->bench.members > 0, "pull"},
         {"groups", self->bench.groups > 0, "pull"},
+        {"start", self->bench.start.kind != ZSPOOL_POSITION_NONE, "pull"},
         {"bytes", self->bench.fill_bytes > 0, "fill pull read"},
     };
     const int rc = cli_check_action(self->verb, what, actions, sizeof actions / sizeof *actions);
@@ -442,6 +443,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "members", CLI_COUNT, "N", "pull: of a group, each with thread and connection (1)",
          &self.bench.members},
         {0, "groups", CLI_COUNT, "N", "pull: each gets everything (1)", &self.bench.groups},
+        {0, "start", CLI_POSITION, "POSITION", "pull: where the groups begin (earliest)",
+         &self.bench.start},
         {0, "bytes", CLI_BYTES, "BYTES", "fill, pull, read: of the backlog to make",
          &self.bench.fill_bytes},
         {0, "batch", CLI_BYTES, "BYTES", "size of a batch (256KiB)", &self.bench.batch_bytes},

@@ -125,6 +125,12 @@ class Bench(Case):
             self.assertEqual(self.bench(verb, "--bytes", "10000", "--payload", "99")[0]["count"],
                              102)
 
+    def test_pull_begins_where_it_is_told_to(self):
+        self.good("pub", "long", stdin=b"0123456789\n" * 5000)
+        result = self.bench("pull", "--topic", "long", "--start", "-2000")[0]
+        self.assertEqual((result["workload"], result["count"]), ("W3", 2000))
+        self.assertEqual(self.bench("pull", "--topic", "long")[0]["count"], 5000)
+
     def test_e2e_beside_a_read_of_another_topic(self):
         self.bench("fill", "--topic", "old", "--bytes", "8MiB", "--payload", "16KiB")
         tail = subprocess.Popen(command("bench", "e2e", "--topic", "new", "--rate", "200",
@@ -219,6 +225,7 @@ class Bench(Case):
         self.usage("bench", "pull", "--groups", "101")
         self.usage("bench", "pull", "--groups", "100", "--members", "3")
         self.usage("bench", "read", "--members", "2")
+        self.usage("bench", "read", "--start", "-2")
         self.usage("bench", "pub", "--groups", "2")
         self.usage("bench", "pub", "--bytes", "1MiB")
         self.usage("bench", "pull", "--topic", "t", "--bytes", "1MiB")
