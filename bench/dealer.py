@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MPL-2.0
 """Speaks zspool/1 over a socket of libzmq, as docs/PROTOCOL.md has it: for what `zspool` does not
 do, as to have thousands of requests at a broker and wait."""
+import time
+
 import msgpack
 import zmq
 
 from server import Failed
 
 TIMEOUT_S = 600     # for anything at all
+WAIT_MS = 60000     # of a pull that waits: the most that is allowed
 IN_FLIGHT = 200     # requests of one connection; the broker allows 1,024
 
 
@@ -71,3 +74,34 @@ class Connection:
             of, fields = self.reply()
             answers[of] = fields
         return [answers[of] for of in order]
+
+
+def make_topics(endpoint, count):
+    """Topics with a message each."""
+    connection = Connection(endpoint, context_of_many())
+    connection.calls(("PUBLISH", {"topic": "other-%06d" % i}, record(b"x" * 100))
+                     for i in range(count))
+    connection.socket.close()
+
+
+class Parked:
+    """Connections that each have a pull waiting on an idle topic, until it is closed."""
+
+    def __init__(self, endpoint, count):
+        self.context = context_of_many()
+        control = Connection(endpoint, self.context)
+        control.call("TOPIC.CREATE", {"topic": "parked"})
+        self.connections = [control]
+        for _ in range(count):
+            connection = Connection(endpoint, self.context)
+            connection.ask("PULL", {"group": "parked", "topics": ["parked"], "wait_ms": WAIT_MS})
+            self.connections.append(connection)
+        end = time.monotonic() + WAIT_MS / 1000
+        while control.call("STATS", {})["parked_count"] < count:
+            if time.monotonic() > end:
+                raise Failed("not all pulls wait")
+
+    def close(self):
+        for connection in self.connections:
+            connection.socket.close()
+        self.context.term()

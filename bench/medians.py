@@ -6,13 +6,14 @@ measured), "calibration" (how fast that was just then), "result", or "done" (a s
 system in a round is through, and need not be done again).
 
 medians.json has {"machine", "calibration", "rows"}. A row is one case on one system in one
-setting with one payload; its `values` hold [median, least, most] of each figure.
+setting with one payload; its `values` hold [median, least, most] of each figure. One of these
+follows from others: `server_us`, the CPU time of the server for a message.
 """
 import json
 import statistics
 
 FIGURES = ("msgs_per_s", "mib_per_s", "p50_us", "p99_us", "p999_us", "server_cpu_pct",
-           "client_cpu_pct", "rss_kib", "wakeups_per_s")
+           "client_cpu_pct", "rss_kib", "wakeups_per_s", "bytes_each", "server_us")
 
 
 def read_raw(path):
@@ -32,10 +33,16 @@ def spread(values):
             (statistics.median(there), min(there), max(there))]
 
 
+def server_us(line):
+    percent, rate = line.get("server_cpu_pct"), line.get("msgs_per_s")
+    return percent * 1e4 / rate if percent is not None and rate else None
+
+
 def row_of(lines):
+    lines = [dict(line, server_us=server_us(line)) for line in lines]
     last = lines[-1]
     row = {key: last.get(key, "") for key in
-           ("case", "system", "setting", "version", "durability", "in_flight", "notes")}
+           ("case", "system", "setting", "version", "durability", "in_flight", "notes", "beside")}
     row["payload_bytes"] = last.get("payload_bytes")
     row["runs"] = len(lines)
     row["values"] = {}
@@ -85,6 +92,10 @@ class Rows:
                     figure in row["values"]:
                 return row["values"][figure][0]
         return None
+
+    def of_case(self, case):
+        """The first row of a case of one system in one setting; None = it was not measured."""
+        return next((row for row in self.rows if row["case"] == case), None)
 
     def best(self, figure, row_ok, choose=max):
         """The row of the highest median; None = there is no such row."""

@@ -165,6 +165,7 @@ class Rabbit(Peer):
     name = "rabbitmq"
     driver = "rabbit"
     settings = ("quorum", "stream")
+    start_s = 10
     durability = {"quorum": "fsync", "stream": "page-cache"}
     features = ("quorum_queue,stream_queue,implicit_default_bindings,virtual_host_metadata,"
                 "maintenance_mode_status,user_limits")
@@ -250,6 +251,7 @@ class Beanstalk(Peer):
 class Machine(System):
     """What libzmq and files do here without a broker: the limits of the others."""
     name = "machine"
+    start_s = 0
     frames = (*PAYLOADS, 65536, 262144, 1048576)
 
     def zmq(self, mode, payload, seconds):

@@ -25,6 +25,7 @@ class System:
     name = ""           # of the system
     settings = ("",)    # that are compared
     durability = {}     # of each setting: what a confirm stands for
+    start_s = 1         # about what starting and stopping it takes
 
     def __init__(self, plan, setting):
         self.plan = plan
@@ -54,8 +55,9 @@ class System:
         self.server = Server(os.path.join(self.plan.data, self.name))
         return self.server
 
-    def measure(self, case, command, in_flight):
-        """Run what measures; record and return its results. `in_flight` is a text.
+    def measure(self, case, command, in_flight, beside=""):
+        """Run what measures; record and return its results. `in_flight` and `beside`, what else
+        there is, are texts.
 
         One that fails is told and left out: the others of the step still count.
         """
@@ -65,7 +67,7 @@ class System:
             self.plan.say("    %s %s: not measured: %s" % (self.label, case, failed))
             return []
         for result in results:
-            result["in_flight"] = str(in_flight)
+            result.update(in_flight=str(in_flight), beside=beside)
             self.plan.record(self, case, result)
         return results
 

@@ -12,6 +12,11 @@ PAYLOADS = (100, 1024, 16384)
 FRAME_BYTES = 262144  # of what `zspool bench` publishes, and replays
 IDLE_RSS_KIB = 8192
 IDLE_WAKEUPS = 0.1    # what is rounded to none
+FLAT = 1.15           # what is noise
+
+# What grows, and what is measured beside little and beside much of it.
+GROWING = ("log", "topics", "connections")
+GROWTH_WORKLOADS = (("W1", "publish"), ("W3", "pull"))
 
 # Peers whose acks are in a file, so that a restart knows them.
 KEEPS_ACKS = {("redis", "aof-everysec"), ("redis", "aof-always"), ("jetstream", "file"),
@@ -128,9 +133,33 @@ def idle(rows):
                   "MiB")
     yield at_most("idle broker: wake-ups", IDLE_WAKEUPS,
                   rows.value("wakeups_per_s", "idle", "zspool", "synced"), "", "/s")
+    for case, name, bound in (("memory-topic", "idle topic", 2048),
+                              ("memory-group", "idle group", 1024),
+                              ("memory-pull", "parked pull", 1024)):
+        yield at_most(name + ": memory", bound,
+                      rows.value("bytes_each", case, "zspool", "synced"), "", "B")
+
+
+def growth_pairs(rows):
+    """(what grows, publish or pull, row beside little, row beside much); None = not measured"""
+    for what in GROWING:
+        for workload, name in GROWTH_WORKLOADS:
+            yield (what, name, *(rows.of_case("growth-%s-%s-%s" % (what, size, workload))
+                                 for size in ("small", "large")))
+
+
+def growing(rows):
+    for what, name, small, large in growth_pairs(rows):
+        text = "flat within noise: broker CPU of a %s, " % name
+        if small and large:
+            yield at_most(text + large["beside"], FLAT,
+                          ratio(large["values"]["server_us"][0], small["values"]["server_us"][0]),
+                          small["beside"])
+        else:
+            yield at_most(text + "more " + what, FLAT, None, "")
 
 
 def targets(measured):
     rows = Rows(measured["rows"])
-    return [target for part in (publishing, single, consuming, end_to_end, many, idle)
+    return [target for part in (publishing, single, consuming, end_to_end, many, idle, growing)
             for target in part(rows)]

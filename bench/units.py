@@ -3,8 +3,8 @@
 
 
 def named_size(count):
-    """100 B, 1 KiB, 16 KiB"""
-    for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+    """100 B, 1 KiB, 50 GiB"""
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if count >= size and count % size == 0:
             return "%d %s" % (count // size, unit)
     return "%d B" % count

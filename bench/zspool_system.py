@@ -6,7 +6,8 @@ import re
 import subprocess
 import time
 
-from system import BUILD, E2E_RATE, MANY_IN_FLIGHT, PAYLOADS, System, run_json
+from system import BUILD, E2E_RATE, MANY_IN_FLIGHT, PAYLOADS, ROOT, System, run_json
+from units import named_size
 
 ZSPOOLD = BUILD + "/broker/zspoold"
 ZSPOOL = BUILD + "/client/zspool"
@@ -16,6 +17,15 @@ SETTLE_S = 3     # until what starting left to do is done
 AHEAD_S = 1      # how long a cold backlog is read before anything is measured beside it
 PULLED_BYTES_A_S = 1 << 30  # about: what is to last for a whole measurement
 FILL_BYTES_A_S = 64 << 20  # at least, or the disk is too slow for this
+SCALE = ROOT + "/scripts/scale"
+SCALE_S = 600    # at most
+
+# What scripts/scale counts, and the cases made of its figures.
+MEMORY = {
+    "topics": {"memory-topic": "idle topic of two messages: memory, each"},
+    "groups": {"memory-group": "idle group that is through: memory, each",
+               "memory-pull": "PULL that waits: memory, each"},
+}
 
 
 class Zspool(System):
@@ -39,15 +49,22 @@ class Zspool(System):
         server.spawn(ZSPOOLD, "--data", server.data, "--listen", "tcp://127.0.0.1:*")
         server.await_ready(lambda: "zspoold: ready on " in server.said())
 
-    def command(self, *words):
-        endpoint = re.search(r"zspoold: ready on (\S+)", self.server.said()).group(1)
-        return [ZSPOOL, *words, "-s", endpoint, "--json", "--quiet"]
+    @property
+    def endpoint(self):
+        return re.search(r"zspoold: ready on (\S+)", self.server.said()).group(1)
 
-    def bench(self, case, what, *options, payload=100, in_flight=BATCHES, seconds=None):
+    def command(self, *words):
+        return [ZSPOOL, *words, "-s", self.endpoint, "--json", "--quiet"]
+
+    def bench(self, case, what, *options, payload=100, in_flight=BATCHES, beside=""):
         level = ["--written"] if self.setting == "written" and what in ("pub", "e2e") else []
         words = self.command("bench", what, "--payload", payload, "--seconds",
-                             seconds or self.plan.seconds, *level, *options)
-        return self.measure(case, words, in_flight)
+                             self.plan.seconds, *level, *options)
+        return self.measure(case, words, in_flight, beside)
+
+    def fill(self, topic, size):
+        run_json(self.command("bench", "fill", "--payload", "16KiB", "--topic", topic, "--bytes",
+                              size), size // FILL_BYTES_A_S)
 
     # --- Workloads, as peers have them -----------------------------------------------------
 
@@ -101,8 +118,7 @@ class Zspool(System):
 
     def cold(self):
         """W4 by itself, and while a backlog is read that is in no memory."""
-        run_json(self.command("bench", "fill", "--payload", "16KiB", "--topic", "cold", "--bytes",
-                              self.plan.cold_bytes), self.plan.cold_bytes // FILL_BYTES_A_S)
+        self.fill("cold", self.plan.cold_bytes)
         self.server.end_processes()
         forget_files(self.server.data)
         self.serve()
@@ -127,6 +143,47 @@ class Zspool(System):
             "system": self.name, "version": self.version(), "workload": "idle",
             "notes": "no client, %d s" % seconds, "rss_kib": resident_kib(pid),
             "wakeups_per_s": (switches(pid) - before) / seconds})
+
+    def memory(self):
+        """Of idle topics, groups and waiting pulls, at a broker that scripts/scale starts."""
+        count = self.plan.many
+        for what, cases in MEMORY.items():
+            lines = run_json([SCALE, what, count, "--idle", 0, "--json", "--zspoold", ZSPOOLD,
+                              "--dir", self.plan.data], SCALE_S)
+            figures = {line["name"]: line["value"] for line in lines}
+            for case, name in cases.items():
+                self.plan.record(self, case, {
+                    "system": self.name, "version": self.version(), "workload": "memory",
+                    "notes": "scripts/scale %s %d" % (what, count), "bytes_each": figures[name]})
+
+    # --- How cost grows: the same beside little and beside much ------------------------------------
+
+    def growth_log(self, size):
+        log_bytes = self.plan.growth["log"][size]
+        self.fill("grown", log_bytes)
+        self.at_end("growth-log-" + size, "grown", named_size(log_bytes) + " of log")
+
+    def growth_topics(self, size):
+        from dealer import make_topics  # its libraries are wanted here only
+        count = self.plan.growth["topics"][size]
+        make_topics(self.endpoint, count - 1)
+        self.at_end("growth-topics-" + size, "one", "{:,} topics".format(count))
+
+    def growth_connections(self, size):
+        from dealer import Parked
+        count = self.plan.growth["connections"][size]
+        parked = Parked(self.endpoint, count)
+        try:
+            self.at_end("growth-connections-" + size, "one",
+                        "{:,} connections that wait".format(count))
+        finally:
+            parked.close()
+
+    def at_end(self, case, topic, beside):
+        """Publish to a topic, and pull just that."""
+        for written in self.bench(case + "-W1", "pub", "--topic", topic, beside=beside):
+            self.bench(case + "-W3", "pull", "--topic", topic, "--start", -written["count"],
+                       in_flight=PREFETCH, beside=beside)
 
 
 def output_version(program):

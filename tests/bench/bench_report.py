@@ -12,7 +12,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-BLOCKS = ("machine", "targets", "plots", "cases", "results")
+BLOCKS = ("machine", "targets", "plots", "growth", "cases", "results")
 HAND_WRITTEN = "## Beyond this machine\n\nWritten by hand: 1 < 2 \\1 | and more.\n"
 
 
@@ -93,6 +93,26 @@ class Report(unittest.TestCase):
                          ["", "not measured"])
         self.assertEqual(self.cells("idle broker: memory")[2:4], ["5", "**reached**"])
         self.assertEqual(self.cells("idle broker: wake-ups")[2:4], ["0", "**reached**"])
+
+    def test_growth_is_told_as_cost_of_a_message(self):
+        self.assertEqual(self.cells("publish", "1 GiB of log", "50 GiB of log")[3:],
+                         ["0.5", "0.55", "1.1", "2,000,000", "2,000,000", "1"])
+        self.assertEqual(self.cells("pull", "10 topics", "10,000 topics")[3:],
+                         ["0.2", "0.4", "2", "4,000,000", "2,000,000", "0.5"])
+        self.assertNotIn("| growth-", self.text())
+
+    def test_growth_is_flat_or_not(self):
+        what = "flat within noise: broker CPU of a "
+        self.assertEqual(self.cells(what + "publish, 50 GiB of log")[1:],
+                         ["≤ 1.15 ×", "1.1", "**reached**", "1 GiB of log"])
+        self.assertEqual(self.cells(what + "pull, 10,000 topics")[2:4], ["2", "not reached"])
+        self.assertEqual(self.cells(what + "pull, more connections")[2:4], ["", "not measured"])
+
+    def test_memory_of_what_is_idle(self):
+        self.assertEqual(self.cells("idle topic: memory")[1:4],
+                         ["≤ 2048 B", "2,050", "not reached"])
+        self.assertEqual(self.cells("idle group: memory")[2:4], ["", "not measured"])
+        self.assertEqual(self.cells("parked pull: memory")[2:4], ["826", "**reached**"])
 
     def test_the_machine_and_its_calibration_are_told(self):
         text = self.text()

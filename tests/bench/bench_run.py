@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
 """bench/run: that it says what it can do, and refuses what it cannot. It measures nothing here."""
+import itertools
 import os
 import subprocess
 import sys
@@ -23,11 +24,12 @@ class Run(unittest.TestCase):
         done = run("--help")
         self.assertEqual(done.returncode, 0)
         for word in ("zspool", "redis", "jetstream", "rabbitmq", "beanstalkd", "machine", "W1",
-                     "cold", "--rounds", "--quick"):
+                     "cold", "growth", "memory", "--rounds", "--quick", "--growth-bytes"):
             self.assertIn(word, done.stdout)
 
     def test_unknown_systems_and_workloads_are_refused(self):
-        for option, word in (("--only", "carrier-pigeon"), ("--workloads", "W9")):
+        for option, word in (("--only", "carrier-pigeon"), ("--workloads", "W9"),
+                             ("--without", "W9")):
             done = run(option, word)
             self.assertEqual(done.returncode, 1)
             self.assertIn(word, done.stdout)
@@ -38,6 +40,10 @@ class Run(unittest.TestCase):
         for step in STEPS:
             self.assertTrue(hasattr(Zspool, step.method) or hasattr(Machine, step.method), step)
             self.assertLessEqual(set(step.settings), set(Zspool.settings))
+
+    def test_steps_that_share_a_server_are_beside_each_other(self):
+        servers = [server for server, _ in itertools.groupby(step.server for step in STEPS)]
+        self.assertEqual(len(set(servers)), len(servers))
 
     def test_every_peer_has_what_all_can_do(self):
         for peer in (Redis, Nats, Rabbit, Beanstalk):
