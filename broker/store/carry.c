@@ -133,12 +133,17 @@ void carry_earn(struct carry *self, uint64_t bytes)
     }
 }
 
+uint64_t carry_fine_bytes(const struct log_store *store)
+{
+    const uint64_t live = store->journal.carry.live_bytes * CARRY_LIVE_RATE;
+    const uint64_t least = store->options.journal_bytes_min;
+    return live > least ? live : least;
+}
+
 bool carry_wants_room(const struct log_store *store, uint64_t *ret_end)
 {
     const struct journal *journal = &store->journal;
-    const uint64_t live = journal->carry.live_bytes * CARRY_LIVE_RATE;
-    const uint64_t least = store->options.journal_bytes_min;
-    if (journal->file_count < 2 || journal_bytes(journal) <= (live > least ? live : least)) {
+    if (journal->file_count < 2 || journal_bytes(journal) <= carry_fine_bytes(store)) {
         return false;
     }
     *ret_end = journal->files[1].first_record;

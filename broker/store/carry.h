@@ -64,6 +64,8 @@ struct zsp_slice carry_value(const struct carry_object *object);
 
 /* Bytes of records were written: so much more may be carried. */
 void carry_earn(struct carry *self, uint64_t bytes);
+/* The size up to which the journal is fine as it is. */
+uint64_t carry_fine_bytes(const struct log_store *store);
 /* Is the journal larger than it need be? Then its oldest file, whose records are below *ret_end,
  * is to go. */
 bool carry_wants_room(const struct log_store *store, uint64_t *ret_end);

@@ -14,10 +14,8 @@
 #define REDO_RANGE_MAX    (256u * ZSP_KIB) /* a file with more unsynced bytes is synced itself */
 #define REDO_RECORD_BYTES (1u * ZSP_MIB)   /* of one record, the last range aside */
 #define REDO_CYCLE_BYTES  (16u * ZSP_MIB)  /* of one cycle; files beyond are synced themselves */
-#define REDO_JOURNAL_RATE \
-    4u                       /* a journal so many times the size it need have
-                                             * takes no more */
-#define REDO_PLACE_BYTES 16u /* segment and pos, in front of the bytes */
+#define REDO_JOURNAL_RATE 2u               /* a journal so many times its fine size takes no more */
+#define REDO_PLACE_BYTES  16u              /* segment and pos, in front of the bytes */
 
 _Static_assert(REDO_RECORD_BYTES + REDO_RANGE_MAX + REDO_PER_RECORD * 256u < ZSP_JOURNAL_RECORD_MAX,
                "a record of redo entries fits");
@@ -294,7 +292,7 @@ static uint64_t unsynced_bytes(const struct commit_item *item)
 static bool journal_takes(const struct log_store *store, size_t count)
 {
     const struct journal *journal = &store->journal;
-    const uint64_t most = store->options.journal_bytes_min * REDO_JOURNAL_RATE;
+    const uint64_t most = carry_fine_bytes(store) * REDO_JOURNAL_RATE;
     return (count > store->options.sync_files_max || store->redo.checkpoint) && !journal->blocked &&
            journal_bytes(journal) <= most;
 }
@@ -381,6 +379,16 @@ void commit_start(struct log_store *store)
         } else if (journal_wants_sync(store)) {
             submit_sync(store, false, true);
         }
+    }
+}
+
+void commit_trim(struct log_store *store)
+{
+    struct commit *self = &store->commit;
+    if (self->phase == COMMIT_IDLE || self->phase == COMMIT_SYNCING) {
+        free(self->bytes);
+        self->bytes = NULL;
+        self->bytes_capacity = 0;
     }
 }
 

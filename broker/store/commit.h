@@ -64,6 +64,8 @@ void commit_start(struct log_store *store);
 uint64_t commit_redo_record(const struct log_store *store);
 /* Is a cycle under way? */
 bool commit_busy(const struct log_store *store);
+/* Nothing has gone through the journal for a while: give its memory back. */
+void commit_trim(struct log_store *store);
 void commit_fini(struct commit *self);
 
 #endif

@@ -5,7 +5,8 @@
  * unsynced pages apart and lose, reorder or tear them, fill the disk.
  *
  * Paths are relative to the data directory and use '/'. Calls may come from
- * several threads, but never two at a time on one file unless both read.
+ * several threads, on one file as well: reads, writes of other bytes than are read, and one sync;
+ * never two syncs of one file, of which only one might hear of a failure.
  * Every call returns >= 0 or a negative code with `err` filled:
  *
  * Errors: ZSP_EIO        the call failed; err->sys_errno tells how

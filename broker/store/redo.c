@@ -114,6 +114,9 @@ static void checkpoint_done(struct log_store *store, struct io *io)
     if (!store->failed) {
         put_redo_from(store);
     }
+    if (!store->redo.first) {
+        commit_trim(store);
+    }
     free(self);
 }
 
