@@ -49,7 +49,8 @@
 #define ZSP_STATE_BLOCK        65536u       /* offsets of one block of group state */
 #define ZSP_FILL_BYTES         (1u << 20)   /* zero-filled space ahead of an active file */
 #define ZSP_TAIL_BYTES         (64u << 20) /* received frames kept for tail reads, all partitions */
-#define ZSP_JOURNAL_SYNC_MS    100u        /* an unsynced journal record waits no longer */
+#define ZSP_READ_CACHE_SHARE   2u /* that by this: what was read from files lately, kept likewise */
+#define ZSP_JOURNAL_SYNC_MS    100u /* an unsynced journal record waits no longer */
 
 /* Groups and producers. */
 #define ZSP_LEASE_MS            30000u /* default lease */

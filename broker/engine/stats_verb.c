@@ -27,12 +27,12 @@ static const struct figure engine_figures[] = {
 #field, offsetof(struct store_stats, field) \
     }
 static const struct figure store_figures[] = {
-    STORE(appended_batches), STORE(appended_bytes),     STORE(commit_cycles),
-    STORE(synced_files),     STORE(read_requests),      STORE(tail_reads),
-    STORE(cold_reads),       STORE(journal_records),    STORE(journal_bytes),
-    STORE(unsynced_bytes),   STORE(journal_file_count), STORE(waiting_bytes),
-    STORE(tail_bytes),       STORE(free_bytes),         STORE(cut_bytes),
-    STORE(open_file_count),
+    STORE(appended_batches),   STORE(appended_bytes),   STORE(commit_cycles),
+    STORE(synced_files),       STORE(read_requests),    STORE(tail_reads),
+    STORE(shared_reads),       STORE(read_cache_bytes), STORE(cold_reads),
+    STORE(journal_records),    STORE(journal_bytes),    STORE(unsynced_bytes),
+    STORE(journal_file_count), STORE(waiting_bytes),    STORE(tail_bytes),
+    STORE(free_bytes),         STORE(cut_bytes),        STORE(open_file_count),
 };
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])

@@ -356,6 +356,7 @@ static void op_stats(const struct store *base, struct store_stats *ret)
     *ret = self->stats;
     ret->journal_file_count = self->journal.file_count;
     ret->tail_bytes = self->tail.bytes;
+    ret->read_cache_bytes = self->read_cache.bytes;
     ret->open_file_count = self->files.count;
 }
 
@@ -498,6 +499,7 @@ struct log_store *log_store_open(const struct log_store_options *options, struct
     self->fs = options->fs;
     self->lock_file = -1;
     self->tail.bytes_max = self->options.tail_bytes;
+    self->read_cache.bytes_max = self->options.tail_bytes / ZSP_READ_CACHE_SHARE;
     open_files_init(&self->files, options->open_files_max);
     int rc = 0;
     if (journal_init(&self->journal, options->random_fn(options->random_arg)) < 0) {

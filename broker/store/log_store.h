@@ -29,7 +29,8 @@ struct log_store_options {
     uint64_t journal_file_bytes; /* 0 = ZSP_JOURNAL_FILE_BYTES */
     uint64_t journal_bytes_min;  /* 0 = ZSP_JOURNAL_BYTES_MIN */
     uint64_t unsynced_bytes_max; /* 0 = ZSP_UNSYNCED_BYTES_MAX */
-    uint64_t tail_bytes;         /* 0 = ZSP_TAIL_BYTES */
+    uint64_t tail_bytes;         /* 0 = ZSP_TAIL_BYTES; what was read lately comes on top,
+                                  * by ZSP_READ_CACHE_SHARE */
     uint64_t min_free_bytes;     /* below it appends get ZSP_ENO_SPACE; 0 = only when truly full */
     uint32_t fill_bytes;         /* zero-filled space ahead, 0 = none */
     uint32_t sync_files_max;     /* files a commit syncs one by one; with more it goes through the

@@ -20,6 +20,7 @@
 #include "broker/store/log_store.h"
 #include "broker/store/open_files.h"
 #include "broker/store/read.h"
+#include "broker/store/read_cache.h"
 #include "broker/store/redo.h"
 #include "broker/store/segment.h"
 #include "broker/store/space.h"
@@ -67,6 +68,7 @@ struct log_store {
     struct redo redo;
     struct redo_log redo_log; /* what the journal held at the start; empty when ready */
     struct tail tail;
+    struct read_cache read_cache;
     struct reads reads;
     struct open_files files;
     struct space space;

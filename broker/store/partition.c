@@ -70,6 +70,7 @@ void partition_destroy(struct store_part **self_p)
         store->parts_last = self->prev;
     }
     tail_drop(&store->tail, &self->tail);
+    read_cache_drop(&store->read_cache, &self->read_cache);
     if (self->roll.next) {
         segment_retire(store, self->roll.next);
     }
@@ -148,6 +149,7 @@ void partition_drop(struct store_part *self)
         redo_paid(self->store, self->segments[i]);
     }
     tail_drop(&self->store->tail, &self->tail);
+    read_cache_drop(&self->store->read_cache, &self->read_cache);
 }
 
 bool partition_idle(const struct store_part *self)

@@ -31,6 +31,7 @@
 #define ZSP_STORE_PARTITION_H
 
 #include "broker/store/io.h"
+#include "broker/store/read_cache.h"
 #include "broker/store/roll.h"
 #include "broker/store/segment.h"
 #include "broker/store/store.h"
@@ -105,6 +106,7 @@ struct store_part {
     bool unsynced; /* on the commit's list */
     struct store_part *unsynced_next;
     struct tail_part tail;
+    struct read_cache_part read_cache;
 
     struct damage *damages; /* by offset */
     size_t damage_count;

@@ -90,28 +90,60 @@ void read_error(struct log_store *store, struct read_request *request, const str
 
 /* --- Answers without the disk ------------------------------------------------------------ */
 
-static void answer_tail(struct log_store *store, struct read_request *request, size_t index,
-                        size_t count)
+/* `batches` is the caller's memory, and becomes the answer's. NULL = there was none. */
+static void answer_kept(struct log_store *store, struct read_request *request,
+                        struct store_batch *batches, size_t count)
 {
-    const struct store_part *part = request->part;
-    struct completion completion = {.batches = calloc(count, sizeof(struct store_batch))};
-    if (!completion.batches) {
+    if (!batches) {
         struct zsp_err err = {0};
         (void)zsp_err_set(&err, ZSP_ENOMEM, "a read of %zu batches", count);
         read_error(store, request, &err);
         return;
     }
-    uint64_t end = request->want.from_offset;
     for (size_t i = 0; i < count; i++) {
-        completion.batches[i] = *tail_get(&part->tail, index + i);
-        (void)zsp_buf_get(completion.batches[i].frame);
-        end = completion.batches[i].first_offset + completion.batches[i].record_count;
+        (void)zsp_buf_get(batches[i].frame);
     }
-    completion.batch_count = (uint32_t)count;
+    const uint64_t end = batches[count - 1].first_offset + batches[count - 1].record_count;
+    struct completion completion = {.batches = batches, .batch_count = (uint32_t)count};
     completion.covered = (struct store_range){
         request->want.from_offset, end < request->want.to_offset ? end : request->want.to_offset};
-    store->stats.tail_reads++;
     read_answer(store, request, &completion, NULL);
+}
+
+static bool answer_from_tail(struct log_store *store, struct read_request *request,
+                             const struct store_range *range)
+{
+    const struct tail_part *tail = &request->part->tail;
+    size_t index;
+    const size_t count = tail_find(tail, range, request->want.max_bytes, &index);
+    if (count == 0) {
+        return false;
+    }
+    struct store_batch *batches = calloc(count, sizeof *batches);
+    for (size_t i = 0; i < count && batches; i++) {
+        batches[i] = *tail_get(tail, index + i);
+    }
+    store->stats.tail_reads++;
+    answer_kept(store, request, batches, count);
+    return true;
+}
+
+static bool answer_from_cache(struct log_store *store, struct read_request *request,
+                              const struct store_range *range)
+{
+    const struct store_batch *kept;
+    const size_t count = read_cache_find(&store->read_cache, &request->part->read_cache, range,
+                                         request->want.max_bytes, &kept);
+    if (count == 0) {
+        return false;
+    }
+    struct store_batch *batches = calloc(count, sizeof *batches);
+    if (batches) {
+        memcpy(batches, kept, count * sizeof *batches);
+    }
+    store->stats.shared_reads++;
+    answer_kept(store, request, batches, count);
+    return true;
 }
 
 void read_answer_damage(struct log_store *store, struct read_request *request,
@@ -126,7 +158,7 @@ void read_answer_damage(struct log_store *store, struct read_request *request,
     read_answer(store, request, &completion, &err);
 }
 
-/* A range that needs no disk: out of range, empty, damaged, in the tail. True = answered;
+/* A range that needs no disk: out of range, empty, damaged, in memory. True = answered;
  * else the wish is cut at what can be read. */
 static bool answer_now(struct log_store *store, struct read_request *request)
 {
@@ -156,14 +188,8 @@ static bool answer_now(struct log_store *store, struct read_request *request)
         read_answer(store, request, &completion, NULL);
         return true;
     }
-    size_t index;
     const struct store_range range = {want->from_offset, want->to_offset};
-    const size_t count = tail_find(&part->tail, &range, want->max_bytes, &index);
-    if (count == 0) {
-        return false;
-    }
-    answer_tail(store, request, index, count);
-    return true;
+    return answer_from_tail(store, request, &range) || answer_from_cache(store, request, &range);
 }
 
 /* --- Finding the place ----------------------------------------------------------------------- */
@@ -241,6 +267,25 @@ uint64_t read_readable_bytes(const struct store_part *part, const struct segment
                : segment->bytes;
 }
 
+/* Does a job that is out read where this one would? Then its batches will be in the cache,
+ * perhaps: wait for them, but once only. */
+static bool is_coming(const struct reads *self, struct read_request *request,
+                      const struct segment *segment)
+{
+    if (request->kind != READ_RANGE || request->has_place || request->has_waited) {
+        return false;
+    }
+    for (const struct read_request *other = self->at_work; other; other = other->next) {
+        const struct job *job = &other->io.job;
+        if (other->kind == READ_RANGE && other->segment == segment && request->pos >= job->pos &&
+            request->pos - job->pos < job->len) {
+            request->has_waited = true;
+            return true;
+        }
+    }
+    return false;
+}
+
 static int read_start(struct log_store *store, struct read_request *request,
                       struct segment *segment)
 {
@@ -275,6 +320,8 @@ static int read_start(struct log_store *store, struct read_request *request,
                                    .len = (size_t)len,
                                    .data = zsp_buf_bytes(request->buf)};
     request->io.done_fn = read_job_done;
+    request->next = store->reads.at_work;
+    store->reads.at_work = request;
     store->reads.out++;
     store->stats.cold_reads++;
     store_submit(store, &request->io);
@@ -334,6 +381,9 @@ static bool read_step(struct log_store *store, struct read_request *request)
             struct completion none = {.offset = part->mark.offset};
             read_answer(store, request, &none, NULL);
             return true;
+        }
+        if (is_coming(&store->reads, request, segment)) {
+            return false;
         }
         rc = read_start(store, request, segment);
         if (rc == 0) {

@@ -5,9 +5,12 @@
  * The happy path of a range:
  *   - reads_add() queues it; flush() calls read_step();
  *   - the tail buffers hold the offset: answered at once, by reference;
+ *   - the read cache holds it: the same; or a job that is out reads there: wait for that
+ *     one, once, then look again;
  *   - else the segment is found, its file and index made ready (segment_ready), and one
  *     READ job brings many batches into one buffer;
- *   - read_done() checks every sum and answers; the batches share the buffer.
+ *   - read_done() checks every sum and answers; the batches share the buffer, which
+ *     stays in the read cache for others.
  * A time is looked for in the same way, header by header, until one is late enough.
  *
  * What can go wrong: the offset is out of range; a known damage covers it, or a sum
@@ -35,9 +38,10 @@ struct read_request;
 struct reads {
     struct read_request *first; /* WAITING, in the order of the calls */
     struct read_request *last;
-    size_t out;   /* jobs */
-    size_t count; /* requests not answered */
-    bool woken;   /* look at all that wait in the next flush */
+    struct read_request *at_work; /* READING */
+    size_t out;                   /* jobs; as many as are at work */
+    size_t count;                 /* requests not answered */
+    bool woken;                   /* look at all that wait in the next flush */
 };
 
 /* Errors: ZSP_ENOMEM */

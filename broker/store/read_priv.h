@@ -21,6 +21,7 @@ struct read_request {
     struct store_part *part;
     struct store_read want; /* RANGE; TIME uses the tag */
     int64_t time_ms;        /* TIME */
+    bool has_waited;        /* for another request's job, which read the same place */
     bool has_place;         /* `segment` and `pos` are where to go on */
     uint64_t segment_number;
     uint64_t pos;

@@ -16,6 +16,7 @@ struct found {
     uint32_t count;
     uint32_t capacity;
     uint64_t bytes;
+    bool is_whole;       /* nothing of it is lost */
     bool any;            /* also true when what was found is lost, and in no batch */
     uint64_t end_offset; /* after the last one */
 };
@@ -95,6 +96,7 @@ static int found_add(struct found *found, const struct store_batch *batch, struc
     found->any = true;
     found->end_offset = batch->first_offset + batch->record_count;
     if (batch->codec == BATCH_CODEC_LOST) {
+        found->is_whole = false;
         return 0; /* covered, and in no batch: absent */
     }
     if (found->count == found->capacity) {
@@ -193,7 +195,7 @@ static void range_done(struct log_store *store, struct walk *walk, struct zsp_bu
     if (!range_skip(store, walk)) {
         return;
     }
-    struct found found = {0};
+    struct found found = {.is_whole = true};
     bool no_memory = false;
     while (walk->offset < want->to_offset) {
         struct batch_header header;
@@ -224,6 +226,9 @@ static void range_done(struct log_store *store, struct walk *walk, struct zsp_bu
         found_release(&found);
         read_error(store, request, &err);
         return;
+    }
+    if (found.is_whole) {
+        read_cache_add(&store->read_cache, &request->part->read_cache, found.batches, found.count);
     }
     answer_found(store, request, &found);
 }
@@ -273,6 +278,16 @@ static void time_done(struct log_store *store, struct walk *walk)
     read_answer(store, request, &completion, NULL);
 }
 
+static void leave_work(struct reads *self, const struct read_request *request)
+{
+    struct read_request **link = &self->at_work;
+    while (*link != request) {
+        link = &(*link)->next;
+    }
+    *link = request->next;
+    self->out--;
+}
+
 void read_job_done(struct log_store *store, struct io *io)
 {
     struct read_request *request = (struct read_request *)io;
@@ -280,7 +295,7 @@ void read_job_done(struct log_store *store, struct io *io)
     struct segment *segment = request->segment;
     struct zsp_buf *buf = request->buf;
     request->buf = NULL;
-    store->reads.out--;
+    leave_work(&store->reads, request);
     reads_wake(store);
     const uint64_t end = read_readable_bytes(part, segment);
     struct walk walk = {.request = request,

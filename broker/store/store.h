@@ -146,9 +146,9 @@ struct store_part_info {
 /* Figures of the whole store. */
 struct store_stats {
     uint64_t appended_batches, appended_bytes, commit_cycles, synced_files;
-    uint64_t read_requests, tail_reads, cold_reads;
+    uint64_t read_requests, tail_reads, shared_reads, cold_reads;
     uint64_t journal_records, journal_bytes, journal_file_count;
-    uint64_t unsynced_bytes, waiting_bytes, tail_bytes;
+    uint64_t unsynced_bytes, waiting_bytes, tail_bytes, read_cache_bytes;
     uint64_t open_file_count; /* of logs */
     uint64_t free_bytes;
     uint64_t cut_bytes; /* torn tails set aside at the last start */
