@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Telling the service manager how far zspoold is. notify_systemd.c does it over
- * libsystemd, notify_none.c does nothing; CMake chooses.
+ * Telling the service manager how far zspoold is: one datagram to the socket that
+ * $NOTIFY_SOCKET names, as sd_notify(3) writes it down. libsystemd would do the same, and
+ * bring a megabyte of libraries along. Without a service manager there is nobody to tell,
+ * and that is fine; nor does it matter when it does not listen.
  */
 #ifndef ZSP_BROKER_NOTIFY_H
 #define ZSP_BROKER_NOTIFY_H

@@ -4,9 +4,11 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -451,6 +453,39 @@ static void czmq_variables_have_no_effect(void **state)
     raw_client_fini(&client);
 }
 
+/* What the service manager's socket receives next. */
+static void assert_told(int manager, const char *wanted)
+{
+    struct timeval wait = {.tv_sec = 10};
+    char text[64] = "";
+    assert_int_equal(setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait), 0);
+    assert_true(recv(manager, text, sizeof text - 1, 0) > 0);
+    assert_string_equal(text, wanted);
+}
+
+static void the_service_manager_hears_of_the_start_and_the_end(void **state)
+{
+    struct broker_process *const broker = *state;
+    for (int is_abstract = 0; is_abstract < 2; is_abstract++) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        char *const name = address.sun_path;
+        (void)snprintf(name, sizeof address.sun_path, "%.90s/notify", broker->dir.path);
+        name[0] = is_abstract ? '@' : '/';
+        assert_int_equal(setenv("NOTIFY_SOCKET", name, 1), 0);
+        const size_t address_len = offsetof(struct sockaddr_un, sun_path) + strlen(name);
+        name[0] = is_abstract ? '\0' : '/';
+        const int manager = socket(AF_UNIX, SOCK_DGRAM, 0);
+        assert_true(manager >= 0);
+        assert_int_equal(bind(manager, (struct sockaddr *)&address, (socklen_t)address_len), 0);
+        broker_process_start(broker, NULL);
+        assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+        assert_told(manager, "READY=1");
+        assert_int_equal(broker_process_stop(broker), 0);
+        assert_told(manager, "STOPPING=1");
+        assert_int_equal(close(manager), 0);
+    }
+}
+
 #define PROVE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -478,6 +513,7 @@ int main(void)
         PROVE(sighup_and_sigpipe_change_nothing),
         PROVE(the_data_of_a_drained_broker_is_there_again),
         PROVE(czmq_variables_have_no_effect),
+        PROVE(the_service_manager_hears_of_the_start_and_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
