@@ -28,7 +28,7 @@ void zsp_table_fini(struct zsp_table *self)
 
 static struct zsp_slice key_of(const struct zsp_table_slot *slot)
 {
-    return (struct zsp_slice){slot->key, slot->key_len};
+    return (struct zsp_slice){(const uint8_t *)slot->value + slot->key_at, slot->key_len};
 }
 
 static uint32_t hash_of(const struct zsp_table *self, struct zsp_slice key)
@@ -82,7 +82,9 @@ static int grow(struct zsp_table *self)
 int zsp_table_add(struct zsp_table *self, struct zsp_slice key, void *value)
 {
     zsp_assert(value != NULL);
-    zsp_assert(key.len <= UINT32_MAX);
+    const uintptr_t key_at = (uintptr_t)key.data - (uintptr_t)value;
+    zsp_assert(key_at <= UINT16_MAX);
+    zsp_assert(key.len <= UINT16_MAX);
     if (self->count >= self->capacity / 4 * 3) {
         const int rc = grow(self);
         if (rc != 0) {
@@ -92,7 +94,7 @@ int zsp_table_add(struct zsp_table *self, struct zsp_slice key, void *value)
     const uint32_t hash = hash_of(self, key);
     struct zsp_table_slot *slot = &self->slots[slot_of(self, key, hash)];
     zsp_assert(slot->value == NULL);
-    *slot = (struct zsp_table_slot){key.data, value, (uint32_t)key.len, hash};
+    *slot = (struct zsp_table_slot){value, (uint16_t)key_at, (uint16_t)key.len, hash};
     self->count++;
     return 0;
 }
@@ -118,7 +120,7 @@ void *zsp_table_remove(struct zsp_table *self, struct zsp_slice key)
     }
     self->slots[hole] = (struct zsp_table_slot){0};
     self->count--;
-    if (self->count == 0 && self->capacity == CAPACITY_MIN) { /* many small tables are idle */
+    if (self->count == 0) { /* many tables are idle, or had a peak */
         zsp_table_fini(self);
     }
     return value;

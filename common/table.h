@@ -17,9 +17,9 @@
 #include "common/compiler.h"
 
 struct zsp_table_slot {
-    const uint8_t *key;
     void *value;      /* NULL = free */
-    uint32_t key_len; /* a longer key is our bug */
+    uint16_t key_at;  /* where in the value the key is; a longer way is our bug */
+    uint16_t key_len; /* likewise */
     uint32_t hash;    /* its lower half */
 };
 

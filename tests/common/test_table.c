@@ -44,9 +44,9 @@ static void the_empty_key_is_a_key(void **state)
 {
     (void)state;
     struct zsp_table table;
-    int value = 1;
+    struct item value = {.key = ""};
     zsp_table_init(&table, 42);
-    assert_int_equal(zsp_table_add(&table, zsp_slice_str(""), &value), 0);
+    assert_int_equal(zsp_table_add(&table, key_of(&value), &value), 0);
     assert_ptr_equal(zsp_table_find(&table, zsp_slice_str("")), &value);
     assert_null(zsp_table_find(&table, zsp_slice_str("x")));
     zsp_table_fini(&table);
@@ -57,9 +57,9 @@ static void removing_an_absent_key_changes_nothing(void **state)
 {
     (void)state;
     struct zsp_table table;
-    int value = 1;
+    struct item value = {.key = "a"};
     zsp_table_init(&table, 42);
-    assert_int_equal(zsp_table_add(&table, zsp_slice_str("a"), &value), 0);
+    assert_int_equal(zsp_table_add(&table, key_of(&value), &value), 0);
     assert_null(zsp_table_remove(&table, zsp_slice_str("b")));
     assert_ptr_equal(zsp_table_find(&table, zsp_slice_str("a")), &value);
     zsp_table_fini(&table);
@@ -127,6 +127,22 @@ static void churn_does_not_grow_the_table(void **state)
     free(items);
 }
 
+static void an_emptied_table_gives_its_memory_back(void **state)
+{
+    (void)state;
+    struct item *items = make_items();
+    struct zsp_table table;
+    zsp_table_init(&table, 7);
+    for (unsigned i = 0; i < ITEMS; i++) {
+        assert_int_equal(zsp_table_add(&table, key_of(&items[i]), &items[i]), 0);
+    }
+    for (unsigned i = 0; i < ITEMS; i++) {
+        assert_ptr_equal(zsp_table_remove(&table, key_of(&items[i])), &items[i]);
+    }
+    assert_int_equal(table.capacity, 0);
+    free(items);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +151,7 @@ int main(void)
         cmocka_unit_test(removing_an_absent_key_changes_nothing),
         cmocka_unit_test(adds_and_removes_agree_with_a_model),
         cmocka_unit_test(churn_does_not_grow_the_table),
+        cmocka_unit_test(an_emptied_table_gives_its_memory_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
