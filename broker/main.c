@@ -151,6 +151,7 @@ static int serve(const struct config *config, struct zsp_err *err)
     struct broker *broker = broker_open(&options, err);
     int rc = broker ? ZSP_OK : err->code;
     if (broker) {
+        heap_trim(); /* what only the recovery needed */
         tell_ready(broker_server(broker));
         rc = broker_run(broker, err);
         broker_destroy(&broker);

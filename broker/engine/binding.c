@@ -19,12 +19,12 @@ static struct followers *followers_of(struct groups *self, struct zsp_slice name
     if (known) {
         return known;
     }
-    struct followers *const made = calloc(1, sizeof *made + name.len);
+    struct followers *const made = calloc(1, sizeof *made + name.len + 1);
     if (!made) {
         return NULL;
     }
     memcpy(made->name_bytes, name.data, name.len);
-    made->name = (struct zsp_slice){made->name_bytes, name.len};
+    made->name = (struct zsp_slice){(const uint8_t *)made->name_bytes, name.len};
     if (zsp_table_add(&self->followers, made->name, made) < 0) {
         free(made);
         return NULL;
@@ -61,7 +61,7 @@ int binding_new(struct groups *self, struct group *group, struct zsp_slice name,
                 struct binding **ret)
 {
     zsp_assert(name.len <= ZSP_NAME_MAX);
-    struct binding *binding = calloc(1, sizeof *binding + name.len + 1);
+    struct binding *binding = calloc(1, sizeof *binding);
     if (!binding) {
         return ZSP_ENOMEM;
     }
@@ -71,9 +71,7 @@ int binding_new(struct groups *self, struct group *group, struct zsp_slice name,
         return ZSP_ENOMEM;
     }
     binding->group = group;
-    memcpy(binding->name_bytes, name.data, name.len);
-    binding->name = (struct zsp_slice){(const uint8_t *)binding->name_bytes, name.len};
-    int rc = name_index_add(&group->bindings, binding->name, binding);
+    int rc = name_index_add(&group->bindings, followers->name, binding);
     if (rc < 0) {
         followers_release(self, followers);
         free(binding);
@@ -89,7 +87,9 @@ static void detach(struct groups *self, struct binding *binding, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         group_ledger_drop(self, binding->ledgers[i]);
     }
-    free(binding->ledgers);
+    if (binding->ledgers != &binding->only) {
+        free(binding->ledgers);
+    }
     binding->ledgers = NULL;
     binding->topic = NULL;
 }
@@ -97,7 +97,9 @@ static void detach(struct groups *self, struct binding *binding, uint32_t count)
 int binding_attach(struct groups *self, struct binding *binding, struct topic *topic)
 {
     zsp_assert(!binding->topic);
-    binding->ledgers = calloc(topic->partition_count, sizeof(struct ledger *));
+    binding->ledgers = topic->partition_count == 1
+                           ? &binding->only
+                           : calloc(topic->partition_count, sizeof(struct ledger *));
     if (!binding->ledgers) {
         return ZSP_ENOMEM;
     }
@@ -111,12 +113,8 @@ int binding_attach(struct groups *self, struct binding *binding, struct topic *t
         binding->ledgers[i] = ledger;
         ledger->group = binding->group;
         ledger->binding = binding;
-        ledger->partition = partition;
+        group_ledger_place(self, ledger, partition);
         ledger->mark = partition->synced_offset;
-        ledger->prev = partition->ledger_last;
-        *(partition->ledger_last ? &partition->ledger_last->next : &partition->ledger_first) =
-            ledger;
-        partition->ledger_last = ledger;
         mark_watch_begin(ledger);
         group_ledger_trim_replayed(self, ledger,
                                    partition->start_offset); /* a new one has high 0 */
@@ -131,7 +129,7 @@ void binding_destroy(struct groups *self, struct binding *binding)
     if (binding->topic) {
         detach(self, binding, binding->topic->partition_count);
     }
-    (void)name_index_remove(&binding->group->bindings, binding->name);
+    (void)name_index_remove(&binding->group->bindings, binding->followers->name);
     unfollow(self, binding);
     free(binding);
 }

@@ -54,6 +54,13 @@ int block_set_reserve(struct block_set *self, size_t count)
     return 0;
 }
 
+void block_set_trim(struct block_set *self)
+{
+    if (self->count == 0) {
+        block_set_fini(self);
+    }
+}
+
 void block_set_add(struct block_set *self, uint64_t block)
 {
     const size_t at = place_of(self, block);

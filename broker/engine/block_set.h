@@ -25,5 +25,7 @@ ZSP_MUST_CHECK int block_set_reserve(struct block_set *self, size_t count);
 /* Add (room is reserved) or remove; nothing happens when it is there, or not there. */
 void block_set_add(struct block_set *self, uint64_t block);
 void block_set_remove(struct block_set *self, uint64_t block);
+/* Give the memory of an empty set back. What was reserved is not, any more. */
+void block_set_trim(struct block_set *self);
 
 #endif

@@ -176,7 +176,7 @@ void engine_destroy(struct engine **self_p)
 void engine_arm(struct engine *self, enum timer_kind kind, struct timer *timer, int64_t due_ms)
 {
     timers_arm(&self->timers[kind], timer, due_ms);
-    if (kind != TIMER_WAIT && !self->time_record.armed) {
+    if (kind != TIMER_WAIT && !timer_is_armed(&self->time_record)) {
         timers_arm(&self->timers[TIMER_WAIT], &self->time_record,
                    self->clock.broker_ms + (int64_t)ZSP_TIME_RECORD_MS);
     }

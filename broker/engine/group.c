@@ -48,6 +48,7 @@ int group_init(struct engine *engine, struct zsp_err *err)
     session_notes_init(&self->notes, options->random_fn(options->random_arg));
     step_init(&self->step, &self->leases, &hooks);
     zsp_table_init(&self->ledgers, options->random_fn(options->random_arg));
+    zsp_table_init(&self->members, options->random_fn(options->random_arg));
     zsp_table_init(&self->by_id, options->random_fn(options->random_arg));
     zsp_table_init(&self->followers, options->random_fn(options->random_arg));
     settle_init(self);
@@ -85,8 +86,8 @@ void group_fini(struct engine *engine)
     while (engine->catalog.groups.count > 0) {
         group_destroy(engine, engine->catalog.groups.slots[0].value);
     }
-    while (self->ledger_first) {
-        group_ledger_drop(self, self->ledger_first);
+    while (self->loose_first) {
+        group_ledger_drop(self, self->loose_first);
     }
     group_state_fini(self);
     step_fini(&self->step);
@@ -96,6 +97,7 @@ void group_fini(struct engine *engine)
     run_slab_fini(&self->slab);
     reasons_fini(&self->reasons);
     zsp_table_fini(&self->ledgers);
+    zsp_table_fini(&self->members);
     zsp_table_fini(&self->by_id);
     zsp_assert(self->followers.count == 0); /* they went with their bindings */
     zsp_table_fini(&self->followers);
@@ -141,55 +143,52 @@ int group_new(struct engine *engine, const struct group_plan *plan, struct group
     if (most != 0 && catalog->groups.count >= most) {
         return zsp_err_set(err, ZSP_ELIMIT_REACHED, "there are %" PRIu32 " groups already", most);
     }
-    struct group *group = calloc(1, sizeof *group);
+    struct group *group =
+        group_make(engine, catalog_take_id(catalog, CATALOG_GROUP_ID), plan->name);
     if (!group) {
         return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
     }
-    group->id = catalog_take_id(catalog, CATALOG_GROUP_ID);
-    group->start = plan->start;
+    group->start_kind = plan->start.kind;
+    group->start_value = plan->start.value;
     group->settings = plan->settings;
-    int rc = group_register(engine, group, plan->name);
-    if (rc < 0) {
-        free(group->object);
-        free(group);
-        return zsp_err_set(err, rc, "group: out of memory");
-    }
     *ret = group;
     return 0;
 }
 
-int group_register(struct engine *engine, struct group *group, struct zsp_slice name)
+static struct zsp_slice id_key(const uint64_t *id)
+{
+    return (struct zsp_slice){(const uint8_t *)id, sizeof *id};
+}
+
+struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice name)
 {
     struct groups *self = engine->groups;
-    const struct engine_options *options = &engine->options;
     zsp_assert(name.len <= ZSP_NAME_MAX);
     static const char kind[] = "group ";
-    group->object = calloc(1, sizeof kind + name.len);
-    if (!group->object) {
-        return ZSP_ENOMEM;
+    struct group *group = calloc(1, sizeof *group + sizeof kind + name.len);
+    if (!group) {
+        return NULL;
     }
+    group->id = id;
     memcpy(group->object, kind, sizeof kind - 1);
     memcpy(group->object + sizeof kind - 1, name.data, name.len);
     group->name = (struct zsp_slice){(const uint8_t *)group->object + sizeof kind - 1, name.len};
-    zsp_put_u64(group->id_key, group->id);
-    int rc = name_index_add(&engine->catalog.groups, group->name, group);
-    if (rc < 0) {
-        return rc;
+    members_init(&group->members, &self->members);
+    if (name_index_add(&engine->catalog.groups, group->name, group) < 0) {
+        free(group);
+        return NULL;
     }
-    rc = zsp_table_add(&self->by_id, (struct zsp_slice){group->id_key, 8}, group);
-    if (rc < 0) {
+    if (zsp_table_add(&self->by_id, id_key(&group->id), group) < 0) {
         (void)name_index_remove(&engine->catalog.groups, group->name);
-        return rc;
+        free(group);
+        return NULL;
     }
-    members_init(&group->members, options->random_fn(options->random_arg));
-    return 0;
+    return group;
 }
 
 struct group *group_by_id(const struct groups *self, uint64_t id)
 {
-    uint8_t key[8];
-    zsp_put_u64(key, id);
-    return zsp_table_find(&self->by_id, (struct zsp_slice){key, sizeof key});
+    return zsp_table_find(&self->by_id, id_key(&id));
 }
 
 static void unwake(struct groups *self, struct group *group)
@@ -220,26 +219,11 @@ void group_destroy(struct engine *engine, struct group *group)
     name_index_fini(&group->bindings);
     members_fini(&group->members);
     (void)name_index_remove(&engine->catalog.groups, group->name);
-    (void)zsp_table_remove(&self->by_id, (struct zsp_slice){group->id_key, 8});
-    free(group->object);
+    (void)zsp_table_remove(&self->by_id, id_key(&group->id));
     free(group);
 }
 
 /* --- Ledgers ---------------------------------------------------------------------------------- */
-
-static void due_fired(struct engine *engine, struct timer *timer)
-{
-    struct ledger *ledger = CONTAINER_OF(timer, struct ledger, due);
-    bool all = true;
-    if (ledger_wake(ledger, engine->clock.broker_ms, WAKE_RUNS_MAX, &all) < 0) {
-        group_out_of_memory(engine->groups);
-        return;
-    }
-    group_ledger_changed(engine->groups, ledger);
-    if (!all) {
-        engine_arm(engine, TIMER_DURABLE, timer, engine->clock.broker_ms + 1);
-    }
-}
 
 struct ledger *group_ledger_open(struct groups *self, uint64_t group_id, uint64_t topic_id,
                                  uint32_t partition_index)
@@ -255,37 +239,56 @@ struct ledger *group_ledger_open(struct groups *self, uint64_t group_id, uint64_
         free(made);
         return known;
     }
-    made->due.fire_fn = due_fired;
-    made->all_prev = self->ledger_last;
-    *(self->ledger_last ? &self->ledger_last->all_next : &self->ledger_first) = made;
-    self->ledger_last = made;
+    made->prev = self->loose_last;
+    *(self->loose_last ? &self->loose_last->next : &self->loose_first) = made;
+    self->loose_last = made;
     return made;
 }
 
-static void ring_add(struct ledger **ring, struct ledger *ledger)
+/* Out of the list that it is in. */
+static void unlink_ledger(struct groups *self, struct ledger *ledger)
 {
-    struct ledger *next = *ring ? *ring : ledger;
-    struct ledger *last = *ring ? next->ring_prev : ledger;
-    ledger->ring_next = next;
-    ledger->ring_prev = last;
-    last->ring_next = ledger;
-    next->ring_prev = ledger;
+    struct partition *const partition = ledger->partition;
+    struct ledger **const first = partition ? &partition->ledger_first : &self->loose_first;
+    struct ledger **const last = partition ? &partition->ledger_last : &self->loose_last;
+    *(ledger->prev ? &ledger->prev->next : first) = ledger->next;
+    *(ledger->next ? &ledger->next->prev : last) = ledger->prev;
+    ledger->next = ledger->prev = NULL;
+}
+
+void group_ledger_place(struct groups *self, struct ledger *ledger, struct partition *partition)
+{
+    unlink_ledger(self, ledger);
+    ledger->partition = partition;
+    ledger->prev = partition->ledger_last;
+    *(partition->ledger_last ? &partition->ledger_last->next : &partition->ledger_first) = ledger;
+    partition->ledger_last = ledger;
+}
+
+static void ring_add(struct ledger_told **ring, struct ledger_told *told)
+{
+    struct ledger_told *next = *ring ? *ring : told;
+    struct ledger_told *last = *ring ? next->ring_prev : told;
+    told->ring_next = next;
+    told->ring_prev = last;
+    last->ring_next = told;
+    next->ring_prev = told;
     *ring = next;
-    ledger->in_ring = true;
+    told->in_ring = true;
 }
 
-static void ring_remove(struct ledger **ring, struct ledger *ledger)
+static void ring_remove(struct ledger_told **ring, struct ledger_told *told)
 {
-    ledger->ring_prev->ring_next = ledger->ring_next;
-    ledger->ring_next->ring_prev = ledger->ring_prev;
-    if (*ring == ledger) {
-        *ring = ledger->ring_next != ledger ? ledger->ring_next : NULL;
+    told->ring_prev->ring_next = told->ring_next;
+    told->ring_next->ring_prev = told->ring_prev;
+    if (*ring == told) {
+        *ring = told->ring_next != told ? told->ring_next : NULL;
     }
-    ledger->ring_next = ledger->ring_prev = NULL;
-    ledger->in_ring = false;
+    told->ring_next = told->ring_prev = NULL;
+    told->in_ring = false;
 }
 
-static size_t is_claimed(const struct binding *binding)
+static uint32_t is_claimed(const struct binding *binding)
 {
     return binding->ready > 0 && binding->waiting > 0 ? 1u : 0u;
 }
@@ -297,31 +300,75 @@ void binding_wait(struct binding *binding, uint32_t change)
     binding->group->claimed += is_claimed(binding);
 }
 
+static struct ledger_figures figures_of(const struct ledger *ledger)
+{
+    return (struct ledger_figures){
+        .ready = ledger_ready(ledger),
+        .leased = ledger->runs.count[RUN_LEASED],
+        .reserved = ledger->runs.count[RUN_RESERVED],
+        .waiting = ledger->runs.count[RUN_WAITING],
+        .is_blocked = ledger_is_blocked(ledger),
+    };
+}
+
+static bool is_idle(const struct ledger_figures *now)
+{
+    return now->ready == 0 && now->leased == 0 && now->reserved == 0 && now->waiting == 0 &&
+           !now->is_blocked;
+}
+
 /* Move the sums from what was told of the ledger to what is true now. Unsigned differences: also
  * right when a figure falls. */
-static void tell_sums(struct ledger *ledger)
+static void tell_sums(struct ledger_told *told, const struct ledger_figures *now)
 {
-    struct group *group = ledger->group;
-    struct binding *binding = ledger->binding;
-    const uint64_t ready = ledger_ready(ledger);
-    const uint64_t leased = ledger->runs.count[RUN_LEASED];
-    const uint64_t reserved = ledger->runs.count[RUN_RESERVED];
-    const uint64_t waiting = ledger->runs.count[RUN_WAITING];
-    const bool is_blocked = ledger_is_blocked(ledger);
+    struct group *group = told->ledger->group;
+    struct binding *binding = told->ledger->binding;
+    const struct ledger_figures *was = &told->figures;
     group->claimed -= is_claimed(binding);
-    binding->ready += ready - ledger->told_ready;
+    binding->ready += now->ready - was->ready;
     group->claimed += is_claimed(binding);
-    binding->leased += leased - ledger->told_leased + reserved - ledger->told_reserved;
-    binding->waiting_messages += waiting - ledger->told_waiting;
-    binding->blocked += (is_blocked ? 1u : 0u) - (ledger->told_blocked ? 1u : 0u);
-    group->ready += ready - ledger->told_ready;
-    group->leased += leased - ledger->told_leased;
-    group->reserved += reserved - ledger->told_reserved;
-    ledger->told_ready = ready;
-    ledger->told_leased = leased;
-    ledger->told_reserved = reserved;
-    ledger->told_waiting = waiting;
-    ledger->told_blocked = is_blocked;
+    binding->leased += now->leased - was->leased + now->reserved - was->reserved;
+    binding->waiting_messages += now->waiting - was->waiting;
+    binding->blocked =
+        (uint16_t)(binding->blocked + (now->is_blocked ? 1 : 0) - (was->is_blocked ? 1 : 0));
+    group->ready += now->ready - was->ready;
+    group->leased += now->leased - was->leased;
+    group->reserved += now->reserved - was->reserved;
+    told->figures = *now;
+}
+
+static void update_ring(struct ledger_told *told)
+{
+    struct ledger_told **const ring = &told->ledger->binding->ring;
+    if (told->figures.ready > 0 && !told->in_ring) {
+        ring_add(ring, told);
+    } else if (told->figures.ready == 0 && told->in_ring) {
+        ring_remove(ring, told);
+    }
+}
+
+static void update_timer(struct engine *engine, struct ledger_told *told)
+{
+    const int64_t due_ms = told->figures.waiting > 0 ? ledger_due_ms(told->ledger) : INT64_MAX;
+    if (due_ms == INT64_MAX) {
+        engine_cancel(engine, TIMER_DURABLE, &told->due);
+    } else if (!timer_is_armed(&told->due) || told->due.due_ms != due_ms) {
+        engine_arm(engine, TIMER_DURABLE, &told->due, due_ms);
+    }
+}
+
+static void due_fired(struct engine *engine, struct timer *timer)
+{
+    struct ledger *ledger = CONTAINER_OF(timer, struct ledger_told, due)->ledger;
+    bool all = true;
+    if (ledger_wake(ledger, engine->clock.broker_ms, WAKE_RUNS_MAX, &all) < 0) {
+        group_out_of_memory(engine->groups);
+        return;
+    }
+    group_ledger_changed(engine->groups, ledger);
+    if (!all) { /* those still wait, so the timer is still there */
+        engine_arm(engine, TIMER_DURABLE, timer, engine->clock.broker_ms + 1);
+    }
 }
 
 void group_ledger_changed(struct groups *self, struct ledger *ledger)
@@ -330,17 +377,24 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     if (!group) {
         return;
     }
-    tell_sums(ledger);
-    if (ledger->told_ready > 0 && !ledger->in_ring) {
-        ring_add(&ledger->binding->ring, ledger);
-    } else if (ledger->told_ready == 0 && ledger->in_ring) {
-        ring_remove(&ledger->binding->ring, ledger);
+    const struct ledger_figures now = figures_of(ledger);
+    if (!ledger->told && !is_idle(&now)) {
+        ledger->told = calloc(1, sizeof *ledger->told);
+        if (!ledger->told) {
+            group_out_of_memory(self);
+            return;
+        }
+        ledger->told->ledger = ledger;
+        ledger->told->due.fire_fn = due_fired;
     }
-    const int64_t due_ms = ledger->told_waiting > 0 ? ledger_due_ms(ledger) : INT64_MAX;
-    if (due_ms == INT64_MAX) {
-        engine_cancel(self->engine, TIMER_DURABLE, &ledger->due);
-    } else if (!ledger->due.armed || ledger->due.due_ms != due_ms) {
-        engine_arm(self->engine, TIMER_DURABLE, &ledger->due, due_ms);
+    if (ledger->told) {
+        tell_sums(ledger->told, &now);
+        update_ring(ledger->told);
+        update_timer(self->engine, ledger->told);
+    }
+    if (ledger->told && is_idle(&now)) {
+        free(ledger->told); /* it is in no ring, its timer is not armed */
+        ledger->told = NULL;
     }
     if (group->ready > 0 && group->parked.count > 0) {
         group_wake(self, group);
@@ -378,15 +432,9 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
         runmap_fini(&ledger->runs);
         group_ledger_changed(self, ledger);
     }
-    engine_cancel(self->engine, TIMER_DURABLE, &ledger->due);
+    zsp_assert(!ledger->told); /* it has nothing any more */
     mark_watch_end(ledger);
-    if (ledger->partition) {
-        struct partition *partition = ledger->partition;
-        *(ledger->prev ? &ledger->prev->next : &partition->ledger_first) = ledger->next;
-        *(ledger->next ? &ledger->next->prev : &partition->ledger_last) = ledger->prev;
-    }
-    *(ledger->all_prev ? &ledger->all_prev->all_next : &self->ledger_first) = ledger->all_next;
-    *(ledger->all_next ? &ledger->all_next->all_prev : &self->ledger_last) = ledger->all_prev;
+    unlink_ledger(self, ledger);
     (void)zsp_table_remove(&self->ledgers, (struct zsp_slice){ledger->key, LEDGER_KEY_LEN});
     ledger_fini(ledger);
     free(ledger);

@@ -46,24 +46,23 @@ enum group_state { GROUP_CREATING, GROUP_LIVE };
 struct followers {
     struct binding *first, *last; /* in the order in which they were made; at least one */
     struct zsp_slice name;        /* into name_bytes */
-    uint8_t name_bytes[];
+    char name_bytes[];            /* ends with a NUL */
 };
 
 /* A topic of a group, there or not. */
 struct binding {
     struct group *group;
-    struct followers *followers;              /* it is one of these */
+    struct followers *followers;              /* it is one of these, of its topic's name */
     struct binding *prev, *next;              /* of them */
-    struct zsp_slice name;                    /* into name_bytes */
     uint64_t bind_stamp;                      /* of the pull that counted it last */
-    bool joined;                              /* durable: may be pulled from */
     struct topic *topic;                      /* NULL = no such topic now */
     struct ledger **ledgers;                  /* one for each partition; NULL without a topic */
+    struct ledger *only;                      /* what `ledgers` is when there is one partition */
     uint64_t ready, leased, waiting_messages; /* of all ledgers; reserved count as leased */
-    uint32_t blocked;                         /* ledgers that stand at damage */
     uint32_t waiting;                         /* parked pulls that named it; binding_wait() */
-    struct ledger *ring; /* ledgers with something ready; the next to be served */
-    char name_bytes[];   /* ends with a NUL */
+    uint16_t blocked;                         /* ledgers that stand at damage */
+    bool joined;                              /* durable: may be pulled from */
+    struct ledger_told *ring; /* ledgers with something ready; the next to be served */
 };
 
 /* An administrative request that waits for its record. */
@@ -80,31 +79,32 @@ struct pull_list {
 
 struct group {
     uint64_t id;
-    uint8_t id_key[8];     /* in groups->by_id */
     struct zsp_slice name; /* into object */
-    char *object;          /* "group <name>", for errors */
+    uint64_t epoch;        /* raised by every seek */
+    uint64_t start_value;
+    enum wire_position_kind start_kind; /* with its value: where new topics begin */
     enum group_state state;
-    uint64_t epoch; /* raised by every seek */
-    struct wire_position start;
     struct group_settings settings;
     struct name_index bindings; /* struct binding */
 
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
     struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
     uint32_t waiting_all;             /* parked pulls that named no topics */
-    size_t claimed;                   /* bindings with something ready that parked pulls named */
-    uint64_t bind_stamp;              /* of the pull that was bound last */
-    size_t next_binding;              /* where a pull of all topics begins */
+    uint32_t claimed;                 /* bindings with something ready that parked pulls named */
     struct pull_list parked;          /* in order of arrival */
     struct pull_list working;         /* reading or granting */
     struct lease *lease_first, *lease_last;
     struct members members;
     struct group_call *creates; /* CREATING: others that want to create it */
 
-    bool wants_room; /* a parked pull waits for room, see reply_room() */
-    bool dirty;      /* in groups->dirty: its parked pulls are to be looked at */
+    uint32_t next_binding; /* where a pull of all topics begins */
+    bool wants_room;       /* a parked pull waits for room, see reply_room() */
+    bool dirty;            /* in groups->dirty: its parked pulls are to be looked at */
     struct group *dirty_next;
+    char object[]; /* "group <name>", for errors */
 };
+
+_Static_assert(ZSP_PARTITIONS_MAX <= UINT16_MAX, "binding->blocked");
 
 /* The group side's state: engine->groups. */
 struct groups {
@@ -114,11 +114,13 @@ struct groups {
     struct lease_table leases;
     struct session_notes notes;
     struct step step;
-    struct zsp_table ledgers; /* all, by key */
-    struct ledger *ledger_first, *ledger_last;
-    struct zsp_table by_id;     /* groups; the id's little-endian bytes */
-    struct zsp_table followers; /* by the topic's name; see binding.c */
+    struct zsp_table ledgers;                /* all, by key */
+    struct ledger *loose_first, *loose_last; /* replayed, their partition is not known yet */
+    struct zsp_table members;                /* of all groups, see members.h */
+    struct zsp_table by_id;                  /* groups */
+    struct zsp_table followers;              /* by the topic's name; see binding.c */
     struct group *dirty_first, *dirty_last;
+    uint64_t bind_stamp;             /* of the pull that was bound last */
     struct pull *free_pulls;         /* linked through next; keep their memory */
     uint32_t free_pull_count;        /* bounded: a peak of waiting pulls is given back */
     struct pull_arrays *free_arrays; /* see pull_arrays.h */
@@ -146,6 +148,8 @@ int group_check_position(const struct wire_position *start, struct zsp_err *err)
 /* `start` (may be absent) against what the group has. */
 int group_check_start(const struct group *group, const struct wire_position *start,
                       struct zsp_err *err);
+/* Where topics begin that come into it. */
+struct wire_position group_position(const struct group *group);
 
 /* What a new group is to be. */
 struct group_plan {
@@ -157,8 +161,8 @@ struct group_plan {
  * Errors: ZSP_EEXISTS, ZSP_ELIMIT_REACHED, ZSP_ENOMEM */
 int group_new(struct engine *engine, const struct group_plan *plan, struct group **ret,
               struct zsp_err *err);
-/* Give a new group its name and put it where it is found. Errors: ZSP_ENOMEM */
-int group_register(struct engine *engine, struct group *group, struct zsp_slice name);
+/* A group that is zero but for id and name, and is found by both. NULL = out of memory. */
+struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice name);
 /* In any state; NULL = none. */
 struct group *group_by_id(const struct groups *self, uint64_t id);
 /* Forget a group, its ledgers and leases; its pulls have ended. */
@@ -168,6 +172,8 @@ void group_destroy(struct engine *engine, struct group *group);
 /* The ledger, made when it is not there. NULL = out of memory. */
 struct ledger *group_ledger_open(struct groups *self, uint64_t group_id, uint64_t topic_id,
                                  uint32_t partition_index);
+/* From the loose ones to those of its partition. */
+void group_ledger_place(struct groups *self, struct ledger *ledger, struct partition *partition);
 /* Forget a ledger and void what refers to it; durably nothing changes. */
 void group_ledger_drop(struct groups *self, struct ledger *ledger);
 /* A name without a topic yet. Errors: ZSP_ENOMEM */
@@ -181,7 +187,8 @@ void binding_wait(struct binding *binding, uint32_t change);
 void binding_destroy(struct groups *self, struct binding *binding);
 /* The ledger for (topic, partition), NULL = the group has none. */
 struct ledger *group_ledger(const struct group *group, struct zsp_slice topic, uint64_t partition);
-/* Bring sums, ring and timer up to date after any change of a ledger. */
+/* Bring sums, ring and timer up to date after any change of a ledger. Memory that runs out for
+ * that stops the broker. */
 void group_ledger_changed(struct groups *self, struct ledger *ledger);
 /* What lies below the partition's start is gone for good: counts as done. True = some of it was
  * still wanted. */

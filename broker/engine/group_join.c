@@ -259,9 +259,10 @@ static void found(struct engine *engine, struct engine_op *op,
 static int resolve_topic(struct engine *engine, struct join *join, struct topic *topic,
                          struct zsp_err *err)
 {
+    const struct wire_position start = group_position(join->group);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         struct position_place place;
-        int rc = position_resolve(engine, &topic->partitions[i], &join->group->start, &place, err);
+        int rc = position_resolve(engine, &topic->partitions[i], &start, &place, err);
         if (rc < 0) {
             return rc;
         }

@@ -36,8 +36,8 @@ static void write_group(struct zsp_writer *out, const struct group *group)
     zsp_write_u8(out, GROUP_VERSION);
     zsp_write_u8(out, MODE_SHARED);
     zsp_write_u64(out, group->epoch);
-    zsp_write_u8(out, (uint8_t)group->start.kind);
-    zsp_write_u64(out, group->start.value);
+    zsp_write_u8(out, (uint8_t)group->start_kind);
+    zsp_write_u64(out, group->start_value);
     zsp_write_u64(out, settings->lease_ms);
     zsp_write_u64(out, settings->max_leased);
     zsp_write_u64(out, settings->max_failures);
@@ -238,16 +238,9 @@ static int open_group(struct engine *engine, uint64_t id, struct zsp_slice name,
     if (!zsp_name_valid(name) || name_index_find(&engine->catalog.groups, name)) {
         return corrupt(err, "group", id);
     }
-    group = calloc(1, sizeof *group);
+    group = group_make(engine, id, name);
     if (!group) {
         return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
-    }
-    group->id = id;
-    int rc = group_register(engine, group, name);
-    if (rc < 0) {
-        free(group->object);
-        free(group);
-        return zsp_err_set(err, rc, "group: out of memory");
     }
     group->state = GROUP_LIVE;
     *ret = group;
@@ -284,8 +277,8 @@ static int replay_group(struct engine *engine, uint64_t id, const struct store_e
         return rc;
     }
     group->epoch = epoch;
-    group->start =
-        (struct wire_position){.kind = (enum wire_position_kind)start_kind, .value = start_value};
+    group->start_kind = (enum wire_position_kind)start_kind;
+    group->start_value = start_value;
     group->settings =
         (struct group_settings){numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};
     forget_bindings(engine->groups, group);
@@ -368,18 +361,19 @@ int group_entry(struct engine *engine, const struct store_entry *entry, struct z
 static int cover(struct groups *self, struct ledger *ledger, const struct run_span *span)
 {
     struct lease *lease = lease_find(&self->leases, span->run.lease);
-    if (lease && lease->group_id == ledger->group_id) {
+    if (lease && lease->group_id == ledger_group_id(ledger)) {
         const int rc = lease_reserve(lease, 1);
         if (rc == 0) {
             lease_cover(lease, ledger, span->first, span->end);
         }
         return rc;
     }
-    zsp_diag(
-        self->engine->diag, ZSP_WARNING,
-        "group state: messages %" PRIu64 "..%" PRIu64 " were out under no lease (group %" PRIu64
-        ", topic %" PRIu64 ", partition %" PRIu32 "); they are handed out again",
-        span->first, span->end - 1, ledger->group_id, ledger->topic_id, ledger->partition_index);
+    zsp_diag(self->engine->diag, ZSP_WARNING,
+             "group state: messages %" PRIu64 "..%" PRIu64
+             " were out under no lease (group %" PRIu64 ", topic %" PRIu64 ", partition %" PRIu32
+             "); they are handed out again",
+             span->first, span->end - 1, ledger_group_id(ledger), ledger_topic_id(ledger),
+             ledger_partition_index(ledger));
     struct run ready = span->run;
     ready.state = RUN_READY;
     ready.lease = 0;
@@ -388,9 +382,10 @@ static int cover(struct groups *self, struct ledger *ledger, const struct run_sp
 
 static int start_ledger(struct groups *self, struct ledger *ledger, struct zsp_err *err)
 {
-    const struct topic *topic = topic_by_id(self->engine, ledger->topic_id);
+    const struct topic *topic = topic_by_id(self->engine, ledger_topic_id(ledger));
     group_ledger_trim_replayed(self, ledger,
-                               topic->partitions[ledger->partition_index].start_offset);
+                               topic->partitions[ledger_partition_index(ledger)].start_offset);
+    block_set_trim(&ledger->blocks);
     int rc = ledger_check(ledger, err);
     struct run_span span = {0};
     while (rc == 0 && runmap_next(&ledger->runs, span.end, RUN_CLASS_LEASED, &span)) {
@@ -407,11 +402,11 @@ static void drop_orphans(struct engine *engine)
 {
     struct groups *self = engine->groups;
     struct ledger *next = NULL;
-    for (struct ledger *ledger = self->ledger_first; ledger; ledger = next) {
-        next = ledger->all_next;
-        const struct topic *topic = topic_by_id(engine, ledger->topic_id);
-        if (!group_by_id(self, ledger->group_id) || !topic ||
-            ledger->partition_index >= topic->partition_count) {
+    for (struct ledger *ledger = self->loose_first; ledger; ledger = next) {
+        next = ledger->next;
+        const struct topic *topic = topic_by_id(engine, ledger_topic_id(ledger));
+        if (!group_by_id(self, ledger_group_id(ledger)) || !topic ||
+            ledger_partition_index(ledger) >= topic->partition_count) {
             group_ledger_put_gone(engine, ledger);
             group_ledger_drop(self, ledger);
         }
@@ -441,7 +436,7 @@ static int start_group(struct engine *engine, struct group *group, struct zsp_er
 {
     for (size_t i = 0; i < group->bindings.count; i++) {
         struct binding *binding = group->bindings.slots[i].value;
-        struct topic *topic = topic_find(engine, binding->name);
+        struct topic *topic = topic_find(engine, binding->followers->name);
         if (topic && binding_attach(engine->groups, binding, topic) < 0) {
             return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", group->object);
         }
@@ -453,13 +448,14 @@ int group_start(struct engine *engine, struct zsp_err *err)
 {
     struct groups *self = engine->groups;
     drop_orphans(engine);
-    for (struct ledger *ledger = self->ledger_first; ledger; ledger = ledger->all_next) {
+    for (struct ledger *ledger = self->loose_first; ledger; ledger = ledger->next) {
         int rc = start_ledger(self, ledger, err);
         if (rc < 0) {
             return rc;
         }
     }
     start_leases(engine);
+    run_slab_trim(&self->slab); /* most of what was ever out is done by now */
     const struct name_index *groups = &engine->catalog.groups;
     for (size_t i = 0; i < groups->count; i++) {
         int rc = start_group(engine, groups->slots[i].value, err);

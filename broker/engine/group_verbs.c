@@ -39,14 +39,22 @@ int group_check_position(const struct wire_position *start, struct zsp_err *err)
     return 0;
 }
 
+struct wire_position group_position(const struct group *group)
+{
+    const bool is_set = group->start_kind != WIRE_POSITION_NONE;
+    return (struct wire_position){
+        .kind = is_set ? group->start_kind : WIRE_POSITION_EARLIEST,
+        .value = group->start_value,
+    };
+}
+
 int group_check_start(const struct group *group, const struct wire_position *start,
                       struct zsp_err *err)
 {
-    const enum wire_position_kind had =
-        group->start.kind == WIRE_POSITION_NONE ? WIRE_POSITION_EARLIEST : group->start.kind;
+    const enum wire_position_kind had = group_position(group).kind;
     int rc = group_check_position(start, err);
     if (rc < 0 || start->kind == WIRE_POSITION_NONE ||
-        (start->kind == had && start->value == group->start.value)) {
+        (start->kind == had && start->value == group->start_value)) {
         return rc;
     }
     (void)zsp_err_set(err, ZSP_EMODE_MISMATCH, "%s exists with another start", group->object);
@@ -289,7 +297,7 @@ static uint32_t part_count(const struct group *group, bool *ret_all)
     for (size_t i = 0; i < group->bindings.count; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
         for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
-            bytes += binding->name.len + PART_BYTES;
+            bytes += binding->followers->name.len + PART_BYTES;
             if (bytes > ZSP_HEADER_MAX) {
                 *ret_all = false;
                 return count;
@@ -304,7 +312,7 @@ static void write_part(struct zsp_writer *out, const struct binding *binding, ui
 {
     const struct ledger *ledger = binding->ledgers[partition];
     wire_write_array(out, 8);
-    wire_write_str(out, binding->name);
+    wire_write_str(out, binding->followers->name);
     wire_write_uint(out, partition);
     wire_write_uint(out, ledger_committed(ledger));
     wire_write_uint(out, ledger->mark);
@@ -347,10 +355,7 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     if (rc != 0) {
         return rc;
     }
-    struct wire_position start = group->start;
-    if (start.kind == WIRE_POSITION_NONE) {
-        start.kind = WIRE_POSITION_EARLIEST;
-    }
+    const struct wire_position start = group_position(group);
     mark_watch_refresh(engine->groups, group);
     bool all = true;
     const uint32_t parts = part_count(group, &all);

@@ -10,6 +10,9 @@
 #define LEASE_VERSION 1u
 #define LEASE_BITS    53u
 #define FLAG_STARTED  1u
+/* Leases whose memory is kept for later ones, and spans that such a one may have room for. */
+#define LEASES_KEPT 256u
+#define SPANS_KEPT  4u
 
 void lease_table_init(struct lease_table *self, uint64_t (*random_fn)(void *arg), void *random_arg)
 {
@@ -49,6 +52,7 @@ static struct lease *take_lease(struct lease_table *self)
         return calloc(1, sizeof *lease);
     }
     self->free_first = lease->next;
+    self->free_count--;
     struct lease_span *spans = lease->spans;
     const size_t capacity = lease->span_capacity;
     memset(lease, 0, sizeof *lease);
@@ -59,6 +63,12 @@ static struct lease *take_lease(struct lease_table *self)
 
 static void give_lease(struct lease_table *self, struct lease *lease)
 {
+    if (self->free_count >= LEASES_KEPT || lease->span_capacity > SPANS_KEPT) {
+        free(lease->spans);
+        free(lease);
+        return;
+    }
+    self->free_count++;
     lease->next = self->free_first;
     self->free_first = lease;
 }
@@ -113,7 +123,7 @@ void lease_hide(struct lease_table *self, struct lease *lease)
 
 void lease_remove(struct lease_table *self, struct lease *lease)
 {
-    zsp_assert(!lease->timer.armed);
+    zsp_assert(!timer_is_armed(&lease->timer));
     zsp_assert(!lease->note);
     lease_hide(self, lease);
     (void)zsp_table_remove(&self->by_number, number_key(lease));
@@ -141,7 +151,7 @@ int lease_reserve(struct lease *self, size_t count)
     if (count <= self->span_capacity - self->span_count) {
         return 0;
     }
-    size_t capacity = self->span_capacity > 0 ? self->span_capacity * 2 : 4;
+    size_t capacity = self->span_capacity > 0 ? self->span_capacity * 2 : 1;
     if (capacity < self->span_count + count) {
         capacity = self->span_count + count;
     }

@@ -74,6 +74,7 @@ struct lease_table {
     uint64_t (*random_fn)(void *arg);
     void *random_arg;
     struct lease *free_first; /* linked through next; keep their spans' memory */
+    size_t free_count;        /* bounded: a peak of leases is given back */
     size_t count;
 };
 

@@ -10,9 +10,6 @@ void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,
                  uint32_t partition_index, struct run_slab *slab)
 {
     memset(self, 0, sizeof *self);
-    self->group_id = group_id;
-    self->topic_id = topic_id;
-    self->partition_index = partition_index;
     zsp_put_u64(self->key, group_id);
     zsp_put_u64(self->key + 8, topic_id);
     zsp_put_u32(self->key + 16, partition_index);
@@ -24,6 +21,21 @@ void ledger_fini(struct ledger *self)
 {
     runmap_fini(&self->runs);
     block_set_fini(&self->blocks);
+}
+
+uint64_t ledger_group_id(const struct ledger *self)
+{
+    return zsp_get_u64(self->key);
+}
+
+uint64_t ledger_topic_id(const struct ledger *self)
+{
+    return zsp_get_u64(self->key + 8);
+}
+
+uint32_t ledger_partition_index(const struct ledger *self)
+{
+    return zsp_get_u32(self->key + 16);
 }
 
 /* --- Figures ------------------------------------------------------------------------ */

@@ -40,10 +40,25 @@ struct ledger_list {
     struct ledger *first, *last;
 };
 
+/* What goes into the sums of binding and group. */
+struct ledger_figures {
+    uint64_t ready, leased, reserved, waiting; /* messages */
+    bool is_blocked;
+};
+
+/* What others were told of a ledger, see group_ledger_changed(). Most ledgers are idle: nothing
+ * of them is ready, out or waiting, and they have none. */
+struct ledger_told {
+    struct ledger *ledger;
+    struct ledger_figures figures;             /* as added to the sums */
+    bool in_ring;                              /* of the binding, while something is ready */
+    struct ledger_told *ring_next, *ring_prev; /* */
+    struct timer due;                          /* of the first retry */
+};
+
 struct ledger {
     uint8_t key[LEDGER_KEY_LEN]; /* names it; in the table of all ledgers */
-    uint64_t group_id, topic_id;
-    uint32_t partition_index;
+    uint32_t step_slot;          /* 1 + index in the open step, 0 = not in it */
 
     struct runmap runs;
     uint64_t high;       /* from here on all is fresh, but dead runs; no dead one begins here */
@@ -54,26 +69,24 @@ struct ledger {
     uint64_t dead_above; /* DEAD messages at or above `high` */
     struct block_set blocks;
 
-    uint32_t step_slot; /* 1 + index in the open step, 0 = not in it */
-
     /* group.c's */
     struct group *group;                    /* NULL = nobody asked for it yet (start only) */
     struct binding *binding;                /* */
     struct partition *partition;            /* NULL while its topic is not there */
-    struct ledger *next, *prev;             /* of the partition */
-    struct ledger *all_next, *all_prev;     /* all ledgers, in order of appearance */
+    struct ledger *next, *prev;             /* of the partition, or the loose ones */
     struct ledger *watch_next, *watch_prev; /* of a list of mark_watch.h */
     enum mark_watch watch;
-    struct ledger *ring_next, *ring_prev; /* of the binding, while something is ready */
-    bool in_ring;
-    bool told_blocked;
-    uint64_t told_ready, told_leased, told_reserved, told_waiting; /* as added to the sums */
-    struct timer due;                                              /* of the first retry */
+    struct ledger_told *told; /* NULL = nothing was told: all of it is 0 */
 };
 
 void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,
                  uint32_t partition_index, struct run_slab *slab);
 void ledger_fini(struct ledger *self);
+
+/* Whose it is. */
+uint64_t ledger_group_id(const struct ledger *self);
+uint64_t ledger_topic_id(const struct ledger *self);
+uint32_t ledger_partition_index(const struct ledger *self);
 
 /* Every offset below is done or dead. */
 uint64_t ledger_committed(const struct ledger *self);

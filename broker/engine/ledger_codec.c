@@ -349,6 +349,6 @@ int ledger_replay_block(struct ledger *self, uint64_t block, enum store_entry_ki
     return zsp_err_set(err, rc,
                        "group state: block %" PRIu64 " of partition %" PRIu32 " (topic %" PRIu64
                        ", group %" PRIu64 "): %s",
-                       block, self->partition_index, self->topic_id, self->group_id,
-                       zsp_strerror(rc));
+                       block, ledger_partition_index(self), ledger_topic_id(self),
+                       ledger_group_id(self), zsp_strerror(rc));
 }

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/members.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "broker/engine/session_note.h"
 
+/* Its session and its group's members, which follow each other. */
 static struct zsp_slice key_of(const struct member *member)
 {
-    return (struct zsp_slice){member->key, sizeof member->key};
+    return (struct zsp_slice){(const uint8_t *)&member->session,
+                              sizeof member->session + sizeof member->members};
 }
 
-void members_init(struct members *self, uint64_t seed)
+_Static_assert(offsetof(struct member, session) == 0 &&
+                   offsetof(struct member, members) == sizeof(uint64_t),
+               "the key is one stretch");
+
+void members_init(struct members *self, struct zsp_table *table)
 {
-    *self = (struct members){0};
-    zsp_table_init(&self->by_session, seed);
+    *self = (struct members){.table = table};
 }
 
 static void unlink_member(struct members *self, struct member *member)
@@ -34,7 +40,7 @@ static void drop(struct members *self, struct member *member)
 {
     session_note_remove_member(member);
     unlink_member(self, member);
-    (void)zsp_table_remove(&self->by_session, key_of(member));
+    (void)zsp_table_remove(self->table, key_of(member));
     free(member);
 }
 
@@ -43,14 +49,12 @@ void members_fini(struct members *self)
     while (self->first) {
         drop(self, self->first);
     }
-    zsp_table_fini(&self->by_session);
 }
 
-struct member *members_find(const struct members *self, uint64_t session)
+struct member *members_find(struct members *self, uint64_t session)
 {
-    uint8_t key[8];
-    zsp_put_u64(key, session);
-    return zsp_table_find(&self->by_session, (struct zsp_slice){key, sizeof key});
+    const struct member wanted = {.session = session, .members = self};
+    return zsp_table_find(self->table, key_of(&wanted));
 }
 
 static struct member *add(struct members *self, uint64_t session)
@@ -61,8 +65,7 @@ static struct member *add(struct members *self, uint64_t session)
     }
     member->session = session;
     member->members = self;
-    zsp_put_u64(member->key, session);
-    if (zsp_table_add(&self->by_session, key_of(member), member) < 0) {
+    if (zsp_table_add(self->table, key_of(member), member) < 0) {
         free(member);
         return NULL;
     }

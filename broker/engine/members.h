@@ -2,7 +2,9 @@
  *
  * Who takes part in a group: the sessions that pulled lately. A member is a
  * session seen within the last lease time; sessionless clients cannot be told
- * apart, so they count while they wait (see group_verbs.c).
+ * apart, so they count while they wait (see group_verbs.c). The members of all
+ * groups are in one table: most groups have few, and a table of its own would be most of such a
+ * group's memory.
  */
 #ifndef ZSP_ENGINE_MEMBERS_H
 #define ZSP_ENGINE_MEMBERS_H
@@ -16,29 +18,28 @@
 struct session_note;
 
 struct member {
-    uint8_t key[8];
-    uint64_t session;
-    int64_t seen_ms;            /* broker time of the last pull */
-    bool uses_started;          /* has ever sent `started` */
-    struct member *next, *prev; /* in order of seen_ms */
+    uint64_t session; /* these two are its key */
     struct members *members;
+    int64_t seen_ms;                            /* broker time of the last pull */
+    bool uses_started;                          /* has ever sent `started` */
+    struct member *next, *prev;                 /* in order of seen_ms */
     struct session_note *note;                  /* of the session, see session_note.h */
     struct member *session_next, *session_prev; /* of the note */
 };
 
 struct members {
-    struct zsp_table by_session;
+    struct zsp_table *table;     /* lent: that of all groups' members, by session and group */
     struct member *first, *last; /* longest silent first */
 };
 
-void members_init(struct members *self, uint64_t seed);
+void members_init(struct members *self, struct zsp_table *table);
 void members_fini(struct members *self);
 /* The session was heard at `now_ms`; those silent since before `forget_ms` are forgotten.
  * NULL = out of memory. */
 struct member *members_seen(struct members *self, uint64_t session, int64_t now_ms,
                             int64_t forget_ms);
 /* NULL = not known. */
-struct member *members_find(const struct members *self, uint64_t session);
+struct member *members_find(struct members *self, uint64_t session);
 void members_forget(struct member *member);
 /* Sessions heard at or after `since_ms`. */
 uint64_t members_count(const struct members *self, int64_t since_ms);

@@ -17,8 +17,6 @@
 
 /* Times a pull may come back with nothing before it is told so. */
 #define TRIES_MAX 8u
-/* Bytes for names that a free pull keeps. */
-#define NAME_BLOCK_KEPT 512u
 /* Pulls whose memory is kept for later ones. */
 #define PULLS_KEPT 256u
 
@@ -60,8 +58,8 @@ static void count_waiting(struct pull *self, uint32_t change)
     if (self->all_topics) {
         self->group->waiting_all += change;
     }
-    for (size_t i = 0; self->is_bound && i < self->name_count; i++) {
-        binding_wait(self->bindings[i], change);
+    for (size_t i = 0; self->topics && i < self->topics->count; i++) {
+        binding_wait(self->topics->bindings[i], change);
     }
 }
 
@@ -103,11 +101,7 @@ struct pull *pull_new(struct groups *groups)
     }
     groups->free_pulls = self->next;
     groups->free_pull_count--;
-    struct zsp_slice *const names = self->names;
-    const size_t name_block_bytes = self->name_block_bytes;
     memset(self, 0, sizeof *self);
-    self->names = names;
-    self->name_block_bytes = name_block_bytes;
     return self;
 }
 
@@ -117,6 +111,7 @@ static void free_memory(struct pull *self)
     pull_arrays_free(self);
     free(self->cuts);
     free(self->names);
+    pull_topics_drop(self);
     free(self);
 }
 
@@ -127,11 +122,9 @@ void pull_give(struct groups *groups, struct pull *self)
         free_memory(self);
         return;
     }
-    if (self->name_block_bytes > NAME_BLOCK_KEPT) {
-        free(self->names);
-        self->names = NULL;
-        self->name_block_bytes = 0;
-    }
+    free(self->names);
+    self->names = NULL;
+    pull_topics_drop(self);
     groups->free_pull_count++;
     self->next = groups->free_pulls;
     groups->free_pulls = self;
@@ -178,7 +171,7 @@ void pull_tell_error(struct engine *engine, const struct pull *self, const struc
 {
     struct zsp_err told = *error;
     told.maybe = told.maybe || self->has_outcomes;
-    reply_error(engine, &self->to, &told);
+    reply_error(engine, &self->parked.to, &told);
 }
 
 void pull_fail(struct engine *engine, struct pull *self, const struct zsp_err *error)
@@ -190,12 +183,13 @@ void pull_fail(struct engine *engine, struct pull *self, const struct zsp_err *e
 /* The topics of a pull: those it named, or all of the group. */
 static size_t binding_count(const struct pull *self)
 {
-    return self->all_topics ? self->group->bindings.count : self->name_count;
+    return self->all_topics ? self->group->bindings.count : self->topics->count;
 }
 
 static struct binding *binding_at(const struct pull *self, size_t index)
 {
-    return self->all_topics ? self->group->bindings.slots[index].value : self->bindings[index];
+    return self->all_topics ? self->group->bindings.slots[index].value
+                            : self->topics->bindings[index];
 }
 
 /* What holds the messages of its topics back. */
@@ -229,7 +223,7 @@ static const char *reason_of(const struct pull *self)
     if (self->messages == 0 && self->ending && strcmp(self->ending, "timeout") != 0) {
         return self->ending;
     }
-    if (!self->group || !(self->all_topics || self->is_bound)) {
+    if (!self->group || !(self->all_topics || self->topics)) {
         return self->ending ? self->ending : "end";
     }
     struct pull_view view;
@@ -275,7 +269,7 @@ static struct pull_cut answer_parts(struct engine *engine, const struct pull *se
 {
     struct pull_cut from = {0};
     for (size_t i = 0; i < self->cut_count; i++) {
-        struct zsp_writer *out = reply_begin_part(engine, &self->to);
+        struct zsp_writer *out = reply_begin_part(engine, &self->parked.to);
         wire_write_map(out, 1);
         write_runs(engine, out, self, from, self->cuts[i]);
         reply_end(engine);
@@ -295,7 +289,7 @@ static void write_answer(struct engine *engine, const struct pull *self, const c
     const struct lease *lease =
         has_runs && self->messages > 0 ? lease_find(&engine->groups->leases, self->lease) : NULL;
     const int64_t left_ms = lease ? lease->deadline_ms - engine->clock.broker_ms : 0;
-    struct zsp_writer *out = reply_begin(engine, &self->to);
+    struct zsp_writer *out = reply_begin(engine, &self->parked.to);
     wire_write_map(out, 2u + (reason ? 1u : 0u) + (self->has_outcomes ? 1u : 0u));
     write_runs(engine, out, self, from, end);
     wire_write_text_uint(out, "lease_ms", left_ms > 0 ? (uint64_t)left_ms : 0);
@@ -333,7 +327,7 @@ void pull_again(struct engine *engine, struct pull *self)
 {
     struct group *group = self->group;
     pull_arrays_give(engine->groups, self);
-    (void)reply_room(engine, &self->to, 0);
+    (void)reply_room(engine, &self->parked.to, 0);
     list_remove(&group->working, self);
     pull_park(self, true);
     if (self->ending || ++self->tries >= TRIES_MAX) {
@@ -345,51 +339,31 @@ void pull_again(struct engine *engine, struct pull *self)
 
 /* --- Serving ------------------------------------------------------------------------------------ */
 
-/* A topic named twice counts once. */
-static void keep_each_once(struct pull *self)
-{
-    const uint64_t stamp = ++self->group->bind_stamp;
-    size_t kept = 0;
-    for (size_t i = 0; i < self->name_count; i++) {
-        if (self->bindings[i]->bind_stamp != stamp) {
-            self->bindings[i]->bind_stamp = stamp;
-            self->bindings[kept++] = self->bindings[i];
-        }
-    }
-    self->name_count = kept; /* the names are not needed any more */
-}
-
 /* Are all of its topics joined? Asks for those that are not. */
 static bool bind_topics(struct engine *engine, struct pull *self)
 {
     struct group *group = self->group;
-    if (self->all_topics || self->is_bound) {
+    if (self->all_topics || self->topics || group->state != GROUP_LIVE) {
         return group->state == GROUP_LIVE;
     }
-    bool all_known = true;
-    bool all_joined = true;
-    for (size_t i = 0; i < self->name_count; i++) {
-        self->bindings[i] = name_index_find(&group->bindings, self->names[i]);
-        all_known = all_known && self->bindings[i];
-        all_joined = all_joined && self->bindings[i] && self->bindings[i]->joined;
-    }
-    if (all_joined && group->state == GROUP_LIVE) {
+    bool all_known = false;
+    struct zsp_err error = {0};
+    int rc = pull_topics_bind(engine->groups, self, &all_known);
+    if (rc > 0) {
         self->join = NULL;
-        keep_each_once(self);
-        self->is_bound = true;
-        for (size_t i = 0; i < self->name_count; i++) {
-            binding_wait(self->bindings[i], 1);
-        }
+        count_waiting(self, 1);
         return true;
     }
-    if (!all_known && !self->join && group->state == GROUP_LIVE) {
-        struct zsp_err error = {0};
-        if (group_join(engine, group, self->names, self->name_count, NULL, &self->join, &error) <
-            0) {
-            pull_fail(engine, self, &error);
-        } else {
-            reply_may_apply(engine, &self->to);
+    if (rc < 0) {
+        (void)zsp_err_set(&error, rc, "pull: out of memory");
+    } else if (!all_known && !self->join) {
+        rc = group_join(engine, group, self->names, self->name_count, NULL, &self->join, &error);
+        if (rc == 0) {
+            reply_may_apply(engine, &self->parked.to);
         }
+    }
+    if (rc < 0) {
+        pull_fail(engine, self, &error);
     }
     return false;
 }
@@ -404,8 +378,8 @@ static void share_of(const struct pull *self, uint64_t *ret_ready, uint64_t *ret
     }
     *ret_ready = 0;
     *ret_waiting = 1;
-    for (size_t i = 0; i < self->name_count; i++) {
-        const struct binding *binding = self->bindings[i];
+    for (size_t i = 0; i < self->topics->count; i++) {
+        const struct binding *binding = self->topics->bindings[i];
         const uint64_t waiting = (uint64_t)binding->waiting + self->group->waiting_all;
         *ret_ready += binding->ready;
         if (binding->ready > 0 && waiting > *ret_waiting) {
@@ -417,12 +391,12 @@ static void share_of(const struct pull *self, uint64_t *ret_ready, uint64_t *ret
 static int take_binding(struct groups *groups, struct binding *binding, struct take *take)
 {
     /* Each ledger once: the ring turns, those left empty leave it. */
-    struct ledger *const last = binding->ring ? binding->ring->ring_prev : NULL;
+    const struct ledger_told *const last = binding->ring ? binding->ring->ring_prev : NULL;
     bool more = binding->joined && last;
     while (more && take->messages > 0 && take->piece_count < take->piece_max && !take->alone) {
-        struct ledger *ledger = binding->ring;
-        more = ledger != last;
-        binding->ring = ledger->ring_next;
+        struct ledger *ledger = binding->ring->ledger;
+        more = binding->ring != last;
+        binding->ring = binding->ring->ring_next;
         int rc = ledger_take(ledger, take);
         group_ledger_changed(groups, ledger);
         if (rc < 0) {
@@ -469,7 +443,7 @@ static int reserve(struct groups *groups, struct pull *self)
 /* Ask for room for the reply. False = it stays parked until there is, or it was refused. */
 static bool get_room(struct engine *engine, struct pull *self)
 {
-    switch (reply_room(engine, &self->to, self->max_bytes)) {
+    switch (reply_room(engine, &self->parked.to, self->max_bytes)) {
     case ENGINE_ROOM:
         return true;
     case ENGINE_ROOM_LATER:
@@ -477,7 +451,7 @@ static bool get_room(struct engine *engine, struct pull *self)
         engine->pulls_want_room = true;
         return false;
     case ENGINE_NO_ROOM:
-        reply_no_room(engine, &self->to, self->has_outcomes);
+        reply_no_room(engine, &self->parked.to, self->has_outcomes);
         pull_free(engine, self);
         return false;
     }
@@ -502,17 +476,17 @@ void pull_room_again(struct engine *engine)
 
 const struct lease *pull_lease_lives(const struct engine *engine, const struct pull *self)
 {
-    if (self->to.session == 0) {
+    if (self->parked.to.session == 0) {
         return NULL;
     }
-    const struct lease *const lease =
-        lease_find_request(&engine->groups->leases, self->group->id, self->to.session, self->to.id);
+    const struct lease *const lease = lease_find_request(
+        &engine->groups->leases, self->group->id, self->parked.to.session, self->parked.to.id);
     return lease && lease->ending == LEASE_LIVES ? lease : NULL;
 }
 
 struct pull *pull_sent_again(const struct engine *engine, const struct pull *self)
 {
-    struct parked *const parked = parked_find(engine, self->to.session, self->to.id);
+    struct parked *const parked = parked_find(engine, self->parked.to.session, self->parked.to.id);
     if (!parked || parked->end_fn != self->parked.end_fn) {
         return NULL;
     }
@@ -548,7 +522,7 @@ static void serve_bound(struct engine *engine, struct pull *self)
     }
     pull_arrays_give(engine->groups, self);
     if (ready > 0) {
-        (void)reply_room(engine, &self->to, 0);
+        (void)reply_room(engine, &self->parked.to, 0);
     }
     if (!self->waits) {
         pull_answer(engine, self);
@@ -653,7 +627,7 @@ uint64_t pull_count_sessionless(const struct group *group)
 {
     uint64_t count = 0;
     for (const struct pull *pull = group->parked.first; pull; pull = pull->next) {
-        count += pull->to.session == 0 ? 1 : 0;
+        count += pull->parked.to.session == 0 ? 1 : 0;
     }
     return count;
 }

@@ -25,6 +25,7 @@
 #define ZSP_ENGINE_PULL_H
 
 #include "broker/engine/group.h"
+#include "broker/engine/pull_topics.h"
 #include "broker/engine/settle.h"
 #include "common/limits.h"
 
@@ -52,9 +53,8 @@ struct pull_run {
 };
 
 struct pull {
-    struct engine_op op; /* first: its address is the tag */
-    struct parked parked;
-    struct reply_to to;
+    struct engine_op op;  /* first: its address is the tag */
+    struct parked parked; /* with whom to answer */
     enum pull_state state;
     struct group *group;      /* NULL = deleted meanwhile */
     struct pull *next, *prev; /* of the group's list, or free */
@@ -63,20 +63,18 @@ struct pull {
     uint64_t max_messages, max_bytes;
     bool accepts_zstd;
     bool wants_parts;
-    bool waits;                /* wait_ms > 0 and not over */
-    const char *ending;        /* why it ends empty, told from outside; NULL = look */
-    bool is_cancelled;         /* to be answered empty once its outcomes are durable */
-    bool abandoned;            /* nobody waits for the answer */
-    bool all_topics;           /* named none */
-    bool is_bound;             /* bindings[] are all there */
-    bool is_resent;            /* reads a live lease again */
-    bool has_outcomes;         /* it brought some; an error may follow on applied ones */
-    bool is_ready;             /* at work and done, but its outcomes are not durable yet */
-    struct join *join;         /* it waits for this one */
-    struct zsp_slice *names;   /* one block: these, bindings, the bytes of the names */
-    struct binding **bindings; /* of the names, once bound */
-    size_t name_count;
-    size_t name_block_bytes; /* size of the block */
+    bool waits;                 /* wait_ms > 0 and not over */
+    const char *ending;         /* why it ends empty, told from outside; NULL = look */
+    bool is_cancelled;          /* to be answered empty once its outcomes are durable */
+    bool abandoned;             /* nobody waits for the answer */
+    bool all_topics;            /* named none */
+    bool is_resent;             /* reads a live lease again */
+    bool has_outcomes;          /* it brought some; an error may follow on applied ones */
+    bool is_ready;              /* at work and done, but its outcomes are not durable yet */
+    struct join *join;          /* it waits for this one */
+    struct zsp_slice *names;    /* one block: these, their bytes; until it has its topics */
+    size_t name_count;          /* */
+    struct pull_topics *topics; /* of the names, once all are joined */
 
     /* at work; the arrays are lent by the group side meanwhile, see pull_arrays.h */
     struct take take;

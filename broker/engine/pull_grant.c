@@ -43,12 +43,12 @@ static int hand_out(struct groups *groups, const struct pull_run *stretch, struc
 
 static struct lease *new_lease(struct groups *groups, struct pull *self)
 {
-    struct lease *lease =
-        lease_add(&groups->leases, self->lease, self->group->id, self->to.session, self->to.id);
+    struct lease *lease = lease_add(&groups->leases, self->lease, self->group->id,
+                                    self->parked.to.session, self->parked.to.id);
     if (!lease) {
         return NULL;
     }
-    const struct member *member = members_find(&self->group->members, self->to.session);
+    const struct member *member = members_find(&self->group->members, self->parked.to.session);
     lease->group = self->group;
     lease->granted = (uint32_t)self->messages;
     lease->uses_started = member && member->uses_started;
@@ -195,7 +195,7 @@ void pull_grant(struct engine *engine, struct pull *self)
     if (rc == 0 && !is_void) {
         self->state = PULL_GRANTING;
         lease->is_granting = true;
-        reply_may_apply(engine, &self->to);
+        reply_may_apply(engine, &self->parked.to);
         group_lease_live(groups, self->group, lease);
         engine->stats.delivered_messages += self->messages;
         return;

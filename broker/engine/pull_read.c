@@ -147,8 +147,8 @@ static int add_run(struct engine *engine, struct pull *self, struct ledger *ledg
     const struct pull_run stretch = {ledger, slice->first_offset,
                                      slice->first_offset + slice->count};
     const struct wire_run told = {
-        .topic = ledger->binding->name,
-        .partition = ledger->partition_index,
+        .topic = ledger->binding->followers->name,
+        .partition = ledger_partition_index(ledger),
         .first = slice->first_offset,
         .count = slice->count,
         .lease = self->lease,
@@ -310,8 +310,8 @@ static bool read_failed(struct engine *engine, struct pull *self, struct ledger 
             ledger->blocked = first > self->next_from ? first : self->next_from;
             zsp_diag(engine->diag, ZSP_ERROR,
                      "%s stops before damage in topic %s partition %" PRIu32 " at offset %" PRIu64,
-                     self->group->object, ledger->binding->name_bytes, ledger->partition_index,
-                     ledger->blocked);
+                     self->group->object, ledger->binding->followers->name_bytes,
+                     ledger_partition_index(ledger), ledger->blocked);
         }
         skip_ledger(engine, self, ledger);
         return true;
@@ -346,7 +346,8 @@ static void read_done(struct engine *engine, struct engine_op *op,
     if (ledger && completion->covered.end_offset <= self->next_from) {
         (void)zsp_err_set(&error, ZSP_EINTERNAL,
                           "topic %s partition %" PRIu32 ": the store read nothing at %" PRIu64,
-                          ledger->binding->name_bytes, ledger->partition_index, self->next_from);
+                          ledger->binding->followers->name_bytes, ledger_partition_index(ledger),
+                          self->next_from);
         give_up(engine, self, &error);
         return;
     }

@@ -106,24 +106,19 @@ static const struct wire_arg pull_table[] = {
 };
 #undef PLACE
 
-/* Copy the names, with room for their bindings, into one block. */
+/* Copy the names into one block. */
 static int copy_names(struct pull *self, const msgpack_object *topics)
 {
     const size_t count = topics->via.array.size;
-    size_t bytes = count * (sizeof *self->names + sizeof(struct binding *));
+    size_t bytes = count * sizeof *self->names;
     for (size_t i = 0; i < count; i++) {
         bytes += topics->via.array.ptr[i].via.str.size;
     }
-    if (bytes > self->name_block_bytes) {
-        free(self->names);
-        self->names = malloc(bytes);
-        self->name_block_bytes = self->names ? bytes : 0;
-        if (!self->names) {
-            return ZSP_ENOMEM;
-        }
+    self->names = malloc(bytes);
+    if (!self->names) {
+        return ZSP_ENOMEM;
     }
-    self->bindings = (struct binding **)(void *)(self->names + count);
-    uint8_t *copy = (uint8_t *)(self->bindings + count);
+    uint8_t *copy = (uint8_t *)(self->names + count);
     for (size_t i = 0; i < count; i++) {
         const msgpack_object_str *name = &topics->via.array.ptr[i].via.str;
         memcpy(copy, name->ptr, name->size);
@@ -182,7 +177,7 @@ static int settle_first(struct engine *engine, struct pull *self, struct group *
                         const msgpack_object *runs, struct zsp_err *err)
 {
     self->outcomes.settled_fn = settled;
-    const int rc = settle_outcomes(engine, &self->to, group, runs, &self->outcomes, err);
+    const int rc = settle_outcomes(engine, &self->parked.to, group, runs, &self->outcomes, err);
     if (rc < 0) {
         parked_remove(engine, &self->parked);
         pull_give(engine->groups, self);
@@ -202,7 +197,6 @@ static int begin_pull(struct engine *engine, const struct request *request,
         return zsp_err_set(err, ZSP_ENOMEM, "pull: out of memory");
     }
     const uint64_t wait_ms = args->wait_ms.value;
-    self->to = request->to;
     self->max_messages = args->max_messages.set ? args->max_messages.value : MESSAGES_DEFAULT;
     self->max_bytes = args->max_bytes.set ? args->max_bytes.value : BYTES_DEFAULT;
     self->accepts_zstd = args->accepts_zstd;

@@ -66,6 +66,19 @@ int run_slab_reserve(struct run_slab *self, uint32_t count)
     return 0;
 }
 
+void run_slab_trim(struct run_slab *self)
+{
+    if (self->chunk_count <= 1 || self->free_count + 1 != self->used) { /* number 0 is no node */
+        return;
+    }
+    while (self->chunk_count > 1) {
+        free(self->chunks[--self->chunk_count]);
+    }
+    self->used = 1;
+    self->free_first = NONE;
+    self->free_count = 0;
+}
+
 static struct run_node *node_at(const struct run_slab *slab, uint32_t node)
 {
     return &slab->chunks[node >> CHUNK_SHIFT][node & (CHUNK_NODES - 1)];

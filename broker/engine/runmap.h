@@ -86,6 +86,8 @@ void run_slab_init(struct run_slab *self, struct reasons *reasons);
 void run_slab_fini(struct run_slab *self);
 /* Make sure that `count` nodes can be taken without memory. Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int run_slab_reserve(struct run_slab *self, uint32_t count);
+/* While no map has a node: keep the first chunk only. What was reserved is not, any more. */
+void run_slab_trim(struct run_slab *self);
 
 struct runmap {
     struct run_slab *slab; /* lent */

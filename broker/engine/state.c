@@ -141,7 +141,7 @@ static void owe_image(struct engine *engine, struct zsp_slice key)
         engine_fail(engine, &error);
         return;
     }
-    if (!engine->image_retry.armed) {
+    if (!timer_is_armed(&engine->image_retry)) {
         engine_arm(engine, TIMER_WAIT, &engine->image_retry, engine->clock.broker_ms + RETRY_MS);
     }
 }

@@ -422,6 +422,11 @@ void step_keep(struct step *self)
     zsp_assert(self->open);
     keep_resets(self);
     keep_blocks(self);
+    for (size_t i = 0; i < self->ledger_count; i++) {
+        struct ledger *ledger = self->ledgers[i].ledger;
+        block_set_trim(&ledger->blocks);
+        run_slab_trim(ledger->runs.slab);
+    }
     close_step(self);
     for (size_t i = 0; i < self->lease_count; i++) {
         struct lease *lease = self->lease_notes[i].lease;

@@ -75,19 +75,18 @@ static void take_out(struct timers *self, struct timer *timer)
         self->root = meld(self->root, rest);
     }
     timer->child = timer->next = timer->prev = NULL;
-    timer->armed = false;
+    timer->order = 0;
     self->count--;
 }
 
 void timers_arm(struct timers *self, struct timer *timer, int64_t due_ms)
 {
     zsp_assert(timer->fire_fn);
-    if (timer->armed) {
+    if (timer_is_armed(timer)) {
         take_out(self, timer);
     }
     timer->due_ms = due_ms;
-    timer->order = self->next_order++;
-    timer->armed = true;
+    timer->order = ++self->last_order;
     timer->child = timer->next = timer->prev = NULL;
     self->root = meld(self->root, timer);
     self->count++;
@@ -95,7 +94,7 @@ void timers_arm(struct timers *self, struct timer *timer, int64_t due_ms)
 
 void timers_cancel(struct timers *self, struct timer *timer)
 {
-    if (timer->armed) {
+    if (timer_is_armed(timer)) {
         take_out(self, timer);
     }
 }

@@ -20,8 +20,7 @@ struct timer {
      * arm and cancel others, and free the timer. */
     void (*fire_fn)(struct engine *engine, struct timer *self);
     int64_t due_ms;            /* broker time; set by timers_arm */
-    uint64_t order;            /* of arming; breaks ties */
-    bool armed;                /* changed by timers_arm, timers_cancel and expiry */
+    uint64_t order;            /* of arming; breaks ties; 0 = not armed */
     struct timer *child;       /* first child; its due time is not before ours */
     struct timer *next, *prev; /* siblings; prev of a first child is the parent */
 };
@@ -30,8 +29,13 @@ struct timer {
 struct timers {
     struct timer *root;
     size_t count;
-    uint64_t next_order;
+    uint64_t last_order;
 };
+
+static inline bool timer_is_armed(const struct timer *self)
+{
+    return self->order != 0;
+}
 
 /* Arm `timer` for `due_ms`; an armed one is moved. */
 void timers_arm(struct timers *self, struct timer *timer, int64_t due_ms);

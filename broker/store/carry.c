@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/store/carry.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +10,8 @@
 
 #define CARRY_PER_BYTE  2                    /* bytes carried per byte appended */
 #define CARRY_TURN_MAX  (256 * (int)ZSP_KIB) /* bytes carried in one turn, and saved up */
-#define CARRY_ASK_MS    1000                 /* an image that did not come is asked for again */
-#define CARRY_LIVE_RATE 3u                   /* journal size that is fine, in live images */
+#define CARRY_ASK_MS    1000 /* an image that did not come is asked for again, not before */
+#define CARRY_LIVE_RATE 3u   /* journal size that is fine, in live images */
 
 void carry_init(struct carry *self, uint64_t seed)
 {
@@ -36,7 +37,8 @@ struct zsp_slice carry_key(const struct carry_object *object)
 
 struct zsp_slice carry_value(const struct carry_object *object)
 {
-    return (struct zsp_slice){object->bytes + object->key_len, object->value_len};
+    const size_t len = object->image_bytes - JOURNAL_ENTRY_BYTES - object->key_len;
+    return (struct zsp_slice){object->bytes + object->key_len, len <= FACT_VALUE_MAX ? len : 0};
 }
 
 struct carry_object *carry_find(const struct carry *self, struct zsp_slice key)
@@ -75,7 +77,7 @@ static void list_append(struct carry *self, struct carry_object *object)
 static struct carry_object *object_new(struct carry *self, struct zsp_slice key)
 {
     const size_t room = key.len + (fact_is_own(key) ? FACT_VALUE_MAX : 0);
-    struct carry_object *object = calloc(1, sizeof *object + room);
+    struct carry_object *object = calloc(1, offsetof(struct carry_object, bytes) + room);
     if (!object) {
         return NULL;
     }
@@ -113,12 +115,10 @@ int carry_note(struct carry *self, const struct store_entry *entry, uint64_t rec
     }
     object->image_record = record;
     object->image_bytes = (uint32_t)(JOURNAL_ENTRY_BYTES + entry->key.len + entry->value.len);
-    object->wanted = false;
-    if (fact_is_own(entry->key) && entry->value.len <= FACT_VALUE_MAX) {
-        object->value_len = (uint8_t)entry->value.len;
-        if (entry->value.len > 0) {
-            memcpy(object->bytes + object->key_len, entry->value.data, entry->value.len);
-        }
+    object->wanted_until = 0;
+    const size_t value_len = fact_is_own(entry->key) ? entry->value.len : 0;
+    if (value_len > 0 && value_len <= FACT_VALUE_MAX) {
+        memcpy(object->bytes + object->key_len, entry->value.data, value_len);
     }
     list_append(self, object);
     return 0;
@@ -166,8 +166,7 @@ static void ask_for_image(struct log_store *store, struct carry_object *object)
         store_fail_memory(store, "an image request");
         return;
     }
-    object->wanted = true;
-    object->wanted_ms = store->now.mono_ms;
+    object->wanted_until = (uint32_t)((store->now.mono_ms + CARRY_ASK_MS) / 1000 + 1);
     const struct completion completion = {.kind = STORE_IMAGE_WANTED, .key = key};
     store_complete(store, &completion, NULL);
 }
@@ -188,9 +187,9 @@ void carry_step(struct log_store *store)
             uint8_t value[FACT_VALUE_MAX];
             memcpy(value, object->bytes + object->key_len, sizeof value);
             const struct store_entry entry = {
-                carry_key(object), STORE_IMAGE, {value, object->value_len}};
+                carry_key(object), STORE_IMAGE, {value, carry_value(object).len}};
             journal_put_own(store, &entry, 1, NULL, NULL);
-        } else if (!object->wanted || store->now.mono_ms - object->wanted_ms >= CARRY_ASK_MS) {
+        } else if ((int64_t)object->wanted_until * 1000 <= store->now.mono_ms) {
             self->budget -= (int64_t)object->image_bytes;
             ask_for_image(store, object);
         }
@@ -211,8 +210,8 @@ int64_t carry_deadline_ms(const struct log_store *store)
     const struct carry_object *first = journal->carry.first;
     uint64_t end;
     if (journal->blocked || journal->carry.dropping || !first || !carry_wants_room(store, &end) ||
-        first->image_record >= end || !first->wanted || journal->carry.budget <= 0) {
+        first->image_record >= end || first->wanted_until == 0 || journal->carry.budget <= 0) {
         return INT64_MAX;
     }
-    return first->wanted_ms + CARRY_ASK_MS;
+    return (int64_t)first->wanted_until * 1000;
 }

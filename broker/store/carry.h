@@ -29,14 +29,13 @@ struct carry_object {
     struct carry_object *prev; /* by record of the last image */
     struct carry_object *next;
     uint64_t image_record;
-    int64_t wanted_ms;    /* when STORE_IMAGE_WANTED was told */
-    uint32_t image_bytes; /* of the entry of its last image */
+    uint32_t image_bytes;  /* of the entry of its last image */
+    uint32_t wanted_until; /* STORE_IMAGE_WANTED was told, and is not again until then: in whole
+                            * seconds of the monotonic clock; 0 = it was not */
     uint16_t key_len;
-    uint8_t value_len; /* of the store's own objects */
-    bool wanted;       /* STORE_IMAGE_WANTED is told */
-    bool asked;        /* own, at a start: somebody opened what it speaks of */
-    uint8_t bytes[];   /* the key, and of the store's own FACT_VALUE_MAX for the value; they live
-                        * as long as the object is in the table */
+    bool asked;      /* own, at a start: somebody opened what it speaks of */
+    uint8_t bytes[]; /* the key, and of the store's own FACT_VALUE_MAX for the value; they live
+                      * as long as the object is in the table */
 };
 
 _Static_assert(ZSP_STATE_KEY_MAX <= UINT16_MAX, "a key's length fits");
@@ -60,6 +59,7 @@ int carry_note(struct carry *self, const struct store_entry *entry, uint64_t rec
 /* The object of a key, NULL if it is not live. */
 struct carry_object *carry_find(const struct carry *self, struct zsp_slice key);
 struct zsp_slice carry_key(const struct carry_object *object);
+/* Of the store's own objects; empty when it is too long to be one of ours. */
 struct zsp_slice carry_value(const struct carry_object *object);
 
 /* Bytes of records were written: so much more may be carried. */

@@ -27,10 +27,24 @@ static void blocks_are_sorted_and_single(void **state)
     block_set_fini(&set);
 }
 
+static void an_emptied_set_gives_its_memory_back(void **state)
+{
+    (void)state;
+    struct block_set set = {0};
+    assert_int_equal(block_set_reserve(&set, 1), 0);
+    block_set_add(&set, 3);
+    block_set_trim(&set);
+    assert_true(block_set_has(&set, 3));
+    block_set_remove(&set, 3);
+    block_set_trim(&set);
+    assert_null(set.blocks);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_sorted_and_single),
+        cmocka_unit_test(an_emptied_set_gives_its_memory_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

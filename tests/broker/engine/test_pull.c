@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "broker/engine/group.h"
+#include "broker/engine/pull.h"
 #include "common/limits.h"
 #include "common/wire.h"
 #include "tests/broker/engine/group_steps.h"
@@ -483,6 +483,24 @@ static void a_pull_may_name_many_topics(void **state)
     assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", args, NULL)), "b a");
 }
 
+/* Goal: pulls that named the same share their topics, and the first to go takes nothing along. */
+static void pulls_that_named_the_same_topics_share_them(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 't'}", NULL);
+    const uint64_t first = steps_wait(f, 1, 60000);
+    const uint64_t second = steps_wait(f, 1, 60000);
+    fixture_pump(f);
+    const struct group *group = name_index_find(&f->engine->catalog.groups, zsp_slice_str("g"));
+    assert_non_null(group);
+    assert_int_equal(group->parked.count, 2);
+    assert_ptr_equal(group->parked.first->topics, group->parked.last->topics);
+    assert_null(group->parked.first->names);
+    engine_abandon(f->engine, f->now, first);
+    steps_publish_each(f, "t", "a");
+    assert_string_equal(fixture_payloads(fixture_answer(f, second)), "a");
+}
+
 /* How many bindings of group g have something that a parked pull named. */
 static size_t claimed(const struct engine_fixture *f)
 {
@@ -561,6 +579,7 @@ int main(void)
         TEST(retention_takes_leased_messages_for_good),
         TEST(retention_takes_what_was_not_consumed),
         TEST(a_pull_may_name_many_topics),
+        TEST(pulls_that_named_the_same_topics_share_them),
         TEST(only_what_somebody_named_is_looked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,12 +208,31 @@ static void a_million_holes_do_not_slow_it_down(void **state)
     }
 }
 
+static void a_slab_without_nodes_keeps_one_chunk(void **state)
+{
+    struct world *world = *state;
+    for (uint64_t i = 0; i < 5000; i++) {
+        const struct run dead = {.state = RUN_DEAD};
+        assert_int_equal(runmap_set(&world->map, 2 * i, 2 * i + 1, &dead), 0);
+    }
+    const size_t most = world->slab.chunk_count;
+    const struct run none = {.state = RUN_NONE};
+    assert_int_equal(runmap_set(&world->map, 0, 9000, &none), 0);
+    run_slab_trim(&world->slab);
+    assert_int_equal(world->slab.chunk_count, most);
+    assert_int_equal(runmap_set(&world->map, 0, 10000, &none), 0);
+    run_slab_trim(&world->slab);
+    assert_int_equal(world->slab.chunk_count, 1);
+    random_changes_agree_with_an_array(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(random_changes_agree_with_an_array, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_neighbours_are_one_node, set_up, tear_down),
         cmocka_unit_test_setup_teardown(runs_hold_their_reasons, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_slab_without_nodes_keeps_one_chunk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_million_holes_do_not_slow_it_down, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

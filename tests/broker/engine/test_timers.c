@@ -73,7 +73,7 @@ static void only_due_timers_come_out(void **state)
     assert_ptr_equal(timers_pop(&heap, 6), &timers[0]);
     assert_null(timers_pop(&heap, 6));
     assert_int_equal(heap.count, 1);
-    assert_true(timers[2].armed);
+    assert_true(timer_is_armed(&timers[2]));
 }
 
 /* The earliest armed timer of a plain array, by (due, order). */
@@ -82,8 +82,9 @@ static struct timer *earliest(struct timer *timers, size_t count)
     struct timer *best = NULL;
     for (size_t i = 0; i < count; i++) {
         struct timer *const timer = &timers[i];
-        if (timer->armed && (!best || timer->due_ms < best->due_ms ||
-                             (timer->due_ms == best->due_ms && timer->order < best->order))) {
+        if (timer_is_armed(timer) &&
+            (!best || timer->due_ms < best->due_ms ||
+             (timer->due_ms == best->due_ms && timer->order < best->order))) {
             best = timer;
         }
     }

@@ -346,7 +346,7 @@ static void retention_looks_at_all_topics_at_once(void **state)
     fixture_ok(f, "TOPIC.CREATE", "{'topic': 'b', 'settings': {'retention_bytes': 1}}", NULL);
     const struct topic *const a = topic_find(f->engine, zsp_slice_str("a"));
     const struct topic *const b = topic_find(f->engine, zsp_slice_str("b"));
-    assert_true(a->retention.armed);
+    assert_true(timer_is_armed(&a->retention));
     assert_int_equal(a->retention.due_ms, b->retention.due_ms);
     assert_true(a->retention.due_ms - f->engine->clock.broker_ms <= (int64_t)ZSP_RETENTION_MS);
 }
