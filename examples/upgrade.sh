@@ -35,9 +35,9 @@ zspool read events >"$work/after"
 say "all of it is there, and goes on"
 
 broker_kill
-sed -i 's/^version 1$/version 2/' "$work/data/FORMAT"
+sed -i 's/^version 2$/version 3/' "$work/data/FORMAT"
 status=0
 timeout 60 zspoold --data "$work/data" --listen "$ZSPOOL_SERVER" 2>"$work/refusal" || status=$?
-[[ $status -eq 4 ]] || fail "a store of version 2: exit $status, wanted 4"
-grep -q 'store of version 2, this broker knows 1' "$work/refusal" || fail "$(cat "$work/refusal")"
+[[ $status -eq 4 ]] || fail "a store of version 3: exit $status, wanted 4"
+grep -q 'store of version 3, this broker knows 2' "$work/refusal" || fail "$(cat "$work/refusal")"
 say "a store of a version to come is refused: $(tail -n 1 "$work/refusal")"

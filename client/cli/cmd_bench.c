@@ -492,8 +492,7 @@ const struct cli_verb cli_bench = {
                "mib_per_s, p50_us, p99_us, p999_us, durability, notes, elapsed_s,\n"
                "server_cpu_pct, client_cpu_pct; null is what does not apply.\n",
     .example = "  zspool bench all\n"
-               "  zspool bench pub --payload 1KiB --producers 4 --topics 100 --json\n"
-               "  zspool bench e2e --rate 100 --seconds 10\n",
+               "  zspool bench pub --payload 1KiB --producers 4 --topics 100 --json\n",
     .args_min = 1,
     .args_max = 1,
     .run_fn = run,
