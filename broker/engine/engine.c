@@ -372,9 +372,9 @@ void engine_drain(struct engine *self, struct instant now)
     leave(self);
 }
 
-bool engine_publishes(const struct engine *self)
+bool engine_awaits_sync(const struct engine *self)
 {
-    return self->publish_first != NULL;
+    return self->sync_wait_count > 0 || self->parked.first;
 }
 
 bool engine_busy(const struct engine *self)

@@ -114,8 +114,9 @@ void engine_abandon(struct engine *self, struct instant now, uint64_t ticket);
 void engine_drain(struct engine *self, struct instant now);
 /* Is anything unanswered or not durable yet? */
 bool engine_busy(const struct engine *self);
-/* Is any PUBLISH unanswered? */
-bool engine_publishes(const struct engine *self);
+/* Does anybody wait for what is not synced yet: a PUBLISH for its confirm, a parked request for
+ * messages? */
+bool engine_awaits_sync(const struct engine *self);
 
 void engine_pump(struct engine *self, struct instant now);
 int64_t engine_deadline_ms(const struct engine *self);

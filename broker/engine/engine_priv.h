@@ -83,6 +83,7 @@ struct engine {
     struct groups *groups;
     struct kept_entries *kept;             /* only during start, see producer_image.h */
     struct publish *publish_first;         /* all at work, see publish.h */
+    size_t sync_wait_count;                /* of them, those confirmed when synced */
     struct route route;                    /* of the batch being cut */
     struct unpack unpack;                  /* compressed batches */
     uint64_t work_before;                  /* of engine_work_bytes(), when the pump began */

@@ -58,6 +58,7 @@ void publish_free(struct engine *engine, struct publish *self)
         }
     }
     free_memory(self);
+    engine->sync_wait_count -= self->level == STORE_SYNCED_LEVEL ? 1u : 0u;
     *(self->prev ? &self->prev->next : &engine->publish_first) = self->next;
     if (self->next) {
         self->next->prev = self->prev;

@@ -142,6 +142,7 @@ static int fill(struct engine *engine, const struct publish_args *args,
     ret->codec = args->codec.data ? ZSP_CODEC_ZSTD : ZSP_CODEC_NONE;
     ret->raw_bytes = (uint32_t)args->raw_size.value;
     ret->level = is_written ? STORE_WRITTEN : STORE_SYNCED_LEVEL;
+    engine->sync_wait_count += is_written ? 0u : 1u;
     ret->has_partition = args->partition.set;
     ret->partition = args->partition.value;
     ret->partitions = args->partitions.set ? args->partitions.value : 0;

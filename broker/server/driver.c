@@ -44,7 +44,7 @@ static bool start_waiting_syncs(struct driver *self)
     while (job) {
         struct job *const next = job->next;
         job->next = NULL;
-        job->awaited = engine_publishes(self->engine) || log_store_awaits_sync(self->log_store);
+        job->awaited = engine_awaits_sync(self->engine) || log_store_awaits_sync(self->log_store);
         moved = start(self, job) || moved;
         job = next;
     }

@@ -163,7 +163,7 @@ void engine_drain(struct engine *self, struct instant now)
     wake(fake_of(self));
 }
 
-bool engine_publishes(const struct engine *self)
+bool engine_awaits_sync(const struct engine *self)
 {
     (void)self;
     return false;

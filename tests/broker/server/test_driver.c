@@ -33,7 +33,7 @@ void engine_pump(struct engine *self, struct instant now)
     note((struct board *)self, 'p');
 }
 
-bool engine_publishes(const struct engine *self)
+bool engine_awaits_sync(const struct engine *self)
 {
     (void)self;
     return true;
