@@ -12,10 +12,13 @@
 /* The result must be looked at. */
 #define ZSP_MUST_CHECK __attribute__((warn_unused_result))
 #define ZSP_NORETURN   __attribute__((noreturn))
+/* A function that may not be there: then its address is NULL. */
+#define ZSP_WEAK __attribute__((weak))
 #else
 #define ZSP_PRINTF(fmt, first)
 #define ZSP_MUST_CHECK
 #define ZSP_NORETURN
+#define ZSP_WEAK
 #endif
 
 #endif
