@@ -97,7 +97,9 @@ static void an_old_ticket_is_known_to_be_kept_but_not_where(void **state)
     zspool_report_t report;
     uint64_t ticket = 0;
     zspool_producer_t *producer = zspool_producer_new(f->client, NULL, NULL);
-    for (int i = 0; i < FATES_MAX + 100; i++) {
+    assert_int_equal(send_to(producer, 0, &ticket), 0);
+    assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0); /* so it is the oldest */
+    for (int i = 1; i < FATES_MAX + 100; i++) {
         assert_int_equal(send_to(producer, i % 2, &ticket), 0);
     }
     assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0);
