@@ -65,11 +65,12 @@ struct zspool_reader {
     uint32_t shelf_count;
     struct shelf *current;    /* the one chosen last */
     int64_t others_oldest_ms; /* the oldest head of the other shelves; INT64_MIN = look anew */
-    struct zsp_err error;     /* code 0 = none; the host takes it */
-    struct shelf *behind;     /* overtaken, as `error` tells; NULL = it tells another thing */
-    bool halted;              /* the host took an error: its next call goes on */
-    bool unwanted;            /* the host is not to be woken, see zspool_reader_want() */
-    bool end_told;            /* the host knows of the end: no reason to wake it again */
+    const struct shelf *others_oldest; /* whose that is */
+    struct zsp_err error;              /* code 0 = none; the host takes it */
+    struct shelf *behind; /* overtaken, as `error` tells; NULL = it tells another thing */
+    bool halted;          /* the host took an error: its next call goes on */
+    bool unwanted;        /* the host is not to be woken, see zspool_reader_want() */
+    bool end_told;        /* the host knows of the end: no reason to wake it again */
     zspool_message_t view;
     struct zsp_parcel *lent; /* holds the bytes of `view`, off its shelf */
 };
@@ -91,11 +92,12 @@ static int64_t head_ms(const struct shelf *shelf)
     return zsp_parcel_run(shelf->first)->timestamp_ms;
 }
 
-/* The shelf with the oldest head; NULL when there is none, or one is still awaited. */
+/* The shelf with the oldest head, the lowest partition among equals, so that every replay has the
+ * same order; NULL when there is none, or one is still awaited. */
 static struct shelf *oldest(struct zspool_reader *self)
 {
     struct shelf *best = NULL;
-    int64_t second_ms = INT64_MAX;
+    const struct shelf *second = NULL;
     for (uint32_t i = 0; i < self->shelf_count; i++) {
         struct shelf *shelf = &self->shelves[i];
         if (!shelf->first && !shelf->finished && !(self->options.follow && shelf->caught_up)) {
@@ -105,13 +107,14 @@ static struct shelf *oldest(struct zspool_reader *self)
             continue;
         }
         if (!best || head_ms(shelf) < head_ms(best)) {
-            second_ms = best ? head_ms(best) : INT64_MAX;
+            second = best;
             best = shelf;
-        } else if (head_ms(shelf) < second_ms) {
-            second_ms = head_ms(shelf);
+        } else if (!second || head_ms(shelf) < head_ms(second)) {
+            second = shelf;
         }
     }
-    self->others_oldest_ms = second_ms;
+    self->others_oldest_ms = second ? head_ms(second) : INT64_MAX;
+    self->others_oldest = second;
     self->current = best;
     return best;
 }
@@ -119,8 +122,10 @@ static struct shelf *oldest(struct zspool_reader *self)
 static struct shelf *choose(struct zspool_reader *self)
 {
     struct shelf *shelf = self->current;
-    if (shelf && shelf->first && self->others_oldest_ms != INT64_MIN &&
-        head_ms(shelf) <= self->others_oldest_ms) {
+    const int64_t others_ms = self->others_oldest_ms;
+    if (shelf && shelf->first && others_ms != INT64_MIN &&
+        (head_ms(shelf) < others_ms ||
+         (head_ms(shelf) == others_ms && shelf < self->others_oldest))) {
         return shelf;
     }
     return oldest(self);
