@@ -470,32 +470,21 @@ static bool pump_route(struct zsp_route *route, int64_t now_ms, bool *ret_blocke
     return true;
 }
 
-/* Routes that have to be looked at again stay in the list, in their order. */
+/* Look at each active route once; those that have to be looked at again go to the end of the list. */
 static void pump_routes(struct zspool_producer *self, int64_t now_ms)
 {
-    struct zsp_route *later = NULL;
-    struct zsp_route **later_end = &later;
-    struct zsp_route *later_last = NULL;
+    const struct zsp_route *const last = self->active_last;
     bool blocked = false;
-    while (self->active_first && !blocked) {
+    bool all = !self->active_first;
+    while (!blocked && !all) {
         struct zsp_route *route = self->active_first;
         self->active_first = route->active_next;
+        self->active_last = self->active_first ? self->active_last : NULL;
         route->active = false;
+        all = route == last;
         if (!pump_route(route, now_ms, &blocked)) {
-            route->active = true;
-            route->active_next = NULL;
-            *later_end = route;
-            later_end = &route->active_next;
-            later_last = route;
+            zsp_route_activate(route);
         }
-    }
-    if (later) {
-        later_last->active_next = self->active_first;
-        self->active_first = later;
-    }
-    self->active_last = self->active_first ? self->active_last : NULL;
-    if (later && !later_last->active_next) {
-        self->active_last = later_last;
     }
 }
 
