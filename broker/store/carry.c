@@ -46,6 +46,18 @@ struct carry_object *carry_find(const struct carry *self, struct zsp_slice key)
     return zsp_table_find(&self->table, key);
 }
 
+bool carry_number(const struct carry *self, const struct fact *key, uint64_t *ret)
+{
+    const struct carry_object *object = carry_find(self, fact_key(key));
+    return !object || fact_read_number(carry_value(object), ret);
+}
+
+bool carry_is_dropping(const struct carry *self, uint64_t topic_id)
+{
+    const struct fact key = fact_dropping(topic_id);
+    return carry_find(self, fact_key(&key)) != NULL;
+}
+
 static void list_remove(struct carry *self, struct carry_object *object)
 {
     if (object->prev) {

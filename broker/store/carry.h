@@ -62,6 +62,12 @@ struct zsp_slice carry_key(const struct carry_object *object);
 /* Of the store's own objects; empty when it is too long to be one of ours. */
 struct zsp_slice carry_value(const struct carry_object *object);
 
+/* The number that an own object holds; *ret stays as it is when there is no such object. False =
+ * its value is malformed. */
+bool carry_number(const struct carry *self, const struct fact *key, uint64_t *ret);
+/* Is the topic being removed? */
+bool carry_is_dropping(const struct carry *self, uint64_t topic_id);
+
 /* Bytes of records were written: so much more may be carried. */
 void carry_earn(struct carry *self, uint64_t bytes);
 /* The size up to which the journal is fine as it is. */

@@ -210,8 +210,7 @@ static int check_journal_facts(struct check *self, const struct journal_scan *sc
         self->summary.journal_damaged = true;
     }
     const struct fact key = fact_start(0);
-    const struct carry_object *fact = carry_find(&self->carry, fact_key(&key));
-    if (fact && !fact_read_number(carry_value(fact), &self->summary.start_count)) {
+    if (!carry_number(&self->carry, &key, &self->summary.start_count)) {
         check_tell_path(self, CHECK_DAMAGE, "journal", "the start count is malformed");
         self->summary.journal_damaged = true;
     }
@@ -264,12 +263,6 @@ static void tell_foreign_topic(void *arg, const char *name)
     check_tell_path(arg, CHECK_NOTE, "topics", "%s: unknown name", name);
 }
 
-static bool is_dropping(const struct check *self, uint64_t topic_id)
-{
-    const struct fact key = fact_dropping(topic_id);
-    return carry_find(&self->carry, fact_key(&key)) != NULL;
-}
-
 /* Every partition that the journal knows, in the order of its objects; but not of topics that are
  * being removed: what they hold is wanted by nobody. */
 static int check_known(struct check *self, struct zsp_err *err)
@@ -278,7 +271,7 @@ static int check_known(struct check *self, struct zsp_err *err)
         uint64_t topic_id;
         uint32_t partition;
         if (fact_parse(carry_key(object), &topic_id, &partition) != 'P' ||
-            is_dropping(self, topic_id)) {
+            carry_is_dropping(&self->carry, topic_id)) {
             continue;
         }
         struct layout_topic *topic = layout_find_topic(&self->topics, topic_id);
@@ -325,7 +318,7 @@ static void check_unknown(struct check *self)
             struct topic_parts parts = {self, topic};
             (void)self->fs->ops->list(self->fs->self, topic->path, note_unknown_part, &parts,
                                       NULL); /* what is missing was told before */
-        } else if (is_dropping(self, topic->id)) {
+        } else if (carry_is_dropping(&self->carry, topic->id)) {
             check_tell_path(self, CHECK_NOTE, topic->path,
                             "the topic is being removed; the next start goes on with it");
         } else {

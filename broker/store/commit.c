@@ -280,13 +280,6 @@ static void submit_gather(struct log_store *store)
 
 /* --- The beginning ------------------------------------------------------------------------------- */
 
-/* How many bytes of the partition are unsynced. */
-static uint64_t unsynced_bytes(const struct commit_item *item)
-{
-    const struct mark *from = &item->part->mark;
-    return item->mark.pos - (from->segment == item->mark.segment ? from->pos : 0);
-}
-
 /* Shall a cycle over so many files go through the journal? While a checkpoint runs it does in any
  * case, for it may not sync what that syncs. */
 static bool journal_takes(const struct log_store *store, size_t count)
@@ -322,7 +315,7 @@ static int take_items(struct log_store *store, size_t *ret_redo)
         struct commit_item *item = &self->items[self->item_count];
         *item = (struct commit_item){
             .part = part, .segment = partition_active(part), .mark = partition_written(part)};
-        const uint64_t unsynced = unsynced_bytes(item);
+        const uint64_t unsynced = partition_bytes_to(part, &item->mark);
         if (through_journal && unsynced <= REDO_RANGE_MAX &&
             *ret_redo + unsynced <= REDO_CYCLE_BYTES) {
             item->redo_bytes = REDO_PLACE_BYTES + (size_t)unsynced;

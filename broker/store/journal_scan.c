@@ -319,8 +319,7 @@ int journal_scan_oldest(const struct journal_scan *self, uint64_t *ret, struct z
 {
     uint64_t oldest = 1;
     const struct fact key = fact_journal(0);
-    const struct carry_object *fact = carry_find(self->carry, fact_key(&key));
-    if (fact && !fact_read_number(carry_value(fact), &oldest)) {
+    if (!carry_number(self->carry, &key, &oldest)) {
         return zsp_err_set(err, ZSP_ECORRUPT, "the journal's own fact is malformed");
     }
     if (self->file_count > 0 && self->files[0].number > oldest) {
@@ -335,8 +334,7 @@ int journal_scan_redo(const struct journal_scan *self, struct zsp_err *err)
 {
     uint64_t from = 0;
     const struct fact key = fact_redo_from(0);
-    const struct carry_object *fact = carry_find(self->carry, fact_key(&key));
-    if (fact && !fact_read_number(carry_value(fact), &from)) {
+    if (!carry_number(self->carry, &key, &from)) {
         return zsp_err_set(err, ZSP_ECORRUPT, "the journal's own fact is malformed");
     }
     uint64_t oldest;

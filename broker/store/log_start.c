@@ -41,9 +41,8 @@ static int count_start(struct log_store *self, struct zsp_err *err)
 static int read_epoch(struct log_store *self, struct zsp_err *err)
 {
     const struct fact key = fact_start(0);
-    const struct carry_object *fact = carry_find(&self->journal.carry, fact_key(&key));
     uint64_t count = 0;
-    if (fact && !fact_read_number(carry_value(fact), &count)) {
+    if (!carry_number(&self->journal.carry, &key, &count)) {
         return zsp_err_set(err, ZSP_ECORRUPT, "the journal's start count is malformed");
     }
     if (count >= UINT32_MAX) {
@@ -87,9 +86,7 @@ int log_start_ready(struct log_store *self, struct zsp_err *err)
         return rc;
     }
     if (self->redo_log.count > 0) { /* all of it is synced in the segments now */
-        const struct fact fact = fact_redo_from(self->journal.next_record);
-        const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
-        journal_put_own(self, &entry, 1, NULL, NULL);
+        redo_put_from(self);
     }
     rc = sync_journal(self, err);
     if (rc == 0) {

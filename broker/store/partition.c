@@ -261,15 +261,20 @@ struct mark partition_written(const struct store_part *self)
                          self->epoch};
 }
 
+uint64_t partition_bytes_to(const struct store_part *self, const struct mark *mark)
+{
+    return mark->pos - (self->mark.segment == mark->segment ? self->mark.pos : 0);
+}
+
 void partition_synced(struct store_part *self, const struct mark *mark)
 {
     struct log_store *store = self->store;
     const struct segment *active = partition_active(self);
     zsp_assert(active);
     zsp_assert(mark->segment == active->number);
-    const uint64_t before = self->mark.segment == mark->segment ? self->mark.pos : 0;
-    zsp_assert(mark->pos - before <= store->stats.unsynced_bytes);
-    store->stats.unsynced_bytes -= mark->pos - before;
+    const uint64_t bytes = partition_bytes_to(self, mark);
+    zsp_assert(bytes <= store->stats.unsynced_bytes);
+    store->stats.unsynced_bytes -= bytes;
     self->mark = *mark;
     if (self->state == PART_OPEN) {
         const struct completion completion = {

@@ -155,6 +155,8 @@ void partition_writes_fini(struct log_store *store);
 void partition_fail_queue(struct store_part *self, const struct zsp_err *err);
 /* A sync has covered all up to `mark`. */
 void partition_synced(struct store_part *self, const struct mark *mark);
+/* Bytes of the active segment from the mark to `mark`, which is not before it. */
+uint64_t partition_bytes_to(const struct store_part *self, const struct mark *mark);
 /* Where the written log ends now, as a mark. */
 struct mark partition_written(const struct store_part *self);
 

@@ -29,7 +29,6 @@ static void list_remove(struct redo *self, struct segment *segment)
     segment->redo_prev = NULL;
     segment->redo_next = NULL;
     segment->in_redo = false;
-    self->count--;
 }
 
 void redo_owe(struct log_store *store, struct segment *segment, uint64_t record)
@@ -46,7 +45,6 @@ void redo_owe(struct log_store *store, struct segment *segment, uint64_t record)
     *(self->last ? &self->last->redo_next : &self->first) = segment;
     self->last = segment;
     segment->in_redo = true;
-    self->count++;
 }
 
 void redo_paid(struct log_store *store, struct segment *segment)
@@ -86,7 +84,7 @@ static void checkpoint_run(struct job *job, struct fs *fs)
     }
 }
 
-static void put_redo_from(struct log_store *store)
+void redo_put_from(struct log_store *store)
 {
     const uint64_t oldest = redo_oldest(store);
     const struct fact fact =
@@ -112,7 +110,7 @@ static void checkpoint_done(struct log_store *store, struct io *io)
         partition_wake(part); /* a roll may have waited */
     }
     if (!store->failed) {
-        put_redo_from(store);
+        redo_put_from(store);
     }
     if (!store->redo.first) {
         commit_trim(store);

@@ -48,7 +48,6 @@ struct checkpoint;
 struct redo {
     struct segment *first; /* whose files owe a sync, by record */
     struct segment *last;
-    size_t count;
     int64_t since_ms;              /* when the last one came */
     struct checkpoint *checkpoint; /* under way */
 };
@@ -62,6 +61,8 @@ void redo_paid(struct log_store *store, struct segment *segment);
 void redo_step(struct log_store *store);
 /* The oldest record that somebody owes for, or will; UINT64_MAX = none. */
 uint64_t redo_oldest(const struct log_store *store);
+/* Put the fact 'R': what is owed now is all that a start has to redo. */
+void redo_put_from(struct log_store *store);
 /* When redo_step() wants to be called by time, INT64_MAX = never. */
 int64_t redo_deadline_ms(const struct log_store *store);
 /* The store ends: what is owed stays in the journal. */

@@ -281,12 +281,6 @@ int topic_log_drop(struct log_store *store, const struct store_topic *topic,
 
 /* --- Start-up --------------------------------------------------------------------------------------- */
 
-static bool is_dropping(const struct log_store *store, uint64_t topic_id)
-{
-    const struct fact key = fact_dropping(topic_id);
-    return carry_find(&store->journal.carry, fact_key(&key)) != NULL;
-}
-
 /* Forget what a crash left of the facts of topics that are being removed. */
 static void forget_facts(struct log_store *store)
 {
@@ -296,7 +290,8 @@ static void forget_facts(struct log_store *store)
         uint64_t id;
         uint32_t partition;
         const char letter = fact_parse(carry_key(object), &id, &partition);
-        if ((letter == 'P' || letter == 'S' || letter == 'M') && is_dropping(store, id)) {
+        if ((letter == 'P' || letter == 'S' || letter == 'M') &&
+            carry_is_dropping(&store->journal.carry, id)) {
             struct fact copy = {.key_len = object->key_len};
             memcpy(copy.key, object->bytes, object->key_len);
             const struct store_entry entry = fact_entry(&copy, STORE_GONE);
