@@ -13,9 +13,10 @@
  * name, it has one ledger for each partition. A re-created topic is another one:
  * its ledgers begin at the earliest offset.
  *
- * Durable: 'g' group u64 -> version u8 = 1, mode u8 (0 shared), epoch u64, start kind u8 and
- * value u64, the settings as five u64 in the order of struct group_settings, name (short text),
- * topic count u16 and the names (short texts). The ledgers: ledger_codec.h. Leases: lease.h.
+ * Durable: 'g' group u64 -> version u8 = 2, mode u8 (0 shared), flags u8 (1 paused), epoch u64,
+ * start kind u8 and value u64, the settings (group_settings_encode), name (short text), topic count
+ * u16 and the names (short texts). Version 1 had no flags and the first five settings as u64 each,
+ * without their number. The ledgers: ledger_codec.h. Leases: lease.h.
  */
 #ifndef ZSP_ENGINE_GROUP_H
 #define ZSP_ENGINE_GROUP_H
@@ -35,6 +36,7 @@
 struct bye;
 struct join;
 struct pull;
+struct request;
 struct seek;
 struct settle;
 
@@ -85,6 +87,7 @@ struct group {
     enum wire_position_kind start_kind; /* with its value: where new topics begin */
     enum group_state state;
     struct group_settings settings;
+    bool paused;                /* nothing is handed out */
     struct name_index bindings; /* struct binding */
 
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
@@ -238,6 +241,9 @@ void group_ledger_put_gone(struct engine *engine, const struct ledger *ledger);
 void group_state_fini(struct groups *self);
 
 /* --- administration (group_verbs.c) --- */
+/* One that answers with an empty map once its record is durable. NULL = out of memory, told. */
+struct group_call *group_call_new(struct engine *engine, const struct request *request,
+                                  struct zsp_err *err);
 /* The creation is over: who wanted to create it as well hears that it exists, or the error. */
 void group_created(struct engine *engine, struct group *group, const struct zsp_err *error);
 

@@ -127,3 +127,27 @@ void group_settings_write(struct zsp_writer *out, const struct group_settings *s
         wire_write_text_uint(out, settings_table[i].name, *place_of(&settings_table[i], &copy));
     }
 }
+
+void group_settings_encode(struct zsp_writer *out, const struct group_settings *settings)
+{
+    struct group_settings copy = *settings;
+    zsp_write_u8(out, SETTING_COUNT);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        zsp_write_u64(out, *place_of(&settings_table[i], &copy));
+    }
+}
+
+int group_settings_decode(struct zsp_reader *in, struct group_settings *ret)
+{
+    struct group_settings settings;
+    const uint8_t count = zsp_read_u8(in);
+    if (in->failed || count > SETTING_COUNT) {
+        return ZSP_ECORRUPT;
+    }
+    group_settings_default(&settings);
+    for (size_t i = 0; i < count; i++) {
+        *place_of(&settings_table[i], &settings) = zsp_read_u64(in);
+    }
+    *ret = settings;
+    return in->failed ? ZSP_ECORRUPT : 0;
+}

@@ -18,8 +18,13 @@
 #include "common/diag.h"
 #include "common/name.h"
 
-#define GROUP_VERSION 1u
+#define GROUP_VERSION 2u
 #define MODE_SHARED   0u
+
+/* Settings of an image of version 1. */
+#define SETTINGS_1 5
+
+enum group_flag { FLAG_PAUSED = 1 };
 
 /* --- Group image ----------------------------------------------------------------------------- */
 
@@ -32,17 +37,13 @@ static struct zsp_slice group_key(uint64_t id, uint8_t *key)
 
 static void write_group(struct zsp_writer *out, const struct group *group)
 {
-    const struct group_settings *settings = &group->settings;
     zsp_write_u8(out, GROUP_VERSION);
     zsp_write_u8(out, MODE_SHARED);
+    zsp_write_u8(out, group->paused ? FLAG_PAUSED : 0u);
     zsp_write_u64(out, group->epoch);
     zsp_write_u8(out, (uint8_t)group->start_kind);
     zsp_write_u64(out, group->start_value);
-    zsp_write_u64(out, settings->lease_ms);
-    zsp_write_u64(out, settings->max_leased);
-    zsp_write_u64(out, settings->max_failures);
-    zsp_write_u64(out, settings->backoff_ms);
-    zsp_write_u64(out, settings->backoff_max_ms);
+    group_settings_encode(out, &group->settings);
     zsp_write_short(out, group->name);
     zsp_write_u16(out, (uint16_t)group->bindings.count);
     for (size_t i = 0; i < group->bindings.count; i++) {
@@ -247,6 +248,24 @@ static int open_group(struct engine *engine, uint64_t id, struct zsp_slice name,
     return 0;
 }
 
+static int read_settings(struct zsp_reader *in, uint8_t version, struct group_settings *ret)
+{
+    if (version != 1) {
+        return group_settings_decode(in, ret);
+    }
+    uint64_t numbers[SETTINGS_1];
+    for (int i = 0; i < SETTINGS_1; i++) {
+        numbers[i] = zsp_read_u64(in);
+    }
+    group_settings_default(ret);
+    ret->lease_ms = numbers[0];
+    ret->max_leased = numbers[1];
+    ret->max_failures = numbers[2];
+    ret->backoff_ms = numbers[3];
+    ret->backoff_max_ms = numbers[4];
+    return 0;
+}
+
 static int replay_group(struct engine *engine, uint64_t id, const struct store_entry *entry,
                         struct zsp_err *err)
 {
@@ -258,18 +277,18 @@ static int replay_group(struct engine *engine, uint64_t id, const struct store_e
         return 0;
     }
     struct zsp_reader in = zsp_reader_init(entry->value);
+    struct group_settings settings = {0};
     const uint8_t version = zsp_read_u8(&in);
     const uint8_t mode = zsp_read_u8(&in);
+    const uint8_t flags = version > 1 ? zsp_read_u8(&in) : 0;
     const uint64_t epoch = zsp_read_u64(&in);
     const uint8_t start_kind = zsp_read_u8(&in);
     const uint64_t start_value = zsp_read_u64(&in);
-    uint64_t numbers[5];
-    for (int i = 0; i < 5; i++) {
-        numbers[i] = zsp_read_u64(&in);
-    }
+    const int settings_rc = read_settings(&in, version, &settings);
     const struct zsp_slice name = zsp_read_short(&in);
-    if (in.failed || version != GROUP_VERSION || mode != MODE_SHARED ||
-        start_kind >= WIRE_POSITION_ID || entry->kind != STORE_IMAGE) {
+    if (in.failed || settings_rc < 0 || version == 0 || version > GROUP_VERSION ||
+        mode != MODE_SHARED || (flags & ~FLAG_PAUSED) != 0 || start_kind >= WIRE_POSITION_ID ||
+        entry->kind != STORE_IMAGE) {
         return corrupt(err, "group", id);
     }
     int rc = open_group(engine, id, name, &group, err);
@@ -279,8 +298,8 @@ static int replay_group(struct engine *engine, uint64_t id, const struct store_e
     group->epoch = epoch;
     group->start_kind = (enum wire_position_kind)start_kind;
     group->start_value = start_value;
-    group->settings =
-        (struct group_settings){numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};
+    group->settings = settings;
+    group->paused = (flags & FLAG_PAUSED) != 0;
     forget_bindings(engine->groups, group);
     return read_bindings(engine->groups, group, &in, err);
 }

@@ -84,8 +84,8 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     pool_put(&engine->groups->calls, call);
 }
 
-static struct group_call *new_call(struct engine *engine, const struct request *request,
-                                   struct zsp_err *err)
+struct group_call *group_call_new(struct engine *engine, const struct request *request,
+                                  struct zsp_err *err)
 {
     struct group_call *call = pool_get(&engine->groups->calls);
     if (!call) {
@@ -156,7 +156,7 @@ void group_created(struct engine *engine, struct group *group, const struct zsp_
 static int wait_for_creation(struct engine *engine, const struct request *request,
                              struct group *group, struct zsp_err *err)
 {
-    struct group_call *call = new_call(engine, request, err);
+    struct group_call *call = group_call_new(engine, request, err);
     if (!call) {
         return ZSP_ENOMEM;
     }
@@ -231,7 +231,7 @@ int verb_group_set(struct engine *engine, const struct request *request, struct 
     if (args.settings) {
         rc = group_settings_apply(args.settings, &settings, err);
     }
-    struct group_call *call = rc == 0 ? new_call(engine, request, err) : NULL;
+    struct group_call *call = rc == 0 ? group_call_new(engine, request, err) : NULL;
     if (!call) {
         return rc < 0 ? rc : ZSP_ENOMEM;
     }
@@ -264,7 +264,7 @@ int verb_group_delete(struct engine *engine, const struct request *request, stru
         reply_ok(engine, &request->to);
         return 0;
     }
-    struct group_call *call = new_call(engine, request, err);
+    struct group_call *call = group_call_new(engine, request, err);
     if (!call) {
         return ZSP_ENOMEM;
     }
@@ -360,7 +360,7 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     bool all = true;
     const uint32_t parts = part_count(group, &all);
     struct zsp_writer *out = reply_begin(engine, &request->to);
-    wire_write_map(out, all ? 6 : 7);
+    wire_write_map(out, all ? 7 : 8);
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
     wire_write_text(out, "shared");
@@ -368,6 +368,7 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     wire_write_position(out, &start);
     wire_write_text(out, "settings");
     group_settings_write(out, &group->settings);
+    wire_write_text_bool(out, "paused", group->paused);
     wire_write_text(out, "parts");
     write_parts(out, group, parts);
     if (!all) {

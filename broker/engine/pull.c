@@ -226,6 +226,9 @@ static const char *reason_of(const struct pull *self)
     if (!self->group || !(self->all_topics || self->topics)) {
         return self->ending ? self->ending : "end";
     }
+    if (self->group->paused) {
+        return "paused";
+    }
     struct pull_view view;
     look(self, &view);
     if (!view.any_topic) {
@@ -507,6 +510,12 @@ static void serve_bound(struct engine *engine, struct pull *self)
 {
     uint64_t ready = 0;
     uint64_t waiting = 0;
+    if (self->group->paused) {
+        if (!self->waits) {
+            pull_answer(engine, self);
+        }
+        return;
+    }
     share_of(self, &ready, &waiting);
     if (ready > 0 && !get_room(engine, self)) {
         return;
@@ -533,7 +542,8 @@ static void serve_bound(struct engine *engine, struct pull *self)
  * each may have named a thousand. */
 static bool may_give(const struct group *group)
 {
-    return group->ready > 0 && group->leased + group->reserved < group->settings.max_leased &&
+    return group->ready > 0 && !group->paused &&
+           group->leased + group->reserved < group->settings.max_leased &&
            (group->waiting_all > 0 || group->claimed > 0);
 }
 

@@ -174,6 +174,11 @@ void pull_grant(struct engine *engine, struct pull *self)
 {
     struct groups *groups = engine->groups;
     const uint64_t redelivered = engine->stats.redelivered_messages;
+    if (self->group->paused) { /* while it was read */
+        untake_gathered(engine, self);
+        pull_again(engine, self);
+        return;
+    }
     if (self->run_count == 0) {
         grant_nothing(engine, self);
         return;

@@ -88,20 +88,45 @@ int topic_settings_apply(const msgpack_object *map, struct topic_settings *setti
     return 0;
 }
 
+static uint64_t value_of(const struct topic_settings *settings, size_t index)
+{
+    const char *const base = (const char *)settings;
+    return *(const uint64_t *)(const void *)(base + settings_table[index].place);
+}
+
 void topic_settings_write(struct zsp_writer *out, const struct topic_settings *settings)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < SETTING_COUNT; i++) {
-        const char *const base = (const char *)settings;
-        const uint64_t value = *(const uint64_t *)(const void *)(base + settings_table[i].place);
-        count += value > 0 ? 1 : 0;
+        count += value_of(settings, i) > 0 ? 1 : 0;
     }
     wire_write_map(out, count);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
-        const char *const base = (const char *)settings;
-        const uint64_t value = *(const uint64_t *)(const void *)(base + settings_table[i].place);
-        if (value > 0) {
-            wire_write_text_uint(out, settings_table[i].name, value);
+        if (value_of(settings, i) > 0) {
+            wire_write_text_uint(out, settings_table[i].name, value_of(settings, i));
         }
     }
+}
+
+void topic_settings_encode(struct zsp_writer *out, const struct topic_settings *settings)
+{
+    zsp_write_u8(out, SETTING_COUNT);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        zsp_write_u64(out, value_of(settings, i));
+    }
+}
+
+int topic_settings_decode(struct zsp_reader *in, struct topic_settings *ret)
+{
+    struct topic_settings settings = {0};
+    const uint8_t count = zsp_read_u8(in);
+    if (in->failed || count > SETTING_COUNT) {
+        return ZSP_ECORRUPT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        char *const base = (char *)&settings;
+        *(uint64_t *)(void *)(base + settings_table[i].place) = zsp_read_u64(in);
+    }
+    *ret = settings;
+    return in->failed ? ZSP_ECORRUPT : 0;
 }

@@ -17,4 +17,10 @@ int topic_settings_apply(const msgpack_object *map, struct topic_settings *setti
 /* Write the map of the settings that differ from their defaults. */
 void topic_settings_write(struct zsp_writer *out, const struct topic_settings *settings);
 
+/* The durable form: how many (u8), then each as u64, in the order of the table. What is not told is
+ * at its default, so that a later version may have more. */
+void topic_settings_encode(struct zsp_writer *out, const struct topic_settings *settings);
+/* Errors: ZSP_ECORRUPT (more of them than are known here, or cut off) */
+int topic_settings_decode(struct zsp_reader *in, struct topic_settings *ret);
+
 #endif

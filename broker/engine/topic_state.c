@@ -9,11 +9,13 @@
 #include "broker/engine/state.h"
 #include "broker/engine/topic.h"
 #include "broker/engine/topic_priv.h"
+#include "broker/engine/topic_settings.h"
 #include "common/name.h"
 
-/* Image of a topic: version u8 = 1, partitions u32, created_ms u64, retention_time_ms u64,
- * retention_bytes u64, name (u16 length, bytes). */
-#define IMAGE_VERSION 1u
+/* Image of a topic: version u8 = 2, partitions u32, created_ms u64, the settings
+ * (topic_settings_encode), name (u16 length, bytes). Version 1 had retention_time_ms u64 and
+ * retention_bytes u64 in place of the settings. */
+#define IMAGE_VERSION 2u
 
 static void write_image(struct zsp_writer *out, const struct topic *self,
                         const struct topic_settings *settings)
@@ -21,8 +23,7 @@ static void write_image(struct zsp_writer *out, const struct topic *self,
     zsp_write_u8(out, IMAGE_VERSION);
     zsp_write_u32(out, self->partition_count);
     zsp_write_u64(out, (uint64_t)self->created_ms);
-    zsp_write_u64(out, settings->retention_time_ms);
-    zsp_write_u64(out, settings->retention_bytes);
+    topic_settings_encode(out, settings);
     zsp_write_short(out, self->name);
 }
 
@@ -73,10 +74,15 @@ static int read_image(struct zsp_slice value, struct topic_image *ret, struct zs
     const uint8_t version = zsp_read_u8(&in);
     ret->partition_count = zsp_read_u32(&in);
     ret->created_ms = (int64_t)zsp_read_u64(&in);
-    ret->settings.retention_time_ms = zsp_read_u64(&in);
-    ret->settings.retention_bytes = zsp_read_u64(&in);
+    int rc = 0;
+    if (version == 1) {
+        ret->settings.retention_time_ms = zsp_read_u64(&in);
+        ret->settings.retention_bytes = zsp_read_u64(&in);
+    } else {
+        rc = topic_settings_decode(&in, &ret->settings);
+    }
     ret->name = zsp_read_short(&in);
-    if (in.failed || version != IMAGE_VERSION) {
+    if (in.failed || rc < 0 || version == 0 || version > IMAGE_VERSION) {
         return zsp_err_set(err, ZSP_ECORRUPT, "an image of %zu bytes, version %u", value.len,
                            version);
     }

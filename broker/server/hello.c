@@ -95,7 +95,7 @@ static void write_features(struct zsp_writer *out)
 {
     static const char *const features[] = {"shared",   "producers", "seek",   "pull_settle",
                                            "resume",   "bye",       "cancel", "heartbeat",
-                                           "coalesce", "zstd",      "parts"};
+                                           "coalesce", "zstd",      "parts",  "pause"};
     const uint32_t count = sizeof features / sizeof features[0];
     wire_write_text(out, "features");
     wire_write_array(out, count);

@@ -113,6 +113,7 @@ static void print_json(const zspool_group_info_t *info)
     json_text(&json, "group", info->group);
     json_text(&json, "mode", info->mode);
     json_text(&json, "start", start);
+    json_bool(&json, "paused", info->paused);
     json_uint(&json, "members", info->member_count);
     cli_json_settings(&json, info->settings, info->setting_count);
     json_open_array(&json, "parts");
@@ -128,8 +129,8 @@ static int print_plain(const zspool_group_info_t *info)
     char start[32];
     struct columns columns;
     cli_write_position(&info->start, start);
-    printf("group %s, mode %s, start %s, %" PRIu64 " members\n", info->group, info->mode, start,
-           info->member_count);
+    printf("group %s, mode %s, start %s, %" PRIu64 " members%s\n", info->group, info->mode, start,
+           info->member_count, info->paused ? ", paused" : "");
     cli_print_settings(info->settings, info->setting_count);
     columns_init(&columns, "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD");
     for (size_t i = 0; i < info->part_count; i++) {
@@ -190,6 +191,16 @@ static int group_change(struct group_run *self, const char *group, bool create)
     }
     const int rc = create ? zspool_group_create(self->client, &spec, cli_timeout(), &err)
                           : zspool_group_set(self->client, &spec, cli_timeout(), &err);
+    return rc == 0 ? CLI_OK : cli_fail(&err);
+}
+
+/* --- pause, resume -------------------------------------------------------------------------- */
+
+static int group_pause(struct group_run *self, const char *group, bool pause)
+{
+    zspool_error_t err = {0};
+    const int rc = pause ? zspool_group_pause(self->client, group, cli_timeout(), &err)
+                         : zspool_group_resume(self->client, group, cli_timeout(), &err);
     return rc == 0 ? CLI_OK : cli_fail(&err);
 }
 
@@ -281,7 +292,8 @@ static int check_flags(const struct group_run *self, const char *action)
 /* `args`: the action, and what follows it. */
 static int run_action(struct group_run *self, const struct cli_args *args)
 {
-    static const char *const actions[] = {"ls", "info", "create", "set", "rm", "seek"};
+    static const char *const actions[] = {"ls", "info", "create", "set",
+                                          "rm", "seek", "pause",  "resume"};
     const char *action = args->items[0];
     const char *group = args->items[1];
     const int rc = cli_check_action(self->verb, action, actions, sizeof actions / sizeof *actions);
@@ -308,6 +320,9 @@ static int run_action(struct group_run *self, const struct cli_args *args)
     }
     if (strcmp(action, "seek") == 0) {
         return group_run_seek(self, group);
+    }
+    if (strcmp(action, "pause") == 0 || strcmp(action, "resume") == 0) {
+        return group_pause(self, group, strcmp(action, "pause") == 0);
     }
     return group_change(self, group, strcmp(action, "create") == 0);
 }
@@ -351,10 +366,11 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_group = {
     .name = "group",
-    .synopsis = "ls [GLOB] | info|create|set|seek GROUP | rm GROUP...",
+    .synopsis = "ls [GLOB] | info|create|set|seek|pause|resume GROUP | rm GROUP...",
     .summary = "list, show, create, change, remove and move groups",
     .details = "seek moves a group: leases out are lost, counts begin anew. seek and rm ask\n"
-               "on a terminal, and want --yes without one. POSITION is that of `zspool read`;\n"
+               "on a terminal, and want --yes without one. A paused group is handed nothing\n"
+               "until it is resumed. POSITION is that of `zspool read`;\n"
                "a setting `default` is unset. LAG counts messages from COMMITTED to END.\n",
     .example = "  zspool group create billing --topic orders --lease 2m --max-failures 3\n"
                "  zspool group ls -l\n"

@@ -12,6 +12,8 @@
  *   i64              a number that may be negative; the lowest one means none
  *   ms               u64, wall time
  *   str              u16 length, bytes
+ *   v1 v2 ...        u8, a version: only this one
+ *   settings         u8 count, then so many u64, named in the order of the list below
  *   TYPE*NAME(...)   a count of that type, then so many times what is in brackets
  *   runs             the rest: runs of a block, as in ledger_codec.h
  *   rest             the rest: only how many bytes it is
@@ -37,7 +39,9 @@ static const struct object_layout layouts[] = {
     {'B', true, "batches", "u64:topic u32:partition", "u64:segment u64:pos rest:bytes"},
     {'C', false, "counters", "", "u8:version u64:next_topic u64:next_producer u64:next_group"},
     {'T', false, "topic", "u64:topic",
-     "u8:version u32:partitions ms:created u64:retention_time_ms u64:retention_bytes str:name"},
+     "v1:version u32:partitions ms:created u64:retention_time_ms u64:retention_bytes str:name"},
+    {'T', false, "topic", "u64:topic",
+     "v2:version u32:partitions ms:created settings:topic str:name"},
     {'P', false, "producer", "u64:producer",
      "u8:version u32:epoch u8:flags u64:last_used_broker_ms str:name"},
     {'Q', false, "sequences", "u64:topic u32:partition u64:producer",
@@ -46,13 +50,21 @@ static const struct object_layout layouts[] = {
     {'R', false, "sequences_complete", "u64:topic u32:partition",
      "u8:version u64:offset u64:place"},
     {'g', false, "group", "u64:group",
-     "u8:version u8:mode u64:epoch u8:start_kind u64:start_value u64:lease_ms u64:max_leased "
+     "v1:version u8:mode u64:epoch u8:start_kind u64:start_value u64:lease_ms u64:max_leased "
      "u64:max_failures u64:backoff_ms u64:backoff_max_ms str:name u16*topics(str:name)"},
+    {'g', false, "group", "u64:group",
+     "v2:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group str:name "
+     "u16*topics(str:name)"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition", "u8:version u64:high u64:water"},
     {'b', false, "ledger_block", "u64:group u64:topic u32:partition u64:block", "u8:version runs"},
     {'l', false, "lease", "u64:group u64:lease",
      "u8:version u8:flags u32:granted u64:deadline_broker_ms"},
 };
+
+/* As topic_settings.c and group_settings.c of the broker have them. */
+static const char *const topic_settings[] = {"retention_time_ms", "retention_bytes", NULL};
+static const char *const group_settings[] = {"lease_ms",   "max_leased",     "max_failures",
+                                             "backoff_ms", "backoff_max_ms", NULL};
 
 /* --- Printing one thing --------------------------------------------------------------------- */
 
@@ -251,7 +263,7 @@ static void put_runs(struct printer *to, struct zsp_reader *in)
 
 /* The next word of a layout: up to a space, or to the bracket that closes. */
 struct word {
-    char type[8];
+    char type[12];
     char name[40];
     bool repeats;
     const char *inner; /* what is repeated */
@@ -297,6 +309,27 @@ static uint64_t read_number(struct zsp_reader *in, const char *type)
     return strcmp(type, "u32") == 0 ? zsp_read_u32(in) : zsp_read_u64(in);
 }
 
+static void put_settings(struct printer *to, const char *owner, struct zsp_reader *in)
+{
+    const char *const *names = strcmp(owner, "topic") == 0 ? topic_settings : group_settings;
+    const unsigned count = zsp_read_u8(in);
+    for (unsigned i = 0; i < count && !in->failed; i++) {
+        char number[24];
+        (void)snprintf(number, sizeof number, "setting_%u", i);
+        const uint64_t value = zsp_read_u64(in);
+        put_number(to, *names ? *names++ : number, value);
+    }
+}
+
+static void put_version(struct printer *to, const struct word *word, struct zsp_reader *in)
+{
+    const unsigned version = zsp_read_u8(in);
+    if (version != (unsigned)(word->type[1] - '0')) {
+        in->failed = true;
+    }
+    put_number(to, word->name, version);
+}
+
 static void put_field(struct printer *to, const struct word *word, struct zsp_reader *in)
 {
     if (strcmp(word->type, "str") == 0) {
@@ -307,6 +340,10 @@ static void put_field(struct printer *to, const struct word *word, struct zsp_re
         put_signed(to, word->name, (int64_t)zsp_read_u64(in));
     } else if (strcmp(word->type, "runs") == 0) {
         put_runs(to, in);
+    } else if (strcmp(word->type, "settings") == 0) {
+        put_settings(to, word->name, in);
+    } else if (word->type[0] == 'v') {
+        put_version(to, word, in);
     } else if (strcmp(word->type, "rest") == 0) {
         put_number(to, word->name, zsp_reader_left(in));
         (void)zsp_read_bytes(in, zsp_reader_left(in));
@@ -353,25 +390,31 @@ static bool fits(const char *layout, struct zsp_slice value)
     return !in.failed && zsp_reader_left(&in) == 0;
 }
 
-static const struct object_layout *find_layout(struct zsp_slice key, size_t *ret_skip)
+/* The layout of the key, and if there are several, of the value. */
+static const struct object_layout *find_layout(struct zsp_slice key, struct zsp_slice value,
+                                               size_t *ret_skip)
 {
+    const struct object_layout *found = NULL;
     const bool own = key.len > 1 && key.data[0] == 0;
     *ret_skip = own ? 2 : 1;
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0] && key.len >= *ret_skip; i++) {
         const struct zsp_slice rest = {key.data + *ret_skip, key.len - *ret_skip};
         if (layouts[i].own == own && (uint8_t)layouts[i].letter == key.data[*ret_skip - 1] &&
             fits(layouts[i].key, rest)) {
-            return &layouts[i];
+            found = &layouts[i];
+            if (fits(found->value, value)) {
+                break;
+            }
         }
     }
-    return NULL;
+    return found;
 }
 
 bool journal_object_print(struct json *json, struct zsp_slice key, struct zsp_slice value)
 {
     struct printer to = {json, false};
-    size_t skip;
-    const struct object_layout *layout = find_layout(key, &skip);
+    size_t skip = 0;
+    const struct object_layout *layout = find_layout(key, value, &skip);
     if (!layout) {
         put_bytes(&to, "key", key);
         put_bytes(&to, "value", value);

@@ -796,6 +796,7 @@ typedef struct zspool_group_info_t {
     const zspool_figure_t *settings;
     size_t part_count;
     const zspool_group_part_t *parts;
+    bool paused; /* nothing is handed out */
 } zspool_group_info_t;
 
 /* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EUNSUPPORTED, ZSPOOL_ELIMIT_REACHED */
@@ -813,6 +814,14 @@ ZSPOOL_EXPORT int zspool_group_list(zspool_client_t *self, const char *match, in
 /* Delete a group with its state; dry_run only checks. Errors: ZSPOOL_ENOT_FOUND */
 ZSPOOL_EXPORT int zspool_group_delete(zspool_client_t *self, const char *group, bool dry_run,
                                       int timeout_ms, zspool_error_t *err);
+
+/* Hand nothing out any more, until it is resumed; durable. What is out may be settled, pulls wait or
+ * end with the reason "paused". Neither does harm when it is so already.
+ * Errors: ZSPOOL_ENOT_FOUND */
+ZSPOOL_EXPORT int zspool_group_pause(zspool_client_t *self, const char *group, int timeout_ms,
+                                     zspool_error_t *err);
+ZSPOOL_EXPORT int zspool_group_resume(zspool_client_t *self, const char *group, int timeout_ms,
+                                      zspool_error_t *err);
 
 typedef struct zspool_seek_spec_t {
     size_t size;

@@ -396,6 +396,32 @@ int zspool_group_delete(zspool_client_t *self, const char *group, bool dry_run, 
     return delete_by_name(self, &about, dry_run, timeout_ms, err);
 }
 
+static int change_by_name(zspool_client_t *self, const char *verb, const char *group,
+                          int timeout_ms, zspool_error_t *err)
+{
+    const int rc = check_name(self, "group", group, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct zsp_writer args = {0};
+    wire_write_map(&args, 1);
+    wire_write_text_str(&args, "group", zsp_slice_str(group));
+    struct zsp_call_spec spec = {.verb = verb, .args = &args};
+    return run(self, &spec, timeout_ms, err);
+}
+
+int zspool_group_pause(zspool_client_t *self, const char *group, int timeout_ms,
+                       zspool_error_t *err)
+{
+    return change_by_name(self, "GROUP.PAUSE", group, timeout_ms, err);
+}
+
+int zspool_group_resume(zspool_client_t *self, const char *group, int timeout_ms,
+                        zspool_error_t *err)
+{
+    return change_by_name(self, "GROUP.RESUME", group, timeout_ms, err);
+}
+
 static int read_seek_spec(const zspool_seek_spec_t *given, zspool_seek_spec_t *ret,
                           struct zsp_err *err)
 {

@@ -32,6 +32,12 @@ uint64_t zsp_reply_uint(const msgpack_object *map, const char *key, uint64_t fal
     return number;
 }
 
+bool zsp_reply_bool(const msgpack_object *map, const char *key)
+{
+    const msgpack_object *value = wire_map_find(map, key);
+    return value && value->type == MSGPACK_OBJECT_BOOLEAN && value->via.boolean;
+}
+
 const msgpack_object_array *zsp_reply_array(const msgpack_object *map, const char *key)
 {
     const msgpack_object *value = wire_map_find(map, key);
@@ -289,6 +295,7 @@ int zsp_read_group_info(const struct zsp_answer *answer, void *arg, struct zsp_e
     info->group = zsp_arena_text(arena, zsp_reply_text(answer->map, "group"));
     info->mode = zsp_arena_text(arena, zsp_reply_text(answer->map, "mode"));
     info->start = read_position(answer->map, "start");
+    info->paused = zsp_reply_bool(answer->map, "paused");
     const msgpack_object_array *members = zsp_reply_array(answer->map, "members");
     info->member_count = members ? members->size : zsp_reply_uint(answer->map, "members", 0);
     info->settings =

@@ -35,6 +35,8 @@ void zsp_listing_fini(struct zsp_listing *self);
 struct zsp_slice zsp_reply_text(const msgpack_object *map, const char *key);
 /* The number of a reply's value, `fallback` if it is not there or not a number. */
 uint64_t zsp_reply_uint(const msgpack_object *map, const char *key, uint64_t fallback);
+/* Is the reply's value there and true? */
+bool zsp_reply_bool(const msgpack_object *map, const char *key);
 /* The array of that key; NULL if it is not there or not an array. */
 const msgpack_object_array *zsp_reply_array(const msgpack_object *map, const char *key);
 

@@ -134,6 +134,17 @@ class Groups(Case):
         info = self.good("group", "info", "tab-g", "--json").objects()[0]
         self.assertEqual((info["start"], info["parts"][0]["lag"]), ("-5", 3))
 
+    def test_pause_and_resume(self):
+        self.good("pub", "pause", "a", "b")
+        self.good("group", "create", "pause-g", "--topic", "pause")
+        self.good("group", "pause", "pause-g")
+        self.assertTrue(self.good("group", "info", "pause-g").lines()[0].endswith(", paused"))
+        self.assertTrue(self.good("group", "info", "pause-g", "--json").objects()[0]["paused"])
+        self.assertEqual(zspool("pull", "pause", "-g", "pause-g", "-e").code, 3)
+        self.good("group", "resume", "pause-g")
+        self.assertEqual(self.good("pull", "pause", "-g", "pause-g", "-e").lines(), ["a", "b"])
+        self.bad(4, "group", "pause", "no-such-group")
+
     def test_seek_of_all_topics_of_a_group(self):
         self.good("pub", "sa", *"abc")
         self.good("pub", "sb", *"de")

@@ -475,6 +475,31 @@ static void groups_are_made_shown_changed_moved_and_removed(void **state)
     served_end(&f);
 }
 
+static void a_group_is_paused_and_resumed(void **state)
+{
+    (void)state;
+    struct served f;
+    static const char *const topics[] = {"t"};
+    zspool_group_spec_t spec;
+    zspool_group_info_t *info;
+    served_start(&f);
+    publish(&f, "t", 0, 3);
+    zspool_group_spec_init(&spec, "g");
+    spec.topics = topics;
+    spec.topic_count = 1;
+    assert_int_equal(zspool_group_create(f.client, &spec, WAIT_MS, NULL), 0);
+    assert_int_equal(zspool_group_pause(f.client, "g", WAIT_MS, NULL), 0);
+    assert_int_equal(zspool_group_info(f.client, "g", WAIT_MS, &info, NULL), 0);
+    assert_true(info->paused);
+    zspool_free(info);
+    assert_int_equal(zspool_group_resume(f.client, "g", WAIT_MS, NULL), 0);
+    assert_int_equal(zspool_group_info(f.client, "g", WAIT_MS, &info, NULL), 0);
+    assert_false(info->paused);
+    zspool_free(info);
+    assert_int_equal(zspool_group_pause(f.client, "nobody", WAIT_MS, NULL), ZSPOOL_ENOT_FOUND);
+    served_end(&f);
+}
+
 static void what_is_not_built_is_unsupported(void **state)
 {
     (void)state;
@@ -580,6 +605,7 @@ int main(void)
         cmocka_unit_test(topics_are_made_shown_changed_and_removed),
         cmocka_unit_test(a_long_list_comes_in_pages_but_whole),
         cmocka_unit_test(groups_are_made_shown_changed_moved_and_removed),
+        cmocka_unit_test(a_group_is_paused_and_resumed),
         cmocka_unit_test(what_is_not_built_is_unsupported),
         cmocka_unit_test(producers_and_figures_can_be_looked_at),
         cmocka_unit_test(a_named_producer_goes_on_and_fences_the_older),

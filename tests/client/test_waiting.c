@@ -148,6 +148,16 @@ static int wait_group_delete(struct fixture *f, int timeout_ms, zspool_error_t *
     return zspool_group_delete(f->client, "g", true, timeout_ms, err);
 }
 
+static int wait_group_pause(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    return zspool_group_pause(f->client, "g", timeout_ms, err);
+}
+
+static int wait_group_resume(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    return zspool_group_resume(f->client, "g", timeout_ms, err);
+}
+
 static int wait_group_seek(struct fixture *f, int timeout_ms, zspool_error_t *err)
 {
     zspool_seek_spec_t spec;
@@ -209,6 +219,8 @@ static const struct {
     {"group_info", wait_group_info, true},
     {"group_list", wait_group_list, true},
     {"group_delete", wait_group_delete, true},
+    {"group_pause", wait_group_pause, true},
+    {"group_resume", wait_group_resume, true},
     {"group_seek", wait_group_seek, true},
     {"producer_info", wait_producer_info, true},
     {"settle_at", wait_settle_at, true},

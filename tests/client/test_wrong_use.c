@@ -124,6 +124,8 @@ static void no_client_for_an_administrative_call(void **state)
     WRONG(zspool_group_info(NULL, "g", 0, &group_info, NULL));
     WRONG(zspool_group_list(NULL, NULL, 0, &names, NULL));
     WRONG(zspool_group_delete(NULL, "g", false, 0, NULL));
+    WRONG(zspool_group_pause(NULL, "g", 0, NULL));
+    WRONG(zspool_group_resume(NULL, "g", 0, NULL));
     WRONG(zspool_group_seek(NULL, &seek, 0, &moved, NULL));
     WRONG(zspool_producer_info(NULL, "p", 0, &producer_info, NULL));
     WRONG(zspool_settle_at(NULL, "g", NULL, 0, 0, NULL));
@@ -211,6 +213,7 @@ static void names_that_are_none(void **state)
         assert_int_equal(zspool_group_info(f->client, bad[i], 0, &group_info, NULL),
                          ZSPOOL_EBAD_NAME);
         assert_int_equal(zspool_group_delete(f->client, bad[i], true, 0, NULL), ZSPOOL_EBAD_NAME);
+        assert_int_equal(zspool_group_pause(f->client, bad[i], 0, NULL), ZSPOOL_EBAD_NAME);
         assert_int_equal(zspool_producer_info(f->client, bad[i], 0, &producer_info, NULL),
                          ZSPOOL_EBAD_NAME);
         assert_int_equal(zspool_settle_at(f->client, "g", &run, 1, 0, NULL), ZSPOOL_EBAD_NAME);

@@ -156,6 +156,20 @@ static void admin_seek(struct client *self)
     client_send(self, request);
 }
 
+/* Pause a group, or let one go on: pauses are short. */
+static void admin_pause(struct client *self)
+{
+    struct sim *sim = self->sim;
+    const uint32_t group = (uint32_t)prng_below(&sim->prng, SIM_GROUPS);
+    const bool resume = sim->model.groups[group].maybe_paused && prng_chance(&sim->prng, 900);
+    if (!resume && !prng_chance(&sim->prng, 250)) {
+        return;
+    }
+    struct sim_request *request = client_request(self, resume ? SIM_GROUP_RESUME : SIM_GROUP_PAUSE);
+    request->group = group;
+    client_send(self, request);
+}
+
 void admin_wake(struct client *self)
 {
     struct sim *sim = self->sim;
@@ -179,6 +193,8 @@ void admin_wake(struct client *self)
     const uint64_t choice = prng_below(prng, 100);
     if (choice < 8 && sim->weather.seeks) {
         admin_seek(self);
+    } else if (choice < 20 && sim->weather.pauses) {
+        admin_pause(self);
     } else if (choice < 60) {
         struct sim_request *request = client_request(self, SIM_GROUP_INFO);
         request->group = (uint32_t)prng_below(prng, SIM_GROUPS);

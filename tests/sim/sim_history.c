@@ -218,6 +218,14 @@ static void drain(struct sim *self, struct client *judge, uint32_t group)
     (void)model_fail(&self->model, "group %s cannot be drained", sim_group_name(group));
 }
 
+/* Whoever paused a group does so no more. */
+static void resume(struct sim *self, struct client *judge, uint32_t group)
+{
+    struct sim_request *request = client_request(judge, SIM_GROUP_RESUME);
+    request->group = group;
+    (void)ask(self, judge, request);
+}
+
 static void last_look(struct sim *self)
 {
     struct client *judge = &self->clients[self->client_count - 1];
@@ -232,6 +240,7 @@ static void last_look(struct sim *self)
     }
     for (uint32_t g = 0; g < SIM_GROUPS && !self->model.failed; g++) {
         if (self->model.groups[g].exists) {
+            resume(self, judge, g);
             drain(self, judge, g);
         }
     }

@@ -260,6 +260,8 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
     case ZSP_ENOT_FOUND:
         switch (request->verb) {
         case SIM_GROUP_INFO:
+        case SIM_GROUP_PAUSE:
+        case SIM_GROUP_RESUME:
         case SIM_SETTLE:
         case SIM_SEEK:
             return !self->groups[request->group].exists ||
@@ -339,6 +341,12 @@ void model_answer(struct model *self, struct sim_request *request)
     case SIM_GROUP_INFO:
         if (worked) {
             model_group_info_answer(self, request);
+        }
+        break;
+    case SIM_GROUP_PAUSE:
+    case SIM_GROUP_RESUME:
+        if (worked) {
+            model_pause_answer(self, request);
         }
         break;
     case SIM_BYE:

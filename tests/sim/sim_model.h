@@ -9,6 +9,7 @@
  *              is not; one client's messages keep their order
  *   groups     see sim_model_group.c
  *   sessions   see sim_model_session.c
+ *   pauses     see sim_model_pause.c
  *   producers  sequences are neither lost nor invented; old epochs are fenced
  */
 #ifndef ZSP_SIM_MODEL_H
@@ -95,6 +96,10 @@ struct group_model {
     uint64_t seeks;         /* begun and ended, counted both */
     uint32_t seeks_out;     /* under way */
     uint32_t unseen_grants; /* pulls that may have been granted without a reply */
+    bool paused;            /* surely */
+    bool maybe_paused;
+    uint64_t pause_step;  /* when the last PAUSE came, */
+    uint64_t resume_step; /* and the last RESUME */
     struct ledger_model ledgers[SIM_TOPICS][SIM_PARTS_MAX];
 };
 
@@ -175,6 +180,10 @@ struct group_slot *model_group_slot(struct model *self, uint32_t group, uint32_t
                                     uint32_t partition, uint64_t offset);
 /* Does the message surely stand under the lease that it went out with last? */
 bool model_lease_lives(const struct model *self, const struct group_slot *slot);
+
+void model_pause_enter(struct model *self, const struct sim_request *request);
+void model_pause_answer(struct model *self, const struct sim_request *request);
+bool model_judge_pause(struct model *self, const struct sim_request *pull);
 
 bool model_judge_repeat(struct model *self, const struct sim_request *request);
 void model_bye_enter(struct model *self, struct sim_request *request);

@@ -129,6 +129,10 @@ void model_group_enter(struct model *self, struct sim_request *request)
     case SIM_BYE:
         model_bye_enter(self, request);
         break;
+    case SIM_GROUP_PAUSE:
+    case SIM_GROUP_RESUME:
+        model_pause_enter(self, request);
+        break;
     case SIM_CANCEL:
     case SIM_PUBLISH:
     case SIM_OPEN:
@@ -246,7 +250,7 @@ void model_pull_answer(struct model *self, struct sim_request *request)
     if (strcmp(reply->reason, "cancelled") == 0) {
         model_pull_gone(self, request); /* it may have been granted */
     }
-    if (!judge_limits(self, request) ||
+    if (!judge_limits(self, request) || !model_judge_pause(self, request) ||
         (!in_seek(self, request) && !model_judge_repeat(self, request))) {
         return;
     }

@@ -27,9 +27,10 @@ const char *sim_group_name(uint32_t group)
 const char *sim_verb_name(enum sim_verb verb)
 {
     static const char *const names[] = {
-        "PUBLISH",      "PRODUCER.OPEN", "PULL",       "SETTLE",       "READ",
-        "SEEK",         "TOPIC.CREATE",  "TOPIC.INFO", "GROUP.CREATE", "GROUP.INFO",
-        "TOPIC.DELETE", "GROUP.DELETE",  "STATS",      "BYE",          "CANCEL"};
+        "PUBLISH",      "PRODUCER.OPEN", "PULL",        "SETTLE",       "READ",
+        "SEEK",         "TOPIC.CREATE",  "TOPIC.INFO",  "GROUP.CREATE", "GROUP.INFO",
+        "TOPIC.DELETE", "GROUP.DELETE",  "GROUP.PAUSE", "GROUP.RESUME", "STATS",
+        "BYE",          "CANCEL"};
     return names[verb];
 }
 
@@ -257,6 +258,8 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
         break;
     case SIM_GROUP_INFO:
     case SIM_GROUP_DELETE:
+    case SIM_GROUP_PAUSE:
+    case SIM_GROUP_RESUME:
         wire_write_map(out, 1);
         write_group(out, self);
         break;

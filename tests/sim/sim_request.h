@@ -37,6 +37,8 @@ enum sim_verb {
     SIM_GROUP_INFO,
     SIM_TOPIC_DELETE,
     SIM_GROUP_DELETE,
+    SIM_GROUP_PAUSE,
+    SIM_GROUP_RESUME,
     SIM_STATS,
     SIM_BYE,
     SIM_CANCEL

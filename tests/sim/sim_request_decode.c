@@ -341,6 +341,8 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
     case SIM_TOPIC_DELETE:
     case SIM_GROUP_CREATE:
     case SIM_GROUP_DELETE:
+    case SIM_GROUP_PAUSE:
+    case SIM_GROUP_RESUME:
     case SIM_STATS:
         return true;
     case SIM_BYE:

@@ -294,6 +294,7 @@ static void watch_waiting_pulls(struct sim *sim, const struct sim_request *info)
         }
         /* On a full disk no hand-out can be kept, and in a stall no file is written. */
         if (ready == 0 || pull->ready_count == 0 || sim->world.disk_is_limited ||
+            sim->model.groups[info->group].maybe_paused ||
             pull->ready_since_ms < sim->world.stalled_ms) {
             pull->ready_since_ms = sim->model.uptime_ms;
             pull->ready_count = 0;
