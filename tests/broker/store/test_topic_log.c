@@ -152,6 +152,37 @@ static void remove_topic(struct log_case *c)
     }
 }
 
+/* Crash a fresh case at every call, by power and by process, until `crash_fn` says that the end came
+ * before. */
+static void crash_everywhere(bool (*crash_fn)(struct log_case *c, uint64_t n, bool power),
+                             uint64_t calls_least)
+{
+    for (int power = 0; power < 2; power++) {
+        uint64_t n = 0;
+        bool crashed = true;
+        for (; crashed; n++) {
+            void *world = NULL;
+            assert_int_equal(log_case_set_up(&world), 0);
+            crashed = crash_fn(world, n, power == 1);
+            assert_int_equal(log_case_tear_down(&world), 0);
+        }
+        assert_true(n > calls_least);
+    }
+}
+
+static void crash(struct log_case *c, uint64_t n, bool power)
+{
+    if (c->store) {
+        log_case_kill(c);
+    }
+    if (power) {
+        crash_fs_power_loss(c->fs, n);
+    } else {
+        crash_fs_process_crash(c->fs);
+    }
+    assert_clean(c, false);
+}
+
 /* Crash at the n-th call on the file system; and again in the start that goes on with it. The topic
  * is there whole, or it goes without a further start. False: the removal came to its end before. */
 static bool crash_in_removal(struct log_case *c, uint64_t n, bool power)
@@ -163,15 +194,7 @@ static bool crash_in_removal(struct log_case *c, uint64_t n, bool power)
     remove_topic(c);
     const bool frozen = crash_fs_frozen(c->fs);
     for (int round = 0; round < 2; round++) {
-        if (c->store) {
-            log_case_kill(c);
-        }
-        if (power) {
-            crash_fs_power_loss(c->fs, n);
-        } else {
-            crash_fs_process_crash(c->fs);
-        }
-        assert_clean(c, false);
+        crash(c, n, power);
         if (round == 0) {
             crash_fs_freeze_at(c->fs, n % 40);
             c->topic_has_entry = true;
@@ -193,17 +216,7 @@ static bool crash_in_removal(struct log_case *c, uint64_t n, bool power)
 static void a_crash_at_any_call_of_a_removal_leaves_nothing_behind(void **state)
 {
     (void)state;
-    for (int power = 0; power < 2; power++) {
-        uint64_t n = 0;
-        bool frozen = true;
-        for (; frozen; n++) {
-            void *world = NULL;
-            assert_int_equal(log_case_set_up(&world), 0);
-            frozen = crash_in_removal(world, n, power == 1);
-            assert_int_equal(log_case_tear_down(&world), 0);
-        }
-        assert_true(n > 20);
-    }
+    crash_everywhere(crash_in_removal, 20);
 }
 
 /* Partitions [first, end) of a topic, whose engine never comes to note it: until the file system
@@ -219,19 +232,6 @@ static void begin_topic(struct log_case *c, uint64_t id, uint32_t first, uint32_
         log_case_run(c);
         c->now.mono_ms += 10;
     }
-}
-
-static void crash(struct log_case *c, uint64_t n, bool power)
-{
-    if (c->store) {
-        log_case_kill(c);
-    }
-    if (power) {
-        crash_fs_power_loss(c->fs, n);
-    } else {
-        crash_fs_process_crash(c->fs);
-    }
-    assert_clean(c, false);
 }
 
 /* Crash at the n-th call of a creation, of a topic or of more partitions of one that is known; and
@@ -262,20 +262,21 @@ static bool crash_in_creation(struct log_case *c, uint64_t n, bool power, bool g
     return frozen;
 }
 
+static bool crash_in_creation_of_a_topic(struct log_case *c, uint64_t n, bool power)
+{
+    return crash_in_creation(c, n, power, false);
+}
+
+static bool crash_in_creation_of_partitions(struct log_case *c, uint64_t n, bool power)
+{
+    return crash_in_creation(c, n, power, true);
+}
+
 static void a_crash_at_any_call_of_a_creation_leaves_nothing_to_warn_of(void **state)
 {
     (void)state;
-    for (int i = 0; i < 4; i++) {
-        uint64_t n = 0;
-        bool frozen = true;
-        for (; frozen; n++) {
-            void *world = NULL;
-            assert_int_equal(log_case_set_up(&world), 0);
-            frozen = crash_in_creation(world, n, i % 2 == 1, i / 2 == 1);
-            assert_int_equal(log_case_tear_down(&world), 0);
-        }
-        assert_true(n > 10);
-    }
+    crash_everywhere(crash_in_creation_of_a_topic, 10);
+    crash_everywhere(crash_in_creation_of_partitions, 10);
 }
 
 static void a_directory_that_holds_anything_is_not_taken_for_a_leftover(void **state)
