@@ -9,6 +9,7 @@
 
 #include "broker/store/check_priv.h"
 #include "broker/store/journal_scan.h"
+#include "broker/store/redo_damage.h"
 #include "broker/store/scan.h"
 #include "common/codec.h"
 #include "common/record.h"
@@ -201,8 +202,53 @@ static void tell_journal_torn(struct check *self, const struct journal_scan *sca
                scan->torn_end - scan->end_pos);
 }
 
+static void tell_redo_damage(void *arg, const struct redo_item *item, enum redo_verdict verdict)
+{
+    struct check *self = arg;
+    char path[LAYOUT_PATH_MAX];
+    layout_journal_path(path, item->file);
+    const struct check_finding finding = {
+        .severity = verdict == REDO_LOST ? CHECK_DAMAGE : CHECK_NOTE,
+        .path = path,
+        .pos = item->file_pos,
+        .end_pos = (uint64_t)item->file_pos + item->len,
+    };
+    if (verdict != REDO_LOST) {
+        check_tell(self, &finding,
+                   "the data of a redo entry is damaged; topic %" PRIu64 " partition %" PRIu32
+                   " %s: passed over",
+                   item->topic_id, item->partition,
+                   verdict == REDO_PAID ? "needs it no more" : "has it in its segment");
+        return;
+    }
+    if (!self->summary.journal_damaged) {
+        self->summary.journal_damage_file = item->file;
+        self->summary.journal_damage_pos = item->file_pos;
+    }
+    self->summary.journal_damaged = true;
+    check_tell(self, &finding,
+               "the data of a redo entry is damaged, and topic %" PRIu64 " partition %" PRIu32
+               " lacks it at pos %" PRIu64 " of segment %" PRIu64
+               "; zspoold does not start like this",
+               item->topic_id, item->partition, item->pos, item->segment);
+}
+
+/* What the damage of redo entries comes to. */
+static int check_redo(struct check *self, struct zsp_err *err)
+{
+    struct zsp_err why = {0};
+    const struct redo_judge judge = {.fs = self->fs,
+                                     .carry = &self->carry,
+                                     .topics = &self->topics,
+                                     .verdict_fn = tell_redo_damage,
+                                     .arg = self};
+    const int rc = redo_judge(&judge, &self->redo, &why);
+    return rc < 0 ? check_unreadable(self, "topics", &why, err) : 0;
+}
+
 /* The start count, which no batch may exceed, and the oldest file. */
-static int check_journal_facts(struct check *self, const struct journal_scan *scan)
+static int check_journal_facts(struct check *self, const struct journal_scan *scan,
+                               struct zsp_err *err)
 {
     struct zsp_err why = {0};
     if (journal_scan_redo(scan, &why) < 0) { /* which looks for the oldest file as well */
@@ -214,7 +260,7 @@ static int check_journal_facts(struct check *self, const struct journal_scan *sc
         check_tell_path(self, CHECK_DAMAGE, "journal", "the start count is malformed");
         self->summary.journal_damaged = true;
     }
-    return 0;
+    return check_redo(self, err);
 }
 
 static int check_journal(struct check *self, struct zsp_err *err)
@@ -243,7 +289,7 @@ static int check_journal(struct check *self, struct zsp_err *err)
         tell_journal_torn(self, &scan);
     }
     if (rc == 0 && scan.any) {
-        rc = check_journal_facts(self, &scan);
+        rc = check_journal_facts(self, &scan, err);
     } else if (rc == 0 && self->topics.count > 0 && !self->summary.journal_damaged) {
         check_tell_path(self, CHECK_DAMAGE, "journal",
                         "there are topics, but the journal is empty");

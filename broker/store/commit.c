@@ -15,7 +15,6 @@
 #define REDO_RECORD_BYTES (1u * ZSP_MIB)   /* of one record, the last range aside */
 #define REDO_CYCLE_BYTES  (16u * ZSP_MIB)  /* of one cycle; files beyond are synced themselves */
 #define REDO_JOURNAL_RATE 2u               /* a journal so many times its fine size takes no more */
-#define REDO_PLACE_BYTES  16u              /* segment and pos, in front of the bytes */
 
 _Static_assert(REDO_RECORD_BYTES + REDO_RANGE_MAX + REDO_PER_RECORD * 256u < ZSP_JOURNAL_RECORD_MAX,
                "a record of redo entries fits");
@@ -25,7 +24,7 @@ struct commit_item {
     struct store_part *part;
     struct segment *segment;
     struct mark mark; /* what is synced when the cycle ends */
-    uint8_t *redo;    /* its place and unsynced bytes, for the journal; NULL = the file is synced */
+    uint8_t *redo;    /* the redo entry's value, its bytes behind it; NULL = the file is synced */
     size_t redo_bytes;
 };
 
@@ -199,6 +198,8 @@ static void put_redo(struct log_store *store)
         const struct commit_item *item = &self->items[i];
         const struct store_part *part = item->part;
         if (item->redo && part->state == PART_OPEN) {
+            journal_put_redo(item->redo, item->redo_bytes, item->mark.segment,
+                             item->mark.pos - (item->redo_bytes - JOURNAL_REDO_BYTES));
             facts[count] = fact_redo_key(part->topic_id, part->number);
             entries[count] = (struct store_entry){
                 fact_key(&facts[count]), STORE_REDO, {item->redo, item->redo_bytes}};
@@ -246,7 +247,7 @@ static int reserve_bytes(struct commit *self, size_t count)
     return self->bytes ? 0 : ZSP_ENOMEM;
 }
 
-/* Read the unsynced bytes of all chosen items, each behind its place. */
+/* Read the unsynced bytes of all chosen items, each behind room for the entry's value. */
 static void submit_gather(struct log_store *store)
 {
     struct commit *self = &store->commit;
@@ -258,13 +259,10 @@ static void submit_gather(struct log_store *store)
         if (item->redo_bytes == 0) {
             continue;
         }
-        const size_t bytes = item->redo_bytes - REDO_PLACE_BYTES;
-        const uint64_t pos = item->mark.pos - bytes;
+        const size_t bytes = item->redo_bytes - JOURNAL_REDO_BYTES;
         item->redo = p;
-        zsp_put_u64(p, item->mark.segment);
-        zsp_put_u64(p + 8, pos);
-        self->ranges[count++] =
-            (struct job_range){item->segment->file, pos, bytes, p + REDO_PLACE_BYTES};
+        self->ranges[count++] = (struct job_range){item->segment->file, item->mark.pos - bytes,
+                                                   bytes, p + JOURNAL_REDO_BYTES};
         p += item->redo_bytes;
         len += bytes;
     }
@@ -318,7 +316,7 @@ static int take_items(struct log_store *store, size_t *ret_redo)
         const uint64_t unsynced = partition_bytes_to(part, &item->mark);
         if (through_journal && unsynced <= REDO_RANGE_MAX &&
             *ret_redo + unsynced <= REDO_CYCLE_BYTES) {
-            item->redo_bytes = REDO_PLACE_BYTES + (size_t)unsynced;
+            item->redo_bytes = JOURNAL_REDO_BYTES + (size_t)unsynced;
             *ret_redo += item->redo_bytes;
         } else if (item->segment->redo_syncing) {
             list_append(self, part);

@@ -221,7 +221,7 @@ static bool record_at(const struct inspect_journal *self, uint64_t pos, struct i
 {
     struct journal_place place = self->place;
     place.pos = pos;
-    return journal_decode(rest_from(self, pos), &place, &item->record, &item->entries, what) == 0;
+    return journal_decode(rest_from(self, pos), &place, &item->record, &item->parts, what) == 0;
 }
 
 enum inspect_found inspect_journal_next(struct inspect_journal *self, struct inspect_item *ret)
@@ -233,7 +233,7 @@ enum inspect_found inspect_journal_next(struct inspect_journal *self, struct ins
         return INSPECT_END;
     }
     if (record_at(self, pos, ret, &ret->what)) {
-        ret->end_pos = pos + journal_record_bytes(ret->record.body_bytes);
+        ret->end_pos = pos + journal_record_bytes(&ret->record);
         ret->end_pos = ret->end_pos < len ? ret->end_pos : len;
         if (self->any && ret->record.number != self->next_number) {
             (void)zsp_err_set(&ret->what, ZSP_ECORRUPT, "record %" PRIu64 " was due",

@@ -29,8 +29,8 @@ struct inspect_item {
     struct batch_header header; /* segment: batch.body lent until the next call */
     bool body_good;             /* segment: its sum holds */
     struct journal_header record;
-    struct zsp_slice entries; /* journal: for journal_next_entry(), lent until the fini */
-    struct zsp_err what;      /* DAMAGE; and of an item that does not follow its predecessor */
+    struct journal_parts parts; /* journal: lent until the fini */
+    struct zsp_err what;        /* DAMAGE; and of an item that does not follow its predecessor */
 };
 
 /* --- A segment ------------------------------------------------------------------------ */

@@ -108,17 +108,19 @@ static int gather(struct log_store *store, const struct store_entry *entries, si
 {
     struct journal *self = &store->journal;
     const uint64_t body_bytes = journal_body_bytes(entries, count);
+    const uint64_t data_bytes = journal_data_bytes(entries, count);
     const size_t before = self->gather.len;
     uint8_t *header = zsp_write_room(&self->gather, JOURNAL_HEADER_BYTES);
     if (header) {
-        memset(header, 0, JOURNAL_HEADER_BYTES);
-        zsp_put_u32(header + 12, (uint32_t)body_bytes);
-        zsp_put_u32(header + 16, (uint32_t)count);
-        zsp_put_u64(header + 24, self->next_record);
-        zsp_put_u64(header + 40, (uint64_t)self->broker_ms);
-        journal_write_body(&self->gather, entries, count);
+        const struct journal_header known = {.body_bytes = (uint32_t)body_bytes,
+                                             .data_bytes = (uint32_t)data_bytes,
+                                             .entry_count = (uint32_t)count,
+                                             .number = self->next_record,
+                                             .broker_ms = self->broker_ms};
+        journal_put_header(header, &known);
+        journal_write_entries(&self->gather, entries, count);
         const size_t padding =
-            (size_t)(journal_record_bytes(body_bytes) - JOURNAL_HEADER_BYTES - body_bytes);
+            (size_t)(journal_record_bytes(&known) - JOURNAL_HEADER_BYTES - body_bytes - data_bytes);
         zsp_write_bytes(&self->gather, (struct zsp_slice){zeros, padding});
     }
     if (self->gather.failed) {
@@ -235,14 +237,11 @@ static void seal_records(struct log_store *store)
     uint8_t *p = self->writing.data;
     size_t left = self->writing.len;
     while (left > 0) {
-        const struct journal_header header = {.body_bytes = zsp_get_u32(p + 12),
-                                              .entry_count = zsp_get_u32(p + 16),
-                                              .number = zsp_get_u64(p + 24),
-                                              .epoch = store->epoch,
-                                              .broker_ms = (int64_t)zsp_get_u64(p + 40),
-                                              .synced_to = self->synced_record};
+        struct journal_header header = journal_read_header(p);
+        header.epoch = store->epoch;
+        header.synced_to = self->synced_record;
         journal_seal(p, &header, &place);
-        const size_t bytes = (size_t)journal_record_bytes(header.body_bytes);
+        const size_t bytes = (size_t)journal_record_bytes(&header);
         zsp_assert(bytes <= left);
         p += bytes;
         left -= bytes;
@@ -304,9 +303,10 @@ static void records_written(struct log_store *store)
     const uint8_t *p = self->writing.data;
     size_t left = self->writing.len;
     while (left > 0) {
-        const size_t bytes = (size_t)journal_record_bytes(zsp_get_u32(p + 12));
+        const struct journal_header header = journal_read_header(p);
+        const size_t bytes = (size_t)journal_record_bytes(&header);
         zsp_assert(bytes <= left);
-        self->written_record = zsp_get_u64(p + 24) + 1;
+        self->written_record = header.number + 1;
         p += bytes;
         left -= bytes;
     }

@@ -5,7 +5,8 @@
  *
  *   - A torn tail is set aside, zeroed. What is kept above the mark is written again and
  *     synced.
- *   - A damaged journal, or one whose oldest file is missing: the store does not start.
+ *   - A damaged journal, or one whose oldest file is missing: the store does not start. Damage of
+ *     redo data that is not needed is passed over.
  *   - Files that the journal says are gone are removed.
  */
 #include <inttypes.h>
@@ -15,6 +16,7 @@
 
 #include "broker/store/journal_scan.h"
 #include "broker/store/log_store_priv.h"
+#include "broker/store/redo_damage.h"
 #include "broker/store/torn.h"
 #include "common/assert.h"
 
@@ -30,10 +32,13 @@ struct replay {
  * were just read. */
 static uint64_t unproven_pos(const struct replay *self, uint64_t end)
 {
-    const uint8_t *data = self->bytes.data;
     uint64_t pos = 0;
-    while (pos < end && zsp_get_u64(data + pos + 24) < self->scan.mark) {
-        pos += journal_record_bytes(zsp_get_u32(data + pos + 12));
+    while (pos < end) {
+        const struct journal_header header = journal_read_header(self->bytes.data + pos);
+        if (header.number >= self->scan.mark) {
+            break;
+        }
+        pos += journal_record_bytes(&header);
     }
     return pos;
 }
@@ -179,6 +184,46 @@ static void report_foreign(void *arg, const char *name)
     zsp_diag(store->options.diag, ZSP_WARNING, "journal/%s: unknown file, left alone", name);
 }
 
+/* --- Redo entries ------------------------------------------------------------------------- */
+
+struct redo_report {
+    size_t passed_over;
+    struct redo_item first; /* of these */
+    bool lost;
+    struct redo_item first_lost;
+};
+
+static void note_verdict(void *arg, const struct redo_item *item, enum redo_verdict verdict)
+{
+    struct redo_report *self = arg;
+    if (verdict != REDO_LOST) {
+        self->first = self->passed_over++ == 0 ? *item : self->first;
+    } else if (!self->lost) {
+        self->lost = true;
+        self->first_lost = *item;
+    }
+}
+
+/* Damage of what is owed still and nowhere else ends the start, any other is told. */
+static int judge_redo(struct log_store *store, struct zsp_err *err)
+{
+    struct redo_report report = {0};
+    const struct redo_judge judge = {.fs = store->fs,
+                                     .carry = &store->journal.carry,
+                                     .topics = &store->topics,
+                                     .verdict_fn = note_verdict,
+                                     .arg = &report};
+    const int rc = redo_judge(&judge, &store->redo_log, err);
+    if (report.passed_over > 0) {
+        zsp_diag(store->options.diag, ZSP_WARNING,
+                 "journal file %" PRIu64 " at pos %" PRIu32
+                 ": the data of a redo entry is damaged; "
+                 "its segment has it (%zu of such)",
+                 report.first.file, report.first.file_pos, report.passed_over);
+    }
+    return rc == 0 && report.lost ? redo_lost(&report.first_lost, err) : rc;
+}
+
 int journal_replay(struct log_store *store, struct zsp_err *err)
 {
     struct replay replay = {
@@ -193,8 +238,12 @@ int journal_replay(struct log_store *store, struct zsp_err *err)
                  .foreign_arg = store},
     };
     int rc = journal_scan(&replay.scan, err);
+    zsp_writer_fini(&replay.scan.bytes); /* a whole file */
     if (rc == 0) {
         rc = journal_scan_redo(&replay.scan, err);
+    }
+    if (rc == 0) {
+        rc = judge_redo(store, err);
     }
     if (rc == 0) {
         rc = finish(&replay, err);

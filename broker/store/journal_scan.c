@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/journal_proof.h"
 #include "broker/store/layout.h"
 
 /* An object of which only deltas are known. */
@@ -82,13 +83,40 @@ static int add_orphan(struct journal_scan *self, struct zsp_slice key, struct zs
     return 0;
 }
 
-static int apply_entry(struct journal_scan *self, uint64_t file, const struct store_entry *entry,
+/* The number that an own object holds, as far as it is known yet. */
+static uint64_t number_so_far(const struct journal_scan *self, struct fact key)
+{
+    uint64_t number = 0;
+    return carry_number(self->carry, &key, &number) ? number : 0;
+}
+
+static int apply_redo(struct journal_scan *self, uint64_t file, const struct store_entry *entry,
+                      struct zsp_reader *data, struct zsp_err *err)
+{
+    struct redo_item item = {.file = file, .record = self->expected};
+    struct journal_redo redo;
+    struct zsp_slice bytes;
+    if (fact_parse(entry->key, &item.topic_id, &item.partition) != 'B' ||
+        !journal_read_redo(entry->value, data, &redo, &bytes)) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "record %" PRIu64 ": a malformed redo entry",
+                           item.record);
+    }
+    if (!self->redo) {
+        return 0;
+    }
+    item.segment = redo.segment;
+    item.pos = redo.pos;
+    item.len = redo.bytes;
+    item.sum = redo.sum;
+    item.file_pos = (uint32_t)(bytes.data - self->bytes.data);
+    item.damaged = !journal_redo_valid(&redo, bytes);
+    return redo_log_note(self->redo, &item, number_so_far(self, fact_redo_from(0)),
+                         number_so_far(self, fact_journal(0)), err);
+}
+
+static int apply_entry(struct journal_scan *self, const struct store_entry *entry,
                        struct zsp_err *err)
 {
-    if (entry->kind == STORE_REDO) {
-        const uint64_t pos = (uint64_t)(entry->value.data - self->bytes.data);
-        return self->redo ? redo_log_note(self->redo, entry, self->expected, file, pos, err) : 0;
-    }
     struct carry *carry = self->carry;
     const bool live = carry_find(carry, entry->key) != NULL;
     if (entry->kind == STORE_DELTA && !live) {
@@ -108,20 +136,22 @@ static int apply_entry(struct journal_scan *self, uint64_t file, const struct st
 }
 
 static int apply_record(struct journal_scan *self, uint64_t file,
-                        const struct journal_header *header, struct zsp_slice body,
+                        const struct journal_header *header, const struct journal_parts *parts,
                         struct zsp_err *err)
 {
-    struct zsp_reader reader = zsp_reader_init(body);
+    struct zsp_reader reader = zsp_reader_init(parts->body);
+    struct zsp_reader data = zsp_reader_init(parts->data);
     struct store_entry entry;
     uint32_t count = 0;
     while (journal_next_entry(&reader, &entry)) {
-        const int rc = apply_entry(self, file, &entry, err);
+        const int rc = entry.kind == STORE_REDO ? apply_redo(self, file, &entry, &data, err)
+                                                : apply_entry(self, &entry, err);
         if (rc != 0) {
             return rc;
         }
         count++;
     }
-    if (reader.failed || count != header->entry_count) {
+    if (reader.failed || count != header->entry_count || zsp_reader_left(&data) > 0) {
         return zsp_err_set(err, ZSP_ECORRUPT, "its entries do not hold together");
     }
     return 0;
@@ -142,6 +172,11 @@ static bool follows(const struct journal_scan *self, const struct journal_header
         (void)zsp_err_set(err, ZSP_ECORRUPT, "stale record of epoch 0x%" PRIx64, header->epoch);
         return false;
     }
+    if (header->version < self->version) {
+        (void)zsp_err_set(err, ZSP_ECORRUPT, "record of version %" PRIu32 " behind a newer one",
+                          header->version);
+        return false;
+    }
     return true;
 }
 
@@ -155,12 +190,19 @@ static int read_records(struct journal_scan *self, uint64_t number, uint64_t *re
     while (place.pos < all.len) {
         const struct zsp_slice rest = {all.data + place.pos, all.len - (size_t)place.pos};
         struct journal_header header;
-        struct zsp_slice body;
-        if (journal_decode(rest, &place, &header, &body, end) < 0 || !follows(self, &header, end)) {
+        struct journal_parts parts;
+        if (journal_decode(rest, &place, &header, &parts, end) < 0 ||
+            !follows(self, &header, end)) {
             break;
         }
         self->expected = header.number;
-        const int rc = apply_record(self, number, &header, body, err);
+        int rc = journal_judge_data(self, &place, &parts, end, err);
+        if (rc == 0) {
+            break;
+        }
+        if (rc > 0) {
+            rc = apply_record(self, number, &header, &parts, err);
+        }
         if (rc != 0) {
             (void)zsp_err_wrap(err, "journal file %" PRIu64 ": pos %" PRIu64, number, place.pos);
             return rc;
@@ -169,42 +211,17 @@ static int read_records(struct journal_scan *self, uint64_t number, uint64_t *re
         self->record_count++;
         self->expected = header.number + 1;
         self->epoch = header.epoch;
+        self->version = header.version;
         if (header.synced_to > self->mark) {
             self->mark = header.synced_to;
         }
         if (header.broker_ms > self->broker_ms) {
             self->broker_ms = header.broker_ms;
         }
-        place.pos += journal_record_bytes(header.body_bytes);
+        place.pos += journal_record_bytes(&header);
     }
     *ret_pos = place.pos < all.len ? place.pos : all.len;
     return 0;
-}
-
-static size_t nonzero_end(struct zsp_slice bytes, size_t from)
-{
-    size_t end = bytes.len;
-    while (end > from && bytes.data[end - 1] == 0) {
-        end--;
-    }
-    return end;
-}
-
-/* A valid record behind the damage that proves a mark above it? */
-static bool proven_behind(const struct journal_scan *self, uint64_t number, uint64_t pos)
-{
-    const struct zsp_slice all = zsp_writer_slice(&self->bytes);
-    struct journal_place place = {self->uuid, number, pos + JOURNAL_ALIGN};
-    for (; place.pos < all.len; place.pos += JOURNAL_ALIGN) {
-        struct journal_header header;
-        struct zsp_slice body;
-        const struct zsp_slice rest = {all.data + place.pos, all.len - (size_t)place.pos};
-        if (journal_decode(rest, &place, &header, &body, NULL) == 0 &&
-            header.synced_to > self->expected) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static int damaged(struct journal_scan *self, const struct zsp_err *what, uint64_t number,
@@ -241,11 +258,11 @@ static int judge_end(struct journal_scan *self, uint64_t number, const struct zs
                      struct zsp_err *err)
 {
     const uint64_t pos = self->end_pos;
-    const size_t rest_end = nonzero_end(zsp_writer_slice(&self->bytes), (size_t)pos);
+    const size_t rest_end = journal_nonzero_end(zsp_writer_slice(&self->bytes), (size_t)pos);
     if (rest_end <= pos) {
         return 0;
     }
-    if (self->mark > self->expected || proven_behind(self, number, pos)) {
+    if (self->mark > self->expected || journal_proven_behind(self, number, pos)) {
         return damaged(self, end, number, pos, err);
     }
     self->torn_file = number;
@@ -266,7 +283,7 @@ static int read_file(struct journal_scan *self, uint64_t number, struct zsp_err 
     }
     const struct zsp_slice all = zsp_writer_slice(&self->bytes);
     self->bytes_read += all.len;
-    if (nonzero_end(all, 0) == 0 && self->file_count > 0) {
+    if (journal_nonzero_end(all, 0) == 0 && self->file_count > 0) {
         return 0; /* made ahead */
     }
     if (self->torn_file != 0) {

@@ -10,6 +10,8 @@
  *     below it, or before a later file that holds anything, the journal is damaged:
  *     ZSP_ECORRUPT, with `damage` filled.
  *   - Otherwise the rest is a torn tail: `torn_file`, `torn_end`, `torn`.
+ *   - So is a record whose redo data is damaged. But below the proven mark it is read on: what such
+ *     damage means is decided when all is known (redo_damage.h).
  *   - The last file may be all zero: it was made ahead.
  *   - A delta whose base went with a dropped file is skipped; an image or a `gone` of
  *     its object must follow, else the journal is damaged.
@@ -55,6 +57,7 @@ struct journal_scan {
     uint64_t record_count;
     uint64_t expected; /* number of the next record */
     uint64_t epoch;    /* of the last record */
+    uint32_t version;  /* likewise: none below follows */
     uint64_t mark;     /* highest `synced to` */
     int64_t broker_ms; /* highest broker time */
     uint64_t end_pos;  /* of the records of the last file with any */
@@ -82,7 +85,8 @@ int journal_scan(struct journal_scan *self, struct zsp_err *err);
  * Errors: ZSP_ECORRUPT */
 int journal_scan_oldest(const struct journal_scan *self, uint64_t *ret, struct zsp_err *err);
 
-/* All is read: keep of `redo` what a start has to do, in order. Errors: ZSP_ECORRUPT */
+/* All is read: keep of `redo` what a start has to do, in order; and what is damaged.
+ * Errors: ZSP_ECORRUPT */
 int journal_scan_redo(const struct journal_scan *self, struct zsp_err *err);
 
 void journal_scan_fini(struct journal_scan *self);

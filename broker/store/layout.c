@@ -67,6 +67,25 @@ bool layout_parse_number(const char *name, const char *suffix, uint64_t *ret)
 
 /* --- Whole files ---------------------------------------------------------------- */
 
+int layout_read_at(struct fs *fs, int file, uint8_t *data, size_t len, uint64_t pos,
+                   size_t *ret_len, struct zsp_err *err)
+{
+    *ret_len = 0;
+    while (*ret_len < len) {
+        size_t got = 0;
+        const int rc = fs->ops->read(fs->self, file, data + *ret_len, len - *ret_len,
+                                     pos + *ret_len, &got, err);
+        if (rc < 0) {
+            return rc;
+        }
+        if (got == 0) {
+            break;
+        }
+        *ret_len += got;
+    }
+    return 0;
+}
+
 int layout_write_at(struct fs *fs, int file, struct zsp_slice bytes, uint64_t pos,
                     struct zsp_err *err)
 {

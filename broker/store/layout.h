@@ -91,6 +91,9 @@ int layout_write_file(struct fs *fs, const char *directory, const char *path,
  * Errors: ZSP_ENOT_FOUND, ZSP_ETOO_LARGE, ZSP_EIO, ZSP_ENOMEM */
 int layout_read_file(struct fs *fs, const char *path, uint64_t max, struct zsp_writer *out,
                      struct zsp_err *err);
+/* Read `len` bytes at `pos`; short reads are continued. *ret_len is less at the end of the file. */
+int layout_read_at(struct fs *fs, int file, uint8_t *data, size_t len, uint64_t pos,
+                   size_t *ret_len, struct zsp_err *err);
 /* Write all bytes at `pos`; short writes are continued. */
 int layout_write_at(struct fs *fs, int file, struct zsp_slice bytes, uint64_t pos,
                     struct zsp_err *err);

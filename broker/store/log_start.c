@@ -66,6 +66,9 @@ int log_start(struct log_store *self, const struct store_hooks *hooks, struct in
     if (rc == 0) {
         rc = read_epoch(self, err);
     }
+    if (rc == 0) { /* before a record that an older version would take for a torn one */
+        rc = layout_raise_format(self->fs, err);
+    }
     if (rc == 0) {
         rc = count_start(self, err);
     }
@@ -91,9 +94,6 @@ int log_start_ready(struct log_store *self, struct zsp_err *err)
     rc = sync_journal(self, err);
     if (rc == 0) {
         rc = unasked_remove(self, err);
-    }
-    if (rc == 0) {
-        rc = layout_raise_format(self->fs, err);
     }
     redo_log_fini(&self->redo_log);
     self->starting = false;

@@ -20,7 +20,8 @@
  * goes with its file when nobody owes for it. The fact 'R' tells a start which ones are paid.
  *
  * At a start: redo_apply() writes the entries that matter to the active segment, before its tail is
- * looked at. A sealed segment was synced before its fact; what was dropped is gone.
+ * looked at. A sealed segment was synced before its fact; what was dropped is gone. Only where the
+ * bytes are is kept in memory meanwhile. What their damage means is said in redo_damage.h.
  */
 #ifndef ZSP_STORE_REDO_H
 #define ZSP_STORE_REDO_H
@@ -35,7 +36,6 @@
 struct fs;
 struct log_store;
 struct segment;
-struct store_entry;
 
 #define REDO_FILES_STANDARD 4u    /* files that a cycle syncs one by one */
 #define REDO_IDLE_MS        1000u /* owed for so long without any more: paid */
@@ -73,14 +73,19 @@ void redo_forget_all(struct log_store *store);
 /* One entry: where the bytes are, and where they belong. */
 struct redo_item {
     uint64_t topic_id;
-    uint32_t partition;
-    uint32_t len;
     uint64_t segment;
     uint64_t pos;
     uint64_t record;
-    uint64_t file; /* of the journal */
-    uint64_t file_pos;
+    uint64_t file; /* of the journal, */
+    uint64_t sum;  /* XXH3-64 of the bytes */
+    uint32_t file_pos;
+    uint32_t len;
+    uint32_t partition;
+    bool damaged; /* the journal's bytes do not have this sum */
+    bool paid;    /* redo_log_sort(): it does not matter any more */
 };
+
+_Static_assert(sizeof(struct redo_item) <= 64, "a full journal may hold a million");
 
 /* All that were found, sorted by redo_log_sort(). Zero-initialise. */
 struct redo_log {
@@ -89,24 +94,28 @@ struct redo_log {
     size_t capacity;
 };
 
-/* Note the entry of record `record`; its value lies at `file_pos` of journal file `file`.
- * Errors: ZSP_ECORRUPT  it does not hold together; ZSP_ENOMEM */
-int redo_log_note(struct redo_log *self, const struct store_entry *entry, uint64_t record,
-                  uint64_t file, uint64_t file_pos, struct zsp_err *err);
-/* All are noted: bring them in order, without those of records below `from` and of journal files
- * below `oldest_file`. */
+/* Note an entry. When there is no room, those that do not matter (see redo_log_sort()) go first,
+ * so that no more memory is taken than a start that comes to its end has use for, twice.
+ * Errors: ZSP_ENOMEM */
+int redo_log_note(struct redo_log *self, const struct redo_item *item, uint64_t from,
+                  uint64_t oldest_file, struct zsp_err *err);
+/* All are noted: bring them in order. Those of records below `from`, which are paid, and of journal
+ * files below `oldest_file` go; if they are damaged they stay, and are marked as paid. */
 void redo_log_sort(struct redo_log *self, uint64_t from, uint64_t oldest_file);
 /* The entries of one partition, oldest first; *ret_count may be 0. */
 const struct redo_item *redo_log_find(const struct redo_log *self, uint64_t topic_id,
                                       uint32_t partition, size_t *ret_count);
 void redo_log_fini(struct redo_log *self);
 
+/* Do the items hold segment `segment` from its beginning to `end`, which is not 0? */
+bool redo_covers(const struct redo_item *items, size_t count, uint64_t segment, uint64_t end);
 /* Lay what the items say of segment `segment` over `data`, which are the segment's bytes from `pos`
- * on. Errors: those of the file system */
+ * on. In the place of damaged ones they stay. Errors: those of the file system */
 int redo_overlay(struct fs *fs, const struct redo_item *items, size_t count, uint64_t segment,
                  uint64_t pos, uint8_t *data, size_t len, struct zsp_err *err);
-/* Write what the items say of segment `segment` to its open file. Returns 1 = something was written,
- * 0 = nothing. *ret_end = the end of it all. Errors: those of the file system, ZSP_ENOMEM */
+/* Write what the items say of segment `segment` to its open file; in the place of damaged ones,
+ * what it holds itself. Returns 1 = something was written, 0 = nothing. *ret_end = the end of it
+ * all. Errors: those of the file system, ZSP_ENOMEM; ZSP_ECORRUPT  bytes do not have their sum */
 int redo_apply(struct fs *fs, const struct redo_item *items, size_t count, uint64_t segment,
                int file, uint64_t *ret_end, struct zsp_err *err);
 

@@ -7,25 +7,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/fact.h"
 #include "broker/store/layout.h"
 #include "broker/store/redo.h"
-#include "broker/store/store.h"
-#include "common/limits.h"
+#include "common/hash.h"
 
-#define PLACE_BYTES 16u /* segment and pos, in front of the bytes */
-
-int redo_log_note(struct redo_log *self, const struct store_entry *entry, uint64_t record,
-                  uint64_t file, uint64_t file_pos, struct zsp_err *err)
+/* Drop what does not matter, but for what is damaged. */
+static void prune(struct redo_log *self, uint64_t from, uint64_t oldest_file)
 {
-    uint64_t topic_id;
-    uint32_t partition;
-    const struct zsp_slice value = entry->value;
-    if (fact_parse(entry->key, &topic_id, &partition) != 'B' || value.len <= PLACE_BYTES ||
-        zsp_get_u64(value.data + 8) > INT64_MAX) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "record %" PRIu64 ": a malformed redo entry", record);
+    size_t kept = 0;
+    for (size_t i = 0; i < self->count; i++) {
+        struct redo_item *item = &self->items[i];
+        item->paid = item->record < from || item->file < oldest_file;
+        if (!item->paid || item->damaged) {
+            self->items[kept++] = *item;
+        }
     }
-    if (self->count == self->capacity) {
+    self->count = kept;
+}
+
+int redo_log_note(struct redo_log *self, const struct redo_item *item, uint64_t from,
+                  uint64_t oldest_file, struct zsp_err *err)
+{
+    const bool full = self->count == self->capacity;
+    if (full) {
+        prune(self, from, oldest_file);
+    }
+    if (full && self->count >= self->capacity / 2) {
         const size_t capacity = self->capacity ? self->capacity * 2 : 64;
         struct redo_item *items = realloc(self->items, capacity * sizeof *items);
         if (!items) {
@@ -34,16 +41,7 @@ int redo_log_note(struct redo_log *self, const struct store_entry *entry, uint64
         self->items = items;
         self->capacity = capacity;
     }
-    self->items[self->count++] = (struct redo_item){
-        .topic_id = topic_id,
-        .partition = partition,
-        .len = (uint32_t)(value.len - PLACE_BYTES),
-        .segment = zsp_get_u64(value.data),
-        .pos = zsp_get_u64(value.data + 8),
-        .record = record,
-        .file = file,
-        .file_pos = file_pos + PLACE_BYTES,
-    };
+    self->items[self->count++] = *item;
     return 0;
 }
 
@@ -66,15 +64,9 @@ static int compare(const void *a_p, const void *b_p)
 
 void redo_log_sort(struct redo_log *self, uint64_t from, uint64_t oldest_file)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < self->count; i++) {
-        if (self->items[i].record >= from && self->items[i].file >= oldest_file) {
-            self->items[kept++] = self->items[i];
-        }
-    }
-    self->count = kept;
-    if (kept > 1) {
-        qsort(self->items, kept, sizeof *self->items, compare);
+    prune(self, from, oldest_file);
+    if (self->count > 1) {
+        qsort(self->items, self->count, sizeof *self->items, compare);
     }
 }
 
@@ -138,19 +130,26 @@ static int source_read(struct source *self, const struct redo_item *item, uint32
         }
         self->number = item->file;
     }
-    for (size_t done = 0; done < len;) {
-        size_t got = 0;
-        const int rc = self->fs->ops->read(self->fs->self, self->file, data + done, len - done,
-                                           item->file_pos + skip + done, &got, err);
-        if (rc < 0) {
-            return rc;
-        }
-        if (got == 0) {
-            return zsp_err_set(err, ZSP_EIO, "%s: ends at a redo entry", path);
-        }
-        done += got;
+    size_t got = 0;
+    const int rc =
+        layout_read_at(self->fs, self->file, data, len, item->file_pos + skip, &got, err);
+    if (rc == 0 && got < len) {
+        return zsp_err_set(err, ZSP_EIO, "%s: ends at a redo entry", path);
     }
-    return 0;
+    return rc;
+}
+
+bool redo_covers(const struct redo_item *items, size_t count, uint64_t segment, uint64_t end)
+{
+    uint64_t pos = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct redo_item *const item = &items[i];
+        if (item->segment == segment && !item->damaged && item->pos <= pos &&
+            item->pos + item->len > pos) {
+            pos = item->pos + item->len;
+        }
+    }
+    return end > 0 && pos >= end;
 }
 
 int redo_overlay(struct fs *fs, const struct redo_item *items, size_t count, uint64_t segment,
@@ -163,7 +162,7 @@ int redo_overlay(struct fs *fs, const struct redo_item *items, size_t count, uin
         const uint64_t from = item->pos > pos ? item->pos : pos;
         const uint64_t item_end = item->pos + item->len;
         const uint64_t end = item_end < pos + len ? item_end : pos + len;
-        if (item->segment == segment && from < end) {
+        if (item->segment == segment && !item->damaged && from < end) {
             rc = source_read(&source, item, (uint32_t)(from - item->pos), data + (from - pos),
                              (size_t)(end - from), err);
         }
@@ -172,11 +171,29 @@ int redo_overlay(struct fs *fs, const struct redo_item *items, size_t count, uin
     return rc;
 }
 
+/* The item's bytes, from the journal or, if they are damaged there, from the segment itself. */
+static int good_bytes(struct source *source, const struct redo_item *item, int file, uint8_t *data,
+                      struct zsp_err *err)
+{
+    struct fs *fs = source->fs;
+    size_t got = item->len;
+    const int rc = item->damaged ? layout_read_at(fs, file, data, item->len, item->pos, &got, err)
+                                 : source_read(source, item, 0, data, item->len, err);
+    if (rc == 0 && (got < item->len || zsp_hash((struct zsp_slice){data, got}) != item->sum)) {
+        return zsp_err_set(err, ZSP_ECORRUPT,
+                           "journal file %" PRIu64 " at pos %" PRIu32
+                           ": bytes that segment %" PRIu64 " wants at pos %" PRIu64 " are damaged",
+                           item->file, item->file_pos, item->segment, item->pos);
+    }
+    return rc;
+}
+
 int redo_apply(struct fs *fs, const struct redo_item *items, size_t count, uint64_t segment,
                int file, uint64_t *ret_end, struct zsp_err *err)
 {
     struct source source = {.fs = fs};
     uint8_t *data = NULL;
+    size_t capacity = 0;
     bool any = false;
     int rc = 0;
     *ret_end = 0;
@@ -185,13 +202,16 @@ int redo_apply(struct fs *fs, const struct redo_item *items, size_t count, uint6
         if (item->segment != segment) {
             continue;
         }
-        uint8_t *grown = realloc(data, item->len);
-        if (!grown) {
+        if (item->len > capacity) {
+            free(data);
+            capacity = item->len;
+            data = malloc(capacity);
+        }
+        if (!data) {
             rc = zsp_err_set(err, ZSP_ENOMEM, "redo of %" PRIu32 " bytes", item->len);
             break;
         }
-        data = grown;
-        rc = source_read(&source, item, 0, data, item->len, err);
+        rc = good_bytes(&source, item, file, data, err);
         if (rc == 0) {
             rc = layout_write_at(fs, file, (struct zsp_slice){data, item->len}, item->pos, err);
         }

@@ -307,7 +307,7 @@ static void json_record(const struct inspect_item *item)
     json_int(&json, "broker_ms", item->record.broker_ms);
     json_uint(&json, "synced_to", item->record.synced_to);
     json_open_array(&json, "entries");
-    struct zsp_reader reader = zsp_reader_init(item->entries);
+    struct zsp_reader reader = zsp_reader_init(item->parts.body);
     struct store_entry entry;
     while (journal_next_entry(&reader, &entry)) {
         static const char *const kinds[] = {"image", "delta", "gone", "redo"};
@@ -327,13 +327,31 @@ static void print_journal_record(const struct inspect_item *item)
            item->pos, item->record.number, item->record.epoch >> 32,
            item->record.epoch & UINT32_MAX, item->record.broker_ms, item->record.synced_to,
            item->record.entry_count);
-    struct zsp_reader reader = zsp_reader_init(item->entries);
+    struct zsp_reader reader = zsp_reader_init(item->parts.body);
     struct store_entry entry;
     while (journal_next_entry(&reader, &entry)) {
         static const char *const kinds[] = {"image", "delta", "gone ", "redo "};
         printf("  %s", kinds[entry.kind]);
         (void)journal_object_print(NULL, entry.key, entry.value); /* hex is fine */
         putchar('\n');
+    }
+}
+
+/* Data of redo entries that is not what it was. */
+static void tell_bad_data(struct dump_run *self, const struct inspect_item *item)
+{
+    const uint64_t data_pos = item->pos + JOURNAL_HEADER_BYTES + item->record.body_bytes;
+    struct zsp_reader body = zsp_reader_init(item->parts.body);
+    struct zsp_reader data = zsp_reader_init(item->parts.data);
+    struct store_entry entry;
+    struct journal_redo redo;
+    struct zsp_slice bytes;
+    while (journal_next_entry(&body, &entry)) {
+        if (entry.kind == STORE_REDO && journal_read_redo(entry.value, &data, &redo, &bytes) &&
+            !journal_redo_valid(&redo, bytes)) {
+            const uint64_t pos = data_pos + (uint64_t)(bytes.data - item->parts.data.data);
+            tell_damage(self, pos, pos + bytes.len, "sum of a redo entry's data does not hold");
+        }
     }
 }
 
@@ -347,6 +365,7 @@ static void show_record(struct dump_run *self, const struct inspect_item *item)
     if (item->what.code != 0) {
         tell_damage(self, item->pos, item->end_pos, item->what.msg);
     }
+    tell_bad_data(self, item);
 }
 
 static int dump_journal(struct dump_run *self, uint64_t number)

@@ -14,7 +14,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct zsp_reader body = zsp_reader_init(bytes);
     struct store_entry entry;
     volatile uint8_t sink = 0;
+    struct zsp_reader redo_data = zsp_reader_init(bytes);
+    struct journal_redo redo;
+    struct zsp_slice redo_bytes;
     while (journal_next_entry(&body, &entry)) {
+        if (journal_read_redo(entry.value, &redo_data, &redo, &redo_bytes)) {
+            (void)journal_redo_valid(&redo, redo_bytes);
+        }
         for (size_t i = 0; i < entry.key.len; i++) {
             sink ^= entry.key.data[i];
         }
@@ -26,9 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     const struct journal_place place = {uuid, 1, 0};
     struct journal_header header;
-    struct zsp_slice record_body;
+    struct journal_parts parts;
     struct zsp_err err = {0};
-    (void)journal_decode(bytes, &place, &header, &record_body, &err);
+    (void)journal_decode(bytes, &place, &header, &parts, &err);
     if (size >= BATCH_HEADER_BYTES) {
         const struct batch_place batch_place = {uuid, 1, 0, 0, 0};
         struct batch_header batch;

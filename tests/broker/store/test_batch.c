@@ -159,7 +159,7 @@ static size_t make_record(uint8_t out[RECORD_MAX], const struct journal_place *p
         {zsp_slice_str("t"), STORE_DELTA, zsp_slice_str("+")},
         {zsp_slice_str("old"), STORE_GONE, {(const uint8_t *)"", 0}}};
     struct zsp_writer writer = {0};
-    journal_write_body(&writer, entries, 3);
+    journal_write_entries(&writer, entries, 3);
     const struct zsp_slice bytes = zsp_writer_slice(&writer);
     assert_int_equal(bytes.len, journal_body_bytes(entries, 3));
     memset(out, 0, RECORD_MAX);
@@ -172,7 +172,7 @@ static size_t make_record(uint8_t out[RECORD_MAX], const struct journal_place *p
                                           .synced_to = 90};
     journal_seal(out, &header, place);
     zsp_writer_fini(&writer);
-    return (size_t)journal_record_bytes(header.body_bytes);
+    return (size_t)journal_record_bytes(&header);
 }
 
 static void a_journal_record_has_these_bytes(void **state)
@@ -182,10 +182,80 @@ static void a_journal_record_has_these_bytes(void **state)
     uint8_t record[RECORD_MAX];
     const size_t len = make_record(record, &place);
     assert_hex(record, len,
-               "5a53504a01000000400000002600000003000000000000006300000000000000"
-               "000000000600000040e20100000000005a0000000000000061b75025ce09b643"
-               "0007000500000067726f75702f37737461746501010001000000742b02030000"
-               "0000006f6c640000");
+               "5a53504a02000000480000002600000003000000000000006300000000000000"
+               "000000000600000040e20100000000005a00000000000000757f2a7d9820fd5c"
+               "49d5b380b3e61adb0007000500000067726f75702f3773746174650101000100"
+               "0000742b020300000000006f6c640000");
+}
+
+/* As version 1 wrote it: it is read for good. */
+static void a_journal_record_of_version_1_is_read(void **state)
+{
+    (void)state;
+    static const uint8_t record[] = {
+        0x5a, 0x53, 0x50, 0x4a, 0x01, 0x00, 0x00, 0x00, 0x40, 0x00, 0x00, 0x00, 0x26, 0x00, 0x00,
+        0x00, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x63, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x06, 0x00, 0x00, 0x00, 0x40, 0xe2, 0x01, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x5a, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x61, 0xb7, 0x50, 0x25,
+        0xce, 0x09, 0xb6, 0x43, 0x00, 0x07, 0x00, 0x05, 0x00, 0x00, 0x00, 0x67, 0x72, 0x6f, 0x75,
+        0x70, 0x2f, 0x37, 0x73, 0x74, 0x61, 0x74, 0x65, 0x01, 0x01, 0x00, 0x01, 0x00, 0x00, 0x00,
+        0x74, 0x2b, 0x02, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x6f, 0x6c, 0x64, 0x00, 0x00};
+    const struct journal_place place = {uuid, 3, 512};
+    const struct zsp_slice bytes = {record, sizeof record};
+    struct journal_header header;
+    struct journal_parts parts;
+    assert_int_equal(journal_decode(bytes, &place, &header, &parts, NULL), 0);
+    assert_int_equal(header.number, 99);
+    assert_int_equal(header.synced_to, 90);
+    assert_int_equal(journal_record_bytes(&header), sizeof record);
+    assert_int_equal(parts.body.len, 0x26);
+    assert_int_equal(parts.data.len, 0);
+    uint8_t copy[sizeof record];
+    for (size_t bit = 0; bit < 8 * (JOURNAL_HEADER_BYTES - 8 + parts.body.len); bit++) {
+        memcpy(copy, record, sizeof copy);
+        copy[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        const struct zsp_slice flipped = {copy, sizeof copy};
+        assert_int_equal(journal_decode(flipped, &place, &header, &parts, NULL), ZSP_ECORRUPT);
+    }
+}
+
+/* A redo entry's value is in the body, its data behind. */
+static void the_data_of_a_redo_entry_has_a_sum_of_its_own(void **state)
+{
+    (void)state;
+    uint8_t value[JOURNAL_REDO_BYTES + 5];
+    memcpy(value + JOURNAL_REDO_BYTES, "batch", 5);
+    journal_put_redo(value, sizeof value, 3, 512);
+    const struct store_entry entry = {zsp_slice_str("k"), STORE_REDO, {value, sizeof value}};
+    struct zsp_writer writer = {0};
+    assert_non_null(zsp_write_room(&writer, JOURNAL_HEADER_BYTES));
+    journal_write_entries(&writer, &entry, 1);
+    const struct journal_header header = {.body_bytes = (uint32_t)journal_body_bytes(&entry, 1),
+                                          .data_bytes = (uint32_t)journal_data_bytes(&entry, 1),
+                                          .entry_count = 1};
+    const struct journal_place place = {uuid, 3, 512};
+    journal_seal(writer.data, &header, &place);
+    assert_int_equal(header.data_bytes, 5);
+    for (int damage = 0; damage < 2; damage++) {
+        struct journal_header read;
+        struct journal_parts parts;
+        struct store_entry back;
+        struct journal_redo redo;
+        struct zsp_slice bytes;
+        assert_int_equal(journal_decode(zsp_writer_slice(&writer), &place, &read, &parts, NULL), 0);
+        struct zsp_reader reader = zsp_reader_init(parts.body);
+        struct zsp_reader data = zsp_reader_init(parts.data);
+        assert_true(journal_next_entry(&reader, &back));
+        assert_int_equal(back.value.len, JOURNAL_REDO_BYTES);
+        assert_true(journal_read_redo(back.value, &data, &redo, &bytes));
+        assert_int_equal(redo.segment, 3);
+        assert_int_equal(redo.pos, 512);
+        assert_int_equal(bytes.len, 5);
+        assert_true(journal_redo_valid(&redo, bytes) == (damage == 0));
+        assert_false(journal_read_redo(back.value, &data, &redo, &bytes)); /* no data is left */
+        writer.data[writer.len - 1] ^= 4;
+    }
+    zsp_writer_fini(&writer);
 }
 
 static void a_journal_record_comes_back_as_it_went(void **state)
@@ -195,14 +265,14 @@ static void a_journal_record_comes_back_as_it_went(void **state)
     uint8_t record[RECORD_MAX];
     const size_t len = make_record(record, &place);
     struct journal_header header;
-    struct zsp_slice bytes;
-    assert_int_equal(journal_decode((struct zsp_slice){record, len}, &place, &header, &bytes, NULL),
+    struct journal_parts parts;
+    assert_int_equal(journal_decode((struct zsp_slice){record, len}, &place, &header, &parts, NULL),
                      0);
     assert_int_equal(header.number, 99);
     assert_int_equal(header.epoch, (uint64_t)6 << 32);
     assert_int_equal(header.broker_ms, 123456);
     assert_int_equal(header.synced_to, 90);
-    struct zsp_reader reader = zsp_reader_init(bytes);
+    struct zsp_reader reader = zsp_reader_init(parts.body);
     struct store_entry entry;
     assert_true(journal_next_entry(&reader, &entry));
     assert_true(zsp_slice_equal_str(entry.key, "group/7"));
@@ -222,24 +292,24 @@ static void no_flipped_bit_and_no_other_place_of_a_record_passes(void **state)
     uint8_t record[RECORD_MAX];
     const size_t len = make_record(record, &place);
     struct journal_header header;
-    struct zsp_slice bytes;
+    struct journal_parts parts;
     const size_t summed = JOURNAL_HEADER_BYTES + zsp_get_u32(record + 12);
     for (size_t bit = 0; bit < 8 * summed; bit++) {
         record[bit / 8] ^= (uint8_t)(1u << bit % 8);
         assert_int_equal(
-            journal_decode((struct zsp_slice){record, len}, &place, &header, &bytes, NULL),
+            journal_decode((struct zsp_slice){record, len}, &place, &header, &parts, NULL),
             ZSP_ECORRUPT);
         record[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     for (size_t cut = 0; cut < summed; cut++) {
         assert_int_equal(
-            journal_decode((struct zsp_slice){record, cut}, &place, &header, &bytes, NULL),
+            journal_decode((struct zsp_slice){record, cut}, &place, &header, &parts, NULL),
             ZSP_ECORRUPT);
     }
     const struct journal_place others[] = {{uuid, 4, 512}, {uuid, 3, 520}};
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(
-            journal_decode((struct zsp_slice){record, len}, &others[i], &header, &bytes, NULL),
+            journal_decode((struct zsp_slice){record, len}, &others[i], &header, &parts, NULL),
             ZSP_ECORRUPT);
     }
 }
@@ -268,6 +338,8 @@ int main(void)
         cmocka_unit_test(a_batch_is_valid_only_where_it_was_written),
         cmocka_unit_test(stored_batches_are_multiples_of_eight),
         cmocka_unit_test(a_journal_record_has_these_bytes),
+        cmocka_unit_test(a_journal_record_of_version_1_is_read),
+        cmocka_unit_test(the_data_of_a_redo_entry_has_a_sum_of_its_own),
         cmocka_unit_test(a_journal_record_comes_back_as_it_went),
         cmocka_unit_test(no_flipped_bit_and_no_other_place_of_a_record_passes),
         cmocka_unit_test(a_body_that_does_not_hold_together_is_told),

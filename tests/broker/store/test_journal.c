@@ -14,6 +14,8 @@
 #include <string.h>
 
 #include "broker/store/journal_record.h"
+#include "broker/store/layout.h"
+#include "common/hash.h"
 #include "tests/broker/store/log_case.h"
 
 #define NEXT_JOURNAL "journal/00000000000000000002.jnl"
@@ -28,7 +30,8 @@ static uint64_t journal_end(struct log_case *c, int back)
     uint64_t pos = 0;
     while (pos < len && bytes[pos] == 'Z') {
         starts[count++] = pos;
-        pos += journal_record_bytes(zsp_get_u32(bytes + pos + 12));
+        const struct journal_header header = journal_read_header(bytes + pos);
+        pos += journal_record_bytes(&header);
     }
     assert_in_range(back, 0, count);
     return back == 0 ? pos : starts[count - back];
@@ -262,7 +265,7 @@ static void forge_record(struct log_case *c, uint64_t number, const struct store
     }
     uint8_t record[256] = {0};
     struct zsp_writer body = {0};
-    journal_write_body(&body, entry, 1);
+    journal_write_entries(&body, entry, 1);
     memcpy(record + JOURNAL_HEADER_BYTES, body.data, body.len);
     const struct journal_header header = {.body_bytes = (uint32_t)body.len,
                                           .entry_count = 1,
@@ -270,9 +273,76 @@ static void forge_record(struct log_case *c, uint64_t number, const struct store
                                           .epoch = (uint64_t)1 << 32};
     const struct journal_place place = {uuid, 1, journal_end(c, 0)};
     journal_seal(record, &header, &place);
-    log_case_file_write(c, CASE_JOURNAL, place.pos, record,
-                        (size_t)journal_record_bytes(header.body_bytes));
+    log_case_file_write(c, CASE_JOURNAL, place.pos, record, (size_t)journal_record_bytes(&header));
     zsp_writer_fini(&body);
+}
+
+/* Fill the rest of the file with headers that pretend to be records of version 1 with large bodies
+ * that overlap, whose sums would prove anything. */
+static void forge_old_headers(struct log_case *c, uint64_t from)
+{
+    enum { BYTES = 8 << 20 };
+    uint8_t *bytes = calloc(1, BYTES);
+    assert_non_null(bytes);
+    const struct journal_header header = {.body_bytes = 4u << 20,
+                                          .entry_count = 1,
+                                          .number = 1000,
+                                          .epoch = (uint64_t)9 << 32,
+                                          .synced_to = 1u << 30};
+    uint8_t record[JOURNAL_HEADER_BYTES];
+    journal_put_header(record, &header);
+    record[4] = 1;
+    record[8] = 64;
+    memset(record + 56, 0x77, 8);
+    for (size_t pos = 0; pos < BYTES; pos += 64) {
+        memcpy(bytes + pos, record, 64);
+    }
+    log_case_file_write(c, CASE_JOURNAL, from, bytes, BYTES);
+    free(bytes);
+}
+
+static void forged_headers_behind_the_end_are_passed_quickly(void **state)
+{
+    struct log_case *c = *state;
+    log_case_put(c, "a", STORE_IMAGE, "1");
+    log_case_kill(c);
+    forge_old_headers(c, journal_end(c, 0) + 8);
+    log_case_reopen(c);
+    assert_string_equal(c->entries, "a=1 ");
+    assert_int_equal(log_case_dir_count(c, "cut"), 2);
+}
+
+/* Where nothing newer was ever written, that takes too long: nothing is cut on a guess. */
+static void what_cannot_be_told_from_old_records_is_not_cut(void **state)
+{
+    struct log_case *c = *state;
+    log_case_kill(c);
+    static const uint8_t body[] = {0, 1, 0, 1, 0, 0, 0, 'a', '1'};
+    uint8_t uuid[STORE_UUID_BYTES];
+    assert_int_equal(layout_read_format(c->fs, uuid, NULL), 0);
+    const struct journal_header header = {.body_bytes = sizeof body, .entry_count = 1};
+    uint8_t record[80] = {0};
+    journal_put_header(record, &header);
+    record[4] = 1;
+    record[8] = 64;
+    memset(record + 64, 0, sizeof record - 64);
+    memcpy(record + 64, body, sizeof body);
+    uint8_t place[STORE_UUID_BYTES + 16] = {0}; /* pos 0 of file 1 */
+    memcpy(place, uuid, sizeof uuid);
+    place[STORE_UUID_BYTES] = 1;
+    const uint64_t bound = zsp_hash((struct zsp_slice){place, sizeof place});
+    const uint64_t seed = zsp_hash_seeded((struct zsp_slice){record, 56}, bound);
+    zsp_put_u64(record + 56, zsp_hash_seeded((struct zsp_slice){body, sizeof body}, seed));
+    log_case_file_truncate(c, CASE_JOURNAL, 0);
+    log_case_file_write(c, CASE_JOURNAL, 0, record, sizeof record);
+    c->topic_known = false;
+    assert_int_equal(log_case_open(c), 0); /* the record is good */
+    assert_string_equal(c->entries, "a=1 ");
+    log_case_kill(c);
+    log_case_file_truncate(c, CASE_JOURNAL, sizeof record);
+    forge_old_headers(c, sizeof record + 8);
+    assert_open_fails(c, ZSP_ECORRUPT, "at pos 80");
+    assert_int_equal(log_case_dir_count(c, "cut"), 0);
 }
 
 static void a_delta_of_an_object_that_is_nowhere_ends_the_start(void **state)
@@ -410,6 +480,8 @@ int main(void)
         CASE(a_next_file_made_ahead_is_taken_over),
         CASE(a_file_that_the_journal_says_is_gone_is_removed),
         CASE(a_delta_of_nothing_is_refused),
+        CASE(forged_headers_behind_the_end_are_passed_quickly),
+        CASE(what_cannot_be_told_from_old_records_is_not_cut),
         CASE(a_delta_of_an_object_that_is_nowhere_ends_the_start),
         CASE(a_gone_object_is_not_told_any_more),
         CASE(broker_time_is_the_highest_of_any_record),
