@@ -27,6 +27,7 @@ struct part_check {
     struct check_file *files;
     size_t file_count;
     bool no_memory;
+    bool has_directory;
     struct check_sequences sequences;
 };
 
@@ -380,6 +381,20 @@ static int walk_segment(struct segment_check *self, struct zsp_err *err)
     }
 }
 
+/* Stand at the beginning of its file; `file` < 0: it is missing. */
+static void begin_walk(struct segment_check *self, uint64_t number, int file, uint64_t bytes)
+{
+    const struct part_check *part = self->part;
+    const uint64_t window = part->check->options->unsynced_bytes_max;
+    self->walk = (struct log_walk){
+        .scan = {.fs = part->check->fs,
+                 .file = file,
+                 .file_bytes = bytes,
+                 .place = {part->check->uuid, part->topic_id, part->partition, number, 0}},
+        .search_bytes = (window ? window : ZSP_UNSYNCED_BYTES_MAX) + ZSP_FRAME_MAX,
+    };
+}
+
 static int open_segment(struct segment_check *self, uint64_t number, struct zsp_err *err)
 {
     const struct part_check *part = self->part;
@@ -394,21 +409,16 @@ static int open_segment(struct segment_check *self, uint64_t number, struct zsp_
         (void)fs->ops->close(fs->self, file, NULL); /* nothing was written */
         return rc;
     }
-    const uint64_t window = part->check->options->unsynced_bytes_max;
-    self->walk = (struct log_walk){
-        .scan = {.fs = fs,
-                 .file = file,
-                 .file_bytes = bytes,
-                 .place = {part->check->uuid, part->topic_id, part->partition, number, 0}},
-        .search_bytes = (window ? window : ZSP_UNSYNCED_BYTES_MAX) + ZSP_FRAME_MAX,
-    };
+    begin_walk(self, number, file, bytes);
     return 0;
 }
 
 static void close_segment(struct segment_check *self)
 {
     struct fs *fs = self->part->check->fs;
-    (void)fs->ops->close(fs->self, self->walk.scan.file, NULL); /* only read */
+    if (self->walk.scan.file >= 0) {
+        (void)fs->ops->close(fs->self, self->walk.scan.file, NULL); /* only read */
+    }
     scan_fini(&self->walk.scan);
     index_fini(&self->index);
 }
@@ -567,7 +577,17 @@ static int check_active(struct part_check *part, struct zsp_err *err)
     struct segment_check self = {.part = part, .max_ms = facts->max_before_ms};
     layout_segment_path(self.path, part->path, facts->active, ".log");
     struct zsp_err why = {0};
+    size_t redo_count;
+    const struct redo_item *redo =
+        redo_log_find(&part->check->redo, part->topic_id, part->partition, &redo_count);
     int rc = open_segment(&self, facts->active, &why);
+    if (rc == ZSP_ENOT_FOUND && part->has_directory &&
+        redo_covers(redo, redo_count, facts->active, facts->mark.pos)) {
+        check_tell_path(part->check, CHECK_NOTE, self.path,
+                        "missing, but the journal holds all of it; the next start makes it anew");
+        begin_walk(&self, facts->active, -1, 0);
+        rc = 0;
+    }
     if (rc == ZSP_ENOT_FOUND) {
         const struct check_remedy remedy = {.segment = facts->active,
                                             .offsets = {facts->base_offset, facts->mark.offset},
@@ -580,9 +600,6 @@ static int check_active(struct part_check *part, struct zsp_err *err)
     if (rc < 0) {
         return check_unreadable(part->check, self.path, &why, err);
     }
-    size_t redo_count;
-    const struct redo_item *redo =
-        redo_log_find(&part->check->redo, part->topic_id, part->partition, &redo_count);
     scan_lay_over(&self.walk.scan, redo, redo_count);
     self.walk.scan.offset = facts->base_offset;
     self.walk.scan.epoch = facts->epoch_before;
@@ -613,6 +630,7 @@ static int check_files(struct part_check *self, struct zsp_err *err)
     } else if (rc < 0) {
         return check_unreadable(self->check, self->path, &why, err);
     }
+    self->has_directory = rc >= 0;
     check_other_files(self);
     rc = 0;
     for (size_t i = 0; i < self->facts.sealed_count && rc == 0; i++) {

@@ -229,6 +229,15 @@ static int check_ahead(struct recovery *self, uint64_t number, struct zsp_err *e
     return 0;
 }
 
+/* Does the journal hold all of the active segment, up to the mark? */
+static bool journal_holds_active(const struct recovery *self)
+{
+    size_t count;
+    const struct redo_item *items =
+        redo_log_find(&self->store->redo_log, self->part->topic_id, self->part->number, &count);
+    return redo_covers(items, count, partition_active(self->part)->number, self->mark.pos);
+}
+
 /* What the journal holds of the active segment is written to it before it is walked. */
 static int redo(struct recovery *self, struct zsp_err *err)
 {
@@ -253,10 +262,12 @@ static int open_known(struct recovery *self, const struct part_facts *facts, str
 {
     struct store_part *part = self->part;
     struct fs *fs = self->store->fs;
+    enum fs_open_mode mode = FS_WRITE;
     int rc = fs->ops->list(fs->self, part->path, note_file, self, err);
     if (self->no_memory) {
         return zsp_err_set(err, ZSP_ENOMEM, "open a partition");
     }
+    const bool has_directory = rc != ZSP_ENOT_FOUND;
     if (rc < 0 && rc != ZSP_ENOT_FOUND) { /* without directory all its files are missing */
         return rc;
     }
@@ -276,10 +287,16 @@ static int open_known(struct recovery *self, const struct part_facts *facts, str
         return rc;
     }
     if (!find_file(self, partition_active(part)->number)) {
-        missing_active(self);
-        return 0;
+        if (!has_directory || !journal_holds_active(self)) {
+            missing_active(self);
+            return 0;
+        }
+        zsp_diag(self->store->options.diag, ZSP_WARNING,
+                 "%s: segment file %" PRIu64 " is missing; the journal holds it, it is made anew",
+                 part->path, partition_active(part)->number);
+        mode = FS_CREATE;
     }
-    rc = recovery_scan_open(self, partition_active(part), FS_WRITE, err);
+    rc = recovery_scan_open(self, partition_active(part), mode, err);
     if (rc == 0) {
         rc = redo(self, err);
         if (rc == 0) {

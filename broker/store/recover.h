@@ -13,6 +13,8 @@
  *   - Where a check fails above it the rest is a torn tail, unless a valid header among
  *     the next unsynced_bytes_max + ZSP_FRAME_MAX bytes proves a mark above the place.
  *     A torn tail is set aside and zeroed.
+ *   - A missing active one is made anew when redo entries hold all of it up to the mark (redo.h);
+ *     else all of it is damaged.
  *   - What is kept above the journal's mark is written again and synced, because the
  *     page cache may show what the disk does not hold.
  */

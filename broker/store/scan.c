@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/layout.h"
 #include "common/assert.h"
 
 #define SCAN_READ_BYTES (256u * ZSP_KIB) /* one read of the file; grows for a large batch */
@@ -36,17 +37,12 @@ static int load(struct scan *self, uint64_t pos, size_t len, struct zsp_err *err
     }
     self->data_pos = pos;
     self->data_len = 0;
-    while (self->data_len < want) {
-        size_t got = 0;
-        const int rc = self->fs->ops->read(self->fs->self, self->file, self->data + self->data_len,
-                                           want - self->data_len, pos + self->data_len, &got, err);
+    if (self->file >= 0) {
+        const int rc =
+            layout_read_at(self->fs, self->file, self->data, want, pos, &self->data_len, err);
         if (rc < 0) {
             return rc;
         }
-        if (got == 0) {
-            break;
-        }
-        self->data_len += got;
     }
     if (self->redo_count == 0) {
         return 0;

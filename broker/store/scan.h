@@ -12,7 +12,7 @@
 
 struct scan {
     struct fs *fs;
-    int file;
+    int file;                 /* < 0 = missing: all of it is laid over, see scan_lay_over() */
     uint64_t file_bytes;      /* nothing is read beyond */
     struct batch_place place; /* pos = where the next header is expected */
     uint64_t offset;          /* the first offset the next batch must have */

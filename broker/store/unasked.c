@@ -22,49 +22,50 @@ static bool is_unasked(const struct log_store *store, uint64_t topic_id, uint32_
 
 /* --- Batches that only the journal holds ------------------------------------------------ */
 
-static int write_to(struct fs *fs, const char *path, uint64_t segment,
+/* To the active segment's file, which is made anew if it is missing and all of it is there.
+ * Without file or directory there is nothing to be mended. */
+static int write_to(struct fs *fs, const char *directory, const struct part_facts *facts,
                     const struct redo_item *items, size_t count, struct zsp_err *err)
 {
+    char path[LAYOUT_PATH_MAX];
     uint64_t end;
-    const int file = fs->ops->open(fs->self, path, FS_WRITE, err);
-    if (file < 0) {
-        return file;
+    layout_segment_path(path, directory, facts->active, ".log");
+    int file = fs->ops->open(fs->self, path, FS_WRITE, err);
+    if (file == ZSP_ENOT_FOUND && redo_covers(items, count, facts->active, facts->mark.pos)) {
+        file = fs->ops->open(fs->self, path, FS_CREATE, err);
     }
-    int rc = redo_apply(fs, items, count, segment, file, &end, err);
+    if (file < 0) {
+        return file == ZSP_ENOT_FOUND ? 0 : file;
+    }
+    int rc = redo_apply(fs, items, count, facts->active, file, &end, err);
     if (rc > 0) {
         rc = fs->ops->sync(fs->self, file, err);
+        rc = rc < 0 ? rc : fs->ops->sync_dir(fs->self, directory, err);
     }
     (void)fs->ops->close(fs->self, file, NULL); /* synced, or given up */
     return rc < 0 ? rc : 0;
 }
 
-/* As the recovery of a partition that is asked for. What has no facts or no file has nothing that
- * could be mended: it is told as it is. */
+/* As the recovery of a partition that is asked for. What has no facts, or bad ones, is told as it
+ * is. */
 static int redo_one(struct log_store *store, const struct redo_item *items, size_t count,
                     struct zsp_err *err)
 {
     char directory[LAYOUT_PATH_MAX];
-    char path[LAYOUT_PATH_MAX];
     struct part_facts facts = {0};
-    struct zsp_err why = {0};
     const struct layout_topic *known = layout_find_topic(&store->topics, items->topic_id);
-    int rc = known && is_unasked(store, items->topic_id, items->partition)
-                 ? part_facts_read(&store->journal.carry, items->topic_id, items->partition, &facts,
-                                   &why)
-                 : 1;
+    int rc =
+        known && is_unasked(store, items->topic_id, items->partition)
+            ? part_facts_read(&store->journal.carry, items->topic_id, items->partition, &facts, err)
+            : 1;
     if (rc == 0) {
         layout_part_path(directory, known->path, items->partition);
-        layout_segment_path(path, directory, facts.active, ".log");
-        rc = write_to(store->fs, path, facts.active, items, count, &why);
+        rc = write_to(store->fs, directory, &facts, items, count, err);
+    } else if (rc == ZSP_ECORRUPT) {
+        rc = 0;
     }
     part_facts_fini(&facts);
-    if (rc >= 0 || rc == ZSP_ENOT_FOUND || rc == ZSP_ECORRUPT) {
-        return 0;
-    }
-    if (err) {
-        *err = why;
-    }
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 static int redo_all(struct log_store *store, struct zsp_err *err)

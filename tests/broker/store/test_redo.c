@@ -230,6 +230,105 @@ static void what_nobody_asks_for_and_has_no_files_is_passed_over(void **state)
     assert_int_equal(log_case_open(c), 0);
 }
 
+/* --- When the journal holds a whole segment ---------------------------------------------------- */
+
+static void remove_segments(struct log_case *c)
+{
+    log_case_kill(c);
+    crash_fs_process_crash(c->fs);
+    log_case_file_remove(c, CASE_SEGMENT);
+    log_case_file_remove(c, CASE_SEGMENT_1);
+}
+
+static void a_missing_active_segment_is_made_anew_from_the_journal(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    append_to_both(c, "two", "three");
+    remove_segments(c);
+    assert_int_equal(damages(c), 0);
+    assert_int_equal(log_case_open(c), 0);
+    assert_int_equal(c->warnings, 2);
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, 4); /* it is durable, with its name */
+    assert_int_equal(damages(c), 0);
+    assert_int_equal(log_case_open(c), 0);
+    assert_int_equal(c->warnings, 0);
+    assert_holds(c, 0, 0, "zero");
+    assert_holds(c, 0, 1, "two");
+    assert_holds(c, 1, 1, "three");
+    assert_int_equal(log_case_info(c, 0).refuses_appends, false);
+}
+
+/* The end of partition 0 was synced in its file, and is nowhere else. */
+static void a_missing_segment_that_the_journal_holds_in_part_is_missing(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    assert_int_equal(log_case_append(c, 0, "two"), 0);
+    log_case_run(c);
+    remove_segments(c);
+    assert_int_equal(damages(c), 1);
+    assert_int_equal(log_case_open(c), 0);
+    assert_int_equal(log_case_info(c, 0).refuses_appends, true);
+    assert_int_equal(log_case_read(c, 0, 0), ZSP_ECORRUPT);
+    assert_int_equal(log_case_file_size(c, CASE_SEGMENT), UINT64_MAX);
+    assert_holds(c, 1, 0, "one");
+}
+
+static void a_missing_segment_of_a_topic_that_nobody_asks_for_is_made_anew(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero", "one");
+    remove_segments(c);
+    c->topic_known = false;
+    assert_int_equal(log_case_open(c), 0);
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, 7);
+    assert_int_equal(damages(c), 0);
+    c->topic_known = true;
+    assert_int_equal(log_case_open(c), 0);
+    assert_holds(c, 0, 0, "zero");
+    assert_holds(c, 1, 0, "one");
+}
+
+/* False: the start came to its end before. */
+static bool crash_while_it_is_made(uint64_t n, bool known)
+{
+    void *state = NULL;
+    assert_int_equal(set_up(&state), 0);
+    struct log_case *c = state;
+    append_to_both(c, "zero", "one");
+    append_to_both(c, "two", "three");
+    remove_segments(c);
+    c->topic_known = known;
+    crash_fs_freeze_at(c->fs, n);
+    const bool crashed = log_case_open(c) != 0;
+    if (!crashed) {
+        log_case_kill(c);
+    }
+    crash_fs_power_loss(c->fs, n);
+    assert_int_equal(damages(c), 0);
+    c->topic_known = true;
+    assert_int_equal(log_case_open(c), 0);
+    assert_holds(c, 0, 1, "two");
+    assert_holds(c, 1, 1, "three");
+    assert_int_equal(log_case_tear_down(&state), 0);
+    return crashed;
+}
+
+static void a_crash_while_a_segment_is_made_anew_loses_nothing(void **state)
+{
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        uint64_t n = 0;
+        while (crash_while_it_is_made(n, known == 1)) {
+            n++;
+        }
+        assert_true(n > 30);
+    }
+}
+
 /* --- When the files are synced ------------------------------------------------------------------ */
 
 static void an_idle_store_pays_what_it_owes(void **state)
@@ -434,6 +533,10 @@ int main(void)
         TEST(a_second_start_has_nothing_to_do_again),
         TEST(a_start_that_nobody_asks_for_the_topic_loses_none_of_it),
         TEST(what_nobody_asks_for_and_has_no_files_is_passed_over),
+        TEST(a_missing_active_segment_is_made_anew_from_the_journal),
+        TEST(a_missing_segment_that_the_journal_holds_in_part_is_missing),
+        TEST(a_missing_segment_of_a_topic_that_nobody_asks_for_is_made_anew),
+        cmocka_unit_test(a_crash_while_a_segment_is_made_anew_loses_nothing),
         TEST(an_idle_store_pays_what_it_owes),
         TEST(a_file_that_cannot_be_synced_later_is_fail_stop),
         TEST(a_journal_sync_that_fails_confirms_nothing),
