@@ -49,6 +49,9 @@ bool journal_proven_behind(struct journal_scan *self, uint64_t number, uint64_t 
 size_t journal_nonzero_end(struct zsp_slice bytes, size_t from)
 {
     size_t end = bytes.len;
+    while (end >= from + 8 && zsp_get_u64(bytes.data + end - 8) == 0) {
+        end -= 8; /* it may be a whole file of zeros */
+    }
     while (end > from && bytes.data[end - 1] == 0) {
         end--;
     }

@@ -50,8 +50,10 @@ static size_t make_body(size_t part, uint64_t serial, uint8_t *out)
 {
     uint64_t state = (serial + 1) * 0x9e3779b97f4a7c15u + part;
     const size_t len = serial % 11 == 10 ? 2500 : 20 + (size_t)(next_random(&state) % 300);
-    for (size_t i = 0; i < len; i++) {
-        out[i] = (uint8_t)(next_random(&state) | 1); /* never zero: a lost page is seen */
+    for (size_t i = 0; i < len; i += 8) {
+        uint8_t bytes[8];
+        zsp_put_u64(bytes, next_random(&state) | 0x0101010101010101u); /* a lost page is seen */
+        memcpy(out + i, bytes, len - i < 8 ? len - i : 8);
     }
     return len;
 }
