@@ -13,7 +13,8 @@
 #include "common/limits.h"
 #include "common/token.h"
 
-#define FIELDS_MAX 6u /* payload, key, type, id, headers, created_at_ms */
+#define FIELDS_MAX    6u   /* payload, key, type, id, headers, created_at_ms */
+#define PAYLOAD_ALONE 0x91 /* the head of an array of one */
 
 /* What is wrong with a record, and where. */
 struct fault {
@@ -70,10 +71,17 @@ static inline const uint8_t *parse_bytes(const uint8_t *pos, const uint8_t *end,
 static inline const uint8_t *parse_payload(const uint8_t *pos, const uint8_t *end,
                                            struct zsp_slice *ret, struct fault *fault)
 {
-    /* Most payloads are bin 8: one look instead of a general token. */
+    /* Most payloads are bin 8 or bin 16: one look instead of a general token. */
     if (end - pos >= 2 && pos[0] == 0xc4 && pos[1] <= end - pos - 2) {
         *ret = (struct zsp_slice){pos + 2, pos[1]};
         return pos + 2 + pos[1];
+    }
+    if (end - pos >= 3 && pos[0] == 0xc5) {
+        const size_t len = (size_t)pos[1] << 8 | pos[2];
+        if (len <= (size_t)(end - pos - 3)) {
+            *ret = (struct zsp_slice){pos + 3, len};
+            return pos + 3 + len;
+        }
     }
     struct zsp_token token;
     const uint8_t *next = zsp_token_read(pos, end, &token);
@@ -188,12 +196,10 @@ static const uint8_t *parse_optional(const uint8_t *pos, const uint8_t *end, siz
     return pos;
 }
 
-/* Parse the record at `pos`. Returns the position behind it, or NULL and the
- * fault. */
-static inline const uint8_t *parse_record(const uint8_t *pos, const uint8_t *end, bool check,
-                                          struct zsp_record *ret, struct fault *fault)
+/* The head of a record: how many fields follow. */
+static const uint8_t *parse_head(const uint8_t *pos, const uint8_t *end, size_t *ret_count,
+                                 struct fault *fault)
 {
-    *ret = (struct zsp_record){0};
     struct zsp_token head;
     const uint8_t *next = zsp_token_read(pos, end, &head);
     if (!next) {
@@ -205,9 +211,29 @@ static inline const uint8_t *parse_record(const uint8_t *pos, const uint8_t *end
     if (head.value < 1 || head.value > FIELDS_MAX) {
         return refuse(fault, pos, NULL, "an array of 1 to 6 fields");
     }
-    next = parse_payload(next, end, &ret->payload, fault);
-    if (next && head.value > 1) {
-        next = parse_optional(next, end, (size_t)head.value - 1, check, ret, fault);
+    *ret_count = (size_t)head.value;
+    return next;
+}
+
+/* Parse the record at `pos`. Returns the position behind it, or NULL and the
+ * fault. */
+static inline const uint8_t *parse_record(const uint8_t *pos, const uint8_t *end, bool check,
+                                          struct zsp_record *ret, struct fault *fault)
+{
+    *ret = (struct zsp_record){0};
+    /* Most have a payload alone. */
+    size_t count = 1;
+    const uint8_t *next;
+    if (end - pos >= 2 && pos[0] == PAYLOAD_ALONE) {
+        next = pos + 1;
+    } else {
+        next = parse_head(pos, end, &count, fault);
+    }
+    if (next) {
+        next = parse_payload(next, end, &ret->payload, fault);
+    }
+    if (next && count > 1) {
+        next = parse_optional(next, end, count - 1, check, ret, fault);
     }
     return next;
 }
@@ -352,6 +378,21 @@ int zsp_record_decode(struct zsp_slice record, struct zsp_record *ret, struct zs
                            (size_t)(next - record.data), (size_t)(end - next));
     }
     *ret = decoded;
+    return 0;
+}
+
+int zsp_record_take(struct zsp_slice *rest, struct zsp_record *ret)
+{
+    if (rest->len == 0) {
+        return 1;
+    }
+    struct fault fault;
+    const uint8_t *const end = rest->data + rest->len;
+    const uint8_t *next = parse_record(rest->data, end, true, ret, &fault);
+    if (!next) {
+        return ZSP_EBAD_RECORD;
+    }
+    *rest = (struct zsp_slice){next, (size_t)(end - next)};
     return 0;
 }
 

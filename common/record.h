@@ -54,6 +54,12 @@ int zsp_record_key(struct zsp_slice record, struct zsp_slice *ret_key);
 /* Decode one record from any source; checks as zsp_record_check() does. */
 int zsp_record_decode(struct zsp_slice record, struct zsp_record *ret, struct zsp_err *err);
 
+/* Split the first record off `*rest` and decode it, in one walk, from any source: checks as
+ * zsp_record_check() does, but for the size. Returns 0 with *ret, 1 when `*rest` is empty,
+ * ZSP_EBAD_RECORD when it does not begin with a whole record; zsp_record_decode() tells why
+ * (`*rest` is then unchanged). */
+int zsp_record_take(struct zsp_slice *rest, struct zsp_record *ret);
+
 /* Walk `record.headers`: start with *rest = record.headers-body as set by
  * zsp_record_headers(); returns 0 with name and value, 1 at the end. */
 struct zsp_slice zsp_record_headers(const struct zsp_record *record);

@@ -252,15 +252,22 @@ static void end_run(struct zsp_parcel *self)
     self->in_run = 0;
 }
 
-static int next_record(struct zsp_parcel *self, struct zsp_slice *ret)
+/* The next record, which may go on in the next frames. */
+static int next_record(struct zsp_parcel *self, struct zsp_record *ret, struct zsp_err *err)
 {
     for (;;) {
-        const int rc = zsp_record_next(&self->rest, ret);
-        if (rc == 0) {
+        const size_t bytes = self->rest.len;
+        if (zsp_record_take(&self->rest, ret) == 0) {
+            self->bytes_left -= bytes - self->rest.len;
             return 0;
         }
+        struct zsp_slice rest = self->rest;
+        struct zsp_slice record;
+        if (zsp_record_next(&rest, &record) == 0) {
+            return zsp_record_decode(record, ret, err); /* it is whole, and not well-formed */
+        }
         if (!next_frame(self)) {
-            return ZSP_EBAD_RECORD;
+            return bad(err, "fewer records than its runs tell");
         }
     }
 }
@@ -292,14 +299,10 @@ int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_e
     if (self->left == 0) {
         return 1;
     }
-    struct zsp_slice bytes;
     struct zsp_record record;
     int rc = begin_run(self, err);
-    if (rc == 0 && next_record(self, &bytes) != 0) {
-        rc = bad(err, "fewer records than its runs tell");
-    }
     if (rc == 0) {
-        rc = zsp_record_decode(bytes, &record, err);
+        rc = next_record(self, &record, err);
     }
     if (rc != 0) {
         self->left = 0;
@@ -307,7 +310,6 @@ int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_e
         return rc;
     }
     fill(self, &record, ret);
-    self->bytes_left -= bytes.len;
     self->left--;
     self->in_run++;
     if (self->in_run == self->runs[self->run_index].count) {
@@ -319,6 +321,11 @@ int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_e
 const struct zsp_parcel_run *zsp_parcel_run(const struct zsp_parcel *self)
 {
     return &self->runs[self->run_index];
+}
+
+uint64_t zsp_parcel_left_in_run(const struct zsp_parcel *self)
+{
+    return self->runs[self->run_index].count - self->in_run;
 }
 
 uint64_t zsp_parcel_offset(const struct zsp_parcel *self)

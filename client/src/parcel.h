@@ -70,6 +70,8 @@ void zsp_parcel_destroy(struct zsp_parcel **self_p);
 int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_err *err);
 /* The run of the next message; there must be one. */
 const struct zsp_parcel_run *zsp_parcel_run(const struct zsp_parcel *self);
+/* How many messages of that run are left, the next one included. */
+uint64_t zsp_parcel_left_in_run(const struct zsp_parcel *self);
 /* The offset of the next message. */
 uint64_t zsp_parcel_offset(const struct zsp_parcel *self);
 

@@ -174,6 +174,33 @@ static void a_checked_body_splits_into_its_records(void **state)
     zsp_writer_fini(&out);
 }
 
+/* One walk does what splitting off and decoding do. */
+static void records_are_taken_off_a_body_decoded(void **state)
+{
+    (void)state;
+    struct zsp_writer out = {0};
+    (void)hex_bytes(&out, plain_record);
+    hex_append(&out, full_record);
+    hex_append(&out, "92 c40131 c40132");
+    struct zsp_slice rest = zsp_writer_slice(&out);
+    const char *const keys[] = {NULL, "k", "2"};
+    struct zsp_record record;
+    for (uint32_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        struct zsp_slice bytes, walked = rest;
+        struct zsp_record decoded;
+        assert_int_equal(zsp_record_next(&walked, &bytes), 0);
+        assert_int_equal(zsp_record_decode(bytes, &decoded, NULL), 0);
+        assert_int_equal(zsp_record_take(&rest, &record), 0);
+        assert_ptr_equal(rest.data, walked.data);
+        assert_ptr_equal(record.payload.data, decoded.payload.data);
+        assert_int_equal(record.header_count, decoded.header_count);
+        assert_int_equal(record.created_at_ms, decoded.created_at_ms);
+        assert_true(!keys[i] || zsp_slice_equal_str(record.key, keys[i]));
+    }
+    assert_int_equal(zsp_record_take(&rest, &record), 1);
+    zsp_writer_fini(&out);
+}
+
 static void positions_end_at_the_end_of_the_body(void **state)
 {
     (void)state;
@@ -232,6 +259,7 @@ int main(void)
         cmocka_unit_test(absent_and_empty_are_two_things),
         cmocka_unit_test(wide_encodings_mean_the_same),
         cmocka_unit_test(a_checked_body_splits_into_its_records),
+        cmocka_unit_test(records_are_taken_off_a_body_decoded),
         cmocka_unit_test(positions_end_at_the_end_of_the_body),
         cmocka_unit_test(lengths_beyond_32_bits_fail_the_writer),
         cmocka_unit_test(payloads_of_every_length_form_round_trip),

@@ -105,6 +105,7 @@ static void every_cut_of_a_record_is_refused_by_all_readers(void **state)
         assert_int_equal(zsp_record_check(part, ZSP_RECORD_MAX, &count, NULL), ZSP_EBAD_RECORD);
         assert_int_equal(zsp_record_decode(part, &record, NULL), ZSP_EBAD_RECORD);
         assert_int_equal(zsp_record_next(&rest, &one), ZSP_EBAD_RECORD);
+        assert_int_equal(zsp_record_take(&rest, &record), ZSP_EBAD_RECORD);
         assert_ptr_equal(rest.data, part.data);
         assert_int_equal(rest.len, len);
         (void)zsp_record_key(part, &key); /* may find the key, must not read past the end */
@@ -188,11 +189,13 @@ static uint64_t next_random(uint64_t *state)
 static void check_agrees_with_the_readers(struct zsp_slice body)
 {
     uint32_t count = 0, seen = 0;
-    struct zsp_slice rest = body, one, key;
+    struct zsp_slice rest = body, taken_rest = body, one, key;
     const int rc = zsp_record_check(body, ZSP_RECORD_MAX, &count, NULL);
     while (zsp_record_next(&rest, &one) == 0) {
         struct zsp_record record;
         if (rc == 0) {
+            assert_int_equal(zsp_record_take(&taken_rest, &record), 0);
+            assert_ptr_equal(taken_rest.data, rest.data);
             assert_int_equal(zsp_record_decode(one, &record, NULL), 0);
             assert_int_equal(zsp_record_key(one, &key), 0);
             assert_true(key.data == record.key.data && key.len == record.key.len);

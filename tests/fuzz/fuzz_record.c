@@ -23,12 +23,36 @@ static void walk_headers(const struct zsp_record *record)
     zsp_assert(count == record->header_count);
 }
 
+/* To take a record is to split it off and decode it. */
+static void take_one(struct zsp_slice body)
+{
+    struct zsp_slice taken_rest = body, rest = body, one;
+    struct zsp_record taken, record;
+    struct zsp_err err = {0};
+    const int rc = zsp_record_take(&taken_rest, &taken);
+    if (zsp_record_next(&rest, &one) != 0 || zsp_record_decode(one, &record, &err) != 0) {
+        zsp_assert(rc != 0);
+        zsp_assert(taken_rest.data == body.data && taken_rest.len == body.len);
+        return;
+    }
+    zsp_assert(rc == 0);
+    zsp_assert(taken_rest.data == rest.data && taken_rest.len == rest.len);
+    zsp_assert(taken.payload.data == record.payload.data);
+    zsp_assert(taken.payload.len == record.payload.len);
+    zsp_assert(taken.key.data == record.key.data && taken.key.len == record.key.len);
+    zsp_assert(taken.headers.data == record.headers.data);
+    zsp_assert(taken.header_count == record.header_count);
+    zsp_assert(taken.has_created_at == record.has_created_at);
+    zsp_assert(taken.created_at_ms == record.created_at_ms);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct zsp_slice body = {data, size};
     struct zsp_record record;
     struct zsp_err err = {0};
     (void)zsp_record_decode(body, &record, &err); /* unchecked bytes must not hurt it either */
+    take_one(body);
 
     uint32_t count = 0;
     if (zsp_record_check(body, ZSP_RECORD_MAX, &count, &err) != 0) {
@@ -37,7 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct zsp_slice rest = body;
     struct zsp_slice one;
     uint32_t seen = 0;
-    while (zsp_record_next(&rest, &one) == 0) {
+    while (rest.len > 0) {
+        take_one(rest);
+        zsp_assert(zsp_record_next(&rest, &one) == 0);
         size_t pos;
         zsp_assert(zsp_record_position(body, seen, &pos) == 0);
         zsp_assert(pos == (size_t)(one.data - data));
