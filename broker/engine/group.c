@@ -428,7 +428,7 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
         for (struct lease *lease = group->lease_first; lease; lease = lease->next) {
             lease_forget_ledger(lease, ledger);
         }
-        ledger->mark = ledger->high = 0;
+        ledger->mark = ledger->high = ledger->above = 0;
         runmap_fini(&ledger->runs);
         group_ledger_changed(self, ledger);
     }
@@ -472,7 +472,9 @@ static void forget_below(struct groups *self, struct ledger *ledger, uint64_t st
         state_put_gone(self->engine, ledger_block_key(ledger, ledger->blocks.blocks[0], key));
         block_set_remove(&ledger->blocks, ledger->blocks.blocks[0]);
     }
-    (void)ledger_check(ledger, NULL); /* counts dead_above; the rest holds */
+    if (ledger_recount(ledger) < 0) {
+        group_out_of_memory(self);
+    }
 }
 
 static bool is_above(const struct ledger *ledger, uint64_t start)

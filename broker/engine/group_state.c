@@ -405,7 +405,10 @@ static int start_ledger(struct groups *self, struct ledger *ledger, struct zsp_e
     group_ledger_trim_replayed(self, ledger,
                                topic->partitions[ledger_partition_index(ledger)].start_offset);
     block_set_trim(&ledger->blocks);
-    int rc = ledger_check(ledger, err);
+    int rc = ledger_recount(ledger);
+    if (rc < 0) {
+        (void)zsp_err_set(err, rc, "group state: out of memory");
+    }
     struct run_span span = {0};
     while (rc == 0 && runmap_next(&ledger->runs, span.end, RUN_CLASS_LEASED, &span)) {
         rc = cover(self, ledger, &span);

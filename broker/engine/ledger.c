@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/ledger.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "common/assert.h"
@@ -55,11 +54,30 @@ static uint64_t visible_end(const struct ledger *self)
     return self->mark < self->blocked ? self->mark : self->blocked;
 }
 
+static int add_length(void *arg, const struct run_span *span)
+{
+    *(uint64_t *)arg += span->end - span->first;
+    return 0;
+}
+
+/* Messages of [first, end) that have a run. */
+static uint64_t count_runs(const struct ledger *self, uint64_t first, uint64_t end)
+{
+    uint64_t count = 0;
+    (void)runmap_visit(&self->runs, first, end, add_length, &count); /* never ends early */
+    return count;
+}
+
 uint64_t ledger_ready(const struct ledger *self)
 {
     const uint64_t end = visible_end(self);
-    uint64_t fresh = end > self->high ? end - self->high : 0;
-    fresh -= fresh < self->dead_above ? fresh : self->dead_above;
+    uint64_t fresh = 0;
+    if (end > self->high) {
+        /* Runs lie below the mark; only where damage hides the rest they must be counted. */
+        const uint64_t above = end < self->mark ? count_runs(self, self->high, end) : self->above;
+        fresh = end - self->high;
+        fresh -= above < fresh ? above : fresh;
+    }
     return fresh + self->runs.count[RUN_READY];
 }
 
@@ -157,44 +175,57 @@ static int take_limited(struct ledger *self, struct take *take)
     return 0;
 }
 
-void ledger_pass_dead(struct ledger *self)
+void ledger_pass(struct ledger *self)
 {
     struct run_span span;
-    while (runmap_next(&self->runs, self->high, RUN_CLASS_ANY, &span) && span.first <= self->high) {
-        zsp_assert(span.run.state == RUN_DEAD);
-        self->dead_above -= span.end - self->high;
+    while (self->above > 0 && runmap_next(&self->runs, self->high, RUN_CLASS_ANY, &span) &&
+           span.first <= self->high) {
+        self->above -= span.end - self->high;
         self->high = span.end;
     }
 }
 
-/* The next fresh stretch. */
-static bool next_fresh(const struct ledger *self, struct run_span *ret)
+bool ledger_next_fresh(const struct ledger *self, uint64_t from, struct run_span *ret)
 {
     const uint64_t limit = visible_end(self);
+    uint64_t first = from > self->high ? from : self->high;
     struct run_span span;
-    if (self->high >= limit) {
-        return false;
+    uint64_t end = limit;
+    while (first < limit && runmap_next(&self->runs, first, RUN_CLASS_ANY, &span)) {
+        if (span.first > first) {
+            end = span.first < limit ? span.first : limit;
+            break;
+        }
+        first = span.end;
     }
-    *ret = (struct run_span){.first = self->high, .end = limit};
-    if (runmap_next(&self->runs, self->high, RUN_CLASS_ANY, &span) && span.first < limit) {
-        ret->end = span.first;
+    *ret = (struct run_span){.first = first, .end = end};
+    return first < limit;
+}
+
+int ledger_take_fresh(struct ledger *self, struct take *take, uint64_t first, uint64_t end)
+{
+    const struct run fresh = {.state = RUN_NONE};
+    zsp_assert(first >= self->high);
+    int rc = take_span(self, take, first, end, &fresh);
+    if (rc == 0) {
+        self->above += end - first;
+        ledger_pass(self);
     }
-    return true;
+    return rc;
 }
 
 static int take_fresh(struct ledger *self, struct take *take)
 {
     struct run_span span;
-    while (take->messages > 0 && take->piece_count < take->piece_max && next_fresh(self, &span)) {
+    while (take->messages > 0 && take->piece_count < take->piece_max &&
+           ledger_next_fresh(self, self->high, &span)) {
         if (span.end - span.first > take->messages) {
             span.end = span.first + take->messages;
         }
-        int rc = take_span(self, take, span.first, span.end, &span.run);
+        int rc = ledger_take_fresh(self, take, span.first, span.end);
         if (rc < 0) {
             return rc;
         }
-        self->high = span.end;
-        ledger_pass_dead(self);
     }
     return 0;
 }
@@ -211,11 +242,21 @@ int ledger_take(struct ledger *self, struct take *take)
     return rc < 0 ? rc : take_fresh(self, take);
 }
 
-/* Was it never handed out, so that without its run it is fresh again? */
-static bool is_untouched(const struct run *run)
+bool ledger_is_untouched(const struct run *run)
 {
-    const struct run fresh = {.state = RUN_RESERVED};
-    return run_equal(run, &fresh);
+    struct run fresh = {.state = run->state};
+    return (run->state == RUN_RESERVED || run->state == RUN_READY) && run_equal(run, &fresh);
+}
+
+/* [first, end), which had a run, is fresh again. */
+static void make_fresh(struct ledger *self, uint64_t first, uint64_t end)
+{
+    if (first >= self->high) {
+        self->above -= end - first;
+        return;
+    }
+    self->above += count_runs(self, end, self->high);
+    self->high = first;
 }
 
 int ledger_untake(struct ledger *self, uint64_t first, uint64_t end)
@@ -226,15 +267,14 @@ int ledger_untake(struct ledger *self, uint64_t first, uint64_t end)
         span.first = span.first > first ? span.first : first;
         span.end = span.end < end ? span.end : end;
         first = span.end;
-        const bool rolls_back =
-            span.end == self->high && span.first >= self->journaled && is_untouched(&span.run);
-        span.run.state = rolls_back ? RUN_NONE : RUN_READY;
+        const bool is_fresh = span.first >= self->journaled && ledger_is_untouched(&span.run);
+        span.run.state = is_fresh ? RUN_NONE : RUN_READY;
         int rc = runmap_set(&self->runs, span.first, span.end, &span.run);
         if (rc < 0) {
             return rc;
         }
-        if (rolls_back) {
-            self->high = span.first;
+        if (is_fresh) {
+            make_fresh(self, span.first, span.end);
         }
     }
     return 0;
@@ -269,24 +309,18 @@ int64_t ledger_due_ms(const struct ledger *self)
 
 /* --- Start ------------------------------------------------------------------------------- */
 
-static int count_dead(void *arg, const struct run_span *span)
+int ledger_recount(struct ledger *self)
 {
-    if (span->run.state != RUN_DEAD) {
-        return 1;
+    const struct run none = {.state = RUN_NONE};
+    struct run_span span;
+    while (runmap_next(&self->runs, 0, RUN_CLASS_DONE, &span) && span.first < self->journaled) {
+        span.end = span.end < self->journaled ? span.end : self->journaled;
+        int rc = runmap_set(&self->runs, span.first, span.end, &none);
+        if (rc < 0) {
+            return rc;
+        }
     }
-    *(uint64_t *)arg += span->end - span->first;
-    return 0;
-}
-
-int ledger_check(struct ledger *self, struct zsp_err *err)
-{
-    self->dead_above = 0;
-    if (runmap_visit(&self->runs, self->high, UINT64_MAX, count_dead, &self->dead_above) != 0) {
-        return zsp_err_set(err, ZSP_ECORRUPT,
-                           "group state: an unfinished message lies at or above offset %" PRIu64
-                           ", up to where messages were handed out",
-                           self->high);
-    }
-    ledger_pass_dead(self);
+    self->above = count_runs(self, self->high, UINT64_MAX);
+    ledger_pass(self);
     return 0;
 }

@@ -3,16 +3,19 @@
  * The state of one group for one partition: which messages are done, out,
  * waiting or dead.
  *
- *      0 ........ committed ............. high ............ mark
- *      all done   runs; a gap = done      a gap = fresh     not synced, not visible
- *      or dead                            (never handed out)
+ *      0 ...... committed ....... journaled ....... high .......... mark
+ *      all done   runs; a gap = done      runs, no gap   runs;        not synced, not visible
+ *      or dead                                           a gap = fresh
  *
  * What is always true:
- *  (1) A run that is READY, RESERVED, WAITING or LEASED lies below `high`. A DEAD one may lie
- *      anywhere: committed passes it, and a seek back leaves it where it is.
- *  (2) journaled <= high. Durably everything from `journaled` on is fresh; between the two are
- *      only RESERVED and READY runs that were never handed out, and dead ones.
- *  (3) A block has a durable object exactly when it is in `blocks`.
+ *  (1) Messages may be handed out in any order, so that a run of any state may lie at or above
+ *      `high`; but none begins there: `high` moves over what has a run.
+ *  (2) journaled <= high. Below `journaled` a message without a run is done; from there on it is
+ *      fresh, and one that is done has a run, DONE, which goes when `journaled` passes it.
+ *      Between `journaled` and `high` every message has a run.
+ *  (3) Durably an untouched run (never handed out: RESERVED or READY) from `journaled` on is fresh,
+ *      so a message that only a pull reads is fresh again after a crash.
+ *  (4) A block has a durable object exactly when it is in `blocks`.
  * All durable changes go through step.h; what changes here directly (reserving, retries that
  * come due, the mark) is memory only and found again after a restart.
  */
@@ -61,12 +64,12 @@ struct ledger {
     uint32_t step_slot;          /* 1 + index in the open step, 0 = not in it */
 
     struct runmap runs;
-    uint64_t high;       /* from here on all is fresh, but dead runs; no dead one begins here */
-    uint64_t journaled;  /* `high` as it is durable */
-    uint64_t water;      /* the highest `high` ever: what was never handed out begins here */
-    uint64_t mark;       /* the partition's synced mark, or an older one, see mark_watch.h */
-    uint64_t blocked;    /* the first damaged offset: not passed; UINT64_MAX = none */
-    uint64_t dead_above; /* DEAD messages at or above `high` */
+    uint64_t high;      /* from here on a message without a run is fresh; no run begins here */
+    uint64_t journaled; /* `high` as it is durable */
+    uint64_t water;     /* the end of all that was ever handed out */
+    uint64_t mark;      /* the partition's synced mark, or an older one, see mark_watch.h */
+    uint64_t blocked;   /* the first damaged offset: not passed; UINT64_MAX = none */
+    uint64_t above;     /* messages with a run at or above `high` */
     struct block_set blocks;
 
     /* group.c's */
@@ -119,7 +122,14 @@ struct take {
  * are left out otherwise.
  * Errors: ZSP_ENOMEM (what was taken so far stays reserved and is in `take`) */
 ZSP_MUST_CHECK int ledger_take(struct ledger *self, struct take *take);
-/* What is still RESERVED in [first, end) becomes as it was before.
+/* The first stretch of fresh messages from `from` on that may be handed out; false = none. */
+bool ledger_next_fresh(const struct ledger *self, uint64_t from, struct run_span *ret);
+/* Reserve [first, end) for `take`: all of it is fresh, and within take->messages; there is room
+ * for a piece. Errors: ZSP_ENOMEM (nothing changed) */
+ZSP_MUST_CHECK int ledger_take_fresh(struct ledger *self, struct take *take, uint64_t first,
+                                     uint64_t end);
+/* What is still RESERVED in [first, end) becomes as it was before; what is fresh again may make
+ * `high` move back.
  * Errors: ZSP_ENOMEM (some of it stays reserved) */
 ZSP_MUST_CHECK int ledger_untake(struct ledger *self, uint64_t first, uint64_t end);
 
@@ -129,12 +139,13 @@ ZSP_MUST_CHECK int ledger_wake(struct ledger *self, int64_t now_ms, size_t runs_
 /* When the first WAITING run is due, INT64_MAX = there is none. */
 int64_t ledger_due_ms(const struct ledger *self);
 
-/* Move `high` over dead runs that begin there, so that committed passes them, too. Nothing else
- * lies at or above it; dead_above is right. */
-void ledger_pass_dead(struct ledger *self);
+/* Was it never handed out, so that without its run it would be fresh? */
+bool ledger_is_untouched(const struct run *run);
+/* Move `high` over runs that begin there: (1). `above` is right before and after. */
+void ledger_pass(struct ledger *self);
 
-/* After a replay: is (1) true? Counts dead_above, passes the dead.
- * Errors: ZSP_ECORRUPT */
-int ledger_check(struct ledger *self, struct zsp_err *err);
+/* Make (1) and (2) true, and count `above`, after runs were replayed or forgotten without a step.
+ * Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int ledger_recount(struct ledger *self);
 
 #endif

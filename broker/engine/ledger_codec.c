@@ -19,7 +19,14 @@ enum run_flag {
 };
 
 /* States as stored; never renumber. */
-enum stored_state { STORED_NONE, STORED_READY, STORED_WAITING, STORED_LEASED, STORED_DEAD };
+enum stored_state {
+    STORED_NONE,
+    STORED_READY,
+    STORED_WAITING,
+    STORED_LEASED,
+    STORED_DEAD,
+    STORED_DONE
+};
 
 _Static_assert(ZSP_STATE_BLOCK == 65536u, "an offset within a block is a u16");
 
@@ -85,6 +92,8 @@ static uint8_t stored_state(const struct run *run)
         return STORED_LEASED;
     case RUN_DEAD:
         return STORED_DEAD;
+    case RUN_DONE:
+        return STORED_DONE;
     case RUN_NONE:
     case RUN_STATES:
         break;
@@ -95,7 +104,7 @@ static uint8_t stored_state(const struct run *run)
 static unsigned flags_of(const struct block_writer *self, const struct run *run)
 {
     unsigned flags = 0;
-    if (stored_state(run) == STORED_NONE) {
+    if (run->state == RUN_NONE || run->state == RUN_DONE) {
         return flags;
     }
     flags |= run->state == RUN_LEASED ? FLAG_LEASE : 0u;
@@ -154,16 +163,14 @@ void block_write_run(struct block_writer *self, const struct run_span *span)
 struct durable_walk {
     const struct ledger *ledger;
     struct block_writer *writer;
-    size_t count;
 };
 
-/* Only dead runs are durable from `journaled` on. */
-static bool durable_part(const struct ledger *ledger, struct run_span *span)
+bool ledger_durable_part(const struct ledger *self, struct run_span *span)
 {
-    if (span->run.state == RUN_DEAD || span->end <= ledger->journaled) {
+    if (span->end <= self->journaled || !ledger_is_untouched(&span->run)) {
         return true;
     }
-    span->end = ledger->journaled;
+    span->end = self->journaled;
     return span->first < span->end;
 }
 
@@ -171,29 +178,23 @@ static int write_durable(void *arg, const struct run_span *span)
 {
     struct durable_walk *walk = arg;
     struct run_span part = *span;
-    if (durable_part(walk->ledger, &part)) {
+    if (ledger_durable_part(walk->ledger, &part)) {
         block_write_run(walk->writer, &part);
-        walk->count++;
     }
     return 0;
-}
-
-size_t block_write_runs(struct block_writer *self, const struct ledger *ledger, uint64_t first,
-                        uint64_t end)
-{
-    struct durable_walk walk = {.ledger = ledger, .writer = self};
-    (void)runmap_visit(&ledger->runs, first, end, write_durable, &walk); /* never ends early */
-    return walk.count;
 }
 
 bool ledger_has_durable(const struct ledger *self, uint64_t first, uint64_t end)
 {
     struct run_span span;
-    if (runmap_next(&self->runs, first, RUN_CLASS_ANY, &span) && span.first < end &&
-        span.first < self->journaled && first < self->journaled) {
-        return true;
+    while (runmap_next(&self->runs, first, RUN_CLASS_ANY, &span) && span.first < end) {
+        span.first = span.first > first ? span.first : first;
+        first = span.end;
+        if (ledger_durable_part(self, &span)) {
+            return true;
+        }
     }
-    return runmap_next(&self->runs, first, RUN_CLASS_DEAD, &span) && span.first < end;
+    return false;
 }
 
 void ledger_write_block(const struct ledger *self, uint64_t block, size_t bytes_max,
@@ -205,7 +206,8 @@ void ledger_write_block(const struct ledger *self, uint64_t block, size_t bytes_
     for (uint32_t kept = ZSP_REASONS_KEPT;; kept--) {
         block_write_begin(&writer, out, self->runs.slab->reasons);
         writer.reasons_kept = kept;
-        (void)block_write_runs(&writer, self, first, first + ZSP_STATE_BLOCK);
+        struct durable_walk walk = {.ledger = self, .writer = &writer};
+        (void)runmap_visit(&self->runs, first, first + ZSP_STATE_BLOCK, write_durable, &walk);
         if (kept == 0 || out->failed || out->len - before <= bytes_max) {
             return;
         }
@@ -253,7 +255,8 @@ static int read_reasons(struct block_reader *self, uint32_t *ret_set)
 
 static enum run_state memory_state(uint8_t stored)
 {
-    static const enum run_state states[] = {RUN_NONE, RUN_READY, RUN_WAITING, RUN_LEASED, RUN_DEAD};
+    static const enum run_state states[] = {RUN_NONE,   RUN_READY, RUN_WAITING,
+                                            RUN_LEASED, RUN_DEAD,  RUN_DONE};
     return stored < sizeof states / sizeof states[0] ? states[stored] : RUN_STATES;
 }
 
@@ -292,13 +295,14 @@ static int read_run(struct block_reader *self, struct run_span *ret)
     const uint64_t count = (uint64_t)zsp_read_u16(&self->in) + 1;
     const enum run_state state = memory_state(zsp_read_u8(&self->in));
     const unsigned flags = zsp_read_u8(&self->in);
+    const bool has_fields = state != RUN_NONE && state != RUN_DONE;
     if (self->in.failed || state == RUN_STATES || count > ZSP_STATE_BLOCK - first ||
-        (state == RUN_NONE && flags != 0)) {
+        (!has_fields && flags != 0)) {
         return ZSP_ECORRUPT;
     }
     *ret = (struct run_span){.first = self->base + first, .end = self->base + first + count};
     ret->run.state = (uint8_t)state;
-    return state == RUN_NONE ? 0 : read_fields(self, flags, &ret->run);
+    return has_fields ? read_fields(self, flags, &ret->run) : 0;
 }
 
 static int read_block(struct ledger *self, uint64_t block, struct zsp_slice value)

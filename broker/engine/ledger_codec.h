@@ -17,7 +17,8 @@
  *            LIMIT 16    limit u8
  *            REASONS 32  number u8, then each a short text, newest first
  *            SAME 64     reasons as of the last run that has some
- *          state: 0 nothing to be remembered (delta only), 1 ready, 2 waiting, 3 leased, 4 dead
+ *          state: 0 nothing to be remembered (delta only), 1 ready, 2 waiting, 3 leased, 4 dead,
+ *          5 done, from `high` on only. 0 and 5 have no flags
  *
  * An image whose reasons would not fit a journal record keeps fewer of them.
  */
@@ -51,10 +52,9 @@ void block_write_begin(struct block_writer *self, struct zsp_writer *out,
 /* A run, which must not leave its block. RESERVED is written as READY. */
 void block_write_run(struct block_writer *self, const struct run_span *span);
 
-/* Everything of the block that is durable: the runs, but never handed out ones from
- * `journaled` on. `begin` has been called. Counts the runs. */
-size_t block_write_runs(struct block_writer *self, const struct ledger *ledger, uint64_t first,
-                        uint64_t end);
+/* What of a run is durable: all of it, but of an untouched one only what lies below `journaled`.
+ * False = nothing. */
+bool ledger_durable_part(const struct ledger *self, struct run_span *span);
 /* Is any of it durable? */
 bool ledger_has_durable(const struct ledger *self, uint64_t first, uint64_t end);
 /* The whole image of a block, within `bytes_max`. */

@@ -246,19 +246,22 @@ static int gather_some(struct engine *engine, struct pull *self, struct ledger *
     return self->is_resent ? 0 : add_absent(self, ledger, from, absent_end);
 }
 
-/* All that the completed read brings for the pieces of its ledger. */
+/* All that the completed read brings for the pieces of its ledger, as long as they rise: what lies
+ * before the one at hand has been passed, and is read for itself. */
 static int gather(struct engine *engine, struct pull *self, struct ledger *ledger,
                   const struct store_completion *completion, struct zsp_err *err)
 {
     const uint64_t covered_end = completion->covered.end_offset;
+    uint64_t passed = completion->covered.first_offset;
     uint32_t index = 0;
     struct batch_walk walk = {0}; /* over batches[index] */
     int rc = 0;
     while (self->next_piece < self->take.piece_count && !self->is_complete && rc == 0) {
         const struct piece *piece = &self->take.pieces[self->next_piece];
-        if (piece->ledger != ledger || self->next_from >= covered_end) {
+        if (piece->ledger != ledger || self->next_from >= covered_end || self->next_from < passed) {
             break;
         }
+        passed = self->next_from;
         while (index < completion->batch_count &&
                completion->batches[index].first_offset + completion->batches[index].record_count <=
                    self->next_from) {

@@ -129,6 +129,8 @@ static unsigned class_of(const struct run *run)
         return RUN_CLASS_LEASED;
     case RUN_DEAD:
         return RUN_CLASS_DEAD;
+    case RUN_DONE:
+        return RUN_CLASS_DONE;
     case RUN_NONE:
     case RUN_STATES:
         break;

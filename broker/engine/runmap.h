@@ -31,6 +31,7 @@ enum run_state {
     RUN_WAITING,  /* until due_ms */
     RUN_LEASED,   /* out under `lease` */
     RUN_DEAD,     /* failed too often, or rejected */
+    RUN_DONE,     /* finished, where a message without a run would be fresh */
     RUN_STATES
 };
 
@@ -65,8 +66,9 @@ enum run_class {
     RUN_CLASS_WAITING = 8,
     RUN_CLASS_LEASED = 16,
     RUN_CLASS_DEAD = 32,
+    RUN_CLASS_DONE = 64,
     RUN_CLASS_UNFINISHED = 31,
-    RUN_CLASS_ANY = 63
+    RUN_CLASS_ANY = 127
 };
 
 struct run_node;

@@ -98,39 +98,43 @@ static void is_durable(struct engine *engine, struct engine_op *op,
 
 /* --- Figures ------------------------------------------------------------------------------------ */
 
+/* Messages with runs, on one side of the new position. */
 struct count_walk {
-    const struct seek *seek;
-    uint64_t to;
-    uint64_t unfinished_below, unfinished_above, dead_above;
+    uint64_t high;
+    uint64_t unfinished, dead, done;
+    uint64_t in_place; /* of all of them: below `high` */
 };
 
 static int count_run(void *arg, const struct run_span *span)
 {
     struct count_walk *walk = arg;
-    const uint64_t below_end = span->end < walk->to ? span->end : walk->to;
-    const uint64_t below = below_end > span->first ? below_end - span->first : 0;
-    const uint64_t above = span->end - span->first - below;
+    const uint64_t count = span->end - span->first;
     if (span->run.state == RUN_DEAD) {
-        walk->dead_above += above;
+        walk->dead += count;
+    } else if (span->run.state == RUN_DONE) {
+        walk->done += count;
     } else {
-        walk->unfinished_below += below;
-        walk->unfinished_above += above;
+        walk->unfinished += count;
     }
+    walk->in_place += span->first < walk->high ? count : 0; /* no run lies across `high` */
     return 0;
 }
 
 /* What the group had done and will get again; what it had not done and will not get. */
 static void count(const struct seek *seek, struct seek_find *find, const struct ledger *ledger)
 {
-    struct count_walk walk = {.seek = seek, .to = find->offset};
-    (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, count_run, &walk); /* never ends early */
     const uint64_t to = find->offset;
+    struct count_walk below = {.high = ledger->high};
+    struct count_walk above = {.high = ledger->high};
+    (void)runmap_visit(&ledger->runs, 0, to, count_run, &below); /* never ends early */
+    (void)runmap_visit(&ledger->runs, to, UINT64_MAX, count_run, &above);
     const uint64_t handed_out = ledger->high > to ? ledger->high - to : 0;
-    const uint64_t fresh_skipped = to > ledger->high ? to - ledger->high : 0;
-    const uint64_t dead_in = walk.dead_above < handed_out ? walk.dead_above : handed_out;
+    const uint64_t not_handed_out = to > ledger->high ? to - ledger->high : 0;
+    const uint64_t with_runs = below.unfinished + below.dead + below.done;
+    const uint64_t fresh = not_handed_out - (with_runs - below.in_place);
     find->from = ledger_committed(ledger);
-    find->redelivered = handed_out - walk.unfinished_above - dead_in + (seek->dead ? dead_in : 0);
-    find->skipped = walk.unfinished_below + fresh_skipped;
+    find->redelivered = handed_out - above.in_place + above.done + (seek->dead ? above.dead : 0);
+    find->skipped = below.unfinished + fresh;
 }
 
 /* --- The step ------------------------------------------------------------------------------------- */

@@ -190,6 +190,9 @@ static enum verdict judge(const struct settling *self, const struct run_span *sp
     if (span->run.state == RUN_LEASED && span->run.lease == srun->lease) {
         return APPLIED;
     }
+    if (span->run.state == RUN_DONE) {
+        return DONE;
+    }
     const enum run_outcome outcome = remembered(srun->outcome);
     const bool repeats = outcome != RUN_NO_OUTCOME && span->run.last_lease == srun->lease &&
                          span->run.last_outcome == outcome;

@@ -69,7 +69,7 @@ static int note_ledger(struct step *self, struct ledger *ledger)
         .high = ledger->high,
         .journaled = ledger->journaled,
         .water = ledger->water,
-        .dead_above = ledger->dead_above,
+        .above = ledger->above,
     };
     ledger->step_slot = (uint32_t)self->ledger_count;
     return 0;
@@ -172,6 +172,18 @@ static void leave_leases(struct step *self, size_t undo_first, uint64_t lease_nu
     }
 }
 
+/* Of the noted stretches: messages at or above `high` that had a run. */
+static uint64_t count_above(const struct step *self, size_t undo_first, uint64_t high)
+{
+    uint64_t count = 0;
+    for (size_t i = undo_first; i < self->undo_count; i++) {
+        const struct run_span *span = &self->undo[i].span;
+        const uint64_t first = span->first > high ? span->first : high;
+        count += span->run.state != RUN_NONE && span->end > first ? span->end - first : 0;
+    }
+    return count;
+}
+
 static void forget_undo(struct step *self, size_t from)
 {
     while (self->undo_count > from) {
@@ -207,27 +219,56 @@ static int change(struct step *self, struct ledger *ledger, uint64_t first, uint
         return rc;
     }
     leave_leases(self, undo_first, run->lease);
+    if (end > ledger->high) {
+        zsp_assert(run->state != RUN_NONE); /* see step_set() */
+        const uint64_t from = first > ledger->high ? first : ledger->high;
+        ledger->above += end - from - count_above(self, undo_first, ledger->high);
+        ledger_pass(ledger);
+    }
     return 0;
+}
+
+/* Move `journaled` to `to` and over what is durable behind it; what is DONE there goes. */
+static int raise_journaled(struct step *self, struct ledger *ledger, uint64_t to)
+{
+    const struct run none = {.state = RUN_NONE};
+    uint64_t from = ledger->journaled;
+    struct run_span span;
+    int rc = note_touch(self, ledger, from, to); /* untouched runs become durable */
+    while (to < ledger->high && runmap_next(&ledger->runs, to, RUN_CLASS_ANY, &span) &&
+           !ledger_is_untouched(&span.run)) {
+        to = span.end;
+    }
+    ledger->journaled = to;
+    while (rc == 0 && from < to && runmap_next(&ledger->runs, from, RUN_CLASS_DONE, &span) &&
+           span.first < to) {
+        span.first = span.first > from ? span.first : from;
+        from = span.end < to ? span.end : to;
+        rc = note_touch(self, ledger, span.first, from);
+        if (rc == 0) {
+            rc = change(self, ledger, span.first, from, &none);
+        }
+    }
+    return rc;
 }
 
 int step_set(struct step *self, struct ledger *ledger, uint64_t first, uint64_t end,
              const struct run *run)
 {
+    static const struct run done = {.state = RUN_DONE};
+    const bool is_above = first >= ledger->high;
+    zsp_assert(is_above || end <= ledger->high);
     int rc = note_ledger(self, ledger);
-    const bool raises = end > ledger->journaled && end <= ledger->high;
-    if (rc == 0 && raises) {
-        rc = note_touch(self, ledger, ledger->journaled, end);
-    }
-    if (rc == 0 && (!raises || first < ledger->journaled)) {
+    if (rc == 0 && (is_above || first < ledger->journaled)) { /* else raising notes it */
         rc = note_touch(self, ledger, first, end);
     }
     if (rc == 0) {
-        rc = change(self, ledger, first, end, run);
+        rc = change(self, ledger, first, end, is_above && run->state == RUN_NONE ? &done : run);
     }
-    if (rc == 0 && raises) {
-        ledger->journaled = end;
-        ledger->water = ledger->water > end ? ledger->water : end;
+    if (rc == 0 && end > ledger->journaled && end <= ledger->high) {
+        rc = raise_journaled(self, ledger, end);
     }
+    ledger->water = ledger->water > end ? ledger->water : end;
     return rc;
 }
 
@@ -235,13 +276,6 @@ int step_mark(struct step *self, struct ledger *ledger, uint64_t first, uint64_t
               const struct run *run)
 {
     return change(self, ledger, first, end, run);
-}
-
-static int add_dead(void *arg, const struct run_span *span)
-{
-    zsp_assert(span->run.state == RUN_DEAD);
-    *(uint64_t *)arg += span->end - span->first;
-    return 0;
 }
 
 int step_move(struct step *self, struct ledger *ledger, uint64_t to)
@@ -252,9 +286,7 @@ int step_move(struct step *self, struct ledger *ledger, uint64_t to)
     }
     ledger->high = ledger->journaled = to;
     ledger->water = ledger->water > to ? ledger->water : to;
-    ledger->dead_above = 0;
-    (void)runmap_visit(&ledger->runs, to, UINT64_MAX, add_dead, &ledger->dead_above);
-    ledger_pass_dead(ledger);
+    rc = ledger_recount(ledger); /* without a note: no run goes */
     ledger->journaled = ledger->high;
     ledger->water = ledger->water > ledger->high ? ledger->water : ledger->high;
     self->durable = true;
@@ -372,7 +404,7 @@ void step_undo(struct step *self)
         note->ledger->high = note->high;
         note->ledger->journaled = note->journaled;
         note->ledger->water = note->water;
-        note->ledger->dead_above = note->dead_above;
+        note->ledger->above = note->above;
     }
     for (size_t i = 0; i < self->lease_count; i++) {
         const struct step_lease *note = &self->lease_notes[i];

@@ -37,7 +37,7 @@ struct step_touch {
 /* A ledger of the step, with its figures before it. */
 struct step_ledger {
     struct ledger *ledger;
-    uint64_t high, journaled, water, dead_above;
+    uint64_t high, journaled, water, above;
     bool replaced;      /* by step_reset(); then */
     struct runmap runs; /* as they were */
 };
@@ -88,16 +88,17 @@ void step_fini(struct step *self);
 
 void step_begin(struct step *self);
 
-/* Make [first, end) of the ledger `run` (RUN_NONE = nothing to be remembered: done). What was
- * LEASED there under another lease than run->lease is settled.
- * Errors: ZSP_ENOMEM (this change was not made; the step may be undone) */
+/* Make [first, end) of the ledger, which lies on one side of `high`, the run `run` (RUN_NONE =
+ * nothing to be remembered: done, above `high` as well). What was LEASED there under another lease
+ * than run->lease is settled. Below `high`, `journaled` moves behind it.
+ * Errors: ZSP_ENOMEM (the step must be undone) */
 ZSP_MUST_CHECK int step_set(struct step *self, struct ledger *ledger, uint64_t first, uint64_t end,
                             const struct run *run);
 /* The same for what is not durable: `started` marks. */
 ZSP_MUST_CHECK int step_mark(struct step *self, struct ledger *ledger, uint64_t first, uint64_t end,
                              const struct run *run);
 /* Hand out from `to` on again: `high` and `journaled` move there, forwards or back. Runs above
- * it must be dead ones. Errors: ZSP_ENOMEM */
+ * it must be dead ones, and none is DONE. Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int step_move(struct step *self, struct ledger *ledger, uint64_t to);
 /* Begin the ledger anew at `to`: of its runs only the dead ones stay, and of these those from
  * `to` on only when `keeps_dead`. The cost is that of the dead runs and of forgetting the

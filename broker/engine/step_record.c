@@ -106,10 +106,13 @@ static void write_gap(struct delta_walk *walk, uint64_t end)
 static int write_delta_run(void *arg, const struct run_span *span)
 {
     struct delta_walk *walk = arg;
-    write_gap(walk, span->first);
-    (void)block_write_runs(&walk->writer, walk->ledger, span->first, span->end);
-    walk->pos = span->end;
-    return 0;
+    struct run_span part = *span;
+    if (ledger_durable_part(walk->ledger, &part)) {
+        write_gap(walk, part.first);
+        block_write_run(&walk->writer, &part);
+        walk->pos = part.end;
+    }
+    return 0; /* what is not durable is a gap */
 }
 
 /* The stretch as it is now, with its gaps. */

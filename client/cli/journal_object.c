@@ -216,7 +216,7 @@ static void put_reasons(struct printer *to, struct zsp_reader *in)
 
 static void put_run(struct printer *to, struct zsp_reader *in)
 {
-    static const char *const states[] = {"forgotten", "ready", "waiting", "leased", "dead"};
+    static const char *const states[] = {"forgotten", "ready", "waiting", "leased", "dead", "done"};
     open_item(to);
     put_number(to, "first_in_block", zsp_read_u16(in));
     put_number(to, "count", 1u + zsp_read_u16(in));

@@ -93,11 +93,29 @@ static void settle_some(struct world *world)
     }
 }
 
+/* Now and then messages out of their order, as a priority would take them. */
+static struct take take_ahead(struct world *world, struct piece *pieces)
+{
+    struct take take = {.messages = 300, .pieces = pieces, .piece_max = 64};
+    for (int i = 0; i < 8; i++) {
+        struct run_span span;
+        const uint64_t from = prng_below(&world->prng, world->ledger.mark + 1);
+        if (ledger_next_fresh(&world->ledger, from, &span) && take.messages > 0) {
+            const uint64_t count = 1 + prng_below(&world->prng, take.messages);
+            const uint64_t end = span.end - span.first < count ? span.end : span.first + count;
+            assert_int_equal(ledger_take_fresh(&world->ledger, &take, span.first, end), 0);
+        }
+    }
+    return take;
+}
+
 static void grant_some(struct world *world)
 {
     struct piece pieces[64];
     const uint64_t wanted = 1 + prng_below(&world->prng, 20000);
-    const struct take take = world_take(world, wanted, pieces, 64);
+    const struct take take = prng_below(&world->prng, 3) == 0
+                                 ? take_ahead(world, pieces)
+                                 : world_take(world, wanted, pieces, 64);
     step_begin(&world->step);
     for (size_t i = 0; i < take.piece_count; i++) {
         const uint64_t middle =
@@ -239,13 +257,14 @@ static void damaged_entries_are_refused(void **state)
         {2},                                   /* version */
         {1, 0},                                /* cut off */
         {1, 0, 0, 0, 0, 9, 0},                 /* no such state */
+        {1, 0, 0, 0, 0, 5, 8},                 /* done, and yet something to be remembered */
         {1, 255, 255, 1, 0, 1, 0},             /* leaves the block */
         {1, 0, 0, 0, 0, 3, 0},                 /* leased under no lease */
         {1, 0, 0, 0, 0, 2, 0},                 /* waits for no time */
         {1, 0, 0, 0, 0, 4, 32, 9},             /* nine reasons */
         {1, 0, 0, 0, 0, 4, 32, 1, 200, 0, 65}, /* a reason cut off */
     };
-    const size_t lengths[] = {1, 2, 7, 7, 7, 7, 8, 11};
+    const size_t lengths[] = {1, 2, 7, 7, 7, 7, 7, 8, 11};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         struct zsp_err err = {0};
         const struct zsp_slice value = {bad[i], lengths[i]};
