@@ -44,7 +44,9 @@
 #define ZSP_UNSYNCED_BYTES_MAX (64u << 20)  /* written, not yet synced; beyond it publishes wait */
 #define ZSP_JOURNAL_FILE_BYTES (64u << 20)  /* a journal file ends here */
 #define ZSP_JOURNAL_BYTES_MIN  (256u << 20) /* below it nothing is carried forward */
-#define ZSP_JOURNAL_RECORD_MAX (4u << 20)   /* one journal record, all its entries */
+#define ZSP_STATE_RECORD_MAX   (4u << 20)   /* entries of the engine in one journal record */
+#define ZSP_ATOMIC_BYTES_MAX   (10u << 20)  /* batches in one journal record, as they are stored */
+#define ZSP_JOURNAL_RECORD_MAX (16u << 20)  /* one journal record, all its entries */
 #define ZSP_STATE_KEY_MAX      512u         /* one state object's key */
 #define ZSP_STATE_BLOCK        65536u       /* offsets of one block of group state */
 #define ZSP_FILL_BYTES         (1u << 20)   /* zero-filled space ahead of an active file */

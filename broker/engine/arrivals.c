@@ -56,6 +56,8 @@ static void complete(struct engine *self, const struct store_completion *complet
     case STORE_STATE:
     case STORE_TOPIC_CREATED:
     case STORE_TOPIC_DROPPED:
+    case STORE_ATOMIC_READY:
+    case STORE_ATOMIC_DONE:
         if (completion->tag != 0) {
             struct engine_op *const op = (struct engine_op *)(uintptr_t)completion->tag;
             op->done_fn(self, op, completion);
@@ -104,6 +106,8 @@ static bool can_wait(const struct engine *self, const struct store_completion *c
     case STORE_FOUND:
     case STORE_STATE:
     case STORE_TOPIC_CREATED:
+    case STORE_ATOMIC_READY:
+    case STORE_ATOMIC_DONE:
     case STORE_IMAGE_WANTED:
     case STORE_SPACE:
     case STORE_FAILED:

@@ -111,7 +111,7 @@ static bool write_object(struct groups *self, struct zsp_slice key, struct zsp_w
     if (ledger && key.data[0] == LEDGER_KEY_BLOCK && key.len == 1 + LEDGER_KEY_LEN + 8) {
         const uint64_t block = zsp_get_u64(key.data + 1 + LEDGER_KEY_LEN);
         if (block_set_has(&ledger->blocks, block)) {
-            ledger_write_block(ledger, block, ZSP_JOURNAL_RECORD_MAX / 2, out);
+            ledger_write_block(ledger, block, ZSP_STATE_RECORD_MAX / 2, out);
             return true;
         }
     }

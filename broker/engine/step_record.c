@@ -11,7 +11,7 @@
 
 /* A record's entries, with room left for what the store adds to each. A grant of ZSP_RUNS_MAX
  * runs with all their reasons fits. */
-#define STEP_BYTES_MAX (ZSP_JOURNAL_RECORD_MAX - 128u * ZSP_KIB)
+#define STEP_BYTES_MAX (ZSP_STATE_RECORD_MAX - 128u * ZSP_KIB)
 _Static_assert(ZSP_RUNS_MAX *(64u + ZSP_REASONS_KEPT * (ZSP_REASON_MAX + 2u)) < STEP_BYTES_MAX,
                "a grant fits a record");
 
@@ -162,7 +162,7 @@ static int seal_block(struct step *self, const struct ledger *ledger, uint64_t b
     if (kind == STORE_DELTA) {
         return seal_delta(self, ledger, block, touches, count);
     }
-    ledger_write_block(ledger, block, ZSP_JOURNAL_RECORD_MAX / 2, &self->bytes);
+    ledger_write_block(ledger, block, ZSP_STATE_RECORD_MAX / 2, &self->bytes);
     return end_entry(self);
 }
 
@@ -217,7 +217,7 @@ static int seal_reset(struct step *self, const struct ledger *ledger)
         int rc =
             begin_entry(self, is ? STORE_IMAGE : STORE_GONE, ledger_block_key(ledger, block, key));
         if (rc == 0 && is) {
-            ledger_write_block(ledger, block, ZSP_JOURNAL_RECORD_MAX / 2, &self->bytes);
+            ledger_write_block(ledger, block, ZSP_STATE_RECORD_MAX / 2, &self->bytes);
         }
         rc = rc == 0 ? end_entry(self) : rc;
         if (rc < 0) {

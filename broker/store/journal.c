@@ -165,37 +165,44 @@ static int check_entries(const struct journal *self, const struct store_entry *e
                                "state entry %zu: key of %zu bytes; wanted 1 to %u, the first not 0",
                                i, key.len, ZSP_STATE_KEY_MAX);
         }
-        if (entries[i].value.len > ZSP_JOURNAL_RECORD_MAX) {
+        if (entries[i].value.len > ZSP_STATE_RECORD_MAX) {
             return zsp_err_set(err, ZSP_ETOO_LARGE, "state entry %zu: %zu bytes, at most %u", i,
-                               entries[i].value.len, ZSP_JOURNAL_RECORD_MAX);
+                               entries[i].value.len, ZSP_STATE_RECORD_MAX);
         }
         if (entries[i].kind == STORE_DELTA && !has_base(self, entries, i)) {
             return zsp_err_set(err, ZSP_EINVAL, "state entry %zu: a delta of nothing", i);
         }
         bytes += JOURNAL_ENTRY_BYTES + key.len + entries[i].value.len;
-        if (bytes > ZSP_JOURNAL_RECORD_MAX) {
+        if (bytes > ZSP_STATE_RECORD_MAX) {
             return zsp_err_set(err, ZSP_ETOO_LARGE, "state record of more than %u bytes",
-                               ZSP_JOURNAL_RECORD_MAX);
+                               ZSP_STATE_RECORD_MAX);
         }
     }
-    return count > 0 ? 0 : zsp_err_set(err, ZSP_EINVAL, "state record without entries");
+    return 0;
 }
 
 int journal_put(struct log_store *store, const struct store_entry *entries, size_t count,
-                size_t own_count, enum store_level level, uint64_t tag, struct zsp_err *err)
+                size_t own_count, enum store_level level, const struct journal_wait *wait,
+                struct zsp_err *err)
 {
     struct journal *self = &store->journal;
     if (self->blocked) {
         return zsp_err_set(err, ZSP_ENO_SPACE, "the disk is full: no state can be kept");
     }
-    const int rc = check_entries(self, entries, count - own_count, err);
+    int rc = 0;
+    if (count == 0) {
+        rc = zsp_err_set(err, ZSP_EINVAL, "state record without entries");
+    } else {
+        rc = check_entries(self, entries, count - own_count, err);
+    }
     if (rc < 0) {
         return rc;
     }
     struct journal_waits *waits =
         level == STORE_WRITTEN ? &self->written_waits : &self->synced_waits;
-    const struct journal_wait wait = {.record = self->next_record, .tag = tag};
-    if (waits_add(waits, &wait) < 0) {
+    struct journal_wait waits_here = *wait;
+    waits_here.record = self->next_record;
+    if (waits_add(waits, &waits_here) < 0) {
         return zsp_err_set(err, ZSP_ENOMEM, "a state record");
     }
     if (gather(store, entries, count) < 0) {

@@ -99,10 +99,11 @@ void journal_fini(struct log_store *store);
  * Errors: ZSP_ECORRUPT (names file and pos), ZSP_EIO, ZSP_ENO_SPACE, ZSP_ENOMEM */
 int journal_replay(struct log_store *store, struct zsp_err *err);
 
-/* Add a record of the engine, whose last `own_count` entries are the store's. Errors: as
- * store_ops.state_put */
+/* Add a record of the engine, whose last `own_count` entries are the store's. `wait` (its record is
+ * filled in) hears of it at the level. Errors: as store_ops.state_put */
 int journal_put(struct log_store *store, const struct store_entry *entries, size_t count,
-                size_t own_count, enum store_level level, uint64_t tag, struct zsp_err *err);
+                size_t own_count, enum store_level level, const struct journal_wait *wait,
+                struct zsp_err *err);
 /* Add a record of the store itself; never refused (a failed store calls `fn` with
  * the failure). `fn` NULL: nobody waits, level WRITTEN. */
 void journal_put_own(struct log_store *store, const struct store_entry *entries, size_t count,

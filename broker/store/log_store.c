@@ -70,6 +70,10 @@ static void step(struct log_store *self)
         return;
     }
     write_dirty(self);
+    atomics_step(self);
+    if (self->failed) {
+        return;
+    }
     reads_step(self);
     open_files_settle(self);
     if (self->ready) {
@@ -155,6 +159,7 @@ void store_fail(struct log_store *self, const struct zsp_err *err)
         partition_fail_queue(part, &self->failure);
     }
     journal_fail(self);
+    atomics_fail(self);
     reads_fail(self);
     const struct completion completion = {.kind = STORE_FAILED};
     store_complete(self, &completion, &self->failure);
@@ -302,7 +307,33 @@ static int op_state_put(struct store *base, const struct store_entry *entries, s
 {
     struct log_store *self = self_of(base);
     const int rc = store_check(self, err);
-    return rc < 0 ? rc : journal_put(self, entries, count, 0, level, tag, err);
+    const struct journal_wait wait = {.tag = tag};
+    return rc < 0 ? rc : journal_put(self, entries, count, 0, level, &wait, err);
+}
+
+static int op_atomic_begin(struct store *base, const struct store_append *appends, size_t count,
+                           uint64_t tag, struct store_atomic **ret, struct zsp_err *err)
+{
+    struct log_store *self = self_of(base);
+    const int rc = store_check(self, err);
+    return rc < 0 ? rc : atomic_begin(self, appends, count, tag, ret, err);
+}
+
+static int op_atomic_put(struct store *base, struct store_atomic *atomic,
+                         const struct store_entry *entries, size_t count, struct zsp_err *err)
+{
+    struct log_store *self = self_of(base);
+    const int rc = store_check(self, err);
+    if (rc < 0) {
+        atomic_cancel(self, atomic);
+        return rc;
+    }
+    return atomic_put(self, atomic, entries, count, err);
+}
+
+static void op_atomic_cancel(struct store *base, struct store_atomic *atomic)
+{
+    atomic_cancel(self_of(base), atomic);
 }
 
 static void op_set_broker_time(struct store *base, int64_t broker_ms)
@@ -341,7 +372,7 @@ static int64_t op_deadline_ms(const struct store *base)
     }
     int64_t deadline = journal_deadline_ms(self);
     const int64_t others[] = {carry_deadline_ms(self), space_deadline_ms(self),
-                              redo_deadline_ms(self)};
+                              redo_deadline_ms(self), atomics_deadline_ms(self)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i] < deadline) {
             deadline = others[i];
@@ -367,7 +398,7 @@ static bool op_busy(const struct store *base)
         return self->jobs_out > 0 || self->completions.count > 0;
     }
     return self->jobs_first || self->jobs_out > 0 || self->dirty_first || self->commit.first ||
-           commit_busy(self) || self->reads.count > 0 || self->works > 0 ||
+           commit_busy(self) || self->reads.count > 0 || self->works > 0 || atomics_busy(self) ||
            self->completions.count > 0 || journal_busy(self);
 }
 
@@ -403,6 +434,7 @@ static void op_destroy(struct store *base)
         partition_fail_queue(part, &err);
     }
     journal_fail(self);
+    atomics_fini(self);
     reads_fail(self);
     topic_log_fini(self);
     redo_forget_all(self);
@@ -426,7 +458,7 @@ static void op_destroy(struct store *base)
 }
 
 static const struct store_ops ops = {
-    .capabilities = STORE_DENSE,
+    .capabilities = STORE_DENSE | STORE_ATOMIC,
     .start = op_start,
     .part_open = op_part_open,
     .ready = op_ready,
@@ -442,6 +474,10 @@ static const struct store_ops ops = {
     .state_put = op_state_put,
     .set_broker_time = op_set_broker_time,
     .broker_time = op_broker_time,
+    .atomic_begin = op_atomic_begin,
+    .atomic_offsets = atomic_offsets,
+    .atomic_put = op_atomic_put,
+    .atomic_cancel = op_atomic_cancel,
     .flush = op_flush,
     .next_completion = op_next_completion,
     .deadline_ms = op_deadline_ms,

@@ -13,6 +13,7 @@
 #ifndef ZSP_STORE_LOG_STORE_PRIV_H
 #define ZSP_STORE_LOG_STORE_PRIV_H
 
+#include "broker/store/atomic_append.h"
 #include "broker/store/commit.h"
 #include "broker/store/completions.h"
 #include "broker/store/journal.h"
@@ -66,6 +67,7 @@ struct log_store {
     struct journal journal;
     struct commit commit;
     struct redo redo;
+    struct atomics atomics;
     struct redo_log redo_log; /* what the journal held at the start; empty when ready */
     struct tail tail;
     struct read_cache read_cache;

@@ -194,6 +194,19 @@ void partition_wake(struct store_part *self)
     store->dirty_last = self;
 }
 
+static void enqueue(struct store_part *self, struct append *append)
+{
+    append->next = NULL;
+    if (self->queue_last) {
+        self->queue_last->next = append;
+    } else {
+        self->queue_first = append;
+    }
+    self->queue_last = append;
+    self->store->stats.waiting_bytes += append->bytes;
+    partition_wake(self);
+}
+
 int partition_append(struct store_part *self, const struct store_batch *batch, uint64_t tag,
                      struct zsp_err *err)
 {
@@ -213,20 +226,41 @@ int partition_append(struct store_part *self, const struct store_batch *batch, u
     if (!append) {
         return zsp_err_set(err, ZSP_ENOMEM, "queue a batch");
     }
-    append->next = NULL;
     append->batch = *batch;
     (void)zsp_buf_get(append->batch.frame);
     append->tag = tag;
     append->bytes = batch_bytes(batch->body.len);
-    if (self->queue_last) {
-        self->queue_last->next = append;
-    } else {
-        self->queue_first = append;
-    }
-    self->queue_last = append;
-    store->stats.waiting_bytes += append->bytes;
-    partition_wake(self);
+    append->atomic = NULL;
+    enqueue(self, append);
     return 0;
+}
+
+struct append *partition_add_marker(struct store_part *self, struct atomic_part *atomic,
+                                    uint64_t bytes)
+{
+    struct append *append = append_new(self->store);
+    if (append) {
+        append->batch.frame = NULL;
+        append->tag = 0;
+        append->bytes = bytes;
+        append->atomic = atomic;
+        enqueue(self, append);
+    }
+    return append;
+}
+
+void partition_remove_marker(struct store_part *self, struct append *marker)
+{
+    struct append *before = NULL;
+    for (struct append *at = self->queue_first; at != marker; at = at->next) {
+        before = at;
+    }
+    *(before ? &before->next : &self->queue_first) = marker->next;
+    if (self->queue_last == marker) {
+        self->queue_last = before;
+    }
+    self->store->stats.waiting_bytes -= marker->bytes;
+    append_release(self->store, marker);
 }
 
 void append_fail(struct store_part *self, struct append *append, const struct zsp_err *err)
@@ -246,7 +280,13 @@ void partition_fail_queue(struct store_part *self, const struct zsp_err *err)
     while (append) {
         struct append *next = append->next;
         self->store->stats.waiting_bytes -= append->bytes;
-        append_fail(self, append, err);
+        if (append->atomic) {
+            struct atomic_part *atomic = append->atomic;
+            append_release(self->store, append);
+            atomic_queue_fails(atomic, err);
+        } else {
+            append_fail(self, append, err);
+        }
         append = next;
     }
 }

@@ -30,6 +30,7 @@
 #ifndef ZSP_STORE_PARTITION_H
 #define ZSP_STORE_PARTITION_H
 
+#include "broker/store/atomic_append.h"
 #include "broker/store/io.h"
 #include "broker/store/read_cache.h"
 #include "broker/store/roll.h"
@@ -42,7 +43,8 @@ struct append {
     struct append *next;
     struct store_batch batch; /* holds a reference on the frame */
     uint64_t tag;
-    uint64_t bytes; /* on disk */
+    uint64_t bytes;             /* on disk */
+    struct atomic_part *atomic; /* a marker (atomic_append.h): no batch; else NULL */
 };
 
 /* A write in flight. Pooled, with its memory: most partitions have none. */
@@ -102,6 +104,8 @@ struct store_part {
     struct store_part *dirty_next;
     struct partition_write *write; /* NULL = none is out */
     struct roll roll;
+    struct atomic_part *placed_last; /* in the journal, not yet in the segment: the newest; NULL =
+                                      * none, else nothing is written here */
 
     bool unsynced; /* on the commit's list */
     struct store_part *unsynced_next;
@@ -140,6 +144,13 @@ bool partition_idle(const struct store_part *self);
 
 int partition_append(struct store_part *self, const struct store_batch *batch, uint64_t tag,
                      struct zsp_err *err);
+/* Queue a marker; NULL = out of memory. Take it out again, wherever it is. */
+struct append *partition_add_marker(struct store_part *self, struct atomic_part *atomic,
+                                    uint64_t bytes);
+void partition_remove_marker(struct store_part *self, struct append *marker);
+/* A batch is in the segment now, behind its last one. */
+void partition_take(struct store_part *self, struct segment *segment,
+                    const struct store_batch *batch, uint64_t epoch);
 /* Answer one batch with an error and give it back. */
 void append_fail(struct store_part *self, struct append *append, const struct zsp_err *err);
 /* Give a batch back whose frame has gone. */

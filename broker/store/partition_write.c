@@ -48,6 +48,9 @@ static struct selection select_batches(const struct store_part *self, const stru
     struct selection selection = {0};
     uint64_t end = segment->bytes;
     for (const struct append *append = self->queue_first; append; append = append->next) {
+        if (append->atomic) {
+            break;
+        }
         const bool first_of_segment = end == 0;
         const bool too_many = selection.count == WRITE_BATCHES_MAX;
         /* One batch larger than all room goes out alone. */
@@ -294,6 +297,12 @@ bool partition_write(struct store_part *self)
     if (!self->queue_first) {
         return true;
     }
+    if (self->queue_first->atomic) {
+        return atomic_at_head(self->queue_first->atomic);
+    }
+    if (self->placed_last) {
+        return true;
+    }
     if (self->refuses) {
         struct zsp_err err = {0};
         (void)zsp_err_set(&err, ZSP_ECORRUPT, "the partition is damaged, takes no messages");
@@ -324,29 +333,36 @@ bool partition_write(struct store_part *self)
 
 /* --- Written ------------------------------------------------------------------------- */
 
-/* The batch is part of the segment now. */
-static void append_written(struct store_part *self, struct append *append)
+void partition_take(struct store_part *self, struct segment *segment,
+                    const struct store_batch *batch, uint64_t epoch)
 {
     struct log_store *store = self->store;
-    struct segment *segment = self->write->segment;
-    const struct store_batch *batch = &append->batch;
+    const uint64_t bytes = batch_bytes(batch->body.len);
     index_note(&segment->index,
                &(struct index_entry){batch->first_offset, segment->bytes, self->max_timestamp_ms});
     if (segment->bytes == 0) {
         segment->index.complete = true;
     }
-    segment->bytes += append->bytes;
+    segment->bytes += bytes;
     segment->end_offset += batch->record_count;
     self->end_offset = segment->end_offset;
     if (batch->timestamp_ms > self->max_timestamp_ms) {
         self->max_timestamp_ms = batch->timestamp_ms;
     }
     segment->max_timestamp_ms = self->max_timestamp_ms;
-    segment->epoch = self->write->epoch;
-    self->epoch = self->write->epoch;
+    segment->epoch = epoch;
+    self->epoch = epoch;
     store->stats.appended_batches++;
-    store->stats.appended_bytes += append->bytes;
+    store->stats.appended_bytes += bytes;
     tail_add(&store->tail, &self->tail, batch);
+}
+
+/* The batch is part of the segment now. */
+static void append_written(struct store_part *self, struct append *append)
+{
+    struct log_store *store = self->store;
+    const struct store_batch *batch = &append->batch;
+    partition_take(self, self->write->segment, batch, self->write->epoch);
     const struct completion completion = {.kind = STORE_APPENDED,
                                           .tag = append->tag,
                                           .owner = self->owner,

@@ -35,15 +35,21 @@ void redo_owe(struct log_store *store, struct segment *segment, uint64_t record)
 {
     struct redo *self = &store->redo;
     self->since_ms = store->now.mono_ms;
-    if (segment->in_redo) {
+    if (segment->in_redo && segment->redo_record <= record) {
         return; /* for an older record already */
     }
+    redo_paid(store, segment); /* for a younger one */
     segment_pin(store, segment);
     segment->redo_record = record;
-    segment->redo_prev = self->last;
-    segment->redo_next = NULL;
-    *(self->last ? &self->last->redo_next : &self->first) = segment;
-    self->last = segment;
+    /* Those of a commit cycle and of an atomic append may come out of order. */
+    struct segment *before = self->last;
+    while (before && before->redo_record > record) {
+        before = before->redo_prev;
+    }
+    segment->redo_prev = before;
+    segment->redo_next = before ? before->redo_next : self->first;
+    *(before ? &before->redo_next : &self->first) = segment;
+    *(segment->redo_next ? &segment->redo_next->redo_prev : &self->last) = segment;
     segment->in_redo = true;
 }
 
@@ -61,7 +67,9 @@ uint64_t redo_oldest(const struct log_store *store)
     const uint64_t paying = self->checkpoint ? self->checkpoint->oldest : UINT64_MAX;
     const uint64_t first = self->first ? self->first->redo_record : UINT64_MAX;
     const uint64_t owed = paying < first ? paying : first;
-    const uint64_t coming = commit_redo_record(store);
+    const uint64_t placed = atomics_oldest_record(store);
+    const uint64_t recorded = commit_redo_record(store);
+    const uint64_t coming = placed < recorded ? placed : recorded;
     return owed < coming ? owed : coming;
 }
 

@@ -126,7 +126,7 @@ int retain_start(struct log_store *store, struct store_part *part, const struct 
         return 0;
     }
     size_t dropped = count_droppable(part, what);
-    const size_t most = ZSP_JOURNAL_RECORD_MAX / 64; /* facts of one record */
+    const size_t most = ZSP_STATE_RECORD_MAX / 64; /* facts of one record */
     if (dropped > most) {
         dropped = most; /* the rest goes with the next call */
     }

@@ -17,6 +17,7 @@
  *   state_put    -> STORE_STATE    (written or synced, as asked)
  *   topic_create -> STORE_TOPIC_CREATED
  *   topic_end    -> STORE_STATE, then topic_drop -> STORE_TOPIC_DROPPED
+ *   atomic_begin -> STORE_ATOMIC_READY, then atomic_put -> STORE_ATOMIC_DONE
  * and at any time: STORE_IMAGE_WANTED, STORE_SPACE, STORE_FAILED, STORE_FENCED.
  */
 #ifndef ZSP_STORE_STORE_H
@@ -61,6 +62,15 @@ struct store_batch {
     uint32_t producer_epoch;
     uint64_t sequence; /* of the first record, 0 = none */
 };
+
+/* One batch of an atomic append. */
+struct store_append {
+    struct store_part *part;
+    const struct store_batch *batch; /* lent for the call */
+};
+
+/* An atomic append under way; opaque, see atomic_begin. */
+struct store_atomic;
 
 /* A stretch of one partition's log. */
 struct store_range {
@@ -108,6 +118,8 @@ enum store_completion_kind {
     STORE_STATE,
     STORE_TOPIC_CREATED,
     STORE_TOPIC_DROPPED,
+    STORE_ATOMIC_READY, /* its partitions stand still for it; or an error: it is over */
+    STORE_ATOMIC_DONE,  /* durable and visible, all of it */
     STORE_IMAGE_WANTED, /* the object's last image is about to go: put a new one */
     STORE_SPACE,        /* `refuses` changed: too little room for appends, or room again */
     STORE_FAILED,       /* fail-stop: nothing will be confirmed any more */
@@ -235,13 +247,34 @@ struct store_ops {
      * the next commit or within ZSP_JOURNAL_SYNC_MS.
      * Errors: ZSP_EINVAL           a delta of an object that has no image; a bad key
      *         ZSP_ENO_SPACE        the journal waits for room; put nothing more
-     *         ZSP_ETOO_LARGE       more than ZSP_JOURNAL_RECORD_MAX
+     *         ZSP_ETOO_LARGE       more than ZSP_STATE_RECORD_MAX
      *         ZSP_ESTORAGE_FAILED */
     int (*state_put)(struct store *self, const struct store_entry *entries, size_t count,
                      enum store_level level, uint64_t tag, struct zsp_err *err);
     /* Broker time: kept with every record, the highest is known after start(). */
     void (*set_broker_time)(struct store *self, int64_t broker_ms);
     int64_t (*broker_time)(const struct store *self);
+
+    /* --- several batches and entries as one, with STORE_ATOMIC --- */
+    /* Queue batches of any partitions, behind what their queues hold. The store takes its own
+     * references on the frames. READY comes when nothing else is under way in any of these partitions
+     * and all before it is synced: from then on the offsets are known, and the partitions stand still
+     * until atomic_put() or atomic_cancel(). Nothing is written before. An error in READY is
+     * definite, and the handle is dead then.
+     * Errors: ZSP_ETOO_LARGE      more than ZSP_ATOMIC_BYTES_MAX in all
+     *         ZSP_ENO_SPACE, ZSP_ECORRUPT, ZSP_ENOMEM, ZSP_ESTORAGE_FAILED */
+    int (*atomic_begin)(struct store *self, const struct store_append *appends, size_t count,
+                        uint64_t tag, struct store_atomic **ret, struct zsp_err *err);
+    /* READY: the first offset of each batch; lent until put or cancel. */
+    const uint64_t *(*atomic_offsets)(const struct store_atomic *atomic);
+    /* READY: all batches and all entries survive a crash, or none of them. Entries as for state_put();
+     * they may name the offsets of the batches. Afterwards the handle is dead. DONE comes before
+     * the STORE_SYNCED of its partitions, when the marks of all of them have moved.
+     * Errors (nothing has happened): those of state_put, ZSP_ENOT_FOUND a partition is gone */
+    int (*atomic_put)(struct store *self, struct store_atomic *atomic,
+                      const struct store_entry *entries, size_t count, struct zsp_err *err);
+    /* READY: give it up. */
+    void (*atomic_cancel)(struct store *self, struct store_atomic *atomic);
 
     /* --- driving --- */
     /* End of a turn: what was queued may go out now, batches of one partition in

@@ -239,7 +239,8 @@ int topic_log_end(struct log_store *store, uint64_t topic_id, const struct store
 {
     const struct fact fact = fact_dropping(topic_id);
     const struct store_entry entries[] = {*entry, fact_entry(&fact, STORE_IMAGE)};
-    return journal_put(store, entries, 2, 1, STORE_SYNCED_LEVEL, tag, err);
+    const struct journal_wait wait = {.tag = tag};
+    return journal_put(store, entries, 2, 1, STORE_SYNCED_LEVEL, &wait, err);
 }
 
 int topic_log_drop(struct log_store *store, const struct store_topic *topic,

@@ -277,6 +277,9 @@ void mem_store_release(struct mem_store *self, unsigned works)
             self->stats.commit_cycles++;
         }
     }
+    if (!self->failed) {
+        mem_atomics_step(self);
+    }
     if ((works & MEM_READS) != 0) {
         mem_calls_run(self);
     }
@@ -333,7 +336,7 @@ static bool mem_busy(const struct store *base)
             return true;
         }
     }
-    return self->call_count > 0 || self->topic_call_count > 0;
+    return self->call_count > 0 || self->topic_call_count > 0 || self->atomics;
 }
 
 static void mem_set_broker_time(struct store *base, int64_t broker_ms)
@@ -367,11 +370,12 @@ static void mem_destroy(struct store *base)
 {
     struct mem_store *self = mem_of(base);
     drop_completions(self);
+    mem_atomics_restart(self);
     drop_parts(self);
+    mem_state_fini(self);
     for (size_t i = 0; i < self->log_count; i++) {
         mem_log_destroy(self->logs[i]);
     }
-    mem_state_fini(self);
     free(self->logs);
     free(self->calls);
     free(self->topic_calls);
@@ -380,7 +384,7 @@ static void mem_destroy(struct store *base)
 }
 
 static const struct store_ops mem_ops = {
-    .capabilities = STORE_DENSE,
+    .capabilities = STORE_DENSE | STORE_ATOMIC,
     .start = mem_start,
     .part_open = mem_part_open,
     .ready = mem_ready,
@@ -396,6 +400,10 @@ static const struct store_ops mem_ops = {
     .state_put = mem_state_put,
     .set_broker_time = mem_set_broker_time,
     .broker_time = mem_broker_time,
+    .atomic_begin = mem_atomic_begin,
+    .atomic_offsets = mem_atomic_offsets,
+    .atomic_put = mem_atomic_put,
+    .atomic_cancel = mem_atomic_cancel,
     .flush = mem_flush,
     .next_completion = mem_next_completion,
     .deadline_ms = mem_deadline_ms,
@@ -484,6 +492,7 @@ void mem_store_want_image(struct mem_store *self, struct zsp_slice key)
 void mem_store_restart(struct mem_store *self, enum mem_store_keep keep)
 {
     drop_completions(self);
+    mem_atomics_restart(self);
     self->call_count = 0;
     self->topic_call_count = 0;
     for (size_t i = self->log_count; i-- > 0;) {

@@ -87,6 +87,7 @@ struct mem_store_record {
     int64_t broker_ms; /* broker time when it was put */
     bool written;
     bool synced;
+    struct store_atomic *atomic; /* its batches, until they are in their logs; NULL = none */
 };
 size_t mem_store_record_count(const struct mem_store *self);
 const struct mem_store_record *mem_store_record(const struct mem_store *self, size_t index);

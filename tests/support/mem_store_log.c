@@ -50,7 +50,7 @@ int mem_append(struct store *base, struct store_part *part, const struct store_b
     const size_t used = log->batch_count + log->queued;
     log->batches = mem_grow(log->batches, &log->capacity, used + 1, sizeof *log->batches);
     struct mem_batch *queued = &log->batches[used];
-    queued->batch = *batch;
+    *queued = (struct mem_batch){.batch = *batch};
     queued->batch.frame = zsp_buf_get(batch->frame);
     queued->tag = tag;
     log->queued++;
@@ -144,21 +144,26 @@ uint64_t mem_place(const struct store *base, const struct store_part *part, uint
 
 void mem_log_fail_queued(struct mem_store *self, struct mem_log *log, int code, bool maybe)
 {
-    for (size_t i = 0; i < log->queued; i++) {
-        struct mem_batch *queued = &log->batches[log->batch_count + i];
+    while (log->queued > 0) {
+        struct mem_batch *queued = &log->batches[log->batch_count];
+        if (queued->atomic) {
+            mem_atomic_log_fails(self, queued->atomic, code);
+            continue;
+        }
         struct store_completion *done = mem_complete(self, STORE_APPENDED);
         done->tag = queued->tag;
         done->owner = log->part ? log->part->owner : NULL;
         (void)zsp_err_set(&done->error, code, "append: %s", zsp_strerror(code));
         done->error.maybe = maybe;
         zsp_buf_put(&queued->batch.frame);
+        log->queued--;
+        memmove(queued, queued + 1, log->queued * sizeof *queued);
     }
-    log->queued = 0;
 }
 
 static void log_write(struct mem_store *self, struct mem_log *log)
 {
-    while (log->queued > 0) {
+    while (log->queued > 0 && !log->is_placed && !log->batches[log->batch_count].atomic) {
         if (self->fail_append) {
             self->fail_append = false;
             mem_log_fail_queued(self, log, self->fail_append_code, self->fail_append_maybe);

@@ -11,6 +11,7 @@
 struct mem_batch {
     struct store_batch batch; /* holds a reference on its frame */
     uint64_t tag;
+    struct store_atomic *atomic; /* a marker, no batch; else NULL */
 };
 
 /* One partition's log; lives as long as its topic, over restarts. */
@@ -27,6 +28,7 @@ struct mem_log {
     uint64_t end_offset;
     uint64_t batches_trimmed; /* so that segment bounds stay where they are */
     struct store_range corrupt;
+    bool is_placed;          /* an atomic append was put: nothing else is written */
     struct store_part *part; /* the open handle, NULL = not open */
 };
 
@@ -78,6 +80,7 @@ struct mem_store {
     size_t record_count, record_capacity;
     int64_t broker_ms;
 
+    struct store_atomic *atomics; /* not put yet, in order */
     struct mem_call *calls;
     size_t call_count, call_capacity;
     struct mem_topic_call *topic_calls;
@@ -119,6 +122,24 @@ void mem_log_fail_queued(struct mem_store *self, struct mem_log *log, int code, 
 /* Drop all batches from `end_offset` on. */
 void mem_log_cut(struct mem_log *log, uint64_t end_offset);
 void mem_log_destroy(struct mem_log *log);
+
+/* mem_store_atomic.c */
+int mem_atomic_begin(struct store *base, const struct store_append *appends, size_t count,
+                     uint64_t tag, struct store_atomic **ret, struct zsp_err *err);
+const uint64_t *mem_atomic_offsets(const struct store_atomic *atomic);
+int mem_atomic_put(struct store *base, struct store_atomic *atomic,
+                   const struct store_entry *entries, size_t count, struct zsp_err *err);
+void mem_atomic_cancel(struct store *base, struct store_atomic *atomic);
+/* Those whose logs stand still are told so. */
+void mem_atomics_step(struct mem_store *self);
+/* A queue with a marker fails, which is out of it already. */
+void mem_atomic_log_fails(struct mem_store *self, struct store_atomic *atomic, int code);
+/* The record is synced (or kept, when nobody is told): its batches go to their logs. */
+void mem_atomic_apply(struct mem_store *self, struct mem_store_record *record, bool tells);
+/* The record goes, and its batches with it. */
+void mem_atomic_forget(struct mem_store *self, struct mem_store_record *record);
+/* Forget all that are not put. */
+void mem_atomics_restart(struct mem_store *self);
 
 /* mem_store_state.c */
 int mem_state_put(struct store *base, const struct store_entry *entries, size_t count,

@@ -55,7 +55,7 @@ int mem_state_put(struct store *base, const struct store_entry *entries, size_t 
         zsp_assert(entries[i].key.len <= ZSP_STATE_KEY_MAX);
         bytes += entries[i].key.len + entries[i].value.len;
     }
-    if (bytes > ZSP_JOURNAL_RECORD_MAX) {
+    if (bytes > ZSP_STATE_RECORD_MAX) {
         return zsp_err_set(err, ZSP_ETOO_LARGE, "state record of %zu bytes", bytes);
     }
     struct mem_store_record *record = mem_alloc(sizeof *record);
@@ -103,7 +103,9 @@ void mem_state_sync(struct mem_store *self)
             continue;
         }
         record->synced = true;
-        if (record->level == STORE_SYNCED_LEVEL) {
+        if (record->atomic) {
+            mem_atomic_apply(self, record, true);
+        } else if (record->level == STORE_SYNCED_LEVEL) {
             confirm(self, record);
         }
     }
@@ -118,7 +120,8 @@ void mem_state_fail(struct mem_store *self)
 {
     for (size_t i = 0; i < self->record_count; i++) {
         if (unconfirmed(self->records[i])) {
-            struct store_completion *done = mem_complete(self, STORE_STATE);
+            struct store_completion *done =
+                mem_complete(self, self->records[i]->atomic ? STORE_ATOMIC_DONE : STORE_STATE);
             done->tag = self->records[i]->tag;
             mem_complete_failed(done);
         }
@@ -167,11 +170,18 @@ void mem_state_restart(struct mem_store *self, enum mem_store_keep keep)
         kept++;
     }
     while (self->record_count > kept) {
-        record_destroy(self->records[--self->record_count]);
+        struct mem_store_record *record = self->records[--self->record_count];
+        if (record->atomic) {
+            mem_atomic_forget(self, record);
+        }
+        record_destroy(record);
     }
     self->broker_ms = 0;
     for (size_t i = 0; i < kept; i++) {
         self->records[i]->synced = true;
+        if (self->records[i]->atomic) {
+            mem_atomic_apply(self, self->records[i], false);
+        }
         if (self->records[i]->broker_ms > self->broker_ms) {
             self->broker_ms = self->records[i]->broker_ms;
         }
@@ -181,6 +191,9 @@ void mem_state_restart(struct mem_store *self, enum mem_store_keep keep)
 void mem_state_fini(struct mem_store *self)
 {
     for (size_t i = 0; i < self->record_count; i++) {
+        if (self->records[i]->atomic) {
+            mem_atomic_forget(self, self->records[i]);
+        }
         record_destroy(self->records[i]);
     }
     free(self->records);

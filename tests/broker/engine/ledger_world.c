@@ -113,7 +113,7 @@ void world_image_all(struct world *world)
     world_keep_entry(world, &entry);
     for (size_t i = 0; i < ledger->blocks.count; i++) {
         zsp_writer_reset(&value);
-        ledger_write_block(ledger, ledger->blocks.blocks[i], ZSP_JOURNAL_RECORD_MAX, &value);
+        ledger_write_block(ledger, ledger->blocks.blocks[i], ZSP_STATE_RECORD_MAX, &value);
         entry = (struct store_entry){ledger_block_key(ledger, ledger->blocks.blocks[i], key),
                                      STORE_IMAGE, zsp_writer_slice(&value)};
         world_keep_entry(world, &entry);

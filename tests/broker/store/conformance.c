@@ -99,7 +99,7 @@ const struct conf_event *conf_find(const struct conf *c, uint64_t tag)
     const struct conf_event *found = NULL;
     for (size_t i = 0; i < c->event_count; i++) {
         if (c->events[i].tag == tag && c->events[i].kind != STORE_SYNCED &&
-            c->events[i].kind != STORE_IMAGE_WANTED) {
+            c->events[i].kind != STORE_IMAGE_WANTED && c->events[i].kind != STORE_ATOMIC_READY) {
             assert_null(found);
             found = &c->events[i];
         }
@@ -425,5 +425,5 @@ int conf_tear_down(void **state)
 int conformance_run(const struct conf_subject *subject)
 {
     subject_under_test = subject;
-    return conformance_log_run() + conformance_state_run();
+    return conformance_log_run() + conformance_state_run() + conformance_atomic_run();
 }

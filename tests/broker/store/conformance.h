@@ -3,7 +3,8 @@
  * What every implementation of store.h must do, as one set of tests over an
  * abstract subject. conformance.c holds the harness: it drives the store until
  * it is quiet, keeps every completion in order, and knows the state entries a
- * replay must yield. conformance_log.c and conformance_state.c hold the tests.
+ * replay must yield. conformance_log.c, conformance_state.c and, for stores with STORE_ATOMIC,
+ * conformance_atomic.c hold the tests.
  */
 #ifndef ZSP_TESTS_CONFORMANCE_H
 #define ZSP_TESTS_CONFORMANCE_H
@@ -144,5 +145,6 @@ void conf_assert_state(const struct conf *c);
 int conformance_run(const struct conf_subject *subject);
 int conformance_log_run(void);
 int conformance_state_run(void);
+int conformance_atomic_run(void);
 
 #endif

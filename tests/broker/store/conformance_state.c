@@ -218,10 +218,10 @@ static void broker_time_is_kept_with_the_records(void **state)
 static void a_record_that_is_too_large_is_refused(void **state)
 {
     struct conf *c = *state;
-    uint8_t *big = calloc(1, ZSP_JOURNAL_RECORD_MAX + 1);
+    uint8_t *big = calloc(1, ZSP_STATE_RECORD_MAX + 1);
     assert_non_null(big);
     const struct store_entry entry = {
-        .key = zsp_slice_str("a"), .kind = STORE_IMAGE, .value = {big, ZSP_JOURNAL_RECORD_MAX + 1}};
+        .key = zsp_slice_str("a"), .kind = STORE_IMAGE, .value = {big, ZSP_STATE_RECORD_MAX + 1}};
     assert_int_equal(c->store->ops->state_put(c->store, &entry, 1, STORE_WRITTEN, 9000, NULL),
                      ZSP_ETOO_LARGE);
     free(big);

@@ -63,6 +63,8 @@ static void on_completion(struct log_case *self, struct store_completion *done)
         self->failed = true;
         break;
     case STORE_STATE:
+    case STORE_ATOMIC_READY:
+    case STORE_ATOMIC_DONE:
     case STORE_IMAGE_WANTED:
     case STORE_SPACE:
     case STORE_FENCED:

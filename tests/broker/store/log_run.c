@@ -17,7 +17,7 @@
 #define TURNS_MAX  5000
 
 /* Tags: kind << 56 | partition or key << 48 | serial number. */
-enum tag_kind { TAG_CREATE = 0, TAG_APPEND = 1, TAG_STATE = 2, TAG_READ = 3 };
+enum tag_kind { TAG_CREATE = 0, TAG_APPEND = 1, TAG_STATE = 2, TAG_READ = 3, TAG_ATOMIC = 4 };
 
 static uint64_t make_tag(enum tag_kind kind, size_t which, uint64_t serial)
 {
@@ -106,6 +106,7 @@ static void check_batches(struct log_run *self, const struct run_part *part,
         const struct store_batch *batch = &done->batches[i];
         const uint64_t serial = batch->sequence;
         assert_true(serial < part->count);
+        assert_false(part->batches[serial].never);
         const size_t len = make_body((size_t)(part - self->parts), serial, body);
         assert_int_equal(batch->body.len, len);
         assert_memory_equal(batch->body.data, body, len);
@@ -115,6 +116,82 @@ static void check_batches(struct log_run *self, const struct run_part *part,
             assert_int_equal(batch->first_offset, part->batches[serial].offset);
         }
     }
+}
+
+/* --- Atomic appends --------------------------------------------------------------------------- */
+
+/* It came to nothing: none of its batches may ever be seen. */
+static void atomic_never(struct log_run *self, struct run_atomic *atomic)
+{
+    atomic->handle = NULL;
+    atomic->is_decided = true;
+    for (size_t i = 0; i < RUN_PARTS; i++) {
+        if (atomic->uses[i]) {
+            self->parts[i].batches[atomic->serial[i]].never = true;
+            self->parts[i].batches[atomic->serial[i]].offset = UINT64_MAX;
+        }
+    }
+}
+
+/* It is durable: all of its batches are confirmed. */
+static void atomic_kept(struct log_run *self, struct run_atomic *atomic)
+{
+    atomic->is_decided = true;
+    for (size_t i = 0; i < RUN_PARTS; i++) {
+        if (atomic->uses[i]) {
+            self->parts[i].batches[atomic->serial[i]].synced = true;
+        }
+    }
+}
+
+static void on_atomic_ready(struct log_run *self, const struct store_completion *done)
+{
+    struct run_atomic *atomic = &self->atomics[done->tag & 0xffffffffu];
+    if (done->error.code != 0) {
+        assert_false(done->error.maybe);
+        atomic_never(self, atomic);
+        return;
+    }
+    if (next_random(&self->random) % 8 == 0) {
+        self->store->ops->atomic_cancel(self->store, atomic->handle);
+        atomic_never(self, atomic);
+        return;
+    }
+    const uint64_t *offsets = self->store->ops->atomic_offsets(atomic->handle);
+    for (size_t i = 0; i < RUN_PARTS; i++) {
+        if (atomic->uses[i]) {
+            self->parts[i].batches[atomic->serial[i]].offset = *offsets++;
+        }
+    }
+    struct run_key *key = &self->keys[RUN_ATOMIC_KEY];
+    const uint8_t name = 'a' + RUN_ATOMIC_KEY;
+    char text[32];
+    const int len = snprintf(text, sizeof text, "%" PRIu64, key->put + 1);
+    const struct store_entry entry = {
+        {&name, 1}, STORE_IMAGE, {(const uint8_t *)text, (size_t)len}};
+    if (self->store->ops->atomic_put(self->store, atomic->handle, &entry, 1, NULL) == 0) {
+        atomic->handle = NULL;
+        atomic->number = ++key->put;
+    } else {
+        atomic_never(self, atomic);
+    }
+}
+
+static void on_atomic_done(struct log_run *self, const struct store_completion *done)
+{
+    struct run_atomic *atomic = &self->atomics[done->tag & 0xffffffffu];
+    if (done->error.code != 0) {
+        return; /* the next start shows what became of it */
+    }
+    for (size_t i = 0; i < RUN_PARTS; i++) {
+        struct store_part_info info;
+        self->store->ops->part_info(self->store, self->parts[i].part, &info);
+        assert_true(!atomic->uses[i] ||
+                    self->parts[i].batches[atomic->serial[i]].offset < info.synced_offset);
+    }
+    self->keys[RUN_ATOMIC_KEY].synced = atomic->number;
+    self->atomics_done++;
+    atomic_kept(self, atomic);
 }
 
 static void on_completion(struct log_run *self, struct store_completion *done)
@@ -152,6 +229,12 @@ static void on_completion(struct log_run *self, struct store_completion *done)
                                           make_tag(TAG_READ, 0, 0), NULL);
         break;
     }
+    case STORE_ATOMIC_READY:
+        on_atomic_ready(self, done);
+        break;
+    case STORE_ATOMIC_DONE:
+        on_atomic_done(self, done);
+        break;
     case STORE_SPACE:
         self->refuses = done->refuses;
         break;
@@ -239,6 +322,11 @@ void log_run_kill(struct log_run *self)
     for (size_t i = 0; i < RUN_KEYS; i++) {
         self->keys[i].tag = 0;
     }
+    for (size_t i = 0; i < self->atomic_count; i++) {
+        if (self->atomics[i].handle) {
+            atomic_never(self, &self->atomics[i]);
+        }
+    }
 }
 
 /* --- Opening ---------------------------------------------------------------------------------- */
@@ -247,7 +335,7 @@ static int on_entry(void *arg, const struct store_entry *entry, struct zsp_err *
 {
     struct log_run *self = arg;
     (void)err;
-    assert_true(entry->key.len == 1 && entry->key.data[0] - 'a' < RUN_KEYS);
+    assert_true(entry->key.len == 1 && entry->key.data[0] - 'a' <= RUN_ATOMIC_KEY);
     struct run_key *key = &self->keys[entry->key.data[0] - 'a'];
     uint64_t number = 0;
     for (size_t i = 0; i < entry->value.len; i++) {
@@ -261,7 +349,7 @@ static int start(struct log_run *self, struct zsp_err *err)
 {
     const struct store_hooks hooks = {.arg = self, .entry_fn = on_entry};
     struct store_topic topic = {self->topic_id, zsp_slice_str("orders"), RUN_PARTS};
-    for (size_t i = 0; i < RUN_KEYS; i++) {
+    for (size_t i = 0; i <= RUN_ATOMIC_KEY; i++) {
         self->keys[i].found = 0;
     }
     int rc = self->store->ops->start(self->store, &hooks, self->now, err);
@@ -305,13 +393,25 @@ static void take_over(struct log_run *self)
         assert_true(info.synced_offset >= part->mark);
         part->mark = info.synced_offset; /* what was kept is visible at once */
         part->start = info.start_offset;
+    }
+    for (size_t i = 0; i < self->atomic_count; i++) {
+        struct run_atomic *atomic = &self->atomics[i];
+        if (!atomic->is_decided && atomic->number <= self->keys[RUN_ATOMIC_KEY].found) {
+            atomic_kept(self, atomic);
+        } else if (!atomic->is_decided) {
+            atomic_never(self, atomic);
+        }
+    }
+    for (size_t i = 0; i < RUN_PARTS; i++) {
+        struct run_part *part = &self->parts[i];
         for (size_t n = 0; n < part->count; n++) {
             if (!part->batches[n].synced) {
                 part->batches[n].offset = UINT64_MAX;
             }
+            assert_true(!part->batches[n].synced || part->batches[n].offset < part->mark);
         }
     }
-    for (size_t i = 0; i < RUN_KEYS; i++) {
+    for (size_t i = 0; i <= RUN_ATOMIC_KEY; i++) {
         struct run_key *key = &self->keys[i];
         if (key->found < key->synced || key->found > key->put) {
             fail_msg("key %zu: found %" PRIu64 ", confirmed %" PRIu64 ", put %" PRIu64, i,
@@ -357,29 +457,70 @@ int log_run_open(struct log_run *self)
 
 /* --- Work ------------------------------------------------------------------------------------- */
 
-static void append(struct log_run *self, size_t which)
+/* The next batch of a partition; whoever takes it releases its frame. */
+static struct store_batch next_batch(const struct log_run *self, size_t which)
 {
-    struct run_part *part = &self->parts[which];
     uint8_t body[RUN_BODY_MAX];
-    const uint64_t serial = part->count;
+    const uint64_t serial = self->parts[which].count;
     const size_t len = make_body(which, serial, body);
     struct zsp_buf *buf = zsp_buf_copy((struct zsp_slice){body, len});
     assert_non_null(buf);
-    const struct store_batch batch = {.frame = buf,
-                                      .body = {buf->data, buf->len},
-                                      .record_count = 1 + (uint32_t)(serial % 3),
-                                      .timestamp_ms = (int64_t)serial * 10,
-                                      .producer_id = 9,
-                                      .sequence = serial};
+    return (struct store_batch){.frame = buf,
+                                .body = {buf->data, buf->len},
+                                .record_count = 1 + (uint32_t)(serial % 3),
+                                .timestamp_ms = (int64_t)serial * 10,
+                                .producer_id = 9,
+                                .sequence = serial};
+}
+
+static void append(struct log_run *self, size_t which)
+{
+    struct run_part *part = &self->parts[which];
+    const uint64_t serial = part->count;
+    struct store_batch batch = next_batch(self, which);
     struct zsp_err err = {0};
     const int rc = self->store->ops->append(self->store, part->part, &batch,
                                             make_tag(TAG_APPEND, which, serial), &err);
-    zsp_buf_put(&buf);
+    zsp_buf_put(&batch.frame);
     if (rc == 0) {
-        part->batches[part->count++] = (struct run_batch){UINT64_MAX, batch.record_count, false};
+        part->batches[part->count++] =
+            (struct run_batch){.offset = UINT64_MAX, .records = batch.record_count};
     } else {
         assert_true(rc == ZSP_ENO_SPACE || rc == ZSP_ESTORAGE_FAILED);
     }
+}
+
+/* One batch for each partition of the set `which`, and the next number, as one. */
+static void append_atomic(struct log_run *self, unsigned which)
+{
+    struct store_batch batches[RUN_PARTS];
+    struct store_append appends[RUN_PARTS];
+    struct run_atomic *atomic = &self->atomics[self->atomic_count];
+    size_t count = 0;
+    *atomic = (struct run_atomic){0};
+    for (size_t i = 0; i < RUN_PARTS; i++) {
+        atomic->uses[i] = (which >> i & 1u) != 0;
+        if (atomic->uses[i]) {
+            batches[i] = next_batch(self, i);
+            atomic->serial[i] = self->parts[i].count;
+            appends[count++] = (struct store_append){self->parts[i].part, &batches[i]};
+        }
+    }
+    const uint64_t tag = make_tag(TAG_ATOMIC, 0, self->atomic_count);
+    const int rc =
+        self->store->ops->atomic_begin(self->store, appends, count, tag, &atomic->handle, NULL);
+    for (size_t i = 0; i < RUN_PARTS; i++) {
+        struct run_part *part = &self->parts[i];
+        if (atomic->uses[i] && rc == 0) {
+            part->batches[part->count++] =
+                (struct run_batch){.offset = UINT64_MAX, .records = batches[i].record_count};
+        }
+        if (atomic->uses[i]) {
+            zsp_buf_put(&batches[i].frame);
+        }
+    }
+    self->atomic_count += rc == 0;
+    assert_true(rc == 0 || rc == ZSP_ENO_SPACE || rc == ZSP_ESTORAGE_FAILED);
 }
 
 static void put(struct log_run *self, size_t which)
@@ -430,6 +571,11 @@ void log_run_work(struct log_run *self, int rounds)
                 append(self, i);
             }
         }
+        if (round % 3 == 1 && self->parts[0].count < RUN_BATCHES - 8 &&
+            self->parts[1].count < RUN_BATCHES - 8 && self->parts[2].count < RUN_BATCHES - 8 &&
+            self->atomic_count < RUN_ATOMICS - 8) {
+            append_atomic(self, (unsigned)(next_random(&self->random) % (1u << RUN_PARTS)));
+        }
         put(self, (size_t)round % RUN_KEYS);
         read_some(self, (size_t)round % RUN_PARTS);
         if (round % 16 == 15) {
@@ -457,7 +603,12 @@ void log_run_must_work(struct log_run *self)
     for (size_t i = 0; i < RUN_KEYS; i++) {
         put(self, i);
     }
-    log_run_settle(self);
+    const size_t done = self->atomics_done;
+    for (int i = 0; i < 8 && self->atomics_done == done; i++) { /* some are cancelled */
+        append_atomic(self, (1u << RUN_PARTS) - 1);
+        log_run_settle(self);
+    }
+    assert_true(self->atomics_done > done || self->atomic_count >= RUN_ATOMICS - 8);
     for (size_t i = 0; i < RUN_PARTS; i++) {
         assert_true(self->parts[i].batches[before[i]].synced);
     }

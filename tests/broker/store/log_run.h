@@ -6,6 +6,7 @@
  *
  *   - a batch confirmed as synced is there, at its offset, with its bytes, unless
  *     retention took it; so is every synced state entry;
+ *   - of an atomic append all batches and its number are there, or none of them;
  *   - nothing is there that was not put in; offsets have no gap;
  *   - nothing was visible before it was synced.
  */
@@ -18,17 +19,20 @@
 
 #include "broker/store/log_store.h"
 
-#define RUN_PARTS    3
-#define RUN_BATCHES  512 /* put into one partition at most */
-#define RUN_KEYS     4
-#define RUN_BODY_MAX 3000
-#define RUN_JOBS_MAX 64
+#define RUN_PARTS      3
+#define RUN_BATCHES    512 /* put into one partition at most */
+#define RUN_KEYS       4
+#define RUN_ATOMICS    512
+#define RUN_ATOMIC_KEY RUN_KEYS /* behind the others */
+#define RUN_BODY_MAX   3000
+#define RUN_JOBS_MAX   64
 
 /* A batch put in; its body follows from its serial number. */
 struct run_batch {
     uint64_t offset; /* UINT64_MAX = not told yet, or failed */
     uint32_t records;
     bool synced;
+    bool never; /* of an atomic append that came to nothing: must not be seen */
 };
 
 struct run_part {
@@ -45,6 +49,15 @@ struct run_key {
     uint64_t synced; /* highest number confirmed */
     uint64_t found;  /* what a start told */
     uint64_t tag;    /* of the put that is out, 0 = none */
+};
+
+/* An atomic append: one batch in each of some partitions, and the next number of RUN_ATOMIC_KEY. */
+struct run_atomic {
+    struct store_atomic *handle; /* NULL = put, or over */
+    bool uses[RUN_PARTS];
+    uint64_t serial[RUN_PARTS]; /* of its batches */
+    uint64_t number;            /* 0 = not put */
+    bool is_decided;            /* done, or a start has shown what became of it */
 };
 
 struct log_run {
@@ -66,7 +79,10 @@ struct log_run {
     bool ran[RUN_JOBS_MAX]; /* it has, its end is not told yet */
     size_t job_count;
     struct run_part parts[RUN_PARTS];
-    struct run_key keys[RUN_KEYS];
+    struct run_key keys[RUN_KEYS + 1];
+    struct run_atomic atomics[RUN_ATOMICS];
+    size_t atomic_count;
+    size_t atomics_done;
     char why[256]; /* the last open failed */
     size_t failed_appends;
     size_t reads_checked;

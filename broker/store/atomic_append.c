@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/atomic_append.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/fact.h"
+#include "broker/store/log_store_priv.h"
+#include "broker/store/partition.h"
+#include "common/assert.h"
+#include "common/hash.h"
+
+#define PLACED_BYTES_MAX (16u * ZSP_MIB) /* between record and segment, the first one aside */
+
+enum atomic_state { ATOMIC_WAITING, ATOMIC_READY, ATOMIC_PLACED, ATOMIC_WRITING };
+
+struct atomic_batch {
+    struct store_batch batch; /* holds a reference on its frame */
+    uint64_t bytes;           /* on disk */
+    size_t part;              /* index */
+};
+
+/* What goes to one partition. */
+struct atomic_part {
+    struct io io; /* of the write */
+    struct store_atomic *atomic;
+    struct store_part *part;
+    struct append *marker; /* in its queue; NULL = not (any more) */
+    uint64_t bytes;        /* of its batches */
+    bool is_ready;         /* its partition stands still */
+    bool is_out;           /* the write is */
+    bool is_written;
+    struct mark end;  /* PLACED: what the mark will be; */
+    uint8_t *redo;    /* the redo entry's value, the batches behind it */
+    struct iovec iov; /* of the write */
+};
+
+struct store_atomic {
+    struct log_store *store;
+    struct store_atomic *next; /* in one of the lists */
+    struct store_atomic *prev; /* of the first list */
+    enum atomic_state state;
+    uint64_t tag;
+    uint64_t record; /* of the journal */
+    uint64_t epoch;  /* of the batches */
+    uint64_t bytes;
+    struct zsp_err broken; /* READY: a queue has failed; code 0 = none */
+    size_t ready_count;
+    struct atomic_part *parts;
+    size_t part_count;
+    uint64_t *offsets; /* READY: of the batches */
+    size_t count;
+    struct atomic_batch batches[];
+};
+
+static void set_state(struct store_atomic *self, enum atomic_state state)
+{
+    const enum atomic_state from = self->state;
+    zsp_assert((from == ATOMIC_WAITING && state == ATOMIC_READY) ||
+               (from == ATOMIC_READY && state == ATOMIC_PLACED) ||
+               (from == ATOMIC_PLACED && state == ATOMIC_WRITING));
+    self->state = state;
+}
+
+/* --- Lists and the object ---------------------------------------------------------------- */
+
+static void list_add(struct store_atomic *self)
+{
+    struct atomics *atomics = &self->store->atomics;
+    self->prev = NULL;
+    self->next = atomics->first;
+    if (self->next) {
+        self->next->prev = self;
+    }
+    atomics->first = self;
+}
+
+static void list_remove(struct store_atomic *self)
+{
+    *(self->prev ? &self->prev->next : &self->store->atomics.first) = self->next;
+    if (self->next) {
+        self->next->prev = self->prev;
+    }
+}
+
+static void destroy(struct store_atomic *self)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        zsp_buf_put(&self->batches[i].batch.frame);
+    }
+    for (size_t i = 0; i < self->part_count; i++) {
+        struct atomic_part *part = &self->parts[i];
+        zsp_assert(!part->marker);
+        part->part->busy--;
+        free(part->redo);
+    }
+    free(self->parts);
+    free(self->offsets);
+    free(self);
+}
+
+static void remove_markers(struct store_atomic *self)
+{
+    for (size_t i = 0; i < self->part_count; i++) {
+        struct atomic_part *part = &self->parts[i];
+        if (part->marker) {
+            partition_remove_marker(part->part, part->marker);
+            part->marker = NULL;
+            partition_wake(part->part);
+        }
+    }
+}
+
+/* It is WAITING or READY and comes to nothing. */
+static void give_up(struct store_atomic *self)
+{
+    remove_markers(self);
+    list_remove(self);
+    destroy(self);
+}
+
+static void tell(const struct store_atomic *self, enum store_completion_kind kind,
+                 const struct zsp_err *err)
+{
+    const struct completion completion = {.kind = kind, .tag = self->tag};
+    store_complete(self->store, &completion, err);
+}
+
+/* --- Beginning ---------------------------------------------------------------------------- */
+
+static struct atomic_part *part_of(struct store_atomic *self, struct store_part *partition)
+{
+    for (size_t i = 0; i < self->part_count; i++) {
+        if (self->parts[i].part == partition) {
+            return &self->parts[i];
+        }
+    }
+    struct atomic_part *part = &self->parts[self->part_count++];
+    part->atomic = self;
+    part->part = partition;
+    partition->busy++;
+    return part;
+}
+
+static struct store_atomic *atomic_new(struct log_store *store, const struct store_append *appends,
+                                       size_t count, uint64_t tag)
+{
+    struct store_atomic *self = calloc(1, sizeof *self + count * sizeof self->batches[0]);
+    if (!self) {
+        return NULL;
+    }
+    self->store = store;
+    self->tag = tag;
+    self->parts = calloc(count + 1, sizeof *self->parts);
+    self->offsets = calloc(count + 1, sizeof *self->offsets);
+    if (!self->parts || !self->offsets) {
+        destroy(self);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct atomic_part *part = part_of(self, appends[i].part);
+        struct atomic_batch *batch = &self->batches[self->count++];
+        batch->batch = *appends[i].batch;
+        (void)zsp_buf_get(batch->batch.frame);
+        batch->bytes = batch_bytes(batch->batch.body.len);
+        batch->part = (size_t)(part - self->parts);
+        part->bytes += batch->bytes;
+        self->bytes += batch->bytes;
+    }
+    return self;
+}
+
+static int check(struct log_store *store, const struct store_append *appends, size_t count,
+                 struct zsp_err *err)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct store_batch *batch = appends[i].batch;
+        const struct store_part *part = appends[i].part;
+        zsp_assert(part->state != PART_DROPPED);
+        zsp_assert(batch->record_count > 0 && batch->body.len > 0);
+        if (part->refuses) {
+            return zsp_err_set(err, ZSP_ECORRUPT,
+                               "topic %" PRIu64 " partition %" PRIu32
+                               ": damaged, takes no messages",
+                               part->topic_id, part->number);
+        }
+        bytes +=
+            batch->body.len > ZSP_ATOMIC_BYTES_MAX ? batch->body.len : batch_bytes(batch->body.len);
+        if (bytes > ZSP_ATOMIC_BYTES_MAX) {
+            return zsp_err_set(err, ZSP_ETOO_LARGE,
+                               "batches of %" PRIu64 " bytes in one commit, at most %u", bytes,
+                               ZSP_ATOMIC_BYTES_MAX);
+        }
+    }
+    /* They are written twice. */
+    return count > 0 ? space_take(store, 2 * bytes, err) : 0;
+}
+
+static void is_ready(struct store_atomic *self);
+
+int atomic_begin(struct log_store *store, const struct store_append *appends, size_t count,
+                 uint64_t tag, struct store_atomic **ret, struct zsp_err *err)
+{
+    int rc = check(store, appends, count, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct store_atomic *self = atomic_new(store, appends, count, tag);
+    for (size_t i = 0; self && i < self->part_count; i++) {
+        struct atomic_part *part = &self->parts[i];
+        part->marker = partition_add_marker(part->part, part, part->bytes);
+        if (!part->marker) {
+            remove_markers(self);
+            destroy(self);
+            self = NULL;
+        }
+    }
+    if (!self) {
+        return zsp_err_set(err, ZSP_ENOMEM, "an atomic append");
+    }
+    list_add(self);
+    *ret = self;
+    if (count == 0) {
+        is_ready(self);
+    }
+    return 0;
+}
+
+/* --- Waiting -------------------------------------------------------------------------------- */
+
+/* Where the next batch goes when all that is placed is written. */
+static struct mark end_of(const struct store_part *partition)
+{
+    return partition->placed_last ? partition->placed_last->end : partition_written(partition);
+}
+
+/* Every partition stands still: the offsets are known. */
+static void is_ready(struct store_atomic *self)
+{
+    for (size_t i = 0; i < self->part_count; i++) {
+        self->parts[i].end = end_of(self->parts[i].part);
+    }
+    for (size_t i = 0; i < self->count; i++) {
+        struct mark *end = &self->parts[self->batches[i].part].end;
+        self->offsets[i] = end->offset;
+        end->offset += self->batches[i].batch.record_count;
+    }
+    set_state(self, ATOMIC_READY);
+    tell(self, STORE_ATOMIC_READY, NULL);
+}
+
+static bool fits(const struct atomic_part *part, const struct mark *end)
+{
+    const uint64_t segment_bytes = part->part->store->options.segment_bytes;
+    return end->pos == 0 || (end->pos < segment_bytes && part->bytes <= segment_bytes - end->pos);
+}
+
+bool atomic_at_head(struct atomic_part *part)
+{
+    struct store_part *partition = part->part;
+    struct store_atomic *self = part->atomic;
+    const struct log_store *store = self->store;
+    if (part->is_ready) {
+        return true;
+    }
+    const bool is_quiet = partition->placed_last ||
+                          (!partition->unsynced && partition->mark.offset == partition->end_offset);
+    const bool too_much =
+        store->atomics.placed_first && store->atomics.placed_bytes + self->bytes > PLACED_BYTES_MAX;
+    if (!is_quiet || too_much) {
+        return true;
+    }
+    const struct mark end = end_of(partition);
+    if (!fits(part, &end)) {
+        return partition->placed_last ? true : roll_start(partition);
+    }
+    part->is_ready = true;
+    self->ready_count++;
+    if (self->ready_count == self->part_count) {
+        is_ready(self);
+    }
+    return true;
+}
+
+void atomic_queue_fails(struct atomic_part *part, const struct zsp_err *err)
+{
+    struct store_atomic *self = part->atomic;
+    part->marker = NULL;
+    struct zsp_err told = *err;
+    told.maybe = false; /* nothing of it was written */
+    remove_markers(self);
+    if (self->state == ATOMIC_READY) {
+        self->broken = self->broken.code != 0 ? self->broken : told;
+        return;
+    }
+    tell(self, STORE_ATOMIC_READY, &told);
+    give_up(self);
+}
+
+const uint64_t *atomic_offsets(const struct store_atomic *self)
+{
+    zsp_assert(self->state == ATOMIC_READY);
+    return self->offsets;
+}
+
+void atomic_cancel(struct log_store *store, struct store_atomic *self)
+{
+    (void)store;
+    zsp_assert(self->state == ATOMIC_READY);
+    give_up(self);
+}
+
+/* --- The record ----------------------------------------------------------------------------- */
+
+/* The batches as they will stand in the segment, as a redo entry has them. */
+static int lay_out(struct store_atomic *self)
+{
+    uint8_t **const at = calloc(self->part_count + 1, sizeof *at);
+    bool has_memory = at != NULL;
+    for (size_t i = 0; i < self->part_count && has_memory; i++) {
+        struct atomic_part *part = &self->parts[i];
+        part->end = end_of(part->part);
+        part->redo = malloc(JOURNAL_REDO_BYTES + (size_t)part->bytes);
+        has_memory = part->redo != NULL;
+        at[i] = has_memory ? part->redo + JOURNAL_REDO_BYTES : NULL;
+    }
+    for (size_t i = 0; i < self->count && has_memory; i++) {
+        struct atomic_batch *batch = &self->batches[i];
+        struct atomic_part *part = &self->parts[batch->part];
+        const struct zsp_slice body = batch->batch.body;
+        batch->batch.first_offset = part->end.offset;
+        const struct batch_header header = {.batch = batch->batch,
+                                            .synced_to = part->part->mark.offset,
+                                            .epoch = self->store->epoch,
+                                            .body_sum = zsp_hash(body)};
+        const struct batch_place place = segment_place(partition_active(part->part), part->end.pos);
+        uint8_t *p = at[batch->part];
+        batch_encode(p, &header, &place);
+        memcpy(p + BATCH_HEADER_BYTES, body.data, body.len);
+        memset(p + BATCH_HEADER_BYTES + body.len, 0,
+               (size_t)batch->bytes - BATCH_HEADER_BYTES - body.len);
+        at[batch->part] = p + batch->bytes;
+        part->end.pos += batch->bytes;
+        part->end.offset += batch->batch.record_count;
+        if (batch->batch.timestamp_ms > part->end.max_timestamp_ms) {
+            part->end.max_timestamp_ms = batch->batch.timestamp_ms;
+        }
+        part->end.epoch = self->store->epoch;
+    }
+    for (size_t i = 0; i < self->part_count && has_memory; i++) {
+        struct atomic_part *part = &self->parts[i];
+        journal_put_redo(part->redo, JOURNAL_REDO_BYTES + (size_t)part->bytes, part->end.segment,
+                         part->end.pos - part->bytes);
+    }
+    self->epoch = self->store->epoch;
+    free(at);
+    return has_memory ? 0 : ZSP_ENOMEM;
+}
+
+/* The record is durable: from here on the commit is a fact. */
+static void record_synced(struct log_store *store, void *arg, const struct zsp_err *err)
+{
+    struct store_atomic *self = arg;
+    (void)store;
+    if (!err) {
+        set_state(self, ATOMIC_WRITING);
+    }
+}
+
+static int put_record(struct log_store *store, struct store_atomic *self,
+                      const struct store_entry *entries, size_t count, struct zsp_err *err)
+{
+    const size_t own_count = 2 * self->part_count;
+    struct store_entry *all = calloc(count + own_count + 1, sizeof *all);
+    struct fact *facts = calloc(own_count + 1, sizeof *facts);
+    int rc = all && facts ? lay_out(self) : ZSP_ENOMEM;
+    if (rc < 0) {
+        (void)zsp_err_set(err, rc, "an atomic append");
+    } else {
+        if (count > 0) {
+            memcpy(all, entries, count * sizeof *all);
+        }
+        for (size_t i = 0; i < self->part_count; i++) {
+            const struct atomic_part *part = &self->parts[i];
+            const uint64_t topic_id = part->part->topic_id;
+            const uint32_t number = part->part->number;
+            facts[2 * i] = fact_redo_key(topic_id, number);
+            facts[2 * i + 1] = fact_mark(topic_id, number, &part->end);
+            all[count + 2 * i] =
+                (struct store_entry){fact_key(&facts[2 * i]),
+                                     STORE_REDO,
+                                     {part->redo, JOURNAL_REDO_BYTES + (size_t)part->bytes}};
+            all[count + 2 * i + 1] = fact_entry(&facts[2 * i + 1], STORE_IMAGE);
+        }
+        self->record = store->journal.next_record;
+        const struct journal_wait wait = {.fn = record_synced, .arg = self};
+        rc = journal_put(store, all, count + own_count, own_count, STORE_SYNCED_LEVEL, &wait, err);
+    }
+    free(all);
+    free(facts);
+    return rc;
+}
+
+int atomic_put(struct log_store *store, struct store_atomic *self,
+               const struct store_entry *entries, size_t count, struct zsp_err *err)
+{
+    zsp_assert(self->state == ATOMIC_READY);
+    int rc = self->broken.code;
+    if (rc != 0) {
+        rc = zsp_err_set(err, self->broken.code, "%.300s", self->broken.msg);
+    } else {
+        rc = put_record(store, self, entries, count, err);
+    }
+    if (rc < 0) {
+        give_up(self);
+        return rc;
+    }
+    struct atomics *atomics = &store->atomics;
+    remove_markers(self);
+    list_remove(self);
+    self->next = NULL;
+    *(atomics->placed_last ? &atomics->placed_last->next : &atomics->placed_first) = self;
+    atomics->placed_last = self;
+    atomics->placed_bytes += self->bytes;
+    for (size_t i = 0; i < self->part_count; i++) {
+        self->parts[i].part->placed_last = &self->parts[i];
+    }
+    set_state(self, ATOMIC_PLACED);
+    return 0;
+}
+
+/* --- The segments ------------------------------------------------------------------------------ */
+
+static void part_written(struct log_store *store, struct io *io)
+{
+    struct atomic_part *part = (struct atomic_part *)io;
+    struct store_part *partition = part->part;
+    struct segment *segment = partition_active(partition);
+    const struct job *job = &io->job;
+    part->is_out = false;
+    store->writes_live--;
+    const bool is_whole = job->error.code == 0 && job->done == job->len;
+    if (is_whole && !store->failed) {
+        part->is_written = true;
+        if (part->end.pos > segment->file_bytes) {
+            segment->file_bytes = part->end.pos;
+        }
+        if (partition->state == PART_OPEN) {
+            redo_owe(store, segment, part->atomic->record);
+        }
+    } else if (!store->failed && job->error.code == ZSP_ENO_SPACE) {
+        store->atomics.retry_ms = store->now.mono_ms + (int64_t)JOURNAL_RETRY_MS;
+        space_exhausted(store);
+    } else if (!store->failed) {
+        struct zsp_err err = job->error;
+        if (err.code == 0) {
+            (void)zsp_err_set(&err, ZSP_EIO, "a write ended early");
+        }
+        (void)zsp_err_wrap(&err, "topic %" PRIu64 " partition %" PRIu32, partition->topic_id,
+                           partition->number);
+        store_fail(store, &err);
+    }
+    segment_unpin(store, segment);
+}
+
+static void submit_write(struct log_store *store, struct atomic_part *part, struct segment *segment)
+{
+    const size_t len = (size_t)part->bytes;
+    const uint64_t pos = part->end.pos - part->bytes;
+    part->iov = (struct iovec){part->redo + JOURNAL_REDO_BYTES, len};
+    part->io.job = (struct job){.kind = JOB_WRITE,
+                                .owner = part,
+                                .file = segment->file,
+                                .pos = pos,
+                                .len = len,
+                                .iov = &part->iov,
+                                .iov_count = 1};
+    part->io.done_fn = part_written;
+    part->is_out = true;
+    segment_pin(store, segment);
+    space_spend(store,
+                part->end.pos > segment->file_bytes ? part->end.pos - segment->file_bytes : 0);
+    store->writes_live++;
+    store_submit(store, &part->io);
+}
+
+/* Start what can be started. True = all is written. */
+static bool write_parts(struct log_store *store, struct store_atomic *self)
+{
+    bool all = true;
+    for (size_t i = 0; i < self->part_count && !store->failed; i++) {
+        struct atomic_part *part = &self->parts[i];
+        if (part->is_written || part->part->state != PART_OPEN) {
+            all = all && !part->is_out;
+            continue;
+        }
+        all = false;
+        if (part->is_out) {
+            continue;
+        }
+        struct segment *segment = partition_active(part->part);
+        struct zsp_err err = {0};
+        const int ready = segment_ready(store, segment, false, &err);
+        if (ready < 0) {
+            store_fail(store, &err); /* the next start writes it */
+        } else if (ready == 1) {
+            submit_write(store, part, segment);
+        }
+    }
+    return all && !store->failed;
+}
+
+/* Everything is in place: it becomes visible in one moment. */
+static void finish(struct log_store *store, struct store_atomic *self)
+{
+    tell(self, STORE_ATOMIC_DONE, NULL);
+    for (size_t i = 0; i < self->count; i++) {
+        const struct atomic_batch *batch = &self->batches[i];
+        struct store_part *partition = self->parts[batch->part].part;
+        if (partition->state == PART_OPEN) {
+            partition_take(partition, partition_active(partition), &batch->batch, self->epoch);
+            store->stats.unsynced_bytes += batch->bytes;
+        }
+    }
+    for (size_t i = 0; i < self->part_count; i++) {
+        struct atomic_part *part = &self->parts[i];
+        struct store_part *partition = part->part;
+        if (partition->placed_last == part) {
+            partition->placed_last = NULL;
+        }
+        if (partition->state == PART_OPEN) {
+            partition_synced(partition, &part->end);
+            roll_ahead(partition);
+        }
+    }
+}
+
+void atomics_step(struct log_store *store)
+{
+    struct atomics *atomics = &store->atomics;
+    if (atomics->retry_ms != 0 && store->now.mono_ms < atomics->retry_ms) {
+        return;
+    }
+    atomics->retry_ms = 0;
+    struct store_atomic *self = atomics->placed_first;
+    while (self && self->state == ATOMIC_WRITING && write_parts(store, self)) {
+        atomics->placed_first = self->next;
+        if (!self->next) {
+            atomics->placed_last = NULL;
+        }
+        atomics->placed_bytes -= self->bytes;
+        finish(store, self);
+        destroy(self);
+        self = atomics->placed_first;
+    }
+}
+
+uint64_t atomics_oldest_record(const struct log_store *store)
+{
+    const struct store_atomic *first = store->atomics.placed_first;
+    return first ? first->record : UINT64_MAX;
+}
+
+int64_t atomics_deadline_ms(const struct log_store *store)
+{
+    return store->atomics.retry_ms != 0 ? store->atomics.retry_ms : INT64_MAX;
+}
+
+bool atomics_busy(const struct log_store *store)
+{
+    return store->atomics.first || store->atomics.placed_first;
+}
+
+/* --- The end ------------------------------------------------------------------------------------ */
+
+void atomics_fail(struct log_store *store)
+{
+    for (struct store_atomic *self = store->atomics.placed_first; self; self = self->next) {
+        tell(self, STORE_ATOMIC_DONE, &store->failure);
+    }
+}
+
+void atomics_fini(struct log_store *store)
+{
+    struct atomics *atomics = &store->atomics;
+    while (atomics->first) {
+        give_up(atomics->first);
+    }
+    while (atomics->placed_first) {
+        struct store_atomic *self = atomics->placed_first;
+        atomics->placed_first = self->next;
+        destroy(self);
+    }
+    atomics->placed_last = NULL;
+}
