@@ -10,6 +10,9 @@
 #include "broker/store/layout.h"
 #include "broker/store/redo.h"
 #include "common/hash.h"
+#include "common/limits.h"
+
+#define WRITE_BYTES (256u * ZSP_KIB) /* of one write to a segment, unless one entry has more */
 
 /* Drop what does not matter, but for what is damaged. */
 static void prune(struct redo_log *self, uint64_t from, uint64_t oldest_file)
@@ -188,12 +191,48 @@ static int good_bytes(struct source *source, const struct redo_item *item, int f
     return rc;
 }
 
+/* Bytes on their way to the segment: what follows each other goes in one write. */
+struct pending {
+    struct fs *fs;
+    int file;
+    uint64_t pos;
+    size_t len;
+    uint8_t *data;
+    size_t capacity;
+};
+
+static int pending_write(struct pending *self, struct zsp_err *err)
+{
+    const struct zsp_slice bytes = {self->data, self->len};
+    self->len = 0;
+    return bytes.len > 0 ? layout_write_at(self->fs, self->file, bytes, self->pos, err) : 0;
+}
+
+/* Room for the bytes of an item; what was pending is written if they do not fit behind it. */
+static int pending_room(struct pending *self, const struct redo_item *item, struct zsp_err *err)
+{
+    int rc = 0;
+    if (self->pos + self->len != item->pos || self->capacity - self->len < item->len) {
+        rc = pending_write(self, err);
+        self->pos = item->pos;
+    }
+    if (rc == 0 && self->capacity - self->len < item->len) {
+        free(self->data);
+        self->capacity = item->len < WRITE_BYTES ? WRITE_BYTES : item->len;
+        self->data = malloc(self->capacity);
+        if (!self->data) {
+            self->capacity = 0;
+            return zsp_err_set(err, ZSP_ENOMEM, "redo of %" PRIu32 " bytes", item->len);
+        }
+    }
+    return rc;
+}
+
 int redo_apply(struct fs *fs, const struct redo_item *items, size_t count, uint64_t segment,
                int file, uint64_t *ret_end, struct zsp_err *err)
 {
     struct source source = {.fs = fs};
-    uint8_t *data = NULL;
-    size_t capacity = 0;
+    struct pending pending = {.fs = fs, .file = file};
     bool any = false;
     int rc = 0;
     *ret_end = 0;
@@ -202,24 +241,21 @@ int redo_apply(struct fs *fs, const struct redo_item *items, size_t count, uint6
         if (item->segment != segment) {
             continue;
         }
-        if (item->len > capacity) {
-            free(data);
-            capacity = item->len;
-            data = malloc(capacity);
-        }
-        if (!data) {
-            rc = zsp_err_set(err, ZSP_ENOMEM, "redo of %" PRIu32 " bytes", item->len);
-            break;
-        }
-        rc = good_bytes(&source, item, file, data, err);
+        rc = pending_room(&pending, item, err);
         if (rc == 0) {
-            rc = layout_write_at(fs, file, (struct zsp_slice){data, item->len}, item->pos, err);
+            rc = good_bytes(&source, item, file, pending.data + pending.len, err);
+        }
+        if (rc == 0) {
+            pending.len += item->len;
         }
         const uint64_t end = item->pos + item->len;
         *ret_end = end > *ret_end ? end : *ret_end;
         any = true;
     }
-    free(data);
+    if (rc == 0) {
+        rc = pending_write(&pending, err);
+    }
+    free(pending.data);
     source_close(&source);
     return rc < 0 ? rc : any;
 }
