@@ -230,6 +230,31 @@ static void what_nobody_asks_for_and_has_no_files_is_passed_over(void **state)
     assert_int_equal(log_case_open(c), 0);
 }
 
+/* The journal does not speak for what is paid: damage in the segment is the segment's. */
+static void damaged_data_that_is_paid_is_asked_of_nobody(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero zero", "one one");
+    log_case_settle(c);
+    c->now.mono_ms += REDO_IDLE_MS;
+    log_case_settle(c);
+    log_case_kill(c);
+    static char bytes[65536];
+    const size_t len = log_case_file_read(c, CASE_JOURNAL, (uint8_t *)bytes, sizeof bytes);
+    uint64_t pos = 0;
+    while (pos + 9 < len && memcmp(bytes + pos, "zero zero", 9) != 0) {
+        pos++;
+    }
+    assert_true(crash_fs_flip(c->fs, CASE_JOURNAL, pos, 1));
+    assert_int_equal(damages(c), 0);
+    log_case_file_spoil(c, CASE_SEGMENT, 112, 113);
+    assert_int_equal(damages(c), 1);
+    assert_int_equal(log_case_open(c), 0);
+    assert_int_equal(c->warnings, 1);
+    assert_int_equal(log_case_read(c, 0, 0), ZSP_ECORRUPT);
+    assert_holds(c, 1, 0, "one one");
+}
+
 /* --- When the journal holds a whole segment ---------------------------------------------------- */
 
 static void remove_segments(struct log_case *c)
@@ -533,6 +558,7 @@ int main(void)
         TEST(a_second_start_has_nothing_to_do_again),
         TEST(a_start_that_nobody_asks_for_the_topic_loses_none_of_it),
         TEST(what_nobody_asks_for_and_has_no_files_is_passed_over),
+        TEST(damaged_data_that_is_paid_is_asked_of_nobody),
         TEST(a_missing_active_segment_is_made_anew_from_the_journal),
         TEST(a_missing_segment_that_the_journal_holds_in_part_is_missing),
         TEST(a_missing_segment_of_a_topic_that_nobody_asks_for_is_made_anew),
