@@ -230,6 +230,51 @@ static void what_nobody_asks_for_and_has_no_files_is_passed_over(void **state)
     assert_int_equal(log_case_open(c), 0);
 }
 
+static void flip_in_journal(struct log_case *c, const char *text)
+{
+    static char bytes[65536];
+    const size_t len = log_case_file_read(c, CASE_JOURNAL, (uint8_t *)bytes, sizeof bytes);
+    uint64_t pos = 0;
+    while (pos + strlen(text) < len && memcmp(bytes + pos, text, strlen(text)) != 0) {
+        pos++;
+    }
+    assert_true(crash_fs_flip(c->fs, CASE_JOURNAL, pos, 1));
+}
+
+/* Nothing proves the last record: its mark goes with it. */
+static void a_last_record_with_torn_data_is_cut(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero zero", "one one");
+    lose_segments(c);
+    flip_in_journal(c, "zero zero");
+    assert_int_equal(damages(c), 0);
+    assert_int_equal(log_case_open(c), 0);
+    assert_int_equal(log_case_dir_count(c, "cut"), 2);
+    assert_int_equal(log_case_info(c, 0).synced_offset, 0);
+    assert_false(log_case_info(c, 0).refuses_appends);
+}
+
+/* What the segment has may be in the page cache alone. */
+static void what_the_segment_has_of_damaged_data_becomes_durable(void **state)
+{
+    struct log_case *c = *state;
+    append_to_both(c, "zero zero", "one one");
+    log_case_put(c, "a", STORE_IMAGE, "1"); /* the proof */
+    log_case_kill(c);
+    crash_fs_process_crash(c->fs);
+    flip_in_journal(c, "zero zero");
+    assert_int_equal(log_case_open(c), 0);
+    log_case_kill(c);
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        crash_fs_power_loss(c->fs, seed);
+    }
+    assert_int_equal(damages(c), 0);
+    assert_int_equal(log_case_open(c), 0);
+    assert_holds(c, 0, 0, "zero zero");
+    assert_holds(c, 1, 0, "one one");
+}
+
 /* The journal does not speak for what is paid: damage in the segment is the segment's. */
 static void damaged_data_that_is_paid_is_asked_of_nobody(void **state)
 {
@@ -239,13 +284,7 @@ static void damaged_data_that_is_paid_is_asked_of_nobody(void **state)
     c->now.mono_ms += REDO_IDLE_MS;
     log_case_settle(c);
     log_case_kill(c);
-    static char bytes[65536];
-    const size_t len = log_case_file_read(c, CASE_JOURNAL, (uint8_t *)bytes, sizeof bytes);
-    uint64_t pos = 0;
-    while (pos + 9 < len && memcmp(bytes + pos, "zero zero", 9) != 0) {
-        pos++;
-    }
-    assert_true(crash_fs_flip(c->fs, CASE_JOURNAL, pos, 1));
+    flip_in_journal(c, "zero zero");
     assert_int_equal(damages(c), 0);
     log_case_file_spoil(c, CASE_SEGMENT, 112, 113);
     assert_int_equal(damages(c), 1);
@@ -558,6 +597,8 @@ int main(void)
         TEST(a_second_start_has_nothing_to_do_again),
         TEST(a_start_that_nobody_asks_for_the_topic_loses_none_of_it),
         TEST(what_nobody_asks_for_and_has_no_files_is_passed_over),
+        TEST(a_last_record_with_torn_data_is_cut),
+        TEST(what_the_segment_has_of_damaged_data_becomes_durable),
         TEST(damaged_data_that_is_paid_is_asked_of_nobody),
         TEST(a_missing_active_segment_is_made_anew_from_the_journal),
         TEST(a_missing_segment_that_the_journal_holds_in_part_is_missing),
