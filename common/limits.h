@@ -55,22 +55,25 @@
 #define ZSP_JOURNAL_SYNC_MS    100u /* an unsynced journal record waits no longer */
 
 /* Groups and producers. */
-#define ZSP_LEASE_MS            30000u /* default lease */
-#define ZSP_LEASE_MS_MIN        100u
-#define ZSP_LEASE_MS_MAX        86400000u    /* a day; also the longest extend */
-#define ZSP_DELAY_MS_MAX        31536000000u /* a year: retry delays */
-#define ZSP_MAX_LEASED          1000000u     /* default messages out at once, one group */
-#define ZSP_MAX_FAILURES        5u           /* default failures after which a message is dead */
-#define ZSP_BACKOFF_MS          1000u        /* default first retry delay, doubling */
-#define ZSP_BACKOFF_MS_MAX      60000u       /* default longest retry delay */
-#define ZSP_STALL_MS            1000u  /* a gap between two events longer than this is a stall */
-#define ZSP_STALL_GRACE_MS      10000u /* after a start or a stall no lease ends for this long */
-#define ZSP_TIME_RECORD_MS      10000u /* broker time is journaled this often while a timer runs */
-#define ZSP_PRODUCER_EXPIRE_MS  604800000u /* a named producer is forgotten after 7 days */
-#define ZSP_EPHEMERAL_EXPIRE_MS 600000u    /* an ephemeral one after 10 minutes */
-#define ZSP_PRODUCER_WINDOW     64u        /* batches whose original offsets are remembered */
-#define ZSP_PRODUCERS_MAX       100000u    /* producer names known at once; expiry makes room */
-#define ZSP_PRODUCER_LOGS_MAX   1000000u   /* (producer, partition) pairs with sequences */
+#define ZSP_LEASE_MS             30000u /* default lease */
+#define ZSP_LEASE_MS_MIN         100u
+#define ZSP_LEASE_MS_MAX         86400000u     /* a day; also the longest extend */
+#define ZSP_DELAY_MS_MAX         31536000000u  /* a year: retry delays */
+#define ZSP_MAX_LEASED           1000000u      /* default messages out at once, one group */
+#define ZSP_MAX_FAILURES         5u            /* default failures after which a message is dead */
+#define ZSP_BACKOFF_MS           1000u         /* default first retry delay, doubling */
+#define ZSP_BACKOFF_MS_MAX       60000u        /* default longest retry delay */
+#define ZSP_SAVEPOINTS_MAX       64u           /* of a group */
+#define ZSP_SAVEPOINT_BYTES      (1792u << 10) /* one: it is restored, with an undo, by one record */
+#define ZSP_SAVEPOINTS_BYTES_MAX (256u << 20)  /* all groups' together: they are kept in memory */
+#define ZSP_STALL_MS             1000u  /* a gap between two events longer than this is a stall */
+#define ZSP_STALL_GRACE_MS       10000u /* after a start or a stall no lease ends for this long */
+#define ZSP_TIME_RECORD_MS       10000u /* broker time is journaled this often while a timer runs */
+#define ZSP_PRODUCER_EXPIRE_MS   604800000u /* a named producer is forgotten after 7 days */
+#define ZSP_EPHEMERAL_EXPIRE_MS  600000u    /* an ephemeral one after 10 minutes */
+#define ZSP_PRODUCER_WINDOW      64u        /* batches whose original offsets are remembered */
+#define ZSP_PRODUCERS_MAX        100000u    /* producer names known at once; expiry makes room */
+#define ZSP_PRODUCER_LOGS_MAX    1000000u   /* (producer, partition) pairs with sequences */
 #define ZSP_PRODUCER_IMAGE_BYTES \
     (4u << 20) /* of a partition's log; what a start has to scan for sequences */
 #define ZSP_RETENTION_MS     10000u /* how often a topic with a limit is looked at */
@@ -78,6 +81,7 @@
 #define ZSP_HEARTBEAT_MS_MIN 100u   /* of a session: below, heartbeats are all it does */
 #define ZSP_HEARTBEAT_MS_MAX 60000u
 
+_Static_assert(ZSP_SAVEPOINT_BYTES * 2u < ZSP_JOURNAL_RECORD_MAX, "a restore fits a record");
 _Static_assert(ZSP_RECORD_MAX * 2u <= ZSP_FRAME_MAX, "two records fit a frame");
 _Static_assert(ZSP_FRAME_MAX <= ZSP_REPLY_MAX, "a stored batch fits a reply");
 _Static_assert(ZSP_FRAME_MAX <= ZSP_REQUEST_BYTES_MAX, "a frame fits a connection's credit");

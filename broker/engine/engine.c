@@ -54,6 +54,11 @@ static const struct verb verbs[] = {
     {"GROUP.DELETE", verb_group_delete, 0},
     {"GROUP.PAUSE", verb_group_pause, 0},
     {"GROUP.RESUME", verb_group_resume, 0},
+    {"SAVEPOINT.SAVE", verb_savepoint_save, 0},
+    {"SAVEPOINT.LIST", verb_savepoint_list, 0},
+    {"SAVEPOINT.DROP", verb_savepoint_drop, 0},
+    {"SAVEPOINT.RESTORE", verb_savepoint_restore, 0},
+    {"SAVEPOINT.UNDO", verb_savepoint_undo, 0},
     {"STATS", verb_stats, 0},
     {"BYE", verb_bye, 0},
     {"CANCEL", verb_cancel, 0},
@@ -63,10 +68,6 @@ static const struct verb verbs[] = {
     {"DEAD.READ", NULL, 0},
     {"DEAD.REDRIVE", NULL, 0},
     {"DEAD.DROP", NULL, 0},
-    {"SAVEPOINT.SAVE", NULL, 0},
-    {"SAVEPOINT.LIST", NULL, 0},
-    {"SAVEPOINT.RESTORE", NULL, 0},
-    {"SAVEPOINT.UNDO", NULL, 0},
 };
 
 static const struct verb *find_verb(struct zsp_slice name)

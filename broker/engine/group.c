@@ -14,6 +14,7 @@
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/mark_watch.h"
+#include "broker/engine/savepoint.h"
 #include "broker/engine/settle.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
@@ -51,6 +52,7 @@ int group_init(struct engine *engine, struct zsp_err *err)
     zsp_table_init(&self->members, options->random_fn(options->random_arg));
     zsp_table_init(&self->by_id, options->random_fn(options->random_arg));
     zsp_table_init(&self->followers, options->random_fn(options->random_arg));
+    zsp_table_init(&self->savepoints, options->random_fn(options->random_arg));
     settle_init(self);
     pool_init(&self->calls, sizeof(struct group_call));
     bye_init(self);
@@ -82,6 +84,7 @@ void group_fini(struct engine *engine)
     settle_fini(self);
     group_joins_fini(self);
     seek_fini(self);
+    restore_fini(self);
     pool_fini(&self->calls);
     while (engine->catalog.groups.count > 0) {
         group_destroy(engine, engine->catalog.groups.slots[0].value);
@@ -101,6 +104,7 @@ void group_fini(struct engine *engine)
     zsp_table_fini(&self->by_id);
     zsp_assert(self->followers.count == 0); /* they went with their bindings */
     zsp_table_fini(&self->followers);
+    savepoint_fini(self);
     zsp_buf_put(&self->lost_reason);
     zsp_writer_fini(&self->not_applied);
     free(self);
@@ -216,6 +220,7 @@ void group_destroy(struct engine *engine, struct group *group)
     if (group->dirty) {
         unwake(self, group);
     }
+    savepoint_forget_all(self, group);
     name_index_fini(&group->bindings);
     members_fini(&group->members);
     (void)name_index_remove(&engine->catalog.groups, group->name);

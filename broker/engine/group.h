@@ -37,6 +37,8 @@ struct bye;
 struct join;
 struct pull;
 struct request;
+struct restore_call;
+struct savepoint;
 struct seek;
 struct settle;
 
@@ -98,7 +100,8 @@ struct group {
     struct pull_list working;         /* reading or granting */
     struct lease *lease_first, *lease_last;
     struct members members;
-    struct group_call *creates; /* CREATING: others that want to create it */
+    struct savepoint *savepoint_first; /* by number; the first may be the undo */
+    struct group_call *creates;        /* CREATING: others that want to create it */
 
     uint32_t next_binding; /* where a pull of all topics begins */
     bool wants_room;       /* a parked pull waits for room, see reply_room() */
@@ -132,13 +135,17 @@ struct groups {
     struct settle *settles;      /* waiting for their sync, in order */
     struct settle *settles_last;
     struct pool settle_pool;
-    struct pool bye_pool;          /* struct bye */
-    struct join *joins;            /* all that are under way */
-    struct seek *seeks;            /* all that are under way */
-    struct pool calls;             /* struct group_call */
-    struct lease *start_leases;    /* replayed, not in a group yet; linked through next */
-    struct zsp_buf *lost_reason;   /* why a message of a lost lease failed */
-    struct zsp_writer not_applied; /* of the SETTLE being worked on */
+    struct pool bye_pool;               /* struct bye */
+    struct join *joins;                 /* all that are under way */
+    struct seek *seeks;                 /* all that are under way */
+    struct restore_call *restores;      /* likewise */
+    struct zsp_table savepoints;        /* of all groups, by key; savepoint.h */
+    struct savepoint *loose_savepoints; /* replayed, their group is not known yet */
+    size_t savepoint_bytes;             /* of all values */
+    struct pool calls;                  /* struct group_call */
+    struct lease *start_leases;         /* replayed, not in a group yet; linked through next */
+    struct zsp_buf *lost_reason;        /* why a message of a lost lease failed */
+    struct zsp_writer not_applied;      /* of the SETTLE being worked on */
 };
 
 /* The LIVE group of that name. Errors: ZSP_ENOT_FOUND */
@@ -275,5 +282,13 @@ void pull_fini(struct groups *self);
 
 /* --- seeks (seek.c) --- */
 void seek_fini(struct groups *self);
+/* After a step that moved the ledger: what was reserved of it is void, damage is met again. */
+void group_ledger_moved(struct groups *self, struct ledger *ledger);
+
+/* --- restores (restore.c) --- */
+/* Errors: ZSP_ENOMEM, ZSP_ECORRUPT, ZSP_ETOO_LARGE and those of state_put; nothing has happened */
+int restore_begin(struct engine *engine, const struct request *request, struct group *group,
+                  const struct savepoint *savepoint, bool dry_run, struct zsp_err *err);
+void restore_fini(struct groups *self);
 
 #endif

@@ -13,6 +13,7 @@
 #include "broker/engine/group.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/ledger_codec.h"
+#include "broker/engine/savepoint.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
 #include "common/diag.h"
@@ -99,6 +100,9 @@ static bool write_object(struct groups *self, struct zsp_slice key, struct zsp_w
         }
         return false;
     }
+    if (savepoint_image(self, key, out)) {
+        return true;
+    }
     if (key.len < 1 + LEDGER_KEY_LEN) {
         return false;
     }
@@ -177,6 +181,9 @@ int group_put_gone(struct engine *engine, const struct group *group, struct engi
     add_gone(&batch, group_key(group->id, key));
     for (const struct lease *lease = group->lease_first; lease; lease = lease->next) {
         add_gone(&batch, lease_key(group->id, lease->number, key));
+    }
+    for (const struct savepoint *at = group->savepoint_first; at; at = at->next) {
+        add_gone(&batch, savepoint_store_key(at, key));
     }
     for (size_t i = 0; i < group->bindings.count; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
@@ -364,6 +371,9 @@ int group_entry(struct engine *engine, const struct store_entry *entry, struct z
         return replay_lease(engine->groups, zsp_get_u64(key.data + 1), zsp_get_u64(key.data + 9),
                             entry, err);
     }
+    if (key.len == 1 + SAVEPOINT_KEY_LEN && key.data[0] == SAVEPOINT_KEY) {
+        return savepoint_replay(engine->groups, entry, err);
+    }
     const bool is_ledger = (key.data[0] == LEDGER_KEY_HEAD && key.len == 1 + LEDGER_KEY_LEN) ||
                            (key.data[0] == LEDGER_KEY_BLOCK && key.len == 1 + LEDGER_KEY_LEN + 8);
     if (is_ledger) {
@@ -470,6 +480,7 @@ int group_start(struct engine *engine, struct zsp_err *err)
 {
     struct groups *self = engine->groups;
     drop_orphans(engine);
+    savepoint_start(self);
     for (struct ledger *ledger = self->loose_first; ledger; ledger = ledger->next) {
         int rc = start_ledger(self, ledger, err);
         if (rc < 0) {

@@ -197,6 +197,22 @@ bool ledger_has_durable(const struct ledger *self, uint64_t first, uint64_t end)
     return false;
 }
 
+bool ledger_next_block(const struct ledger *self, uint64_t *block)
+{
+    struct run_span span;
+    uint64_t at = *block;
+    while (runmap_next(&self->runs, at * ZSP_STATE_BLOCK, RUN_CLASS_ANY, &span)) {
+        const uint64_t first = span.first / ZSP_STATE_BLOCK;
+        at = first > at ? first : at;
+        if (ledger_has_durable(self, at * ZSP_STATE_BLOCK, (at + 1) * ZSP_STATE_BLOCK)) {
+            *block = at;
+            return true;
+        }
+        at++;
+    }
+    return false;
+}
+
 void ledger_write_block(const struct ledger *self, uint64_t block, size_t bytes_max,
                         struct zsp_writer *out)
 {

@@ -57,6 +57,8 @@ void block_write_run(struct block_writer *self, const struct run_span *span);
 bool ledger_durable_part(const struct ledger *self, struct run_span *span);
 /* Is any of it durable? */
 bool ledger_has_durable(const struct ledger *self, uint64_t first, uint64_t end);
+/* The first block from *block on of which any is durable; false = none. */
+bool ledger_next_block(const struct ledger *self, uint64_t *block);
 /* The whole image of a block, within `bytes_max`. */
 void ledger_write_block(const struct ledger *self, uint64_t block, size_t bytes_max,
                         struct zsp_writer *out);

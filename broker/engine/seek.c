@@ -11,6 +11,7 @@
 #include "broker/engine/group.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/position.h"
+#include "broker/engine/savepoint.h"
 #include "broker/engine/verb.h"
 
 /* One partition's place. */
@@ -29,6 +30,7 @@ struct seek {
     struct reply_to to;
     uint64_t group_id, topic_id;
     bool dead, dry_run;
+    bool has_undo; /* put with it */
     struct seek_find *finds;
     size_t find_count, open_finds;
     struct zsp_err error;
@@ -69,7 +71,10 @@ static void fail(struct engine *engine, struct seek *seek, const struct zsp_err 
 static void answer(struct engine *engine, struct seek *seek)
 {
     struct zsp_writer *out = reply_begin(engine, &seek->to);
-    wire_write_map(out, 1);
+    wire_write_map(out, seek->dry_run ? 1 : 2);
+    if (!seek->dry_run) {
+        wire_write_text_bool(out, "undo", seek->has_undo);
+    }
     wire_write_text(out, "partitions");
     wire_write_array(out, (uint32_t)seek->find_count);
     for (size_t i = 0; i < seek->find_count; i++) {
@@ -149,9 +154,17 @@ static struct binding *binding_of(const struct engine *engine, const struct seek
     return binding && binding->topic == topic ? binding : NULL;
 }
 
-static int build(struct groups *self, const struct seek *seek, struct binding *binding)
+void group_ledger_moved(struct groups *self, struct ledger *ledger)
 {
-    int rc = 0;
+    ledger->blocked = UINT64_MAX; /* damage is found again when it is met */
+    pull_forget_ledger(ledger->group, ledger);
+    group_ledger_changed(self, ledger);
+}
+
+static int build(struct groups *self, const struct seek *seek, struct binding *binding,
+                 const struct savepoint_change *undo)
+{
+    int rc = savepoint_step(self, undo);
     for (size_t i = 0; i < seek->find_count && rc == 0; i++) {
         const struct seek_find *find = &seek->finds[i];
         rc = step_reset(&self->step, binding->ledgers[find->partition_index], find->offset,
@@ -160,14 +173,15 @@ static int build(struct groups *self, const struct seek *seek, struct binding *b
     return rc == 0 ? group_step_image(self, binding->group) : rc;
 }
 
-static int put_seek(struct engine *engine, struct seek *seek, struct binding *binding,
-                    struct zsp_err *err)
+/* The step, with the undo as it was prepared. */
+static int put_step(struct engine *engine, struct seek *seek, struct binding *binding,
+                    struct savepoint_change *undo, struct zsp_err *err)
 {
     struct groups *self = engine->groups;
     struct group *group = binding->group;
     group->epoch++;
     step_begin(&self->step);
-    int rc = build(self, seek, binding);
+    int rc = build(self, seek, binding, undo);
     if (rc < 0) {
         step_undo(&self->step);
         (void)zsp_err_set(err, rc, "%s: %s", group->object, zsp_strerror(rc));
@@ -175,15 +189,32 @@ static int put_seek(struct engine *engine, struct seek *seek, struct binding *bi
         seek->op.done_fn = is_durable;
         rc = step_put(&self->step, engine, STORE_SYNCED_LEVEL, &seek->op, err);
     }
+    group->epoch -= rc < 0 ? 1 : 0;
+    seek->has_undo = rc == 0 && undo->value;
+    savepoint_end(self, undo, rc == 0);
+    return rc;
+}
+
+/* The ledgers that it moves are those of one binding, side by side. */
+static int put_seek(struct engine *engine, struct seek *seek, struct binding *binding,
+                    struct zsp_err *err)
+{
+    struct groups *self = engine->groups;
+    struct ledger *const *ledgers = &binding->ledgers[seek->finds[0].partition_index];
+    struct savepoint_change undo;
+    int rc = savepoint_begin_undo(self, binding->group, ledgers, seek->find_count, &undo, err);
+    if (rc == 0) {
+        rc = put_step(engine, seek, binding, &undo, err);
+    }
+    if (rc == ZSP_ETOO_LARGE) {
+        rc = savepoint_begin_no_undo(self, binding->group, &undo, err);
+        rc = rc == 0 ? put_step(engine, seek, binding, &undo, err) : rc;
+    }
     if (rc < 0) {
-        group->epoch--;
         return rc;
     }
     for (size_t i = 0; i < seek->find_count; i++) {
-        struct ledger *ledger = binding->ledgers[seek->finds[i].partition_index];
-        ledger->blocked = UINT64_MAX; /* damage is found again when it is met */
-        pull_forget_ledger(group, ledger);
-        group_ledger_changed(self, ledger);
+        group_ledger_moved(self, ledgers[i]);
     }
     reply_may_apply(engine, &seek->to);
     return 0;

@@ -355,6 +355,30 @@ int step_reset(struct step *self, struct ledger *ledger, uint64_t to, bool keeps
     return step_move(self, ledger, to);
 }
 
+int step_replace(struct step *self, struct ledger *ledger, struct ledger *made)
+{
+    int rc = note_ledger(self, ledger);
+    if (rc == 0) {
+        rc = runmap_visit(&ledger->runs, 0, UINT64_MAX, note_leased, self);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, leave_leased, self); /* never ends early */
+    struct step_ledger *note = &self->ledgers[ledger->step_slot - 1];
+    zsp_assert(!note->replaced);
+    note->replaced = true;
+    note->runs = ledger->runs;
+    ledger->runs = made->runs;
+    runmap_init(&made->runs, ledger->runs.slab);
+    ledger->high = made->high;
+    ledger->journaled = made->journaled;
+    ledger->above = made->above;
+    ledger->water = ledger->water > made->high ? ledger->water : made->high;
+    self->durable = true;
+    return 0;
+}
+
 int step_lease(struct step *self, struct lease *lease)
 {
     int rc = note_lease(self, lease);
@@ -445,6 +469,9 @@ static void keep_resets(struct step *self)
             if (!ledger_has_durable(note->ledger, base, base + ZSP_STATE_BLOCK)) {
                 block_set_remove(blocks, blocks->blocks[k - 1]);
             }
+        }
+        for (uint64_t block = 0; ledger_next_block(note->ledger, &block); block++) {
+            block_set_add(blocks, block); /* room was made when it was sealed */
         }
     }
 }

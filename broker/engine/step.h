@@ -38,7 +38,7 @@ struct step_touch {
 struct step_ledger {
     struct ledger *ledger;
     uint64_t high, journaled, water, above;
-    bool replaced;      /* by step_reset(); then */
+    bool replaced;      /* by step_reset() or step_replace(); then */
     struct runmap runs; /* as they were */
 };
 
@@ -105,6 +105,10 @@ ZSP_MUST_CHECK int step_move(struct step *self, struct ledger *ledger, uint64_t 
  * others. Not together with step_set on the same ledger. Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int step_reset(struct step *self, struct ledger *ledger, uint64_t to,
                               bool keeps_dead);
+/* Make the ledger what `made` is: one of the same name, in no step, with no message out. Its runs
+ * are taken, it is empty afterwards. Not together with step_set on the same ledger.
+ * Errors: ZSP_ENOMEM (`made` is as it was) */
+ZSP_MUST_CHECK int step_replace(struct step *self, struct ledger *ledger, struct ledger *made);
 /* The lease is new or its fields will change: write it. Call it before a change.
  * Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int step_lease(struct step *self, struct lease *lease);

@@ -207,8 +207,9 @@ static int seal_blocks(struct step *self, size_t from, size_t to)
 }
 
 /* All blocks of a ledger that was begun anew. */
-static int seal_reset(struct step *self, const struct ledger *ledger)
+static int seal_reset(struct step *self, struct ledger *ledger)
 {
+    size_t blocks_new = 0;
     for (size_t i = 0; i < ledger->blocks.count; i++) {
         const uint64_t block = ledger->blocks.blocks[i];
         const uint64_t base = block * ZSP_STATE_BLOCK;
@@ -224,7 +225,17 @@ static int seal_reset(struct step *self, const struct ledger *ledger)
             return rc;
         }
     }
-    return 0;
+    for (uint64_t block = 0; ledger_next_block(ledger, &block); block++) {
+        if (block_set_has(&ledger->blocks, block)) {
+            continue;
+        }
+        int rc = seal_block(self, ledger, block, NULL, 0);
+        if (rc < 0) {
+            return rc;
+        }
+        blocks_new++;
+    }
+    return block_set_reserve(&ledger->blocks, blocks_new);
 }
 
 /* The entries as the store takes them: their bytes do not move any more. */

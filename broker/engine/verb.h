@@ -51,5 +51,10 @@ verb_fn verb_group_list;
 verb_fn verb_group_delete;
 verb_fn verb_group_pause;
 verb_fn verb_group_resume;
+verb_fn verb_savepoint_save;
+verb_fn verb_savepoint_list;
+verb_fn verb_savepoint_drop;
+verb_fn verb_savepoint_restore;
+verb_fn verb_savepoint_undo;
 
 #endif

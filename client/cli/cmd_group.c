@@ -366,7 +366,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_group = {
     .name = "group",
-    .synopsis = "ls [GLOB] | info|create|set|seek|pause|resume GROUP | rm GROUP...",
+    .synopsis = "ls [GLOB] | info|create|set|seek|pause|resume|rm GROUP...",
     .summary = "list, show, create, change, remove and move groups",
     .details = "seek moves a group: leases out are lost, counts begin anew. seek and rm ask\n"
                "on a terminal, and want --yes without one. A paused group is handed nothing\n"

@@ -57,6 +57,7 @@ static const struct object_layout layouts[] = {
      "u16*topics(str:name)"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition", "u8:version u64:high u64:water"},
     {'b', false, "ledger_block", "u64:group u64:topic u32:partition u64:block", "u8:version runs"},
+    {'s', false, "savepoint", "u64:group u32:number", "v1:version ms:created str:name rest:bytes"},
     {'l', false, "lease", "u64:group u64:lease",
      "u8:version u8:flags u32:granted u64:deadline_broker_ms"},
 };

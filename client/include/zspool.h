@@ -852,6 +852,7 @@ typedef struct zspool_seek_part_t {
 typedef struct zspool_seek_result_t {
     size_t count;
     const zspool_seek_part_t *parts;
+    bool undo; /* zspool_savepoint_undo() takes it back */
 } zspool_seek_result_t;
 
 /* Move a group to another place in a topic: one durable step for all partitions;
@@ -860,6 +861,61 @@ typedef struct zspool_seek_result_t {
 ZSPOOL_EXPORT int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec,
                                     int timeout_ms, zspool_seek_result_t **ret_result,
                                     zspool_error_t *err);
+
+/* Keep what a group has done, in all its topics, under a name; `replace` takes the place of one
+ * that is there. A savepoint pins no messages: what retention takes cannot be restored.
+ * Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EEXISTS, ZSPOOL_ELIMIT_REACHED, ZSPOOL_ETOO_LARGE */
+ZSPOOL_EXPORT int zspool_savepoint_save(zspool_client_t *self, const char *group, const char *name,
+                                        bool replace, int timeout_ms, zspool_error_t *err);
+
+typedef struct zspool_savepoint_t {
+    const char *name;
+    int64_t created_ms; /* wall time */
+    uint64_t bytes;     /* that the broker keeps for it */
+} zspool_savepoint_t;
+
+typedef struct zspool_savepoint_list_t {
+    size_t count;
+    const zspool_savepoint_t *items; /* the oldest name first */
+    int64_t undo_ms;                 /* when what can be undone was done; 0 = nothing can */
+} zspool_savepoint_list_t;
+
+/* Errors: ZSPOOL_ENOT_FOUND */
+ZSPOOL_EXPORT int zspool_savepoint_list(zspool_client_t *self, const char *group, int timeout_ms,
+                                        zspool_savepoint_list_t **ret_list, zspool_error_t *err);
+/* Forget one; dry_run only checks. Errors: ZSPOOL_ENOT_FOUND */
+ZSPOOL_EXPORT int zspool_savepoint_drop(zspool_client_t *self, const char *group, const char *name,
+                                        bool dry_run, int timeout_ms, zspool_error_t *err);
+
+typedef struct zspool_restore_part_t {
+    const char *topic;
+    uint32_t partition;
+    uint64_t from, to;             /* the committed offset, before and after */
+    uint64_t redelivered, skipped; /* messages that come again; that never come */
+    uint64_t gone;                 /* were to be done then, and are not there any more */
+} zspool_restore_part_t;
+
+typedef struct zspool_restore_result_t {
+    uint64_t redelivered, skipped, gone; /* of all partitions */
+    size_t count;
+    const zspool_restore_part_t *parts; /* as many as the reply had room for */
+    size_t missing_count;
+    const char *const *missing; /* topics that are gone: nothing to restore there */
+    bool undo;                  /* it can be undone */
+} zspool_restore_result_t;
+
+/* Bring a group back to what it had done when a savepoint was made: one durable step for all
+ * partitions; leases out are lost, counts are as they were. dry_run only tells.
+ * Errors: ZSPOOL_ENOT_FOUND */
+ZSPOOL_EXPORT int zspool_savepoint_restore(zspool_client_t *self, const char *group,
+                                           const char *name, bool dry_run, int timeout_ms,
+                                           zspool_restore_result_t **ret_result,
+                                           zspool_error_t *err);
+/* The same with what the group had done before its last seek, restore or undo.
+ * Errors: ZSPOOL_ENOT_FOUND (also: there is nothing to undo) */
+ZSPOOL_EXPORT int zspool_savepoint_undo(zspool_client_t *self, const char *group, bool dry_run,
+                                        int timeout_ms, zspool_restore_result_t **ret_result,
+                                        zspool_error_t *err);
 
 typedef struct zspool_producer_last_t {
     const char *topic;

@@ -6,14 +6,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/src/admin_priv.h"
 #include "client/src/result.h"
 #include "client/src/wire_out.h"
 #include "common/limits.h"
 #include "common/wire.h"
 
-/* Run a call that changes or tells something and hand its report to the host. */
-static int run(zspool_client_t *self, struct zsp_call_spec *spec, int timeout_ms,
-               zspool_error_t *err)
+int zsp_admin_run(zspool_client_t *self, struct zsp_call_spec *spec, int timeout_ms,
+                  zspool_error_t *err)
 {
     struct zsp_err report = {0};
     const int rc = zsp_call(self, spec, timeout_ms, &report);
@@ -21,13 +21,12 @@ static int run(zspool_client_t *self, struct zsp_call_spec *spec, int timeout_ms
     return rc == 0 ? 0 : zsp_err_export(&report, err);
 }
 
-/* The same for a call with a result; `name` is what is asked about, or NULL. */
-static int run_for_result(zspool_client_t *self, struct zsp_call_spec *spec, const char *name,
-                          int timeout_ms, void **ret_result, zspool_error_t *err)
+int zsp_admin_ask(zspool_client_t *self, struct zsp_call_spec *spec, const char *name,
+                  int timeout_ms, void **ret_result, zspool_error_t *err)
 {
     struct zsp_result result = {.name = name};
     spec->arg = &result;
-    const int rc = run(self, spec, timeout_ms, err);
+    const int rc = zsp_admin_run(self, spec, timeout_ms, err);
     if (rc == 0) {
         *ret_result = zsp_arena_result(result.arena);
     } else {
@@ -36,19 +35,19 @@ static int run_for_result(zspool_client_t *self, struct zsp_call_spec *spec, con
     return rc;
 }
 
-static int refuse(zspool_error_t *err, int code, const char *why)
+int zsp_admin_refuse(zspool_error_t *err, int code, const char *why)
 {
     struct zsp_err report = {0};
     zsp_err_set(&report, code, "%s", why);
     return zsp_err_export(&report, err);
 }
 
-static int check_name(zspool_client_t *self, const char *what, const char *name,
-                      zspool_error_t *err)
+int zsp_admin_check_name(zspool_client_t *self, const char *what, const char *name,
+                         zspool_error_t *err)
 {
     struct zsp_err report = {0};
     if (!zsp_client_usable(self)) {
-        return refuse(err, ZSP_EINVAL, "no client given, or one made before fork()");
+        return zsp_admin_refuse(err, ZSP_EINVAL, "no client given, or one made before fork()");
     }
     const int rc = zsp_name_check_text(what, name, &report);
     return rc == 0 ? 0 : zsp_err_export(&report, err);
@@ -66,7 +65,7 @@ int zspool_ping(zspool_client_t *self, int timeout_ms, uint64_t *ret_round_trip_
                 zspool_error_t *err)
 {
     if (!zsp_client_usable(self)) {
-        return refuse(err, ZSP_EINVAL, "no client given, or one made before fork()");
+        return zsp_admin_refuse(err, ZSP_EINVAL, "no client given, or one made before fork()");
     }
     struct zsp_writer args = {0};
     wire_write_map(&args, 0);
@@ -74,7 +73,7 @@ int zspool_ping(zspool_client_t *self, int timeout_ms, uint64_t *ret_round_trip_
     struct timespec before = {0};
     struct timespec after = {0};
     (void)clock_gettime(CLOCK_MONOTONIC, &before); /* cannot fail */
-    const int rc = run(self, &spec, timeout_ms, err);
+    const int rc = zsp_admin_run(self, &spec, timeout_ms, err);
     (void)clock_gettime(CLOCK_MONOTONIC, &after);
     if (rc == 0 && ret_round_trip_us) {
         *ret_round_trip_us = (uint64_t)((after.tv_sec - before.tv_sec) * 1000000 +
@@ -87,15 +86,15 @@ int zspool_stats(zspool_client_t *self, int timeout_ms, zspool_figures_t **ret_s
                  zspool_error_t *err)
 {
     if (!zsp_client_usable(self) || !ret_stats) {
-        return refuse(err, ZSP_EINVAL,
-                      "no place for the result, no client, or one made before fork()");
+        return zsp_admin_refuse(err, ZSP_EINVAL,
+                                "no place for the result, no client, or one made before fork()");
     }
     struct zsp_writer args = {0};
     wire_write_map(&args, 0);
     struct zsp_call_spec spec = {
         .verb = "STATS", .args = &args, .repeatable = true, .read_fn = zsp_read_stats};
     void *result = NULL;
-    const int rc = run_for_result(self, &spec, NULL, timeout_ms, &result, err);
+    const int rc = zsp_admin_ask(self, &spec, NULL, timeout_ms, &result, err);
     if (rc == 0) {
         *ret_stats = result;
     }
@@ -120,7 +119,7 @@ static int read_topic_spec(zspool_client_t *self, const zspool_topic_spec_t *giv
     if (rc != 0) {
         return zsp_err_export(&report, err);
     }
-    return check_name(self, "topic", ret->topic, err);
+    return zsp_admin_check_name(self, "topic", ret->topic, err);
 }
 
 static int topic_change(zspool_client_t *self, const char *verb, const zspool_topic_spec_t *given,
@@ -139,7 +138,7 @@ static int topic_change(zspool_client_t *self, const char *verb, const zspool_to
     }
     zsp_write_settings(&args, topic.settings, topic.setting_count);
     struct zsp_call_spec spec = {.verb = verb, .args = &args};
-    return run(self, &spec, timeout_ms, err);
+    return zsp_admin_run(self, &spec, timeout_ms, err);
 }
 
 int zspool_topic_create(zspool_client_t *self, const zspool_topic_spec_t *spec, int timeout_ms,
@@ -163,7 +162,7 @@ struct about {
 static int ask_by_name(zspool_client_t *self, const struct about *about, int timeout_ms,
                        void **ret_result, zspool_error_t *err)
 {
-    const int rc = check_name(self, about->key, about->name, err);
+    const int rc = zsp_admin_check_name(self, about->key, about->name, err);
     if (rc != 0) {
         return rc;
     }
@@ -172,14 +171,14 @@ static int ask_by_name(zspool_client_t *self, const struct about *about, int tim
     wire_write_text_str(&args, about->key, zsp_slice_str(about->name));
     struct zsp_call_spec spec = {
         .verb = about->verb, .args = &args, .repeatable = true, .read_fn = about->read_fn};
-    return run_for_result(self, &spec, about->name, timeout_ms, ret_result, err);
+    return zsp_admin_ask(self, &spec, about->name, timeout_ms, ret_result, err);
 }
 
 int zspool_topic_info(zspool_client_t *self, const char *topic, int timeout_ms,
                       zspool_topic_info_t **ret_info, zspool_error_t *err)
 {
     if (!ret_info) {
-        return refuse(err, ZSP_EINVAL, "no place for the result");
+        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
     }
     const struct about about = {"TOPIC.INFO", "topic", topic, zsp_read_topic_info};
     void *result = NULL;
@@ -193,7 +192,7 @@ int zspool_topic_info(zspool_client_t *self, const char *topic, int timeout_ms,
 static int delete_by_name(zspool_client_t *self, const struct about *about, bool dry_run,
                           int timeout_ms, zspool_error_t *err)
 {
-    const int rc = check_name(self, about->key, about->name, err);
+    const int rc = zsp_admin_check_name(self, about->key, about->name, err);
     if (rc != 0) {
         return rc;
     }
@@ -204,7 +203,7 @@ static int delete_by_name(zspool_client_t *self, const struct about *about, bool
         wire_write_text_bool(&args, "dry_run", true);
     }
     struct zsp_call_spec spec = {.verb = about->verb, .args = &args, .repeatable = dry_run};
-    return run(self, &spec, timeout_ms, err);
+    return zsp_admin_run(self, &spec, timeout_ms, err);
 }
 
 int zspool_topic_delete(zspool_client_t *self, const char *topic, bool dry_run, int timeout_ms,
@@ -230,7 +229,7 @@ static int list_page(zspool_client_t *self, const char *verb, const char *match,
     }
     struct zsp_call_spec spec = {
         .verb = verb, .args = &args, .repeatable = true, .read_fn = zsp_read_listing, .arg = list};
-    return run(self, &spec, timeout_ms, err);
+    return zsp_admin_run(self, &spec, timeout_ms, err);
 }
 
 static zspool_names_t *names_of(const struct zsp_listing *list)
@@ -257,8 +256,8 @@ static int list_names(zspool_client_t *self, const char *key, const char *match,
                       zspool_names_t **ret_names, zspool_error_t *err)
 {
     if (!zsp_client_usable(self) || !ret_names) {
-        return refuse(err, ZSP_EINVAL,
-                      "no place for the result, no client, or one made before fork()");
+        return zsp_admin_refuse(err, ZSP_EINVAL,
+                                "no place for the result, no client, or one made before fork()");
     }
     struct zsp_err report = {0};
     if (match && zsp_text_check("match", match, ZSP_MATCH_LEN_MAX, &report) != 0) {
@@ -274,7 +273,7 @@ static int list_names(zspool_client_t *self, const char *key, const char *match,
     zspool_names_t *names = rc == 0 ? names_of(&list) : NULL;
     zsp_listing_fini(&list);
     if (rc == 0 && !names) {
-        rc = refuse(err, ZSP_ENOMEM, "no memory for a list");
+        rc = zsp_admin_refuse(err, ZSP_ENOMEM, "no memory for a list");
     }
     if (rc == 0) {
         *ret_names = names;
@@ -330,7 +329,7 @@ static int read_group_spec(zspool_client_t *self, const zspool_group_spec_t *giv
     if (rc != 0) {
         return zsp_err_export(&report, err);
     }
-    return check_name(self, "group", ret->group, err);
+    return zsp_admin_check_name(self, "group", ret->group, err);
 }
 
 int zspool_group_create(zspool_client_t *self, const zspool_group_spec_t *spec, int timeout_ms,
@@ -355,7 +354,7 @@ int zspool_group_create(zspool_client_t *self, const zspool_group_spec_t *spec, 
     }
     zsp_write_settings(&args, group.settings, group.setting_count);
     struct zsp_call_spec call = {.verb = "GROUP.CREATE", .args = &args};
-    return run(self, &call, timeout_ms, err);
+    return zsp_admin_run(self, &call, timeout_ms, err);
 }
 
 int zspool_group_set(zspool_client_t *self, const zspool_group_spec_t *spec, int timeout_ms,
@@ -371,14 +370,14 @@ int zspool_group_set(zspool_client_t *self, const zspool_group_spec_t *spec, int
     wire_write_text_str(&args, "group", zsp_slice_str(group.group));
     zsp_write_settings(&args, group.settings, group.setting_count);
     struct zsp_call_spec call = {.verb = "GROUP.SET", .args = &args};
-    return run(self, &call, timeout_ms, err);
+    return zsp_admin_run(self, &call, timeout_ms, err);
 }
 
 int zspool_group_info(zspool_client_t *self, const char *group, int timeout_ms,
                       zspool_group_info_t **ret_info, zspool_error_t *err)
 {
     if (!ret_info) {
-        return refuse(err, ZSP_EINVAL, "no place for the result");
+        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
     }
     const struct about about = {"GROUP.INFO", "group", group, zsp_read_group_info};
     void *result = NULL;
@@ -399,7 +398,7 @@ int zspool_group_delete(zspool_client_t *self, const char *group, bool dry_run, 
 static int change_by_name(zspool_client_t *self, const char *verb, const char *group,
                           int timeout_ms, zspool_error_t *err)
 {
-    const int rc = check_name(self, "group", group, err);
+    const int rc = zsp_admin_check_name(self, "group", group, err);
     if (rc != 0) {
         return rc;
     }
@@ -407,7 +406,7 @@ static int change_by_name(zspool_client_t *self, const char *verb, const char *g
     wire_write_map(&args, 1);
     wire_write_text_str(&args, "group", zsp_slice_str(group));
     struct zsp_call_spec spec = {.verb = verb, .args = &args};
-    return run(self, &spec, timeout_ms, err);
+    return zsp_admin_run(self, &spec, timeout_ms, err);
 }
 
 int zspool_group_pause(zspool_client_t *self, const char *group, int timeout_ms,
@@ -450,8 +449,8 @@ int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec, int
     struct zsp_err report = {0};
     zspool_seek_spec_t seek = {0};
     if (!zsp_client_usable(self) || !ret_result) {
-        return refuse(err, ZSP_EINVAL,
-                      "no place for the result, no client, or one made before fork()");
+        return zsp_admin_refuse(err, ZSP_EINVAL,
+                                "no place for the result, no client, or one made before fork()");
     }
     if (read_seek_spec(spec, &seek, &report) != 0) {
         return zsp_err_export(&report, err);
@@ -475,7 +474,7 @@ int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec, int
     struct zsp_call_spec call = {
         .verb = "SEEK", .args = &args, .repeatable = seek.dry_run, .read_fn = zsp_read_seek};
     void *result = NULL;
-    const int rc = run_for_result(self, &call, NULL, timeout_ms, &result, err);
+    const int rc = zsp_admin_ask(self, &call, NULL, timeout_ms, &result, err);
     if (rc == 0) {
         *ret_result = result;
     }
@@ -488,7 +487,7 @@ int zspool_producer_info(zspool_client_t *self, const char *producer, int timeou
                          zspool_producer_info_t **ret_info, zspool_error_t *err)
 {
     if (!ret_info) {
-        return refuse(err, ZSP_EINVAL, "no place for the result");
+        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
     }
     const struct about about = {"PRODUCER.INFO", "producer", producer, zsp_read_producer_info};
     void *result = NULL;
@@ -541,8 +540,9 @@ int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec, int
     struct zsp_err report = {0};
     zspool_request_spec_t request = {0};
     if (!zsp_client_usable(self) || !ret_reply || !spec) {
-        return refuse(err, ZSP_EINVAL,
-                      "no request, no place for the result, no client, or one made before fork()");
+        return zsp_admin_refuse(
+            err, ZSP_EINVAL,
+            "no request, no place for the result, no client, or one made before fork()");
     }
     if (zsp_options_read(&request, sizeof request, spec, "zspool_request_spec_t", &report) != 0) {
         return zsp_err_export(&report, err);
@@ -564,7 +564,7 @@ int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec, int
                                  .wait_ms = ZSP_WAIT_MS_MAX,
                                  .read_fn = zsp_read_reply};
     void *result = NULL;
-    const int rc = run_for_result(self, &call, NULL, timeout_ms, &result, err);
+    const int rc = zsp_admin_ask(self, &call, NULL, timeout_ms, &result, err);
     if (rc == 0) {
         *ret_reply = result;
     }

@@ -333,7 +333,95 @@ int zsp_read_seek(const struct zsp_answer *answer, void *arg, struct zsp_err *er
         seek->count++;
     }
     seek->parts = parts;
+    seek->undo = zsp_reply_bool(answer->map, "undo");
     return end(result, err);
+}
+
+int zsp_read_savepoints(const struct zsp_answer *answer, void *arg, struct zsp_err *err)
+{
+    struct zsp_result *result = arg;
+    zspool_savepoint_list_t *list = begin(result, sizeof *list);
+    if (!list) {
+        return no_memory(err);
+    }
+    const msgpack_object_array *rows = zsp_reply_array(answer->map, "savepoints");
+    if (!rows) {
+        return unreadable(err, "savepoints");
+    }
+    zspool_savepoint_t *items = zsp_arena_alloc(result->arena, rows->size, sizeof *items);
+    for (uint32_t i = 0; items && i < rows->size; i++) {
+        uint64_t numbers[2];
+        struct zsp_slice name;
+        if (!row_text(&rows->ptr[i], &name) || !row_numbers(&rows->ptr[i], 1, numbers, 2)) {
+            return unreadable(err, "savepoints");
+        }
+        items[i] = (zspool_savepoint_t){.name = zsp_arena_text(result->arena, name),
+                                        .created_ms = (int64_t)numbers[0],
+                                        .bytes = numbers[1]};
+        list->count++;
+    }
+    list->items = items;
+    list->undo_ms = (int64_t)zsp_reply_uint(answer->map, "undo_ms", 0);
+    return end(result, err);
+}
+
+/* Names, one after the other. NULL = they cannot be read. */
+static const char **read_names(struct zsp_arena *arena, const msgpack_object_array *names)
+{
+    const char **items = zsp_arena_alloc(arena, names->size + 1u, sizeof *items);
+    for (uint32_t i = 0; items && i < names->size; i++) {
+        struct zsp_slice name;
+        if (wire_get_str(&names->ptr[i], "name", &name, NULL) != 0) {
+            return NULL;
+        }
+        items[i] = zsp_arena_text(arena, name);
+    }
+    return items;
+}
+
+static int read_restored(struct zsp_arena *arena, const msgpack_object_array *rows,
+                         zspool_restore_result_t *restore, struct zsp_err *err)
+{
+    zspool_restore_part_t *parts = zsp_arena_alloc(arena, rows->size, sizeof *parts);
+    for (uint32_t i = 0; parts && i < rows->size; i++) {
+        uint64_t numbers[6];
+        struct zsp_slice topic;
+        if (!row_text(&rows->ptr[i], &topic) || !row_numbers(&rows->ptr[i], 1, numbers, 6)) {
+            return unreadable(err, "partitions");
+        }
+        parts[i] = (zspool_restore_part_t){.topic = zsp_arena_text(arena, topic),
+                                           .partition = (uint32_t)numbers[0],
+                                           .from = numbers[1],
+                                           .to = numbers[2],
+                                           .redelivered = numbers[3],
+                                           .skipped = numbers[4],
+                                           .gone = numbers[5]};
+        restore->count++;
+    }
+    restore->parts = parts;
+    return 0;
+}
+
+int zsp_read_restore(const struct zsp_answer *answer, void *arg, struct zsp_err *err)
+{
+    struct zsp_result *result = arg;
+    zspool_restore_result_t *restore = begin(result, sizeof *restore);
+    if (!restore) {
+        return no_memory(err);
+    }
+    const msgpack_object_array *rows = zsp_reply_array(answer->map, "partitions");
+    const msgpack_object_array *missing = zsp_reply_array(answer->map, "missing");
+    if (!rows || !missing) {
+        return unreadable(err, "partitions");
+    }
+    restore->missing = read_names(result->arena, missing);
+    restore->missing_count = restore->missing ? missing->size : 0;
+    restore->redelivered = zsp_reply_uint(answer->map, "redelivered", 0);
+    restore->skipped = zsp_reply_uint(answer->map, "skipped", 0);
+    restore->gone = zsp_reply_uint(answer->map, "gone", 0);
+    restore->undo = zsp_reply_bool(answer->map, "undo");
+    const int rc = read_restored(result->arena, rows, restore, err);
+    return rc == 0 ? end(result, err) : rc;
 }
 
 /* --- Producers, lists, raw replies -------------------------------------------------- */

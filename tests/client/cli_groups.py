@@ -145,6 +145,34 @@ class Groups(Case):
         self.assertEqual(self.good("pull", "pause", "-g", "pause-g", "-e").lines(), ["a", "b"])
         self.bad(4, "group", "pause", "no-such-group")
 
+    def test_savepoints_and_undo(self):
+        self.good("pub", "sp", *"abc")
+        self.good("pull", "sp", "-g", "sp-g", "-n", "1")
+        self.good("savepoint", "save", "sp-g", "first")
+        self.bad(1, "savepoint", "save", "sp-g", "first")
+        self.good("savepoint", "save", "sp-g", "first", "--replace")
+        self.good("pull", "sp", "-g", "sp-g", "-e")
+        self.assertEqual(self.good("savepoint", "ls", "sp-g").lines()[0].split(),
+                         ["SAVEPOINT", "CREATED", "BYTES"])
+        row = self.good("savepoint", "ls", "sp-g", "--json").objects()[0]
+        self.assertEqual((row["group"], row["savepoint"]), ("sp-g", "first"))
+        told = self.good("savepoint", "restore", "sp-g", "first", "--dry-run", "--json").objects()
+        self.assertEqual(told, [{"topic": "sp", "partition": 0, "from": 3, "to": 1,
+                                 "redelivered": 2, "skipped": 0, "gone": 0}])
+        self.assertEqual(self.part("sp-g")["committed"], 3)
+        self.bad(2, "savepoint", "restore", "sp-g", "first")
+        self.good("savepoint", "restore", "sp-g", "first", "--yes")
+        self.assertEqual(self.good("pull", "sp", "-g", "sp-g", "-n", "1").lines(), ["b"])
+        self.good("group", "seek", "sp-g", "--topic", "sp", "--to", "latest", "--yes")
+        self.good("savepoint", "undo", "sp-g", "--yes")
+        self.assertEqual(self.good("pull", "sp", "-g", "sp-g", "-e").lines(), ["c"])
+        self.good("savepoint", "rm", "sp-g", "first", "--dry-run")
+        self.good("savepoint", "rm", "sp-g", "first", "--yes")
+        self.bad(4, "savepoint", "restore", "sp-g", "first", "--yes")
+        self.bad(4, "savepoint", "undo", "no-such-group", "--yes")
+        self.usage("savepoint", "save", "sp-g")
+        self.usage("savepoint", "ls", "sp-g", "--yes")
+
     def test_seek_of_all_topics_of_a_group(self):
         self.good("pub", "sa", *"abc")
         self.good("pub", "sb", *"de")

@@ -500,6 +500,51 @@ static void a_group_is_paused_and_resumed(void **state)
     served_end(&f);
 }
 
+static void a_group_is_saved_moved_and_restored(void **state)
+{
+    (void)state;
+    struct served f;
+    static const char *const topics[] = {"t"};
+    zspool_group_spec_t spec;
+    zspool_seek_spec_t seek;
+    zspool_seek_result_t *moved;
+    zspool_savepoint_list_t *list;
+    zspool_restore_result_t *result;
+    served_start(&f);
+    publish(&f, "t", 0, 9);
+    zspool_group_spec_init(&spec, "g");
+    spec.topics = topics;
+    spec.topic_count = 1;
+    assert_int_equal(zspool_group_create(f.client, &spec, WAIT_MS, NULL), 0);
+    assert_int_equal(zspool_savepoint_save(f.client, "g", "s", false, WAIT_MS, NULL), 0);
+    assert_int_equal(zspool_savepoint_save(f.client, "g", "s", false, WAIT_MS, NULL),
+                     ZSPOOL_EEXISTS);
+    assert_int_equal(zspool_savepoint_save(f.client, "g", "s", true, WAIT_MS, NULL), 0);
+    zspool_seek_spec_init(&seek, "g", "t");
+    seek.to.kind = ZSPOOL_POSITION_LATEST;
+    assert_int_equal(zspool_group_seek(f.client, &seek, WAIT_MS, &moved, NULL), 0);
+    assert_true(moved->undo);
+    zspool_free(moved);
+    assert_int_equal(zspool_savepoint_list(f.client, "g", WAIT_MS, &list, NULL), 0);
+    assert_int_equal(list->count, 1);
+    assert_string_equal(list->items[0].name, "s");
+    assert_true(list->undo_ms > 0);
+    zspool_free(list);
+    assert_int_equal(zspool_savepoint_undo(f.client, "g", true, WAIT_MS, &result, NULL), 0);
+    assert_int_equal(result->redelivered, 10);
+    zspool_free(result);
+    assert_int_equal(zspool_savepoint_restore(f.client, "g", "s", false, WAIT_MS, &result, NULL),
+                     0);
+    assert_string_equal(result->parts[0].topic, "t");
+    assert_int_equal(result->parts[0].to, 0);
+    assert_int_equal(result->gone + result->missing_count, 0);
+    zspool_free(result);
+    assert_int_equal(zspool_savepoint_drop(f.client, "g", "s", false, WAIT_MS, NULL), 0);
+    assert_int_equal(zspool_savepoint_drop(f.client, "g", "s", false, WAIT_MS, NULL),
+                     ZSPOOL_ENOT_FOUND);
+    served_end(&f);
+}
+
 static void what_is_not_built_is_unsupported(void **state)
 {
     (void)state;
@@ -606,6 +651,7 @@ int main(void)
         cmocka_unit_test(a_long_list_comes_in_pages_but_whole),
         cmocka_unit_test(groups_are_made_shown_changed_moved_and_removed),
         cmocka_unit_test(a_group_is_paused_and_resumed),
+        cmocka_unit_test(a_group_is_saved_moved_and_restored),
         cmocka_unit_test(what_is_not_built_is_unsupported),
         cmocka_unit_test(producers_and_figures_can_be_looked_at),
         cmocka_unit_test(a_named_producer_goes_on_and_fences_the_older),

@@ -158,6 +158,34 @@ static int wait_group_resume(struct fixture *f, int timeout_ms, zspool_error_t *
     return zspool_group_resume(f->client, "g", timeout_ms, err);
 }
 
+static int wait_savepoint_save(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    return zspool_savepoint_save(f->client, "g", "s", false, timeout_ms, err);
+}
+
+static int wait_savepoint_list(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_savepoint_list_t *list;
+    return zspool_savepoint_list(f->client, "g", timeout_ms, &list, err);
+}
+
+static int wait_savepoint_drop(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    return zspool_savepoint_drop(f->client, "g", "s", true, timeout_ms, err);
+}
+
+static int wait_savepoint_restore(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_restore_result_t *result;
+    return zspool_savepoint_restore(f->client, "g", "s", false, timeout_ms, &result, err);
+}
+
+static int wait_savepoint_undo(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_restore_result_t *result;
+    return zspool_savepoint_undo(f->client, "g", false, timeout_ms, &result, err);
+}
+
 static int wait_group_seek(struct fixture *f, int timeout_ms, zspool_error_t *err)
 {
     zspool_seek_spec_t spec;
@@ -222,6 +250,11 @@ static const struct {
     {"group_pause", wait_group_pause, true},
     {"group_resume", wait_group_resume, true},
     {"group_seek", wait_group_seek, true},
+    {"savepoint_save", wait_savepoint_save, true},
+    {"savepoint_list", wait_savepoint_list, true},
+    {"savepoint_drop", wait_savepoint_drop, true},
+    {"savepoint_restore", wait_savepoint_restore, true},
+    {"savepoint_undo", wait_savepoint_undo, true},
     {"producer_info", wait_producer_info, true},
     {"settle_at", wait_settle_at, true},
     {"request", wait_request, true},

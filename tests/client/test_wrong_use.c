@@ -107,6 +107,8 @@ static void no_client_for_an_administrative_call(void **state)
     zspool_group_info_t *group_info;
     zspool_producer_info_t *producer_info;
     zspool_seek_result_t *moved;
+    zspool_savepoint_list_t *savepoints;
+    zspool_restore_result_t *restored;
     zspool_reply_t *reply;
     zspool_topic_spec_init(&topic, "t");
     zspool_group_spec_init(&group, "g");
@@ -126,6 +128,11 @@ static void no_client_for_an_administrative_call(void **state)
     WRONG(zspool_group_delete(NULL, "g", false, 0, NULL));
     WRONG(zspool_group_pause(NULL, "g", 0, NULL));
     WRONG(zspool_group_resume(NULL, "g", 0, NULL));
+    WRONG(zspool_savepoint_save(NULL, "g", "s", false, 0, NULL));
+    WRONG(zspool_savepoint_list(NULL, "g", 0, &savepoints, NULL));
+    WRONG(zspool_savepoint_drop(NULL, "g", "s", false, 0, NULL));
+    WRONG(zspool_savepoint_restore(NULL, "g", "s", false, 0, &restored, NULL));
+    WRONG(zspool_savepoint_undo(NULL, "g", false, 0, &restored, NULL));
     WRONG(zspool_group_seek(NULL, &seek, 0, &moved, NULL));
     WRONG(zspool_producer_info(NULL, "p", 0, &producer_info, NULL));
     WRONG(zspool_settle_at(NULL, "g", NULL, 0, 0, NULL));
@@ -140,6 +147,9 @@ static void no_place_for_the_result(void **state)
     zspool_seek_spec_init(&seek, "g", "t");
     seek.to.kind = ZSPOOL_POSITION_EARLIEST;
     zspool_request_spec_init(&request, "PING");
+    WRONG(zspool_savepoint_list(f->client, "g", 0, NULL, NULL));
+    WRONG(zspool_savepoint_restore(f->client, "g", "s", false, 0, NULL, NULL));
+    WRONG(zspool_savepoint_undo(f->client, "g", false, 0, NULL, NULL));
     WRONG(zspool_stats(f->client, 0, NULL, NULL));
     WRONG(zspool_topic_info(f->client, "t", 0, NULL, NULL));
     WRONG(zspool_topic_list(f->client, NULL, 0, NULL, NULL));
@@ -214,6 +224,8 @@ static void names_that_are_none(void **state)
                          ZSPOOL_EBAD_NAME);
         assert_int_equal(zspool_group_delete(f->client, bad[i], true, 0, NULL), ZSPOOL_EBAD_NAME);
         assert_int_equal(zspool_group_pause(f->client, bad[i], 0, NULL), ZSPOOL_EBAD_NAME);
+        assert_int_equal(zspool_savepoint_save(f->client, "g", bad[i], false, 0, NULL),
+                         ZSPOOL_EBAD_NAME);
         assert_int_equal(zspool_producer_info(f->client, bad[i], 0, &producer_info, NULL),
                          ZSPOOL_EBAD_NAME);
         assert_int_equal(zspool_settle_at(f->client, "g", &run, 1, 0, NULL), ZSPOOL_EBAD_NAME);

@@ -156,6 +156,18 @@ static void admin_seek(struct client *self)
     client_send(self, request);
 }
 
+/* Save what a group has done, or bring something back. */
+static void admin_savepoint(struct client *self)
+{
+    static const enum sim_verb verbs[] = {SIM_SAVEPOINT_SAVE, SIM_SAVEPOINT_SAVE,
+                                          SIM_SAVEPOINT_RESTORE, SIM_SAVEPOINT_UNDO};
+    struct prng *prng = &self->sim->prng;
+    struct sim_request *request = client_request(self, verbs[prng_below(prng, 4)]);
+    request->group = (uint32_t)prng_below(prng, SIM_GROUPS);
+    request->dry_run = request->verb != SIM_SAVEPOINT_SAVE && prng_chance(prng, 300);
+    client_send(self, request);
+}
+
 /* Pause a group, or let one go on: pauses are short. */
 static void admin_pause(struct client *self)
 {
@@ -174,7 +186,8 @@ void admin_wake(struct client *self)
 {
     struct sim *sim = self->sim;
     struct prng *prng = &sim->prng;
-    client_wake_in(self, (int64_t)prng_below(prng, 300));
+    /* As busy in slow histories as in fast ones: what it does is rare enough. */
+    events_add(&sim->events, sim->now_ms + (int64_t)prng_below(prng, 200), EVENT_WAKE, 0, self);
     if (self->out >= 3) {
         return;
     }
@@ -193,7 +206,9 @@ void admin_wake(struct client *self)
     const uint64_t choice = prng_below(prng, 100);
     if (choice < 8 && sim->weather.seeks) {
         admin_seek(self);
-    } else if (choice < 20 && sim->weather.pauses) {
+    } else if (choice >= 8 && choice < 16 && sim->weather.savepoints) {
+        admin_savepoint(self);
+    } else if (choice >= 16 && choice < 26 && sim->weather.pauses) {
         admin_pause(self);
     } else if (choice < 60) {
         struct sim_request *request = client_request(self, SIM_GROUP_INFO);

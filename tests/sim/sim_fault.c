@@ -20,6 +20,7 @@ void fault_choose_weather(struct sim *sim)
     weather->sync_failures = prng_chance(prng, 150);
     weather->disconnects = prng_chance(prng, 600);
     weather->seeks = prng_chance(prng, 350);
+    weather->savepoints = prng_chance(prng, 350);
     weather->pauses = prng_chance(prng, 300);
     weather->cold_reads = prng_chance(prng, 500);
     weather->slow_disk = prng_chance(prng, 400);

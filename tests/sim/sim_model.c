@@ -56,6 +56,9 @@ void model_fini(struct model *self)
             }
         }
     }
+    for (uint32_t g = 0; g < SIM_GROUPS; g++) {
+        saved_free(&self->groups[g].saved);
+    }
     free(self->messages);
 }
 
@@ -262,10 +265,14 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
         case SIM_GROUP_INFO:
         case SIM_GROUP_PAUSE:
         case SIM_GROUP_RESUME:
+        case SIM_SAVEPOINT_SAVE:
         case SIM_SETTLE:
         case SIM_SEEK:
             return !self->groups[request->group].exists ||
                    (request->verb == SIM_SEEK && !self->topic_exists[request->topic]);
+        case SIM_SAVEPOINT_RESTORE: /* judged with the answer */
+        case SIM_SAVEPOINT_UNDO:
+            return true;
         case SIM_READ:
         case SIM_TOPIC_INFO:
         case SIM_PUBLISH: /* topics are made by hand before they are used */
@@ -349,6 +356,13 @@ void model_answer(struct model *self, struct sim_request *request)
             model_pause_answer(self, request);
         }
         break;
+    case SIM_SAVEPOINT_SAVE:
+        model_save_answer(self, request);
+        break;
+    case SIM_SAVEPOINT_RESTORE:
+    case SIM_SAVEPOINT_UNDO:
+        model_restore_answer(self, request);
+        break;
     case SIM_BYE:
         model_bye_answer(self, request);
         break;
@@ -368,6 +382,10 @@ void model_cut(struct model *self, struct sim_request *request)
         model_publish_cut(self, request);
     } else if (request->verb == SIM_SEEK) {
         model_seek_cut(self, request);
+    } else if (request->verb == SIM_SAVEPOINT_RESTORE || request->verb == SIM_SAVEPOINT_UNDO) {
+        model_restore_cut(self, request);
+    } else if (request->verb == SIM_SAVEPOINT_SAVE) {
+        self->groups[request->group].saved.known = false;
     } else if (request->verb == SIM_PULL) {
         model_pull_gone(self, request);
     }

@@ -10,6 +10,7 @@
  *   groups     see sim_model_group.c
  *   sessions   see sim_model_session.c
  *   pauses     see sim_model_pause.c
+ *   savepoints see sim_model_savepoint.c
  *   producers  sequences are neither lost nor invented; old epochs are fenced
  */
 #ifndef ZSP_SIM_MODEL_H
@@ -62,6 +63,7 @@ struct log_model {
 /* A message in a group. */
 struct group_slot {
     uint32_t grants;       /* replies that held it, since the last seek */
+    uint32_t grants_ever;  /* the same, whatever seeks there were */
     uint32_t uncounted;    /* of them, those that `deliveries` may not know */
     uint32_t failures_min; /* confirmed */
     bool acked;            /* confirmed */
@@ -91,6 +93,14 @@ struct ledger_model {
     uint32_t optional_before; /* messages up to this number may have been skipped */
 };
 
+/* What is known of a savepoint: a byte of flags for each offset of each ledger. */
+struct saved_model {
+    bool exists; /* surely */
+    bool known;  /* what it holds */
+    uint8_t *flags[SIM_TOPICS * SIM_PARTS_MAX];
+    size_t counts[SIM_TOPICS * SIM_PARTS_MAX];
+};
+
 struct group_model {
     bool exists;            /* surely */
     uint64_t seeks;         /* begun and ended, counted both */
@@ -100,6 +110,7 @@ struct group_model {
     bool maybe_paused;
     uint64_t pause_step;  /* when the last PAUSE came, */
     uint64_t resume_step; /* and the last RESUME */
+    struct saved_model saved;
     struct ledger_model ledgers[SIM_TOPICS][SIM_PARTS_MAX];
 };
 
@@ -180,6 +191,18 @@ struct group_slot *model_group_slot(struct model *self, uint32_t group, uint32_t
                                     uint32_t partition, uint64_t offset);
 /* Does the message surely stand under the lease that it went out with last? */
 bool model_lease_lives(const struct model *self, const struct group_slot *slot);
+
+/* Was a seek under way at some time since the request came? */
+bool model_in_seek(const struct model *self, const struct sim_request *request);
+/* Acked or dead, as far as one can tell from outside? */
+bool model_may_be_over(const struct model *self, const struct group_slot *slot, uint32_t group);
+/* A move to anywhere may have been: nothing is certain of this ledger any more. */
+void model_forget_ledger(struct model *self, uint32_t group, struct sim_part place);
+void model_save_enter(struct model *self, struct sim_request *request);
+void model_save_answer(struct model *self, struct sim_request *request);
+void model_restore_answer(struct model *self, struct sim_request *request);
+void model_restore_cut(struct model *self, const struct sim_request *request);
+void saved_free(struct saved_model *self);
 
 void model_pause_enter(struct model *self, const struct sim_request *request);
 void model_pause_answer(struct model *self, const struct sim_request *request);

@@ -49,8 +49,7 @@ struct group_slot *model_group_slot(struct model *self, uint32_t group, uint32_t
     return &ledger->slots[offset];
 }
 
-/* Was a seek under way at some time since the request came? */
-static bool in_seek(const struct model *self, const struct sim_request *request)
+bool model_in_seek(const struct model *self, const struct sim_request *request)
 {
     const struct group_model *group = &self->groups[request->group];
     return group->seeks_out > 0 || group->seeks != request->seeks_then;
@@ -61,8 +60,7 @@ bool model_lease_lives(const struct model *self, const struct group_slot *slot)
     return slot->lease != 0 && slot->lease_sure && self->uptime_ms < slot->lease_end_ms;
 }
 
-/* Acked or dead, as far as one can tell from outside? */
-static bool may_be_over(const struct model *self, const struct group_slot *slot, uint32_t group)
+bool model_may_be_over(const struct model *self, const struct group_slot *slot, uint32_t group)
 {
     return slot->dead || slot->maybe_done || slot->doomed ||
            slot->grants + self->groups[group].unseen_grants >= max_failures(group);
@@ -110,6 +108,8 @@ void model_group_enter(struct model *self, struct sim_request *request)
 {
     switch (request->verb) {
     case SIM_SEEK:
+    case SIM_SAVEPOINT_RESTORE:
+    case SIM_SAVEPOINT_UNDO:
         if (!request->dry_run) {
             self->groups[request->group].seeks++;
             self->groups[request->group].seeks_out++;
@@ -132,6 +132,9 @@ void model_group_enter(struct model *self, struct sim_request *request)
     case SIM_GROUP_PAUSE:
     case SIM_GROUP_RESUME:
         model_pause_enter(self, request);
+        break;
+    case SIM_SAVEPOINT_SAVE:
+        model_save_enter(self, request);
         break;
     case SIM_CANCEL:
     case SIM_PUBLISH:
@@ -191,7 +194,7 @@ static bool judge_delivery(struct model *self, const struct sim_request *request
 static bool deliver(struct model *self, const struct sim_request *request,
                     const struct sim_run *run, uint64_t offset)
 {
-    const bool fuzzy = in_seek(self, request);
+    const bool fuzzy = model_in_seek(self, request);
     struct group_slot *slot =
         model_group_slot(self, request->group, run->topic, run->partition, offset);
     if (slot->lease == run->lease) {
@@ -206,6 +209,7 @@ static bool deliver(struct model *self, const struct sim_request *request,
         return false;
     }
     slot->grants++;
+    slot->grants_ever++;
     slot->delivered = true;
     slot->delivered_in_seek = self->groups[request->group].seeks_out > 0;
     slot->lease = run->lease;
@@ -251,7 +255,7 @@ void model_pull_answer(struct model *self, struct sim_request *request)
         model_pull_gone(self, request); /* it may have been granted */
     }
     if (!judge_limits(self, request) || !model_judge_pause(self, request) ||
-        (!in_seek(self, request) && !model_judge_repeat(self, request))) {
+        (!model_in_seek(self, request) && !model_judge_repeat(self, request))) {
         return;
     }
     for (size_t i = 0; i < reply->run_count; i++) {
@@ -406,7 +410,7 @@ void model_settle_answer(struct model *self, struct sim_request *request)
     for (size_t i = 0; i < reply->not_applied_count; i++) {
         told += reply->not_applied[i].count;
     }
-    const bool fuzzy = in_seek(self, request);
+    const bool fuzzy = model_in_seek(self, request);
     for (size_t i = 0; i < request->srun_count; i++) {
         const struct sim_srun *srun = &request->sruns[i];
         asked += srun->count;
@@ -444,7 +448,7 @@ static void reset_ledger(struct model *self, uint32_t group, struct sim_part pla
     /* `to` may be above the mark that was told: the latest synced end. */
     for (uint64_t o = 0; o < ledger->capacity || o < mark || o < to; o++) {
         struct group_slot *slot = model_group_slot(self, group, place.topic, place.partition, o);
-        slot->doomed = slot->doomed || (may_be_over(self, slot, group) && !slot->acked);
+        slot->doomed = slot->doomed || (model_may_be_over(self, slot, group) && !slot->acked);
         slot->lease_sure = false;
         slot->settling = NULL;
         slot->not_before_ms = 0;
@@ -470,6 +474,17 @@ static void reset_ledger(struct model *self, uint32_t group, struct sim_part pla
         slot->optional = o < to || slot->doomed || slot->delivered;
         slot->maybe_done = o < to;
         slot->delivered_in_seek = false;
+    }
+}
+
+void model_forget_ledger(struct model *self, uint32_t group, struct sim_part place)
+{
+    reset_ledger(self, group, place, 0, false);
+    struct ledger_model *ledger = &self->groups[group].ledgers[place.topic][place.partition];
+    for (uint64_t o = 0; o < ledger->capacity; o++) {
+        ledger->slots[o].dead = false;
+        ledger->slots[o].doomed = true; /* it may be dead there */
+        ledger->slots[o].grants = ledger->slots[o].grants_ever;
     }
 }
 
@@ -535,7 +550,7 @@ static bool judge_committed(struct model *self, const struct sim_request *reques
             model_group_slot(self, request->group, part->topic, part->partition, ledger->high);
         const uint32_t message =
             model_log_slot(self, part->topic, part->partition, ledger->high)->message;
-        if (!may_be_over(self, slot, request->group) && !slot->skipped && !slot->optional &&
+        if (!model_may_be_over(self, slot, request->group) && !slot->skipped && !slot->optional &&
             (message == 0 || message > ledger->optional_before)) {
             return model_fail(self,
                               "group %s: %s/%u: committed is %" PRIu64 ", but %" PRIu64
@@ -550,7 +565,7 @@ static bool judge_committed(struct model *self, const struct sim_request *reques
 void model_group_info_answer(struct model *self, const struct sim_request *request)
 {
     self->groups[request->group].exists = true;
-    if (in_seek(self, request)) {
+    if (model_in_seek(self, request)) {
         return;
     }
     for (size_t i = 0; i < request->reply.part_count; i++) {

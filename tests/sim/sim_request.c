@@ -26,11 +26,26 @@ const char *sim_group_name(uint32_t group)
 
 const char *sim_verb_name(enum sim_verb verb)
 {
-    static const char *const names[] = {
-        "PUBLISH",      "PRODUCER.OPEN", "PULL",        "SETTLE",       "READ",
-        "SEEK",         "TOPIC.CREATE",  "TOPIC.INFO",  "GROUP.CREATE", "GROUP.INFO",
-        "TOPIC.DELETE", "GROUP.DELETE",  "GROUP.PAUSE", "GROUP.RESUME", "STATS",
-        "BYE",          "CANCEL"};
+    static const char *const names[] = {"PUBLISH",
+                                        "PRODUCER.OPEN",
+                                        "PULL",
+                                        "SETTLE",
+                                        "READ",
+                                        "SEEK",
+                                        "TOPIC.CREATE",
+                                        "TOPIC.INFO",
+                                        "GROUP.CREATE",
+                                        "GROUP.INFO",
+                                        "TOPIC.DELETE",
+                                        "GROUP.DELETE",
+                                        "GROUP.PAUSE",
+                                        "GROUP.RESUME",
+                                        "SAVEPOINT.SAVE",
+                                        "SAVEPOINT.RESTORE",
+                                        "SAVEPOINT.UNDO",
+                                        "STATS",
+                                        "BYE",
+                                        "CANCEL"};
     return names[verb];
 }
 
@@ -40,6 +55,10 @@ void request_destroy(struct sim_request **self_p)
     zsp_buf_put(&self->header);
     zsp_buf_put(&self->body);
     free(self->sruns);
+    if (self->saved) {
+        saved_free(self->saved);
+        free(self->saved);
+    }
     free(self->reply.runs);
     free(self->reply.messages);
     free(self->reply.at);
@@ -191,6 +210,22 @@ static void write_seek(struct zsp_writer *out, const struct sim_request *self)
     }
 }
 
+static void write_savepoint(struct zsp_writer *out, const struct sim_request *self)
+{
+    const bool has_name = self->verb != SIM_SAVEPOINT_UNDO;
+    wire_write_map(out, has_name ? 3 : 2);
+    write_group(out, self);
+    if (has_name) {
+        wire_write_text(out, "name");
+        wire_write_text(out, "s");
+    }
+    if (self->verb == SIM_SAVEPOINT_SAVE) {
+        wire_write_text_bool(out, "replace", true);
+    } else {
+        wire_write_text_bool(out, "dry_run", self->dry_run);
+    }
+}
+
 static void write_group_create(struct zsp_writer *out, const struct sim_request *self)
 {
     wire_write_map(out, 4);
@@ -262,6 +297,11 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
     case SIM_GROUP_RESUME:
         wire_write_map(out, 1);
         write_group(out, self);
+        break;
+    case SIM_SAVEPOINT_SAVE:
+    case SIM_SAVEPOINT_RESTORE:
+    case SIM_SAVEPOINT_UNDO:
+        write_savepoint(out, self);
         break;
     case SIM_STATS:
     case SIM_BYE:

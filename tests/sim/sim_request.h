@@ -23,6 +23,7 @@
 #define SIM_SCRATCH   3u /* a topic, and a group, that come and go: sim_scratch.c */
 
 struct client;
+struct saved_model;
 
 enum sim_verb {
     SIM_PUBLISH,
@@ -39,6 +40,9 @@ enum sim_verb {
     SIM_GROUP_DELETE,
     SIM_GROUP_PAUSE,
     SIM_GROUP_RESUME,
+    SIM_SAVEPOINT_SAVE,
+    SIM_SAVEPOINT_RESTORE,
+    SIM_SAVEPOINT_UNDO,
     SIM_STATS,
     SIM_BYE,
     SIM_CANCEL
@@ -89,7 +93,8 @@ struct sim_not_applied {
 struct sim_part {
     uint32_t topic, partition;
     uint64_t values[6]; /* GROUP.INFO: committed end ready leased waiting dead; TOPIC.INFO: start
-                         * end bytes; OPEN: seq; SEEK: from to redelivered skipped */
+                         * end bytes; OPEN: seq; SEEK: from to redelivered skipped; RESTORE, UNDO:
+                         * likewise, and gone */
 };
 
 /* The answer; filled as the verb asks. */
@@ -150,7 +155,8 @@ struct sim_request {
     uint64_t lows[SIM_TOPICS][SIM_PARTS_MAX]; /* GROUP.INFO: what was surely done by then */
     /* SEEK */
     struct wire_position position;
-    bool dry_run;
+    bool dry_run;              /* and of SAVEPOINT.RESTORE and UNDO */
+    struct saved_model *saved; /* SAVEPOINT.SAVE: what the checker knew */
 
     /* PULL: the one that this is once more, under its id; NULL = none */
     const struct sim_request *repeats;

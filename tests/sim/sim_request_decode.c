@@ -333,6 +333,9 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
                 complain(complaint, "READ reply without next, start or end"));
     case SIM_SEEK:
         return decode_parts(self, map, "partitions", false, 4, complaint);
+    case SIM_SAVEPOINT_RESTORE:
+    case SIM_SAVEPOINT_UNDO:
+        return decode_parts(self, map, "partitions", true, 5, complaint);
     case SIM_TOPIC_INFO:
         return decode_parts(self, map, "partitions", false, 3, complaint);
     case SIM_GROUP_INFO:
@@ -343,6 +346,7 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
     case SIM_GROUP_DELETE:
     case SIM_GROUP_PAUSE:
     case SIM_GROUP_RESUME:
+    case SIM_SAVEPOINT_SAVE:
     case SIM_STATS:
         return true;
     case SIM_BYE:

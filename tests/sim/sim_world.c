@@ -18,6 +18,7 @@
 
 #define WAIT_LOOKS     6    /* looks at a pull that waits for nothing, */
 #define WAIT_MS        4000 /* over so long a time, before we complain */
+#define WAIT_JOBS      20   /* and that, when jobs are slow: so many of them one behind the other */
 #define IDLE_PUMPS_MAX 2000 /* turns in one millisecond: it spins */
 
 static uint64_t random_bits(void *arg)
@@ -282,6 +283,7 @@ static void send_back(struct sim *sim, struct sim_request *request, uint64_t lea
  * tells of some, time and again for seconds, somebody should have got them. */
 static void watch_waiting_pulls(struct sim *sim, const struct sim_request *info)
 {
+    const int64_t patience_ms = WAIT_MS + WAIT_JOBS * sim->world.job_delay_ms;
     uint64_t ready = 0;
     for (size_t i = 0; i < info->reply.part_count; i++) {
         ready += info->reply.parts[i].values[2];
@@ -301,7 +303,7 @@ static void watch_waiting_pulls(struct sim *sim, const struct sim_request *info)
         }
         pull->ready_count += ready > 0;
         if (pull->ready_count >= WAIT_LOOKS &&
-            sim->model.uptime_ms - pull->ready_since_ms > WAIT_MS) {
+            sim->model.uptime_ms - pull->ready_since_ms > patience_ms) {
             (void)model_fail(&sim->model,
                              "PULL %" PRIu64 " of group %s waits, though %" PRIu64
                              " messages are ready",
