@@ -13,8 +13,7 @@
 #include "common/limits.h"
 #include "common/token.h"
 
-#define FIELDS_MAX    6u   /* payload, key, type, id, headers, created_at_ms */
-#define PAYLOAD_ALONE 0x91 /* the head of an array of one */
+#define FIELDS_MAX 6u /* payload, key, type, id, headers, created_at_ms */
 
 /* What is wrong with a record, and where. */
 struct fault {
@@ -71,17 +70,10 @@ static inline const uint8_t *parse_bytes(const uint8_t *pos, const uint8_t *end,
 static inline const uint8_t *parse_payload(const uint8_t *pos, const uint8_t *end,
                                            struct zsp_slice *ret, struct fault *fault)
 {
-    /* Most payloads are bin 8 or bin 16: one look instead of a general token. */
+    /* Most payloads are bin 8: one look instead of a general token. */
     if (end - pos >= 2 && pos[0] == 0xc4 && pos[1] <= end - pos - 2) {
         *ret = (struct zsp_slice){pos + 2, pos[1]};
         return pos + 2 + pos[1];
-    }
-    if (end - pos >= 3 && pos[0] == 0xc5) {
-        const size_t len = (size_t)pos[1] << 8 | pos[2];
-        if (len <= (size_t)(end - pos - 3)) {
-            *ret = (struct zsp_slice){pos + 3, len};
-            return pos + 3 + len;
-        }
     }
     struct zsp_token token;
     const uint8_t *next = zsp_token_read(pos, end, &token);
@@ -221,14 +213,8 @@ static inline const uint8_t *parse_record(const uint8_t *pos, const uint8_t *end
                                           struct zsp_record *ret, struct fault *fault)
 {
     *ret = (struct zsp_record){0};
-    /* Most have a payload alone. */
-    size_t count = 1;
-    const uint8_t *next;
-    if (end - pos >= 2 && pos[0] == PAYLOAD_ALONE) {
-        next = pos + 1;
-    } else {
-        next = parse_head(pos, end, &count, fault);
-    }
+    size_t count;
+    const uint8_t *next = parse_head(pos, end, &count, fault);
     if (next) {
         next = parse_payload(next, end, &ret->payload, fault);
     }
@@ -293,7 +279,11 @@ int zsp_record_check(struct zsp_slice body, size_t record_max, uint32_t *ret_cou
     while (pos < end) {
         struct zsp_record record;
         struct fault fault;
-        const uint8_t *next = parse_record(pos, end, true, &record, &fault);
+        const uint8_t *next =
+            zsp_record_plain((struct zsp_slice){pos, (size_t)(end - pos)}, &record.payload);
+        if (!next) {
+            next = parse_record(pos, end, true, &record, &fault);
+        }
         if (!next) {
             return report_fault(&fault, body.data, count, err);
         }
@@ -314,7 +304,11 @@ int zsp_record_next(struct zsp_slice *rest, struct zsp_slice *ret_record)
     }
     struct zsp_record record;
     struct fault fault;
-    const uint8_t *next = parse_record(rest->data, rest->data + rest->len, false, &record, &fault);
+    const uint8_t *const end = rest->data + rest->len;
+    const uint8_t *next = zsp_record_plain(*rest, &record.payload);
+    if (!next) {
+        next = parse_record(rest->data, end, false, &record, &fault);
+    }
     if (!next) {
         return ZSP_EBAD_RECORD;
     }

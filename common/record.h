@@ -60,6 +60,26 @@ int zsp_record_decode(struct zsp_slice record, struct zsp_record *ret, struct zs
  * (`*rest` is then unchanged). */
 int zsp_record_take(struct zsp_slice *rest, struct zsp_record *ret);
 
+/* The same for what most records are, a payload alone, of bin 8 or bin 16; inline, since all who
+ * walk over many try it first. Returns the position behind it, or NULL: `rest` begins with
+ * something else. */
+static inline const uint8_t *zsp_record_plain(struct zsp_slice rest, struct zsp_slice *ret_payload)
+{
+    const uint8_t array_of_one = 0x91, bin_8 = 0xc4, bin_16 = 0xc5;
+    const uint8_t *const pos = rest.data;
+    if (rest.len < 4 || pos[0] != array_of_one || (pos[1] != bin_8 && pos[1] != bin_16)) {
+        return NULL;
+    }
+    const bool is_wide = pos[1] == bin_16;
+    const size_t head = is_wide ? 4 : 3;
+    const size_t len = is_wide ? (size_t)pos[2] << 8 | pos[3] : pos[2];
+    if (len > rest.len - head) {
+        return NULL;
+    }
+    *ret_payload = (struct zsp_slice){pos + head, len};
+    return pos + head + len;
+}
+
 /* Walk `record.headers`: start with *rest = record.headers-body as set by
  * zsp_record_headers(); returns 0 with name and value, 1 at the end. */
 struct zsp_slice zsp_record_headers(const struct zsp_record *record);

@@ -35,17 +35,15 @@ struct reader {
     bool has_room;   /* for the reply */
     struct reply_to to;
     struct position_place from_place, to_place;
-    bool from_is_offset; /* named explicitly: it must exist */
-    bool has_end;        /* `to` was told */
-    uint64_t next_offset;
-    uint64_t end_offset; /* with has_end */
+    bool from_is_offset;              /* named explicitly: it must exist */
+    bool has_end;                     /* `to` was told */
+    uint64_t next_offset, end_offset; /* the latter with has_end */
     uint64_t max_messages, max_bytes;
     bool accepts_zstd;
-    bool wants_parts;
-    bool has_sent;      /* a part */
-    bool may_wait;      /* at the mark, while there is nothing to tell */
-    bool is_abandoned;  /* nobody waits for the answer */
-    const char *ending; /* the reason when it stands at the mark and may not wait */
+    bool wants_parts, has_sent; /* a part */
+    bool may_wait;              /* at the mark, while there is nothing to tell */
+    bool is_abandoned;          /* nobody waits for the answer */
+    const char *ending;         /* the reason when it stands at the mark and may not wait */
     struct reader_run *runs;
     uint32_t run_count, run_capacity, run_max;
     uint64_t messages, bytes; /* gathered */
@@ -505,10 +503,13 @@ static void go_on_in_parts(struct engine *engine, struct reader *self)
 static void go_on(struct engine *engine, struct reader *self)
 {
     const bool at_mark = self->next_offset >= self->partition->synced_offset;
+    /* For the last eighth of a reply a batch is not cut: it would be read again for the rest. */
+    const bool is_nearly_full =
+        self->messages > 0 && self->max_bytes - self->bytes < self->max_bytes / 8;
     if ((self->has_end && self->next_offset >= self->end_offset) ||
         ((self->messages > 0 || self->has_sent) && at_mark)) {
         answer(engine, self, "end", NULL);
-    } else if (is_full(self) && !is_part(self)) {
+    } else if ((is_full(self) || is_nearly_full) && !is_part(self)) {
         answer(engine, self, "limit", NULL);
     } else if (!at_mark && is_part(self)) {
         go_on_in_parts(engine, self);
@@ -666,8 +667,7 @@ int verb_read(struct engine *engine, const struct request *request, struct zsp_e
     if (rc == 0) {
         rc = topic_partition(topic, args.partition.value, &partition, err);
     }
-    struct position_place from = {0};
-    struct position_place to = {0};
+    struct position_place from = {0}, to = {0};
     if (rc == 0) {
         rc = position_resolve(engine, partition, &args.from, &from, err);
     }

@@ -342,9 +342,10 @@ static int take(struct zspool_consumer *self, const zspool_message_t **ret, stru
     return 0;
 }
 
-static int next_locked(struct zspool_consumer *self, const zspool_message_t **ret,
-                       int64_t deadline_ms, struct zsp_err *err)
+static int next_locked(struct zspool_consumer *self, const zspool_message_t **ret, int timeout_ms,
+                       struct zsp_err *err)
 {
+    int64_t deadline_ms = INT64_MIN; /* not known: made where something is waited for */
     if (self->pull_halted) {
         self->pull_halted = false;
         zsp_link_kick(self->client->link, &self->port);
@@ -364,6 +365,9 @@ static int next_locked(struct zspool_consumer *self, const zspool_message_t **re
         if (zsp_consumer_at_end(self)) {
             self->end_told = true;
             return ZSPOOL_END;
+        }
+        if (deadline_ms == INT64_MIN) {
+            deadline_ms = timeout_ms == 0 ? 0 : zsp_deadline_ms(timeout_ms);
         }
         rc = zsp_link_wait(self->client->link, deadline_ms, err);
         if (rc != 0) {
@@ -387,9 +391,8 @@ int zspool_next(zspool_consumer_t *self, const zspool_message_t **ret_message, i
     }
     struct zsp_err report;
     report.code = 0;
-    const int64_t deadline_ms = timeout_ms == 0 ? 0 : zsp_deadline_ms(timeout_ms);
     zsp_link_lock(self->client->link);
-    const int rc = next_locked(self, ret_message, deadline_ms, &report);
+    const int rc = next_locked(self, ret_message, timeout_ms, &report);
     zsp_consumer_update_ready(self);
     zsp_link_unlock(self->client->link);
     return rc >= 0 ? rc : zsp_err_export(&report, err);

@@ -272,21 +272,14 @@ static int next_record(struct zsp_parcel *self, struct zsp_record *ret, struct z
     }
 }
 
-static void fill(const struct zsp_parcel *self, const struct zsp_record *record,
-                 zspool_message_t *ret)
+/* What a message has from its run and its place. */
+static inline void fill_place(const struct zsp_parcel *self, zspool_message_t *ret)
 {
     const struct zsp_parcel_run *run = &self->runs[self->run_index];
     ret->topic = run->topic;
     ret->partition = run->partition;
     ret->offset = run->first + self->in_run;
     ret->timestamp_ms = run->timestamp_ms;
-    ret->payload = (zspool_bytes_t){record->payload.data, record->payload.len};
-    ret->key = (zspool_bytes_t){record->key.data, record->key.len};
-    ret->type = (zspool_bytes_t){record->type.data, record->type.len};
-    ret->id = (zspool_bytes_t){record->id.data, record->id.len};
-    ret->headers = (zspool_bytes_t){record->headers.data, record->headers.len};
-    ret->header_count = record->header_count;
-    ret->created_at_ms = record->has_created_at ? (int64_t)record->created_at_ms : 0;
     ret->deliveries = run->lease ? run->deliveries : 0;
     ret->failures = run->failures;
     ret->priority = run->priority;
@@ -294,22 +287,56 @@ static void fill(const struct zsp_parcel *self, const struct zsp_record *record,
     ret->lease_ms = run->lease ? self->lease_ms : 0;
 }
 
+static void fill(const struct zsp_record *record, zspool_message_t *ret)
+{
+    ret->payload = (zspool_bytes_t){record->payload.data, record->payload.len};
+    ret->key = (zspool_bytes_t){record->key.data, record->key.len};
+    ret->type = (zspool_bytes_t){record->type.data, record->type.len};
+    ret->id = (zspool_bytes_t){record->id.data, record->id.len};
+    ret->headers = (zspool_bytes_t){record->headers.data, record->headers.len};
+    ret->header_count = record->header_count;
+    ret->created_at_ms = record->has_created_at ? (int64_t)record->created_at_ms : 0;
+}
+
+/* The next record if it is a payload alone, without the way over a decoded one. */
+static inline bool take_plain(struct zsp_parcel *self, zspool_message_t *ret)
+{
+    const uint8_t *const pos = self->rest.data;
+    struct zsp_slice payload;
+    const uint8_t *const next = zsp_record_plain(self->rest, &payload);
+    if (!next) {
+        return false;
+    }
+    const size_t len = (size_t)(next - pos);
+    self->rest.data = next;
+    self->rest.len -= len;
+    self->bytes_left -= len;
+    ret->payload = (zspool_bytes_t){payload.data, payload.len};
+    ret->key = ret->type = ret->id = ret->headers = (zspool_bytes_t){NULL, 0};
+    ret->header_count = 0;
+    ret->created_at_ms = 0;
+    return true;
+}
+
 int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_err *err)
 {
     if (self->left == 0) {
         return 1;
     }
-    struct zsp_record record;
     int rc = begin_run(self, err);
-    if (rc == 0) {
+    if (rc == 0 && !take_plain(self, ret)) {
+        struct zsp_record record;
         rc = next_record(self, &record, err);
+        if (rc == 0) {
+            fill(&record, ret);
+        }
     }
     if (rc != 0) {
         self->left = 0;
         self->bytes_left = 0;
         return rc;
     }
-    fill(self, &record, ret);
+    fill_place(self, ret);
     self->left--;
     self->in_run++;
     if (self->in_run == self->runs[self->run_index].count) {

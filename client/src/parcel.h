@@ -66,7 +66,7 @@ int zsp_parcel_new(const struct zsp_answer *answer, struct zsp_parcel_owner *own
 void zsp_parcel_destroy(struct zsp_parcel **self_p);
 
 /* Take the next message; its bytes live as long as the parcel. Returns 0, or 1 when there is none.
- * Errors: ZSP_EBAD_RECORD (then nothing more can be taken), ZSP_ENOMEM */
+ * Errors: ZSP_EBAD_RECORD (then nothing more can be taken), ZSP_ENOMEM; zsp_parcel_offset() stays */
 int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_err *err);
 /* The run of the next message; there must be one. */
 const struct zsp_parcel_run *zsp_parcel_run(const struct zsp_parcel *self);

@@ -335,14 +335,13 @@ static int wait_for_more(struct zspool_reader *self, int timeout_ms, struct zsp_
 static int take_from_hand(struct zspool_reader *self, struct zsp_err *err)
 {
     struct zsp_shelf *shelf = self->hand;
-    const uint64_t offset = zsp_parcel_offset(shelf->first);
     const int rc = zsp_parcel_take(shelf->first, &self->view, err);
     if (rc == 0) {
         self->hand_count--;
         return 0;
     }
     zsp_link_lock(self->client->link);
-    begin_again(self, shelf, offset);
+    begin_again(self, shelf, zsp_parcel_offset(shelf->first));
     zsp_reader_update_ready(self);
     zsp_link_unlock(self->client->link);
     return rc;

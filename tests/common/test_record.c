@@ -201,6 +201,34 @@ static void records_are_taken_off_a_body_decoded(void **state)
     zsp_writer_fini(&out);
 }
 
+/* It agrees with the general way where it takes a record, at every length and cut, and takes no
+ * other. */
+static void a_payload_alone_is_taken_at_a_glance(void **state)
+{
+    (void)state;
+    const size_t lengths[] = {0, 1, 2, 255, 256, 300, 65535, 65536};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        uint8_t *const bytes = calloc(1, lengths[i] + 1);
+        struct zsp_writer out = {0};
+        zsp_record_write(&out, &(struct zsp_record){.payload = {bytes, lengths[i]}});
+        const struct zsp_slice whole = zsp_writer_slice(&out);
+        const uint8_t *const end = whole.data + whole.len;
+        struct zsp_slice payload = {NULL, 0};
+        const uint8_t *const next = zsp_record_plain(whole, &payload);
+        /* bin 32 is no usual one, and three bytes are too few to look at. */
+        assert_ptr_equal(next, lengths[i] > 65535 || lengths[i] == 0 ? NULL : end);
+        assert_true(!next || payload.len == lengths[i]);
+        assert_null(zsp_record_plain((struct zsp_slice){whole.data, whole.len - 1}, &payload));
+        zsp_writer_fini(&out);
+        free(bytes);
+    }
+    struct zsp_writer keyed = {0};
+    const struct zsp_slice two = hex_bytes(&keyed, "92 c40131 c40132");
+    struct zsp_slice payload;
+    assert_null(zsp_record_plain(two, &payload));
+    zsp_writer_fini(&keyed);
+}
+
 static void positions_end_at_the_end_of_the_body(void **state)
 {
     (void)state;
@@ -260,6 +288,7 @@ int main(void)
         cmocka_unit_test(wide_encodings_mean_the_same),
         cmocka_unit_test(a_checked_body_splits_into_its_records),
         cmocka_unit_test(records_are_taken_off_a_body_decoded),
+        cmocka_unit_test(a_payload_alone_is_taken_at_a_glance),
         cmocka_unit_test(positions_end_at_the_end_of_the_body),
         cmocka_unit_test(lengths_beyond_32_bits_fail_the_writer),
         cmocka_unit_test(payloads_of_every_length_form_round_trip),

@@ -33,6 +33,7 @@ static void take_one(struct zsp_slice body)
     if (zsp_record_next(&rest, &one) != 0 || zsp_record_decode(one, &record, &err) != 0) {
         zsp_assert(rc != 0);
         zsp_assert(taken_rest.data == body.data && taken_rest.len == body.len);
+        zsp_assert(!zsp_record_plain(body, &one));
         return;
     }
     zsp_assert(rc == 0);
@@ -44,6 +45,14 @@ static void take_one(struct zsp_slice body)
     zsp_assert(taken.header_count == record.header_count);
     zsp_assert(taken.has_created_at == record.has_created_at);
     zsp_assert(taken.created_at_ms == record.created_at_ms);
+    struct zsp_slice payload;
+    const uint8_t *const plain = zsp_record_plain(body, &payload);
+    if (plain) {
+        zsp_assert(plain == rest.data);
+        zsp_assert(payload.data == record.payload.data && payload.len == record.payload.len);
+        zsp_assert(!record.key.data && !record.type.data && !record.id.data);
+        zsp_assert(!record.headers.data && !record.has_created_at);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -127,6 +127,19 @@ static void bytes_are_a_limit_too_but_the_first_message_always_fits(void **state
     expect_read(f, "'from': ['offset', 3], 'max_bytes': 1", "d", 4, "limit");
 }
 
+/* Behind a batch of 80 bytes: the next one is not cut for the last 8 of 88 bytes, and is for the last 12
+ * of 92. */
+static void a_batch_is_not_cut_for_the_last_eighth_of_a_reply(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "PUBLISH", "{'topic': 'orders'}",
+               "[[b'g'], [b'h'], [b'i'], [b'j'], [b'k'], [b'l'], [b'm'], [b'n'], [b'o'], [b'p']]");
+    fixture_ok(f, "PUBLISH", "{'topic': 'orders'}", "[[b'q'], [b'r']]");
+    expect_read(f, "'from': ['offset', 6], 'max_bytes': 88", "g h i j k l m n o p", 16, "limit");
+    expect_read(f, "'from': ['offset', 6], 'max_bytes': 92", "g h i j k l m n o p q", 17, "limit");
+    expect_read(f, "'from': ['offset', 16], 'max_bytes': 8", "q", 17, "limit");
+}
+
 /* A run stays inside one stored batch and tells its time. */
 static void runs_tell_where_each_batch_lies(void **state)
 {
@@ -384,6 +397,7 @@ int main(void)
         TEST(wrong_arguments_are_refused),
         TEST(the_number_of_messages_is_exact),
         TEST(bytes_are_a_limit_too_but_the_first_message_always_fits),
+        TEST(a_batch_is_not_cut_for_the_last_eighth_of_a_reply),
         TEST(runs_tell_where_each_batch_lies),
         TEST(a_waiting_reader_gets_what_comes),
         TEST(a_waiting_reader_is_told_when_its_time_is_over),
