@@ -10,8 +10,9 @@
 
 #define CARRY_PER_BYTE  2                    /* bytes carried per byte appended */
 #define CARRY_TURN_MAX  (256 * (int)ZSP_KIB) /* bytes carried in one turn, and saved up */
-#define CARRY_ASK_MS    1000 /* an image that did not come is asked for again, not before */
-#define CARRY_LIVE_RATE 3u   /* journal size that is fine, in live images */
+#define CARRY_ASK_MS    1000    /* an image that did not come is asked for again, not before */
+#define KEY_LEN_MASK    0x7fffu /* what its field holds */
+#define CARRY_LIVE_RATE 3u      /* journal size that is fine, in live images */
 
 void carry_init(struct carry *self, uint64_t seed)
 {
@@ -86,21 +87,41 @@ static void list_append(struct carry *self, struct carry_object *object)
     self->live_bytes += object->image_bytes;
 }
 
-static struct carry_object *object_new(struct carry *self, struct zsp_slice key)
+/* What of an entry's value is kept. */
+static size_t kept_len(const struct store_entry *entry)
 {
-    const size_t room = key.len + (fact_is_own(key) ? FACT_VALUE_MAX : 0);
-    struct carry_object *object = calloc(1, offsetof(struct carry_object, bytes) + room);
+    return fact_is_own(entry->key) && entry->value.len <= FACT_VALUE_MAX ? entry->value.len : 0;
+}
+
+static struct carry_object *object_new(struct carry *self, const struct store_entry *entry)
+{
+    const struct zsp_slice key = entry->key;
+    struct carry_object *object =
+        calloc(1, offsetof(struct carry_object, bytes) + key.len + kept_len(entry));
     if (!object) {
         return NULL;
     }
-    zsp_assert(key.len <= UINT16_MAX);
-    object->key_len = (uint16_t)key.len;
+    zsp_assert(key.len <= ZSP_STATE_KEY_MAX);
+    object->key_len = (unsigned)key.len & KEY_LEN_MASK;
     memcpy(object->bytes, key.data, key.len);
     if (zsp_table_add(&self->table, carry_key(object), object) < 0) {
         free(object);
         return NULL;
     }
     return object;
+}
+
+static void object_free(struct carry *self, struct carry_object *object)
+{
+    list_remove(self, object);
+    (void)zsp_table_remove(&self->table, carry_key(object));
+    free(object);
+}
+
+/* Facts of one kind are of one size; a damaged journal may say otherwise. */
+static bool has_room(const struct carry_object *object, const struct store_entry *entry)
+{
+    return kept_len(entry) <= (fact_is_own(entry->key) ? carry_value(object).len : 0);
 }
 
 int carry_note(struct carry *self, const struct store_entry *entry, uint64_t record)
@@ -111,16 +132,17 @@ int carry_note(struct carry *self, const struct store_entry *entry, uint64_t rec
     struct carry_object *object = carry_find(self, entry->key);
     if (entry->kind == STORE_GONE) {
         if (object) {
-            list_remove(self, object);
-            (void)zsp_table_remove(&self->table, entry->key);
-            free(object);
+            object_free(self, object);
         }
         return 0;
     }
-    if (object) {
+    if (object && has_room(object, entry)) {
         list_remove(self, object);
     } else {
-        object = object_new(self, entry->key);
+        if (object) {
+            object_free(self, object);
+        }
+        object = object_new(self, entry);
         if (!object) {
             return ZSP_ENOMEM;
         }
@@ -128,8 +150,8 @@ int carry_note(struct carry *self, const struct store_entry *entry, uint64_t rec
     object->image_record = record;
     object->image_bytes = (uint32_t)(JOURNAL_ENTRY_BYTES + entry->key.len + entry->value.len);
     object->wanted_until = 0;
-    const size_t value_len = fact_is_own(entry->key) ? entry->value.len : 0;
-    if (value_len > 0 && value_len <= FACT_VALUE_MAX) {
+    const size_t value_len = kept_len(entry);
+    if (value_len > 0) {
         memcpy(object->bytes + object->key_len, entry->value.data, value_len);
     }
     list_append(self, object);
@@ -197,9 +219,9 @@ void carry_step(struct log_store *store)
         if (fact_is_own(carry_key(object))) {
             self->budget -= (int64_t)object->image_bytes;
             uint8_t value[FACT_VALUE_MAX];
-            memcpy(value, object->bytes + object->key_len, sizeof value);
-            const struct store_entry entry = {
-                carry_key(object), STORE_IMAGE, {value, carry_value(object).len}};
+            const struct zsp_slice kept = carry_value(object);
+            memcpy(value, kept.data, kept.len);
+            const struct store_entry entry = {carry_key(object), STORE_IMAGE, {value, kept.len}};
             journal_put_own(store, &entry, 1, NULL, NULL);
         } else if ((int64_t)object->wanted_until * 1000 <= store->now.mono_ms) {
             self->budget -= (int64_t)object->image_bytes;

@@ -32,13 +32,13 @@ struct carry_object {
     uint32_t image_bytes;  /* of the entry of its last image */
     uint32_t wanted_until; /* STORE_IMAGE_WANTED was told, and is not again until then: in whole
                             * seconds of the monotonic clock; 0 = it was not */
-    uint16_t key_len;
-    bool asked;      /* own, at a start: somebody opened what it speaks of */
-    uint8_t bytes[]; /* the key, and of the store's own FACT_VALUE_MAX for the value; they live
-                      * as long as the object is in the table */
+    uint16_t key_len : 15;
+    bool asked : 1;  /* own, at a start: somebody opened what it speaks of */
+    uint8_t bytes[]; /* the key, and of the store's own the value; they live as long as the
+                      * object is in the table */
 };
 
-_Static_assert(ZSP_STATE_KEY_MAX <= UINT16_MAX, "a key's length fits");
+_Static_assert(ZSP_STATE_KEY_MAX <= UINT16_MAX / 2, "a key's length fits");
 _Static_assert(ZSP_JOURNAL_RECORD_MAX < UINT32_MAX / 2, "an image's bytes fit");
 
 struct carry {

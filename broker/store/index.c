@@ -24,7 +24,7 @@ void index_note(struct seg_index *self, const struct index_entry *entry)
         }
     }
     if (self->count == self->capacity) {
-        const size_t capacity = self->capacity ? self->capacity * 2 : CAPACITY_MIN;
+        const uint32_t capacity = self->capacity ? self->capacity * 2 : CAPACITY_MIN;
         struct index_entry *entries = realloc(self->entries, capacity * sizeof *entries);
         if (!entries) {
             return;
@@ -67,7 +67,7 @@ const struct index_entry *index_find_time(const struct seg_index *self, int64_t 
 
 int index_prepend(struct seg_index *self, struct seg_index *older)
 {
-    const size_t count = self->count + older->count;
+    const uint32_t count = self->count + older->count;
     struct index_entry *entries = calloc(count ? count : 1, sizeof *entries);
     if (!entries) {
         return ZSP_ENOMEM;
@@ -170,14 +170,15 @@ int index_decode(struct zsp_slice bytes, const struct index_facts *want,
     const size_t entry_bytes = bytes.len - INDEX_HEADER_BYTES;
     const uint64_t count = zsp_get_u64(p + 8);
     if (entry_bytes % INDEX_ENTRY_BYTES != 0 || count != entry_bytes / INDEX_ENTRY_BYTES ||
-        index_sum(p, entry_bytes, place) != zsp_get_u64(p + SUM_POS)) {
+        count > UINT32_MAX || index_sum(p, entry_bytes, place) != zsp_get_u64(p + SUM_POS)) {
         return zsp_err_set(err, ZSP_ECORRUPT, "the index is damaged");
     }
     if (zsp_get_u64(p + 16) != want->base_offset || zsp_get_u64(p + 24) != want->end_offset ||
         zsp_get_u64(p + 32) != want->bytes) {
         return zsp_err_set(err, ZSP_ECORRUPT, "the index is of another segment");
     }
-    struct seg_index index = {.count = (size_t)count, .capacity = (size_t)count, .complete = true};
+    struct seg_index index = {
+        .count = (uint32_t)count, .capacity = (uint32_t)count, .complete = true};
     index.entries = calloc(count ? (size_t)count : 1, sizeof *index.entries);
     if (!index.entries) {
         return zsp_err_set(err, ZSP_ENOMEM, "index of %" PRIu64 " entries", count);

@@ -33,8 +33,8 @@ struct index_entry {
 /* Zero-initialise. Entries rise in offset, pos and max_before_ms. */
 struct seg_index {
     struct index_entry *entries;
-    size_t count;
-    size_t capacity;
+    uint32_t count;
+    uint32_t capacity;
     bool complete; /* it reaches down to the segment's first batch */
 };
 

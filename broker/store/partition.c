@@ -2,6 +2,7 @@
 #include "broker/store/partition.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,22 +15,21 @@
 struct store_part *partition_new(struct log_store *store, uint64_t topic_id, uint32_t number,
                                  const char *path, void *owner)
 {
-    struct store_part *self = calloc(1, sizeof *self);
-    char *copy = malloc(strlen(path) + 1);
-    if (!self || !copy) {
-        free(self);
-        free(copy);
+    const size_t path_room = strlen(path) + 1;
+    struct store_part *self = calloc(1, offsetof(struct store_part, path) + path_room);
+    if (!self) {
         return NULL;
     }
-    memcpy(copy, path, strlen(path) + 1);
+    memcpy(self->path, path, path_room);
     self->store = store;
     self->state = PART_CREATING;
     self->topic_id = topic_id;
     self->number = number;
-    self->path = copy;
     self->owner = owner;
     self->max_timestamp_ms = INT64_MIN;
     self->mark.max_timestamp_ms = INT64_MIN;
+    self->segments = &self->only;
+    self->segment_capacity = 1;
     self->prev = store->parts_last;
     if (store->parts_last) {
         store->parts_last->next = self;
@@ -49,6 +49,13 @@ void partition_abandon(struct store_part *self)
     if (self->roll.next) {
         self->roll.next->pins = 0;
         self->roll.next->loading = false;
+    }
+}
+
+static void free_segments(struct store_part *self)
+{
+    if (self->segments != &self->only) {
+        free(self->segments);
     }
 }
 
@@ -77,9 +84,8 @@ void partition_destroy(struct store_part **self_p)
     for (size_t i = 0; i < self->segment_count; i++) {
         segment_retire(store, self->segments[i]);
     }
-    free(self->segments);
+    free_segments(self);
     free(self->damages);
-    free(self->path);
     free(self);
     *self_p = NULL;
 }
@@ -92,7 +98,7 @@ void partition_describe(const struct store_part *self, char out[64])
 int partition_add_segment(struct store_part *self, struct segment *segment)
 {
     if (self->segment_count == self->segment_capacity) {
-        const size_t capacity = self->segment_capacity ? self->segment_capacity * 2 : 1;
+        const uint32_t capacity = self->segment_capacity * 2;
         struct segment **segments = calloc(capacity, sizeof(struct segment *));
         if (!segments) {
             return ZSP_ENOMEM;
@@ -100,7 +106,7 @@ int partition_add_segment(struct store_part *self, struct segment *segment)
         for (size_t i = 0; i < self->segment_count; i++) {
             segments[i] = self->segments[i];
         }
-        free(self->segments);
+        free_segments(self);
         self->segments = segments;
         self->segment_capacity = capacity;
     }

@@ -79,19 +79,20 @@ struct damage {
 
 enum part_state { PART_CREATING, PART_OPEN, PART_DROPPED };
 
+/* In an order without holes: there are many, and most are idle. */
 struct store_part {
     struct log_store *store;
-    enum part_state state;
     struct store_part *prev; /* all partitions */
     struct store_part *next;
     uint64_t topic_id;
     uint32_t number;
+    enum part_state state;
     void *owner;
-    char *path; /* of its directory, relative to the data directory */
 
     struct segment **segments; /* by number; the last one is active */
-    size_t segment_count;
-    size_t segment_capacity;
+    struct segment *only;      /* what `segments` is while there is one at most */
+    uint32_t segment_count;
+    uint32_t segment_capacity;
     uint64_t start_offset;
     uint64_t end_offset;      /* after the last batch written */
     int64_t max_timestamp_ms; /* of all batches ever, INT64_MIN = none */
@@ -100,25 +101,25 @@ struct store_part {
 
     struct append *queue_first;
     struct append *queue_last;
-    bool dirty; /* on the store's dirty list */
     struct store_part *dirty_next;
     struct partition_write *write; /* NULL = none is out */
     struct roll roll;
     struct atomic_part *placed_last; /* in the journal, not yet in the segment: the newest; NULL =
                                       * none, else nothing is written here */
-
-    bool unsynced; /* on the commit's list */
     struct store_part *unsynced_next;
     struct tail_part tail;
     struct read_cache_part read_cache;
 
     struct damage *damages; /* by offset */
-    size_t damage_count;
+    uint32_t damage_count;
+    uint32_t busy;  /* jobs out and records waited for that point here */
+    uint32_t reads; /* read requests under way */
+    bool dirty;     /* on the store's dirty list */
+    bool unsynced;  /* on the commit's list */
     bool refuses;   /* damaged: takes no appends */
     bool trimming;  /* a retention is under way */
     bool orphaned;  /* its creation failed: freed when idle */
-    uint32_t busy;  /* jobs out and records waited for that point here */
-    uint32_t reads; /* read requests under way */
+    char path[];    /* of its directory, relative to the data directory */
 };
 
 /* Make one in state CREATING, linked into the store. `path` is copied.

@@ -90,8 +90,8 @@ static uint64_t fill_behind(struct segment *segment, uint64_t bytes)
     if (fill_end > options->segment_bytes) {
         fill_end = options->segment_bytes;
     }
-    const uint64_t doubled = segment->fill_bytes * 2;
-    segment->fill_bytes = doubled < options->fill_bytes ? doubled : options->fill_bytes;
+    const uint64_t doubled = (uint64_t)segment->fill_bytes * 2;
+    segment->fill_bytes = doubled < options->fill_bytes ? (uint32_t)doubled : options->fill_bytes;
     return fill_end > end ? fill_end - end : 0;
 }
 

@@ -63,7 +63,7 @@ static size_t count_until(const struct read_cache_part *part, uint64_t offset)
 
 static int grow(struct read_cache_part *part)
 {
-    const size_t capacity = part->capacity ? part->capacity * 2 : PART_CAPACITY_MIN;
+    const uint32_t capacity = part->capacity ? part->capacity * 2 : PART_CAPACITY_MIN;
     struct cached_read **items = realloc(part->items, capacity * sizeof(struct cached_read *));
     if (!items) {
         return ZSP_ENOMEM;

@@ -17,8 +17,8 @@ struct cached_read;
 /* Those of one partition, by their first offsets. Zero-initialise. */
 struct read_cache_part {
     struct cached_read **items;
-    size_t count;
-    size_t capacity;
+    uint32_t count;
+    uint32_t capacity;
 };
 
 /* All of them. Zero-initialise but for bytes_max. */

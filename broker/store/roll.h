@@ -35,10 +35,10 @@ struct store_part;
 enum roll_state { ROLL_IDLE, ROLL_WAITING, ROLL_SEALING, ROLL_JOURNAL };
 
 struct roll {
-    enum roll_state state;
     struct segment *next; /* made ahead, empty; NULL = not yet */
-    bool making;          /* the task that makes it is out */
-    bool ahead_failed;    /* do not try again before it is needed */
+    enum roll_state state;
+    bool making;       /* the task that makes it is out */
+    bool ahead_failed; /* do not try again before it is needed */
 };
 
 /* Does the queue wait for a roll? */

@@ -27,31 +27,33 @@ struct store_part;
 
 enum segment_state { SEGMENT_ACTIVE, SEGMENT_SEALED, SEGMENT_GONE };
 
+/* In an order without holes, like its partition. */
 struct segment {
     struct store_part *part;
-    enum segment_state state;
     uint64_t number;
     uint64_t base_offset;
     uint64_t end_offset;      /* after the last batch written */
     uint64_t bytes;           /* of batches: where the next one goes */
     uint64_t file_bytes;      /* end of all ever written, zero-filled space included */
-    uint64_t fill_bytes;      /* how much the next fill adds, 0 = no more */
     int64_t max_before_ms;    /* highest timestamp before this segment, INT64_MIN = none known */
     int64_t max_timestamp_ms; /* highest up to its end */
     uint64_t epoch;           /* of its last batch */
     struct seg_index index;
 
-    int file;      /* < 0 = closed */
-    uint32_t pins; /* users of the file */
-    bool loading;
     struct zsp_err *load_error; /* why the last load failed; taken by who asks next */
     struct segment *files_prev; /* in a list of open_files.c */
     struct segment *files_next;
-    bool in_files;
 
     uint64_t redo_record; /* owes a sync for what the journal holds from here on (redo.h) */
     struct segment *redo_prev;
     struct segment *redo_next;
+
+    enum segment_state state;
+    uint32_t fill_bytes; /* how much the next fill adds, 0 = no more */
+    int file;            /* < 0 = closed */
+    uint32_t pins;       /* users of the file */
+    bool loading;
+    bool in_files;
     bool in_redo;
     bool redo_syncing; /* a checkpoint syncs its file now: nobody else may, or one of the two
                         * would not hear of a failure */

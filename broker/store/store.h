@@ -48,19 +48,19 @@ struct store_part;
 
 /* One batch: 1..n records that stay together. */
 struct store_batch {
-    struct zsp_buf *frame; /* holds the body; see who owns it at each use */
-    struct zsp_slice body; /* inside `frame` */
-    uint64_t first_offset; /* told by the store; ignored by append */
-    uint32_t record_count; /* >= 1 */
-    int64_t timestamp_ms;  /* the broker's wall time at append */
-    uint32_t raw_bytes;    /* size before compression, 0 = not compressed */
-    uint8_t codec;         /* 0 = none */
-    uint8_t priority;      /* 0-9 */
-    int64_t not_before_ms; /* wall, 0 = none */
-    int64_t expires_at_ms; /* wall, 0 = none */
-    uint64_t producer_id;  /* 0 = none */
-    uint32_t producer_epoch;
-    uint64_t sequence; /* of the first record, 0 = none */
+    struct zsp_buf *frame;   /* holds the body; see who owns it at each use */
+    struct zsp_slice body;   /* inside `frame` */
+    uint64_t first_offset;   /* told by the store; ignored by append */
+    int64_t timestamp_ms;    /* the broker's wall time at append */
+    int64_t not_before_ms;   /* wall, 0 = none */
+    int64_t expires_at_ms;   /* wall, 0 = none */
+    uint64_t producer_id;    /* 0 = none */
+    uint64_t sequence;       /* of the first record, 0 = none */
+    uint32_t producer_epoch; /* */
+    uint32_t record_count;   /* >= 1 */
+    uint32_t raw_bytes;      /* size before compression, 0 = not compressed */
+    uint8_t codec;           /* 0 = none */
+    uint8_t priority;        /* 0-9 */
 };
 
 /* One batch of an atomic append. */

@@ -21,7 +21,7 @@ const struct store_batch *tail_get(const struct tail_part *part, size_t index)
 
 static int grow_part(struct tail_part *part)
 {
-    const size_t capacity = part->capacity ? part->capacity * 2 : PART_CAPACITY_MIN;
+    const uint32_t capacity = part->capacity ? part->capacity * 2 : PART_CAPACITY_MIN;
     struct store_batch *items = calloc(capacity, sizeof *items);
     if (!items) {
         return ZSP_ENOMEM;

@@ -12,9 +12,9 @@
 /* The batches of one partition, without a gap: a ring. Zero-initialise. */
 struct tail_part {
     struct store_batch *items;
-    size_t first;
-    size_t count;
-    size_t capacity; /* 0 or a power of two */
+    uint32_t first;
+    uint32_t count;
+    uint32_t capacity; /* 0 or a power of two; bounded by the bytes of all */
 };
 
 /* All of them: who owns the n-th oldest batch. Zero-initialise but for bytes_max. */

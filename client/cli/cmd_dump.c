@@ -440,7 +440,8 @@ static int show_index(struct dump_run *self, struct zsp_slice bytes)
         tell_damage(self, 0, bytes.len, err.msg);
     }
     if (!cli_common.json) {
-        printf("segment of offsets %" PRIu64 " to %" PRIu64 ", %" PRIu64 " bytes, %zu entries\n",
+        printf("segment of offsets %" PRIu64 " to %" PRIu64 ", %" PRIu64 " bytes, %" PRIu32
+               " entries\n",
                facts.base_offset, facts.end_offset, facts.bytes, index.count);
     }
     for (size_t i = 0; i < index.count && !ferror(stdout); i++) {
