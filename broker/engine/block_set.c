@@ -38,12 +38,12 @@ bool block_set_has(const struct block_set *self, uint64_t block)
     return at < self->count && self->blocks[at] == block;
 }
 
-int block_set_reserve(struct block_set *self, size_t count)
+int block_set_reserve(struct block_set *self, uint32_t count)
 {
     if (count <= self->capacity - self->count) {
         return 0;
     }
-    size_t capacity = self->capacity > 0 ? self->capacity * 2 : 1;
+    uint32_t capacity = self->capacity > 0 ? self->capacity * 2 : 1;
     capacity = capacity > self->count + count ? capacity : self->count + count;
     uint64_t *blocks = realloc(self->blocks, capacity * sizeof *blocks);
     if (!blocks) {

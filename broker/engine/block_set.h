@@ -15,13 +15,13 @@
 /* Zero-initialise. blocks[0 .. count) may be read by anyone. */
 struct block_set {
     uint64_t *blocks;
-    size_t count, capacity;
+    uint32_t count, capacity;
 };
 
 void block_set_fini(struct block_set *self);
 bool block_set_has(const struct block_set *self, uint64_t block);
 /* Room for `count` more. Errors: ZSP_ENOMEM */
-ZSP_MUST_CHECK int block_set_reserve(struct block_set *self, size_t count);
+ZSP_MUST_CHECK int block_set_reserve(struct block_set *self, uint32_t count);
 /* Add (room is reserved) or remove; nothing happens when it is there, or not there. */
 void block_set_add(struct block_set *self, uint64_t block);
 void block_set_remove(struct block_set *self, uint64_t block);

@@ -71,6 +71,7 @@ struct engine {
     struct clock clock;
     struct timers timers[TIMER_KINDS];
     struct timer time_record; /* writes broker time now and then */
+    struct timer retention;   /* of all topics, see retention.h */
 
     struct pending_set pending;
     struct set_aside set_aside; /* reads that a pump works off, see arrivals.h */

@@ -169,7 +169,7 @@ struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice na
     struct groups *self = engine->groups;
     zsp_assert(name.len <= ZSP_NAME_MAX);
     static const char kind[] = "group ";
-    struct group *group = calloc(1, sizeof *group + sizeof kind + name.len);
+    struct group *group = calloc(1, offsetof(struct group, object) + sizeof kind + name.len);
     if (!group) {
         return NULL;
     }
@@ -177,7 +177,6 @@ struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice na
     memcpy(group->object, kind, sizeof kind - 1);
     memcpy(group->object + sizeof kind - 1, name.data, name.len);
     group->name = (struct zsp_slice){(const uint8_t *)group->object + sizeof kind - 1, name.len};
-    members_init(&group->members, &self->members);
     if (name_index_add(&engine->catalog.groups, group->name, group) < 0) {
         free(group);
         return NULL;
@@ -211,7 +210,7 @@ static void unwake(struct groups *self, struct group *group)
 void group_destroy(struct engine *engine, struct group *group)
 {
     struct groups *self = engine->groups;
-    zsp_assert(group->parked.count == 0);
+    zsp_assert(group->parked_count == 0);
     forget_leases(self, group);
     group_join_forget(self, group);
     for (size_t i = group->bindings.count; i > 0; i--) {
@@ -222,7 +221,7 @@ void group_destroy(struct engine *engine, struct group *group)
     }
     savepoint_forget_all(self, group);
     name_index_fini(&group->bindings);
-    members_fini(&group->members);
+    members_fini(&group->members, &self->members);
     (void)name_index_remove(&engine->catalog.groups, group->name);
     (void)zsp_table_remove(&self->by_id, id_key(&group->id));
     free(group);
@@ -309,9 +308,9 @@ static struct ledger_figures figures_of(const struct ledger *ledger)
 {
     return (struct ledger_figures){
         .ready = ledger_ready(ledger),
-        .leased = ledger->runs.count[RUN_LEASED],
-        .reserved = ledger->runs.count[RUN_RESERVED],
-        .waiting = ledger->runs.count[RUN_WAITING],
+        .leased = runmap_count(&ledger->runs, RUN_LEASED),
+        .reserved = runmap_count(&ledger->runs, RUN_RESERVED),
+        .waiting = runmap_count(&ledger->runs, RUN_WAITING),
         .is_blocked = ledger_is_blocked(ledger),
     };
 }
@@ -401,7 +400,7 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
         free(ledger->told); /* it is in no ring, its timer is not armed */
         ledger->told = NULL;
     }
-    if (group->ready > 0 && group->parked.count > 0) {
+    if (group->ready > 0 && group->parked_count > 0) {
         group_wake(self, group);
     }
 }
@@ -529,7 +528,7 @@ struct session_note *group_leave_all(struct groups *self, uint64_t session)
 {
     struct session_note *note = NULL;
     while ((note = session_note_find(&self->notes, session)) && note->member_first) {
-        members_forget(note->member_first);
+        members_forget(note->member_first, &self->members);
     }
     return note;
 }

@@ -78,36 +78,37 @@ struct group_call {
 
 struct pull_list {
     struct pull *first, *last;
-    size_t count;
 };
 
+/* In an order without holes: there are many, and most are idle. */
 struct group {
     uint64_t id;
     struct zsp_slice name; /* into object */
     uint64_t epoch;        /* raised by every seek */
-    uint64_t start_value;
-    enum wire_position_kind start_kind; /* with its value: where new topics begin */
-    enum group_state state;
+    uint64_t start_value;  /* of start_kind */
     struct group_settings settings;
-    bool paused;                /* nothing is handed out */
     struct name_index bindings; /* struct binding */
 
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
     struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
-    uint32_t waiting_all;             /* parked pulls that named no topics */
-    uint32_t claimed;                 /* bindings with something ready that parked pulls named */
     struct pull_list parked;          /* in order of arrival */
     struct pull_list working;         /* reading or granting */
     struct lease *lease_first, *lease_last;
     struct members members;
     struct savepoint *savepoint_first; /* by number; the first may be the undo */
     struct group_call *creates;        /* CREATING: others that want to create it */
-
-    uint32_t next_binding; /* where a pull of all topics begins */
-    bool wants_room;       /* a parked pull waits for room, see reply_room() */
-    bool dirty;            /* in groups->dirty: its parked pulls are to be looked at */
     struct group *dirty_next;
-    char object[]; /* "group <name>", for errors */
+
+    uint32_t parked_count; /* pulls */
+    uint32_t waiting_all;  /* of them, those that named no topics */
+    uint32_t claimed;      /* bindings with something ready that parked pulls named */
+    uint32_t next_binding; /* where a pull of all topics begins */
+    enum wire_position_kind start_kind : 8; /* where new topics begin */
+    enum group_state state : 8;
+    bool paused;     /* nothing is handed out */
+    bool wants_room; /* a parked pull waits for room, see reply_room() */
+    bool dirty;      /* in groups->dirty: its parked pulls are to be looked at */
+    char object[];   /* "group <name>", for errors */
 };
 
 _Static_assert(ZSP_PARTITIONS_MAX <= UINT16_MAX, "binding->blocked");

@@ -316,7 +316,7 @@ static void write_part(struct zsp_writer *out, const struct binding *binding, ui
     wire_write_uint(out, partition);
     wire_write_uint(out, ledger_committed(ledger));
     wire_write_uint(out, ledger->mark);
-    wire_write_uint(out, ledger_ready(ledger) + ledger->runs.count[RUN_RESERVED]);
+    wire_write_uint(out, ledger_ready(ledger) + runmap_count(&ledger->runs, RUN_RESERVED));
     wire_write_uint(out, ledger_leased(ledger));
     wire_write_uint(out, ledger_waiting(ledger));
     wire_write_uint(out, ledger_dead(ledger));

@@ -78,22 +78,22 @@ uint64_t ledger_ready(const struct ledger *self)
         fresh = end - self->high;
         fresh -= above < fresh ? above : fresh;
     }
-    return fresh + self->runs.count[RUN_READY];
+    return fresh + runmap_count(&self->runs, RUN_READY);
 }
 
 uint64_t ledger_leased(const struct ledger *self)
 {
-    return self->runs.count[RUN_LEASED];
+    return runmap_count(&self->runs, RUN_LEASED);
 }
 
 uint64_t ledger_waiting(const struct ledger *self)
 {
-    return self->runs.count[RUN_WAITING];
+    return runmap_count(&self->runs, RUN_WAITING);
 }
 
 uint64_t ledger_dead(const struct ledger *self)
 {
-    return self->runs.count[RUN_DEAD];
+    return runmap_count(&self->runs, RUN_DEAD);
 }
 
 bool ledger_is_blocked(const struct ledger *self)

@@ -33,8 +33,9 @@ struct group;
 struct partition;
 
 /* Room for any key of durable state of the group side. */
-#define GROUP_KEY_ROOM 32u
-#define LEDGER_KEY_LEN 20u /* group u64, topic u64, partition u32 */
+#define GROUP_KEY_ROOM       32u
+#define LEDGER_KEY_LEN       20u              /* group u64, topic u64, partition u32 */
+#define LEDGER_STEP_SLOT_MAX ((1u << 30) - 1) /* what its field holds; a step is smaller */
 
 /* In which list of mark_watch.h a ledger is. */
 enum mark_watch { WATCH_NONE, WATCH_LISTENING, WATCH_STALE };
@@ -61,7 +62,8 @@ struct ledger_told {
 
 struct ledger {
     uint8_t key[LEDGER_KEY_LEN]; /* names it; in the table of all ledgers */
-    uint32_t step_slot;          /* 1 + index in the open step, 0 = not in it */
+    uint32_t step_slot : 30;     /* 1 + index in the open step, 0 = not in it */
+    enum mark_watch watch : 2;   /* */
 
     struct runmap runs;
     uint64_t high;      /* from here on a message without a run is fresh; no run begins here */
@@ -78,8 +80,7 @@ struct ledger {
     struct partition *partition;            /* NULL while its topic is not there */
     struct ledger *next, *prev;             /* of the partition, or the loose ones */
     struct ledger *watch_next, *watch_prev; /* of a list of mark_watch.h */
-    enum mark_watch watch;
-    struct ledger_told *told; /* NULL = nothing was told: all of it is 0 */
+    struct ledger_told *told;               /* NULL = nothing was told: all of it is 0 */
 };
 
 void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,

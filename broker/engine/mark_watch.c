@@ -37,7 +37,7 @@ void mark_watch_end(struct ledger *ledger)
 
 void mark_watch_begin(struct ledger *ledger)
 {
-    put(ledger, ledger->group->parked.count > 0 ? WATCH_LISTENING : WATCH_STALE);
+    put(ledger, ledger->group->parked_count > 0 ? WATCH_LISTENING : WATCH_STALE);
 }
 
 void mark_watch_refresh(struct groups *groups, struct group *group)
@@ -56,7 +56,7 @@ void group_partition_advanced(struct engine *engine, struct partition *partition
     struct ledger *next = NULL;
     for (struct ledger *ledger = partition->listeners.first; ledger; ledger = next) {
         next = ledger->watch_next;
-        if (ledger->group->parked.count == 0) {
+        if (ledger->group->parked_count == 0) {
             mark_watch_end(ledger);
             put(ledger, WATCH_STALE);
             continue;

@@ -17,11 +17,6 @@ _Static_assert(offsetof(struct member, session) == 0 &&
                    offsetof(struct member, members) == sizeof(uint64_t),
                "the key is one stretch");
 
-void members_init(struct members *self, struct zsp_table *table)
-{
-    *self = (struct members){.table = table};
-}
-
 static void unlink_member(struct members *self, struct member *member)
 {
     *(member->prev ? &member->prev->next : &self->first) = member->next;
@@ -36,28 +31,28 @@ static void link_last(struct members *self, struct member *member)
     self->last = member;
 }
 
-static void drop(struct members *self, struct member *member)
+void members_forget(struct member *member, struct zsp_table *table)
 {
     session_note_remove_member(member);
-    unlink_member(self, member);
-    (void)zsp_table_remove(self->table, key_of(member));
+    unlink_member(member->members, member);
+    (void)zsp_table_remove(table, key_of(member));
     free(member);
 }
 
-void members_fini(struct members *self)
+void members_fini(struct members *self, struct zsp_table *table)
 {
     while (self->first) {
-        drop(self, self->first);
+        members_forget(self->first, table);
     }
 }
 
-struct member *members_find(struct members *self, uint64_t session)
+struct member *members_find(struct members *self, const struct zsp_table *table, uint64_t session)
 {
     const struct member wanted = {.session = session, .members = self};
-    return zsp_table_find(self->table, key_of(&wanted));
+    return zsp_table_find(table, key_of(&wanted));
 }
 
-static struct member *add(struct members *self, uint64_t session)
+static struct member *add(struct members *self, struct zsp_table *table, uint64_t session)
 {
     struct member *member = calloc(1, sizeof *member);
     if (!member) {
@@ -65,7 +60,7 @@ static struct member *add(struct members *self, uint64_t session)
     }
     member->session = session;
     member->members = self;
-    if (zsp_table_add(self->table, key_of(member), member) < 0) {
+    if (zsp_table_add(table, key_of(member), member) < 0) {
         free(member);
         return NULL;
     }
@@ -73,15 +68,15 @@ static struct member *add(struct members *self, uint64_t session)
     return member;
 }
 
-struct member *members_seen(struct members *self, uint64_t session, int64_t now_ms,
-                            int64_t forget_ms)
+struct member *members_seen(struct members *self, struct zsp_table *table, uint64_t session,
+                            int64_t now_ms, int64_t forget_ms)
 {
     while (self->first && self->first->seen_ms < forget_ms && self->first->session != session) {
-        drop(self, self->first);
+        members_forget(self->first, table);
     }
-    struct member *member = members_find(self, session);
+    struct member *member = members_find(self, table, session);
     if (!member) {
-        member = add(self, session);
+        member = add(self, table, session);
         if (!member) {
             return NULL;
         }
@@ -90,11 +85,6 @@ struct member *members_seen(struct members *self, uint64_t session, int64_t now_
     unlink_member(self, member);
     link_last(self, member);
     return member;
-}
-
-void members_forget(struct member *member)
-{
-    drop(member->members, member);
 }
 
 uint64_t members_count(const struct members *self, int64_t since_ms)

@@ -27,20 +27,19 @@ struct member {
     struct member *session_next, *session_prev; /* of the note */
 };
 
+/* Of one group. Zero-initialise; `table` is that of all groups' members, by session and group. */
 struct members {
-    struct zsp_table *table;     /* lent: that of all groups' members, by session and group */
     struct member *first, *last; /* longest silent first */
 };
 
-void members_init(struct members *self, struct zsp_table *table);
-void members_fini(struct members *self);
+void members_fini(struct members *self, struct zsp_table *table);
 /* The session was heard at `now_ms`; those silent since before `forget_ms` are forgotten.
  * NULL = out of memory. */
-struct member *members_seen(struct members *self, uint64_t session, int64_t now_ms,
-                            int64_t forget_ms);
+struct member *members_seen(struct members *self, struct zsp_table *table, uint64_t session,
+                            int64_t now_ms, int64_t forget_ms);
 /* NULL = not known. */
-struct member *members_find(struct members *self, uint64_t session);
-void members_forget(struct member *member);
+struct member *members_find(struct members *self, const struct zsp_table *table, uint64_t session);
+void members_forget(struct member *member, struct zsp_table *table);
 /* Sessions heard at or after `since_ms`. */
 uint64_t members_count(const struct members *self, int64_t since_ms);
 

@@ -63,7 +63,7 @@ size_t name_index_after(const struct name_index *self, struct zsp_slice name)
 int name_index_add(struct name_index *self, struct zsp_slice name, void *value)
 {
     if (self->count == self->capacity) {
-        const size_t capacity = self->capacity > 0 ? self->capacity * 2 : 1;
+        const uint32_t capacity = self->capacity > 0 ? self->capacity * 2 : 1;
         struct name_slot *const slots = realloc(self->slots, capacity * sizeof *slots);
         if (!slots) {
             return ZSP_ENOMEM;

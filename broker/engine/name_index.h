@@ -9,6 +9,7 @@
 #define ZSP_ENGINE_NAME_INDEX_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/bytes.h"
 #include "common/compiler.h"
@@ -21,8 +22,8 @@ struct name_slot {
 /* Zero-initialise. slots[0 .. count) may be read by anyone. */
 struct name_index {
     struct name_slot *slots;
-    size_t count;
-    size_t capacity;
+    uint32_t count;
+    uint32_t capacity;
 };
 
 void name_index_fini(struct name_index *self);

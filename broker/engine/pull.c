@@ -41,7 +41,6 @@ static void list_add(struct pull_list *list, struct pull *pull, bool at_front)
     pull->prev = at_front ? NULL : list->last;
     *(pull->prev ? &pull->prev->next : &list->first) = pull;
     *(pull->next ? &pull->next->prev : &list->last) = pull;
-    list->count++;
 }
 
 static void list_remove(struct pull_list *list, struct pull *pull)
@@ -49,7 +48,6 @@ static void list_remove(struct pull_list *list, struct pull *pull)
     *(pull->prev ? &pull->prev->next : &list->first) = pull->next;
     *(pull->next ? &pull->next->prev : &list->last) = pull->prev;
     pull->next = pull->prev = NULL;
-    list->count--;
 }
 
 /* Count it, or no more, among those that wait for each of its topics. */
@@ -67,6 +65,7 @@ void pull_park(struct pull *self, bool at_front)
 {
     self->state = PULL_PARKED;
     list_add(&self->group->parked, self, at_front);
+    self->group->parked_count++;
     count_waiting(self, 1);
 }
 
@@ -74,6 +73,7 @@ static void leave_parked(struct pull *self)
 {
     count_waiting(self, UINT32_MAX); /* unsigned: minus one */
     list_remove(&self->group->parked, self);
+    self->group->parked_count--;
 }
 
 void pull_unpark(struct pull *self)
@@ -154,6 +154,7 @@ void pull_fini(struct groups *self)
     for (size_t i = 0; i < groups->count; i++) {
         struct group *group = groups->slots[i].value;
         free_list_memory(&group->parked);
+        group->parked_count = 0;
         free_list_memory(&group->working);
     }
     free_list_memory(&self->lost_pulls);
@@ -376,7 +377,7 @@ static void share_of(const struct pull *self, uint64_t *ret_ready, uint64_t *ret
 {
     if (self->all_topics) {
         *ret_ready = self->group->ready;
-        *ret_waiting = self->group->parked.count;
+        *ret_waiting = self->group->parked_count;
         return;
     }
     *ret_ready = 0;
@@ -572,7 +573,7 @@ void pull_serve(struct engine *engine, struct group *group)
 {
     struct pull *next = NULL;
     mark_watch_refresh(engine->groups, group);
-    const size_t count = group->parked.count; /* one that comes back waits for the next turn */
+    const size_t count = group->parked_count; /* one that comes back waits for the next turn */
     struct pull *pull = group->parked.first;
     for (size_t i = 0; i < count && pull && !engine->failed; i++) {
         next = pull->next;

@@ -6,7 +6,7 @@
 #include "broker/engine/pull.h"
 
 /* Sets kept, and what one may hold to be kept: a peak is given back. */
-#define SETS_KEPT  16u
+#define SETS_KEPT  4u
 #define ITEMS_KEPT 4096u
 #define WIRE_KEPT  (256u * ZSP_KIB)
 

@@ -48,7 +48,8 @@ static struct lease *new_lease(struct groups *groups, struct pull *self)
     if (!lease) {
         return NULL;
     }
-    const struct member *member = members_find(&self->group->members, self->parked.to.session);
+    const struct member *member =
+        members_find(&self->group->members, &groups->members, self->parked.to.session);
     lease->group = self->group;
     lease->granted = (uint32_t)self->messages;
     lease->uses_started = member && member->uses_started;

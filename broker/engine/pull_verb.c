@@ -158,8 +158,8 @@ static void count_member(struct engine *engine, struct group *group, uint64_t se
     const int64_t lease_ms = (int64_t)group->settings.lease_ms;
     const int64_t keep_ms = lease_ms > MEMBER_MS ? lease_ms : MEMBER_MS;
     if (session != 0) {
-        struct member *member =
-            members_seen(&group->members, session, now_ms, now_ms - keep_ms); /* a figure */
+        struct member *member = members_seen(&group->members, &engine->groups->members, session,
+                                             now_ms, now_ms - keep_ms); /* a figure */
         struct session_note *note = NULL;
         if (member && !member->note) {
             note = session_note_open(&engine->groups->notes, session);
@@ -167,7 +167,9 @@ static void count_member(struct engine *engine, struct group *group, uint64_t se
         if (note) {
             session_note_add_member(note, member);
         } else if (member && !member->note) {
-            members_forget(member); /* out of memory: who is not noted is no member */
+            members_forget(
+                member,
+                &engine->groups->members); /* out of memory: who is not noted is no member */
         }
     }
 }

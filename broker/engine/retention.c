@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/retention.h"
 
-#include "broker/engine/container.h"
 #include "common/limits.h"
 
-/* All topics at the same instants: one wake-up for all of them. */
-static void arm(struct engine *engine, struct topic *topic)
+static bool has_limit(const struct topic *topic)
 {
-    const int64_t period_ms = ZSP_RETENTION_MS;
-    engine_arm(engine, TIMER_WAIT, &topic->retention,
-               (engine->clock.broker_ms / period_ms + 1) * period_ms);
+    return topic->settings.retention_time_ms > 0 || topic->settings.retention_bytes > 0;
 }
 
 /* Ages run on wall time: a topic's messages carry it. */
-static void retain(struct engine *engine, struct timer *timer)
+static void retain_topic(struct engine *engine, const struct topic *topic)
 {
-    struct topic *const topic = CONTAINER_OF(timer, struct topic, retention);
     const struct topic_settings *const settings = &topic->settings;
     const uint64_t age_ms = settings->retention_time_ms;
     struct store_retain limits = {0};
@@ -33,15 +28,27 @@ static void retain(struct engine *engine, struct timer *timer)
                      error.msg);
         }
     }
-    arm(engine, topic);
 }
 
-void retention_arm(struct engine *engine, struct topic *topic)
+static void retain(struct engine *engine, struct timer *timer)
 {
-    topic->retention.fire_fn = retain;
-    if (topic->settings.retention_time_ms > 0 || topic->settings.retention_bytes > 0) {
-        arm(engine, topic);
-    } else {
-        engine_cancel(engine, TIMER_WAIT, &topic->retention);
+    (void)timer;
+    for (size_t i = 0; i < engine->catalog.topics.count; i++) {
+        const struct topic *const topic = engine->catalog.topics.slots[i].value;
+        if (topic->state == TOPIC_LIVE && has_limit(topic)) {
+            retain_topic(engine, topic);
+            retention_arm(engine, topic);
+        }
     }
+}
+
+void retention_arm(struct engine *engine, const struct topic *topic)
+{
+    if (!has_limit(topic) || timer_is_armed(&engine->retention)) {
+        return;
+    }
+    const int64_t period_ms = ZSP_RETENTION_MS;
+    engine->retention.fire_fn = retain;
+    engine_arm(engine, TIMER_WAIT, &engine->retention,
+               (engine->clock.broker_ms / period_ms + 1) * period_ms);
 }

@@ -10,14 +10,26 @@
 #define CHUNK_NODES (1u << CHUNK_SHIFT)
 #define NONE        0u
 
+/* Of a map that is not empty. */
+struct run_head {
+    uint64_t count[RUN_STATES]; /* messages by state */
+    uint32_t root;
+};
+
+/* A run of a tree, or the head of a map. */
 struct run_node {
-    uint64_t first;
-    uint32_t count;
-    uint32_t rank; /* drawn; a parent's is not below its children's */
-    uint32_t left, right;
-    struct run run;
-    int64_t below_due_ms; /* the least due_ms of WAITING runs of the subtree, or INT64_MAX */
-    uint8_t below;        /* classes of runs in the subtree */
+    union {
+        struct run_head head;
+        struct {
+            uint64_t first;
+            uint32_t count;
+            uint32_t rank; /* drawn; a parent's is not below its children's */
+            uint32_t left, right;
+            struct run run;
+            int64_t below_due_ms; /* the least due_ms of WAITING runs below, or INT64_MAX */
+            uint8_t below;        /* classes of runs in the subtree */
+        };
+    };
 };
 
 /* --- Slab ------------------------------------------------------------------------ */
@@ -252,13 +264,23 @@ static void cut(struct run_slab *slab, uint32_t tree, uint64_t key, uint32_t *re
     }
 }
 
+static struct run_head *head_of(const struct runmap *self)
+{
+    return &node_at(self->slab, self->head)->head;
+}
+
+static uint32_t root_of(const struct runmap *self)
+{
+    return self->head != NONE ? head_of(self)->root : NONE;
+}
+
 static void free_tree(struct runmap *self, uint32_t tree)
 {
     while (tree != NONE) {
         struct run_node *node = node_at(self->slab, tree);
         const uint32_t right = node->right;
         free_tree(self, node->left);
-        self->count[node->run.state] -= node->count;
+        head_of(self)->count[node->run.state] -= node->count;
         reasons_drop(self->slab->reasons, node->run.reasons);
         give_node(self->slab, tree);
         tree = right;
@@ -277,15 +299,37 @@ bool run_equal(const struct run *a, const struct run *b)
 
 void runmap_init(struct runmap *self, struct run_slab *slab)
 {
-    *self = (struct runmap){.slab = slab, .root = NONE};
+    *self = (struct runmap){.slab = slab, .head = NONE};
 }
 
 void runmap_fini(struct runmap *self)
 {
-    if (self->slab) {
-        free_tree(self, self->root);
+    if (self->head != NONE) {
+        free_tree(self, head_of(self)->root);
+        give_node(self->slab, self->head);
     }
-    self->root = NONE;
+    self->head = NONE;
+}
+
+uint64_t runmap_count(const struct runmap *self, enum run_state state)
+{
+    return self->head != NONE ? head_of(self)->count[state] : 0;
+}
+
+/* Give the map a head for its first run; room for it is reserved. */
+static void open_head(struct runmap *self)
+{
+    self->head = take_node(self->slab);
+    *head_of(self) = (struct run_head){.root = NONE};
+}
+
+static void set_root(struct runmap *self, uint32_t root)
+{
+    head_of(self)->root = root;
+    if (root == NONE) {
+        give_node(self->slab, self->head);
+        self->head = NONE;
+    }
 }
 
 /* May `left` grow over `right`, which begins where it ends? */
@@ -301,7 +345,7 @@ static uint32_t append(struct runmap *self, uint32_t left, uint64_t first, uint6
 {
     struct run_slab *slab = self->slab;
     struct run_node *last = rightmost(slab, left);
-    self->count[run->state] += end - first;
+    head_of(self)->count[run->state] += end - first;
     if (last && end_of(last) == first && run_equal(&last->run, run) &&
         end - first <= UINT32_MAX - last->count) {
         last->count += (uint32_t)(end - first);
@@ -320,7 +364,7 @@ static uint32_t seam(struct runmap *self, uint32_t left, uint32_t right)
         uint32_t gone, rest;
         split(slab, right, next->first + 1, &gone, &rest);
         last->count += next->count;
-        self->count[next->run.state] += next->count; /* free_tree takes it off again */
+        head_of(self)->count[next->run.state] += next->count; /* free_tree takes it off again */
         free_tree(self, gone);
         right = rest;
     }
@@ -335,11 +379,17 @@ int runmap_set(struct runmap *self, uint64_t first, uint64_t end, const struct r
     if (rc < 0) {
         return rc;
     }
+    if (self->head == NONE) {
+        if (run->state == RUN_NONE) {
+            return 0;
+        }
+        open_head(self);
+    }
     /* The caller's reasons may be held only by the nodes that go. */
     const struct run kept = *run;
     reasons_hold(slab->reasons, kept.reasons);
     uint32_t left, rest, middle, right;
-    cut(slab, self->root, first, &left, &rest);
+    cut(slab, root_of(self), first, &left, &rest);
     cut(slab, rest, end, &middle, &right);
     free_tree(self, middle);
     if (kept.state != RUN_NONE) {
@@ -348,7 +398,7 @@ int runmap_set(struct runmap *self, uint64_t first, uint64_t end, const struct r
     } else {
         left = join(slab, left, right);
     }
-    self->root = left;
+    set_root(self, left);
     reasons_drop(slab->reasons, kept.reasons);
     return 0;
 }
@@ -383,7 +433,7 @@ static uint32_t find(const struct run_slab *slab, uint32_t tree, uint64_t from, 
 
 bool runmap_next(const struct runmap *self, uint64_t from, unsigned classes, struct run_span *ret)
 {
-    const uint32_t found = find(self->slab, self->root, from, classes);
+    const uint32_t found = find(self->slab, root_of(self), from, classes);
     if (found == NONE) {
         return false;
     }
@@ -393,7 +443,7 @@ bool runmap_next(const struct runmap *self, uint64_t from, unsigned classes, str
 
 bool runmap_due(const struct runmap *self, struct run_span *ret)
 {
-    uint32_t tree = self->root;
+    uint32_t tree = root_of(self);
     if (tree == NONE || node_at(self->slab, tree)->below_due_ms == INT64_MAX) {
         return false;
     }
@@ -450,5 +500,5 @@ int runmap_visit(const struct runmap *self, uint64_t first, uint64_t end,
                  int (*fn)(void *arg, const struct run_span *span), void *arg)
 {
     const struct visit walk = {self->slab, first, end, fn, arg};
-    return visit(&walk, self->root);
+    return visit(&walk, root_of(self));
 }

@@ -91,18 +91,20 @@ ZSP_MUST_CHECK int run_slab_reserve(struct run_slab *self, uint32_t count);
 /* While no map has a node: keep the first chunk only. What was reserved is not, any more. */
 void run_slab_trim(struct run_slab *self);
 
+/* Most maps are empty, and take nothing but this. */
 struct runmap {
     struct run_slab *slab; /* lent */
-    uint32_t root;
-    uint64_t count[RUN_STATES]; /* messages by state */
+    uint32_t head;         /* a node of the slab that holds root and counts; 0 = empty */
 };
 
 void runmap_init(struct runmap *self, struct run_slab *slab);
 /* Give all nodes back. */
 void runmap_fini(struct runmap *self);
+/* Messages in that state; O(1). */
+uint64_t runmap_count(const struct runmap *self, enum run_state state);
 
 /* Nodes that one set or clear may need on top of those it frees. */
-#define RUNMAP_NODES 3u
+#define RUNMAP_NODES 4u
 
 /* Make [first, end), which is not empty, the run `run`, whatever was there; RUN_NONE = no
  * node. Takes references of its own on run->reasons.

@@ -288,8 +288,8 @@ static int find_binding(const struct group *group, const struct seek_args *args,
     } else if (group->bindings.count == 1) {
         binding = group->bindings.slots[0].value;
     } else {
-        (void)zsp_err_set(err, ZSP_EBAD_VALUE, "topic: %s has %zu topics, name one", group->object,
-                          group->bindings.count);
+        (void)zsp_err_set(err, ZSP_EBAD_VALUE, "topic: %s has %" PRIu32 " topics, name one",
+                          group->object, group->bindings.count);
         zsp_err_detail(err, "topic", "the name of one topic", NULL);
         return ZSP_EBAD_VALUE;
     }

@@ -276,7 +276,8 @@ static void uses_started(struct settling *self, uint64_t applied_before)
         return;
     }
     self->lease->uses_started = true;
-    struct member *member = members_find(&self->group->members, self->lease->session);
+    struct member *member =
+        members_find(&self->group->members, &self->groups->members, self->lease->session);
     if (member) {
         member->uses_started = true;
     }

@@ -71,7 +71,7 @@ static int note_ledger(struct step *self, struct ledger *ledger)
         .water = ledger->water,
         .above = ledger->above,
     };
-    ledger->step_slot = (uint32_t)self->ledger_count;
+    ledger->step_slot = (uint32_t)self->ledger_count & LEDGER_STEP_SLOT_MAX;
     return 0;
 }
 

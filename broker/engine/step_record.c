@@ -184,7 +184,7 @@ static int seal_blocks(struct step *self, size_t from, size_t to)
 {
     struct ledger *ledger = self->ledgers[self->touches[from].ledger_index].ledger;
     uint64_t next_block = 0;
-    size_t blocks_new = 0;
+    uint32_t blocks_new = 0;
     for (size_t i = from; i < to; i++) {
         const struct step_touch *touch = &self->touches[i];
         uint64_t block = touch->first / ZSP_STATE_BLOCK;
@@ -209,7 +209,7 @@ static int seal_blocks(struct step *self, size_t from, size_t to)
 /* All blocks of a ledger that was begun anew. */
 static int seal_reset(struct step *self, struct ledger *ledger)
 {
-    size_t blocks_new = 0;
+    uint32_t blocks_new = 0;
     for (size_t i = 0; i < ledger->blocks.count; i++) {
         const uint64_t block = ledger->blocks.blocks[i];
         const uint64_t base = block * ZSP_STATE_BLOCK;

@@ -98,33 +98,33 @@ void topic_destroy(struct topic **self_p)
     if (!self) {
         return;
     }
-    free(self->partitions);
-    free(self->parts);
     free(self);
     *self_p = NULL;
 }
+
+_Static_assert(sizeof(struct topic) % _Alignof(struct store_part *) == 0 &&
+                   sizeof(struct partition) % _Alignof(struct store_part *) == 0,
+               "parts begin where partitions end");
 
 struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_count,
                         const struct topic_settings *settings)
 {
     zsp_assert(name.len <= ZSP_NAME_MAX);
     static const char kind[] = "topic ";
-    struct topic *self = calloc(1, sizeof *self + sizeof kind + name.len);
+    const size_t each = sizeof(struct partition) + sizeof(struct store_part *);
+    struct topic *self = calloc(1, sizeof *self + partition_count * each + sizeof kind + name.len);
     if (!self) {
         return NULL;
     }
     self->id = id;
-    memcpy(self->object, kind, sizeof kind - 1);
-    memcpy(self->object + sizeof kind - 1, name.data, name.len);
-    self->name = (struct zsp_slice){(const uint8_t *)self->object + sizeof kind - 1, name.len};
     self->settings = *settings;
     self->partition_count = partition_count;
-    self->partitions = calloc(partition_count, sizeof *self->partitions);
-    self->parts = calloc(partition_count, sizeof(struct store_part *));
-    if (!self->partitions || !self->parts) {
-        topic_destroy(&self);
-        return NULL;
-    }
+    self->parts = (struct store_part **)(void *)(self->partitions + partition_count);
+    char *const object = (char *)(self->parts + partition_count);
+    memcpy(object, kind, sizeof kind - 1);
+    memcpy(object + sizeof kind - 1, name.data, name.len);
+    self->object = object;
+    self->name = (struct zsp_slice){(const uint8_t *)object + sizeof kind - 1, name.len};
     for (uint32_t i = 0; i < partition_count; i++) {
         self->partitions[i].topic = self;
         self->partitions[i].index = i;
@@ -155,7 +155,6 @@ static void topic_delist(struct engine *engine, struct topic *self)
 
 void topic_free(struct engine *engine, struct topic *self)
 {
-    timers_cancel(&engine->timers[TIMER_WAIT], &self->retention);
     topic_delist(engine, self);
     topic_destroy(&self);
 }
@@ -446,7 +445,6 @@ static void deletion_is_durable(struct engine *engine, struct engine_op *op,
     zsp_err_detail(&error, topic->object, NULL, NULL);
     topic->is_gone = true;
     (void)name_index_remove(&engine->catalog.topics, topic->name);
-    timers_cancel(&engine->timers[TIMER_WAIT], &topic->retention);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         end_partition(engine, &topic->partitions[i], &error);
     }

@@ -68,20 +68,20 @@ struct topic_waiter {
                      const struct zsp_err *error);
 };
 
+/* One piece of memory with its partitions and its name. */
 struct topic {
     uint64_t id;
     struct zsp_slice name; /* into object */
     enum topic_state state;
     bool is_gone;       /* DELETING, and that is durable: nothing more is asked of its partitions */
     int64_t created_ms; /* wall */
-    uint32_t partition_count;
-    struct partition *partitions;
-    struct store_part **parts; /* those of the partitions, as the store wants them */
     struct topic_settings settings;
-    uint32_t next_partition;                         /* for the next batch of keyless records */
     struct topic_waiter *waiter_first, *waiter_last; /* CREATING, DELETING */
-    struct timer retention;                          /* armed while a limit is set */
-    char object[];                                   /* "topic <name>", for errors */
+    uint32_t next_partition;                         /* for the next batch of keyless records */
+    uint32_t partition_count;
+    struct store_part **parts;     /* those of the partitions, as the store wants them */
+    const char *object;            /* "topic <name>", for errors */
+    struct partition partitions[]; /* behind them parts and object */
 };
 
 /* Prepare the memory of topics. */

@@ -493,7 +493,7 @@ static void pulls_that_named_the_same_topics_share_them(void **state)
     fixture_pump(f);
     const struct group *group = name_index_find(&f->engine->catalog.groups, zsp_slice_str("g"));
     assert_non_null(group);
-    assert_int_equal(group->parked.count, 2);
+    assert_int_equal(group->parked_count, 2);
     assert_ptr_equal(group->parked.first->topics, group->parked.last->topics);
     assert_null(group->parked.first->names);
     engine_abandon(f->engine, f->now, first);

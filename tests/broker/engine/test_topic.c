@@ -342,13 +342,27 @@ static void retention_looks_at_all_topics_at_once(void **state)
 {
     struct engine_fixture *f = *state;
     fixture_ok(f, "TOPIC.CREATE", "{'topic': 'a', 'settings': {'retention_bytes': 1}}", NULL);
+    const struct timer *const retention = &f->engine->retention;
+    assert_true(timer_is_armed(retention));
+    const int64_t due_ms = retention->due_ms;
+    assert_true(due_ms - f->engine->clock.broker_ms <= (int64_t)ZSP_RETENTION_MS);
     fixture_advance(f, 700);
     fixture_ok(f, "TOPIC.CREATE", "{'topic': 'b', 'settings': {'retention_bytes': 1}}", NULL);
-    const struct topic *const a = topic_find(f->engine, zsp_slice_str("a"));
-    const struct topic *const b = topic_find(f->engine, zsp_slice_str("b"));
-    assert_true(timer_is_armed(&a->retention));
-    assert_int_equal(a->retention.due_ms, b->retention.due_ms);
-    assert_true(a->retention.due_ms - f->engine->clock.broker_ms <= (int64_t)ZSP_RETENTION_MS);
+    assert_int_equal(retention->due_ms, due_ms);
+}
+
+/* Goal: without a limit nothing wakes the broker. Take the last one away. */
+static void retention_ends_with_the_last_limit(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'a'}", NULL);
+    assert_false(timer_is_armed(&f->engine->retention));
+    fixture_ok(f, "TOPIC.SET", "{'topic': 'a', 'settings': {'retention_bytes': 1}}", NULL);
+    fixture_advance(f, (int64_t)ZSP_RETENTION_MS + 1);
+    assert_true(timer_is_armed(&f->engine->retention));
+    fixture_ok(f, "TOPIC.SET", "{'topic': 'a', 'settings': {'retention_bytes': null}}", NULL);
+    fixture_advance(f, (int64_t)ZSP_RETENTION_MS + 1);
+    assert_false(timer_is_armed(&f->engine->retention));
 }
 
 int main(void)
@@ -371,6 +385,7 @@ int main(void)
         TEST(a_deletion_under_way_is_waited_for),
         TEST(a_refused_deletion_changes_nothing),
         TEST(retention_looks_at_all_topics_at_once),
+        TEST(retention_ends_with_the_last_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

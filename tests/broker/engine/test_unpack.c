@@ -15,10 +15,10 @@ static struct partition partition;
 static int set_up(void **state)
 {
     (void)state;
-    topic = calloc(1, sizeof *topic + 16);
+    topic = calloc(1, sizeof *topic);
     assert_non_null(topic);
     topic->id = 5;
-    memcpy(topic->object, "topic t", 8);
+    topic->object = "topic t";
     partition = (struct partition){.topic = topic, .index = 3};
     return 0;
 }
