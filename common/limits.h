@@ -86,4 +86,8 @@ _Static_assert(ZSP_RECORD_MAX * 2u <= ZSP_FRAME_MAX, "two records fit a frame");
 _Static_assert(ZSP_FRAME_MAX <= ZSP_REPLY_MAX, "a stored batch fits a reply");
 _Static_assert(ZSP_FRAME_MAX <= ZSP_REQUEST_BYTES_MAX, "a frame fits a connection's credit");
 
+/* Priorities are 0 to this; that of messages that tell none. */
+#define ZSP_PRIORITY_MAX 9u
+#define ZSP_PRIORITY     4u
+
 #endif

@@ -151,11 +151,12 @@ struct wire_run {
     uint64_t count; /* >= 1 */
     uint64_t lease; /* 0 = nil */
     int64_t timestamp_ms;
-    uint32_t deliveries; /* extras; 1 when not told */
-    uint32_t failures;   /* 0 when not told */
-    uint8_t priority;    /* 4 when not told */
-    uint32_t raw_bytes;  /* compressed with zstd: the size of the frame's records; 0 = plain */
-    uint32_t skip;       /* compressed: the frame's first records that are not of this run */
+    uint32_t deliveries;   /* extras; 1 when not told */
+    uint32_t failures;     /* 0 when not told */
+    uint8_t priority;      /* 4 when not told */
+    int64_t expires_at_ms; /* 0 = never, when not told */
+    uint32_t raw_bytes;    /* compressed with zstd: the size of the frame's records; 0 = plain */
+    uint32_t skip;         /* compressed: the frame's first records that are not of this run */
 };
 
 enum wire_outcome { WIRE_ACK, WIRE_RETRY, WIRE_RELEASE, WIRE_REJECT, WIRE_EXTEND, WIRE_STARTED };

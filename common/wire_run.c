@@ -12,8 +12,6 @@
 #include "common/wire.h"
 
 #define DEFAULT_DELIVERIES 1u
-#define DEFAULT_PRIORITY   4u
-#define PRIORITY_MAX       9u
 
 /* --- Positions -------------------------------------------------------------------- */
 
@@ -214,6 +212,7 @@ static int get_codec(const msgpack_object *map, struct wire_run *run, struct zsp
 static int get_extras(const msgpack_object *map, struct wire_run *run, struct zsp_err *err)
 {
     uint64_t deliveries = run->deliveries, failures = run->failures, priority = run->priority;
+    uint64_t expires_at_ms = 0;
     const msgpack_object *value = wire_map_find(map, "deliveries");
     int rc = value ? wire_get_uint(value, "deliveries", UINT32_MAX, &deliveries, err) : 0;
     value = wire_map_find(map, "failures");
@@ -222,9 +221,14 @@ static int get_extras(const msgpack_object *map, struct wire_run *run, struct zs
     }
     value = wire_map_find(map, "priority");
     if (rc == 0 && value) {
-        rc = wire_get_uint(value, "priority", PRIORITY_MAX, &priority, err);
+        rc = wire_get_uint(value, "priority", ZSP_PRIORITY_MAX, &priority, err);
+    }
+    value = wire_map_find(map, "expires_at_ms");
+    if (rc == 0 && value) {
+        rc = wire_get_uint(value, "expires_at_ms", INT64_MAX, &expires_at_ms, err);
     }
     if (rc == 0) {
+        run->expires_at_ms = (int64_t)expires_at_ms;
         run->deliveries = (uint32_t)deliveries;
         run->failures = (uint32_t)failures;
         run->priority = (uint8_t)priority;
@@ -256,7 +260,7 @@ int wire_run_decode(const msgpack_object *object, struct wire_run *ret, struct z
                            .lease = front.lease,
                            .timestamp_ms = (int64_t)timestamp,
                            .deliveries = DEFAULT_DELIVERIES,
-                           .priority = DEFAULT_PRIORITY};
+                           .priority = ZSP_PRIORITY};
     if (object->via.array.size == 7 && items[6].type != MSGPACK_OBJECT_NIL) {
         if (items[6].type != MSGPACK_OBJECT_MAP) {
             return zsp_err_set(err, ZSP_EBAD_TYPE, "extras of a run must be a map");
@@ -284,10 +288,10 @@ static void write_front(struct zsp_writer *out, const struct run_front *front)
 
 void wire_write_run(struct zsp_writer *out, const struct wire_run *run)
 {
-    const uint32_t extras = (run->deliveries != DEFAULT_DELIVERIES ? 1u : 0u) +
-                            (run->failures != 0 ? 1u : 0u) +
-                            (run->priority != DEFAULT_PRIORITY ? 1u : 0u) +
-                            (run->raw_bytes != 0 ? 2u : 0u) + (run->skip != 0 ? 1u : 0u);
+    const uint32_t extras =
+        (run->deliveries != DEFAULT_DELIVERIES ? 1u : 0u) + (run->failures != 0 ? 1u : 0u) +
+        (run->priority != ZSP_PRIORITY ? 1u : 0u) + (run->expires_at_ms != 0 ? 1u : 0u) +
+        (run->raw_bytes != 0 ? 2u : 0u) + (run->skip != 0 ? 1u : 0u);
     wire_write_array(out, extras > 0 ? 7 : 6);
     write_front(out, &(struct run_front){.topic = run->topic,
                                          .partition = run->partition,
@@ -305,8 +309,11 @@ void wire_write_run(struct zsp_writer *out, const struct wire_run *run)
     if (run->failures != 0) {
         wire_write_text_uint(out, "failures", run->failures);
     }
-    if (run->priority != DEFAULT_PRIORITY) {
+    if (run->priority != ZSP_PRIORITY) {
         wire_write_text_uint(out, "priority", run->priority);
+    }
+    if (run->expires_at_ms != 0) {
+        wire_write_text_uint(out, "expires_at_ms", (uint64_t)run->expires_at_ms);
     }
     if (run->raw_bytes != 0) {
         wire_write_text(out, "codec");

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/agenda.h"
 #include "broker/engine/group.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/mark_watch.h"
@@ -114,7 +115,7 @@ int binding_attach(struct groups *self, struct binding *binding, struct topic *t
         ledger->group = binding->group;
         ledger->binding = binding;
         group_ledger_place(self, ledger, partition);
-        ledger->mark = partition->synced_offset;
+        agenda_tell(self, ledger);
         mark_watch_begin(ledger);
         group_ledger_trim_replayed(self, ledger,
                                    partition->start_offset); /* a new one has high 0 */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/agenda.h"
 #include "broker/engine/arrivals.h"
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/group_hooks.h"
@@ -123,6 +124,7 @@ struct engine *engine_new(const struct engine_options *options, struct zsp_err *
     pending_init(&self->pending);
     state_init(self);
     topic_init(self);
+    agenda_init(self);
     topic_verbs_init(self);
     producer_init(self);
     publish_init(self);
@@ -157,6 +159,7 @@ void engine_destroy(struct engine **self_p)
     producer_log_free_all(self);
     producer_free_all(self);
     topic_free_all(self);
+    agenda_fini(self);
     producer_image_forget(self);
     catalog_fini(&self->catalog);
     parked_set_fini(&self->parked);
@@ -413,6 +416,7 @@ void engine_pump(struct engine *self, struct instant now)
     if (!self->failed) {
         read_room_again(self);
         pull_room_again(self);
+        agenda_look(self);
     }
     while (more && rounds < ROUNDS_MAX && !engine_is_tired(self)) {
         (void)arrivals_take(self, false);

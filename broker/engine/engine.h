@@ -162,6 +162,7 @@ struct engine_stats {
     uint64_t published_messages, published_bytes, duplicate_messages;
     uint64_t stored_bytes; /* of published_bytes, as they are stored: less when compressed */
     uint64_t delivered_messages, settled_messages, redelivered_messages, dead_messages;
+    uint64_t expired_messages; /* left out, once for each group */
     uint64_t topic_count, group_count, partition_count, lease_count, parked_count, producer_count;
 };
 void engine_stats(const struct engine *self, struct engine_stats *ret);

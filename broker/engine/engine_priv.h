@@ -15,6 +15,7 @@
 #include "broker/engine/pool.h"
 #include "broker/engine/reply.h"
 #include "broker/engine/route.h"
+#include "broker/engine/runmap.h"
 #include "broker/engine/set_aside.h"
 #include "broker/engine/timers.h"
 #include "broker/engine/unanswered.h"
@@ -78,6 +79,9 @@ struct engine {
     struct effect_queue effects;
     struct reply_draft draft;
     struct parked_set parked;
+
+    struct run_slab agenda_slab; /* of all agendas */
+    int64_t wall_apart_ms;       /* of wall time from broker time, as agendas know it */
 
     struct catalog catalog;
     struct zsp_table producer_log_keys; /* struct producer_log by its key */

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/ledger_codec.h"
+#include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/savepoint.h"
 #include "broker/engine/settle.h"
@@ -310,15 +312,17 @@ static struct ledger_figures figures_of(const struct ledger *ledger)
         .ready = ledger_ready(ledger),
         .leased = runmap_count(&ledger->runs, RUN_LEASED),
         .reserved = runmap_count(&ledger->runs, RUN_RESERVED),
-        .waiting = runmap_count(&ledger->runs, RUN_WAITING),
+        .waiting = ledger_waiting(ledger),
         .is_blocked = ledger_is_blocked(ledger),
+        .is_unknown = !levels_are_known(ledger),
+        .has_levels = ledger->levels != NULL,
     };
 }
 
 static bool is_idle(const struct ledger_figures *now)
 {
     return now->ready == 0 && now->leased == 0 && now->reserved == 0 && now->waiting == 0 &&
-           !now->is_blocked;
+           !now->is_blocked && !now->is_unknown && !now->has_levels;
 }
 
 /* Move the sums from what was told of the ledger to what is true now. Unsigned differences: also
@@ -335,6 +339,8 @@ static void tell_sums(struct ledger_told *told, const struct ledger_figures *now
     binding->waiting_messages += now->waiting - was->waiting;
     binding->blocked =
         (uint16_t)(binding->blocked + (now->is_blocked ? 1 : 0) - (was->is_blocked ? 1 : 0));
+    group->unknown += (now->is_unknown ? 1u : 0u) - (was->is_unknown ? 1u : 0u);
+    group->with_levels += (now->has_levels ? 1u : 0u) - (was->has_levels ? 1u : 0u);
     group->ready += now->ready - was->ready;
     group->leased += now->leased - was->leased;
     group->reserved += now->reserved - was->reserved;
@@ -382,6 +388,7 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
         return;
     }
     const struct ledger_figures now = figures_of(ledger);
+    const uint32_t unknown = group->unknown;
     if (!ledger->told && !is_idle(&now)) {
         ledger->told = calloc(1, sizeof *ledger->told);
         if (!ledger->told) {
@@ -400,7 +407,7 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
         free(ledger->told); /* it is in no ring, its timer is not armed */
         ledger->told = NULL;
     }
-    if (group->ready > 0 && group->parked_count > 0) {
+    if ((group->ready > 0 || group->unknown != unknown) && group->parked_count > 0) {
         group_wake(self, group);
     }
 }
@@ -433,6 +440,7 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
             lease_forget_ledger(lease, ledger);
         }
         ledger->mark = ledger->high = ledger->above = 0;
+        levels_drop(ledger);
         runmap_fini(&ledger->runs);
         group_ledger_changed(self, ledger);
     }
@@ -495,7 +503,7 @@ bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t star
     if (is_above(ledger, start)) {
         return false;
     }
-    ledger->mark = ledger->partition->synced_offset; /* never below `high`, see mark_watch.h */
+    agenda_tell(self, ledger); /* the mark is never below `high`, see mark_watch.h */
     (void)runmap_visit(&ledger->runs, 0, start, leave_lease, self); /* never ends early */
     forget_below(self, ledger, start);
     group_ledger_changed(self, ledger);

@@ -91,6 +91,8 @@ struct group {
 
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
     struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
+    uint32_t unknown;                 /* ledgers whose partition's agenda must be read first */
+    uint32_t with_levels;             /* ledgers with priorities, see levels.h */
     struct pull_list parked;          /* in order of arrival */
     struct pull_list working;         /* reading or granting */
     struct lease *lease_first, *lease_last;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "broker/engine/levels.h"
 #include "common/assert.h"
 
 void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,
@@ -20,6 +21,7 @@ void ledger_fini(struct ledger *self)
 {
     runmap_fini(&self->runs);
     block_set_fini(&self->blocks);
+    levels_drop(self);
 }
 
 uint64_t ledger_group_id(const struct ledger *self)
@@ -48,8 +50,7 @@ uint64_t ledger_committed(const struct ledger *self)
     return self->high;
 }
 
-/* The end of what may be handed out. */
-static uint64_t visible_end(const struct ledger *self)
+uint64_t ledger_visible_end(const struct ledger *self)
 {
     return self->mark < self->blocked ? self->mark : self->blocked;
 }
@@ -70,13 +71,17 @@ static uint64_t count_runs(const struct ledger *self, uint64_t first, uint64_t e
 
 uint64_t ledger_ready(const struct ledger *self)
 {
-    const uint64_t end = visible_end(self);
+    const uint64_t end = ledger_visible_end(self);
     uint64_t fresh = 0;
+    if (!levels_are_known(self)) {
+        return 0;
+    }
     if (end > self->high) {
         /* Runs lie below the mark; only where damage hides the rest they must be counted. */
         const uint64_t above = end < self->mark ? count_runs(self, self->high, end) : self->above;
+        const uint64_t hidden = above + levels_delayed(self, end);
         fresh = end - self->high;
-        fresh -= above < fresh ? above : fresh;
+        fresh -= hidden < fresh ? hidden : fresh;
     }
     return fresh + runmap_count(&self->runs, RUN_READY);
 }
@@ -88,7 +93,7 @@ uint64_t ledger_leased(const struct ledger *self)
 
 uint64_t ledger_waiting(const struct ledger *self)
 {
-    return runmap_count(&self->runs, RUN_WAITING);
+    return runmap_count(&self->runs, RUN_WAITING) + levels_delayed(self, self->mark);
 }
 
 uint64_t ledger_dead(const struct ledger *self)
@@ -140,11 +145,10 @@ static bool clip(const struct ledger *self, struct run_span *span, uint64_t mess
     return true;
 }
 
-static int take_ready(struct ledger *self, struct take *take)
+static int take_ready(struct ledger *self, struct take *take, unsigned classes)
 {
     struct run_span span;
-    while (take->piece_count < take->piece_max &&
-           runmap_next(&self->runs, 0, RUN_CLASS_READY, &span) &&
+    while (take->piece_count < take->piece_max && runmap_next(&self->runs, 0, classes, &span) &&
            clip(self, &span, take->messages)) {
         int rc = take_span(self, take, span.first, span.end, &span.run);
         if (rc < 0) {
@@ -154,12 +158,11 @@ static int take_ready(struct ledger *self, struct take *take)
     return 0;
 }
 
-static int take_limited(struct ledger *self, struct take *take)
+static int take_limited(struct ledger *self, struct take *take, unsigned classes)
 {
     struct run_span span;
     uint64_t lease_max = UINT64_MAX;
-    while (take->piece_count < take->piece_max &&
-           runmap_next(&self->runs, 0, RUN_CLASS_LIMITED, &span)) {
+    while (take->piece_count < take->piece_max && runmap_next(&self->runs, 0, classes, &span)) {
         const uint64_t allowed = UINT64_C(1) << (span.run.limit - 1);
         lease_max = allowed < lease_max ? allowed : lease_max;
         const uint64_t room = lease_max > take->taken ? lease_max - take->taken : 0;
@@ -187,7 +190,7 @@ void ledger_pass(struct ledger *self)
 
 bool ledger_next_fresh(const struct ledger *self, uint64_t from, struct run_span *ret)
 {
-    const uint64_t limit = visible_end(self);
+    const uint64_t limit = ledger_visible_end(self);
     uint64_t first = from > self->high ? from : self->high;
     struct run_span span;
     uint64_t end = limit;
@@ -204,11 +207,17 @@ bool ledger_next_fresh(const struct ledger *self, uint64_t from, struct run_span
 
 int ledger_take_fresh(struct ledger *self, struct take *take, uint64_t first, uint64_t end)
 {
-    const struct run fresh = {.state = RUN_NONE};
-    zsp_assert(first >= self->high);
-    int rc = take_span(self, take, first, end, &fresh);
+    const struct run_span span = {.first = first, .end = end};
+    return ledger_take_urgent(self, take, &span);
+}
+
+int ledger_take_urgent(struct ledger *self, struct take *take, const struct run_span *span)
+{
+    zsp_assert(span->first >= self->high);
+    zsp_assert(span->run.state == RUN_NONE);
+    int rc = take_span(self, take, span->first, span->end, &span->run);
     if (rc == 0) {
-        self->above += end - first;
+        self->above += span->end - span->first;
         ledger_pass(self);
     }
     return rc;
@@ -230,27 +239,73 @@ static int take_fresh(struct ledger *self, struct take *take)
     return 0;
 }
 
-int ledger_take(struct ledger *self, struct take *take)
+/* What was out before, of the classes: with limits alone, or without any. True in *ret_alone: fresh
+ * messages do not come with it. */
+static int take_again(struct ledger *self, struct take *take, unsigned ready, unsigned limited,
+                      bool *ret_alone)
 {
     struct run_span span;
-    if (take->taken == 0 &&
-        runmap_next(&self->runs, 0, RUN_CLASS_READY | RUN_CLASS_LIMITED, &span) &&
-        span.run.limit != 0) {
-        return take_limited(self, take);
+    *ret_alone = take->taken == 0 && runmap_next(&self->runs, 0, ready | limited, &span) &&
+                 span.run.limit != 0;
+    return *ret_alone ? take_limited(self, take, limited) : take_ready(self, take, ready);
+}
+
+static int take_in_turn(struct ledger *self, struct take *take)
+{
+    bool alone = false;
+    int rc = take_again(self, take, RUN_CLASS_READY, RUN_CLASS_LIMITED, &alone);
+    return rc < 0 || alone ? rc : take_fresh(self, take);
+}
+
+int ledger_take_priority(struct ledger *self, struct take *take, unsigned priority)
+{
+    bool alone = false;
+    if (!levels_are_known(self)) {
+        return 0;
     }
-    int rc = take_ready(self, take);
-    return rc < 0 ? rc : take_fresh(self, take);
+    int rc = take_again(self, take, RUN_CLASS_READY_AT(priority), RUN_CLASS_LIMITED_AT(priority),
+                        &alone);
+    if (rc < 0 || alone) {
+        return rc;
+    }
+    if (self->levels) {
+        return levels_take_fresh(self, take, priority);
+    }
+    return priority == ZSP_PRIORITY ? take_fresh(self, take) : 0;
+}
+
+unsigned ledger_priorities(const struct ledger *self)
+{
+    const unsigned classes = runmap_classes(&self->runs);
+    return (classes & RUN_CLASS_READY) | (classes & RUN_CLASS_LIMITED) >> 10 |
+           levels_priorities(self);
+}
+
+int ledger_take(struct ledger *self, struct take *take)
+{
+    if (!self->levels) {
+        return take_in_turn(self, take);
+    }
+    const unsigned priorities = ledger_priorities(self);
+    int rc = 0;
+    for (unsigned left = ZSP_PRIORITY_MAX + 1; left > 0 && rc == 0 && !take->alone; left--) {
+        if ((priorities >> (left - 1) & 1u) != 0) {
+            rc = ledger_take_priority(self, take, left - 1);
+        }
+    }
+    return rc;
 }
 
 bool ledger_is_untouched(const struct run *run)
 {
-    struct run fresh = {.state = run->state};
+    const struct run fresh = {.state = run->state, .urgency = run->urgency};
     return (run->state == RUN_RESERVED || run->state == RUN_READY) && run_equal(run, &fresh);
 }
 
 /* [first, end), which had a run, is fresh again. */
-static void make_fresh(struct ledger *self, uint64_t first, uint64_t end)
+static void make_fresh(struct ledger *self, uint64_t first, uint64_t end, unsigned priority)
 {
+    levels_back(self, first, priority);
     if (first >= self->high) {
         self->above -= end - first;
         return;
@@ -274,7 +329,7 @@ int ledger_untake(struct ledger *self, uint64_t first, uint64_t end)
             return rc;
         }
         if (is_fresh) {
-            make_fresh(self, span.first, span.end);
+            make_fresh(self, span.first, span.end, run_priority(&span.run));
         }
     }
     return 0;
@@ -322,5 +377,6 @@ int ledger_recount(struct ledger *self)
     }
     self->above = count_runs(self, self->high, UINT64_MAX);
     ledger_pass(self);
+    levels_restart(self);
     return 0;
 }

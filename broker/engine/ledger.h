@@ -30,6 +30,7 @@
 
 struct binding;
 struct group;
+struct levels;
 struct partition;
 
 /* Room for any key of durable state of the group side. */
@@ -48,6 +49,8 @@ struct ledger_list {
 struct ledger_figures {
     uint64_t ready, leased, reserved, waiting; /* messages */
     bool is_blocked;
+    bool is_unknown; /* the agenda does not know yet what of it is ready */
+    bool has_levels;
 };
 
 /* What others were told of a ledger, see group_ledger_changed(). Most ledgers are idle: nothing
@@ -81,6 +84,7 @@ struct ledger {
     struct ledger *next, *prev;             /* of the partition, or the loose ones */
     struct ledger *watch_next, *watch_prev; /* of a list of mark_watch.h */
     struct ledger_told *told;               /* NULL = nothing was told: all of it is 0 */
+    struct levels *levels; /* see levels.h; NULL = all messages are taken in their turn */
 };
 
 void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,
@@ -94,7 +98,8 @@ uint32_t ledger_partition_index(const struct ledger *self);
 
 /* Every offset below is done or dead. */
 uint64_t ledger_committed(const struct ledger *self);
-/* Messages that could be handed out now, and figures by state, all O(1). */
+/* Messages that could be handed out now, and figures by state, all O(1). Those that wait do so for
+ * a retry, or for their time. */
 uint64_t ledger_ready(const struct ledger *self);
 uint64_t ledger_leased(const struct ledger *self);
 uint64_t ledger_waiting(const struct ledger *self);
@@ -117,18 +122,27 @@ struct take {
     size_t piece_count, piece_max;
 };
 
-/* Reserve for `take`: retries that are due and what was released, by offset, then fresh
- * messages. When the first of them has a limit, and nothing was taken yet, then only messages
+/* Reserve for `take`, the most urgent first; of one priority retries that are due and what was
+ * released, by offset, then fresh messages. When the first of them has a limit, and nothing was taken yet, then only messages
  * with a limit are taken, as many as the smallest allows, and the take is `alone`; limited ones
  * are left out otherwise.
  * Errors: ZSP_ENOMEM (what was taken so far stays reserved and is in `take`) */
 ZSP_MUST_CHECK int ledger_take(struct ledger *self, struct take *take);
+/* The same for messages of one priority. */
+ZSP_MUST_CHECK int ledger_take_priority(struct ledger *self, struct take *take, unsigned priority);
+/* Priorities at which something may be ready, a bit each. */
+unsigned ledger_priorities(const struct ledger *self);
+/* The end of what may be handed out. */
+uint64_t ledger_visible_end(const struct ledger *self);
 /* The first stretch of fresh messages from `from` on that may be handed out; false = none. */
 bool ledger_next_fresh(const struct ledger *self, uint64_t from, struct run_span *ret);
 /* Reserve [first, end) for `take`: all of it is fresh, and within take->messages; there is room
  * for a piece. Errors: ZSP_ENOMEM (nothing changed) */
 ZSP_MUST_CHECK int ledger_take_fresh(struct ledger *self, struct take *take, uint64_t first,
                                      uint64_t end);
+/* The same for messages of another priority than 4. */
+ZSP_MUST_CHECK int ledger_take_urgent(struct ledger *self, struct take *take,
+                                      const struct run_span *span);
 /* What is still RESERVED in [first, end) becomes as it was before; what is fresh again may make
  * `high` move back.
  * Errors: ZSP_ENOMEM (some of it stays reserved) */

@@ -15,7 +15,8 @@ enum run_flag {
     FLAG_COUNTS = 8,
     FLAG_LIMIT = 16,
     FLAG_REASONS = 32,
-    FLAG_SAME = 64
+    FLAG_SAME = 64,
+    FLAG_PRIORITY = 128
 };
 
 /* States as stored; never renumber. */
@@ -112,6 +113,7 @@ static unsigned flags_of(const struct block_writer *self, const struct run *run)
     flags |= run->state == RUN_WAITING ? FLAG_DUE : 0u;
     flags |= run->deliveries != 1 || run->failures != 0 ? FLAG_COUNTS : 0u;
     flags |= run->limit != 0 ? FLAG_LIMIT : 0u;
+    flags |= run->urgency != 0 ? FLAG_PRIORITY : 0u;
     if (run->reasons != 0 && self->reasons_kept > 0) {
         flags |= run->reasons == self->last_reasons ? FLAG_SAME : FLAG_REASONS;
     }
@@ -157,6 +159,9 @@ void block_write_run(struct block_writer *self, const struct run_span *span)
     }
     if (flags & FLAG_REASONS) {
         write_reasons(self, run->reasons);
+    }
+    if (flags & FLAG_PRIORITY) {
+        zsp_write_u8(self->out, (uint8_t)run_priority(run));
     }
 }
 
@@ -282,7 +287,7 @@ static int read_fields(struct block_reader *self, unsigned flags, struct run *ru
     run->lease = flags & FLAG_LEASE ? zsp_read_u64(&self->in) : 0;
     if (flags & FLAG_LAST) {
         run->last_lease = zsp_read_u64(&self->in);
-        run->last_outcome = zsp_read_u8(&self->in);
+        run->last_outcome = zsp_read_u8(&self->in) & 15u;
     }
     run->due_ms = flags & FLAG_DUE ? (int64_t)zsp_read_u64(&self->in) : 0;
     run->deliveries = flags & FLAG_COUNTS ? zsp_read_u32(&self->in) : 1;
@@ -302,6 +307,11 @@ static int read_fields(struct block_reader *self, unsigned flags, struct run *ru
         self->last_reasons = set;
     }
     run->reasons = flags & (FLAG_REASONS | FLAG_SAME) ? self->last_reasons : 0;
+    const unsigned priority = flags & FLAG_PRIORITY ? zsp_read_u8(&self->in) : ZSP_PRIORITY;
+    if (self->in.failed || priority > ZSP_PRIORITY_MAX) {
+        return ZSP_ECORRUPT;
+    }
+    run->urgency = (int8_t)((int)priority - (int)ZSP_PRIORITY);
     return 0;
 }
 

@@ -17,6 +17,7 @@
  *            LIMIT 16    limit u8
  *            REASONS 32  number u8, then each a short text, newest first
  *            SAME 64     reasons as of the last run that has some
+ *            PRIORITY 128  priority u8, else 4
  *          state: 0 nothing to be remembered (delta only), 1 ready, 2 waiting, 3 leased, 4 dead,
  *          5 done, from `high` on only. 0 and 5 have no flags
  *

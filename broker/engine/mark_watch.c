@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "broker/engine/agenda.h"
 #include "broker/engine/group.h"
 #include "broker/engine/group_hooks.h"
 #include "common/assert.h"
@@ -46,7 +47,7 @@ void mark_watch_refresh(struct groups *groups, struct group *group)
         struct ledger *const ledger = group->stale.first;
         mark_watch_end(ledger);
         put(ledger, WATCH_LISTENING);
-        ledger->mark = ledger->partition->synced_offset;
+        agenda_tell(groups, ledger);
         group_ledger_changed(groups, ledger);
     }
 }
@@ -61,7 +62,7 @@ void group_partition_advanced(struct engine *engine, struct partition *partition
             put(ledger, WATCH_STALE);
             continue;
         }
-        ledger->mark = partition->synced_offset;
+        agenda_tell(engine->groups, ledger);
         group_ledger_changed(engine->groups, ledger);
     }
 }

@@ -9,7 +9,7 @@ static void leave_lease(struct run *run, enum run_outcome outcome)
     zsp_assert(run->state == RUN_LEASED);
     if (outcome != RUN_NO_OUTCOME) {
         run->last_lease = run->lease;
-        run->last_outcome = (uint8_t)outcome;
+        run->last_outcome = (unsigned)outcome & 15u;
     }
     run->lease = 0;
     run->started = 0;

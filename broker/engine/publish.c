@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/agenda.h"
 #include "broker/engine/producer.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish_priv.h"
@@ -200,6 +201,10 @@ void publish_advanced(struct engine *engine, struct partition *partition)
     while (queue->first && queue->first->end_offset <= partition->synced_offset) {
         struct publish_part *const part = dequeue(queue);
         uncount(engine, part);
+        if (part->is_urgent) {
+            agenda_add(engine, partition, part->first_offset, part->end_offset, part->priority,
+                       part->not_before_ms);
+        }
         if (awaits_sync(part)) {
             settle_part(engine, part->publish);
         } else {
@@ -316,6 +321,11 @@ void publish_partition_gone(struct engine *engine, struct partition *partition,
 
 /* --- beginning --------------------------------------------------------------------------------- */
 
+bool publish_is_urgent(const struct publish *self)
+{
+    return self->priority != ZSP_PRIORITY || self->not_before_ms != 0;
+}
+
 int publish_check_partitions(const struct publish *self, uint32_t partition_count,
                              const char *object, struct zsp_err *err)
 {
@@ -349,13 +359,18 @@ static int append(struct engine *engine, struct publish_part *part, struct zsp_b
         .timestamp_ms = publish->timestamp_ms,
         .raw_bytes = is_packed ? publish->raw_bytes : 0,
         .codec = (uint8_t)codec,
-        .priority = 4,
+        .priority = publish->priority,
+        .not_before_ms = publish->not_before_ms,
+        .expires_at_ms = publish->expires_at_ms,
         .producer_id = publish->producer_id,
         .producer_epoch = (uint32_t)publish->epoch,
         .sequence = publish->sequence,
     };
     part->len = is_packed ? publish->raw_bytes : frame->len;
     part->stored = frame->len;
+    part->is_urgent = publish_is_urgent(publish);
+    part->priority = publish->priority;
+    part->not_before_ms = publish->not_before_ms;
     part->op.done_fn = is_appended;
     const int rc = engine->store->ops->append(engine->store, part->partition->part, &batch,
                                               engine_op_tag(&part->op), err);

@@ -35,6 +35,8 @@ struct publish {
     uint64_t producer_id;   /* 0 = not sequenced */
     uint64_t epoch, sequence;
     int64_t timestamp_ms;
+    int64_t not_before_ms, expires_at_ms; /* wall, 0 = none */
+    uint8_t priority;
     struct publish_part **parts; /* NULL entries were never made */
     struct publish_part *only;   /* the usual case: parts = &only */
     uint32_t part_count;
@@ -54,6 +56,9 @@ struct publish_part {
     struct publish_part *queue_next; /* in appending or syncing */
     bool is_queued;
     bool is_echo;
+    bool is_urgent;           /* has a priority or a time, */
+    uint8_t priority;         /* these */
+    int64_t not_before_ms;    /* */
     bool is_counted;          /* among its producer's batches in flight */
     bool has_first;           /* first_offset is known; an old echo may never know it */
     uint32_t count;           /* records */

@@ -14,6 +14,8 @@ void publish_free(struct engine *engine, struct publish *self);
 
 /* Do the partition and the number of partitions that the client told fit a topic with
  * `partition_count`? Errors: ZSP_ENOT_FOUND, ZSP_EWOULD_REORDER */
+/* Is it not to be taken in its turn (agenda.h)? */
+bool publish_is_urgent(const struct publish *self);
 int publish_check_partitions(const struct publish *self, uint32_t partition_count,
                              const char *object, struct zsp_err *err);
 

@@ -16,6 +16,7 @@
 struct publish_args {
     struct zsp_slice topic, level, producer, codec;
     struct wire_uint partition, partitions, count, epoch, seq, raw_size;
+    struct wire_uint priority, not_before_ms, expires_at_ms;
 };
 
 #define PLACE(field) offsetof(struct publish_args, field)
@@ -30,9 +31,9 @@ static const struct wire_arg publish_table[] = {
     {"seq", WIRE_UINT, PLACE(seq), false, 1, INT64_MAX},
     {"codec", WIRE_STR, PLACE(codec), false, 0, 0},
     {"raw_size", WIRE_UINT, PLACE(raw_size), false, 1, UINT32_MAX},
-    {"priority", WIRE_UNSUPPORTED, 0, false, 0, 0},
-    {"not_before_ms", WIRE_UNSUPPORTED, 0, false, 0, 0},
-    {"expires_at_ms", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"priority", WIRE_UINT, PLACE(priority), false, 0, ZSP_PRIORITY_MAX},
+    {"not_before_ms", WIRE_UINT, PLACE(not_before_ms), false, 0, INT64_MAX},
+    {"expires_at_ms", WIRE_UINT, PLACE(expires_at_ms), false, 1, INT64_MAX},
 };
 #undef PLACE
 
@@ -150,7 +151,20 @@ static int fill(struct engine *engine, const struct publish_args *args,
     ret->epoch = args->epoch.value;
     ret->sequence = args->seq.value;
     ret->timestamp_ms = engine->now.wall_ms;
+    ret->priority = args->priority.set ? (uint8_t)args->priority.value : ZSP_PRIORITY;
+    ret->not_before_ms = (int64_t)args->not_before_ms.value;
+    ret->expires_at_ms = (int64_t)args->expires_at_ms.value;
     return 0;
+}
+
+/* The topic is LIVE, or going: append now, or wait for what must come first. */
+static int go(struct engine *engine, struct publish *self, struct topic *topic, struct zsp_err *err)
+{
+    const bool is_marked = topic->agenda_use == AGENDA_USED;
+    if (topic->agenda_use == AGENDA_MARKING || (publish_is_urgent(self) && !is_marked)) {
+        return topic_mark_agenda(engine, topic, &self->waiter, err);
+    }
+    return publish_begin(engine, self, topic, err);
 }
 
 /* The topic that the publish waited for is there, or will not be. */
@@ -161,7 +175,7 @@ static void topic_is_ready(struct engine *engine, struct topic_waiter *waiter, s
     struct zsp_err refusal = {0};
     if (error) {
         refusal = *error;
-    } else if (publish_begin(engine, self, topic, &refusal) == 0) {
+    } else if (go(engine, self, topic, &refusal) == 0) {
         return;
     }
     reply_error(engine, &self->to, &refusal);
@@ -206,7 +220,7 @@ int verb_publish(struct engine *engine, const struct request *request, struct zs
         } else if (topic->state == TOPIC_CREATING) {
             topic_wait(topic, &self->waiter);
         } else if (topic->state == TOPIC_LIVE) {
-            rc = publish_begin(engine, self, topic, err);
+            rc = go(engine, self, topic, err);
         } else {
             struct topic *none = NULL;
             rc = topic_require(engine, args.topic, &none, err);

@@ -6,17 +6,22 @@
  */
 #include "broker/engine/pull.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pull_arrays.h"
 #include "common/assert.h"
 
 /* Times a pull may come back with nothing before it is told so. */
 #define TRIES_MAX 8u
+/* Instead of a priority. */
+#define ANY_PRIORITY UINT_MAX
 /* Pulls whose memory is kept for later ones. */
 #define PULLS_KEPT 256u
 
@@ -392,7 +397,9 @@ static void share_of(const struct pull *self, uint64_t *ret_ready, uint64_t *ret
     }
 }
 
-static int take_binding(struct groups *groups, struct binding *binding, struct take *take)
+/* `priority` ANY_PRIORITY: all of them, as they come in each ledger. */
+static int take_binding(struct groups *groups, struct binding *binding, struct take *take,
+                        unsigned priority)
 {
     /* Each ledger once: the ring turns, those left empty leave it. */
     const struct ledger_told *const last = binding->ring ? binding->ring->ring_prev : NULL;
@@ -401,13 +408,41 @@ static int take_binding(struct groups *groups, struct binding *binding, struct t
         struct ledger *ledger = binding->ring->ledger;
         more = binding->ring != last;
         binding->ring = binding->ring->ring_next;
-        int rc = ledger_take(ledger, take);
+        if (priority != ANY_PRIORITY && (ledger_priorities(ledger) >> priority & 1u) == 0) {
+            continue;
+        }
+        int rc = priority == ANY_PRIORITY ? ledger_take(ledger, take)
+                                          : ledger_take_priority(ledger, take, priority);
         group_ledger_changed(groups, ledger);
         if (rc < 0) {
             return rc;
         }
     }
     return 0;
+}
+
+/* From all topics of the pull, beginning with one of them. */
+static int take_topics(struct groups *groups, struct pull *self, size_t first, unsigned priority)
+{
+    const size_t count = binding_count(self);
+    for (size_t i = 0; i < count && self->take.messages > 0 && !self->take.alone; i++) {
+        struct binding *binding = binding_at(self, (first + i) % count);
+        int rc = take_binding(groups, binding, &self->take, priority);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* The most urgent first, over all topics and partitions. */
+static int take_by_priority(struct groups *groups, struct pull *self, size_t first)
+{
+    int rc = 0;
+    for (unsigned left = ZSP_PRIORITY_MAX + 1; left > 0 && rc == 0; left--) {
+        rc = take_topics(groups, self, first, left - 1);
+    }
+    return rc;
 }
 
 /* Reserve for a pull what its limits, its share and the group's limit allow. */
@@ -434,14 +469,10 @@ static int reserve(struct groups *groups, struct pull *self)
     };
     const size_t count = binding_count(self);
     const size_t first = self->all_topics && count > 0 ? group->next_binding++ % count : 0;
-    for (size_t i = 0; i < count && self->take.messages > 0 && !self->take.alone; i++) {
-        int rc = take_binding(groups, binding_at(self, (first + i) % count), &self->take);
-        if (rc < 0) {
-            return rc;
-        }
-    }
+    int rc = group->with_levels > 0 ? take_by_priority(groups, self, first)
+                                    : take_topics(groups, self, first, ANY_PRIORITY);
     self->is_cut = self->take.taken < self->max_messages && ready > self->take.taken;
-    return 0;
+    return rc;
 }
 
 /* Ask for room for the reply. False = it stays parked until there is, or it was refused. */
@@ -564,8 +595,24 @@ static void serve_one(struct engine *engine, struct pull *self)
         return;
     }
     self->is_resent = false; /* the lease ended meanwhile: a pull like any other */
+    if (self->group->unknown > 0) {
+        return; /* until the agendas are read */
+    }
     if (!self->waits || may_give(self->group)) {
         serve_bound(engine, self);
+    }
+}
+
+/* Have read what must be known before anything is handed out. */
+static void learn(struct engine *engine, struct group *group)
+{
+    for (size_t i = 0; i < group->bindings.count && group->unknown > 0; i++) {
+        const struct binding *binding = group->bindings.slots[i].value;
+        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
+            if (!levels_are_known(binding->ledgers[k])) {
+                agenda_want(engine, &binding->topic->partitions[k]);
+            }
+        }
     }
 }
 
@@ -573,6 +620,7 @@ void pull_serve(struct engine *engine, struct group *group)
 {
     struct pull *next = NULL;
     mark_watch_refresh(engine->groups, group);
+    learn(engine, group);
     const size_t count = group->parked_count; /* one that comes back waits for the next turn */
     struct pull *pull = group->parked.first;
     for (size_t i = 0; i < count && pull && !engine->failed; i++) {

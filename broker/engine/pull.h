@@ -50,6 +50,7 @@ enum pull_state { PULL_PARKED, PULL_READING, PULL_GRANTING };
 struct pull_run {
     struct ledger *ledger; /* NULL = void meanwhile */
     uint64_t first, end;
+    bool is_expired; /* of `absent`: there, but its time is over */
 };
 
 struct pull {
@@ -86,7 +87,7 @@ struct pull {
     uint64_t lease;        /* the number drawn for it */
     struct pull_run *runs; /* as granted, adjoining ones together */
     size_t run_count, run_capacity;
-    struct pull_run *absent; /* not in the log: done */
+    struct pull_run *absent; /* not in the log, or expired: done */
     size_t absent_count, absent_capacity;
     struct engine_part *parts;
     size_t part_count, part_capacity;

@@ -7,6 +7,13 @@
 #include "broker/engine/pull.h"
 #include "common/assert.h"
 
+/* What a message that is not handed out becomes. */
+static struct run left_out(struct groups *groups, const struct pull_run *stretch, uint64_t count)
+{
+    groups->engine->stats.expired_messages += stretch->is_expired ? count : 0;
+    return (struct run){.state = RUN_NONE};
+}
+
 /* The messages of a stretch that the pull still holds become `leased`, or done. */
 static int hand_out(struct groups *groups, const struct pull_run *stretch, struct lease *lease)
 {
@@ -18,9 +25,10 @@ static int hand_out(struct groups *groups, const struct pull_run *stretch, struc
            span.first < stretch->end) {
         const uint64_t first = span.first > from ? span.first : from;
         from = span.end < stretch->end ? span.end : stretch->end;
-        struct run run = {.state = RUN_NONE};
-        if (lease) {
-            run = span.run;
+        struct run run = span.run;
+        if (!lease) {
+            run = left_out(groups, stretch, from - first);
+        } else {
             run.state = RUN_LEASED;
             run.lease = lease->number;
             run.deliveries += run.deliveries < UINT32_MAX ? 1 : 0;
@@ -155,6 +163,7 @@ static void grant_nothing(struct engine *engine, struct pull *self)
 {
     struct groups *groups = engine->groups;
     struct zsp_err error = {0};
+    const uint64_t expired = engine->stats.expired_messages;
     step_begin(&groups->step);
     int rc = build(groups, self, NULL);
     if (rc < 0) {
@@ -163,6 +172,7 @@ static void grant_nothing(struct engine *engine, struct pull *self)
         rc = step_put(&groups->step, engine, STORE_WRITTEN, NULL, &error);
     }
     if (rc < 0) {
+        engine->stats.expired_messages = expired;
         untake_gathered(engine, self);
         (void)(error.code == 0 ? zsp_err_set(&error, rc, "pull: %s", zsp_strerror(rc)) : 0);
         pull_fail(engine, self, &error);
@@ -175,6 +185,7 @@ void pull_grant(struct engine *engine, struct pull *self)
 {
     struct groups *groups = engine->groups;
     const uint64_t redelivered = engine->stats.redelivered_messages;
+    const uint64_t expired = engine->stats.expired_messages;
     if (self->group->paused) { /* while it was read */
         untake_gathered(engine, self);
         pull_again(engine, self);
@@ -207,6 +218,7 @@ void pull_grant(struct engine *engine, struct pull *self)
         return;
     }
     engine->stats.redelivered_messages = redelivered;
+    engine->stats.expired_messages = expired;
     if (lease) {
         lease->outstanding = 0;
         lease_remove(&groups->leases, lease);

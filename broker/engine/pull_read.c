@@ -81,7 +81,8 @@ static int add_stretch(struct pull_run **list, size_t *count, size_t *capacity,
                        const struct pull_run *stretch)
 {
     struct pull_run *last = *count > 0 ? &(*list)[*count - 1] : NULL;
-    if (last && last->ledger == stretch->ledger && last->end == stretch->first) {
+    if (last && last->ledger == stretch->ledger && last->end == stretch->first &&
+        last->is_expired == stretch->is_expired) {
         last->end = stretch->end;
         return 0;
     }
@@ -94,9 +95,10 @@ static int add_stretch(struct pull_run **list, size_t *count, size_t *capacity,
     return 0;
 }
 
-static int add_absent(struct pull *self, struct ledger *ledger, uint64_t first, uint64_t end)
+static int add_absent(struct pull *self, struct ledger *ledger, uint64_t first, uint64_t end,
+                      bool is_expired)
 {
-    const struct pull_run stretch = {ledger, first, end};
+    const struct pull_run stretch = {ledger, first, end, is_expired};
     return add_stretch(&self->absent, &self->absent_count, &self->absent_capacity, &stretch);
 }
 
@@ -145,7 +147,7 @@ static int add_run(struct engine *engine, struct pull *self, struct ledger *ledg
 {
     const struct batch_slice *slice = &piece->slice;
     const struct pull_run stretch = {ledger, slice->first_offset,
-                                     slice->first_offset + slice->count};
+                                     slice->first_offset + slice->count, false};
     const struct wire_run told = {
         .topic = ledger->binding->followers->name,
         .partition = ledger_partition_index(ledger),
@@ -156,6 +158,7 @@ static int add_run(struct engine *engine, struct pull *self, struct ledger *ledg
         .deliveries = run->deliveries + (self->is_resent ? 0 : 1),
         .failures = run->failures,
         .priority = batch->priority,
+        .expires_at_ms = batch->expires_at_ms,
         .raw_bytes = piece->raw_bytes,
         .skip = piece->skip,
     };
@@ -231,6 +234,12 @@ static void next_piece(struct pull *self)
     }
 }
 
+/* Is the time over in which the batch is to be handed out? */
+static bool is_expired(const struct engine *engine, const struct store_batch *batch)
+{
+    return batch->expires_at_ms != 0 && batch->expires_at_ms <= engine->now.wall_ms;
+}
+
 /* One stretch of a piece: of a batch (`walk` NULL = none), or before it and absent. */
 static int gather_some(struct engine *engine, struct pull *self, struct ledger *ledger,
                        struct batch_walk *walk, uint64_t end, struct zsp_err *err)
@@ -238,12 +247,18 @@ static int gather_some(struct engine *engine, struct pull *self, struct ledger *
     const struct store_batch *batch = walk ? walk->batch : NULL;
     if (batch && batch->first_offset < end && batch->first_offset <= self->next_from) {
         const uint64_t batch_end = batch->first_offset + batch->record_count;
-        return take_batch(engine, self, ledger, walk, end < batch_end ? end : batch_end, err);
+        const uint64_t to = end < batch_end ? end : batch_end;
+        if (!is_expired(engine, batch) || self->is_resent) {
+            return take_batch(engine, self, ledger, walk, to, err);
+        }
+        const uint64_t first = self->next_from;
+        self->next_from = to;
+        return add_absent(self, ledger, first, to, true);
     }
     const uint64_t absent_end = batch && batch->first_offset < end ? batch->first_offset : end;
     const uint64_t from = self->next_from;
     self->next_from = absent_end;
-    return self->is_resent ? 0 : add_absent(self, ledger, from, absent_end);
+    return self->is_resent ? 0 : add_absent(self, ledger, from, absent_end, false);
 }
 
 /* All that the completed read brings for the pieces of its ledger, as long as they rise: what lies

@@ -18,7 +18,8 @@
 /* What of one stored batch goes into the reply. */
 struct reader_run {
     struct batch_piece piece; /* holds a reference on part.buf */
-    int64_t timestamp_ms;
+    int64_t timestamp_ms, expires_at_ms;
+    uint8_t priority;
 };
 
 enum reader_state { READER_LOCATING, READER_READING, READER_WAITING };
@@ -188,8 +189,9 @@ static void fail(struct engine *engine, struct reader *self, const struct zsp_er
     reader_free(engine, self);
 }
 
-static void write_runs(struct zsp_writer *out, const struct reader *self)
+static void write_runs(struct engine *engine, struct zsp_writer *out, const struct reader *self)
 {
+    wire_write_text(out, "runs");
     wire_write_array(out, self->run_count);
     for (uint32_t i = 0; i < self->run_count; i++) {
         const struct reader_run *const run = &self->runs[i];
@@ -200,11 +202,13 @@ static void write_runs(struct zsp_writer *out, const struct reader *self)
             .count = run->piece.slice.count,
             .timestamp_ms = run->timestamp_ms,
             .deliveries = 1,
-            .priority = 4,
+            .priority = run->priority,
+            .expires_at_ms = run->expires_at_ms,
             .raw_bytes = run->piece.raw_bytes,
             .skip = run->piece.skip,
         };
         wire_write_run(out, &told);
+        reply_body(engine, &run->piece.part);
     }
 }
 
@@ -215,8 +219,7 @@ static void tell(struct engine *engine, const struct reader *self, const char *r
     const uint64_t start = self->partition->start_offset;
     struct zsp_writer *const out = reply_begin(engine, &self->to);
     wire_write_map(out, damage ? 6 : 5);
-    wire_write_text(out, "runs");
-    write_runs(out, self);
+    write_runs(engine, out, self);
     wire_write_text_uint(out, "next", self->next_offset > start ? self->next_offset : start);
     wire_write_text_uint(out, "start", start);
     wire_write_text_uint(out, "end", self->partition->synced_offset);
@@ -228,9 +231,6 @@ static void tell(struct engine *engine, const struct reader *self, const char *r
         wire_write_uint(out, damage->first_offset);
         wire_write_uint(out, damage->end_offset);
     }
-    for (uint32_t i = 0; i < self->run_count; i++) {
-        reply_body(engine, &self->runs[i].piece.part);
-    }
     reply_end(engine);
 }
 
@@ -239,12 +239,8 @@ static void send_part(struct engine *engine, struct reader *self)
 {
     struct zsp_writer *const out = reply_begin_part(engine, &self->to);
     wire_write_map(out, 2);
-    wire_write_text(out, "runs");
-    write_runs(out, self);
+    write_runs(engine, out, self);
     wire_write_text_uint(out, "next", self->next_offset);
-    for (uint32_t i = 0; i < self->run_count; i++) {
-        reply_body(engine, &self->runs[i].piece.part);
-    }
     reply_end(engine);
     drop_runs(self);
     self->run_capacity = 0;
@@ -293,7 +289,7 @@ static int add_run(struct reader *self, const struct store_batch *batch,
     }
     (void)zsp_buf_get(piece->part.buf);
     self->runs[self->run_count++] =
-        (struct reader_run){.piece = *piece, .timestamp_ms = batch->timestamp_ms};
+        (struct reader_run){*piece, batch->timestamp_ms, batch->expires_at_ms, batch->priority};
     self->messages += piece->slice.count;
     self->bytes += piece->slice.len;
     return 0;

@@ -27,7 +27,7 @@ struct run_node {
             uint32_t left, right;
             struct run run;
             int64_t below_due_ms; /* the least due_ms of WAITING runs below, or INT64_MAX */
-            uint8_t below;        /* classes of runs in the subtree */
+            uint32_t below;       /* classes of runs in the subtree */
         };
     };
 };
@@ -132,7 +132,8 @@ static unsigned class_of(const struct run *run)
 {
     switch ((enum run_state)run->state) {
     case RUN_READY:
-        return run->limit == 0 ? RUN_CLASS_READY : RUN_CLASS_LIMITED;
+        return run->limit == 0 ? RUN_CLASS_READY_AT(run_priority(run))
+                               : RUN_CLASS_LIMITED_AT(run_priority(run));
     case RUN_RESERVED:
         return RUN_CLASS_RESERVED;
     case RUN_WAITING:
@@ -173,7 +174,7 @@ static void gather(const struct run_slab *slab, struct run_node *node)
             due_ms = child->below_due_ms < due_ms ? child->below_due_ms : due_ms;
         }
     }
-    node->below = (uint8_t)below;
+    node->below = below;
     node->below_due_ms = due_ms;
 }
 
@@ -293,8 +294,8 @@ bool run_equal(const struct run *a, const struct run *b)
 {
     return a->lease == b->lease && a->last_lease == b->last_lease && a->due_ms == b->due_ms &&
            a->deliveries == b->deliveries && a->failures == b->failures &&
-           a->reasons == b->reasons && a->state == b->state && a->last_outcome == b->last_outcome &&
-           a->limit == b->limit && a->started == b->started;
+           a->reasons == b->reasons && a->state == b->state && a->urgency == b->urgency &&
+           a->last_outcome == b->last_outcome && a->limit == b->limit && a->started == b->started;
 }
 
 void runmap_init(struct runmap *self, struct run_slab *slab)
@@ -439,6 +440,12 @@ bool runmap_next(const struct runmap *self, uint64_t from, unsigned classes, str
     }
     fill_span(node_at(self->slab, found), ret);
     return true;
+}
+
+unsigned runmap_classes(const struct runmap *self)
+{
+    const uint32_t tree = root_of(self);
+    return tree == NONE ? 0 : node_at(self->slab, tree)->below;
 }
 
 bool runmap_due(const struct runmap *self, struct run_span *ret)

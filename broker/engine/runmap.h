@@ -23,6 +23,7 @@
 
 #include "broker/engine/reasons.h"
 #include "common/compiler.h"
+#include "common/limits.h"
 
 enum run_state {
     RUN_NONE,     /* no node */
@@ -40,17 +41,20 @@ enum run_outcome { RUN_NO_OUTCOME, RUN_RETRIED, RUN_RELEASED, RUN_REJECTED };
 
 /* What is known of each message of a run. */
 struct run {
-    uint64_t lease;       /* LEASED: the lease; else 0 */
-    uint64_t last_lease;  /* of last_outcome, 0 = none */
-    int64_t due_ms;       /* WAITING: broker time; else 0 */
-    uint32_t deliveries;  /* times handed out */
-    uint32_t failures;    /* */
-    uint32_t reasons;     /* a set of struct reasons; each node holds a reference */
-    uint8_t state;        /* enum run_state */
-    uint8_t last_outcome; /* enum run_outcome */
-    uint8_t limit;        /* 0 = none; else out only in leases of at most 2^(limit-1) messages */
-    uint8_t started;      /* LEASED: the application took it in hand; memory only */
+    uint64_t lease;      /* LEASED: the lease; else 0 */
+    uint64_t last_lease; /* of last_outcome, 0 = none */
+    int64_t due_ms;      /* WAITING: broker time; else 0 */
+    uint32_t deliveries; /* times handed out */
+    uint32_t failures;   /* */
+    uint32_t reasons;    /* a set of struct reasons; each node holds a reference */
+    uint8_t state;       /* enum run_state */
+    int8_t urgency;      /* priority - ZSP_PRIORITY: 0 = as usual */
+    uint8_t limit;       /* 0 = none; else out only in leases of at most 2^(limit-1) messages */
+    unsigned last_outcome : 4; /* enum run_outcome */
+    unsigned started : 4;      /* LEASED: the application took it in hand; memory only */
 };
+
+_Static_assert(sizeof(struct run) == 40, "the nodes of a map are most of what waiting takes");
 
 /* A stretch of offsets and what is known of them. */
 struct run_span {
@@ -58,18 +62,26 @@ struct run_span {
     struct run run;
 };
 
-/* Classes to search for, one bit each. */
+/* Classes to search for, one bit each; READY ones have a bit for each priority. */
+#define RUN_CLASS_READY_AT(priority)   (1u << (priority))         /* without a limit */
+#define RUN_CLASS_LIMITED_AT(priority) (1u << (10u + (priority))) /* with one */
 enum run_class {
-    RUN_CLASS_READY = 1,   /* READY without a limit */
-    RUN_CLASS_LIMITED = 2, /* READY with a limit */
-    RUN_CLASS_RESERVED = 4,
-    RUN_CLASS_WAITING = 8,
-    RUN_CLASS_LEASED = 16,
-    RUN_CLASS_DEAD = 32,
-    RUN_CLASS_DONE = 64,
-    RUN_CLASS_UNFINISHED = 31,
-    RUN_CLASS_ANY = 127
+    RUN_CLASS_READY = 0x3ff,
+    RUN_CLASS_LIMITED = 0x3ff << 10,
+    RUN_CLASS_RESERVED = 1 << 20,
+    RUN_CLASS_WAITING = 1 << 21,
+    RUN_CLASS_LEASED = 1 << 22,
+    RUN_CLASS_DEAD = 1 << 23,
+    RUN_CLASS_DONE = 1 << 24,
+    RUN_CLASS_UNFINISHED = (1 << 23) - 1,
+    RUN_CLASS_ANY = (1 << 25) - 1
 };
+
+/* The priority of a run's messages. */
+static inline unsigned run_priority(const struct run *run)
+{
+    return (unsigned)((int)ZSP_PRIORITY + run->urgency);
+}
 
 struct run_node;
 
@@ -114,6 +126,8 @@ ZSP_MUST_CHECK int runmap_set(struct runmap *self, uint64_t first, uint64_t end,
 
 /* The first run of one of `classes` that ends after `from`, whole; false = none. */
 bool runmap_next(const struct runmap *self, uint64_t from, unsigned classes, struct run_span *ret);
+/* The classes of all runs. */
+unsigned runmap_classes(const struct runmap *self);
 /* The WAITING run that is due first (the first of equals); false = none. */
 bool runmap_due(const struct runmap *self, struct run_span *ret);
 

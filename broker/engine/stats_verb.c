@@ -19,7 +19,7 @@ static const struct figure engine_figures[] = {
     ENGINE(delivered_messages), ENGINE(settled_messages), ENGINE(redelivered_messages),
     ENGINE(dead_messages),      ENGINE(topic_count),      ENGINE(group_count),
     ENGINE(partition_count),    ENGINE(lease_count),      ENGINE(parked_count),
-    ENGINE(producer_count),     ENGINE(stored_bytes),
+    ENGINE(producer_count),     ENGINE(stored_bytes),     ENGINE(expired_messages),
 };
 
 #define STORE(field)                                \

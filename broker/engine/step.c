@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/engine/ledger_codec.h"
+#include "broker/engine/levels.h"
 #include "broker/engine/state.h"
 #include "broker/engine/step_priv.h"
 #include "common/assert.h"
@@ -429,6 +430,9 @@ void step_undo(struct step *self)
         note->ledger->journaled = note->journaled;
         note->ledger->water = note->water;
         note->ledger->above = note->above;
+        if (note->replaced) {
+            levels_restart(note->ledger);
+        }
     }
     for (size_t i = 0; i < self->lease_count; i++) {
         const struct step_lease *note = &self->lease_notes[i];

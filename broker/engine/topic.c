@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/agenda.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish.h"
@@ -106,6 +107,13 @@ _Static_assert(sizeof(struct topic) % _Alignof(struct store_part *) == 0 &&
                    sizeof(struct partition) % _Alignof(struct store_part *) == 0,
                "parts begin where partitions end");
 
+static void close_agendas(struct engine *engine, struct topic *self)
+{
+    for (uint32_t i = 0; i < self->partition_count; i++) {
+        agenda_close(engine, &self->partitions[i]);
+    }
+}
+
 struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_count,
                         const struct topic_settings *settings)
 {
@@ -155,6 +163,7 @@ static void topic_delist(struct engine *engine, struct topic *self)
 
 void topic_free(struct engine *engine, struct topic *self)
 {
+    close_agendas(engine, self);
     topic_delist(engine, self);
     topic_destroy(&self);
 }
@@ -164,6 +173,7 @@ void topic_free_all(struct engine *engine)
     size_t cursor = 0;
     struct topic *topic = NULL;
     while ((topic = zsp_table_next(&engine->catalog.topic_ids, &cursor))) {
+        close_agendas(engine, topic);
         topic_destroy(&topic);
     }
 }
@@ -403,6 +413,63 @@ fail:
     struct topic *gone = topic;
     topic_destroy(&gone);
     return rc;
+}
+
+/* --- messages out of their turn --------------------------------------------------------------- */
+
+static void mark_is_durable(struct engine *engine, struct engine_op *op,
+                            const struct store_completion *completion)
+{
+    struct topic_job *const job = (struct topic_job *)op;
+    struct topic *const topic = job->topic;
+    const struct zsp_err *const error = completion->error.code != 0 ? &completion->error : NULL;
+    pool_put(&engine->topic_jobs, job);
+    topic->agenda_use = error ? AGENDA_UNUSED : AGENDA_USED;
+    struct topic_waiter *waiter = topic->marking_first;
+    topic->marking_first = topic->marking_last = NULL;
+    while (waiter) {
+        struct topic_waiter *const next = waiter->next;
+        if (topic->state == TOPIC_LIVE) {
+            waiter->ready_fn(engine, waiter, topic, error);
+        } else {
+            topic_wait(topic, waiter);
+        }
+        waiter = next;
+    }
+}
+
+static int put_mark(struct engine *engine, struct topic *self, struct zsp_err *err)
+{
+    struct topic_job *const job = pool_get(&engine->topic_jobs);
+    if (!job) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    job->topic = self;
+    job->op.done_fn = mark_is_durable;
+    self->agenda_use = AGENDA_MARKING;
+    const int rc =
+        topic_put_image(engine, self, &self->settings, STORE_SYNCED_LEVEL, &job->op, err);
+    if (rc != 0) {
+        self->agenda_use = AGENDA_UNUSED;
+        pool_put(&engine->topic_jobs, job);
+    }
+    return rc;
+}
+
+int topic_mark_agenda(struct engine *engine, struct topic *self, struct topic_waiter *waiter,
+                      struct zsp_err *err)
+{
+    zsp_assert(self->state == TOPIC_LIVE);
+    if (self->agenda_use == AGENDA_UNUSED) {
+        const int rc = put_mark(engine, self, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    waiter->next = NULL;
+    *(self->marking_last ? &self->marking_last->next : &self->marking_first) = waiter;
+    self->marking_last = waiter;
+    return 0;
 }
 
 /* --- change and deletion ------------------------------------------------------------------ */

@@ -25,6 +25,10 @@ struct publish_part; /* a batch on its way into one partition */
 struct reader;       /* a READ that waits for messages */
 struct topic;
 
+/* Has the topic had messages that are not taken in their turn (agenda.h)? MARKING: it is to have
+ * some, once that is durable; its publishes wait. */
+enum agenda_use { AGENDA_UNUSED, AGENDA_MARKING, AGENDA_USED };
+
 enum topic_state { TOPIC_CREATING, TOPIC_LIVE, TOPIC_DELETING };
 
 struct topic_settings {
@@ -44,6 +48,7 @@ struct partition {
     uint64_t start_offset;  /* the oldest kept; moved by STORE_TRIMMED */
     uint64_t synced_offset; /* the mark: consumers see what is below; moved by STORE_SYNCED */
 
+    struct agenda *agenda;                     /* NULL = all messages are taken in their turn */
     struct ledger *ledger_first, *ledger_last; /* groups that consume it; the group side's list */
     struct ledger_list listeners;              /* of these, who is told of the mark */
 
@@ -76,8 +81,10 @@ struct topic {
     bool is_gone;       /* DELETING, and that is durable: nothing more is asked of its partitions */
     int64_t created_ms; /* wall */
     struct topic_settings settings;
-    struct topic_waiter *waiter_first, *waiter_last; /* CREATING, DELETING */
-    uint32_t next_partition;                         /* for the next batch of keyless records */
+    struct topic_waiter *waiter_first, *waiter_last;   /* CREATING, DELETING */
+    struct topic_waiter *marking_first, *marking_last; /* AGENDA_MARKING */
+    enum agenda_use agenda_use;
+    uint32_t next_partition; /* for the next batch of keyless records */
     uint32_t partition_count;
     struct store_part **parts;     /* those of the partitions, as the store wants them */
     const char *object;            /* "topic <name>", for errors */
@@ -108,6 +115,11 @@ int topic_create(struct engine *engine, struct zsp_slice name, uint32_t partitio
                  struct zsp_err *err);
 /* Add one more waiter to a topic that is CREATING or DELETING. */
 void topic_wait(struct topic *self, struct topic_waiter *waiter);
+
+/* A publish waits until the topic may have messages that are not taken in their turn, or behind
+ * such a one. Errors: those of state_put (nothing changed, the waiter hears nothing) */
+int topic_mark_agenda(struct engine *engine, struct topic *self, struct topic_waiter *waiter,
+                      struct zsp_err *err);
 
 /* Change the settings durably; `op` hears when they are synced. They apply at once.
  * Errors: those of state_put (nothing changed) */

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "broker/engine/agenda.h"
 #include "broker/engine/producer_image.h"
 #include "broker/engine/retention.h"
 #include "broker/engine/state.h"
@@ -12,10 +13,13 @@
 #include "broker/engine/topic_settings.h"
 #include "common/name.h"
 
-/* Image of a topic: version u8 = 2, partitions u32, created_ms u64, the settings
- * (topic_settings_encode), name (u16 length, bytes). Version 1 had retention_time_ms u64 and
- * retention_bytes u64 in place of the settings. */
-#define IMAGE_VERSION 2u
+/* Image of a topic: version u8 = 3, partitions u32, created_ms u64, flags u8 (1 = it has had messages
+ * with a priority or a time of their own, see agenda.h), the settings (topic_settings_encode), name
+ * (u16 length, bytes). Version 2 had no flags; version 1 had retention_time_ms u64 and
+ * retention_bytes u64 in place of the settings as well. */
+#define IMAGE_VERSION 3u
+
+enum image_flag { FLAG_AGENDA = 1 };
 
 static void write_image(struct zsp_writer *out, const struct topic *self,
                         const struct topic_settings *settings)
@@ -23,6 +27,7 @@ static void write_image(struct zsp_writer *out, const struct topic *self,
     zsp_write_u8(out, IMAGE_VERSION);
     zsp_write_u32(out, self->partition_count);
     zsp_write_u64(out, (uint64_t)self->created_ms);
+    zsp_write_u8(out, self->agenda_use != AGENDA_UNUSED ? FLAG_AGENDA : 0u);
     topic_settings_encode(out, settings);
     zsp_write_short(out, self->name);
 }
@@ -64,6 +69,7 @@ int topic_image(struct engine *engine, uint64_t id, struct zsp_err *err)
 struct topic_image {
     uint32_t partition_count;
     int64_t created_ms;
+    bool uses_agenda;
     struct topic_settings settings;
     struct zsp_slice name;
 };
@@ -74,6 +80,7 @@ static int read_image(struct zsp_slice value, struct topic_image *ret, struct zs
     const uint8_t version = zsp_read_u8(&in);
     ret->partition_count = zsp_read_u32(&in);
     ret->created_ms = (int64_t)zsp_read_u64(&in);
+    ret->uses_agenda = version >= 3 && (zsp_read_u8(&in) & FLAG_AGENDA) != 0;
     int rc = 0;
     if (version == 1) {
         ret->settings.retention_time_ms = zsp_read_u64(&in);
@@ -101,6 +108,7 @@ static int replay_image(struct engine *engine, uint64_t id, const struct topic_i
     struct topic *topic = topic_by_id(engine, id);
     if (topic) {
         topic->settings = image->settings;
+        topic->agenda_use = image->uses_agenda ? AGENDA_USED : AGENDA_UNUSED;
         return 0;
     }
     topic = topic_new(id, image->name, image->partition_count, &image->settings);
@@ -109,6 +117,7 @@ static int replay_image(struct engine *engine, uint64_t id, const struct topic_i
     }
     topic->created_ms = image->created_ms;
     topic->state = TOPIC_LIVE;
+    topic->agenda_use = image->uses_agenda ? AGENDA_USED : AGENDA_UNUSED;
     int rc = 0;
     if (topic_by_name(engine, image->name)) {
         rc = zsp_err_set(err, ZSP_ECORRUPT, "%s: a second topic of that name", topic->object);
@@ -170,7 +179,10 @@ static int open_partition(struct engine *engine, struct partition *partition, st
         zsp_diag(engine->diag, ZSP_ERROR, "%s: partition %u is damaged and takes no publishes",
                  topic->object, partition->index);
     }
-    return 0;
+    if (topic->agenda_use == AGENDA_USED) {
+        rc = agenda_open(engine, partition, partition->synced_offset);
+    }
+    return rc == 0 ? 0 : zsp_err_set(err, rc, "%s: out of memory", topic->object);
 }
 
 int topic_open_all(struct engine *engine, struct zsp_err *err)

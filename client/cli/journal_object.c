@@ -42,6 +42,8 @@ static const struct object_layout layouts[] = {
      "v1:version u32:partitions ms:created u64:retention_time_ms u64:retention_bytes str:name"},
     {'T', false, "topic", "u64:topic",
      "v2:version u32:partitions ms:created settings:topic str:name"},
+    {'T', false, "topic", "u64:topic",
+     "v3:version u32:partitions ms:created u8:flags settings:topic str:name"},
     {'P', false, "producer", "u64:producer",
      "u8:version u32:epoch u8:flags u64:last_used_broker_ms str:name"},
     {'Q', false, "sequences", "u64:topic u32:partition u64:producer",
@@ -200,7 +202,8 @@ enum run_flag {
     RUN_DUE = 4,
     RUN_COUNTS = 8,
     RUN_LIMIT = 16,
-    RUN_REASONS = 32
+    RUN_REASONS = 32,
+    RUN_PRIORITY = 128
 };
 
 static void put_reasons(struct printer *to, struct zsp_reader *in)
@@ -247,6 +250,9 @@ static void put_run(struct printer *to, struct zsp_reader *in)
     }
     if (flags & RUN_REASONS) {
         put_reasons(to, in);
+    }
+    if (flags & RUN_PRIORITY) {
+        put_number(to, "priority", zsp_read_u8(in));
     }
     close_item(to);
 }

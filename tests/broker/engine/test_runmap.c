@@ -54,18 +54,24 @@ static struct run random_run(struct world *world)
         run.limit = (uint8_t)(draw(world) % 3);
     }
     run.deliveries = run.state == RUN_NONE ? 0 : (uint32_t)(draw(world) % 2);
+    run.urgency = run.state == RUN_NONE ? 0 : (int8_t)((int)(draw(world) % 10) - 4);
     return run;
 }
 
 static unsigned class_in_model(const struct run *run)
 {
     static const unsigned classes[RUN_STATES] = {0,
-                                                 RUN_CLASS_READY,
+                                                 0,
                                                  RUN_CLASS_RESERVED,
                                                  RUN_CLASS_WAITING,
                                                  RUN_CLASS_LEASED,
-                                                 RUN_CLASS_DEAD};
-    return run->state == RUN_READY && run->limit != 0 ? RUN_CLASS_LIMITED : classes[run->state];
+                                                 RUN_CLASS_DEAD,
+                                                 RUN_CLASS_DONE};
+    if (run->state != RUN_READY) {
+        return classes[run->state];
+    }
+    return run->limit != 0 ? RUN_CLASS_LIMITED_AT(run_priority(run))
+                           : RUN_CLASS_READY_AT(run_priority(run));
 }
 
 /* Every offset, and that neighbours which are equal are one run. */
@@ -100,7 +106,7 @@ static void check_all(struct world *world)
 static void check_next(struct world *world)
 {
     const uint64_t from = draw(world) % OFFSETS;
-    const unsigned classes = (unsigned)(draw(world) % 64);
+    const unsigned classes = (unsigned)(draw(world) & draw(world)) & RUN_CLASS_ANY;
     uint64_t expected = from;
     while (expected < OFFSETS && (class_in_model(&world->model[expected]) & classes) == 0) {
         expected++;

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/agenda.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "broker/engine/container.h"
+#include "broker/engine/group.h"
+#include "broker/engine/levels.h"
+#include "common/diag.h"
+
+/* The timer runs on broker time, which knows nothing of what happens to the clock meanwhile. */
+#define AGENDA_LOOK_MS 30000
+/* A jump of the clock from here on is looked after at once. */
+#define JUMP_MS 500
+/* Runs that come due in one turn; the rest a millisecond later. */
+#define DUE_RUNS_MAX 1024u
+/* Stretches added between two looks for what is no longer needed. */
+#define PRUNE_EVERY 256u
+/* Bytes of one read of a load, and the wait before a failed one is tried again. */
+#define LOAD_BYTES    (1u * ZSP_MIB)
+#define LOAD_AGAIN_MS 1000
+
+/* What lies below `from` is read in stretches, upwards. */
+struct agenda_load {
+    struct engine_op op; /* first: its address is the tag */
+    struct agenda *agenda;
+    uint64_t first, next, end;
+    bool waits; /* for the timer, after a failure */
+};
+
+void agenda_init(struct engine *engine)
+{
+    run_slab_init(&engine->agenda_slab, NULL);
+}
+
+void agenda_fini(struct engine *engine)
+{
+    run_slab_fini(&engine->agenda_slab);
+}
+
+static void agenda_fired(struct engine *engine, struct timer *timer);
+
+int agenda_open(struct engine *engine, struct partition *partition, uint64_t from)
+{
+    struct agenda *self = calloc(1, sizeof *self);
+    if (!self) {
+        return ZSP_ENOMEM;
+    }
+    runmap_init(&self->map, &engine->agenda_slab);
+    self->partition = partition;
+    self->from = from;
+    self->due.fire_fn = agenda_fired;
+    partition->agenda = self;
+    return 0;
+}
+
+void agenda_close(struct engine *engine, struct partition *partition)
+{
+    struct agenda *self = partition->agenda;
+    if (!self) {
+        return;
+    }
+    engine_cancel(engine, TIMER_WAIT, &self->due);
+    runmap_fini(&self->map);
+    free(self->load);
+    free(self);
+    partition->agenda = NULL;
+}
+
+/* --- Time ------------------------------------------------------------------------------------------ */
+
+static void arm(struct engine *engine, struct agenda *self)
+{
+    struct run_span span;
+    int64_t wait_ms = INT64_MAX;
+    if (runmap_due(&self->map, &span)) {
+        wait_ms = span.run.due_ms - engine->now.wall_ms;
+        wait_ms = wait_ms < AGENDA_LOOK_MS ? wait_ms : AGENDA_LOOK_MS;
+    }
+    if (self->load && self->load->waits && wait_ms > LOAD_AGAIN_MS) {
+        wait_ms = LOAD_AGAIN_MS;
+    }
+    if (wait_ms == INT64_MAX) {
+        engine_cancel(engine, TIMER_WAIT, &self->due);
+        return;
+    }
+    engine_arm(engine, TIMER_WAIT, &self->due,
+               engine->clock.broker_ms + (wait_ms > 0 ? wait_ms : 0));
+}
+
+static void tell_ledgers(struct engine *engine, const struct agenda *self,
+                         const struct run_span *span)
+{
+    struct ledger *ledger = self->partition->ledger_first;
+    for (; ledger; ledger = ledger->next) {
+        if (ledger->levels && levels_due(ledger, span) < 0) {
+            group_out_of_memory(engine->groups);
+            return;
+        }
+    }
+}
+
+static void ledgers_changed(struct engine *engine, const struct agenda *self)
+{
+    struct ledger *ledger = self->partition->ledger_first;
+    for (; ledger; ledger = ledger->next) {
+        if (ledger->levels) {
+            group_ledger_changed(engine->groups, ledger);
+        }
+    }
+}
+
+/* Messages whose time has come; false = there are more. */
+static bool take_due(struct engine *engine, struct agenda *self)
+{
+    struct run_span span;
+    for (uint32_t left = DUE_RUNS_MAX; left > 0; left--) {
+        if (!runmap_due(&self->map, &span) || span.run.due_ms > engine->now.wall_ms) {
+            return true;
+        }
+        const struct run run = {.state = span.run.urgency != 0 ? RUN_READY : RUN_NONE,
+                                .urgency = span.run.urgency};
+        if (runmap_set(&self->map, span.first, span.end, &run) < 0) {
+            group_out_of_memory(engine->groups);
+            return true;
+        }
+        tell_ledgers(engine, self, &span);
+    }
+    return false;
+}
+
+static void load_read(struct engine *engine, struct agenda_load *load);
+
+static void agenda_fired(struct engine *engine, struct timer *timer)
+{
+    struct agenda *self = CONTAINER_OF(timer, struct agenda, due);
+    const bool all = take_due(engine, self);
+    ledgers_changed(engine, self);
+    if (self->load && self->load->waits) {
+        load_read(engine, self->load);
+    }
+    if (all) {
+        arm(engine, self);
+    } else {
+        engine_arm(engine, TIMER_WAIT, timer, engine->clock.broker_ms + 1);
+    }
+}
+
+void agenda_look(struct engine *engine)
+{
+    const int64_t apart_ms = engine->now.wall_ms - engine->clock.broker_ms;
+    const int64_t jump_ms = apart_ms - engine->wall_apart_ms;
+    if (jump_ms < JUMP_MS && jump_ms > -JUMP_MS) {
+        return;
+    }
+    engine->wall_apart_ms = apart_ms;
+    for (size_t i = 0; i < engine->catalog.topics.count; i++) {
+        struct topic *topic = engine->catalog.topics.slots[i].value;
+        for (uint32_t k = 0; topic->agenda_use != AGENDA_UNUSED && k < topic->partition_count;
+             k++) {
+            if (topic->partitions[k].agenda) {
+                arm(engine, topic->partitions[k].agenda);
+            }
+        }
+    }
+}
+
+/* --- Coming in, going out ----------------------------------------------------------------------- */
+
+/* Forget what no group can hand out any more. Ledgers without levels have not been served since the
+ * start: for them it is read again. */
+static void prune(struct engine *engine, struct agenda *self)
+{
+    const struct run none = {.state = RUN_NONE};
+    uint64_t needed = self->partition->synced_offset;
+    const struct ledger *ledger = self->partition->ledger_first;
+    for (; ledger; ledger = ledger->next) {
+        if (ledger->levels && ledger->journaled < needed && levels_are_known(ledger)) {
+            needed = ledger->journaled;
+        }
+    }
+    self->adds = 0;
+    if (self->load || needed <= self->from) {
+        return;
+    }
+    if (runmap_set(&self->map, self->from, needed, &none) < 0) {
+        group_out_of_memory(engine->groups);
+        return;
+    }
+    self->from = needed;
+}
+
+static int note(struct engine *engine, struct agenda *self, const struct run_span *span)
+{
+    const bool waits = span->run.due_ms > engine->now.wall_ms;
+    const struct run run = {.state = waits ? RUN_WAITING : RUN_READY,
+                            .due_ms = waits ? span->run.due_ms : 0,
+                            .urgency = span->run.urgency};
+    return waits || run.urgency != 0 ? runmap_set(&self->map, span->first, span->end, &run) : 0;
+}
+
+static struct run_span stretch(uint64_t first, uint64_t end, unsigned priority,
+                               int64_t not_before_ms)
+{
+    return (struct run_span){
+        .first = first,
+        .end = end,
+        .run = {.due_ms = not_before_ms, .urgency = (int8_t)((int)priority - (int)ZSP_PRIORITY)}};
+}
+
+void agenda_add(struct engine *engine, struct partition *partition, uint64_t first, uint64_t end,
+                unsigned priority, int64_t not_before_ms)
+{
+    const struct run_span span = stretch(first, end, priority, not_before_ms);
+    if (!partition->agenda && agenda_open(engine, partition, 0) < 0) {
+        group_out_of_memory(engine->groups);
+        return;
+    }
+    struct agenda *self = partition->agenda;
+    if (note(engine, self, &span) < 0) {
+        group_out_of_memory(engine->groups);
+        return;
+    }
+    if (++self->adds >= PRUNE_EVERY) {
+        prune(engine, self);
+    }
+    arm(engine, self);
+}
+
+void agenda_tell(struct groups *groups, struct ledger *ledger)
+{
+    const struct partition *partition = ledger->partition;
+    if (partition->agenda && !ledger->levels && levels_make(ledger, partition->agenda) < 0) {
+        group_out_of_memory(groups);
+        return;
+    }
+    levels_mark(ledger, partition->synced_offset);
+}
+
+/* --- Loading --------------------------------------------------------------------------------------- */
+
+static void load_ends(struct engine *engine, struct agenda *self)
+{
+    self->from = self->load->first;
+    free(self->load);
+    self->load = NULL;
+    struct ledger *ledger = self->partition->ledger_first;
+    for (; ledger; ledger = ledger->next) {
+        levels_restart(ledger);
+    }
+    ledgers_changed(engine, self);
+    arm(engine, self);
+}
+
+/* The batches that a read brought. */
+static int load_batches(struct engine *engine, struct agenda_load *load,
+                        const struct store_completion *completion)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < completion->batch_count && rc == 0; i++) {
+        const struct store_batch *batch = &completion->batches[i];
+        struct run_span span =
+            stretch(batch->first_offset, batch->first_offset + batch->record_count, batch->priority,
+                    batch->not_before_ms);
+        span.first = span.first > load->next ? span.first : load->next;
+        span.end = span.end < load->end ? span.end : load->end;
+        rc = span.first < span.end ? note(engine, load->agenda, &span) : 0;
+    }
+    return rc;
+}
+
+static void load_done(struct engine *engine, struct engine_op *op,
+                      const struct store_completion *completion)
+{
+    struct agenda_load *load = (struct agenda_load *)op;
+    struct agenda *self = load->agenda;
+    const uint64_t before = load->next;
+    switch (completion->error.code) {
+    case 0:
+        if (load_batches(engine, load, completion) < 0) {
+            group_out_of_memory(engine->groups);
+            return;
+        }
+        load->next = completion->covered.end_offset;
+        break;
+    case ZSP_ECORRUPT: /* nothing there can be handed out */
+        load->next = completion->covered.end_offset;
+        break;
+    case ZSP_EOUT_OF_RANGE: /* retention was faster */
+        load->next = self->partition->start_offset;
+        break;
+    case ZSP_ENOT_FOUND:
+        return; /* the topic is going, and this with it */
+    default:
+        break;
+    }
+    if (load->next >= load->end) {
+        load_ends(engine, self);
+    } else if (load->next > before) {
+        load_read(engine, load);
+    } else {
+        load->next = before;
+        load->waits = true;
+        arm(engine, self);
+    }
+}
+
+static void load_read(struct engine *engine, struct agenda_load *load)
+{
+    const struct store_read read = {
+        .part = load->agenda->partition->part,
+        .from_offset = load->next,
+        .to_offset = load->end,
+        .max_bytes = LOAD_BYTES,
+        .tag = engine_op_tag(&load->op),
+    };
+    struct zsp_err error = {0};
+    load->waits = engine->store->ops->read(engine->store, &read, &error) < 0;
+    if (load->waits) {
+        zsp_diag(engine->diag, ZSP_WARNING, "%s: partition %" PRIu32 ": priorities: %s",
+                 load->agenda->partition->topic->object, load->agenda->partition->index, error.msg);
+        arm(engine, load->agenda);
+    }
+}
+
+void agenda_want(struct engine *engine, struct partition *partition)
+{
+    struct agenda *self = partition->agenda;
+    uint64_t first = self ? self->from : 0;
+    const struct ledger *ledger = partition->ledger_first;
+    for (; self && !self->load && ledger; ledger = ledger->next) {
+        if (ledger->levels && ledger->group->parked_count > 0 && ledger->journaled < first) {
+            first = ledger->journaled;
+        }
+    }
+    if (!self || self->load || first >= self->from) {
+        return;
+    }
+    struct agenda_load *load = calloc(1, sizeof *load);
+    if (!load) {
+        group_out_of_memory(engine->groups);
+        return;
+    }
+    const uint64_t start = partition->start_offset;
+    load->op.done_fn = load_done;
+    load->agenda = self;
+    load->first = first;
+    load->next = first > start ? first : start;
+    load->end = self->from;
+    self->load = load;
+    if (load->next >= load->end) {
+        load_ends(engine, self);
+    } else {
+        load_read(engine, load);
+    }
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/levels.h"
+
+#include <stdlib.h>
+
+#include "common/assert.h"
+
+/* --- Counting ---------------------------------------------------------------------------------- */
+
+struct delayed_walk {
+    const struct ledger *ledger;
+    uint64_t count;
+};
+
+/* Of a stretch that waits for its time: what has no run. */
+static int add_delayed(void *arg, const struct run_span *span)
+{
+    struct delayed_walk *walk = arg;
+    struct run_span fresh;
+    uint64_t from = span->first;
+    while (span->run.state == RUN_WAITING && from < span->end &&
+           ledger_next_fresh(walk->ledger, from, &fresh) && fresh.first < span->end) {
+        from = fresh.end < span->end ? fresh.end : span->end;
+        walk->count += from - fresh.first;
+    }
+    return 0;
+}
+
+static uint64_t count_delayed(const struct ledger *ledger, uint64_t first, uint64_t end)
+{
+    struct delayed_walk walk = {.ledger = ledger};
+    const uint64_t from = first > ledger->high ? first : ledger->high;
+    if (from < end && (runmap_classes(&ledger->levels->agenda->map) & RUN_CLASS_WAITING) != 0) {
+        (void)runmap_visit(&ledger->levels->agenda->map, from, end, add_delayed, &walk);
+    }
+    return walk.count;
+}
+
+uint64_t levels_delayed(const struct ledger *ledger, uint64_t end)
+{
+    const struct levels *levels = ledger->levels;
+    if (!levels) {
+        return 0;
+    }
+    return end < ledger->mark ? count_delayed(ledger, ledger->high, end) : levels->delayed;
+}
+
+/* --- Life ------------------------------------------------------------------------------------------ */
+
+int levels_make(struct ledger *ledger, const struct agenda *agenda)
+{
+    zsp_assert(!ledger->levels);
+    ledger->levels = calloc(1, sizeof *ledger->levels);
+    if (!ledger->levels) {
+        return ZSP_ENOMEM;
+    }
+    ledger->levels->agenda = agenda;
+    levels_restart(ledger);
+    return 0;
+}
+
+void levels_drop(struct ledger *ledger)
+{
+    free(ledger->levels);
+    ledger->levels = NULL;
+}
+
+bool levels_are_known(const struct ledger *ledger)
+{
+    return !ledger->levels || ledger->journaled >= ledger->levels->agenda->from;
+}
+
+void levels_restart(struct ledger *ledger)
+{
+    struct levels *levels = ledger->levels;
+    if (!levels) {
+        return;
+    }
+    for (unsigned i = 0; i <= ZSP_PRIORITY_MAX; i++) {
+        levels->next[i] = 0;
+    }
+    levels->delayed = count_delayed(ledger, ledger->high, ledger->mark);
+}
+
+void levels_back(struct ledger *ledger, uint64_t first, unsigned priority)
+{
+    struct levels *levels = ledger->levels;
+    if (levels && levels->next[priority] > first) {
+        levels->next[priority] = first;
+    }
+}
+
+void levels_mark(struct ledger *ledger, uint64_t mark)
+{
+    const uint64_t before = ledger->mark;
+    ledger->mark = mark;
+    if (ledger->levels) {
+        ledger->levels->delayed += count_delayed(ledger, before, mark);
+    }
+}
+
+/* --- Taking ---------------------------------------------------------------------------------------- */
+
+unsigned levels_priorities(const struct ledger *ledger)
+{
+    const struct levels *levels = ledger->levels;
+    const uint64_t end = ledger_visible_end(ledger);
+    unsigned ret = 1u << ZSP_PRIORITY;
+    for (unsigned i = 0; levels && i <= ZSP_PRIORITY_MAX; i++) {
+        if (levels->next[i] < end && ledger->high < end) {
+            ret |= runmap_classes(&levels->agenda->map) & RUN_CLASS_READY_AT(i);
+        }
+    }
+    return ret;
+}
+
+/* The next stretch of the priority from `from` on, taken or not. */
+static bool next_of(const struct agenda *agenda, uint64_t from, unsigned priority, uint64_t end,
+                    struct run_span *ret)
+{
+    struct run_span span;
+    if (priority != ZSP_PRIORITY) {
+        return runmap_next(&agenda->map, from, RUN_CLASS_READY_AT(priority), ret) &&
+               ret->first < end;
+    }
+    uint64_t first = from;
+    *ret = (struct run_span){.first = from, .end = end};
+    while (first < end && runmap_next(&agenda->map, first, RUN_CLASS_ANY, &span)) {
+        if (span.first > first) {
+            ret->end = span.first < end ? span.first : end;
+            break;
+        }
+        first = span.end;
+    }
+    ret->first = first;
+    return first < end;
+}
+
+/* Take from [first, end) of the priority what is fresh, and how far that went. */
+static int take_stretch(struct ledger *ledger, struct take *take, unsigned priority,
+                        const struct run_span *stretch)
+{
+    uint64_t *next = &ledger->levels->next[priority];
+    struct run_span fresh;
+    if (!ledger_next_fresh(ledger, *next, &fresh) || fresh.first >= stretch->end) {
+        *next = stretch->end;
+        return 0;
+    }
+    fresh.end = fresh.end < stretch->end ? fresh.end : stretch->end;
+    if (fresh.end - fresh.first > take->messages) {
+        fresh.end = fresh.first + take->messages;
+    }
+    fresh.run.urgency = (int8_t)((int)priority - (int)ZSP_PRIORITY);
+    int rc = ledger_take_urgent(ledger, take, &fresh);
+    if (rc == 0) {
+        *next = fresh.end;
+    }
+    return rc;
+}
+
+int levels_take_fresh(struct ledger *ledger, struct take *take, unsigned priority)
+{
+    struct levels *levels = ledger->levels;
+    const uint64_t end = ledger_visible_end(ledger);
+    uint64_t *next = &levels->next[priority];
+    struct run_span stretch;
+    int rc = 0;
+    while (rc == 0 && take->messages > 0 && take->piece_count < take->piece_max) {
+        *next = *next > ledger->high ? *next : ledger->high;
+        if (!next_of(levels->agenda, *next, priority, end, &stretch)) {
+            *next = *next > end ? *next : end;
+            break;
+        }
+        *next = *next > stretch.first ? *next : stretch.first;
+        rc = take_stretch(ledger, take, priority, &stretch);
+    }
+    return rc;
+}
+
+/* --- Due ------------------------------------------------------------------------------------------- */
+
+int levels_due(struct ledger *ledger, const struct run_span *span)
+{
+    struct levels *levels = ledger->levels;
+    const unsigned priority = run_priority(&span->run);
+    const uint64_t end = span->end < ledger->mark ? span->end : ledger->mark;
+    struct run ready = {.state = RUN_READY, .urgency = span->run.urgency};
+    struct run_span fresh;
+    uint64_t from = span->first;
+    while (from < end && ledger_next_fresh(ledger, from, &fresh) && fresh.first < end) {
+        from = fresh.end < end ? fresh.end : end;
+        levels->delayed -= from - fresh.first;
+        if (levels->next[priority] <= fresh.first) {
+            continue; /* it is met as usual */
+        }
+        int rc = runmap_set(&ledger->runs, fresh.first, from, &ready);
+        if (rc < 0) {
+            return rc;
+        }
+        ledger->above += from - fresh.first;
+        ledger_pass(ledger);
+    }
+    return 0;
+}

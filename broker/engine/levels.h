@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What a ledger knows of messages that are not taken in their turn: how far it has got in each
+ * priority, and how many fresh messages wait for their time. Memory only: it follows from the
+ * runs and from the partition's agenda. A ledger has it once its partition has an agenda.
+ *
+ * What is true of one whose messages are known:
+ *  (1) below next[p] no fresh message of priority p is left, but those that wait for their time.
+ *      One that comes due there gets a run, READY.
+ *  (2) delayed = fresh messages below `mark` that the agenda says wait for their time
+ */
+#ifndef ZSP_ENGINE_LEVELS_H
+#define ZSP_ENGINE_LEVELS_H
+
+#include "broker/engine/agenda.h"
+#include "broker/engine/ledger.h"
+
+struct levels {
+    const struct agenda *agenda; /* of the partition */
+    uint64_t next[ZSP_PRIORITY_MAX + 1];
+    uint64_t delayed;
+};
+
+/* Give the ledger its levels. Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int levels_make(struct ledger *ledger, const struct agenda *agenda);
+void levels_drop(struct ledger *ledger);
+/* Of a ledger that may have none: */
+/* Does the agenda know all that the ledger may hand out? */
+bool levels_are_known(const struct ledger *ledger);
+/* Fresh messages below `end` that wait for their time. */
+uint64_t levels_delayed(const struct ledger *ledger, uint64_t end);
+/* Priorities at which there may be fresh messages, a bit each. */
+unsigned levels_priorities(const struct ledger *ledger);
+/* The runs, or what is known of the partition, changed otherwise than by taking. */
+void levels_restart(struct ledger *ledger);
+/* A message at `first` is fresh again. */
+void levels_back(struct ledger *ledger, uint64_t first, unsigned priority);
+
+/* Reserve fresh messages of one priority for `take`, as ledger_take(). Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int levels_take_fresh(struct ledger *ledger, struct take *take, unsigned priority);
+/* The mark is `mark` now, and the agenda knows what lies below it. */
+void levels_mark(struct ledger *ledger, uint64_t mark);
+/* Messages of the agenda have come due; the agenda knows that already.
+ * Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int levels_due(struct ledger *ledger, const struct run_span *span);
+
+#endif
