@@ -13,9 +13,11 @@
 #include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/hold.h"
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
+#include "broker/engine/recall.h"
 #include "broker/engine/savepoint.h"
 #include "broker/engine/settle.h"
 #include "broker/engine/state.h"
@@ -58,6 +60,7 @@ int group_init(struct engine *engine, struct zsp_err *err)
     settle_init(self);
     pool_init(&self->calls, sizeof(struct group_call));
     bye_init(self);
+    recall_init(self);
     self->lost_reason = zsp_buf_copy(zsp_slice_str("lease lost"));
     engine->groups = self;
     if (!self->lost_reason) {
@@ -83,6 +86,7 @@ void group_fini(struct engine *engine)
         return;
     }
     pull_fini(self);
+    recall_fini(self);
     settle_fini(self);
     group_joins_fini(self);
     seek_fini(self);
@@ -156,6 +160,7 @@ int group_new(struct engine *engine, const struct group_plan *plan, struct group
     }
     group->start_kind = plan->start.kind;
     group->start_value = plan->start.value;
+    group->mode = plan->mode;
     group->settings = plan->settings;
     *ret = group;
     return 0;
@@ -306,10 +311,24 @@ void binding_wait(struct binding *binding, uint32_t change)
     binding->group->claimed += is_claimed(binding);
 }
 
+/* Messages that somebody could get now. */
+static uint64_t ready_of(const struct ledger *ledger)
+{
+    switch (ledger->group->mode) {
+    case GROUP_SHARED:
+        break;
+    case GROUP_ORDERED:
+        return hold_ready(ledger);
+    case GROUP_MODES:
+        break;
+    }
+    return ledger_ready(ledger);
+}
+
 static struct ledger_figures figures_of(const struct ledger *ledger)
 {
     return (struct ledger_figures){
-        .ready = ledger_ready(ledger),
+        .ready = ready_of(ledger),
         .leased = runmap_count(&ledger->runs, RUN_LEASED),
         .reserved = runmap_count(&ledger->runs, RUN_RESERVED),
         .waiting = ledger_waiting(ledger),
@@ -350,9 +369,10 @@ static void tell_sums(struct ledger_told *told, const struct ledger_figures *now
 static void update_ring(struct ledger_told *told)
 {
     struct ledger_told **const ring = &told->ledger->binding->ring;
-    if (told->figures.ready > 0 && !told->in_ring) {
+    const bool belongs = told->figures.ready > 0 && hold_is_free(told->ledger);
+    if (belongs && !told->in_ring) {
         ring_add(ring, told);
-    } else if (told->figures.ready == 0 && told->in_ring) {
+    } else if (!belongs && told->in_ring) {
         ring_remove(ring, told);
     }
 }
@@ -387,6 +407,10 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     if (!group) {
         return;
     }
+    if (group->mode != GROUP_SHARED) {
+        hold_look(self, ledger);
+        recall_look(self, ledger);
+    }
     const struct ledger_figures now = figures_of(ledger);
     const uint32_t unknown = group->unknown;
     if (!ledger->told && !is_idle(&now)) {
@@ -396,6 +420,7 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
             return;
         }
         ledger->told->ledger = ledger;
+        group->busy_ledgers++;
         ledger->told->due.fire_fn = due_fired;
     }
     if (ledger->told) {
@@ -406,6 +431,7 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     if (ledger->told && is_idle(&now)) {
         free(ledger->told); /* it is in no ring, its timer is not armed */
         ledger->told = NULL;
+        group->busy_ledgers--;
     }
     if ((group->ready > 0 || group->unknown != unknown) && group->parked_count > 0) {
         group_wake(self, group);
@@ -434,6 +460,8 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
 {
     struct group *group = ledger->group;
     if (group) {
+        recall_forget(self, ledger);
+        hold_drop(self, ledger);
         pull_forget_ledger(group, ledger);
         (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, leave_lease, self); /* never ends early */
         for (struct lease *lease = group->lease_first; lease; lease = lease->next) {
@@ -445,6 +473,7 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
         group_ledger_changed(self, ledger);
     }
     zsp_assert(!ledger->told); /* it has nothing any more */
+    zsp_assert(!ledger->order);
     mark_watch_end(ledger);
     unlink_ledger(self, ledger);
     (void)zsp_table_remove(&self->ledgers, (struct zsp_slice){ledger->key, LEDGER_KEY_LEN});
@@ -577,6 +606,7 @@ void group_pump(struct engine *engine)
 {
     struct groups *self = engine->groups;
     while (self->dirty_first && !engine->failed) {
+        recall_run(self); /* before anything of these ledgers is handed out */
         struct group *group = self->dirty_first;
         /* It stays marked while it is served: what that changes needs no second look. */
         pull_serve(engine, group);

@@ -13,7 +13,7 @@
  * name, it has one ledger for each partition. A re-created topic is another one:
  * its ledgers begin at the earliest offset.
  *
- * Durable: 'g' group u64 -> version u8 = 2, mode u8 (0 shared), flags u8 (1 paused), epoch u64,
+ * Durable: 'g' group u64 -> version u8 = 2, mode u8 (enum group_mode), flags u8 (1 paused), epoch u64,
  * start kind u8 and value u64, the settings (group_settings_encode), name (short text), topic count
  * u16 and the names (short texts). Version 1 had no flags and the first five settings as u64 each,
  * without their number. The ledgers: ledger_codec.h. Leases: lease.h.
@@ -22,6 +22,7 @@
 #define ZSP_ENGINE_GROUP_H
 
 #include "broker/engine/engine_priv.h"
+#include "broker/engine/group_mode.h"
 #include "broker/engine/group_settings.h"
 #include "broker/engine/lease.h"
 #include "broker/engine/ledger.h"
@@ -104,9 +105,11 @@ struct group {
     uint32_t parked_count; /* pulls */
     uint32_t waiting_all;  /* of them, those that named no topics */
     uint32_t claimed;      /* bindings with something ready that parked pulls named */
+    uint32_t busy_ledgers; /* with anything ready, out or waiting */
     uint32_t next_binding; /* where a pull of all topics begins */
     enum wire_position_kind start_kind : 8; /* where new topics begin */
     enum group_state state : 8;
+    enum group_mode mode : 8;
     bool paused;     /* nothing is handed out */
     bool wants_room; /* a parked pull waits for room, see reply_room() */
     bool dirty;      /* in groups->dirty: its parked pulls are to be looked at */
@@ -149,14 +152,25 @@ struct groups {
     struct lease *start_leases;         /* replayed, not in a group yet; linked through next */
     struct zsp_buf *lost_reason;        /* why a message of a lost lease failed */
     struct zsp_writer not_applied;      /* of the SETTLE being worked on */
+    struct ledger_order *recalls;       /* ledgers with something to be recalled, see recall.h */
+    struct timer recall_retry;
 };
+
+/* Do dead messages keep back what its order puts behind them? */
+static inline bool group_holds_dead(const struct group *self)
+{
+    return self->settings.on_dead == ON_DEAD_HOLD;
+}
 
 /* The LIVE group of that name. Errors: ZSP_ENOT_FOUND */
 int group_require(const struct engine *engine, struct zsp_slice name, struct group **ret,
                   struct zsp_err *err);
 
 /* Checks of arguments. Errors: ZSP_EUNSUPPORTED, ZSP_EBAD_VALUE, ZSP_EMODE_MISMATCH */
-int group_check_mode(struct zsp_slice mode, struct zsp_err *err);
+/* `name` (may be absent: shared) as a mode. */
+int group_read_mode(struct zsp_slice name, enum group_mode *ret, struct zsp_err *err);
+/* The same against what the group has; absent fits any. */
+int group_check_mode(const struct group *group, struct zsp_slice name, struct zsp_err *err);
 int group_check_position(const struct wire_position *start, struct zsp_err *err);
 /* `start` (may be absent) against what the group has. */
 int group_check_start(const struct group *group, const struct wire_position *start,
@@ -167,6 +181,7 @@ struct wire_position group_position(const struct group *group);
 /* What a new group is to be. */
 struct group_plan {
     struct zsp_slice name; /* legal */
+    enum group_mode mode;
     struct wire_position start;
     struct group_settings settings;
 };

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "broker/engine/settings_map.h"
 #include "common/limits.h"
@@ -15,17 +16,23 @@ struct setting {
     const char *name;
     size_t place; /* in struct group_settings */
     uint64_t min, max, by_default;
+    const char *const *words; /* told as one of these; the value is its index. NULL = a number */
 };
+
+static const char *const on_dead_words[] = {"skip", "hold"};
 
 static const struct setting settings_table[] = {
     {"lease_ms", offsetof(struct group_settings, lease_ms), ZSP_LEASE_MS_MIN, ZSP_LEASE_MS_MAX,
-     ZSP_LEASE_MS},
-    {"max_leased", offsetof(struct group_settings, max_leased), 1, COUNT_MAX, ZSP_MAX_LEASED},
-    {"max_failures", offsetof(struct group_settings, max_failures), 0, COUNT_MAX, ZSP_MAX_FAILURES},
-    {"backoff_ms", offsetof(struct group_settings, backoff_ms), 0, ZSP_DELAY_MS_MAX,
-     ZSP_BACKOFF_MS},
+     ZSP_LEASE_MS, NULL},
+    {"max_leased", offsetof(struct group_settings, max_leased), 1, COUNT_MAX, ZSP_MAX_LEASED, NULL},
+    {"max_failures", offsetof(struct group_settings, max_failures), 0, COUNT_MAX, ZSP_MAX_FAILURES,
+     NULL},
+    {"backoff_ms", offsetof(struct group_settings, backoff_ms), 0, ZSP_DELAY_MS_MAX, ZSP_BACKOFF_MS,
+     NULL},
     {"backoff_max_ms", offsetof(struct group_settings, backoff_max_ms), 0, ZSP_DELAY_MS_MAX,
-     ZSP_BACKOFF_MS_MAX},
+     ZSP_BACKOFF_MS_MAX, NULL},
+    {"on_dead", offsetof(struct group_settings, on_dead), ON_DEAD_SKIP, ON_DEAD_HOLD, ON_DEAD_SKIP,
+     on_dead_words},
 };
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
 
@@ -68,6 +75,27 @@ static int unknown(struct zsp_slice name, struct zsp_err *err)
     return refuse(ZSP_EUNKNOWN_ARGUMENT, name, NULL, err);
 }
 
+static int apply_word(const struct setting *setting, const msgpack_object *value,
+                      struct group_settings *settings, struct zsp_err *err)
+{
+    const struct zsp_slice name = zsp_slice_str(setting->name);
+    char wanted[64] = "";
+    if (value->type != MSGPACK_OBJECT_STR) {
+        return refuse(ZSP_EBAD_TYPE, name, "a word, or nil", err);
+    }
+    const struct zsp_slice word = {(const uint8_t *)value->via.str.ptr, value->via.str.size};
+    for (uint64_t i = setting->min; i <= setting->max; i++) {
+        if (zsp_slice_equal_str(word, setting->words[i])) {
+            *place_of(setting, settings) = i;
+            return 0;
+        }
+        const size_t len = strlen(wanted);
+        (void)snprintf(wanted + len, sizeof wanted - len, "%s%s", i > setting->min ? " or " : "",
+                       setting->words[i]);
+    }
+    return refuse(ZSP_EBAD_VALUE, name, wanted, err);
+}
+
 static int apply_one(const msgpack_object_kv *pair, struct group_settings *settings,
                      struct zsp_err *err)
 {
@@ -83,6 +111,9 @@ static int apply_one(const msgpack_object_kv *pair, struct group_settings *setti
         if (pair->val.type == MSGPACK_OBJECT_NIL) {
             *place_of(setting, settings) = setting->by_default;
             return 0;
+        }
+        if (setting->words) {
+            return apply_word(setting, &pair->val, settings, err);
         }
         if (pair->val.type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
             return refuse(ZSP_EBAD_TYPE, name, "a number, or nil", err);
@@ -119,12 +150,29 @@ int group_settings_apply(const msgpack_object *map, struct group_settings *setti
     return 0;
 }
 
+int group_settings_fit(const struct group_settings *settings, enum group_mode mode,
+                       struct zsp_err *err)
+{
+    if (mode == GROUP_SHARED && settings->on_dead != ON_DEAD_SKIP) {
+        return refuse(ZSP_EBAD_VALUE, zsp_slice_str("on_dead"), "skip, where nothing is in order",
+                      err);
+    }
+    return 0;
+}
+
 void group_settings_write(struct zsp_writer *out, const struct group_settings *settings)
 {
     struct group_settings copy = *settings;
     wire_write_map(out, SETTING_COUNT);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
-        wire_write_text_uint(out, settings_table[i].name, *place_of(&settings_table[i], &copy));
+        const struct setting *setting = &settings_table[i];
+        const uint64_t value = *place_of(setting, &copy);
+        wire_write_text(out, setting->name);
+        if (setting->words) {
+            wire_write_text(out, setting->words[value]);
+        } else {
+            wire_write_uint(out, value);
+        }
     }
 }
 
@@ -146,7 +194,11 @@ int group_settings_decode(struct zsp_reader *in, struct group_settings *ret)
     }
     group_settings_default(&settings);
     for (size_t i = 0; i < count; i++) {
-        *place_of(&settings_table[i], &settings) = zsp_read_u64(in);
+        const uint64_t value = zsp_read_u64(in);
+        if (settings_table[i].words && value > settings_table[i].max) {
+            return ZSP_ECORRUPT;
+        }
+        *place_of(&settings_table[i], &settings) = value;
     }
     *ret = settings;
     return in->failed ? ZSP_ECORRUPT : 0;

@@ -6,6 +6,7 @@
 #ifndef ZSP_ENGINE_GROUP_SETTINGS_H
 #define ZSP_ENGINE_GROUP_SETTINGS_H
 
+#include "broker/engine/group_mode.h"
 #include "broker/engine/outcome.h"
 #include "common/wire.h"
 
@@ -15,6 +16,10 @@ void group_settings_default(struct group_settings *self);
  *         ZSP_EBAD_TYPE, ZSP_EBAD_VALUE; each names the setting. */
 int group_settings_apply(const msgpack_object *map, struct group_settings *settings,
                          struct zsp_err *err);
+
+/* Do they fit the mode? Errors: ZSP_EBAD_VALUE */
+int group_settings_fit(const struct group_settings *settings, enum group_mode mode,
+                       struct zsp_err *err);
 
 /* Write the map of all settings. */
 void group_settings_write(struct zsp_writer *out, const struct group_settings *settings);

@@ -20,7 +20,6 @@
 #include "common/name.h"
 
 #define GROUP_VERSION 2u
-#define MODE_SHARED   0u
 
 /* Settings of an image of version 1. */
 #define SETTINGS_1 5
@@ -39,7 +38,7 @@ static struct zsp_slice group_key(uint64_t id, uint8_t *key)
 static void write_group(struct zsp_writer *out, const struct group *group)
 {
     zsp_write_u8(out, GROUP_VERSION);
-    zsp_write_u8(out, MODE_SHARED);
+    zsp_write_u8(out, (uint8_t)group->mode);
     zsp_write_u8(out, group->paused ? FLAG_PAUSED : 0u);
     zsp_write_u64(out, group->epoch);
     zsp_write_u8(out, (uint8_t)group->start_kind);
@@ -294,7 +293,7 @@ static int replay_group(struct engine *engine, uint64_t id, const struct store_e
     const int settings_rc = read_settings(&in, version, &settings);
     const struct zsp_slice name = zsp_read_short(&in);
     if (in.failed || settings_rc < 0 || version == 0 || version > GROUP_VERSION ||
-        mode != MODE_SHARED || (flags & ~FLAG_PAUSED) != 0 || start_kind >= WIRE_POSITION_ID ||
+        mode >= GROUP_MODES || (flags & ~FLAG_PAUSED) != 0 || start_kind >= WIRE_POSITION_ID ||
         entry->kind != STORE_IMAGE) {
         return corrupt(err, "group", id);
     }
@@ -302,6 +301,7 @@ static int replay_group(struct engine *engine, uint64_t id, const struct store_e
     if (rc < 0) {
         return rc;
     }
+    group->mode = (enum group_mode)mode;
     group->epoch = epoch;
     group->start_kind = (enum wire_position_kind)start_kind;
     group->start_value = start_value;

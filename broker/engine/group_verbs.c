@@ -18,17 +18,31 @@
 
 /* --- Arguments -------------------------------------------------------------------------------- */
 
-int group_check_mode(struct zsp_slice mode, struct zsp_err *err)
+int group_read_mode(struct zsp_slice name, enum group_mode *ret, struct zsp_err *err)
 {
-    if (!mode.data || zsp_slice_equal_str(mode, "shared")) {
+    *ret = GROUP_SHARED;
+    if (!name.data || group_mode_find(name, ret)) {
         return 0;
     }
-    if (zsp_slice_equal_str(mode, "ordered") || zsp_slice_equal_str(mode, "keyed")) {
-        return zsp_err_set(err, ZSP_EUNSUPPORTED, "mode: only shared groups are supported");
+    if (zsp_slice_equal_str(name, "keyed")) {
+        return zsp_err_set(err, ZSP_EUNSUPPORTED, "mode: keyed groups are not supported");
     }
     (void)zsp_err_set(err, ZSP_EBAD_VALUE, "mode: no such mode");
-    zsp_err_detail(err, "mode", "shared", NULL);
+    zsp_err_detail(err, "mode", "shared or ordered", NULL);
     return ZSP_EBAD_VALUE;
+}
+
+int group_check_mode(const struct group *group, struct zsp_slice name, struct zsp_err *err)
+{
+    enum group_mode mode = GROUP_SHARED;
+    const int rc = group_read_mode(name, &mode, err);
+    if (rc < 0 || !name.data || mode == group->mode) {
+        return rc;
+    }
+    (void)zsp_err_set(err, ZSP_EMODE_MISMATCH, "%s exists with the mode %s", group->object,
+                      group_mode_name(group->mode));
+    zsp_err_detail(err, group->object, group_mode_name(group->mode), group_mode_name(mode));
+    return ZSP_EMODE_MISMATCH;
 }
 
 int group_check_position(const struct wire_position *start, struct zsp_err *err)
@@ -169,16 +183,19 @@ int verb_group_create(struct engine *engine, const struct request *request, stru
 {
     struct group_args args = {0};
     int rc = wire_args(request->args, create_table, COUNT(create_table), &args, err);
+    struct group_plan plan = {.name = args.group, .start = args.start};
     if (rc == 0) {
-        rc = group_check_mode(args.mode, err);
+        rc = group_read_mode(args.mode, &plan.mode, err);
     }
     if (rc == 0) {
         rc = group_check_position(&args.start, err);
     }
-    struct group_plan plan = {.name = args.group, .start = args.start};
     group_settings_default(&plan.settings);
     if (rc == 0 && args.settings) {
         rc = group_settings_apply(args.settings, &plan.settings, err);
+    }
+    if (rc == 0) {
+        rc = group_settings_fit(&plan.settings, plan.mode, err);
     }
     struct group *known = name_index_find(&engine->catalog.groups, args.group);
     if (rc == 0 && known && known->state == GROUP_CREATING) {
@@ -193,6 +210,17 @@ static const struct wire_arg set_table[] = {
     {"group", WIRE_NAME, PLACE(group), true, 0, 0},
     {"settings", WIRE_MAP, PLACE(settings), false, 0, 0},
 };
+
+/* What is ready may hang on the settings. */
+static void look_at_ledgers(struct groups *self, const struct group *group)
+{
+    for (size_t i = 0; i < group->bindings.count; i++) {
+        const struct binding *binding = group->bindings.slots[i].value;
+        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
+            group_ledger_changed(self, binding->ledgers[k]);
+        }
+    }
+}
 
 static int set(struct engine *engine, struct group *group, const struct group_settings *settings,
                struct group_call *call, struct zsp_err *err)
@@ -212,6 +240,7 @@ static int set(struct engine *engine, struct group *group, const struct group_se
         group->settings = before;
         return rc;
     }
+    look_at_ledgers(self, group);
     group_wake(self, group);
     return 0;
 }
@@ -230,6 +259,9 @@ int verb_group_set(struct engine *engine, const struct request *request, struct 
     struct group_settings settings = group->settings;
     if (args.settings) {
         rc = group_settings_apply(args.settings, &settings, err);
+    }
+    if (rc == 0) {
+        rc = group_settings_fit(&settings, group->mode, err);
     }
     struct group_call *call = rc == 0 ? group_call_new(engine, request, err) : NULL;
     if (!call) {
@@ -363,7 +395,7 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     wire_write_map(out, all ? 7 : 8);
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
-    wire_write_text(out, "shared");
+    wire_write_text(out, group_mode_name(group->mode));
     wire_write_text(out, "start");
     wire_write_position(out, &start);
     wire_write_text(out, "settings");

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "broker/engine/container.h"
+#include "broker/engine/hold.h"
 #include "common/assert.h"
 #include "common/diag.h"
 
@@ -101,10 +102,24 @@ static bool any_started(const struct lease *lease)
     return walk.found;
 }
 
+/* Who lets the time of a lease pass is silent: others may have the partitions. */
+static void end_holds(struct groups *self, const struct lease *lease)
+{
+    for (size_t i = 0; i < lease->span_count; i++) {
+        struct ledger *ledger = lease->spans[i].ledger;
+        if (ledger && !hold_is_free(ledger)) {
+            hold_drop(self, ledger);
+        }
+    }
+}
+
 void group_lease_end(struct groups *self, struct lease *lease, enum lease_end why)
 {
     if (lease->ending != LEASE_LIVES) {
         return;
+    }
+    if (why == LEASE_EXPIRED) {
+        end_holds(self, lease);
     }
     engine_cancel(self->engine, TIMER_LEASE, &lease->timer);
     lease->ending = why;

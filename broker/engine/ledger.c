@@ -133,7 +133,7 @@ static int take_span(struct ledger *self, struct take *take, uint64_t first, uin
 }
 
 /* A span cut to what may be handed out and to `messages`; false when nothing is left. */
-static bool clip(const struct ledger *self, struct run_span *span, uint64_t messages)
+bool ledger_clip(const struct ledger *self, struct run_span *span, uint64_t messages)
 {
     if (span->first >= self->blocked || messages == 0) {
         return false;
@@ -149,7 +149,7 @@ static int take_ready(struct ledger *self, struct take *take, unsigned classes)
 {
     struct run_span span;
     while (take->piece_count < take->piece_max && runmap_next(&self->runs, 0, classes, &span) &&
-           clip(self, &span, take->messages)) {
+           ledger_clip(self, &span, take->messages)) {
         int rc = take_span(self, take, span.first, span.end, &span.run);
         if (rc < 0) {
             return rc;
@@ -166,7 +166,7 @@ static int take_limited(struct ledger *self, struct take *take, unsigned classes
         const uint64_t allowed = UINT64_C(1) << (span.run.limit - 1);
         lease_max = allowed < lease_max ? allowed : lease_max;
         const uint64_t room = lease_max > take->taken ? lease_max - take->taken : 0;
-        if (!clip(self, &span, room < take->messages ? room : take->messages)) {
+        if (!ledger_clip(self, &span, room < take->messages ? room : take->messages)) {
             break;
         }
         take->alone = true;
@@ -237,6 +237,12 @@ static int take_fresh(struct ledger *self, struct take *take)
         }
     }
     return 0;
+}
+
+int ledger_reserve(struct ledger *self, struct take *take, const struct run_span *span)
+{
+    return span->run.state == RUN_NONE ? ledger_take_fresh(self, take, span->first, span->end)
+                                       : take_span(self, take, span->first, span->end, &span->run);
 }
 
 /* What was out before, of the classes: with limits alone, or without any. True in *ret_alone: fresh

@@ -30,6 +30,7 @@
 
 struct binding;
 struct group;
+struct ledger_order;
 struct levels;
 struct partition;
 
@@ -84,7 +85,8 @@ struct ledger {
     struct ledger *next, *prev;             /* of the partition, or the loose ones */
     struct ledger *watch_next, *watch_prev; /* of a list of mark_watch.h */
     struct ledger_told *told;               /* NULL = nothing was told: all of it is 0 */
-    struct levels *levels; /* see levels.h; NULL = all messages are taken in their turn */
+    struct levels *levels;      /* see levels.h; NULL = all messages are taken in their turn */
+    struct ledger_order *order; /* of ordered groups, see hold.h; NULL = there is nothing of it */
 };
 
 void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,
@@ -134,6 +136,12 @@ ZSP_MUST_CHECK int ledger_take_priority(struct ledger *self, struct take *take, 
 unsigned ledger_priorities(const struct ledger *self);
 /* The end of what may be handed out. */
 uint64_t ledger_visible_end(const struct ledger *self);
+/* For other orders: a stretch cut to what may be handed out and to `messages` (false = nothing is
+ * left); and reserving one, which is READY as span->run tells or fresh, and within take->messages.
+ * Errors: ZSP_ENOMEM (nothing changed) */
+bool ledger_clip(const struct ledger *self, struct run_span *span, uint64_t messages);
+ZSP_MUST_CHECK int ledger_reserve(struct ledger *self, struct take *take,
+                                  const struct run_span *span);
 /* The first stretch of fresh messages from `from` on that may be handed out; false = none. */
 bool ledger_next_fresh(const struct ledger *self, uint64_t from, struct run_span *ret);
 /* Reserve [first, end) for `take`: all of it is fresh, and within take->messages; there is room

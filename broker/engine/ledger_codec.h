@@ -14,7 +14,7 @@
  *            LAST 2      last lease u64, outcome u8
  *            DUE 4       due u64                   (state WAITING; broker time)
  *            COUNTS 8    deliveries u32, failures u32     else 1 and 0
- *            LIMIT 16    limit u8
+ *            LIMIT 16    limit u8                  (state DEAD: 1 = it holds back what is behind it)
  *            REASONS 32  number u8, then each a short text, newest first
  *            SAME 64     reasons as of the last run that has some
  *            PRIORITY 128  priority u8, else 4

@@ -45,6 +45,12 @@ uint64_t levels_delayed(const struct ledger *ledger, uint64_t end)
     return end < ledger->mark ? count_delayed(ledger, ledger->high, end) : levels->delayed;
 }
 
+bool levels_next_delayed(const struct ledger *ledger, uint64_t from, struct run_span *ret)
+{
+    return ledger->levels &&
+           runmap_next(&ledger->levels->agenda->map, from, RUN_CLASS_WAITING, ret);
+}
+
 /* --- Life ------------------------------------------------------------------------------------------ */
 
 int levels_make(struct ledger *ledger, const struct agenda *agenda)

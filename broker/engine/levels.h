@@ -29,6 +29,8 @@ void levels_drop(struct ledger *ledger);
 bool levels_are_known(const struct ledger *ledger);
 /* Fresh messages below `end` that wait for their time. */
 uint64_t levels_delayed(const struct ledger *ledger, uint64_t end);
+/* The first stretch from `from` on that waits for its time, by the agenda; false = none. */
+bool levels_next_delayed(const struct ledger *ledger, uint64_t from, struct run_span *ret);
 /* Priorities at which there may be fresh messages, a bit each. */
 unsigned levels_priorities(const struct ledger *ledger);
 /* The runs, or what is known of the partition, changed otherwise than by taking. */

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "broker/engine/container.h"
+#include "broker/engine/hold.h"
 #include "broker/engine/session_note.h"
 
 /* Its session and its group's members, which follow each other. */
@@ -33,6 +35,9 @@ static void link_last(struct members *self, struct member *member)
 
 void members_forget(struct member *member, struct zsp_table *table)
 {
+    if (member->held_first) {
+        hold_member_left(CONTAINER_OF(table, struct groups, members), member);
+    }
     session_note_remove_member(member);
     unlink_member(member->members, member);
     (void)zsp_table_remove(table, key_of(member));

@@ -3,6 +3,12 @@
 
 #include "common/assert.h"
 
+static void die(const struct group_settings *settings, struct run *run)
+{
+    run->state = RUN_DEAD;
+    run->limit = settings->on_dead == ON_DEAD_HOLD ? 1 : 0; /* see struct run */
+}
+
 /* The run is no longer out; `outcome` is what its lease will be remembered for. */
 static void leave_lease(struct run *run, enum run_outcome outcome)
 {
@@ -23,7 +29,7 @@ static void count_failure(const struct group_settings *settings, struct run *run
         run->failures++;
     }
     if (settings->max_failures != 0 && run->failures >= settings->max_failures) {
-        run->state = RUN_DEAD;
+        die(settings, run);
     }
 }
 
@@ -60,14 +66,13 @@ void outcome_release(struct run *run)
     leave_lease(run, RUN_RELEASED);
 }
 
-void outcome_reject(struct run *run)
+void outcome_reject(const struct group_settings *settings, struct run *run)
 {
     leave_lease(run, RUN_REJECTED);
-    run->limit = 0;
     if (run->failures < UINT32_MAX) {
         run->failures++;
     }
-    run->state = RUN_DEAD;
+    die(settings, run);
 }
 
 /* The exponent of the largest power of two that is at most half of `granted`, plus one. */

@@ -23,6 +23,13 @@ struct group_settings {
     uint64_t max_failures;   /* then dead; 0 = never */
     uint64_t backoff_ms;     /* before the first retry; doubles with each failure */
     uint64_t backoff_max_ms; /* up to here */
+    uint64_t on_dead;        /* enum on_dead; of ordered groups */
+};
+
+/* What a dead message does to what its group's order puts behind it. */
+enum on_dead {
+    ON_DEAD_SKIP, /* nothing: it counts as done */
+    ON_DEAD_HOLD  /* keeps it back */
 };
 
 /* The delay before the retry after `failures` failures (>= 1). */
@@ -32,7 +39,7 @@ uint64_t outcome_backoff_ms(const struct group_settings *settings, uint32_t fail
 void outcome_retry(const struct group_settings *settings, uint64_t delay_ms, int64_t now_ms,
                    struct run *run);
 void outcome_release(struct run *run);
-void outcome_reject(struct run *run);
+void outcome_reject(const struct group_settings *settings, struct run *run);
 
 /* A lease that ended by time. */
 struct lost_lease {

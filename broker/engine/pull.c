@@ -13,6 +13,7 @@
 #include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/hold.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pull_arrays.h"
@@ -186,78 +187,6 @@ void pull_fail(struct engine *engine, struct pull *self, const struct zsp_err *e
     pull_free(engine, self);
 }
 
-/* The topics of a pull: those it named, or all of the group. */
-static size_t binding_count(const struct pull *self)
-{
-    return self->all_topics ? self->group->bindings.count : self->topics->count;
-}
-
-static struct binding *binding_at(const struct pull *self, size_t index)
-{
-    return self->all_topics ? self->group->bindings.slots[index].value
-                            : self->topics->bindings[index];
-}
-
-/* What holds the messages of its topics back. */
-struct pull_view {
-    bool any_topic, any_blocked;
-    uint64_t leased, waiting, ready;
-};
-
-static void look(const struct pull *self, struct pull_view *ret)
-{
-    *ret = (struct pull_view){0};
-    for (size_t i = 0; i < binding_count(self); i++) {
-        const struct binding *binding = binding_at(self, i);
-        ret->any_topic = ret->any_topic || binding->topic;
-        ret->any_blocked = ret->any_blocked || binding->blocked > 0;
-        ret->ready += binding->ready;
-        ret->leased += binding->leased;
-        ret->waiting += binding->waiting_messages;
-    }
-}
-
-/* Why it got less than it asked for; NULL = it did not. */
-static const char *reason_of(const struct pull *self)
-{
-    if (self->messages >= self->max_messages) {
-        return NULL;
-    }
-    if (self->messages > 0 && self->is_cut) {
-        return "limit";
-    }
-    if (self->messages == 0 && self->ending && strcmp(self->ending, "timeout") != 0) {
-        return self->ending;
-    }
-    if (!self->group || !(self->all_topics || self->topics)) {
-        return self->ending ? self->ending : "end";
-    }
-    if (self->group->paused) {
-        return "paused";
-    }
-    struct pull_view view;
-    look(self, &view);
-    if (!view.any_topic) {
-        return "no_topic";
-    }
-    if (view.any_blocked && self->messages == 0) {
-        return "corrupt";
-    }
-    if (view.ready > 0) {
-        return "limit";
-    }
-    if (view.any_blocked) {
-        return "corrupt";
-    }
-    if (self->messages == 0 && self->ending) {
-        return self->ending;
-    }
-    if (view.leased > self->messages) {
-        return "all_leased";
-    }
-    return view.waiting > 0 ? "all_waiting" : "end";
-}
-
 /* The runs and the body between two cuts; the runs' key and value. */
 static void write_runs(struct engine *engine, struct zsp_writer *out, const struct pull *self,
                        struct pull_cut from, struct pull_cut to)
@@ -299,12 +228,18 @@ static void write_answer(struct engine *engine, const struct pull *self, const c
         has_runs && self->messages > 0 ? lease_find(&engine->groups->leases, self->lease) : NULL;
     const int64_t left_ms = lease ? lease->deadline_ms - engine->clock.broker_ms : 0;
     struct zsp_writer *out = reply_begin(engine, &self->parked.to);
-    wire_write_map(out, 2u + (reason ? 1u : 0u) + (self->has_outcomes ? 1u : 0u));
+    const bool tells_mode = self->group && self->group->mode != GROUP_SHARED;
+    wire_write_map(out, 2u + (reason ? 1u : 0u) + (self->has_outcomes ? 1u : 0u) +
+                            (tells_mode ? 1u : 0u));
     write_runs(engine, out, self, from, end);
     wire_write_text_uint(out, "lease_ms", left_ms > 0 ? (uint64_t)left_ms : 0);
     if (reason) {
         wire_write_text(out, "reason");
         wire_write_text(out, reason);
+    }
+    if (tells_mode) {
+        wire_write_text(out, "mode");
+        wire_write_text(out, group_mode_name(self->group->mode));
     }
     if (self->has_outcomes) {
         wire_write_text(out, "settled");
@@ -318,7 +253,7 @@ void pull_answer(struct engine *engine, struct pull *self)
         self->is_ready = self->state != PULL_PARKED;
         return;
     }
-    write_answer(engine, self, reason_of(self), true);
+    write_answer(engine, self, pull_reason(engine, self), true);
     if (self->messages > 0) {
         reply_lease(engine, self->lease);
     }
@@ -424,9 +359,9 @@ static int take_binding(struct groups *groups, struct binding *binding, struct t
 /* From all topics of the pull, beginning with one of them. */
 static int take_topics(struct groups *groups, struct pull *self, size_t first, unsigned priority)
 {
-    const size_t count = binding_count(self);
+    const size_t count = pull_binding_count(self);
     for (size_t i = 0; i < count && self->take.messages > 0 && !self->take.alone; i++) {
-        struct binding *binding = binding_at(self, (first + i) % count);
+        struct binding *binding = pull_binding_at(self, (first + i) % count);
         int rc = take_binding(groups, binding, &self->take, priority);
         if (rc < 0) {
             return rc;
@@ -454,7 +389,9 @@ static int reserve(struct groups *groups, struct pull *self)
     share_of(self, &ready, &waiting);
     const uint64_t out = group->leased + group->reserved;
     const uint64_t room = group->settings.max_leased > out ? group->settings.max_leased - out : 0;
-    const uint64_t share = (ready + waiting - 1) / waiting;
+    /* Members of ordered groups share partitions, not messages. */
+    const uint64_t share =
+        group->mode == GROUP_ORDERED ? UINT64_MAX : (ready + waiting - 1) / waiting;
     uint64_t wanted =
         self->max_messages < PULL_MESSAGES_MAX ? self->max_messages : PULL_MESSAGES_MAX;
     wanted = wanted < share ? wanted : share;
@@ -467,7 +404,10 @@ static int reserve(struct groups *groups, struct pull *self)
         .pieces = self->take.pieces,
         .piece_max = self->piece_capacity,
     };
-    const size_t count = binding_count(self);
+    if (group->mode == GROUP_ORDERED) {
+        return hold_reserve(groups, self);
+    }
+    const size_t count = pull_binding_count(self);
     const size_t first = self->all_topics && count > 0 ? group->next_binding++ % count : 0;
     int rc = group->with_levels > 0 ? take_by_priority(groups, self, first)
                                     : take_topics(groups, self, first, ANY_PRIORITY);
@@ -549,6 +489,10 @@ static void serve_bound(struct engine *engine, struct pull *self)
         return;
     }
     share_of(self, &ready, &waiting);
+    if (self->group->mode == GROUP_ORDERED) {
+        hold_balance(engine->groups, self);
+        ready = hold_may_take(engine->groups, self) ? ready : 0;
+    }
     if (ready > 0 && !get_room(engine, self)) {
         return;
     }

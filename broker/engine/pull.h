@@ -71,6 +71,7 @@ struct pull {
     bool all_topics;            /* named none */
     bool is_resent;             /* reads a live lease again */
     bool has_outcomes;          /* it brought some; an error may follow on applied ones */
+    bool is_recalled;           /* at work, and something of it must not be handed out now */
     bool is_ready;              /* at work and done, but its outcomes are not durable yet */
     struct join *join;          /* it waits for this one */
     struct zsp_slice *names;    /* one block: these, their bytes; until it has its topics */
@@ -101,6 +102,22 @@ struct pull {
     bool is_cut;      /* a limit left something out */
     bool is_complete; /* nothing more is read */
 };
+
+/* The topics of a pull: those it named, or all of the group. */
+static inline size_t pull_binding_count(const struct pull *self)
+{
+    return self->all_topics ? self->group->bindings.count : self->topics->count;
+}
+
+static inline struct binding *pull_binding_at(const struct pull *self, size_t index)
+{
+    return self->all_topics ? self->group->bindings.slots[index].value
+                            : self->topics->bindings[index];
+}
+
+/* --- pull_reason.c --- */
+/* Why it got less than it asked for; NULL = it did not. */
+const char *pull_reason(const struct engine *engine, const struct pull *self);
 
 /* --- pull.c --- */
 /* A pull that has done nothing yet, in no list. NULL = out of memory. */

@@ -137,6 +137,13 @@ void pull_hand_over(struct engine *engine, struct pull *self)
         pull_fail(engine, self, &gone);
         return;
     }
+    if (self->is_recalled && !self->is_resent) {
+        if (lease) {
+            group_lease_end(engine->groups, lease, LEASE_UNDELIVERED);
+        }
+        pull_again(engine, self);
+        return;
+    }
     if (self->is_cancelled && is_over) {
         pull_answer_empty(engine, self, self->ending);
         self->abandoned = true;
@@ -186,7 +193,7 @@ void pull_grant(struct engine *engine, struct pull *self)
     struct groups *groups = engine->groups;
     const uint64_t redelivered = engine->stats.redelivered_messages;
     const uint64_t expired = engine->stats.expired_messages;
-    if (self->group->paused) { /* while it was read */
+    if (self->group->paused || self->is_recalled) { /* while it was read */
         untake_gathered(engine, self);
         pull_again(engine, self);
         return;

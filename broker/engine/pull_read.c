@@ -385,7 +385,7 @@ static void finish(struct engine *engine, struct pull *self)
     pull_put_back(engine, self);
     if (!self->is_resent) {
         pull_grant(engine, self);
-    } else if (self->messages > 0) {
+    } else if (self->messages > 0 && !self->is_recalled) {
         pull_answer(engine, self);
     } else {
         /* The lease ended while it was read: then this is a pull like any other. */
@@ -451,7 +451,7 @@ static void begin(struct engine *engine, struct pull *self)
     self->next_piece = 0;
     self->next_from = self->take.piece_count > 0 ? self->take.pieces[0].first : 0;
     self->read_count = 0;
-    self->is_complete = false;
+    self->is_complete = self->is_recalled = false;
     read_next(engine, self);
 }
 

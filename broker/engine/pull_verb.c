@@ -132,7 +132,8 @@ static int copy_names(struct pull *self, const msgpack_object *topics)
 static int open_group(struct engine *engine, const struct pull_args *args, struct group **ret,
                       bool *ret_made, struct zsp_err *err)
 {
-    int rc = group_check_mode(args->mode, err);
+    struct group_plan plan = {.name = args->group, .start = args->start};
+    int rc = group_read_mode(args->mode, &plan.mode, err);
     if (rc < 0) {
         return rc;
     }
@@ -140,12 +141,12 @@ static int open_group(struct engine *engine, const struct pull_args *args, struc
     *ret_made = !group;
     if (group) {
         *ret = group;
-        return group_check_start(group, &args->start, err);
+        rc = group_check_mode(group, args->mode, err);
+        return rc < 0 ? rc : group_check_start(group, &args->start, err);
     }
     if (!engine->options.auto_create_groups || !args->topics || args->settle) {
         return group_require(engine, args->group, ret, err);
     }
-    struct group_plan plan = {.name = args->group, .start = args->start};
     group_settings_default(&plan.settings);
     rc = group_check_position(&args->start, err);
     return rc < 0 ? rc : group_new(engine, &plan, ret, err);

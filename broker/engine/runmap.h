@@ -41,15 +41,16 @@ enum run_outcome { RUN_NO_OUTCOME, RUN_RETRIED, RUN_RELEASED, RUN_REJECTED };
 
 /* What is known of each message of a run. */
 struct run {
-    uint64_t lease;      /* LEASED: the lease; else 0 */
-    uint64_t last_lease; /* of last_outcome, 0 = none */
-    int64_t due_ms;      /* WAITING: broker time; else 0 */
-    uint32_t deliveries; /* times handed out */
-    uint32_t failures;   /* */
-    uint32_t reasons;    /* a set of struct reasons; each node holds a reference */
-    uint8_t state;       /* enum run_state */
-    int8_t urgency;      /* priority - ZSP_PRIORITY: 0 = as usual */
-    uint8_t limit;       /* 0 = none; else out only in leases of at most 2^(limit-1) messages */
+    uint64_t lease;            /* LEASED: the lease; else 0 */
+    uint64_t last_lease;       /* of last_outcome, 0 = none */
+    int64_t due_ms;            /* WAITING: broker time; else 0 */
+    uint32_t deliveries;       /* times handed out */
+    uint32_t failures;         /* */
+    uint32_t reasons;          /* a set of struct reasons; each node holds a reference */
+    uint8_t state;             /* enum run_state */
+    int8_t urgency;            /* priority - ZSP_PRIORITY: 0 = as usual */
+    uint8_t limit;             /* 0 = none; else out only in leases of at most 2^(limit-1) messages;
+                            DEAD: 1 = it keeps back what its group's order puts behind it */
     unsigned last_outcome : 4; /* enum run_outcome */
     unsigned started : 4;      /* LEASED: the application took it in hand; memory only */
 };
@@ -74,7 +75,8 @@ enum run_class {
     RUN_CLASS_DEAD = 1 << 23,
     RUN_CLASS_DONE = 1 << 24,
     RUN_CLASS_UNFINISHED = (1 << 23) - 1,
-    RUN_CLASS_ANY = (1 << 25) - 1
+    RUN_CLASS_ANY = (1 << 25) - 1,
+    RUN_CLASS_HOLDING = 1 << 25 /* of the DEAD ones, those with a limit */
 };
 
 /* The priority of a run's messages. */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "broker/engine/ledger_ordered.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
 
@@ -156,6 +157,7 @@ static int apply(struct settling *self, struct ledger *ledger, const struct run_
     const struct wire_srun *srun = self->srun;
     struct run run = span->run;
     int rc = 0;
+    run.lease = srun->lease; /* another one, when it is settled through a later lease */
     switch (srun->outcome) {
     case WIRE_ACK:
         run = (struct run){.state = RUN_NONE};
@@ -169,7 +171,7 @@ static int apply(struct settling *self, struct ledger *ledger, const struct run_
         outcome_release(&run);
         break;
     case WIRE_REJECT:
-        outcome_reject(&run);
+        outcome_reject(settings, &run);
         rc = add_reason(self, &run);
         break;
     case WIRE_STARTED:
@@ -183,12 +185,57 @@ static int apply(struct settling *self, struct ledger *ledger, const struct run_
     return rc < 0 ? rc : step_set(step, ledger, span->first, span->end, &run);
 }
 
+/* Ordered groups: what is out of a partition is out to one member, so who has messages of it proves
+ * the right to all that lie before them. */
+static bool reaches(const struct settling *self, const struct ledger *ledger, uint64_t offset)
+{
+    const struct lease *lease = self->lease;
+    const enum wire_outcome outcome = self->srun->outcome;
+    if (self->group->mode != GROUP_ORDERED || !lease || lease->ending != LEASE_LIVES ||
+        outcome == WIRE_EXTEND || outcome == WIRE_STARTED) {
+        return false;
+    }
+    for (size_t i = 0; i < lease->span_count; i++) {
+        const struct lease_span *part = &lease->spans[i];
+        struct run_span span = {.end = part->first > offset ? part->first : offset};
+        while (part->ledger == ledger &&
+               runmap_next(&ledger->runs, span.end, RUN_CLASS_LEASED, &span) &&
+               span.first < part->end) {
+            if (span.run.lease == lease->number) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* It is out, and must come back: only what brings it back is still taken. */
+static bool comes_too_late(const struct settling *self, const struct ledger *ledger,
+                           uint64_t offset)
+{
+    const struct group *group = self->group;
+    switch (self->srun->outcome) {
+    case WIRE_ACK:
+    case WIRE_EXTEND:
+    case WIRE_STARTED:
+        return group->mode == GROUP_ORDERED &&
+               ordered_is_recalled(ledger, group_holds_dead(group), offset);
+    case WIRE_RETRY:
+    case WIRE_RELEASE:
+    case WIRE_REJECT:
+        break;
+    }
+    return false;
+}
+
 /* How one stretch of equal messages stands to the lease. */
-static enum verdict judge(const struct settling *self, const struct run_span *span)
+static enum verdict judge(const struct settling *self, const struct ledger *ledger,
+                          const struct run_span *span)
 {
     const struct wire_srun *srun = self->srun;
-    if (span->run.state == RUN_LEASED && span->run.lease == srun->lease) {
-        return APPLIED;
+    if (span->run.state == RUN_LEASED &&
+        (span->run.lease == srun->lease || reaches(self, ledger, span->end))) {
+        return comes_too_late(self, ledger, span->first) ? LOST : APPLIED;
     }
     if (span->run.state == RUN_DONE) {
         return DONE;
@@ -234,7 +281,7 @@ static int settle_ledger(struct settling *self, struct ledger *ledger, struct zs
             next = span.end < end ? span.end : end;
             span.first = pos;
             span.end = next;
-            verdict = judge(self, &span);
+            verdict = judge(self, ledger, &span);
             rc = verdict == APPLIED ? apply(self, ledger, &span) : 0;
         } else {
             next = gap_end(ledger, pos, found && span.first < end ? span.first : end);

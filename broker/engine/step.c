@@ -303,6 +303,7 @@ static int copy_dead(struct runmap *to_map, const struct runmap *from_map, uint6
     int rc = 0;
     while (rc == 0 && runmap_next(from_map, from, RUN_CLASS_DEAD, &span)) {
         from = span.end;
+        span.run.limit = 0; /* it holds nothing back any more */
         if (!keeps_dead && span.end > to) {
             span.end = to;
         }

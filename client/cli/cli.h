@@ -41,6 +41,7 @@ struct cli_setting {
     bool given;
     bool unset;
     uint64_t value;
+    const char *word; /* NULL = a number */
 };
 
 enum cli_type {
@@ -54,6 +55,7 @@ enum cli_type {
     CLI_SETTING_COUNT,    /* struct cli_setting */
     CLI_SETTING_BYTES,    /* struct cli_setting */
     CLI_SETTING_DURATION, /* struct cli_setting, ms */
+    CLI_SETTING_WORD,     /* struct cli_setting */
     CLI_PARTITION         /* int32_t */
 };
 

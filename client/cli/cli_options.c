@@ -112,6 +112,10 @@ static bool read_setting(enum cli_type type, const char *text, struct cli_settin
         setting->unset = true;
         return true;
     }
+    if (type == CLI_SETTING_WORD) {
+        setting->word = text;
+        return true;
+    }
     if (type == CLI_SETTING_COUNT) {
         return cli_read_number(text, INT64_MAX, &setting->value);
     }
@@ -142,6 +146,7 @@ static const char *accepted(enum cli_type type)
     case CLI_DURATION:
         return "a number with ms, s, m, h or d";
     case CLI_SETTING_DURATION:
+    case CLI_SETTING_WORD:
         return "a number with ms, s, m, h or d, or default";
     case CLI_BYTES:
         return "a number, also with KiB, MiB, GiB or TiB";
@@ -185,6 +190,7 @@ static bool read_value(const struct cli_option *option, const char *text)
     case CLI_SETTING_COUNT:
     case CLI_SETTING_BYTES:
     case CLI_SETTING_DURATION:
+    case CLI_SETTING_WORD:
         return read_setting(option->type, text, option->place);
     }
     return false;

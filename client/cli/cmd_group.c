@@ -175,13 +175,14 @@ static int group_change(struct group_run *self, const char *group, bool create)
         {"max_failures", &self->max_failures},
         {"backoff_ms", &self->backoff},
         {"backoff_max_ms", &self->backoff_max},
+        {"on_dead", &self->on_dead},
     };
-    zspool_figure_t settings[5];
+    zspool_figure_t settings[sizeof named / sizeof named[0]];
     zspool_error_t err = {0};
     zspool_group_spec_t spec;
     zspool_group_spec_init(&spec, group);
     spec.settings = settings;
-    spec.setting_count = cli_collect_settings(named, 5, settings);
+    spec.setting_count = cli_collect_settings(named, sizeof named / sizeof named[0], settings);
     spec.topics = self->topics.items;
     spec.topic_count = self->topics.count;
     spec.mode = self->mode;
@@ -279,6 +280,7 @@ static int check_flags(const struct group_run *self, const char *action)
         {"max-failures", self->max_failures.given, "create set"},
         {"backoff", self->backoff.given, "create set"},
         {"backoff-max", self->backoff_max.given, "create set"},
+        {"on-dead", self->on_dead.given, "create set"},
         {"to", self->to.kind != ZSPOOL_POSITION_NONE, "seek"},
         {"partition", self->partition != ZSPOOL_PARTITION_ALL, "seek"},
         {"dead", self->dead, "seek"},
@@ -333,7 +335,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     const struct cli_option table[] = {
         {'l', "long", CLI_FLAG, NULL, "ls: with mode, members, lag ...", &self.is_long},
         {0, "topic", CLI_TEXTS, "TOPIC", "create, seek: a topic; may be given again", &self.topics},
-        {0, "mode", CLI_TEXT, "MODE", "create: shared", &self.mode},
+        {0, "mode", CLI_TEXT, "MODE", "create: shared or ordered (shared)", &self.mode},
         {0, "start", CLI_POSITION, "POSITION", "create: where it begins (earliest)", &self.start},
         {0, "lease", CLI_SETTING_DURATION, "TIME", "how long a lease lasts (30s)", &self.lease},
         {0, "max-leased", CLI_SETTING_COUNT, "NUMBER", "messages out at once (1000000)",
@@ -344,6 +346,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.backoff},
         {0, "backoff-max", CLI_SETTING_DURATION, "TIME", "the longest such delay (60s)",
          &self.backoff_max},
+        {0, "on-dead", CLI_SETTING_WORD, "WORD", "in order: skip or hold (skip)", &self.on_dead},
         {0, "to", CLI_POSITION, "POSITION", "seek: where to go", &self.to},
         {'p', "partition", CLI_PARTITION, "NUMBER", "seek: only this one", &self.partition},
         {0, "dead", CLI_FLAG, NULL, "seek: dead messages come again, too", &self.dead},

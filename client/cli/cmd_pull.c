@@ -170,7 +170,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "outcome", CLI_TEXT, "OUTCOME", "ack (default), retry, release, reject or none",
          &self.outcome_name},
         {0, "start", CLI_POSITION, "POSITION", "where a new group begins (earliest)", &self.start},
-        {0, "mode", CLI_TEXT, "MODE", "mode of a new group (shared)", &self.mode},
+        {0, "mode", CLI_TEXT, "MODE", "of a new group: shared or ordered (shared)", &self.mode},
         {0, "format", CLI_TEXT, "FORMAT", "print messages by this, see zspool help read",
          &self.format},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},

@@ -117,7 +117,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "retry-delay", CLI_DURATION, "TIME", "before a retry (the group's backoff)",
          &self.retry_delay_ms},
         {0, "start", CLI_POSITION, "POSITION", "where a new group begins (earliest)", &self.start},
-        {0, "mode", CLI_TEXT, "MODE", "mode of a new group (shared)", &self.mode},
+        {0, "mode", CLI_TEXT, "MODE", "of a new group: shared or ordered (shared)", &self.mode},
         {0, "to", CLI_TEXT, "TOPIC", "not in this version: it needs COMMIT", &to},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };

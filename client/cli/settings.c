@@ -14,7 +14,9 @@ size_t cli_collect_settings(const struct cli_named_setting *named, size_t count,
         const struct cli_setting *setting = named[i].setting;
         if (setting->given) {
             ret[given++] = (zspool_figure_t){.name = named[i].name,
+                                             .is_text = setting->word != NULL,
                                              .is_unset = setting->unset,
+                                             .text = setting->word,
                                              .value = (int64_t)setting->value};
         }
     }

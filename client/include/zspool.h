@@ -496,10 +496,10 @@ typedef struct zspool_consumer zspool_consumer_t;
 
 typedef struct zspool_consumer_options_t {
     size_t size;
-    const char *group;          /* required: a name */
-    const char *const *topics;  /* names; count 0 = those the group has; a new group needs some */
-    size_t topic_count;         /* up to 1,024 */
-    const char *mode;           /* of a group created by this pull; NULL = the broker's default */
+    const char *group;         /* required: a name */
+    const char *const *topics; /* names; count 0 = those the group has; a new group needs some */
+    size_t topic_count;        /* up to 1,024 */
+    const char *mode; /* "shared", "ordered": of a group created by this pull; NULL = shared */
     zspool_position_t start;    /* of a group created by this pull; NONE = earliest */
     uint32_t prefetch_messages; /* pulled and not taken yet, at most; 0 = 1,000 */
     size_t prefetch_bytes;      /* the same in bytes; one message always fits; 0 = 1 MiB */
@@ -765,7 +765,7 @@ typedef struct zspool_group_spec_t {
     const char *group;         /* required */
     const char *const *topics; /* create: its topics, count 0 = none yet; set: ignored */
     size_t topic_count;
-    const char *mode;        /* create: NULL = the broker's default */
+    const char *mode;        /* create: "shared", "ordered"; NULL = shared */
     zspool_position_t start; /* create: NONE = earliest */
     const zspool_figure_t *settings;
     size_t setting_count;

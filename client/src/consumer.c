@@ -464,6 +464,17 @@ static struct zsp_held *held_of(const struct zspool_consumer *self, const zspool
     return NULL;
 }
 
+/* The broker takes back what it gave behind a message that was not acked: the host must not see that
+ * before it. So all that waits here goes back, and what is on its way. */
+static void give_back_the_rest(struct zspool_consumer *self, enum wire_outcome outcome)
+{
+    if (self->in_order && outcome != WIRE_ACK && outcome != WIRE_EXTEND) {
+        zsp_consumer_release_waiting(self);
+        self->pull_is_late = self->pull_out;
+        zsp_consumer_update_ready(self);
+    }
+}
+
 static int settle_locked(struct zspool_consumer *self, const zspool_message_t *message,
                          struct zsp_outcome_run *run, struct zsp_err *err)
 {
@@ -484,6 +495,7 @@ static int settle_locked(struct zspool_consumer *self, const zspool_message_t *m
         held->parcel->lease_until_ms = zsp_now_ms() + (int64_t)run->delay_ms;
     } else {
         zsp_consumer_unhold(self, held);
+        give_back_the_rest(self, run->outcome);
     }
     if (!self->settle_out || self->options.held_limit > 0) {
         zsp_link_kick(self->client->link, &self->port);

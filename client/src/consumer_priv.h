@@ -64,6 +64,8 @@ struct zspool_consumer {
     struct zsp_request pull;
     struct zsp_writer pull_args;
     bool pull_out;
+    bool in_order;     /* the group keeps an order: what comes back takes along what is behind it */
+    bool pull_is_late; /* the PULL that is out was sent before something was given back */
     int64_t pull_sent_ms;
     int64_t pull_at_ms;              /* not before */
     bool drained;                    /* end_when_empty, and an empty answer came */

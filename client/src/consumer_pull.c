@@ -155,6 +155,7 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
     zsp_consumer_unboard(self, answer);
     int code = answer->code;
     if (code == 0) {
+        self->in_order = self->in_order || wire_map_find(answer->map, "mode");
         code = zsp_parcel_new(answer, &self->parcels, &parcel, &err);
     } else {
         err = *answer->err;
@@ -168,9 +169,10 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
     } else {
         self->pull_error = err;
     }
-    if (self->closing || self->stopped) {
+    if (self->closing || self->stopped || self->pull_is_late) {
         zsp_consumer_release_waiting(self);
     }
+    self->pull_is_late = false;
     zsp_consumer_update_ready(self);
     zsp_link_notify(self->client->link);
     zsp_link_kick(self->client->link, &self->port);

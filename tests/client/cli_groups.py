@@ -218,7 +218,11 @@ class Groups(Case):
         info = self.good("group", "info", "adm", "--json").objects()[0]
         self.assertEqual(info["settings"], {"lease_ms": 5000, "max_failures": 3,
                                             "backoff_ms": 2000, "backoff_max_ms": 60000,
-                                            "max_leased": 50})
+                                            "max_leased": 50, "on_dead": "skip"})
+        self.bad(1, "group", "set", "adm", "--on-dead", "hold")  # nothing is in order there
+        self.good("group", "create", "adm-o", "--mode", "ordered", "--on-dead", "hold")
+        self.assertIn("on_dead = hold", self.good("group", "info", "adm-o").lines())
+        self.good("group", "set", "adm-o", "--on-dead", "default")
         self.assertIn("adm", self.good("group", "ls").lines())
         self.assertEqual(self.good("group", "ls", "ad?", "--json").objects(), [{"group": "adm"}])
         dry = self.good("group", "seek", "adm", "--topic", "adm", "--to", "4", "--dry-run",

@@ -554,7 +554,7 @@ static void what_is_not_built_is_unsupported(void **state)
     zspool_reply_t *reply;
     served_start(&f);
     zspool_group_spec_init(&spec, "g");
-    spec.mode = "ordered";
+    spec.mode = "keyed";
     assert_int_equal(zspool_group_create(f.client, &spec, WAIT_MS, NULL), ZSPOOL_EUNSUPPORTED);
     zspool_request_spec_init(&request, "COMMIT");
     assert_int_equal(zspool_request(f.client, &request, WAIT_MS, &reply, NULL),

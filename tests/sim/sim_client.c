@@ -199,9 +199,13 @@ void admin_wake(struct client *self)
             return;
         }
     }
-    if (!sim->model.groups[0].exists) {
-        client_send(self, client_request(self, SIM_GROUP_CREATE));
-        return;
+    for (uint32_t g = 0; g < SIM_GROUPS; g++) {
+        if (model_is_made_by_hand(g) && !sim->model.groups[g].exists) {
+            struct sim_request *request = client_request(self, SIM_GROUP_CREATE);
+            request->group = g;
+            client_send(self, request);
+            return;
+        }
     }
     const uint64_t choice = prng_below(prng, 100);
     if (choice < 8 && sim->weather.seeks) {

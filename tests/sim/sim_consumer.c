@@ -81,14 +81,50 @@ static bool overlaps(const struct sim_request *request, const struct held_run *h
     return false;
 }
 
+/* Ordered groups: now and then an ack reaches down over what it holds of the partition under earlier
+ * leases, and over what lies between. */
+static void reach_down(struct client *self, const struct sim_request *request, size_t index,
+                       struct sim_srun *srun)
+{
+    struct held_run below = self->held[index];
+    if (self->group != SIM_ORDERED || srun->outcome != WIRE_ACK ||
+        !prng_chance(&self->sim->prng, 300)) {
+        return;
+    }
+    below.first = srun->first;
+    for (size_t i = 0; i < self->held_count; i++) {
+        const struct held_run *held = &self->held[i];
+        if (held->topic == srun->topic && held->partition == srun->partition && held->count > 0 &&
+            held->first < below.first) {
+            below.first = held->first;
+        }
+    }
+    below.count = srun->first - below.first;
+    if (below.count == 0 || overlaps(request, &below)) {
+        return;
+    }
+    for (size_t i = 0; i < self->held_count; i++) {
+        struct held_run *held = &self->held[i];
+        if (held->topic == srun->topic && held->partition == srun->partition &&
+            held->first < srun->first) {
+            held->count = 0;
+        }
+    }
+    srun->first = below.first;
+    srun->count += below.count;
+}
+
 /* Outcomes for some of what it holds. */
 static void add_outcomes(struct client *self, struct sim_request *request)
 {
     request->sruns = calloc(SRUNS_MAX, sizeof *request->sruns);
     zsp_assert(request->sruns);
     for (size_t i = 0; i < self->held_count && request->srun_count < SRUNS_MAX; i++) {
-        if (prng_chance(&self->sim->prng, 700) && !overlaps(request, &self->held[i])) {
-            request->sruns[request->srun_count++] = settle_some(self, i);
+        if (self->held[i].count > 0 && prng_chance(&self->sim->prng, 700) &&
+            !overlaps(request, &self->held[i])) {
+            struct sim_srun srun = settle_some(self, i);
+            reach_down(self, request, i, &srun);
+            request->sruns[request->srun_count++] = srun;
         }
     }
     drop_empty(self);
@@ -180,8 +216,7 @@ void consumer_wake(struct client *self)
     struct prng *prng = &sim->prng;
     const bool slow = prng_chance(prng, self->slow_per_mille);
     client_wake_in(self, (int64_t)prng_below(prng, slow ? 6000 : 100));
-    /* The first group is made by hand, with settings of its own. */
-    if (self->group == 0 && !sim->model.groups[0].exists) {
+    if (model_is_made_by_hand(self->group) && !sim->model.groups[self->group].exists) {
         return;
     }
     if (prng_chance(prng, 5)) {

@@ -304,7 +304,10 @@ static void begin(struct sim *self)
         add_client(self, CLIENT_SEQUENCED, i);
     }
     for (uint32_t i = 0; i < 4; i++) {
-        add_client(self, CLIENT_CONSUMER, i);
+        add_client(self, CLIENT_CONSUMER, i % 3);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        add_client(self, CLIENT_CONSUMER, SIM_ORDERED);
     }
     add_client(self, CLIENT_READER, 0);
     add_client(self, CLIENT_SCRATCH, 0);

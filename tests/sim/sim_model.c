@@ -21,10 +21,12 @@ uint32_t model_partition_count(uint32_t topic)
 
 bool model_group_has_topic(uint32_t group, uint32_t topic)
 {
-    /* audit: orders; billing: orders, bills; search: bills, events; scratch: scratch */
+    /* audit: orders; billing: orders, bills; search: bills, events; ledger: orders, events;
+     * scratch: scratch */
     static const bool has[][SIM_SCRATCH + 1] = {{true, false, false, false},
                                                 {true, true, false, false},
                                                 {false, true, true, false},
+                                                {true, false, true, false},
                                                 {false, false, false, true}};
     return has[group][topic];
 }

@@ -25,10 +25,11 @@
 #define SIM_PRODUCERS    3u
 #define SIM_MESSAGES_MAX 1000000u
 
-/* Settings of the group that is created by hand; the others have the defaults. */
+/* Settings of the groups that are created by hand; the others have the defaults. */
 #define SIM_LEASE_MS     4000
-#define SIM_MAX_FAILURES 3
+#define SIM_MAX_FAILURES 3 /* of the first */
 #define SIM_BACKOFF_MS   300
+#define SIM_PATIENCE     1000 /* max_failures of the group that keeps an order: only rejects kill */
 
 /* What is known of a message. */
 struct message_fact {
@@ -83,6 +84,7 @@ struct group_slot {
     int64_t not_before_ms;              /* uptime; a retry is not due before */
     const struct sim_request *settling; /* the last SETTLE that named it under its lease */
     bool was_sure;                      /* the lease, when that SETTLE came */
+    bool came_back;                     /* surely: retried or released, and not out since */
 };
 
 struct ledger_model {
@@ -102,11 +104,12 @@ struct saved_model {
 };
 
 struct group_model {
-    bool exists;            /* surely */
-    uint64_t seeks;         /* begun and ended, counted both */
-    uint32_t seeks_out;     /* under way */
-    uint32_t unseen_grants; /* pulls that may have been granted without a reply */
-    bool paused;            /* surely */
+    bool exists;             /* surely */
+    uint64_t seeks;          /* begun and ended, counted both */
+    uint32_t seeks_out;      /* under way */
+    uint32_t unseen_grants;  /* pulls that may have been granted without a reply; */
+    int64_t unseen_until_ms; /* their leases are over by then, uptime */
+    bool paused;             /* surely */
     bool maybe_paused;
     uint64_t pause_step;  /* when the last PAUSE came, */
     uint64_t resume_step; /* and the last RESUME */
@@ -144,6 +147,9 @@ struct model {
     uint64_t confirmed, delivered, acked, deaths; /* figures for people */
 };
 
+/* Is the group created with settings of its own? How often may a message fail in it? */
+bool model_is_made_by_hand(uint32_t group);
+uint32_t model_max_failures(uint32_t group);
 uint32_t model_partition_count(uint32_t topic);
 bool model_group_has_topic(uint32_t group, uint32_t topic);
 
@@ -207,6 +213,17 @@ void saved_free(struct saved_model *self);
 void model_pause_enter(struct model *self, const struct sim_request *request);
 void model_pause_answer(struct model *self, const struct sim_request *request);
 bool model_judge_pause(struct model *self, const struct sim_request *pull);
+
+/* Order, of a group that keeps one (sim_model_order.c): a message is handed out. */
+bool model_order_deliver(struct model *self, const struct sim_request *request,
+                         const struct sim_run *run, uint64_t offset);
+/* A message came back by this request: so did what was out behind it when the request came. */
+void model_order_recall(struct model *self, const struct sim_request *request,
+                        const struct sim_srun *srun, uint64_t offset);
+/* What is out at or behind the offset, which may come back, may come back with it. */
+void model_order_doubt(struct model *self, uint32_t group, uint32_t topic, uint32_t partition,
+                       uint64_t offset);
+bool model_has_order(uint32_t group);
 
 bool model_judge_repeat(struct model *self, const struct sim_request *request);
 void model_bye_enter(struct model *self, struct sim_request *request);

@@ -23,14 +23,25 @@
 #include "common/limits.h"
 #include "tests/sim/sim_model.h"
 
-static int64_t backoff_ms(uint32_t group)
+bool model_is_made_by_hand(uint32_t group)
 {
-    return group == 0 ? SIM_BACKOFF_MS : (int64_t)ZSP_BACKOFF_MS;
+    return group == 0 || group == SIM_ORDERED;
 }
 
-static uint32_t max_failures(uint32_t group)
+static int64_t backoff_ms(uint32_t group)
 {
-    return group == 0 ? SIM_MAX_FAILURES : ZSP_MAX_FAILURES;
+    return model_is_made_by_hand(group) ? SIM_BACKOFF_MS : (int64_t)ZSP_BACKOFF_MS;
+}
+
+uint32_t model_max_failures(uint32_t group)
+{
+    return group == 0 ? SIM_MAX_FAILURES : group == SIM_ORDERED ? SIM_PATIENCE : ZSP_MAX_FAILURES;
+}
+
+/* The longest that a lease lasts which nobody extends. */
+static int64_t lease_ms(uint32_t group)
+{
+    return model_is_made_by_hand(group) ? SIM_LEASE_MS : (int64_t)ZSP_LEASE_MS;
 }
 
 struct group_slot *model_group_slot(struct model *self, uint32_t group, uint32_t topic,
@@ -63,7 +74,7 @@ bool model_lease_lives(const struct model *self, const struct group_slot *slot)
 bool model_may_be_over(const struct model *self, const struct group_slot *slot, uint32_t group)
 {
     return slot->dead || slot->maybe_done || slot->doomed ||
-           slot->grants + self->groups[group].unseen_grants >= max_failures(group);
+           slot->grants + self->groups[group].unseen_grants >= model_max_failures(group);
 }
 
 /* Raise ledger->low over what is surely done. */
@@ -90,13 +101,17 @@ static void settle_enter(struct model *self, struct sim_request *request)
         for (uint64_t o = srun->first; o < srun->first + srun->count; o++) {
             struct group_slot *slot =
                 model_group_slot(self, request->group, srun->topic, srun->partition, o);
-            const bool holds = slot->lease == srun->lease;
+            /* In order, a lease settles what lies before it as well. */
+            const bool holds = slot->lease == srun->lease || model_has_order(request->group);
             slot->settling = holds ? request : NULL;
-            slot->was_sure = holds && model_lease_lives(self, slot);
+            slot->was_sure = slot->lease == srun->lease && model_lease_lives(self, slot);
             if (srun->outcome == WIRE_EXTEND || srun->outcome == WIRE_STARTED) {
                 continue;
             }
             slot->lease_sure = slot->lease_sure && !holds;
+            if (srun->outcome != WIRE_ACK) {
+                model_order_doubt(self, request->group, srun->topic, srun->partition, o);
+            }
             if (srun->outcome == WIRE_ACK || srun->outcome == WIRE_REJECT) {
                 slot->maybe_done = true;
             }
@@ -223,8 +238,10 @@ static bool deliver(struct model *self, const struct sim_request *request,
     slot->lease_base_ms = slot->lease_end_ms;
     slot->grant_step = self->step;
     slot->not_before_ms = 0;
+    slot->came_back = false;
     self->delivered++;
-    return true;
+    return fuzzy || !model_has_order(request->group) ||
+           model_order_deliver(self, request, run, offset);
 }
 
 static bool judge_limits(struct model *self, const struct sim_request *request)
@@ -283,7 +300,14 @@ void model_pull_answer(struct model *self, struct sim_request *request)
 
 void model_pull_gone(struct model *self, const struct sim_request *pull)
 {
-    self->groups[pull->group].unseen_grants++;
+    struct group_model *group = &self->groups[pull->group];
+    group->unseen_grants++;
+    group->unseen_until_ms = self->uptime_ms + lease_ms(pull->group) + 1;
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+        for (uint32_t p = 0; p < model_partition_count(t); p++) {
+            model_order_doubt(self, pull->group, t, p, 0);
+        }
+    }
 }
 
 void model_undelivered(struct model *self, const struct sim_request *pull)
@@ -297,6 +321,8 @@ void model_undelivered(struct model *self, const struct sim_request *pull)
                 slot->lease = 0;
                 slot->lease_sure = false;
                 slot->uncounted++; /* as if it had not been handed out */
+                slot->came_back = true;
+                model_order_doubt(self, pull->group, run->topic, run->partition, o);
             }
         }
     }
@@ -322,7 +348,7 @@ static void apply_retry(struct model *self, const struct sim_request *request,
                         const struct sim_srun *srun, struct group_slot *slot)
 {
     slot->failures_min++;
-    if (slot->failures_min >= max_failures(request->group)) {
+    if (slot->failures_min >= model_max_failures(request->group)) {
         slot->dead = true;
         self->deaths++;
     }
@@ -339,7 +365,9 @@ static bool apply(struct model *self, const struct sim_request *request,
 {
     struct group_slot *slot =
         model_group_slot(self, request->group, srun->topic, srun->partition, offset);
-    if (slot->lease != 0 && slot->lease != srun->lease &&
+    const bool reaches =
+        model_has_order(request->group) && slot->grant_step < request->entered_step;
+    if (slot->lease != 0 && slot->lease != srun->lease && !reaches &&
         slot->grant_step < request->entered_step) {
         return model_fail(self,
                           "group %s: %s/%u/%" PRIu64 ": an outcome under lease %" PRIu64
@@ -359,7 +387,8 @@ static bool apply(struct model *self, const struct sim_request *request,
         slot->dead = true;
         break;
     case WIRE_EXTEND:
-        if (slot->lease == srun->lease) {
+        /* In order, it comes back with one before it that was not extended. */
+        if (slot->lease == srun->lease && !model_has_order(request->group)) {
             slot->lease_end_ms = request->entered_ms + (int64_t)srun->delay_ms;
         }
         return true;
@@ -368,8 +397,12 @@ static bool apply(struct model *self, const struct sim_request *request,
     case WIRE_RELEASE:
         break;
     }
-    if (slot->lease == srun->lease) {
+    if (slot->lease == srun->lease || (slot->lease != 0 && reaches)) {
+        slot->came_back = !slot->acked && !slot->dead && !slot->maybe_done;
         slot->lease = 0;
+        if (slot->came_back) {
+            model_order_recall(self, request, srun, offset);
+        }
     }
     return true;
 }
@@ -453,6 +486,7 @@ static void reset_ledger(struct model *self, uint32_t group, struct sim_part pla
         slot->settling = NULL;
         slot->not_before_ms = 0;
         slot->failures_min = 0;
+        slot->came_back = false;
         if (!sure) {
             slot->acked = false;
             slot->skipped = false;
@@ -627,6 +661,13 @@ static void grace_slot(struct model *self, struct group_slot *slot, uint64_t gra
 void model_grace(struct model *self)
 {
     each_slot(self, grace_slot, ZSP_STALL_GRACE_MS);
+    for (uint32_t g = 0; g < SIM_GROUPS; g++) {
+        struct group_model *group = &self->groups[g];
+        const int64_t end_ms = self->uptime_ms + ZSP_STALL_GRACE_MS;
+        if (group->unseen_until_ms > self->uptime_ms && group->unseen_until_ms < end_ms) {
+            group->unseen_until_ms = end_ms;
+        }
+    }
 }
 
 static bool check_ledger(struct model *self, uint32_t group, uint32_t topic, uint32_t partition)

@@ -19,8 +19,8 @@ const char *sim_topic_name(uint32_t topic)
 
 const char *sim_group_name(uint32_t group)
 {
-    static const char *const names[] = {"audit", "billing", "search", "scratch"};
-    zsp_assert(group <= SIM_SCRATCH);
+    static const char *const names[] = {"audit", "billing", "search", "ledger", "scratch"};
+    zsp_assert(group <= SIM_SCRATCH_GROUP);
     return names[group];
 }
 
@@ -159,11 +159,27 @@ static void write_sruns(struct zsp_writer *out, const char *key, const struct si
     }
 }
 
+/* The mode of a group, NULL = the default. */
+static const char *mode_of(uint32_t group)
+{
+    return group == SIM_ORDERED ? "ordered" : NULL;
+}
+
+static void write_mode(struct zsp_writer *out, uint32_t group)
+{
+    if (mode_of(group)) {
+        wire_write_text(out, "mode");
+        wire_write_text(out, mode_of(group));
+    }
+}
+
 static void write_pull(struct zsp_writer *out, const struct sim_request *self)
 {
-    wire_write_map(out, 5u + (self->srun_count > 0 ? 1u : 0u) + wish_count(self));
+    wire_write_map(out, 5u + (mode_of(self->group) ? 1u : 0u) + (self->srun_count > 0 ? 1u : 0u) +
+                            wish_count(self));
     write_group(out, self);
     write_topics(out, self->group);
+    write_mode(out, self->group);
     wire_write_text_uint(out, "max_messages", self->max_messages);
     wire_write_text_uint(out, "max_bytes", self->max_bytes);
     wire_write_text_uint(out, "wait_ms", self->wait_ms);
@@ -228,15 +244,16 @@ static void write_savepoint(struct zsp_writer *out, const struct sim_request *se
 
 static void write_group_create(struct zsp_writer *out, const struct sim_request *self)
 {
-    wire_write_map(out, 4);
+    wire_write_map(out, mode_of(self->group) ? 5 : 4);
     write_group(out, self);
     write_topics(out, self->group);
+    write_mode(out, self->group);
     wire_write_text(out, "start");
     wire_write_text(out, "earliest");
     wire_write_text(out, "settings");
     wire_write_map(out, 4);
     wire_write_text_uint(out, "lease_ms", SIM_LEASE_MS);
-    wire_write_text_uint(out, "max_failures", SIM_MAX_FAILURES);
+    wire_write_text_uint(out, "max_failures", model_max_failures(self->group));
     wire_write_text_uint(out, "backoff_ms", SIM_BACKOFF_MS);
     wire_write_text_uint(out, "backoff_max_ms", 4 * SIM_BACKOFF_MS);
 }

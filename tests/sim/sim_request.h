@@ -19,8 +19,11 @@
 
 #define SIM_TOPICS    3u
 #define SIM_PARTS_MAX 3u
-#define SIM_GROUPS    3u
-#define SIM_SCRATCH   3u /* a topic, and a group, that come and go: sim_scratch.c */
+#define SIM_GROUPS    4u
+#define SIM_ORDERED   3u /* the group of mode ordered */
+/* A topic, and a group, that come and go: sim_scratch.c */
+#define SIM_SCRATCH       3u
+#define SIM_SCRATCH_GROUP SIM_GROUPS
 
 struct client;
 struct saved_model;

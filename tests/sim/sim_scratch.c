@@ -119,7 +119,7 @@ void scratch_wake(struct client *self)
     }
     struct sim_request *request = client_request(self, verbs[scratch->step]);
     request->topic = SIM_SCRATCH;
-    request->group = SIM_SCRATCH;
+    request->group = SIM_SCRATCH_GROUP;
     request->max_messages = 1000;
     request->max_bytes = 1000000;
     if (scratch->step == STEP_PUBLISH) {

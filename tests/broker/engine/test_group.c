@@ -20,9 +20,10 @@ static void a_group_tells_what_it_is(void **state)
         assert_string_equal(fixture_text(answer, "group"), "g");
         assert_string_equal(fixture_text(answer, "mode"), "shared");
         assert_string_equal(fixture_value(answer, "start"), "[\"last\", 1]");
-        assert_string_equal(fixture_value(answer, "settings"),
-                            "{\"lease_ms\": 100, \"max_leased\": 7, \"max_failures\": 0, "
-                            "\"backoff_ms\": 1000, \"backoff_max_ms\": 60000}");
+        assert_string_equal(
+            fixture_value(answer, "settings"),
+            "{\"lease_ms\": 100, \"max_leased\": 7, \"max_failures\": 0, "
+            "\"backoff_ms\": 1000, \"backoff_max_ms\": 60000, \"on_dead\": \"skip\"}");
         assert_string_equal(fixture_value(answer, "parts"), "[[\"t\", 0, 1, 2, 1, 0, 0, 0]]");
         fixture_restart(f, MEM_KEEP_SYNCED);
     }

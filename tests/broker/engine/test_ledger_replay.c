@@ -77,7 +77,7 @@ static void settle_some(struct world *world)
         outcome_release(&run);
         break;
     case 2:
-        outcome_reject(&run);
+        outcome_reject(&settings, &run);
         random_reason(world, &run);
         break;
     case 3:

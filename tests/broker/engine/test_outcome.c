@@ -92,7 +92,7 @@ static void a_reject_is_death_at_once(void **state)
 {
     (void)state;
     struct run run = leased(0);
-    outcome_reject(&run);
+    outcome_reject(&settings, &run);
     assert_int_equal(run.state, RUN_DEAD);
     assert_int_equal(run.failures, 1);
     assert_int_equal(run.last_outcome, RUN_REJECTED);

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/hold.h"
+
+#include <stdlib.h>
+
+#include "broker/engine/container.h"
+#include "broker/engine/ledger_ordered.h"
+#include "broker/engine/pull.h"
+#include "common/assert.h"
+
+/* --- The object ------------------------------------------------------------------------------- */
+
+struct ledger_order *ledger_order_open(struct ledger *ledger)
+{
+    if (!ledger->order) {
+        ledger->order = calloc(1, sizeof *ledger->order);
+        if (ledger->order) {
+            ledger->order->ledger = ledger;
+        }
+    }
+    return ledger->order;
+}
+
+void ledger_order_close(struct ledger *ledger)
+{
+    const struct ledger_order *order = ledger->order;
+    if (order && !order->holder && !order->recalls) {
+        free(ledger->order);
+        ledger->order = NULL;
+    }
+}
+
+static void link_last(struct member *member, struct ledger_order *order)
+{
+    order->next = NULL;
+    order->prev = member->held_last;
+    *(member->held_last ? &member->held_last->next : &member->held_first) = order;
+    member->held_last = order;
+}
+
+static void unlink_held(struct member *member, struct ledger_order *order)
+{
+    *(order->prev ? &order->prev->next : &member->held_first) = order->next;
+    *(order->next ? &order->next->prev : &member->held_last) = order->prev;
+    order->next = order->prev = NULL;
+}
+
+/* --- Holding ---------------------------------------------------------------------------------- */
+
+static uint64_t out_of(const struct ledger *ledger)
+{
+    return runmap_count(&ledger->runs, RUN_LEASED) + runmap_count(&ledger->runs, RUN_RESERVED);
+}
+
+uint64_t hold_ready(const struct ledger *ledger)
+{
+    const bool is_free = hold_is_free(ledger);
+    if (is_free ? out_of(ledger) > 0 : ledger->order->leaves) {
+        return 0;
+    }
+    return ordered_ready(ledger, group_holds_dead(ledger->group));
+}
+
+void hold_drop(struct groups *self, struct ledger *ledger)
+{
+    struct ledger_order *const order = ledger->order;
+    if (!order || !order->holder) {
+        return;
+    }
+    struct member *const member = order->holder;
+    unlink_held(member, order);
+    order->holder = NULL;
+    order->leaves = false;
+    if (!member->held_first) {
+        engine_cancel(self->engine, TIMER_WAIT, &member->lapse);
+    }
+    ledger_order_close(ledger);
+    group_ledger_changed(self, ledger);
+}
+
+void hold_look(struct groups *self, struct ledger *ledger)
+{
+    if (ledger->order && ledger->order->leaves && out_of(ledger) == 0) {
+        hold_drop(self, ledger);
+    }
+}
+
+void hold_member_left(struct groups *self, struct member *member)
+{
+    while (member->held_first) {
+        hold_drop(self, member->held_first->ledger);
+    }
+}
+
+/* --- Members ------------------------------------------------------------------------------------ */
+
+/* Does the ledger have anything to be done? */
+static bool is_busy(const struct ledger *ledger)
+{
+    return ledger->told != NULL;
+}
+
+/* Partitions with work that it holds and keeps. */
+static uint32_t count_held(const struct member *member)
+{
+    uint32_t count = 0;
+    for (const struct ledger_order *order = member ? member->held_first : NULL; order;
+         order = order->next) {
+        count += is_busy(order->ledger) && !order->leaves ? 1 : 0;
+    }
+    return count;
+}
+
+static bool is_leaving(const struct member *member)
+{
+    for (const struct ledger_order *order = member->held_first; order; order = order->next) {
+        if (order->leaves) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct member *member_of(const struct groups *self, const struct pull *pull)
+{
+    const uint64_t session = pull->parked.to.session;
+    return session != 0 ? members_find(&pull->group->members, &self->members, session) : NULL;
+}
+
+/* Members that pull now, or hold partitions with work; who has no session counts for each pull. */
+static uint32_t count_active(struct groups *self, struct group *group)
+{
+    const uint64_t stamp = ++self->bind_stamp;
+    uint32_t count = 0;
+    for (const struct pull *pull = group->parked.first; pull; pull = pull->next) {
+        struct member *member = member_of(self, pull);
+        count += !member || member->stamp != stamp ? 1 : 0;
+        if (member) {
+            member->stamp = stamp;
+        }
+    }
+    for (struct member *member = group->members.first; member; member = member->next) {
+        count += member->stamp != stamp && count_held(member) > 0 ? 1 : 0;
+    }
+    return count;
+}
+
+static uint32_t share_of(struct groups *self, struct group *group)
+{
+    const uint32_t active = count_active(self, group);
+    return active > 0 ? (group->busy_ledgers + active - 1) / active : group->busy_ledgers;
+}
+
+/* Does another one wait that has less than its share? */
+static bool others_wait(const struct groups *self, const struct pull *one, uint32_t share)
+{
+    for (const struct pull *pull = one->group->parked.first; pull; pull = pull->next) {
+        const bool is_other = pull != one && (pull->parked.to.session == 0 ||
+                                              pull->parked.to.session != one->parked.to.session);
+        if (is_other && count_held(member_of(self, pull)) < share) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void lapse_fired(struct engine *engine, struct timer *timer)
+{
+    struct member *member = CONTAINER_OF(timer, struct member, lapse);
+    struct group *const group = member->held_first->ledger->group;
+    const int64_t now_ms = engine->clock.broker_ms;
+    const int64_t lease_ms = (int64_t)group->settings.lease_ms;
+    bool pulls = false;
+    for (const struct pull *pull = group->parked.first; pull && !pulls; pull = pull->next) {
+        pulls = pull->parked.to.session == member->session;
+    }
+    int64_t next_ms = member->seen_ms + lease_ms;
+    if (pulls || next_ms <= now_ms) {
+        next_ms = now_ms + lease_ms;
+    }
+    engine_arm(engine, TIMER_WAIT, timer, next_ms);
+    if (pulls || member->seen_ms + lease_ms > now_ms) {
+        return;
+    }
+    struct ledger_order *next = NULL;
+    for (struct ledger_order *order = member->held_first; order; order = next) {
+        next = order->next;
+        if (out_of(order->ledger) == 0) {
+            hold_drop(engine->groups, order->ledger); /* the last one disarms the timer */
+        }
+    }
+}
+
+static int hold_take(struct groups *self, struct ledger *ledger, struct member *member)
+{
+    struct ledger_order *order = ledger_order_open(ledger);
+    if (!order) {
+        return ZSP_ENOMEM;
+    }
+    zsp_assert(!order->holder);
+    order->holder = member;
+    link_last(member, order);
+    if (!timer_is_armed(&member->lapse)) {
+        member->lapse.fire_fn = lapse_fired;
+        engine_arm(self->engine, TIMER_WAIT, &member->lapse,
+                   member->seen_ms + (int64_t)ledger->group->settings.lease_ms);
+    }
+    group_ledger_changed(self, ledger);
+    return 0;
+}
+
+/* --- Whose turn it is ---------------------------------------------------------------------------- */
+
+/* Mark the bindings that the pull takes from. Returns the mark; 0 = all of its group. */
+static uint64_t mark_bindings(struct groups *self, const struct pull *pull)
+{
+    if (pull->all_topics) {
+        return 0;
+    }
+    const uint64_t stamp = ++self->bind_stamp;
+    for (size_t i = 0; i < pull->topics->count; i++) {
+        pull->topics->bindings[i]->bind_stamp = stamp;
+    }
+    return stamp;
+}
+
+static bool is_wanted(const struct ledger *ledger, uint64_t stamp)
+{
+    return ledger->binding->joined && (stamp == 0 || ledger->binding->bind_stamp == stamp);
+}
+
+/* Free partitions have something. */
+static bool any_free(const struct pull *pull)
+{
+    for (size_t i = 0; i < pull_binding_count(pull); i++) {
+        const struct binding *binding = pull_binding_at(pull, i);
+        if (binding->joined && binding->ring) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* May the member, who has `held`, take one more? */
+static bool may_take_free(struct groups *self, const struct pull *pull, uint32_t held)
+{
+    const uint32_t share = share_of(self, pull->group);
+    return held < share || !others_wait(self, pull, share);
+}
+
+bool hold_may_take(struct groups *self, const struct pull *pull)
+{
+    const uint64_t stamp = mark_bindings(self, pull);
+    const struct member *member = member_of(self, pull);
+    for (const struct ledger_order *order = member ? member->held_first : NULL; order;
+         order = order->next) {
+        if (is_wanted(order->ledger, stamp) && hold_ready(order->ledger) > 0) {
+            return true;
+        }
+    }
+    return any_free(pull) && may_take_free(self, pull, count_held(member));
+}
+
+void hold_balance(struct groups *self, struct pull *pull)
+{
+    const uint64_t stamp = mark_bindings(self, pull);
+    const struct member *member = member_of(self, pull);
+    const uint32_t held = count_held(member);
+    struct ledger_order *found = NULL;
+    uint32_t most = held + 1;
+    for (struct member *other = pull->group->members.first; other; other = other->next) {
+        const uint32_t count = other != member && other->held_first ? count_held(other) : 0;
+        if (count <= most || is_leaving(other)) {
+            continue;
+        }
+        struct ledger_order *best = NULL;
+        for (struct ledger_order *order = other->held_first; order; order = order->next) {
+            if (is_wanted(order->ledger, stamp) && is_busy(order->ledger) &&
+                (!best || out_of(order->ledger) < out_of(best->ledger))) {
+                best = order;
+            }
+        }
+        most = best ? count : most;
+        found = best ? best : found;
+    }
+    if (found) {
+        found->leaves = true;
+        group_ledger_changed(self, found->ledger); /* free at once when nothing is out */
+    }
+}
+
+/* From free partitions of one binding; those that gave something are held. */
+static int take_free(struct groups *self, struct pull *pull, struct binding *binding,
+                     struct member *member, uint32_t *held)
+{
+    const bool holds_dead = group_holds_dead(pull->group);
+    struct take *take = &pull->take;
+    while (binding->joined && binding->ring && take->messages > 0 && !take->alone &&
+           take->piece_count < take->piece_max && may_take_free(self, pull, *held)) {
+        struct ledger *ledger = binding->ring->ledger;
+        const uint64_t taken = take->taken;
+        binding->ring = binding->ring->ring_next;
+        int rc = ordered_take(ledger, holds_dead, take);
+        group_ledger_changed(self, ledger);
+        if (rc == 0 && take->taken > taken && member) {
+            rc = hold_take(self, ledger, member);
+        }
+        if (rc < 0 || take->taken == taken) {
+            return rc; /* e.g. limited ones, which go alone */
+        }
+        (*held)++;
+    }
+    return 0;
+}
+
+static int take_own(struct groups *self, struct pull *pull, struct member *member)
+{
+    const bool holds_dead = group_holds_dead(pull->group);
+    const uint64_t stamp = mark_bindings(self, pull);
+    struct take *take = &pull->take;
+    struct ledger_order *const last = member->held_last;
+    struct ledger_order *order = member->held_first;
+    bool more = order != NULL;
+    while (more && take->messages > 0 && take->piece_count < take->piece_max && !take->alone) {
+        struct ledger_order *const next = order->next;
+        more = order != last;
+        const uint64_t taken = take->taken;
+        if (is_wanted(order->ledger, stamp) && hold_ready(order->ledger) > 0) {
+            int rc = ordered_take(order->ledger, holds_dead, take);
+            group_ledger_changed(self, order->ledger);
+            if (rc < 0) {
+                return rc;
+            }
+        }
+        if (take->taken > taken) { /* the next pull begins with another one */
+            unlink_held(member, order);
+            link_last(member, order);
+        }
+        order = next;
+    }
+    return 0;
+}
+
+int hold_reserve(struct groups *self, struct pull *pull)
+{
+    struct member *const member = member_of(self, pull);
+    const size_t count = pull_binding_count(pull);
+    const size_t first = pull->all_topics && count > 0 ? pull->group->next_binding++ % count : 0;
+    uint32_t held = count_held(member);
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = take_free(self, pull, pull_binding_at(pull, (first + i) % count), member, &held);
+    }
+    return rc == 0 && member ? take_own(self, pull, member) : rc;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What a pull is told when it got less than it asked for.
+ */
+#include <string.h>
+
+#include "broker/engine/hold.h"
+#include "broker/engine/ledger_ordered.h"
+#include "broker/engine/pull.h"
+
+/* What holds the messages of its topics back. */
+struct pull_view {
+    bool any_topic, any_blocked;
+    uint64_t leased, waiting, ready;
+};
+
+static void look(const struct pull *self, struct pull_view *ret)
+{
+    *ret = (struct pull_view){0};
+    for (size_t i = 0; i < pull_binding_count(self); i++) {
+        const struct binding *binding = pull_binding_at(self, i);
+        ret->any_topic = ret->any_topic || binding->topic;
+        ret->any_blocked = ret->any_blocked || binding->blocked > 0;
+        ret->ready += binding->ready;
+        ret->leased += binding->leased;
+        ret->waiting += binding->waiting_messages;
+    }
+}
+
+/* Does a dead message keep something back? */
+static bool any_held(const struct pull *self)
+{
+    if (self->group->mode == GROUP_SHARED || !group_holds_dead(self->group)) {
+        return false;
+    }
+    for (size_t i = 0; i < pull_binding_count(self); i++) {
+        const struct binding *binding = pull_binding_at(self, i);
+        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
+            if (ordered_is_held(binding->ledgers[k])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Could it get some of what is ready? */
+static bool may_get(const struct engine *engine, const struct pull *self)
+{
+    return self->group->mode != GROUP_ORDERED || hold_may_take(engine->groups, self);
+}
+
+const char *pull_reason(const struct engine *engine, const struct pull *self)
+{
+    if (self->messages >= self->max_messages) {
+        return NULL;
+    }
+    if (self->messages > 0 && self->is_cut) {
+        return "limit";
+    }
+    if (self->messages == 0 && self->ending && strcmp(self->ending, "timeout") != 0) {
+        return self->ending;
+    }
+    if (!self->group || !(self->all_topics || self->topics)) {
+        return self->ending ? self->ending : "end";
+    }
+    if (self->group->paused) {
+        return "paused";
+    }
+    struct pull_view view;
+    look(self, &view);
+    if (!view.any_topic) {
+        return "no_topic";
+    }
+    if (view.any_blocked && self->messages == 0) {
+        return "corrupt";
+    }
+    if (view.ready > 0) {
+        return may_get(engine, self) ? "limit" : "all_leased";
+    }
+    if (view.any_blocked) {
+        return "corrupt";
+    }
+    if (self->messages == 0 && self->ending) {
+        return self->ending;
+    }
+    if (view.leased > self->messages) {
+        return "all_leased";
+    }
+    if (view.waiting > 0) {
+        return "all_waiting";
+    }
+    return any_held(self) ? "held" : "end";
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/recall.h"
+
+#include "broker/engine/container.h"
+#include "broker/engine/hold.h"
+#include "broker/engine/ledger_ordered.h"
+#include "broker/engine/pull.h"
+#include "common/diag.h"
+
+#define RUNS_PER_STEP    2000u /* with three long reasons each they stay within one record */
+#define AGAIN_REFUSED_MS 1000  /* the journal had no room */
+
+static void retry_fired(struct engine *engine, struct timer *timer)
+{
+    (void)timer;
+    recall_run(engine->groups);
+}
+
+void recall_init(struct groups *self)
+{
+    self->recall_retry.fire_fn = retry_fired;
+}
+
+void recall_fini(struct groups *self)
+{
+    engine_cancel(self->engine, TIMER_WAIT, &self->recall_retry);
+    self->recalls = NULL;
+}
+
+static bool is_due(const struct ledger *ledger, uint64_t *ret_from)
+{
+    const struct group *group = ledger->group;
+    return group && group->mode == GROUP_ORDERED &&
+           ordered_recalls(ledger, group_holds_dead(group), ret_from);
+}
+
+void recall_look(struct groups *self, struct ledger *ledger)
+{
+    uint64_t from = 0;
+    if ((ledger->order && ledger->order->recalls) || !is_due(ledger, &from)) {
+        return;
+    }
+    struct ledger_order *order = ledger_order_open(ledger);
+    if (!order) {
+        group_out_of_memory(self);
+        return;
+    }
+    order->recalls = true;
+    order->recall_next = self->recalls;
+    self->recalls = order;
+    group_wake(self, ledger->group);
+}
+
+void recall_forget(struct groups *self, struct ledger *ledger)
+{
+    struct ledger_order *const order = ledger->order;
+    if (!order || !order->recalls) {
+        return;
+    }
+    struct ledger_order **at = &self->recalls;
+    while (*at != order) {
+        at = &(*at)->recall_next;
+    }
+    *at = order->recall_next;
+    order->recalls = false;
+    order->recall_next = NULL;
+    ledger_order_close(ledger);
+}
+
+/* Nobody has been told of a lease that is being granted, nor will be. */
+static void take_back(const struct groups *self, struct run *run)
+{
+    const struct lease *lease = lease_find(&self->leases, run->lease);
+    if (lease && lease->is_granting) {
+        outcome_undelivered(run);
+    } else {
+        outcome_release(run);
+    }
+}
+
+/* Release what is out from `from` on, up to RUNS_PER_STEP runs, in the open step. */
+static int release_some(struct groups *self, struct ledger *ledger, uint64_t from)
+{
+    struct run_span span;
+    int rc = 0;
+    for (uint32_t left = RUNS_PER_STEP;
+         left > 0 && rc == 0 && runmap_next(&ledger->runs, from, RUN_CLASS_LEASED, &span); left--) {
+        from = span.end;
+        take_back(self, &span.run);
+        rc = step_set(&self->step, ledger, span.first, span.end, &span.run);
+    }
+    return rc;
+}
+
+/* What is out of the ledger from `from` on is recalled: pulls at work on it begin again. */
+static void recall_pulls(struct group *group, const struct ledger *ledger, uint64_t from)
+{
+    for (struct pull *pull = group->working.first; pull; pull = pull->next) {
+        for (size_t i = 0; i < pull->take.piece_count; i++) {
+            const struct piece *piece = &pull->take.pieces[i];
+            pull->is_recalled = pull->is_recalled || (piece->ledger == ledger && piece->end > from);
+        }
+        for (size_t i = 0; i < pull->run_count; i++) {
+            const struct pull_run *run = &pull->runs[i];
+            pull->is_recalled = pull->is_recalled || (run->ledger == ledger && run->end > from);
+        }
+    }
+}
+
+/* False = the journal has no room for it. */
+static bool recall(struct groups *self, struct ledger *ledger)
+{
+    uint64_t from = 0;
+    while (is_due(ledger, &from)) {
+        struct zsp_err error = {0};
+        recall_pulls(ledger->group, ledger, from);
+        if (!runmap_next(&ledger->runs, from, RUN_CLASS_LEASED, &(struct run_span){0})) {
+            return true; /* pulls put back what they have reserved, by and by */
+        }
+        step_begin(&self->step);
+        int rc = release_some(self, ledger, from);
+        if (rc < 0) {
+            step_undo(&self->step);
+        } else {
+            rc = step_put(&self->step, self->engine, STORE_WRITTEN, NULL, &error);
+        }
+        if (rc < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void recall_run(struct groups *self)
+{
+    while (self->recalls && !self->engine->failed) {
+        struct ledger *const ledger = self->recalls->ledger;
+        if (!recall(self, ledger)) {
+            engine_arm(self->engine, TIMER_WAIT, &self->recall_retry,
+                       self->engine->clock.broker_ms + AGAIN_REFUSED_MS);
+            return;
+        }
+        recall_forget(self, ledger);
+    }
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Recalls: messages that are out come back because one in front of them did (ledger_ordered.h).
+ * They are released, uncounted, a bounded number in one step, before anything is handed out in the
+ * same turn (as if never handed out, while their reply has not left). That something is to be recalled follows from the runs, so a crash in between is made up
+ * for by the next start. Pulls at work that have reserved such messages, or are about to tell of
+ * them, begin again.
+ */
+#ifndef ZSP_ENGINE_RECALL_H
+#define ZSP_ENGINE_RECALL_H
+
+#include "broker/engine/group.h"
+
+void recall_init(struct groups *self);
+/* No recall will be made any more. */
+void recall_fini(struct groups *self);
+/* After a change of the ledger: is something to be recalled? Then it will be. */
+void recall_look(struct groups *self, struct ledger *ledger);
+/* The ledger goes. */
+void recall_forget(struct groups *self, struct ledger *ledger);
+/* Recall what is to be recalled. */
+void recall_run(struct groups *self);
+
+#endif
