@@ -117,8 +117,7 @@ int binding_attach(struct groups *self, struct binding *binding, struct topic *t
         group_ledger_place(self, ledger, partition);
         agenda_tell(self, ledger);
         mark_watch_begin(ledger);
-        group_ledger_trim_replayed(self, ledger,
-                                   partition->start_offset); /* a new one has high 0 */
+        group_ledger_begin_at(self, ledger, partition->start_offset);
         group_ledger_changed(self, ledger);
     }
     binding->topic = topic;

@@ -19,6 +19,7 @@
 #include "broker/engine/replay.h"
 #include "broker/engine/state.h"
 #include "broker/engine/topic.h"
+#include "broker/engine/topic_purge.h"
 #include "broker/engine/topic_verbs.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
@@ -48,6 +49,7 @@ static const struct verb verbs[] = {
     {"TOPIC.INFO", verb_topic_info, 0},
     {"TOPIC.LIST", verb_topic_list, 0},
     {"TOPIC.DELETE", verb_topic_delete, 0},
+    {"TOPIC.PURGE", verb_topic_purge, 0},
     {"GROUP.CREATE", verb_group_create, 0},
     {"GROUP.SET", verb_group_set, 0},
     {"GROUP.INFO", verb_group_info, 0},
@@ -64,7 +66,6 @@ static const struct verb verbs[] = {
     {"BYE", verb_bye, 0},
     {"CANCEL", verb_cancel, 0},
     {"COMMIT", NULL, 0},
-    {"TOPIC.PURGE", NULL, 0},
     {"DEAD.LIST", NULL, 0},
     {"DEAD.READ", NULL, 0},
     {"DEAD.REDRIVE", NULL, 0},
@@ -153,6 +154,7 @@ void engine_destroy(struct engine **self_p)
         return;
     }
     *self_p = NULL;
+    purge_fini(self);
     group_fini(self);
     read_free_all(self);
     publish_free_all(self);

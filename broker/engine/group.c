@@ -15,6 +15,7 @@
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/hold.h"
 #include "broker/engine/ledger_codec.h"
+#include "broker/engine/ledger_compare.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/recall.h"
@@ -524,6 +525,23 @@ static bool is_above(const struct ledger *ledger, uint64_t start)
            (start <= ledger->high && start <= ledger_committed(ledger) && ledger_dead(ledger) == 0);
 }
 
+/* Count what goes with the messages below `start` and was still to be done; true = any. A crash
+ * before that is durable is no harm: the start counts again, from where it was counted to. */
+static bool count_lost(struct ledger *ledger, uint64_t start)
+{
+    const uint64_t from = ledger->lost_to;
+    const uint64_t lost = from < start ? ledger_count_unfinished(ledger, from, start) : 0;
+    ledger->lost += lost;
+    ledger->lost_to = lost > 0 ? start : from;
+    return lost > 0;
+}
+
+static void put_head(struct groups *self, const struct ledger *ledger)
+{
+    uint8_t key[GROUP_KEY_ROOM];
+    state_image_wanted(self->engine, ledger_head_key(ledger, key));
+}
+
 /* The block that `start` lies in keeps its old image: it may say of messages below `start` that
  * they are out under a lease which is gone by then. A start trims before it looks at leases. */
 bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start)
@@ -533,13 +551,29 @@ bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t star
         return false;
     }
     agenda_tell(self, ledger); /* the mark is never below `high`, see mark_watch.h */
+    const bool any_lost = count_lost(ledger, start);
     (void)runmap_visit(&ledger->runs, 0, start, leave_lease, self); /* never ends early */
     forget_below(self, ledger, start);
     group_ledger_changed(self, ledger);
+    if (any_lost) {
+        put_head(self, ledger);
+    }
     return start > committed;
 }
 
 void group_ledger_trim_replayed(struct groups *self, struct ledger *ledger, uint64_t start)
+{
+    if (is_above(ledger, start)) {
+        return;
+    }
+    const bool any_lost = count_lost(ledger, start);
+    forget_below(self, ledger, start);
+    if (any_lost) {
+        put_head(self, ledger);
+    }
+}
+
+void group_ledger_begin_at(struct groups *self, struct ledger *ledger, uint64_t start)
 {
     if (!is_above(ledger, start)) {
         forget_below(self, ledger, start);

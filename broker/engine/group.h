@@ -221,8 +221,10 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger);
 /* What lies below the partition's start is gone for good: counts as done. True = some of it was
  * still wanted. */
 bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start);
-/* The same for a ledger that is new or replayed: none of its messages counts for a lease yet. */
+/* The same for a ledger that was replayed: none of its messages counts for a lease yet. */
 void group_ledger_trim_replayed(struct groups *self, struct ledger *ledger, uint64_t start);
+/* The same for a new one, that has lost nothing. */
+void group_ledger_begin_at(struct groups *self, struct ledger *ledger, uint64_t start);
 
 /* Parked pulls of the group are to be looked at in this turn. */
 void group_wake(struct groups *self, struct group *group);

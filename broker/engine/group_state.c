@@ -108,7 +108,7 @@ static bool write_object(struct groups *self, struct zsp_slice key, struct zsp_w
     const struct ledger *ledger =
         zsp_table_find(&self->ledgers, (struct zsp_slice){key.data + 1, LEDGER_KEY_LEN});
     if (ledger && key.data[0] == LEDGER_KEY_HEAD && key.len == 1 + LEDGER_KEY_LEN) {
-        ledger_write_head(out, ledger->journaled, ledger->water);
+        ledger_write_head(out, ledger);
         return true;
     }
     if (ledger && key.data[0] == LEDGER_KEY_BLOCK && key.len == 1 + LEDGER_KEY_LEN + 8) {
@@ -356,6 +356,7 @@ static int replay_ledger(struct groups *self, const struct store_entry *entry, s
     }
     if (entry->kind == STORE_GONE) {
         ledger->high = ledger->journaled = ledger->water = 0;
+        ledger->lost = ledger->lost_to = 0;
         return 0;
     }
     return ledger_read_head(ledger, entry->value, err);

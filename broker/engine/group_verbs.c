@@ -10,7 +10,7 @@
 #include "broker/engine/verb.h"
 
 /* Bytes of a header that one row of `parts` may take beside the topic's name. */
-#define PART_BYTES 80u
+#define PART_BYTES 90u
 /* What else a reply's header holds, generously. */
 #define INFO_BYTES   4096u
 
@@ -343,7 +343,7 @@ static uint32_t part_count(const struct group *group, bool *ret_all)
 static void write_part(struct zsp_writer *out, const struct binding *binding, uint32_t partition)
 {
     const struct ledger *ledger = binding->ledgers[partition];
-    wire_write_array(out, 8);
+    wire_write_array(out, 9);
     wire_write_str(out, binding->followers->name);
     wire_write_uint(out, partition);
     wire_write_uint(out, ledger_committed(ledger));
@@ -352,6 +352,7 @@ static void write_part(struct zsp_writer *out, const struct binding *binding, ui
     wire_write_uint(out, ledger_leased(ledger));
     wire_write_uint(out, ledger_waiting(ledger));
     wire_write_uint(out, ledger_dead(ledger));
+    wire_write_uint(out, ledger->lost);
 }
 
 static void write_parts(struct zsp_writer *out, const struct group *group, uint32_t count)

@@ -76,6 +76,8 @@ struct ledger {
     uint64_t mark;      /* the partition's synced mark, or an older one, see mark_watch.h */
     uint64_t blocked;   /* the first damaged offset: not passed; UINT64_MAX = none */
     uint64_t above;     /* messages with a run at or above `high` */
+    uint64_t lost;      /* messages that went from the log before they were done; */
+    uint64_t lost_to;   /* counted up to this offset */
     struct block_set blocks;
 
     /* group.c's */

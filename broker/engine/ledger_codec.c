@@ -6,7 +6,8 @@
 
 #include "common/assert.h"
 
-#define CODEC_VERSION 1u
+#define CODEC_VERSION     1u
+#define HEAD_LOST_VERSION 2u
 
 enum run_flag {
     FLAG_LEASE = 1,
@@ -50,11 +51,15 @@ struct zsp_slice ledger_block_key(const struct ledger *self, uint64_t block, uin
 
 /* --- Head ---------------------------------------------------------------------------- */
 
-void ledger_write_head(struct zsp_writer *out, uint64_t high, uint64_t water)
+void ledger_write_head(struct zsp_writer *out, const struct ledger *self)
 {
-    zsp_write_u8(out, CODEC_VERSION);
-    zsp_write_u64(out, high);
-    zsp_write_u64(out, water);
+    zsp_write_u8(out, self->lost > 0 ? HEAD_LOST_VERSION : CODEC_VERSION);
+    zsp_write_u64(out, self->journaled);
+    zsp_write_u64(out, self->water);
+    if (self->lost > 0) {
+        zsp_write_u64(out, self->lost);
+        zsp_write_u64(out, self->lost_to);
+    }
 }
 
 int ledger_read_head(struct ledger *self, struct zsp_slice value, struct zsp_err *err)
@@ -63,12 +68,18 @@ int ledger_read_head(struct ledger *self, struct zsp_slice value, struct zsp_err
     const uint8_t version = zsp_read_u8(&in);
     const uint64_t high = zsp_read_u64(&in);
     const uint64_t water = zsp_read_u64(&in);
-    if (in.failed || zsp_reader_left(&in) > 0 || version != CODEC_VERSION || water < high) {
+    const bool has_lost = version == HEAD_LOST_VERSION;
+    const uint64_t lost = has_lost ? zsp_read_u64(&in) : 0;
+    const uint64_t lost_to = has_lost ? zsp_read_u64(&in) : 0;
+    if (in.failed || zsp_reader_left(&in) > 0 || (version != CODEC_VERSION && !has_lost) ||
+        water < high) {
         return zsp_err_set(err, ZSP_ECORRUPT, "group state: head of %zu bytes, version %u",
                            value.len, version);
     }
     self->high = self->journaled = high;
     self->water = water;
+    self->lost = lost;
+    self->lost_to = lost_to;
     return 0;
 }
 

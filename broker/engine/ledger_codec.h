@@ -6,7 +6,8 @@
  * needs no rules: it puts in place what it reads.
  *
  *   head   'h' group u64, topic u64, partition u32                 always an image
- *          version u8 = 1, high u64, water u64
+ *          version u8 = 1, high u64, water u64; or
+ *          version u8 = 2, high u64, water u64, lost u64, lost_to u64     when any were lost
  *   block  'b' group u64, topic u64, partition u32, block u64      image, delta
  *          version u8 = 1, then runs in order, each:
  *          first u16 (in the block), count - 1 u16, state u8, flags u8, then as flags say:
@@ -36,8 +37,8 @@
 struct zsp_slice ledger_head_key(const struct ledger *self, uint8_t *key);
 struct zsp_slice ledger_block_key(const struct ledger *self, uint64_t block, uint8_t *key);
 
-/* The head's image with these values of `high` and `water`. */
-void ledger_write_head(struct zsp_writer *out, uint64_t high, uint64_t water);
+/* The head's image. */
+void ledger_write_head(struct zsp_writer *out, const struct ledger *self);
 /* Errors: ZSP_ECORRUPT */
 int ledger_read_head(struct ledger *self, struct zsp_slice value, struct zsp_err *err);
 

@@ -8,21 +8,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "broker/engine/container.h"
 #include "broker/engine/group.h"
 #include "broker/engine/mark_watch.h"
+#include "broker/engine/places.h"
 #include "broker/engine/position.h"
 #include "broker/engine/savepoint.h"
 #include "broker/engine/verb.h"
 
-/* One partition's place. */
-struct seek_find {
-    struct engine_op op; /* first: its address is the tag */
-    struct seek *seek;
-    uint32_t partition_index;
-    bool asked;
-    int64_t time_ms;
-    uint64_t offset;
-    uint64_t from, redelivered, skipped; /* what the answer tells */
+/* What the answer tells of a partition, beside its place. */
+struct seek_row {
+    uint64_t from, redelivered, skipped;
 };
 
 struct seek {
@@ -31,15 +27,15 @@ struct seek {
     uint64_t group_id, topic_id;
     bool dead, dry_run;
     bool has_undo; /* put with it */
-    struct seek_find *finds;
-    size_t find_count, open_finds;
-    struct zsp_err error;
+    struct places places;
+    struct seek_row *rows; /* of the places */
     struct seek *next, *prev;
 };
 
 static void free_seek(struct seek *seek)
 {
-    free(seek->finds);
+    places_fini(&seek->places);
+    free(seek->rows);
     free(seek);
 }
 
@@ -76,15 +72,16 @@ static void answer(struct engine *engine, struct seek *seek)
         wire_write_text_bool(out, "undo", seek->has_undo);
     }
     wire_write_text(out, "partitions");
-    wire_write_array(out, (uint32_t)seek->find_count);
-    for (size_t i = 0; i < seek->find_count; i++) {
-        const struct seek_find *find = &seek->finds[i];
+    wire_write_array(out, (uint32_t)seek->places.count);
+    for (size_t i = 0; i < seek->places.count; i++) {
+        const struct place *place = &seek->places.items[i];
+        const struct seek_row *row = &seek->rows[i];
         wire_write_array(out, 5);
-        wire_write_uint(out, find->partition_index);
-        wire_write_uint(out, find->from);
-        wire_write_uint(out, find->offset);
-        wire_write_uint(out, find->redelivered);
-        wire_write_uint(out, find->skipped);
+        wire_write_uint(out, place->partition_index);
+        wire_write_uint(out, row->from);
+        wire_write_uint(out, place->offset);
+        wire_write_uint(out, row->redelivered);
+        wire_write_uint(out, row->skipped);
     }
     reply_end(engine);
     destroy_seek(engine->groups, seek);
@@ -126,9 +123,8 @@ static int count_run(void *arg, const struct run_span *span)
 }
 
 /* What the group had done and will get again; what it had not done and will not get. */
-static void count(const struct seek *seek, struct seek_find *find, const struct ledger *ledger)
+static struct seek_row count(const struct seek *seek, uint64_t to, const struct ledger *ledger)
 {
-    const uint64_t to = find->offset;
     struct count_walk below = {.high = ledger->high};
     struct count_walk above = {.high = ledger->high};
     (void)runmap_visit(&ledger->runs, 0, to, count_run, &below); /* never ends early */
@@ -137,9 +133,11 @@ static void count(const struct seek *seek, struct seek_find *find, const struct 
     const uint64_t not_handed_out = to > ledger->high ? to - ledger->high : 0;
     const uint64_t with_runs = below.unfinished + below.dead + below.done;
     const uint64_t fresh = not_handed_out - (with_runs - below.in_place);
-    find->from = ledger_committed(ledger);
-    find->redelivered = handed_out - above.in_place + above.done + (seek->dead ? above.dead : 0);
-    find->skipped = below.unfinished + fresh;
+    return (struct seek_row){
+        .from = ledger_committed(ledger),
+        .redelivered = handed_out - above.in_place + above.done + (seek->dead ? above.dead : 0),
+        .skipped = below.unfinished + fresh,
+    };
 }
 
 /* --- The step ------------------------------------------------------------------------------------- */
@@ -165,9 +163,9 @@ static int build(struct groups *self, const struct seek *seek, struct binding *b
                  const struct savepoint_change *undo)
 {
     int rc = savepoint_step(self, undo);
-    for (size_t i = 0; i < seek->find_count && rc == 0; i++) {
-        const struct seek_find *find = &seek->finds[i];
-        rc = step_reset(&self->step, binding->ledgers[find->partition_index], find->offset,
+    for (size_t i = 0; i < seek->places.count && rc == 0; i++) {
+        const struct place *place = &seek->places.items[i];
+        rc = step_reset(&self->step, binding->ledgers[place->partition_index], place->offset,
                         !seek->dead);
     }
     return rc == 0 ? group_step_image(self, binding->group) : rc;
@@ -200,9 +198,9 @@ static int put_seek(struct engine *engine, struct seek *seek, struct binding *bi
                     struct zsp_err *err)
 {
     struct groups *self = engine->groups;
-    struct ledger *const *ledgers = &binding->ledgers[seek->finds[0].partition_index];
+    struct ledger *const *ledgers = &binding->ledgers[seek->places.items[0].partition_index];
     struct savepoint_change undo;
-    int rc = savepoint_begin_undo(self, binding->group, ledgers, seek->find_count, &undo, err);
+    int rc = savepoint_begin_undo(self, binding->group, ledgers, seek->places.count, &undo, err);
     if (rc == 0) {
         rc = put_step(engine, seek, binding, &undo, err);
     }
@@ -213,7 +211,7 @@ static int put_seek(struct engine *engine, struct seek *seek, struct binding *bi
     if (rc < 0) {
         return rc;
     }
-    for (size_t i = 0; i < seek->find_count; i++) {
+    for (size_t i = 0; i < seek->places.count; i++) {
         group_ledger_moved(self, ledgers[i]);
     }
     reply_may_apply(engine, &seek->to);
@@ -228,11 +226,11 @@ static int go(struct engine *engine, struct seek *seek, struct zsp_err *err)
         return zsp_err_set(err, ZSP_ENOT_FOUND, "the group or the topic was deleted meanwhile");
     }
     mark_watch_refresh(engine->groups, binding->group);
-    for (size_t i = 0; i < seek->find_count; i++) {
-        struct seek_find *find = &seek->finds[i];
-        const struct ledger *ledger = binding->ledgers[find->partition_index];
-        find->offset = position_clamp(ledger->partition, find->offset);
-        count(seek, find, ledger);
+    for (size_t i = 0; i < seek->places.count; i++) {
+        struct place *place = &seek->places.items[i];
+        const struct ledger *ledger = binding->ledgers[place->partition_index];
+        place->offset = position_clamp(ledger->partition, place->offset);
+        seek->rows[i] = count(seek, place->offset, ledger);
     }
     if (!seek->dry_run) {
         return put_seek(engine, seek, binding, err);
@@ -241,19 +239,10 @@ static int go(struct engine *engine, struct seek *seek, struct zsp_err *err)
     return 0;
 }
 
-static void found(struct engine *engine, struct engine_op *op,
-                  const struct store_completion *completion)
+static void found(struct engine *engine, struct places *places)
 {
-    struct seek_find *find = (struct seek_find *)op;
-    struct seek *seek = find->seek;
-    find->offset = completion->offset;
-    if (completion->error.code != 0 && seek->error.code == 0) {
-        seek->error = completion->error;
-    }
-    if (--seek->open_finds > 0) {
-        return;
-    }
-    struct zsp_err error = seek->error;
+    struct seek *seek = CONTAINER_OF(places, struct seek, places);
+    struct zsp_err error = places->error;
     if (error.code != 0 || go(engine, seek, &error) < 0) {
         fail(engine, seek, &error);
     }
@@ -308,49 +297,19 @@ static int find_binding(const struct group *group, const struct seek_args *args,
     return 0;
 }
 
-static int resolve(struct engine *engine, struct seek *seek, const struct binding *binding,
-                   const struct seek_args *args, struct zsp_err *err)
+/* Find the places, and go there if all are known. */
+static int find_places(struct engine *engine, struct seek *seek, const struct binding *binding,
+                       const struct seek_args *args, struct zsp_err *err)
 {
     const uint32_t first = args->partition.set ? (uint32_t)args->partition.value : 0;
     const uint32_t end = args->partition.set ? first + 1 : binding->topic->partition_count;
-    seek->finds = calloc(end - first, sizeof *seek->finds);
-    if (!seek->finds) {
+    seek->rows = calloc(end - first, sizeof *seek->rows);
+    if (!seek->rows) {
         return zsp_err_set(err, ZSP_ENOMEM, "seek: out of memory");
     }
-    for (uint32_t i = first; i < end; i++) {
-        struct position_place place;
-        int rc = position_resolve(engine, &binding->topic->partitions[i], &args->to, &place, err);
-        if (rc < 0) {
-            return rc;
-        }
-        seek->finds[seek->find_count++] = (struct seek_find){
-            .op.done_fn = found,
-            .seek = seek,
-            .partition_index = i,
-            .asked = place.ask_time,
-            .time_ms = place.time_ms,
-            .offset = place.offset,
-        };
-    }
-    return 0;
-}
-
-static void ask(struct engine *engine, struct seek *seek, const struct binding *binding)
-{
-    for (size_t i = 0; i < seek->find_count; i++) {
-        struct seek_find *find = &seek->finds[i];
-        struct store_part *part = binding->topic->partitions[find->partition_index].part;
-        struct zsp_err error = {0};
-        if (!find->asked) {
-            continue;
-        }
-        if (engine->store->ops->find_time(engine->store, part, find->time_ms,
-                                          engine_op_tag(&find->op), &error) < 0) {
-            seek->error = error;
-        } else {
-            seek->open_finds++;
-        }
-    }
+    seek->places.found_fn = found;
+    const int rc = places_find(engine, &seek->places, binding->topic, first, end, &args->to, err);
+    return rc == 0 && seek->places.open == 0 ? go(engine, seek, err) : rc;
 }
 
 static int begin(struct engine *engine, const struct request *request, const struct seek_args *args,
@@ -371,17 +330,7 @@ static int begin(struct engine *engine, const struct request *request, const str
         seek->next->prev = seek;
     }
     self->seeks = seek;
-    int rc = resolve(engine, seek, binding, args, err);
-    if (rc == 0) {
-        ask(engine, seek, binding);
-    }
-    if (rc == 0 && seek->open_finds == 0) {
-        rc = seek->error.code;
-        if (rc < 0) {
-            *err = seek->error;
-        }
-        rc = rc == 0 ? go(engine, seek, err) : rc;
-    }
+    const int rc = find_places(engine, seek, binding, args, err);
     if (rc < 0) {
         destroy_seek(self, seek);
     }

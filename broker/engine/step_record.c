@@ -84,7 +84,7 @@ static int seal_head(struct step *self, const struct step_ledger *note)
     if (rc < 0) {
         return rc;
     }
-    ledger_write_head(&self->bytes, ledger->journaled, ledger->water);
+    ledger_write_head(&self->bytes, ledger);
     return end_entry(self);
 }
 

@@ -485,6 +485,12 @@ int topic_set(struct engine *engine, struct topic *self, const struct topic_sett
     return rc;
 }
 
+int topic_put_purge(struct engine *engine, struct topic *self, struct engine_op *op,
+                    struct zsp_err *err)
+{
+    return topic_put_image(engine, self, &self->settings, STORE_SYNCED_LEVEL, op, err);
+}
+
 /* Everything that waits on a partition of a topic that is gone hears of it. */
 static void end_partition(struct engine *engine, struct partition *partition,
                           const struct zsp_err *error)

@@ -45,7 +45,8 @@ struct partition {
     struct topic *topic;
     uint32_t index;
     struct store_part *part;
-    uint64_t start_offset;  /* the oldest kept; moved by STORE_TRIMMED */
+    uint64_t start_offset;  /* the oldest kept; moved by STORE_TRIMMED, and by a purge */
+    uint64_t purged_offset; /* what a purge has put; durable before it moves the start */
     uint64_t synced_offset; /* the mark: consumers see what is below; moved by STORE_SYNCED */
 
     struct agenda *agenda;                     /* NULL = all messages are taken in their turn */
@@ -125,6 +126,11 @@ int topic_mark_agenda(struct engine *engine, struct topic *self, struct topic_wa
  * Errors: those of state_put (nothing changed) */
 int topic_set(struct engine *engine, struct topic *self, const struct topic_settings *settings,
               struct engine_op *op, struct zsp_err *err);
+
+/* Put the topic's image with its partitions' purged offsets as they are now; `op` hears when that is
+ * synced. Errors: those of state_put */
+int topic_put_purge(struct engine *engine, struct topic *self, struct engine_op *op,
+                    struct zsp_err *err);
 
 /* Begin to delete a LIVE topic; `waiter` hears with error NULL when that is durable, right
  * before the topic goes. Errors: those of state_put (nothing changed) */

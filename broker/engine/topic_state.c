@@ -13,11 +13,13 @@
 #include "broker/engine/topic_settings.h"
 #include "common/name.h"
 
-/* Image of a topic: version u8 = 3, partitions u32, created_ms u64, flags u8 (1 = it has had messages
+/* Image of a topic: version u8 = 4, partitions u32, created_ms u64, flags u8 (1 = it has had messages
  * with a priority or a time of their own, see agenda.h), the settings (topic_settings_encode), name
- * (u16 length, bytes). Version 2 had no flags; version 1 had retention_time_ms u64 and
+ * (u16 length, bytes), a count u32 of partitions that were purged, and of each: partition u32, offset
+ * u64. Version 3 ended with the name, version 2 had no flags; version 1 had retention_time_ms u64 and
  * retention_bytes u64 in place of the settings as well. */
-#define IMAGE_VERSION 3u
+#define IMAGE_VERSION 4u
+#define PURGED_BYTES  12u /* of one partition */
 
 enum image_flag { FLAG_AGENDA = 1 };
 
@@ -30,6 +32,17 @@ static void write_image(struct zsp_writer *out, const struct topic *self,
     zsp_write_u8(out, self->agenda_use != AGENDA_UNUSED ? FLAG_AGENDA : 0u);
     topic_settings_encode(out, settings);
     zsp_write_short(out, self->name);
+    uint32_t purged = 0;
+    for (uint32_t i = 0; i < self->partition_count; i++) {
+        purged += self->partitions[i].purged_offset > 0 ? 1 : 0;
+    }
+    zsp_write_u32(out, purged);
+    for (uint32_t i = 0; i < self->partition_count; i++) {
+        if (self->partitions[i].purged_offset > 0) {
+            zsp_write_u32(out, i);
+            zsp_write_u64(out, self->partitions[i].purged_offset);
+        }
+    }
 }
 
 int topic_put_image(struct engine *engine, const struct topic *self,
@@ -72,6 +85,8 @@ struct topic_image {
     bool uses_agenda;
     struct topic_settings settings;
     struct zsp_slice name;
+    uint32_t purged_count;
+    struct zsp_slice purged; /* so many pairs */
 };
 
 static int read_image(struct zsp_slice value, struct topic_image *ret, struct zsp_err *err)
@@ -89,7 +104,10 @@ static int read_image(struct zsp_slice value, struct topic_image *ret, struct zs
         rc = topic_settings_decode(&in, &ret->settings);
     }
     ret->name = zsp_read_short(&in);
-    if (in.failed || rc < 0 || version == 0 || version > IMAGE_VERSION) {
+    ret->purged_count = version > 3 ? zsp_read_u32(&in) : 0;
+    ret->purged = zsp_read_bytes(&in, zsp_reader_left(&in));
+    if (in.failed || rc < 0 || version == 0 || version > IMAGE_VERSION ||
+        ret->purged.len != (uint64_t)ret->purged_count * PURGED_BYTES) {
         return zsp_err_set(err, ZSP_ECORRUPT, "an image of %zu bytes, version %u", value.len,
                            version);
     }
@@ -102,6 +120,20 @@ static int read_image(struct zsp_slice value, struct topic_image *ret, struct zs
     return 0;
 }
 
+static int read_purged(struct topic *topic, const struct topic_image *image, struct zsp_err *err)
+{
+    struct zsp_reader in = zsp_reader_init(image->purged);
+    for (uint32_t i = 0; i < image->purged_count; i++) {
+        const uint32_t partition = zsp_read_u32(&in);
+        const uint64_t offset = zsp_read_u64(&in);
+        if (partition >= topic->partition_count) {
+            return zsp_err_set(err, ZSP_ECORRUPT, "a purge of partition %u", partition);
+        }
+        topic->partitions[partition].purged_offset = offset;
+    }
+    return 0;
+}
+
 static int replay_image(struct engine *engine, uint64_t id, const struct topic_image *image,
                         struct zsp_err *err)
 {
@@ -109,7 +141,7 @@ static int replay_image(struct engine *engine, uint64_t id, const struct topic_i
     if (topic) {
         topic->settings = image->settings;
         topic->agenda_use = image->uses_agenda ? AGENDA_USED : AGENDA_UNUSED;
-        return 0;
+        return read_purged(topic, image, err);
     }
     topic = topic_new(id, image->name, image->partition_count, &image->settings);
     if (!topic) {
@@ -118,10 +150,10 @@ static int replay_image(struct engine *engine, uint64_t id, const struct topic_i
     topic->created_ms = image->created_ms;
     topic->state = TOPIC_LIVE;
     topic->agenda_use = image->uses_agenda ? AGENDA_USED : AGENDA_UNUSED;
-    int rc = 0;
-    if (topic_by_name(engine, image->name)) {
+    int rc = read_purged(topic, image, err);
+    if (rc == 0 && topic_by_name(engine, image->name)) {
         rc = zsp_err_set(err, ZSP_ECORRUPT, "%s: a second topic of that name", topic->object);
-    } else if (topic_enlist(engine, topic)) {
+    } else if (rc == 0 && topic_enlist(engine, topic)) {
         rc = zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
     if (rc != 0) {
@@ -173,7 +205,8 @@ static int open_partition(struct engine *engine, struct partition *partition, st
     topic->parts[partition->index] = partition->part;
     struct store_part_info info;
     engine->store->ops->part_info(engine->store, partition->part, &info);
-    partition->start_offset = info.start_offset;
+    partition->start_offset =
+        info.start_offset > partition->purged_offset ? info.start_offset : partition->purged_offset;
     partition->synced_offset = info.synced_offset;
     if (info.refuses_appends) {
         zsp_diag(engine->diag, ZSP_ERROR, "%s: partition %u is damaged and takes no publishes",

@@ -112,14 +112,15 @@ struct store_part {
 
     struct damage *damages; /* by offset */
     uint32_t damage_count;
-    uint32_t busy;  /* jobs out and records waited for that point here */
-    uint32_t reads; /* read requests under way */
-    bool dirty;     /* on the store's dirty list */
-    bool unsynced;  /* on the commit's list */
-    bool refuses;   /* damaged: takes no appends */
-    bool trimming;  /* a retention is under way */
-    bool orphaned;  /* its creation failed: freed when idle */
-    char path[];    /* of its directory, relative to the data directory */
+    uint32_t busy;                   /* jobs out and records waited for that point here */
+    uint32_t reads;                  /* read requests under way */
+    bool dirty;                      /* on the store's dirty list */
+    bool unsynced;                   /* on the commit's list */
+    bool refuses;                    /* damaged: takes no appends */
+    bool trimming;                   /* a retention is under way */
+    struct store_retain retain_next; /* asked of the roll that is under way; zero = nothing */
+    bool orphaned;                   /* its creation failed: freed when idle */
+    char path[];                     /* of its directory, relative to the data directory */
 };
 
 /* Make one in state CREATING, linked into the store. `path` is copied.

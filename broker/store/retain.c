@@ -34,7 +34,8 @@ static size_t count_droppable(const struct store_part *part, const struct store_
         }
         const bool old = what->before_ms != 0 && segment->max_timestamp_ms < what->before_ms;
         const bool over = what->max_bytes != 0 && bytes - segment->bytes >= what->max_bytes;
-        if (!old && !over) {
+        const bool passed = segment->end_offset <= what->before_offset;
+        if (!old && !over && !passed) {
             break;
         }
         bytes -= segment->bytes;
@@ -119,10 +120,47 @@ static int put_trim(struct log_store *store, struct trim *trim, size_t dropped)
     return 0;
 }
 
+static uint64_t bytes_of(const struct store_part *part)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < part->segment_count; i++) {
+        bytes += part->segments[i]->bytes;
+    }
+    return bytes;
+}
+
+/* Is something in the active segment asked for, that can go only when that is sealed? */
+static bool wants_seal(const struct store_part *part, const struct store_retain *what)
+{
+    const struct segment *active = partition_active(part);
+    if (what->seal_bytes == 0 || active->bytes < what->seal_bytes || part->write || part->refuses ||
+        roll_busy(part)) {
+        return false;
+    }
+    return what->before_offset >= active->end_offset ||
+           (what->max_bytes != 0 && bytes_of(part) > what->max_bytes);
+}
+
+void retain_rolled(struct log_store *store, struct store_part *part)
+{
+    const struct store_retain what = part->retain_next;
+    part->retain_next = (struct store_retain){0};
+    if (what.seal_bytes != 0 && !store->failed) {
+        (void)retain_start(store, part, &what, NULL); /* no memory: the next call does it */
+    }
+}
+
 int retain_start(struct log_store *store, struct store_part *part, const struct store_retain *what,
                  struct zsp_err *err)
 {
     if (part->trimming || part->state != PART_OPEN) {
+        return 0;
+    }
+    if (wants_seal(part, what)) {
+        part->retain_next = *what;
+        part->retain_next.seal_bytes = UINT64_MAX; /* once is enough */
+        (void)roll_start(part);
+        partition_wake(part);
         return 0;
     }
     size_t dropped = count_droppable(part, what);

@@ -16,5 +16,7 @@ struct log_store;
  * call does nothing. Errors: ZSP_ENOMEM */
 int retain_start(struct log_store *store, struct store_part *part, const struct store_retain *what,
                  struct zsp_err *err);
+/* A roll is over: what was asked for when it began may go now. */
+void retain_rolled(struct log_store *store, struct store_part *part);
 
 #endif

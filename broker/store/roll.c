@@ -9,6 +9,7 @@
 #include "broker/store/log_store_priv.h"
 #include "broker/store/new_file.h"
 #include "broker/store/partition.h"
+#include "broker/store/retain.h"
 #include "common/assert.h"
 
 /* The task that makes the file of the next segment. */
@@ -212,6 +213,7 @@ static void fact_synced(struct log_store *store, void *arg, const struct zsp_err
     part->roll.ahead_failed = false;
     set_state(part, ROLL_IDLE);
     partition_wake(part);
+    retain_rolled(store, part);
 }
 
 static void seal_done(struct log_store *store, struct io *io)

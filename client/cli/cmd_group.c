@@ -16,7 +16,7 @@
 
 /* Messages of a group in all its partitions. */
 struct group_sum {
-    uint64_t lag, ready, leased, waiting, dead;
+    uint64_t lag, ready, leased, waiting, dead, lost;
 };
 
 static uint64_t lag_of(const zspool_group_part_t *part)
@@ -33,6 +33,7 @@ static struct group_sum sum_of(const zspool_group_info_t *info)
         sum.leased += info->parts[i].leased;
         sum.waiting += info->parts[i].waiting;
         sum.dead += info->parts[i].dead;
+        sum.lost += info->parts[i].lost;
     }
     return sum;
 }
@@ -46,6 +47,7 @@ static void json_sum(struct json *json, const struct group_sum *sum)
     json_uint(json, "leased", sum->leased);
     json_uint(json, "waiting", sum->waiting);
     json_uint(json, "dead", sum->dead);
+    json_uint(json, "lost", sum->lost);
 }
 
 static void row_sum(struct columns *columns, const struct group_sum *sum)
@@ -55,6 +57,7 @@ static void row_sum(struct columns *columns, const struct group_sum *sum)
     columns_count(columns, sum->leased);
     columns_count(columns, sum->waiting);
     columns_alarm(columns, sum->dead);
+    columns_alarm(columns, sum->lost);
 }
 
 static int list_one(zspool_client_t *client, const char *group, struct columns *columns,
@@ -85,7 +88,7 @@ static int list_one(zspool_client_t *client, const char *group, struct columns *
 
 static const struct listing group_listing = {
     .kind = "group",
-    .headings = "<GROUP <MODE MEMBERS LAG READY LEASED WAITING DEAD",
+    .headings = "<GROUP <MODE MEMBERS LAG READY LEASED WAITING DEAD LOST",
     .names_fn = zspool_group_list,
     .one_fn = list_one,
 };
@@ -94,8 +97,8 @@ static const struct listing group_listing = {
 
 static void json_part(struct json *json, const zspool_group_part_t *part)
 {
-    const struct group_sum sum = {lag_of(part), part->ready, part->leased, part->waiting,
-                                  part->dead};
+    const struct group_sum sum = {lag_of(part),  part->ready, part->leased,
+                                  part->waiting, part->dead,  part->lost};
     json_open_item(json);
     json_text(json, "topic", part->topic);
     json_uint(json, "partition", part->partition);
@@ -132,11 +135,11 @@ static int print_plain(const zspool_group_info_t *info)
     printf("group %s, mode %s, start %s, %" PRIu64 " members%s\n", info->group, info->mode, start,
            info->member_count, info->paused ? ", paused" : "");
     cli_print_settings(info->settings, info->setting_count);
-    columns_init(&columns, "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD");
+    columns_init(&columns, "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD LOST");
     for (size_t i = 0; i < info->part_count; i++) {
         const zspool_group_part_t *part = &info->parts[i];
-        const struct group_sum sum = {lag_of(part), part->ready, part->leased, part->waiting,
-                                      part->dead};
+        const struct group_sum sum = {lag_of(part),  part->ready, part->leased,
+                                      part->waiting, part->dead,  part->lost};
         columns_text(&columns, part->topic);
         columns_count(&columns, part->partition);
         columns_count(&columns, part->committed);

@@ -12,15 +12,8 @@
 #include "client/cli/listing.h"
 #include "client/cli/settings.h"
 #include "client/cli/terminal.h"
+#include "client/cli/topic_run.h"
 #include "client/cli/verbs.h"
-
-struct topic_run {
-    const struct cli_verb *verb;
-    uint64_t partitions;
-    struct cli_setting retention_time, retention_bytes;
-    bool is_long, all, dry_run, yes;
-    zspool_client_t *client;
-};
 
 /* What a topic holds in all. */
 struct topic_sum {
@@ -243,8 +236,10 @@ static int check_flags(const struct topic_run *self, const char *action)
         {"retention-bytes", self->retention_bytes.given, "create set"},
         {"long", self->is_long, "ls"},
         {"all", self->all, "rm"},
-        {"dry-run", self->dry_run, "rm"},
-        {"yes", self->yes, "rm"},
+        {"before", self->before.kind != ZSPOOL_POSITION_NONE, "purge"},
+        {"partition", self->partition != ZSPOOL_PARTITION_ALL, "purge"},
+        {"dry-run", self->dry_run, "purge rm"},
+        {"yes", self->yes, "purge rm"},
     };
     return cli_check_flags(self->verb, action, flags, sizeof flags / sizeof flags[0]);
 }
@@ -252,7 +247,7 @@ static int check_flags(const struct topic_run *self, const char *action)
 /* `args`: the action, and what follows it. */
 static int run_action(struct topic_run *self, const struct cli_args *args)
 {
-    static const char *const actions[] = {"ls", "info", "create", "set", "rm"};
+    static const char *const actions[] = {"ls", "info", "create", "set", "purge", "rm"};
     const char *action = args->items[0];
     const char *topic = args->items[1];
     const int rc = cli_check_action(self->verb, action, actions, sizeof actions / sizeof *actions);
@@ -277,12 +272,15 @@ static int run_action(struct topic_run *self, const struct cli_args *args)
     if (strcmp(action, "info") == 0) {
         return topic_info(self, topic);
     }
+    if (strcmp(action, "purge") == 0) {
+        return topic_run_purge(self, topic);
+    }
     return topic_change(self, topic, strcmp(action, "create") == 0);
 }
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
-    struct topic_run self = {.verb = verb};
+    struct topic_run self = {.verb = verb, .partition = ZSPOOL_PARTITION_ALL};
     const struct cli_option table[] = {
         {'l', "long", CLI_FLAG, NULL, "ls: with partitions, messages and bytes", &self.is_long},
         {0, "partitions", CLI_COUNT, "NUMBER", "create: 1 to 1024 (the broker's default)",
@@ -292,8 +290,10 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "retention-bytes", CLI_SETTING_BYTES, "BYTES",
          "create, set: keep about so much, or `default`", &self.retention_bytes},
         {0, "all", CLI_FLAG, NULL, "rm: every topic", &self.all},
-        {0, "dry-run", CLI_FLAG, NULL, "rm: only tell what would be deleted", &self.dry_run},
-        {0, "yes", CLI_FLAG, NULL, "rm: do not ask", &self.yes},
+        {0, "before", CLI_POSITION, "POSITION", "purge: what lies before it goes", &self.before},
+        {'p', "partition", CLI_PARTITION, "NUMBER", "purge: only this one", &self.partition},
+        {0, "dry-run", CLI_FLAG, NULL, "purge, rm: only tell what would go", &self.dry_run},
+        {0, "yes", CLI_FLAG, NULL, "purge, rm: do not ask", &self.yes},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
     struct cli_args args;
@@ -309,14 +309,15 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_topic = {
     .name = "topic",
-    .synopsis = "ls [GLOB] | info|create|set TOPIC | rm TOPIC... [OPTION]...",
+    .synopsis = "ls [GLOB] | info|create|set|purge TOPIC | rm TOPIC...",
     .summary = "list, show, create, change and remove topics",
     .details = "Topics are also created by the first message, if the broker's configuration\n"
-               "allows it. A topic that was removed and made again begins at offset 0. rm asks\n"
-               "on a terminal, and wants --yes without one. With --json figures are plain.\n",
+               "allows it. A topic that was removed and made again begins at offset 0; one that\n"
+               "was purged goes on. rm and purge ask on a terminal, and want --yes without one.\n",
     .example = "  zspool topic create orders --partitions 8 --retention-time 30d\n"
                "  zspool topic ls -l 'orders*'\n"
                "  zspool topic set orders --retention-bytes 20GiB --retention-time default\n"
+               "  zspool topic purge orders --before 30d --dry-run\n"
                "  zspool topic rm orders-old --dry-run\n",
     .args_min = 1,
     .args_max = -1,

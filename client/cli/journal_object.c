@@ -44,6 +44,9 @@ static const struct object_layout layouts[] = {
      "v2:version u32:partitions ms:created settings:topic str:name"},
     {'T', false, "topic", "u64:topic",
      "v3:version u32:partitions ms:created u8:flags settings:topic str:name"},
+    {'T', false, "topic", "u64:topic",
+     "v4:version u32:partitions ms:created u8:flags settings:topic str:name "
+     "u32*purged(u32:partition u64:offset)"},
     {'P', false, "producer", "u64:producer",
      "u8:version u32:epoch u8:flags u64:last_used_broker_ms str:name"},
     {'Q', false, "sequences", "u64:topic u32:partition u64:producer",
@@ -57,7 +60,9 @@ static const struct object_layout layouts[] = {
     {'g', false, "group", "u64:group",
      "v2:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group str:name "
      "u16*topics(str:name)"},
-    {'h', false, "ledger", "u64:group u64:topic u32:partition", "u8:version u64:high u64:water"},
+    {'h', false, "ledger", "u64:group u64:topic u32:partition", "v1:version u64:high u64:water"},
+    {'h', false, "ledger", "u64:group u64:topic u32:partition",
+     "v2:version u64:high u64:water u64:lost u64:lost_to"},
     {'b', false, "ledger_block", "u64:group u64:topic u32:partition u64:block", "u8:version runs"},
     {'s', false, "savepoint", "u64:group u32:number", "v1:version ms:created str:name rest:bytes"},
     {'l', false, "lease", "u64:group u64:lease",

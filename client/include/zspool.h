@@ -760,6 +760,39 @@ ZSPOOL_EXPORT int zspool_topic_list(zspool_client_t *self, const char *match, in
 ZSPOOL_EXPORT int zspool_topic_delete(zspool_client_t *self, const char *topic, bool dry_run,
                                       int timeout_ms, zspool_error_t *err);
 
+typedef struct zspool_purge_spec_t {
+    size_t size;
+    const char *topic;        /* required */
+    int32_t partition;        /* or ZSPOOL_PARTITION_ALL */
+    zspool_position_t before; /* required: messages before it go */
+    bool dry_run;             /* only tell what would happen */
+} zspool_purge_spec_t;
+
+static inline void zspool_purge_spec_init(zspool_purge_spec_t *spec, const char *topic)
+{
+    memset(spec, 0, sizeof *spec);
+    spec->size = sizeof *spec;
+    spec->topic = topic;
+    spec->partition = ZSPOOL_PARTITION_ALL;
+}
+
+typedef struct zspool_purge_group_t {
+    const char *group;
+    uint64_t lost; /* messages that it had not done */
+} zspool_purge_group_t;
+
+typedef struct zspool_purge_result_t {
+    uint64_t messages; /* that go */
+    size_t group_count;
+    const zspool_purge_group_t *groups; /* those that lose something */
+} zspool_purge_result_t;
+
+/* Drop the messages before a position; offsets go on, groups count what they had not done as lost.
+ * Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EOUT_OF_RANGE */
+ZSPOOL_EXPORT int zspool_topic_purge(zspool_client_t *self, const zspool_purge_spec_t *spec,
+                                     int timeout_ms, zspool_purge_result_t **ret_result,
+                                     zspool_error_t *err);
+
 typedef struct zspool_group_spec_t {
     size_t size;
     const char *group;         /* required */
@@ -785,6 +818,7 @@ typedef struct zspool_group_part_t {
     uint64_t committed;                    /* every offset below is done or dead */
     uint64_t end_offset;                   /* behind the last synced message */
     uint64_t ready, leased, waiting, dead; /* messages */
+    uint64_t lost; /* that retention or a purge took before they were done */
 } zspool_group_part_t;
 
 typedef struct zspool_group_info_t {

@@ -262,11 +262,12 @@ static int read_parts(struct zsp_arena *arena, const msgpack_object_array *rows,
 {
     zspool_group_part_t *parts = zsp_arena_alloc(arena, rows->size, sizeof *parts);
     for (uint32_t i = 0; parts && i < rows->size; i++) {
-        uint64_t numbers[7];
+        uint64_t numbers[8] = {0};
         struct zsp_slice topic;
         if (!row_text(&rows->ptr[i], &topic) || !row_numbers(&rows->ptr[i], 1, numbers, 7)) {
             return unreadable(err, "parts");
         }
+        (void)row_numbers(&rows->ptr[i], 8, numbers + 7, 1); /* older brokers do not tell */
         const bool same = i > 0 && zsp_slice_equal_str(topic, parts[i - 1].topic);
         parts[i] = (zspool_group_part_t){
             .topic = same ? parts[i - 1].topic : zsp_arena_text(arena, topic),
@@ -277,6 +278,7 @@ static int read_parts(struct zsp_arena *arena, const msgpack_object_array *rows,
             .leased = numbers[4],
             .waiting = numbers[5],
             .dead = numbers[6],
+            .lost = numbers[7],
         };
         info->part_count++;
     }
@@ -334,6 +336,33 @@ int zsp_read_seek(const struct zsp_answer *answer, void *arg, struct zsp_err *er
     }
     seek->parts = parts;
     seek->undo = zsp_reply_bool(answer->map, "undo");
+    return end(result, err);
+}
+
+int zsp_read_purge(const struct zsp_answer *answer, void *arg, struct zsp_err *err)
+{
+    struct zsp_result *result = arg;
+    zspool_purge_result_t *purge = begin(result, sizeof *purge);
+    if (!purge) {
+        return no_memory(err);
+    }
+    const msgpack_object_array *rows = zsp_reply_array(answer->map, "groups");
+    if (!rows) {
+        return unreadable(err, "groups");
+    }
+    zspool_purge_group_t *groups = zsp_arena_alloc(result->arena, rows->size, sizeof *groups);
+    for (uint32_t i = 0; groups && i < rows->size; i++) {
+        uint64_t lost = 0;
+        struct zsp_slice name;
+        if (!row_text(&rows->ptr[i], &name) || !row_numbers(&rows->ptr[i], 1, &lost, 1)) {
+            return unreadable(err, "groups");
+        }
+        groups[i] =
+            (zspool_purge_group_t){.group = zsp_arena_text(result->arena, name), .lost = lost};
+        purge->group_count++;
+    }
+    purge->groups = groups;
+    purge->messages = zsp_reply_uint(answer->map, "messages", 0);
     return end(result, err);
 }
 

@@ -17,6 +17,7 @@ struct zsp_result {
 int zsp_read_topic_info(const struct zsp_answer *answer, void *arg, struct zsp_err *err);
 int zsp_read_group_info(const struct zsp_answer *answer, void *arg, struct zsp_err *err);
 int zsp_read_seek(const struct zsp_answer *answer, void *arg, struct zsp_err *err);
+int zsp_read_purge(const struct zsp_answer *answer, void *arg, struct zsp_err *err);
 int zsp_read_savepoints(const struct zsp_answer *answer, void *arg, struct zsp_err *err);
 int zsp_read_restore(const struct zsp_answer *answer, void *arg, struct zsp_err *err);
 int zsp_read_producer_info(const struct zsp_answer *answer, void *arg, struct zsp_err *err);

@@ -122,15 +122,15 @@ class Groups(Case):
         self.good("pull", "tab", "-g", "tab-g", "-n", "1", "--outcome", "none")
         lines = self.good("group", "ls", "-l", "tab-*").lines()
         self.assertEqual(lines[0].split(), ["GROUP", "MODE", "MEMBERS", "LAG", "READY", "LEASED",
-                                            "WAITING", "DEAD"])
-        self.assertEqual(lines[1].split()[3:], ["3", "2", "1", "0", "0"])
+                                            "WAITING", "DEAD", "LOST"])
+        self.assertEqual(lines[1].split()[3:], ["3", "2", "1", "0", "0", "0"])
         row = self.good("group", "ls", "-l", "tab-*", "--json").objects()[0]
         self.assertEqual((row["group"], row["mode"], row["lag"]), ("tab-g", "shared", 3))
         lines = self.good("group", "info", "tab-g").lines()
         self.assertTrue(lines[0].startswith("group tab-g, mode shared, start -5, "), lines[0])
         self.assertEqual(lines[-2].split(), ["TOPIC", "PARTITION", "COMMITTED", "END", "LAG",
-                                            "READY", "LEASED", "WAITING", "DEAD"])
-        self.assertEqual(lines[-1].split(), ["tab", "0", "4", "7", "3", "2", "1", "0", "0"])
+                                            "READY", "LEASED", "WAITING", "DEAD", "LOST"])
+        self.assertEqual(lines[-1].split(), ["tab", "0", "4", "7", "3", "2", "1", "0", "0", "0"])
         info = self.good("group", "info", "tab-g", "--json").objects()[0]
         self.assertEqual((info["start"], info["parts"][0]["lag"]), ("-5", 3))
 
@@ -172,6 +172,21 @@ class Groups(Case):
         self.bad(4, "savepoint", "undo", "no-such-group", "--yes")
         self.usage("savepoint", "save", "sp-g")
         self.usage("savepoint", "ls", "sp-g", "--yes")
+
+    def test_purge(self):
+        self.good("pub", "pg", *"abcd")
+        self.good("pull", "pg", "-g", "pg-g", "-n", "1")
+        told = self.good("topic", "purge", "pg", "--before", "3", "--dry-run", "--json").objects()
+        self.assertEqual(told, [{"topic": "pg", "messages": 3, "purged": False,
+                                 "groups": [{"group": "pg-g", "lost": 2}]}])
+        self.bad(2, "topic", "purge", "pg", "--before", "3")
+        self.usage("topic", "purge", "pg", "--yes")
+        self.good("topic", "purge", "pg", "--before", "3", "--yes")
+        self.assertEqual((self.part("pg-g")["committed"], self.part("pg-g")["lost"]), (3, 2))
+        self.assertEqual(self.good("read", "pg").lines(), ["d"])
+        self.good("pub", "pg", "e")
+        self.assertEqual(self.good("pull", "pg", "-g", "pg-g", "-e").lines(), ["d", "e"])
+        self.bad(4, "topic", "purge", "no-such-topic", "--before", "latest", "--yes")
 
     def test_seek_of_all_topics_of_a_group(self):
         self.good("pub", "sa", *"abc")

@@ -500,6 +500,40 @@ static void a_group_is_paused_and_resumed(void **state)
     served_end(&f);
 }
 
+static void a_topic_is_purged(void **state)
+{
+    (void)state;
+    struct served f;
+    static const char *const topics[] = {"t"};
+    zspool_group_spec_t group;
+    zspool_purge_spec_t spec;
+    zspool_purge_result_t *result;
+    zspool_group_info_t *info;
+    served_start(&f);
+    publish(&f, "t", 0, 9);
+    zspool_group_spec_init(&group, "g");
+    group.topics = topics;
+    group.topic_count = 1;
+    assert_int_equal(zspool_group_create(f.client, &group, WAIT_MS, NULL), 0);
+    zspool_purge_spec_init(&spec, "t");
+    assert_int_equal(zspool_topic_purge(f.client, &spec, WAIT_MS, &result, NULL), ZSPOOL_EINVAL);
+    spec.before = (zspool_position_t){ZSPOOL_POSITION_OFFSET, 4};
+    for (int i = 0; i < 2; i++) {
+        spec.dry_run = i == 0;
+        assert_int_equal(zspool_topic_purge(f.client, &spec, WAIT_MS, &result, NULL), 0);
+        assert_int_equal(result->messages, 4);
+        assert_int_equal(result->group_count, 1);
+        assert_string_equal(result->groups[0].group, "g");
+        assert_int_equal(result->groups[0].lost, 4);
+        zspool_free(result);
+    }
+    assert_int_equal(zspool_group_info(f.client, "g", WAIT_MS, &info, NULL), 0);
+    assert_int_equal(info->parts[0].committed, 4);
+    assert_int_equal(info->parts[0].lost, 4);
+    zspool_free(info);
+    served_end(&f);
+}
+
 static void a_group_is_saved_moved_and_restored(void **state)
 {
     (void)state;
@@ -651,6 +685,7 @@ int main(void)
         cmocka_unit_test(a_long_list_comes_in_pages_but_whole),
         cmocka_unit_test(groups_are_made_shown_changed_moved_and_removed),
         cmocka_unit_test(a_group_is_paused_and_resumed),
+        cmocka_unit_test(a_topic_is_purged),
         cmocka_unit_test(a_group_is_saved_moved_and_restored),
         cmocka_unit_test(what_is_not_built_is_unsupported),
         cmocka_unit_test(producers_and_figures_can_be_looked_at),

@@ -158,6 +158,15 @@ static int wait_group_resume(struct fixture *f, int timeout_ms, zspool_error_t *
     return zspool_group_resume(f->client, "g", timeout_ms, err);
 }
 
+static int wait_topic_purge(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_purge_spec_t spec;
+    zspool_purge_result_t *result;
+    zspool_purge_spec_init(&spec, "t");
+    spec.before.kind = ZSPOOL_POSITION_LATEST;
+    return zspool_topic_purge(f->client, &spec, timeout_ms, &result, err);
+}
+
 static int wait_savepoint_save(struct fixture *f, int timeout_ms, zspool_error_t *err)
 {
     return zspool_savepoint_save(f->client, "g", "s", false, timeout_ms, err);
@@ -242,6 +251,7 @@ static const struct {
     {"topic_info", wait_topic_info, true},
     {"topic_list", wait_topic_list, true},
     {"topic_delete", wait_topic_delete, true},
+    {"topic_purge", wait_topic_purge, true},
     {"group_create", wait_group_create, true},
     {"group_set", wait_group_set, true},
     {"group_info", wait_group_info, true},

@@ -128,6 +128,7 @@ static void no_client_for_an_administrative_call(void **state)
     WRONG(zspool_group_delete(NULL, "g", false, 0, NULL));
     WRONG(zspool_group_pause(NULL, "g", 0, NULL));
     WRONG(zspool_group_resume(NULL, "g", 0, NULL));
+    WRONG(zspool_topic_purge(NULL, NULL, 0, NULL, NULL));
     WRONG(zspool_savepoint_save(NULL, "g", "s", false, 0, NULL));
     WRONG(zspool_savepoint_list(NULL, "g", 0, &savepoints, NULL));
     WRONG(zspool_savepoint_drop(NULL, "g", "s", false, 0, NULL));

@@ -287,6 +287,7 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
         case SIM_BYE:
         case SIM_CANCEL:
         case SIM_TOPIC_DELETE:
+        case SIM_TOPIC_PURGE:
         case SIM_GROUP_DELETE:
             return false;
         }
@@ -373,6 +374,7 @@ void model_answer(struct model *self, struct sim_request *request)
         break;
     case SIM_STATS:
     case SIM_TOPIC_DELETE:
+    case SIM_TOPIC_PURGE:
     case SIM_GROUP_DELETE:
         break;
     }

@@ -160,6 +160,7 @@ void model_group_enter(struct model *self, struct sim_request *request)
     case SIM_GROUP_CREATE:
     case SIM_STATS:
     case SIM_TOPIC_DELETE:
+    case SIM_TOPIC_PURGE:
     case SIM_GROUP_DELETE:
         break;
     }

@@ -26,26 +26,12 @@ const char *sim_group_name(uint32_t group)
 
 const char *sim_verb_name(enum sim_verb verb)
 {
-    static const char *const names[] = {"PUBLISH",
-                                        "PRODUCER.OPEN",
-                                        "PULL",
-                                        "SETTLE",
-                                        "READ",
-                                        "SEEK",
-                                        "TOPIC.CREATE",
-                                        "TOPIC.INFO",
-                                        "GROUP.CREATE",
-                                        "GROUP.INFO",
-                                        "TOPIC.DELETE",
-                                        "GROUP.DELETE",
-                                        "GROUP.PAUSE",
-                                        "GROUP.RESUME",
-                                        "SAVEPOINT.SAVE",
-                                        "SAVEPOINT.RESTORE",
-                                        "SAVEPOINT.UNDO",
-                                        "STATS",
-                                        "BYE",
-                                        "CANCEL"};
+    static const char *const names[] = {
+        "PUBLISH",        "PRODUCER.OPEN",     "PULL",           "SETTLE",       "READ",
+        "SEEK",           "TOPIC.CREATE",      "TOPIC.INFO",     "GROUP.CREATE", "GROUP.INFO",
+        "TOPIC.DELETE",   "TOPIC.PURGE",       "GROUP.DELETE",   "GROUP.PAUSE",  "GROUP.RESUME",
+        "SAVEPOINT.SAVE", "SAVEPOINT.RESTORE", "SAVEPOINT.UNDO", "STATS",        "BYE",
+        "CANCEL"};
     return names[verb];
 }
 
@@ -226,6 +212,17 @@ static void write_seek(struct zsp_writer *out, const struct sim_request *self)
     }
 }
 
+static void write_purge(struct zsp_writer *out, const struct sim_request *self)
+{
+    const struct wire_position before = {.kind = WIRE_POSITION_OFFSET, .value = self->from};
+    wire_write_map(out, 3);
+    wire_write_text(out, "topic");
+    wire_write_text(out, sim_topic_name(self->topic));
+    wire_write_text_uint(out, "partition", (uint64_t)self->partition);
+    wire_write_text(out, "before");
+    wire_write_position(out, &before);
+}
+
 static void write_savepoint(struct zsp_writer *out, const struct sim_request *self)
 {
     const bool has_name = self->verb != SIM_SAVEPOINT_UNDO;
@@ -304,6 +301,9 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
         wire_write_map(out, 1);
         wire_write_text(out, "topic");
         wire_write_text(out, sim_topic_name(self->topic));
+        break;
+    case SIM_TOPIC_PURGE:
+        write_purge(out, self);
         break;
     case SIM_GROUP_CREATE:
         write_group_create(out, self);

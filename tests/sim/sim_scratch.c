@@ -3,8 +3,8 @@
  * A topic and a group that come and go. One client owns them, does one thing
  * at a time and judges the answers itself:
  *
- *   delete the topic -> create it -> publish -> read it all -> pull some, ack most -> (publish
- *   more ...) -> (delete the group) -> and again
+ *   delete the topic -> create it -> publish -> (purge some) -> read it all -> pull some, ack most ->
+ *   (publish more ...) -> (delete the group) -> and again
  *
  * In some of its lives the topic keeps little: retention takes messages that the
  * group has not seen, or holds; crashes come in between.
@@ -33,6 +33,7 @@ enum scratch_step {
     STEP_DELETE,
     STEP_CREATE,
     STEP_PUBLISH,
+    STEP_PURGE,
     STEP_READ,
     STEP_PULL,
     STEP_SETTLE,
@@ -46,6 +47,7 @@ struct scratch {
     bool trims;      /* the topic has, or may have, a limit */
     uint32_t messages[SCRATCH_PARTS][SCRATCH_MAX];
     uint64_t counts[SCRATCH_PARTS];
+    uint64_t purged[SCRATCH_PARTS]; /* nothing below is there any more */
     const struct sim_request *pulled;
     uint64_t crashes_then; /* when it asked for them: a power cut may forget the hand-out */
     bool fell_silent;      /* since then: the leases are over */
@@ -73,6 +75,7 @@ static void go_to(struct scratch *scratch, enum scratch_step step, uint32_t left
 static void start_over(struct scratch *scratch)
 {
     memset(scratch->counts, 0, sizeof scratch->counts);
+    memset(scratch->purged, 0, sizeof scratch->purged);
     scratch->pulled = NULL;
     go_to(scratch, STEP_DELETE, 0);
 }
@@ -108,8 +111,8 @@ static void settle(const struct scratch *scratch, struct sim_request *request)
 void scratch_wake(struct client *self)
 {
     static const enum sim_verb verbs[] = {SIM_TOPIC_DELETE, SIM_TOPIC_CREATE, SIM_PUBLISH,
-                                          SIM_READ,         SIM_PULL,         SIM_SETTLE,
-                                          SIM_GROUP_DELETE};
+                                          SIM_TOPIC_PURGE,  SIM_READ,         SIM_PULL,
+                                          SIM_SETTLE,       SIM_GROUP_DELETE};
     struct scratch *scratch = self->scratch;
     /* As busy in slow histories as in fast ones: retention comes by only every ten seconds. */
     events_add(&self->sim->events, self->sim->now_ms + (int64_t)prng_below(&self->sim->prng, 250),
@@ -127,6 +130,12 @@ void scratch_wake(struct client *self)
     } else if (scratch->step == STEP_CREATE) {
         scratch->trims = prng_chance(&self->sim->prng, 500);
         request->retention_bytes = scratch->trims ? RETENTION_BYTES : 0;
+    } else if (scratch->step == STEP_PURGE) {
+        const uint32_t partition = (uint32_t)prng_below(&self->sim->prng, SCRATCH_PARTS);
+        request->partition = (int32_t)partition;
+        request->from =
+            prng_between(&self->sim->prng, scratch->purged[partition], scratch->counts[partition]);
+        scratch->trims = true; /* also if it is not heard of again */
     } else if (scratch->step == STEP_READ) {
         request->partition = (int32_t)scratch->left - 1;
         request->from_earliest = true;
@@ -155,6 +164,7 @@ static bool check_runs(struct client *self, const struct sim_reply *reply)
             const uint64_t offset = run->first + m;
             const uint32_t message = reply->messages[run->first_message + m];
             if (run->topic != SIM_SCRATCH || offset >= scratch->counts[run->partition] ||
+                offset < scratch->purged[run->partition] ||
                 scratch->messages[run->partition][offset] != message) {
                 return model_fail(&self->sim->model,
                                   "scratch/%u/%" PRIu64 ": message %u is not of this life of "
@@ -181,9 +191,26 @@ static void published(struct client *self, const struct sim_request *request)
         zsp_assert(*count < SCRATCH_MAX);
         scratch->messages[request->partition][(*count)++] = request->first_message + i;
     }
-    if (--scratch->left == 0) {
+    if (--scratch->left == 0 && prng_chance(&self->sim->prng, 300)) {
+        go_to(scratch, STEP_PURGE, 0);
+    } else if (scratch->left == 0) {
         go_to(scratch, STEP_READ, SCRATCH_PARTS);
     }
+}
+
+static void purged(struct client *self, const struct sim_request *request)
+{
+    struct scratch *scratch = self->scratch;
+    const bool was_there = request->reply.part_count == 1 && !request->reply.is_error;
+    const struct sim_part *part = request->reply.parts;
+    if (was_there && part->values[1] != request->from && part->values[1] != part->values[0]) {
+        (void)model_fail(&self->sim->model, "scratch/%d: a purge to %" PRIu64 " went to %" PRIu64,
+                         request->partition, request->from, part->values[1]);
+    }
+    if (was_there) {
+        scratch->purged[request->partition] = part->values[1];
+    }
+    go_to(scratch, STEP_READ, SCRATCH_PARTS);
 }
 
 static void was_read(struct client *self, const struct sim_request *request)
@@ -256,7 +283,8 @@ static bool is_fine(const struct sim_request *request)
     return !request->reply.is_error ||
            (code == ZSP_ENOT_FOUND &&
             (request->verb == SIM_TOPIC_DELETE || request->verb == SIM_GROUP_DELETE)) ||
-           (code == ZSP_EEXISTS && request->verb == SIM_TOPIC_CREATE);
+           (code == ZSP_EEXISTS && request->verb == SIM_TOPIC_CREATE) ||
+           (code == ZSP_EOUT_OF_RANGE && request->verb == SIM_TOPIC_PURGE); /* it went before */
 }
 
 void scratch_answer(struct client *self, const struct sim_request *request)
@@ -283,6 +311,9 @@ void scratch_answer(struct client *self, const struct sim_request *request)
         break;
     case STEP_PUBLISH:
         published(self, request);
+        break;
+    case STEP_PURGE:
+        purged(self, request);
         break;
     case STEP_READ:
         was_read(self, request);

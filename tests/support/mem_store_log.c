@@ -324,7 +324,8 @@ static bool may_drop(const struct mem_log *log, size_t count, const struct store
         dropped += log->batches[i].batch.body.len;
         all_old = all_old && log->batches[i].batch.timestamp_ms < retain->before_ms;
     }
-    return all_old || (retain->max_bytes > 0 && log_bytes(log) - dropped >= retain->max_bytes);
+    return all_old || batch_end(last) <= retain->before_offset ||
+           (retain->max_bytes > 0 && log_bytes(log) - dropped >= retain->max_bytes);
 }
 
 static void drop_front(struct mem_log *log, size_t count)
@@ -349,8 +350,15 @@ static void run_retain(struct mem_store *self, const struct mem_call *call)
     for (;;) {
         const size_t count =
             self->segment_batches - (size_t)(log->batches_trimmed % self->segment_batches);
-        /* A full segment is sealed only when another batch follows. */
-        if (log->batch_count <= count || !may_drop(log, count, &call->retain)) {
+        /* A full segment is sealed only when another batch follows, or when it is asked for. */
+        const bool is_last = log->batch_count <= count;
+        if (is_last && call->retain.seal_bytes > 0 && log->batch_count > 0 && log->queued == 0 &&
+            may_drop(log, log->batch_count, &call->retain)) {
+            drop_front(log, log->batch_count);
+            log->batches_trimmed = 0; /* the next one begins a segment */
+            break;
+        }
+        if (is_last || !may_drop(log, count, &call->retain)) {
             break;
         }
         drop_front(log, count);

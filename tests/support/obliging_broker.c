@@ -134,6 +134,8 @@ void obliging_handler(struct fake_broker *broker, const struct fake_request *req
         fake_reply(broker, request, everything);
     } else if (fake_is(request, "SEEK")) {
         fake_reply(broker, request, "{'partitions': [[0, 0, 0, 0, 0]]}");
+    } else if (fake_is(request, "TOPIC.PURGE")) {
+        fake_reply(broker, request, "{'messages': 1, 'groups': [['g', 1]]}");
     } else if (fake_is(request, "SAVEPOINT.LIST")) {
         fake_reply(broker, request, "{'savepoints': [['s', 1, 2]]}");
     } else if (fake_is(request, "SAVEPOINT.RESTORE") || fake_is(request, "SAVEPOINT.UNDO")) {

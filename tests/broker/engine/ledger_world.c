@@ -107,7 +107,7 @@ void world_image_all(struct world *world)
     const struct ledger *ledger = &world->ledger;
     uint8_t key[GROUP_KEY_ROOM];
     struct zsp_writer value = {0};
-    ledger_write_head(&value, ledger->journaled, ledger->water);
+    ledger_write_head(&value, ledger);
     struct store_entry entry = {ledger_head_key(ledger, key), STORE_IMAGE,
                                 zsp_writer_slice(&value)};
     world_keep_entry(world, &entry);

@@ -368,6 +368,30 @@ static void retention_by_time_keeps_what_is_young_enough(void **state)
     assert_in_range(start, 1, 700);
 }
 
+/* Goal: nothing is left of what is asked for, the last segment included, and offsets go on. */
+static void all_below_an_offset_goes_when_the_end_is_sealed(void **state)
+{
+    struct conf *c = *state;
+    struct conf_topic *topic = conf_topic(c, 1, "orders", 1);
+    topic->replay_from = UINT64_MAX;
+    conf_fill(c, topic->parts[0], "old", 10);
+    conf_forget_events(c);
+    struct store_retain wanted = {.before_offset = 10};
+    assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &wanted, NULL), 0);
+    conf_drive(c);
+    assert_true(conf_info(c, topic->parts[0]).start_offset < 10);
+    wanted.seal_bytes = 1;
+    assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &wanted, NULL), 0);
+    conf_drive(c);
+    assert_int_equal(conf_info(c, topic->parts[0]).start_offset, 10);
+    assert_int_equal(conf_info(c, topic->parts[0]).bytes, 0);
+    (void)conf_append(c, topic->parts[0], "new", 1, 5000);
+    conf_drive(c);
+    conf_restart(c, CONF_POWER, 7);
+    assert_int_equal(conf_info(c, topic->parts[0]).start_offset, 10);
+    assert_int_equal(conf_info(c, topic->parts[0]).synced_offset, 11);
+}
+
 static void a_grown_topic_keeps_its_old_partitions(void **state)
 {
     struct conf *c = *state;
@@ -437,6 +461,7 @@ int conformance_log_run(void)
         TEST(a_time_is_found_at_the_first_batch_at_or_after_it),
         TEST(retention_drops_the_oldest_and_tells_the_new_start),
         TEST(retention_by_time_keeps_what_is_young_enough),
+        TEST(all_below_an_offset_goes_when_the_end_is_sealed),
         TEST(a_grown_topic_keeps_its_old_partitions),
         TEST(a_dropped_topic_answers_what_was_queued_and_is_gone),
     };
