@@ -251,6 +251,7 @@ static void load_ends(struct engine *engine, struct agenda *self)
     }
     ledgers_changed(engine, self);
     arm(engine, self);
+    agenda_want(engine, self->partition); /* somebody else may need more */
 }
 
 /* The batches that a read brought. */

@@ -461,8 +461,8 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
 {
     struct group *group = ledger->group;
     if (group) {
-        recall_forget(self, ledger);
         hold_drop(self, ledger);
+        recall_forget(self, ledger); /* last: what changes may ask for a recall */
         pull_forget_ledger(group, ledger);
         (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, leave_lease, self); /* never ends early */
         for (struct lease *lease = group->lease_first; lease; lease = lease->next) {

@@ -58,7 +58,7 @@ void recall_forget(struct groups *self, struct ledger *ledger)
         return;
     }
     struct ledger_order **at = &self->recalls;
-    while (*at != order) {
+    while (*at && *at != order) { /* in none, once recall_fini() was called */
         at = &(*at)->recall_next;
     }
     *at = order->recall_next;

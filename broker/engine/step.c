@@ -377,6 +377,7 @@ int step_replace(struct step *self, struct ledger *ledger, struct ledger *made)
     ledger->journaled = made->journaled;
     ledger->above = made->above;
     ledger->water = ledger->water > made->high ? ledger->water : made->high;
+    levels_restart(ledger);
     self->durable = true;
     return 0;
 }

@@ -46,8 +46,8 @@ struct sim_result {
 
 /* What may go wrong in this history; chosen by its seed. */
 struct sim_weather {
-    bool power_losses, process_crashes, freezes, stalls, wall_jumps, full_disk, sync_failures,
-        disconnects, seeks, savepoints, pauses, cold_reads, slow_disk;
+    bool power_losses, process_crashes, freezes, stalls, wall_jumps, urgent, full_disk,
+        sync_failures, disconnects, seeks, savepoints, pauses, cold_reads, slow_disk;
     int64_t tempo;   /* clients do nothing for so much longer; 1 = they are busy */
     int64_t calm_ms; /* between two faults, about */
     unsigned dropped_per_mille, undelivered_per_mille; /* replies */
@@ -132,6 +132,13 @@ enum farewell {
 void world_disconnect(struct sim *sim, struct client *client, enum farewell how);
 
 /* fault.c */
+/* --- sim_urgent.c --- */
+/* Draw the priority and the times of new messages. */
+void urgent_choose(struct sim *sim, uint32_t first, uint32_t count);
+/* Those of a batch, into its request. */
+void urgent_fill(const struct sim *sim, struct sim_request *publish);
+void urgent_end(struct sim *sim);
+
 void fault_choose_weather(struct sim *sim);
 void fault_strike(struct sim *sim);
 void fault_end_all(struct sim *sim);

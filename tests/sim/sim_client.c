@@ -81,6 +81,8 @@ void producer_wake(struct client *self)
     request->message_count = (uint32_t)prng_between(prng, 1, BATCH_MAX);
     request->first_message = model_new_messages(&sim->model, request->message_count, self->index,
                                                 topic, request->partition);
+    urgent_choose(sim, request->first_message, request->message_count);
+    urgent_fill(sim, request);
     client_send(self, request);
 }
 

@@ -16,6 +16,7 @@ void fault_choose_weather(struct sim *sim)
     weather->freezes = prng_chance(prng, 500);
     weather->stalls = prng_chance(prng, 400);
     weather->wall_jumps = prng_chance(prng, 400);
+    weather->urgent = prng_chance(prng, 500);
     weather->full_disk = prng_chance(prng, 200);
     weather->sync_failures = prng_chance(prng, 150);
     weather->disconnects = prng_chance(prng, 600);
@@ -158,4 +159,5 @@ void fault_end_all(struct sim *sim)
     }
     crash_fs_fail_sync(world->disk, UINT64_MAX, 0);
     world->job_delay_ms = 3;
+    urgent_end(sim);
 }

@@ -47,6 +47,7 @@ struct instant sim_instant(const struct sim *self)
 static void handle(struct sim *self, const struct event *event)
 {
     struct sim_request *request = event->ptr;
+    model_wall(&self->model, sim_instant(self).wall_ms);
     switch (event->kind) {
     case EVENT_WAKE:
         client_wake(event->ptr);

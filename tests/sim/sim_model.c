@@ -243,6 +243,7 @@ void model_enter(struct model *self, struct sim_request *request)
 {
     request->entered_step = self->step;
     request->entered_ms = self->uptime_ms;
+    request->entered_wall_ms = self->wall_ms;
     if (request->verb == SIM_PUBLISH) {
         model_publish_enter(self, request);
     }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "common/compiler.h"
+#include "common/limits.h"
 #include "tests/sim/sim_request.h"
 
 #define SIM_PRODUCERS    3u
@@ -46,6 +47,8 @@ struct message_fact {
     uint32_t at_partition;
     uint64_t at_offset;
     int64_t timestamp_ms; /* 0 = not known */
+    struct sim_order order;
+    uint64_t synced_step; /* when it was confirmed synced, 0 = it was not */
     bool found;           /* in the last look at everything */
 };
 
@@ -109,6 +112,8 @@ struct group_model {
     uint32_t seeks_out;      /* under way */
     uint32_t unseen_grants;  /* pulls that may have been granted without a reply; */
     int64_t unseen_until_ms; /* their leases are over by then, uptime */
+    uint64_t pulls;          /* that entered */
+    uint32_t pulls_out;      /* of them, those that nothing was heard of */
     bool paused;             /* surely */
     bool maybe_paused;
     uint64_t pause_step;  /* when the last PAUSE came, */
@@ -136,6 +141,10 @@ struct model {
     bool failed;
     char failure[400];
     uint64_t step;         /* of the history */
+    int64_t wall_ms;       /* now, */
+    int64_t wall_max_ms;   /* and at most ever */
+    uint64_t wall_step;    /* when it was set back last */
+    bool any_expires;      /* some messages do */
     int64_t uptime_ms;     /* how long the broker ran, all lives together */
     uint64_t durable_step; /* grants up to this step are durable */
     struct message_fact *messages;
@@ -156,6 +165,9 @@ bool model_group_has_topic(uint32_t group, uint32_t topic);
 void model_fini(struct model *self);
 /* Keep the first failure. Returns false. */
 bool model_fail(struct model *self, const char *format, ...) ZSP_PRINTF(2, 3);
+
+/* The time of what happens now. */
+void model_wall(struct model *self, int64_t wall_ms);
 
 /* `count` new messages, numbered from the returned one on. */
 uint32_t model_new_messages(struct model *self, uint32_t count, uint32_t client, uint32_t topic,
@@ -229,6 +241,18 @@ bool model_judge_repeat(struct model *self, const struct sim_request *request);
 void model_bye_enter(struct model *self, struct sim_request *request);
 void model_bye_answer(struct model *self, struct sim_request *request);
 void model_cancel_answer(struct model *self, const struct sim_request *request);
+
+/* --- sim_model_urgent.c --- */
+void model_urgent_enter(struct model *self, struct sim_request *pull);
+/* May this message be in the reply, as far as priority and times go? */
+bool model_judge_urgent(struct model *self, const struct sim_request *pull,
+                        const struct sim_run *run, uint64_t offset);
+/* The reply was taken in: was nothing more urgent left behind? */
+bool model_judge_order(struct model *self, const struct sim_request *pull);
+/* Perhaps its time is over. */
+bool model_may_be_expired(const struct model *self, uint32_t message);
+/* Its grants are not known any more. */
+void model_urgent_crash(struct model *self);
 
 void model_group_enter(struct model *self, struct sim_request *request);
 void model_pull_answer(struct model *self, struct sim_request *request);

@@ -23,9 +23,9 @@ bool model_has_order(uint32_t group)
 static bool may_be_finished(const struct model *self, const struct group_slot *slot,
                             uint32_t message, uint32_t optional_before)
 {
-    (void)self;
     return slot->acked || slot->dead || slot->maybe_done || slot->doomed || slot->skipped ||
-           slot->optional || message == 0 || message <= optional_before;
+           slot->optional || message == 0 || message <= optional_before ||
+           model_may_be_expired(self, message - 1);
 }
 
 /* Why the message before it forbids to hand out another one; NULL = it does not. */

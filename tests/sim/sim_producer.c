@@ -25,6 +25,7 @@ static void send_batch(struct client *self, struct pending_batch *batch)
     request->epoch = self->epoch;
     request->sequence = batch->sequence;
     request->is_packed = batch->is_packed;
+    urgent_fill(self->sim, request);
     batch->is_out = true;
     client_send(self, request);
 }
@@ -50,6 +51,7 @@ static void make_batch(struct client *self)
     };
     batch->first_message = model_new_messages(&sim->model, batch->count, self->index, self->topic,
                                               (int32_t)batch->partition);
+    urgent_choose(sim, batch->first_message, batch->count);
     batch->sequence = self->next_sequence[batch->partition];
     self->next_sequence[batch->partition] += batch->count;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/assert.h"
+#include "common/limits.h"
 #include "tests/sim/sim_message.h"
 #include "tests/sim/sim_model.h"
 #include "tests/support/plain_body.h"
@@ -56,12 +57,32 @@ void request_destroy(struct sim_request **self_p)
 
 /* --- Encoding ------------------------------------------------------------------------- */
 
+static uint32_t order_count(const struct sim_order *order)
+{
+    return (order->priority != ZSP_PRIORITY ? 1u : 0u) + (order->not_before_ms != 0 ? 1u : 0u) +
+           (order->expires_at_ms != 0 ? 1u : 0u);
+}
+
+static void write_order(struct zsp_writer *out, const struct sim_order *order)
+{
+    if (order->priority != ZSP_PRIORITY) {
+        wire_write_text_uint(out, "priority", order->priority);
+    }
+    if (order->not_before_ms != 0) {
+        wire_write_text_uint(out, "not_before_ms", (uint64_t)order->not_before_ms);
+    }
+    if (order->expires_at_ms != 0) {
+        wire_write_text_uint(out, "expires_at_ms", (uint64_t)order->expires_at_ms);
+    }
+}
+
 static void write_publish(struct zsp_writer *out, const struct sim_request *self, size_t raw_bytes)
 {
     char producer[16];
     (void)snprintf(producer, sizeof producer, "producer-%u", self->producer);
     wire_write_map(out, 3u + (self->partition >= 0 ? 1u : 0u) + (self->producer > 0 ? 3u : 0u) +
-                            (self->is_packed ? 2u : 0u));
+                            (self->is_packed ? 2u : 0u) + order_count(&self->order));
+    write_order(out, &self->order);
     wire_write_text(out, "topic");
     wire_write_text(out, sim_topic_name(self->topic));
     wire_write_text(out, "level");

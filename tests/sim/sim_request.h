@@ -26,6 +26,12 @@
 #define SIM_SCRATCH_GROUP SIM_GROUPS
 
 struct client;
+
+/* When and before what a message is to be handed out. */
+struct sim_order {
+    uint8_t priority;
+    int64_t not_before_ms, expires_at_ms; /* wall, 0 = none */
+};
 struct saved_model;
 
 enum sim_verb {
@@ -75,6 +81,7 @@ struct sim_run {
     uint64_t first, count, lease;
     int64_t timestamp_ms;
     uint32_t deliveries, failures;
+    uint8_t priority;
     size_t first_message; /* index into reply.messages */
 };
 
@@ -136,6 +143,7 @@ struct sim_request {
     bool is_lost;          /* the client was told, or will be, that no answer came */
     uint64_t entered_step; /* when it entered */
     int64_t entered_ms;    /* of the broker's uptime */
+    int64_t entered_wall_ms;
 
     uint32_t topic;    /* of the simulator's topics */
     int32_t partition; /* < 0 = not told */
@@ -144,6 +152,7 @@ struct sim_request {
     bool is_synced; /* the level asked for */
     bool is_packed; /* the body is compressed */
     uint32_t first_message, message_count;
+    struct sim_order order;
     uint32_t producer; /* 1 + index, 0 = anonymous */
     uint64_t epoch, sequence;
     /* PULL, READ */
@@ -170,6 +179,9 @@ struct sim_request {
     /* CANCEL */
     const struct sim_request *cancels;
 
+    /* PULL: how many of its group had entered with it, and were unanswered but it */
+    uint64_t pulls_then;
+    bool was_alone;
     /* PULL: since when, and how often, GROUP.INFO told of ready messages while it waited */
     int64_t ready_since_ms;
     uint32_t ready_count;

@@ -239,7 +239,8 @@ static bool decode_runs(struct sim_request *self, const msgpack_object *map,
                                 .lease = decoded.lease,
                                 .timestamp_ms = decoded.timestamp_ms,
                                 .deliveries = decoded.deliveries,
-                                .failures = decoded.failures};
+                                .failures = decoded.failures,
+                                .priority = decoded.priority};
         if (!topic_number(decoded.topic, &run->topic) ||
             run->partition >= model_partition_count(run->topic)) {
             return complain(complaint, "run %u is of no topic and partition of ours", i);

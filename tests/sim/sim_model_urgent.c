@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What the checker knows of priorities and times:
+ *
+ *   - nothing is handed out before the wall clock has ever been at its time
+ *   - what was expired when the pull came, by a clock that was not set back since, does not come
+ *   - a pull that was alone does not get a message while a more urgent one, which was confirmed
+ *     synced before it came and was never handed out, is left behind
+ */
+#include <inttypes.h>
+
+#include "tests/sim/sim_model.h"
+
+void model_wall(struct model *self, int64_t wall_ms)
+{
+    if (wall_ms < self->wall_ms) {
+        self->wall_step = self->step;
+    }
+    self->wall_ms = wall_ms;
+    self->wall_max_ms = wall_ms > self->wall_max_ms ? wall_ms : self->wall_max_ms;
+}
+
+void model_urgent_enter(struct model *self, struct sim_request *pull)
+{
+    struct group_model *group = &self->groups[pull->group];
+    pull->was_alone = group->pulls_out == 0;
+    group->pulls_out++;
+    pull->pulls_then = ++group->pulls;
+}
+
+void model_urgent_crash(struct model *self)
+{
+    for (uint32_t g = 0; g < SIM_GROUPS; g++) {
+        self->groups[g].pulls_out = 0;
+    }
+}
+
+bool model_may_be_expired(const struct model *self, uint32_t message)
+{
+    const struct sim_order *order = &self->messages[message].order;
+    return order->expires_at_ms != 0 && order->expires_at_ms <= self->wall_max_ms;
+}
+
+bool model_judge_urgent(struct model *self, const struct sim_request *pull,
+                        const struct sim_run *run, uint64_t offset)
+{
+    const struct group_slot *slot =
+        model_group_slot(self, pull->group, run->topic, run->partition, offset);
+    const uint32_t message = model_log_slot(self, run->topic, run->partition, offset)->message;
+    const struct sim_order *order = &self->messages[message > 0 ? message - 1 : 0].order;
+    const bool is_first = slot->lease != run->lease && !pull->repeats;
+    const char *what = NULL;
+    if (message == 0) {
+        return true;
+    }
+    if (run->priority != order->priority) {
+        what = "has another priority than it was published with";
+    } else if (order->not_before_ms > self->wall_max_ms) {
+        what = "was delivered before its time";
+    } else if (is_first && order->expires_at_ms != 0 && self->wall_step < pull->entered_step &&
+               order->expires_at_ms <= pull->entered_wall_ms) {
+        what = "was delivered after it expired";
+    }
+    return !what || model_fail(self, "group %s: message %u of %s/%u, priority %u, %s",
+                               sim_group_name(pull->group), message - 1, sim_topic_name(run->topic),
+                               run->partition, run->priority, what);
+}
+
+/* Was it surely to be had by the pull, and was not? */
+static bool is_left_behind(const struct sim_request *pull, const struct message_fact *fact,
+                           const struct group_slot *slot)
+{
+    return fact->synced_step != 0 && fact->synced_step < pull->entered_step && fact->is_sure &&
+           slot->grants == 0 && !slot->skipped && !slot->optional && !slot->acked && !slot->dead &&
+           !slot->maybe_done && !slot->doomed && fact->order.not_before_ms <= pull->entered_wall_ms;
+}
+
+static bool judge_log(struct model *self, const struct sim_request *pull, uint32_t topic,
+                      uint32_t partition, unsigned least)
+{
+    const uint64_t end = self->logs[topic][partition].mark;
+    for (uint64_t o = 0; o < end; o++) {
+        const struct log_slot *log = model_log_slot(self, topic, partition, o);
+        const struct message_fact *fact = &self->messages[log->message > 0 ? log->message - 1 : 0];
+        if (log->message == 0 || log->is_stale || fact->order.priority <= least ||
+            model_may_be_expired(self, log->message - 1)) {
+            continue;
+        }
+        const struct group_slot *slot = model_group_slot(self, pull->group, topic, partition, o);
+        if (is_left_behind(pull, fact, slot)) {
+            return model_fail(self,
+                              "group %s: a message of priority %u was delivered, and %s/%u/%" PRIu64
+                              " of priority %u left behind",
+                              sim_group_name(pull->group), least, sim_topic_name(topic), partition,
+                              o, fact->order.priority);
+        }
+    }
+    return true;
+}
+
+bool model_judge_order(struct model *self, const struct sim_request *pull)
+{
+    const struct group_model *group = &self->groups[pull->group];
+    unsigned least = ZSP_PRIORITY_MAX;
+    for (size_t i = 0; i < pull->reply.run_count; i++) {
+        const unsigned priority = pull->reply.runs[i].priority;
+        least = priority < least ? priority : least;
+    }
+    if (model_has_order(pull->group) || pull->reply.run_count == 0 || !pull->was_alone ||
+        group->pulls != pull->pulls_then || pull->repeats || group->unseen_grants > 0 ||
+        group->seeks > 0 || self->wall_step >= pull->entered_step) {
+        return true;
+    }
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+        for (uint32_t p = 0; model_group_has_topic(pull->group, t) && p < model_partition_count(t);
+             p++) {
+            if (!judge_log(self, pull, t, p, least)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
