@@ -72,6 +72,11 @@
 #define ZSP_PRODUCER_EXPIRE_MS   604800000u /* a named producer is forgotten after 7 days */
 #define ZSP_EPHEMERAL_EXPIRE_MS  600000u    /* an ephemeral one after 10 minutes */
 #define ZSP_PRODUCER_WINDOW      64u        /* batches whose original offsets are remembered */
+#define ZSP_COMMIT_PUBLISHES_MAX 32u        /* bodies of one COMMIT; they fit a message's frames */
+#define ZSP_COMMIT_BYTES_MAX     (8u << 20) /* bytes of these: any one frame fits */
+#define ZSP_COMMIT_PARTS_MAX     256u       /* batches that they are cut into */
+#define ZSP_COMMIT_ROWS_MAX      256u       /* rows of the answer, which is remembered */
+#define ZSP_COMMIT_WINDOW        8u         /* answers remembered of one producer */
 #define ZSP_PRODUCERS_MAX        100000u    /* producer names known at once; expiry makes room */
 #define ZSP_PRODUCER_LOGS_MAX    1000000u   /* (producer, partition) pairs with sequences */
 #define ZSP_PRODUCER_IMAGE_BYTES \
@@ -89,5 +94,11 @@ _Static_assert(ZSP_FRAME_MAX <= ZSP_REQUEST_BYTES_MAX, "a frame fits a connectio
 /* Priorities are 0 to this; that of messages that tell none. */
 #define ZSP_PRIORITY_MAX 9u
 #define ZSP_PRIORITY     4u
+
+_Static_assert(ZSP_COMMIT_BYTES_MAX + ZSP_COMMIT_PARTS_MAX * 128u <= ZSP_ATOMIC_BYTES_MAX,
+               "what a commit may bring fits an atomic append");
+_Static_assert(ZSP_ATOMIC_BYTES_MAX + ZSP_STATE_RECORD_MAX + ZSP_COMMIT_PARTS_MAX * 256u <
+                   ZSP_JOURNAL_RECORD_MAX,
+               "an atomic append fits a record");
 
 #endif

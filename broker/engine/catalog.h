@@ -9,6 +9,7 @@
  *   'P' producer id u64                 a producer's name and epoch
  *   'Q' topic u64, partition u32, producer u64     sequences of one producer in one partition
  *   'R' topic u64, partition u32        up to where the 'Q' of a partition are complete
+ *   'K' producer id u64                 the last commits of a producer, see commit_log.h
  *   'a'..'z'                            all kinds of the group side, see group.h
  *
  * Numbers in keys and values are little-endian (bytes.h). Images come back at

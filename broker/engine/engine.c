@@ -10,6 +10,7 @@
 
 #include "broker/engine/agenda.h"
 #include "broker/engine/arrivals.h"
+#include "broker/engine/commit_call.h"
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/producer.h"
@@ -21,6 +22,7 @@
 #include "broker/engine/topic.h"
 #include "broker/engine/topic_purge.h"
 #include "broker/engine/topic_verbs.h"
+#include "broker/engine/transaction.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
 #include "common/limits.h"
@@ -35,6 +37,8 @@ struct verb {
     verb_fn *handler; /* NULL = known, but not supported */
     size_t body_count;
 };
+
+#define ANY_BODIES SIZE_MAX /* the handler looks itself */
 
 static const struct verb verbs[] = {
     {"PUBLISH", verb_publish, 1},
@@ -65,7 +69,7 @@ static const struct verb verbs[] = {
     {"STATS", verb_stats, 0},
     {"BYE", verb_bye, 0},
     {"CANCEL", verb_cancel, 0},
-    {"COMMIT", NULL, 0},
+    {"COMMIT", verb_commit, ANY_BODIES},
     {"DEAD.LIST", NULL, 0},
     {"DEAD.READ", NULL, 0},
     {"DEAD.REDRIVE", NULL, 0},
@@ -121,6 +125,7 @@ struct engine *engine_new(const struct engine_options *options, struct zsp_err *
     const uint64_t seed = options->random_fn(options->random_arg);
     catalog_init(&self->catalog, seed);
     zsp_table_init(&self->producer_log_keys, seed);
+    zsp_table_init(&self->commit_logs, seed);
     parked_set_init(&self->parked, seed);
     pending_init(&self->pending);
     state_init(self);
@@ -158,6 +163,9 @@ void engine_destroy(struct engine **self_p)
     group_fini(self);
     read_free_all(self);
     publish_free_all(self);
+    transaction_free_all(self);
+    commit_call_free_all(self);
+    commit_log_free_all(self);
     producer_log_free_all(self);
     producer_free_all(self);
     topic_free_all(self);
@@ -281,6 +289,7 @@ int engine_start(struct engine *self, struct instant now, struct zsp_err *err)
     if (rc != 0) {
         return rc;
     }
+    commit_log_start(self);
     producer_start(self);
     self->started = true;
     return 0;
@@ -314,7 +323,7 @@ static int handle(struct engine *self, const struct engine_request *input,
     if (self->draining) {
         return zsp_err_set(err, ZSP_ESHUTTING_DOWN, "the broker is stopping");
     }
-    if (input->body_count != verb->body_count) {
+    if (input->body_count != verb->body_count && verb->body_count != ANY_BODIES) {
         return refuse_bodies(verb, input->body_count, err);
     }
     return verb->handler(self, request, err);

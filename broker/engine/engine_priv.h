@@ -88,6 +88,9 @@ struct engine {
     struct groups *groups;
     struct kept_entries *kept;             /* only during start, see producer_image.h */
     struct publish *publish_first;         /* all at work, see publish.h */
+    struct transaction *transaction_first; /* likewise, see transaction.h */
+    struct commit_call *commit_call_first; /* likewise, see commit_call.h */
+    struct zsp_table commit_logs;          /* struct commit_log by the producer's id */
     size_t sync_wait_count;                /* of them, those confirmed when synced */
     struct route route;                    /* of the batch being cut */
     struct unpack unpack;                  /* compressed batches */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/commit_log.h"
 #include "broker/engine/container.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/state.h"
@@ -153,6 +154,7 @@ static int put_gone(struct engine *engine, const struct producer *self, struct z
             state_key_producer('Q', log->partition->topic->id, log->partition->index, self->id);
         state_put_gone(engine, state_key_slice(&key));
     }
+    commit_log_gone(engine, self->id);
     return 0;
 }
 
@@ -217,8 +219,9 @@ void producer_reply(struct engine *engine, const struct producer *self, struct z
         }
     }
     struct zsp_writer *const out = reply_begin(engine, to);
-    wire_write_map(out, 3);
+    wire_write_map(out, 4);
     wire_write_text_uint(out, "epoch", self->epoch);
+    wire_write_text_uint(out, "commit", commit_log_last(engine, self->id));
     wire_write_text(out, "last");
     wire_write_array(out, rows);
     for (const struct producer_log *log = self->log_first; log != end; log = log->peer_next) {

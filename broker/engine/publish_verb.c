@@ -8,10 +8,10 @@
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/producer.h"
 #include "broker/engine/publish.h"
+#include "broker/engine/publish_check.h"
 #include "broker/engine/publish_priv.h"
 #include "broker/engine/verb.h"
 #include "common/limits.h"
-#include "common/record.h"
 
 struct publish_args {
     struct zsp_slice topic, level, producer, codec;
@@ -64,56 +64,6 @@ static int check_sequenced(const struct publish_args *args, struct zsp_err *err)
     return ZSP_EBAD_VALUE;
 }
 
-/* `codec` and `raw_size` come together. */
-static int check_codec(const struct publish_args *args, struct zsp_err *err)
-{
-    if (!args->codec.data && !args->raw_size.set) {
-        return 0;
-    }
-    if (!args->codec.data || !args->raw_size.set) {
-        const char *const missing = args->codec.data ? "raw_size" : "codec";
-        zsp_err_set(err, ZSP_EBAD_VALUE, "a compressed publish needs the argument %s", missing);
-        zsp_err_detail(err, missing, NULL, NULL);
-        return ZSP_EBAD_VALUE;
-    }
-    if (!zsp_slice_equal_str(args->codec, ZSP_CODEC_ZSTD_NAME)) {
-        zsp_err_set(err, ZSP_EUNSUPPORTED, "the only codec is zstd");
-        zsp_err_detail(err, "codec", ZSP_CODEC_ZSTD_NAME, NULL);
-        return ZSP_EUNSUPPORTED;
-    }
-    if (args->raw_size.value > ZSP_FRAME_MAX) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE,
-                           "a body of %llu bytes uncompressed, the limit is %u",
-                           (unsigned long long)args->raw_size.value, ZSP_FRAME_MAX);
-    }
-    return 0;
-}
-
-static int check_body(struct engine *engine, const struct publish_args *args,
-                      const struct zsp_buf *frame, uint32_t *ret_count, struct zsp_err *err)
-{
-    if (frame->len > ZSP_FRAME_MAX) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE, "a body of %zu bytes, the limit is %u", frame->len,
-                           ZSP_FRAME_MAX);
-    }
-    struct zsp_slice body = {frame->data, frame->len};
-    int rc = check_codec(args, err);
-    if (rc == 0 && args->codec.data) {
-        rc = unpack_received(&engine->unpack, body, (uint32_t)args->raw_size.value, &body, err);
-    }
-    if (rc == 0) {
-        rc = zsp_record_check(body, ZSP_RECORD_MAX, ret_count, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    if (args->count.set && args->count.value != *ret_count) {
-        return zsp_err_set(err, ZSP_ECOUNT_MISMATCH, "count says %llu, the body holds %u records",
-                           (unsigned long long)args->count.value, *ret_count);
-    }
-    return 0;
-}
-
 /* Fill a publish from its arguments. Errors: all definite. */
 static int fill(struct engine *engine, const struct publish_args *args,
                 const struct request *request, struct publish *ret, struct zsp_err *err)
@@ -126,7 +76,11 @@ static int fill(struct engine *engine, const struct publish_args *args,
     if (rc != 0) {
         return rc;
     }
-    rc = check_body(engine, args, request->bodies[0], &ret->record_count, err);
+    const struct publish_body body = {.frame = request->bodies[0],
+                                      .codec = args->codec,
+                                      .raw_size = args->raw_size,
+                                      .count = args->count};
+    rc = publish_check_body(engine, &body, &ret->record_count, err);
     if (rc != 0) {
         return rc;
     }

@@ -2,6 +2,7 @@
 #include "broker/engine/settle.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/engine/ledger_ordered.h"
@@ -33,6 +34,7 @@ struct settling {
     struct group *group;
     const struct reply_to *to;
     struct settle_guest *guest; /* NULL = SETTLE itself */
+    bool is_strict;             /* what cannot be applied refuses the whole */
     const struct wire_srun *srun;
     struct lease *lease;    /* of srun; NULL = not live */
     struct zsp_buf *reason; /* of srun; NULL = none */
@@ -81,6 +83,21 @@ static void flush_not_applied(struct settling *self)
     self->last = APPLIED;
 }
 
+/* The whole is refused for one stretch; tells which. */
+static int refuse_stretch(const struct settling *self, enum verdict verdict, uint64_t first,
+                          struct zsp_err *err)
+{
+    static const char *const why[] = {"", "it is settled already", "the lease does not own it",
+                                      "it was never handed out, or there is no such topic"};
+    const struct wire_srun *const srun = self->srun;
+    char object[ZSP_NAME_MAX + 48];
+    (void)snprintf(object, sizeof object, "%.*s/%" PRIu32 "/%" PRIu64, (int)srun->topic.len,
+                   (const char *)srun->topic.data, srun->partition, first);
+    zsp_err_set(err, ZSP_ENOT_LEASED, "%s: %s", object, why[verdict]);
+    zsp_err_detail(err, object, NULL, NULL);
+    return ZSP_ENOT_LEASED;
+}
+
 /* Note a stretch of the run; adjoining ones of one kind become one. */
 static int note(struct settling *self, enum verdict verdict, uint64_t first, uint64_t end,
                 struct zsp_err *err)
@@ -89,6 +106,9 @@ static int note(struct settling *self, enum verdict verdict, uint64_t first, uin
         self->applied += end - first;
         flush_not_applied(self);
         return 0;
+    }
+    if (self->is_strict) {
+        return refuse_stretch(self, verdict, first, err);
     }
     self->repeats = self->repeats || verdict == DONE;
     if (self->last == verdict && self->last_end == first) {
@@ -532,17 +552,13 @@ int settle_check(const msgpack_object *runs, struct zsp_err *err)
     return rc;
 }
 
-static int settle_one(struct settling *self, const msgpack_object *object, struct zsp_err *err)
+static int settle_one(struct settling *self, const struct wire_srun *srun, struct zsp_err *err)
 {
-    struct wire_srun srun = {0};
-    int rc = read_srun(object, &srun, err);
-    if (rc < 0) {
-        return rc;
-    }
     struct reasons *reasons = &self->groups->reasons;
-    self->srun = &srun;
-    if (srun.reason.data) {
-        self->reason = zsp_buf_copy(reason_cut(srun.reason));
+    int rc = 0;
+    self->srun = srun;
+    if (srun->reason.data) {
+        self->reason = zsp_buf_copy(reason_cut(srun->reason));
         rc = self->reason ? 0 : zsp_err_set(err, ZSP_ENOMEM, "settle: out of memory");
     }
     if (rc == 0) {
@@ -579,7 +595,9 @@ static int settle_runs(struct settling *self, const msgpack_object *runs, struct
     zsp_writer_reset(&groups->not_applied);
     step_begin(&groups->step);
     for (uint32_t i = 0; i < runs->via.array.size && rc == 0; i++) {
-        rc = settle_one(self, &runs->via.array.ptr[i], err);
+        struct wire_srun srun = {0};
+        rc = read_srun(&runs->via.array.ptr[i], &srun, err);
+        rc = rc == 0 ? settle_one(self, &srun, err) : rc;
     }
     if (rc < 0 || groups->not_applied.failed) {
         step_undo(&groups->step);
@@ -599,6 +617,22 @@ int settle_outcomes(struct engine *engine, const struct reply_to *to, struct gro
     struct settling self = {
         .engine = engine, .groups = engine->groups, .group = group, .to = to, .guest = guest};
     return settle_runs(&self, runs, err);
+}
+
+int settle_in_step(struct engine *engine, struct group *group, const struct wire_srun *runs,
+                   uint32_t count, struct settle_sum *ret, struct zsp_err *err)
+{
+    struct settling self = {
+        .engine = engine, .groups = engine->groups, .group = group, .is_strict = true};
+    int rc = 0;
+    for (uint32_t i = 0; i < count && rc == 0; i++) {
+        rc = settle_one(&self, &runs[i], err);
+    }
+    if (rc < 0 && err->code == 0) {
+        rc = zsp_err_set(err, rc, "settle: %s", zsp_strerror(rc));
+    }
+    *ret = (struct settle_sum){self.applied, self.dead};
+    return rc;
 }
 
 int verb_settle(struct engine *engine, const struct request *request, struct zsp_err *err)

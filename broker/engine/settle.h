@@ -19,6 +19,12 @@
 
 struct settle;
 
+/* What outcomes came to. */
+struct settle_sum {
+    uint64_t applied; /* messages */
+    uint64_t dead;    /* of these */
+};
+
 /* Outcomes that came with another request, embedded in it. Zero-initialise but for settled_fn. */
 struct settle_guest {
     /* They are durable, or `error` (code not 0) came in between. Called once, and only when
@@ -43,6 +49,11 @@ int settle_check(const msgpack_object *runs, struct zsp_err *err);
  * Errors: definite, nothing has happened. ZSP_ETOO_LARGE (not_applied), ZSP_ENO_SPACE, ZSP_ENOMEM */
 int settle_outcomes(struct engine *engine, const struct reply_to *to, struct group *group,
                     const msgpack_object *runs, struct settle_guest *guest, struct zsp_err *err);
+/* Apply outcomes in the open step, all of them: the leases own every message, or it is refused (the
+ * step is the caller's to undo). No `extend` and no `started`.
+ * Errors: ZSP_ENOT_LEASED, ZSP_ENOMEM */
+int settle_in_step(struct engine *engine, struct group *group, const struct wire_srun *runs,
+                   uint32_t count, struct settle_sum *ret, struct zsp_err *err);
 /* Write {applied, not_applied}. */
 void settle_write_guest(struct zsp_writer *out, const struct settle_guest *guest);
 /* The request goes: its outcomes take their way without it. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "broker/engine/commit_log.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/producer.h"
 #include "broker/engine/producer_image.h"
@@ -79,6 +80,8 @@ int state_entry(struct engine *engine, const struct store_entry *entry, struct z
         return topic_entry(engine, entry, err);
     case 'P':
         return producer_entry(engine, entry, err);
+    case 'K':
+        return commit_log_replay(engine, entry, err);
     case 'Q':
     case 'R':
         return producer_image_keep(engine, entry, err);
@@ -127,6 +130,8 @@ static int put_image(struct engine *engine, struct zsp_slice key, struct zsp_err
         return topic_image(engine, key_id(key), err);
     case 'P':
         return producer_image(engine, key_id(key), err);
+    case 'K':
+        return commit_log_image(engine, key, err);
     default:
         return producer_image_put(engine, key, err);
     }

@@ -33,6 +33,7 @@ verb_fn verb_topic_info;
 verb_fn verb_topic_list;
 verb_fn verb_topic_delete;
 verb_fn verb_topic_purge;
+verb_fn verb_commit;
 verb_fn verb_producer_open;
 verb_fn verb_producer_info;
 verb_fn verb_stats;

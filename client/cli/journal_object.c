@@ -54,6 +54,7 @@ static const struct object_layout layouts[] = {
      "u8*batches(u64:sequence u32:count u64:offset)"},
     {'R', false, "sequences_complete", "u64:topic u32:partition",
      "u8:version u64:offset u64:place"},
+    {'K', false, "commits", "u64:producer", "u8:version rest"},
     {'g', false, "group", "u64:group",
      "v1:version u8:mode u64:epoch u8:start_kind u64:start_value u64:lease_ms u64:max_leased "
      "u64:max_failures u64:backoff_ms u64:backoff_max_ms str:name u16*topics(str:name)"},

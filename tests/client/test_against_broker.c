@@ -590,7 +590,7 @@ static void what_is_not_built_is_unsupported(void **state)
     zspool_group_spec_init(&spec, "g");
     spec.mode = "keyed";
     assert_int_equal(zspool_group_create(f.client, &spec, WAIT_MS, NULL), ZSPOOL_EUNSUPPORTED);
-    zspool_request_spec_init(&request, "COMMIT");
+    zspool_request_spec_init(&request, "DEAD.LIST");
     assert_int_equal(zspool_request(f.client, &request, WAIT_MS, &reply, NULL),
                      ZSPOOL_EUNSUPPORTED);
     served_end(&f);

@@ -84,6 +84,11 @@ static const struct limit_row limits[] = {
     {"", ZSP_LEASE_MS_MAX},
     {"", ZSP_DELAY_MS_MAX},
     {"", ZSP_PRODUCER_WINDOW},
+    {"", ZSP_COMMIT_PUBLISHES_MAX},
+    {"", ZSP_COMMIT_BYTES_MAX},
+    {"", ZSP_COMMIT_PARTS_MAX},
+    {"", ZSP_COMMIT_ROWS_MAX},
+    {"", ZSP_COMMIT_WINDOW},
     {"", ZSP_PRODUCER_EXPIRE_MS},
     {"", ZSP_EPHEMERAL_EXPIRE_MS},
 };

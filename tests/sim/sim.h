@@ -9,7 +9,7 @@
  *   sim_world.c     the broker's host: turns, jobs, crashes, restarts
  *   sim_fault.c     what goes wrong, and when
  *   sim_client.c    what all clients share, and the simple ones
- *   sim_producer.c, sim_consumer.c, sim_scratch.c     the others
+ *   sim_producer.c, sim_consumer.c, sim_scratch.c, sim_relay.c     the others
  *   sim_request*.c  what they ask and are told, as bytes and as plain values
  *   sim_model*.c    the checker
  */
@@ -26,7 +26,7 @@
 #include "tests/sim/sim_model.h"
 #include "tests/support/prng.h"
 
-#define SIM_CLIENTS_MAX 16
+#define SIM_CLIENTS_MAX 17
 #define SIM_JOBS_MAX    512
 
 struct sim_options {
@@ -108,6 +108,9 @@ void sim_trace(const struct sim *self, const char *format, ...) ZSP_PRINTF(2, 3)
 /* A request and its decoded reply as lines (sim_tell.c). */
 void sim_tell_request(const struct sim *sim, const struct sim_request *request);
 void sim_tell_reply(const struct sim *sim, const struct sim_request *request);
+/* Send a request in calm and wait for the answer. NULL: something failed. */
+const struct sim_reply *sim_ask(struct sim *self, struct client *judge,
+                                struct sim_request *request);
 /* The clock as the broker sees it. */
 struct instant sim_instant(const struct sim *self);
 /* Handle events until `stop_fn` is true, `steps` were handled, or something failed. */

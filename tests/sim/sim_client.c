@@ -255,6 +255,9 @@ void client_wake(struct client *self)
     case CLIENT_SCRATCH:
         scratch_wake(self);
         break;
+    case CLIENT_RELAY:
+        relay_wake(self);
+        break;
     }
 }
 
@@ -288,6 +291,9 @@ void client_answer(struct client *self, struct sim_request *request)
     case CLIENT_SCRATCH:
         scratch_answer(self, request);
         break;
+    case CLIENT_RELAY:
+        relay_answer(self, request);
+        break;
     case CLIENT_PRODUCER:
     case CLIENT_ADMIN:
         break;
@@ -308,6 +314,9 @@ void client_lost(struct client *self, struct sim_request *request)
         break;
     case CLIENT_SCRATCH:
         scratch_lost(self, request);
+        break;
+    case CLIENT_RELAY:
+        relay_lost(self, request);
         break;
     case CLIENT_PRODUCER:
     case CLIENT_READER:

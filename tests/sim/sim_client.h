@@ -23,7 +23,8 @@ enum client_kind {
     CLIENT_CONSUMER,
     CLIENT_READER,
     CLIENT_ADMIN,
-    CLIENT_SCRATCH
+    CLIENT_SCRATCH,
+    CLIENT_RELAY
 };
 
 /* A batch of a sequenced producer that is not confirmed. */
@@ -70,6 +71,7 @@ struct client {
     unsigned slow_per_mille; /* wakes that come late */
 
     struct scratch *scratch; /* CLIENT_SCRATCH */
+    struct relay *relay;     /* CLIENT_RELAY */
 
     /* CLIENT_READER */
     uint64_t read_from[SIM_TOPICS][SIM_PARTS_MAX];
@@ -98,6 +100,13 @@ void consumer_lost(struct client *self, const struct sim_request *request);
 void reader_wake(struct client *self);
 void reader_answer(struct client *self, const struct sim_request *request);
 void admin_wake(struct client *self);
+void relay_init(struct client *self);
+void relay_fini(struct client *self);
+void relay_wake(struct client *self);
+void relay_answer(struct client *self, const struct sim_request *request);
+void relay_lost(struct client *self, const struct sim_request *request);
+/* The history ends, all is calm: the last look. */
+void relay_final(struct client *self);
 void scratch_init(struct client *self);
 void scratch_fini(struct client *self);
 void scratch_wake(struct client *self);

@@ -126,9 +126,7 @@ static bool is_answered(const struct sim *self)
     return self->requests_open == 0;
 }
 
-/* Send a request in calm and wait for the answer. NULL: something failed. */
-static const struct sim_reply *ask(struct sim *self, struct client *judge,
-                                   struct sim_request *request)
+const struct sim_reply *sim_ask(struct sim *self, struct client *judge, struct sim_request *request)
 {
     client_send(judge, request);
     sim_loop(self, ASK_EVENTS_MAX, is_answered);
@@ -152,7 +150,7 @@ static void read_all(struct sim *self, struct client *judge, uint32_t topic, uin
         request->from = from;
         request->max_messages = 1000;
         request->max_bytes = ZSP_MIB;
-        const struct sim_reply *reply = ask(self, judge, request);
+        const struct sim_reply *reply = sim_ask(self, judge, request);
         if (!reply || reply->next >= reply->end) {
             return;
         }
@@ -176,7 +174,7 @@ static void settle_all(struct sim *self, struct client *judge, const struct sim_
                                               .lease = run->lease,
                                               .outcome = WIRE_ACK};
     }
-    (void)ask(self, judge, request);
+    (void)sim_ask(self, judge, request);
 }
 
 /* Is nothing left to be handed out? Then everything is committed. */
@@ -184,7 +182,7 @@ static bool is_drained(struct sim *self, struct client *judge, uint32_t group)
 {
     struct sim_request *request = client_request(judge, SIM_GROUP_INFO);
     request->group = group;
-    const struct sim_reply *reply = ask(self, judge, request);
+    const struct sim_reply *reply = sim_ask(self, judge, request);
     for (size_t i = 0; reply && i < reply->part_count; i++) {
         const uint64_t *values = reply->parts[i].values;
         if (values[2] + values[3] + values[4] > 0) {
@@ -209,7 +207,7 @@ static void drain(struct sim *self, struct client *judge, uint32_t group)
         request->max_messages = 500;
         request->max_bytes = ZSP_MIB;
         request->wait_ms = i % 3 == 2 ? ZSP_WAIT_MS_MAX : 0;
-        const struct sim_reply *reply = ask(self, judge, request);
+        const struct sim_reply *reply = sim_ask(self, judge, request);
         if (reply && reply->run_count > 0) {
             settle_all(self, judge, request);
         } else if (reply && is_drained(self, judge, group)) {
@@ -224,7 +222,7 @@ static void resume(struct sim *self, struct client *judge, uint32_t group)
 {
     struct sim_request *request = client_request(judge, SIM_GROUP_RESUME);
     request->group = group;
-    (void)ask(self, judge, request);
+    (void)sim_ask(self, judge, request);
 }
 
 static void last_look(struct sim *self)
@@ -248,6 +246,11 @@ static void last_look(struct sim *self)
     for (uint32_t g = 0; g < SIM_GROUPS && !self->model.failed; g++) {
         if (self->model.groups[g].exists) {
             model_final_group(&self->model, g);
+        }
+    }
+    for (size_t i = 0; i < self->client_count && !self->model.failed; i++) {
+        if (self->clients[i].kind == CLIENT_RELAY) {
+            relay_final(&self->clients[i]);
         }
     }
 }
@@ -287,6 +290,8 @@ static void add_client(struct sim *self, enum client_kind kind, uint32_t number)
     }
     if (kind == CLIENT_SCRATCH) {
         scratch_init(client);
+    } else if (kind == CLIENT_RELAY) {
+        relay_init(client);
     }
     self->client_count++;
     client_wake_in(client, (int64_t)prng_below(&self->prng, 50));
@@ -312,6 +317,7 @@ static void begin(struct sim *self)
     }
     add_client(self, CLIENT_READER, 0);
     add_client(self, CLIENT_SCRATCH, 0);
+    add_client(self, CLIENT_RELAY, 0);
     add_client(self, CLIENT_READER, 1); /* the judge, in the end */
     events_add(&self->events, self->now_ms, EVENT_RESTART, 0, NULL);
     events_add(&self->events, self->now_ms + self->weather.calm_ms, EVENT_FAULT, 0, NULL);
@@ -326,6 +332,7 @@ static void fini(struct sim *self)
     }
     for (size_t i = 0; i < self->client_count; i++) {
         scratch_fini(&self->clients[i]);
+        relay_fini(&self->clients[i]);
     }
     free(self->requests);
     model_fini(&self->model);

@@ -162,6 +162,7 @@ void model_group_enter(struct model *self, struct sim_request *request)
     case SIM_TOPIC_INFO:
     case SIM_GROUP_CREATE:
     case SIM_STATS:
+    case SIM_COMMIT:
     case SIM_TOPIC_DELETE:
     case SIM_TOPIC_PURGE:
     case SIM_GROUP_DELETE:

@@ -13,26 +13,43 @@
 
 const char *sim_topic_name(uint32_t topic)
 {
-    static const char *const names[] = {"orders", "bills", "events", "scratch"};
-    zsp_assert(topic <= SIM_SCRATCH);
+    static const char *const names[] = {"orders", "bills", "events", "scratch",
+                                        "source", "left",  "right"};
+    zsp_assert(topic <= SIM_RIGHT);
     return names[topic];
 }
 
 const char *sim_group_name(uint32_t group)
 {
-    static const char *const names[] = {"audit", "billing", "search", "ledger", "scratch"};
-    zsp_assert(group <= SIM_SCRATCH_GROUP);
+    static const char *const names[] = {"audit", "billing", "search", "ledger", "scratch", "relay"};
+    zsp_assert(group <= SIM_RELAY);
     return names[group];
 }
 
 const char *sim_verb_name(enum sim_verb verb)
 {
-    static const char *const names[] = {
-        "PUBLISH",        "PRODUCER.OPEN",     "PULL",           "SETTLE",       "READ",
-        "SEEK",           "TOPIC.CREATE",      "TOPIC.INFO",     "GROUP.CREATE", "GROUP.INFO",
-        "TOPIC.DELETE",   "TOPIC.PURGE",       "GROUP.DELETE",   "GROUP.PAUSE",  "GROUP.RESUME",
-        "SAVEPOINT.SAVE", "SAVEPOINT.RESTORE", "SAVEPOINT.UNDO", "STATS",        "BYE",
-        "CANCEL"};
+    static const char *const names[] = {"PUBLISH",
+                                        "PRODUCER.OPEN",
+                                        "PULL",
+                                        "SETTLE",
+                                        "READ",
+                                        "SEEK",
+                                        "TOPIC.CREATE",
+                                        "TOPIC.INFO",
+                                        "GROUP.CREATE",
+                                        "GROUP.INFO",
+                                        "TOPIC.DELETE",
+                                        "TOPIC.PURGE",
+                                        "GROUP.DELETE",
+                                        "GROUP.PAUSE",
+                                        "GROUP.RESUME",
+                                        "SAVEPOINT.SAVE",
+                                        "SAVEPOINT.RESTORE",
+                                        "SAVEPOINT.UNDO",
+                                        "COMMIT",
+                                        "STATS",
+                                        "BYE",
+                                        "CANCEL"};
     return names[verb];
 }
 
@@ -41,6 +58,8 @@ void request_destroy(struct sim_request **self_p)
     struct sim_request *self = *self_p;
     zsp_buf_put(&self->header);
     zsp_buf_put(&self->body);
+    zsp_buf_put(&self->second_body);
+    free(self->numbers);
     free(self->sruns);
     if (self->saved) {
         saved_free(self->saved);
@@ -127,11 +146,11 @@ static void write_topics(struct zsp_writer *out, uint32_t group)
 {
     wire_write_text(out, "topics");
     uint32_t count = 0;
-    for (uint32_t t = 0; t <= SIM_SCRATCH; t++) {
+    for (uint32_t t = 0; t <= SIM_RIGHT; t++) {
         count += model_group_has_topic(group, t);
     }
     wire_write_array(out, count);
-    for (uint32_t t = 0; t <= SIM_SCRATCH; t++) {
+    for (uint32_t t = 0; t <= SIM_RIGHT; t++) {
         if (model_group_has_topic(group, t)) {
             wire_write_text(out, sim_topic_name(t));
         }
@@ -203,6 +222,27 @@ static void write_settle(struct zsp_writer *out, const struct sim_request *self)
     write_sruns(out, "runs", self);
 }
 
+static void write_commit(struct zsp_writer *out, const struct sim_request *self)
+{
+    static const uint32_t topics[] = {SIM_LEFT, SIM_RIGHT};
+    char producer[16];
+    (void)snprintf(producer, sizeof producer, "producer-%u", self->producer);
+    wire_write_map(out, 5);
+    wire_write_text(out, "producer");
+    wire_write_text(out, producer);
+    wire_write_text_uint(out, "epoch", self->epoch);
+    wire_write_text_uint(out, "seq", self->sequence);
+    wire_write_text(out, "publish");
+    wire_write_array(out, 2);
+    for (size_t i = 0; i < 2; i++) {
+        wire_write_map(out, 1);
+        wire_write_text(out, "topic");
+        wire_write_text(out, sim_topic_name(topics[i]));
+    }
+    wire_write_text(out, "settle");
+    write_settle(out, self);
+}
+
 static void write_read(struct zsp_writer *out, const struct sim_request *self)
 {
     wire_write_map(out, 5u + wish_count(self));
@@ -271,7 +311,8 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text(out, "settings");
     wire_write_map(out, 4);
     wire_write_text_uint(out, "lease_ms", SIM_LEASE_MS);
-    wire_write_text_uint(out, "max_failures", model_max_failures(self->group));
+    wire_write_text_uint(out, "max_failures",
+                         self->group == SIM_RELAY ? 0 : model_max_failures(self->group));
     wire_write_text_uint(out, "backoff_ms", SIM_BACKOFF_MS);
     wire_write_text_uint(out, "backoff_max_ms", 4 * SIM_BACKOFF_MS);
 }
@@ -341,6 +382,9 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
     case SIM_SAVEPOINT_UNDO:
         write_savepoint(out, self);
         break;
+    case SIM_COMMIT:
+        write_commit(out, self);
+        break;
     case SIM_STATS:
     case SIM_BYE:
         wire_write_map(out, 0);
@@ -376,12 +420,25 @@ static void encode_body(struct sim_request *self, size_t *ret_raw_bytes)
     }
 }
 
+/* COMMIT: the same messages for both topics. */
+static void encode_numbers(struct sim_request *self)
+{
+    struct zsp_writer out = {0};
+    for (size_t i = 0; i < self->number_count; i++) {
+        message_write(&out, self->numbers[i]);
+    }
+    self->body = writer_to_buf(&out);
+    self->second_body = zsp_buf_get(self->body);
+}
+
 void request_encode(struct sim_request *self)
 {
     struct zsp_writer out = {0};
     size_t raw_bytes = 0;
     if (self->verb == SIM_PUBLISH) {
         encode_body(self, &raw_bytes);
+    } else if (self->verb == SIM_COMMIT) {
+        encode_numbers(self);
     }
     wire_write_request(&out, zsp_slice_str(sim_verb_name(self->verb)), self->id);
     write_args(&out, self, raw_bytes);

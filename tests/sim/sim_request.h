@@ -24,6 +24,10 @@
 /* A topic, and a group, that come and go: sim_scratch.c */
 #define SIM_SCRATCH       3u
 #define SIM_SCRATCH_GROUP SIM_GROUPS
+#define SIM_SOURCE        4u /* topics of sim_relay.c, and its group */
+#define SIM_LEFT          5u
+#define SIM_RIGHT         6u
+#define SIM_RELAY         (SIM_GROUPS + 1)
 
 struct client;
 
@@ -53,6 +57,7 @@ enum sim_verb {
     SIM_SAVEPOINT_SAVE,
     SIM_SAVEPOINT_RESTORE,
     SIM_SAVEPOINT_UNDO,
+    SIM_COMMIT,
     SIM_STATS,
     SIM_BYE,
     SIM_CANCEL
@@ -128,6 +133,7 @@ struct sim_reply {
     bool is_synced; /* PUBLISH: the level told */
     int64_t timestamp_ms;
     uint64_t lease, lease_ms, epoch, next, start, end, applied, released;
+    uint64_t commit_last; /* OPEN; COMMIT tells the first offset in the first topic in `next` */
     bool cancelled;
     char reason[16];
 };
@@ -139,6 +145,7 @@ struct sim_request {
     enum sim_verb verb;
     uint64_t session, id;
     struct zsp_buf *header, *body; /* body may be NULL */
+    struct zsp_buf *second_body;   /* COMMIT */
     enum request_state state;
     bool is_lost;          /* the client was told, or will be, that no answer came */
     uint64_t entered_step; /* when it entered */
@@ -155,6 +162,9 @@ struct sim_request {
     struct sim_order order;
     uint32_t producer; /* 1 + index, 0 = anonymous */
     uint64_t epoch, sequence;
+    /* COMMIT: messages that go to both topics */
+    uint32_t *numbers;
+    size_t number_count;
     /* PULL, READ */
     uint64_t max_messages, max_bytes, wait_ms, from;
     bool accepts_zstd, wants_parts;

@@ -52,7 +52,7 @@ static const msgpack_object_array *map_array(const msgpack_object *map, const ch
 
 static bool topic_number(struct zsp_slice name, uint32_t *ret)
 {
-    for (uint32_t t = 0; t <= SIM_SCRATCH; t++) {
+    for (uint32_t t = 0; t <= SIM_RIGHT; t++) {
         if (zsp_slice_equal_str(name, sim_topic_name(t))) {
             *ret = t;
             return true;
@@ -305,6 +305,37 @@ static bool decode_cancelled(struct sim_request *self, const msgpack_object *map
     return true;
 }
 
+/* The first offset in the first topic, UINT64_MAX when that is not remembered any more. */
+static bool decode_commit(struct sim_request *self, const msgpack_object *map,
+                          struct sim_complaint *complaint)
+{
+    const msgpack_object *at = wire_map_find(map, "at");
+    self->reply.next = UINT64_MAX;
+    if (at && at->type == MSGPACK_OBJECT_NIL) {
+        return true;
+    }
+    uint64_t row[5] = {0};
+    const msgpack_object_array *topics = map_array(map, "at");
+    if (!topics || topics->size != 2 || topics->ptr[0].type != MSGPACK_OBJECT_ARRAY ||
+        topics->ptr[0].via.array.size != 1 ||
+        topics->ptr[0].via.array.ptr[0].type != MSGPACK_OBJECT_ARRAY ||
+        topics->ptr[0].via.array.ptr[0].via.array.size != 5) {
+        return complain(complaint, "COMMIT reply without the rows of two topics");
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        if (!get_uint(&topics->ptr[0].via.array.ptr[0].via.array.ptr[i], &row[i])) {
+            return complain(complaint, "COMMIT reply: a row is malformed");
+        }
+    }
+    uint64_t applied = 0;
+    if (row[0] != 0 || row[1] != self->number_count || !map_uint(map, "applied", &applied) ||
+        applied != self->number_count) {
+        return complain(complaint, "COMMIT reply: wrong counts");
+    }
+    self->reply.next = row[3];
+    return true;
+}
+
 static bool decode_ok(struct sim_request *self, const msgpack_object *map,
                       const struct engine_effect *effect, struct sim_complaint *complaint)
 {
@@ -313,8 +344,9 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
     case SIM_PUBLISH:
         return decode_at(self, map, complaint);
     case SIM_OPEN:
-        return (map_uint(map, "epoch", &reply->epoch) ||
-                complain(complaint, "PRODUCER.OPEN reply without epoch")) &&
+        return ((map_uint(map, "epoch", &reply->epoch) &&
+                 map_uint(map, "commit", &reply->commit_last)) ||
+                complain(complaint, "PRODUCER.OPEN reply without epoch or commit")) &&
                decode_parts(self, map, "last", true, 1, complaint);
     case SIM_PULL:
         if (!decode_runs(self, map, effect, complaint)) {
@@ -355,6 +387,8 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
     case SIM_BYE:
         return map_uint(map, "released", &reply->released) ||
                complain(complaint, "BYE reply without released");
+    case SIM_COMMIT:
+        return decode_commit(self, map, complaint);
     case SIM_CANCEL:
         return decode_cancelled(self, map, complaint);
     }

@@ -91,10 +91,10 @@ static void lose(struct sim *sim, struct sim_request *request, int64_t after_ms)
     events_add(&sim->events, sim->now_ms + after_ms, EVENT_LOST, 0, request);
 }
 
-/* The scratch client judges its answers itself. */
+/* Some clients judge their answers themselves. */
 static bool is_judged(const struct sim_request *request)
 {
-    return request->client->kind != CLIENT_SCRATCH;
+    return request->client->kind != CLIENT_SCRATCH && request->client->kind != CLIENT_RELAY;
 }
 
 static void lose_connections(struct sim *sim)
@@ -500,18 +500,20 @@ void world_arrive(struct sim *sim, struct sim_request *request)
     if (is_judged(request)) {
         model_enter(&sim->model, request);
     }
+    struct zsp_buf *const bodies[] = {request->body, request->second_body};
     const struct engine_request entering = {
         .ticket = request->ticket,
         .session = request->session,
         .id = decoded.id,
         .verb = decoded.verb,
         .args = decoded.args,
-        .bodies = request->body ? &request->body : NULL,
-        .body_count = request->body ? 1 : 0,
+        .bodies = bodies,
+        .body_count = (request->body ? 1u : 0u) + (request->second_body ? 1u : 0u),
     };
     engine_request(sim->world.engine, sim_instant(sim), &entering);
     zsp_buf_put(&request->header);
     zsp_buf_put(&request->body);
+    zsp_buf_put(&request->second_body);
     world_pump_soon(sim);
 }
 

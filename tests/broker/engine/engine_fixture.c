@@ -126,7 +126,7 @@ void fixture_restart(struct engine_fixture *self, enum mem_store_keep keep)
 /* --- requests ------------------------------------------------------------------------ */
 
 static void send_request(struct engine_fixture *self, const char *verb, const char *args,
-                         struct zsp_buf *body)
+                         struct zsp_buf *const *bodies, size_t body_count)
 {
     struct zsp_writer header = {0};
     const uint64_t id = self->resent_id > 0 ? self->resent_id : self->next_ticket;
@@ -147,8 +147,8 @@ static void send_request(struct engine_fixture *self, const char *verb, const ch
         .id = decoded.id,
         .verb = decoded.verb,
         .args = decoded.args,
-        .bodies = body ? &body : NULL,
-        .body_count = body ? 1 : 0,
+        .bodies = bodies,
+        .body_count = body_count,
     };
     engine_request(self->engine, self->now, &request);
     wire_decoder_destroy(&decoder);
@@ -160,29 +160,49 @@ uint64_t fixture_send_bytes(struct engine_fixture *self, const char *verb, const
 {
     struct zsp_buf *frame = zsp_buf_copy(body);
     assert_non_null(frame);
-    send_request(self, verb, args, frame);
+    send_request(self, verb, args, &frame, 1);
     zsp_buf_put(&frame);
     return self->next_ticket++;
 }
 
 /* The records of a literal array, without the array's head of five bytes. */
 #define ARRAY_HEAD_BYTES 5u
+#define BODIES_MAX       40
+
+/* The records of the literal in [text, end). */
+static struct zsp_buf *body_of(const char *text, const char *end)
+{
+    char literal[4096];
+    const size_t len = (size_t)(end - text);
+    assert_true(len < sizeof literal);
+    memcpy(literal, text, len);
+    literal[len] = '\0';
+    struct zsp_writer records = {0};
+    literal_write(&records, literal);
+    assert_true(records.len > ARRAY_HEAD_BYTES);
+    struct zsp_buf *frame = zsp_buf_copy(
+        (struct zsp_slice){records.data + ARRAY_HEAD_BYTES, records.len - ARRAY_HEAD_BYTES});
+    assert_non_null(frame);
+    zsp_writer_fini(&records);
+    return frame;
+}
 
 uint64_t fixture_send(struct engine_fixture *self, const char *verb, const char *args,
                       const char *body)
 {
-    if (!body) {
-        send_request(self, verb, args, NULL);
-        return self->next_ticket++;
+    struct zsp_buf *bodies[BODIES_MAX] = {NULL};
+    size_t count = 0;
+    while (body) {
+        const char *const bar = strchr(body, '|');
+        assert_true(count < BODIES_MAX);
+        bodies[count++] = body_of(body, bar ? bar : body + strlen(body));
+        body = bar ? bar + 1 : NULL;
     }
-    struct zsp_writer records = {0};
-    literal_write(&records, body);
-    assert_true(records.len > ARRAY_HEAD_BYTES);
-    const struct zsp_slice bytes = {records.data + ARRAY_HEAD_BYTES,
-                                    records.len - ARRAY_HEAD_BYTES};
-    const uint64_t ticket = fixture_send_bytes(self, verb, args, bytes);
-    zsp_writer_fini(&records);
-    return ticket;
+    send_request(self, verb, args, bodies, count);
+    for (size_t i = 0; i < count; i++) {
+        zsp_buf_put(&bodies[i]);
+    }
+    return self->next_ticket++;
 }
 
 /* --- answers --------------------------------------------------------------------------- */

@@ -78,7 +78,8 @@ void fixture_restart(struct engine_fixture *self, enum mem_store_keep keep);
 int fixture_try_restart(struct engine_fixture *self, enum mem_store_keep keep);
 
 /* Send a request and return its ticket; nothing is pumped. `body` NULL = no body frame; else
- * the literal of an array of records: "[[b'payload'], [b'payload', b'key']]". */
+ * the literal of an array of records: "[[b'payload'], [b'payload', b'key']]"; several bodies
+ * with '|' between them. */
 uint64_t fixture_send(struct engine_fixture *self, const char *verb, const char *args,
                       const char *body);
 /* The same with a body as it is. */

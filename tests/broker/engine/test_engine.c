@@ -12,7 +12,10 @@ static void unknown_and_unsupported_verbs_are_told_apart(void **state)
 {
     struct engine_fixture *const f = *state;
     static const char *const unsupported[] = {
-        "COMMIT", "DEAD.LIST", "DEAD.READ", "DEAD.REDRIVE", "DEAD.DROP",
+        "DEAD.LIST",
+        "DEAD.READ",
+        "DEAD.REDRIVE",
+        "DEAD.DROP",
     };
     for (size_t i = 0; i < sizeof unsupported / sizeof unsupported[0]; i++) {
         fixture_error(f, ZSP_EUNSUPPORTED, unsupported[i], "{}", NULL);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The verb COMMIT: everything that is refused before anything happens.
+ */
+#include <string.h>
+
+#include "broker/engine/commit_call.h"
+#include "broker/engine/producer.h"
+#include "broker/engine/publish_check.h"
+#include "broker/engine/verb.h"
+
+struct commit_args {
+    struct zsp_slice producer, level;
+    struct wire_uint epoch, seq;
+    const msgpack_object *publish, *settle;
+};
+
+#define PLACE(field) offsetof(struct commit_args, field)
+static const struct wire_arg commit_table[] = {
+    {"producer", WIRE_NAME, PLACE(producer), true, 0, 0},
+    {"epoch", WIRE_UINT, PLACE(epoch), true, 1, UINT32_MAX},
+    {"seq", WIRE_UINT, PLACE(seq), true, 1, INT64_MAX},
+    {"publish", WIRE_ARRAY, PLACE(publish), false, 1, ZSP_COMMIT_PUBLISHES_MAX},
+    {"settle", WIRE_MAP, PLACE(settle), false, 0, 0},
+    {"level", WIRE_STR, PLACE(level), false, 0, 0},
+};
+#undef PLACE
+
+/* What a PUBLISH may say, less what the commit says for all of them. */
+struct part_args {
+    struct zsp_slice topic, codec;
+    struct wire_uint partition, partitions, count, raw_size;
+    struct wire_uint priority, not_before_ms, expires_at_ms;
+};
+
+#define PLACE(field) offsetof(struct part_args, field)
+static const struct wire_arg part_table[] = {
+    {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
+    {"partition", WIRE_UINT, PLACE(partition), false, 0, ZSP_PARTITIONS_MAX - 1},
+    {"partitions", WIRE_UINT, PLACE(partitions), false, 1, ZSP_PARTITIONS_MAX},
+    {"count", WIRE_UINT, PLACE(count), false, 1, UINT32_MAX},
+    {"codec", WIRE_STR, PLACE(codec), false, 0, 0},
+    {"raw_size", WIRE_UINT, PLACE(raw_size), false, 1, UINT32_MAX},
+    {"priority", WIRE_UINT, PLACE(priority), false, 0, ZSP_PRIORITY_MAX},
+    {"not_before_ms", WIRE_UINT, PLACE(not_before_ms), false, 0, INT64_MAX},
+    {"expires_at_ms", WIRE_UINT, PLACE(expires_at_ms), false, 1, INT64_MAX},
+};
+#undef PLACE
+
+struct settle_args {
+    struct zsp_slice group;
+    const msgpack_object *runs;
+};
+
+static const struct wire_arg settle_table[] = {
+    {"group", WIRE_NAME, offsetof(struct settle_args, group), true, 0, 0},
+    {"runs", WIRE_ARRAY, offsetof(struct settle_args, runs), true, 1, ZSP_RUNS_MAX},
+};
+
+static void copy_name(char out[ZSP_NAME_MAX + 1], struct zsp_slice name)
+{
+    memcpy(out, name.data, name.len); /* a legal one */
+    out[name.len] = '\0';
+}
+
+static int check_args(const struct engine *engine, const struct commit_args *args,
+                      const struct request *request, struct zsp_err *err)
+{
+    const size_t count = args->publish ? args->publish->via.array.size : 0;
+    if ((engine->store->ops->capabilities & STORE_ATOMIC) == 0) {
+        return zsp_err_set(err, ZSP_EUNSUPPORTED, "this broker's storage has no atomic commits");
+    }
+    if (args->level.data && !zsp_slice_equal_str(args->level, "synced")) {
+        zsp_err_set(err, ZSP_EBAD_VALUE, "a commit is always \"synced\"");
+        zsp_err_detail(err, "level", "synced", NULL);
+        return ZSP_EBAD_VALUE;
+    }
+    if (!args->publish && !args->settle) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "a commit needs \"publish\" or \"settle\"");
+    }
+    if (request->body_count != count) {
+        return zsp_err_set(err, ZSP_EBAD_REQUEST,
+                           "a body frame for each publish: %zu publishes, %zu bodies", count,
+                           request->body_count);
+    }
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += request->bodies[i]->len;
+    }
+    if (bytes > ZSP_COMMIT_BYTES_MAX) {
+        return zsp_err_set(err, ZSP_ETOO_LARGE,
+                           "bodies of %llu bytes in one commit, the limit is %u",
+                           (unsigned long long)bytes, ZSP_COMMIT_BYTES_MAX);
+    }
+    return 0;
+}
+
+static int fill_publish(struct engine *engine, const msgpack_object *object, struct zsp_buf *frame,
+                        struct transaction_publish *ret, struct zsp_err *err)
+{
+    if (object->type != MSGPACK_OBJECT_MAP) {
+        return zsp_err_set(err, ZSP_EBAD_TYPE, "not a map");
+    }
+    struct part_args args = {0};
+    int rc = wire_args(object, part_table, sizeof part_table / sizeof part_table[0], &args, err);
+    const struct publish_body body = {
+        .frame = frame, .codec = args.codec, .raw_size = args.raw_size, .count = args.count};
+    if (rc == 0) {
+        rc = publish_check_body(engine, &body, &ret->record_count, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    copy_name(ret->topic, args.topic);
+    ret->frame = zsp_buf_get(frame);
+    ret->codec = args.codec.data ? ZSP_CODEC_ZSTD : ZSP_CODEC_NONE;
+    ret->raw_bytes = (uint32_t)args.raw_size.value;
+    ret->has_partition = args.partition.set;
+    ret->partition = args.partition.value;
+    ret->partitions = args.partitions.set ? args.partitions.value : 0;
+    ret->priority = args.priority.set ? (uint8_t)args.priority.value : ZSP_PRIORITY;
+    ret->not_before_ms = (int64_t)args.not_before_ms.value;
+    ret->expires_at_ms = (int64_t)args.expires_at_ms.value;
+    return 0;
+}
+
+static int fill(struct engine *engine, const struct commit_args *args,
+                const struct request *request, struct commit_call *ret, struct zsp_err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; args->publish && i < args->publish->via.array.size && rc == 0; i++) {
+        rc = fill_publish(engine, &args->publish->via.array.ptr[i], request->bodies[i],
+                          &ret->transaction.publishes[i], err);
+        if (rc != 0) {
+            zsp_err_wrap(err, "publish %u", i);
+        }
+    }
+    if (rc == 0 && args->settle) {
+        struct settle_args settle = {0};
+        rc = wire_args(args->settle, settle_table, sizeof settle_table / sizeof settle_table[0],
+                       &settle, err);
+        if (rc == 0) {
+            copy_name(ret->group, settle.group);
+            rc = commit_call_take_runs(ret, settle.runs, err);
+        }
+        if (rc != 0) {
+            zsp_err_wrap(err, "settle");
+        }
+    }
+    ret->to = request->to;
+    ret->epoch = args->epoch.value;
+    ret->sequence = args->seq.value;
+    return rc;
+}
+
+int verb_commit(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct commit_args args = {0};
+    struct producer *producer = NULL;
+    int rc = wire_args(request->args, commit_table, sizeof commit_table / sizeof commit_table[0],
+                       &args, err);
+    if (rc == 0) {
+        rc = check_args(engine, &args, request, err);
+    }
+    if (rc == 0) {
+        rc = producer_check(engine, args.producer, args.epoch.value, &producer, err);
+    }
+    if (rc == 0) {
+        rc = commit_call_check(engine, producer, args.seq.value, &request->to, err);
+    }
+    if (rc != 0) {
+        return rc < 0 ? rc : 0;
+    }
+    struct commit_call *const call =
+        commit_call_new(engine, args.publish ? args.publish->via.array.size : 0);
+    if (!call) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    rc = fill(engine, &args, request, call, err);
+    if (rc == 0) {
+        rc = commit_call_start(engine, producer, call, err);
+    }
+    if (rc != 0) {
+        commit_call_free(engine, call);
+    }
+    return rc;
+}

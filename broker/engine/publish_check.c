@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/publish_check.h"
+
+#include "broker/engine/engine_priv.h"
+#include "common/limits.h"
+#include "common/record.h"
+
+/* `codec` and `raw_size` come together. */
+static int check_codec(const struct publish_body *args, struct zsp_err *err)
+{
+    if (!args->codec.data && !args->raw_size.set) {
+        return 0;
+    }
+    if (!args->codec.data || !args->raw_size.set) {
+        const char *const missing = args->codec.data ? "raw_size" : "codec";
+        zsp_err_set(err, ZSP_EBAD_VALUE, "a compressed publish needs the argument %s", missing);
+        zsp_err_detail(err, missing, NULL, NULL);
+        return ZSP_EBAD_VALUE;
+    }
+    if (!zsp_slice_equal_str(args->codec, ZSP_CODEC_ZSTD_NAME)) {
+        zsp_err_set(err, ZSP_EUNSUPPORTED, "the only codec is zstd");
+        zsp_err_detail(err, "codec", ZSP_CODEC_ZSTD_NAME, NULL);
+        return ZSP_EUNSUPPORTED;
+    }
+    if (args->raw_size.value > ZSP_FRAME_MAX) {
+        return zsp_err_set(err, ZSP_ETOO_LARGE,
+                           "a body of %llu bytes uncompressed, the limit is %u",
+                           (unsigned long long)args->raw_size.value, ZSP_FRAME_MAX);
+    }
+    return 0;
+}
+
+int publish_check_body(struct engine *engine, const struct publish_body *args, uint32_t *ret_count,
+                       struct zsp_err *err)
+{
+    const struct zsp_buf *const frame = args->frame;
+    if (frame->len > ZSP_FRAME_MAX) {
+        return zsp_err_set(err, ZSP_ETOO_LARGE, "a body of %zu bytes, the limit is %u", frame->len,
+                           ZSP_FRAME_MAX);
+    }
+    struct zsp_slice body = {frame->data, frame->len};
+    int rc = check_codec(args, err);
+    if (rc == 0 && args->codec.data) {
+        rc = unpack_received(&engine->unpack, body, (uint32_t)args->raw_size.value, &body, err);
+    }
+    if (rc == 0) {
+        rc = zsp_record_check(body, ZSP_RECORD_MAX, ret_count, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (args->count.set && args->count.value != *ret_count) {
+        return zsp_err_set(err, ZSP_ECOUNT_MISMATCH, "count says %llu, the body holds %u records",
+                           (unsigned long long)args->count.value, *ret_count);
+    }
+    return 0;
+}

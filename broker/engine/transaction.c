@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/transaction.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/agenda.h"
+#include "broker/engine/container.h"
+#include "broker/engine/group.h"
+#include "common/assert.h"
+
+static void on_store(struct engine *engine, struct engine_op *op,
+                     const struct store_completion *completion);
+static void topic_is_ready(struct engine *engine, struct topic_waiter *waiter, struct topic *topic,
+                           const struct zsp_err *error);
+
+/* --- the object ---------------------------------------------------------------------- */
+
+int transaction_init(struct transaction *self, struct engine *engine,
+                     const struct transaction_hooks *hooks, uint32_t count)
+{
+    *self = (struct transaction){.op.done_fn = on_store, .waiter.ready_fn = topic_is_ready};
+    self->hooks = hooks;
+    self->publishes = calloc(count + 1, sizeof *self->publishes);
+    if (!self->publishes) {
+        return ZSP_ENOMEM;
+    }
+    self->publish_count = count;
+    self->next = engine->transaction_first;
+    if (self->next) {
+        self->next->prev = self;
+    }
+    engine->transaction_first = self;
+    return 0;
+}
+
+static void free_memory(struct transaction *self)
+{
+    for (uint32_t i = 0; i < self->publish_count; i++) {
+        zsp_buf_put(&self->publishes[i].frame);
+        free(self->publishes[i].stretches);
+    }
+    for (uint32_t i = 0; i < self->part_count; i++) {
+        zsp_buf_put(&self->parts[i].frame);
+    }
+    free(self->publishes);
+    free(self->parts);
+    self->publishes = NULL;
+    self->parts = NULL;
+    self->publish_count = self->part_count = 0;
+}
+
+void transaction_fini(struct engine *engine, struct transaction *self)
+{
+    if (!self->publishes) {
+        return;
+    }
+    free_memory(self);
+    *(self->prev ? &self->prev->next : &engine->transaction_first) = self->next;
+    if (self->next) {
+        self->next->prev = self->prev;
+    }
+}
+
+void transaction_free_all(struct engine *engine)
+{
+    for (struct transaction *self = engine->transaction_first; self; self = self->next) {
+        free_memory(self);
+    }
+    engine->transaction_first = NULL;
+}
+
+static void is_over(struct engine *engine, struct transaction *self, const struct zsp_err *error)
+{
+    self->hooks->over_fn(engine, self, error);
+}
+
+/* --- parts ------------------------------------------------------------------------------ */
+
+static int out_of_memory(struct zsp_err *err)
+{
+    return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+}
+
+static int check_partitions(const struct transaction_publish *publish, const struct topic *topic,
+                            struct zsp_err *err)
+{
+    struct partition *none = NULL;
+    if (publish->partitions != 0 && publish->partitions != topic->partition_count) {
+        zsp_err_set(err, ZSP_EWOULD_REORDER,
+                    "%s: the client hashed over %llu partitions, it has %u", topic->object,
+                    (unsigned long long)publish->partitions, topic->partition_count);
+        zsp_err_detail(err, topic->object, NULL, NULL);
+        return ZSP_EWOULD_REORDER;
+    }
+    return publish->has_partition
+               ? topic_partition((struct topic *)(uintptr_t)topic, publish->partition, &none, err)
+               : 0;
+}
+
+/* Room for `count` more parts. */
+static int reserve_parts(struct transaction *self, uint32_t count, struct zsp_err *err)
+{
+    const uint32_t wanted = self->part_count + count;
+    if (wanted > ZSP_COMMIT_PARTS_MAX) {
+        return zsp_err_set(err, ZSP_ETOO_LARGE, "it goes to more than %u places in partitions",
+                           ZSP_COMMIT_PARTS_MAX);
+    }
+    struct transaction_part *const parts = realloc(self->parts, wanted * sizeof *parts);
+    if (!parts) {
+        return out_of_memory(err);
+    }
+    self->parts = parts;
+    memset(parts + self->part_count, 0, count * sizeof *parts);
+    self->part_count = wanted;
+    return 0;
+}
+
+/* All records go to one partition. */
+static int add_whole(struct transaction *self, struct transaction_publish *publish,
+                     struct partition *partition, struct zsp_err *err)
+{
+    const bool is_packed = publish->codec != ZSP_CODEC_NONE;
+    publish->first_part = self->part_count;
+    const int rc = reserve_parts(self, 1, err);
+    if (rc == 0) {
+        self->parts[publish->first_part] = (struct transaction_part){
+            .partition = partition,
+            .frame = zsp_buf_get(publish->frame),
+            .publish = publish,
+            .count = publish->record_count,
+            .len = is_packed ? publish->raw_bytes : publish->frame->len,
+        };
+        self->row_count++;
+    }
+    return rc;
+}
+
+/* Copy the stretches of one target together. */
+static int cut(struct transaction *self, const struct transaction_publish *publish,
+               struct zsp_slice body, uint32_t target)
+{
+    struct transaction_part *const part = &self->parts[publish->first_part + target];
+    part->frame = zsp_buf_new(part->len);
+    if (!part->frame) {
+        return ZSP_ENOMEM;
+    }
+    size_t pos = 0;
+    for (uint32_t i = 0; i < publish->stretch_count; i++) {
+        const struct stretch *const stretch = &publish->stretches[i];
+        if (stretch->target == target) {
+            memcpy(zsp_buf_bytes(part->frame) + pos, body.data + stretch->pos, stretch->len);
+            pos += stretch->len;
+        }
+    }
+    zsp_assert(pos == part->len);
+    return 0;
+}
+
+/* What the engine's route says of the body becomes parts. */
+static int add_cut(struct engine *engine, struct transaction *self,
+                   struct transaction_publish *publish, struct topic *topic, struct zsp_slice body,
+                   struct zsp_err *err)
+{
+    const struct route *const route = &engine->route;
+    publish->first_part = self->part_count;
+    publish->stretches = malloc(route->count * sizeof *publish->stretches);
+    if (!publish->stretches) {
+        return out_of_memory(err);
+    }
+    memcpy(publish->stretches, route->stretches, route->count * sizeof *publish->stretches);
+    publish->stretch_count = route->count;
+    self->row_count += route->count;
+    int rc = reserve_parts(self, route->target_count, err);
+    for (uint32_t i = 0; i < route->count && rc == 0; i++) {
+        const struct stretch *const stretch = &route->stretches[i];
+        struct transaction_part *const part = &self->parts[publish->first_part + stretch->target];
+        part->partition = &topic->partitions[stretch->partition];
+        part->publish = publish;
+        part->count += stretch->count;
+        part->len += stretch->len;
+    }
+    for (uint32_t i = 0; i < route->target_count && rc == 0; i++) {
+        if (cut(self, publish, body, i) < 0) {
+            rc = out_of_memory(err);
+        }
+    }
+    return rc;
+}
+
+static int route_publish(struct engine *engine, struct transaction *self,
+                         struct transaction_publish *publish, struct topic *topic,
+                         struct zsp_err *err)
+{
+    int rc = check_partitions(publish, topic, err);
+    if (rc != 0 || publish->has_partition || topic->partition_count == 1) {
+        return rc != 0 ? rc : add_whole(self, publish, &topic->partitions[publish->partition], err);
+    }
+    struct zsp_slice body = {publish->frame->data, publish->frame->len};
+    if (publish->codec != ZSP_CODEC_NONE) {
+        rc = unpack_received(&engine->unpack, body, publish->raw_bytes, &body, err);
+    }
+    if (rc == 0) {
+        rc = route_body(&engine->route, body, topic->partition_count, topic->next_partition, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (engine->route.took_turn) {
+        topic->next_partition = (topic->next_partition + 1) % topic->partition_count;
+    }
+    if (engine->route.target_count > 1) {
+        return add_cut(engine, self, publish, topic, body, err);
+    }
+    const uint32_t target = engine->route.stretches[0].partition;
+    return add_whole(self, publish, &topic->partitions[target], err);
+}
+
+/* --- holding ------------------------------------------------------------------------------- */
+
+static int hold(struct engine *engine, struct transaction *self, struct zsp_err *err)
+{
+    struct store_batch *const batches = calloc(self->part_count + 1, sizeof *batches);
+    struct store_append *const appends = calloc(self->part_count + 1, sizeof *appends);
+    int rc = batches && appends ? 0 : out_of_memory(err);
+    for (uint32_t i = 0; i < self->part_count && rc == 0; i++) {
+        const struct transaction_part *const part = &self->parts[i];
+        const bool is_packed =
+            part->frame == part->publish->frame && part->publish->codec != ZSP_CODEC_NONE;
+        batches[i] = (struct store_batch){
+            .frame = part->frame,
+            .body = {part->frame->data, part->frame->len},
+            .record_count = part->count,
+            .timestamp_ms = self->timestamp_ms,
+            .raw_bytes = is_packed ? part->publish->raw_bytes : 0,
+            .codec = (uint8_t)(is_packed ? part->publish->codec : ZSP_CODEC_NONE),
+            .priority = part->publish->priority,
+            .not_before_ms = part->publish->not_before_ms,
+            .expires_at_ms = part->publish->expires_at_ms,
+        };
+        appends[i] = (struct store_append){part->partition->part, &batches[i]};
+    }
+    if (rc == 0) {
+        rc = engine->store->ops->atomic_begin(engine->store, appends, self->part_count,
+                                              engine_op_tag(&self->op), &self->atomic, err);
+    }
+    free(batches);
+    free(appends);
+    return rc;
+}
+
+/* All topics are there: route and hold. */
+static int begin(struct engine *engine, struct transaction *self, struct zsp_err *err)
+{
+    self->timestamp_ms = engine->now.wall_ms;
+    int rc = 0;
+    for (uint32_t i = 0; i < self->publish_count && rc == 0; i++) {
+        struct transaction_publish *const publish = &self->publishes[i];
+        struct topic *const topic = topic_find(engine, zsp_slice_str(publish->topic));
+        rc = route_publish(engine, self, publish, topic, err);
+    }
+    return rc != 0 ? rc : hold(engine, self, err);
+}
+
+/* A topic that is deleted again and again is not waited for. */
+static bool is_tired_of_waiting(struct transaction *self)
+{
+    self->searches++;
+    return self->searches > 4 * self->publish_count;
+}
+
+static bool is_urgent(const struct transaction_publish *publish)
+{
+    return publish->priority != ZSP_PRIORITY || publish->not_before_ms != 0;
+}
+
+/* Must the topic be told durably that it has such messages, or is that under way? */
+static bool must_mark(const struct topic *topic, const struct transaction_publish *publish)
+{
+    return topic->agenda_use == AGENDA_MARKING ||
+           (is_urgent(publish) && topic->agenda_use != AGENDA_USED);
+}
+
+/* The topic is not there: wait for it, or make it. */
+static int find_topic(struct engine *engine, struct transaction *self, struct zsp_slice name,
+                      struct zsp_err *err)
+{
+    struct topic *const topic = topic_by_name(engine, name);
+    struct topic *none = NULL;
+    if (is_tired_of_waiting(self)) {
+        return topic_require(engine, name, &none, err);
+    }
+    if (topic && topic->state == TOPIC_CREATING) {
+        topic_wait(topic, &self->waiter);
+        return 0;
+    }
+    if (topic || !engine->options.auto_create_topics) {
+        return topic_require(engine, name, &none, err);
+    }
+    const struct topic_settings settings = {0};
+    return topic_create(engine, name, engine->options.default_partitions, &settings, &self->waiter,
+                        err);
+}
+
+int transaction_start(struct engine *engine, struct transaction *self, struct zsp_err *err)
+{
+    for (uint32_t i = 0; i < self->publish_count; i++) {
+        const struct zsp_slice name = zsp_slice_str(self->publishes[i].topic);
+        struct topic *const topic = topic_find(engine, name);
+        if (!topic) {
+            return find_topic(engine, self, name, err);
+        }
+        if (must_mark(topic, &self->publishes[i])) {
+            return topic_mark_agenda(engine, topic, &self->waiter, err);
+        }
+    }
+    return begin(engine, self, err);
+}
+
+static void topic_is_ready(struct engine *engine, struct topic_waiter *waiter, struct topic *topic,
+                           const struct zsp_err *error)
+{
+    struct transaction *const self = CONTAINER_OF(waiter, struct transaction, waiter);
+    struct zsp_err refusal = {0};
+    (void)topic;
+    if (error) {
+        refusal = *error;
+    } else if (transaction_start(engine, self, &refusal) == 0) {
+        return;
+    }
+    is_over(engine, self, &refusal);
+}
+
+/* --- deciding --------------------------------------------------------------------------------- */
+
+/* Its topics may have gone while it waited. */
+static int check_topics(const struct transaction *self, struct zsp_err *err)
+{
+    for (uint32_t i = 0; i < self->part_count; i++) {
+        const struct topic *const topic = self->parts[i].partition->topic;
+        if (topic->state != TOPIC_LIVE) {
+            zsp_err_set(err, ZSP_ENOT_FOUND, "%s: it was deleted", topic->object);
+            zsp_err_detail(err, topic->object, NULL, NULL);
+            return ZSP_ENOT_FOUND;
+        }
+    }
+    return 0;
+}
+
+/* One record of it all. The hold has ended afterwards, whatever happens. */
+static int put(struct engine *engine, struct transaction *self, struct zsp_err *err)
+{
+    struct step *const step = &engine->groups->step;
+    struct store_atomic *const atomic = self->atomic;
+    const struct store_entry *entries = NULL;
+    size_t count = 0;
+    self->atomic = NULL;
+    step_begin(step);
+    int rc = self->hooks->apply_fn(engine, self, step, err);
+    if (rc == 0) {
+        rc = step_seal(step, &entries, &count, err);
+    }
+    if (rc == 0) {
+        rc = engine->store->ops->atomic_put(engine->store, atomic, entries, count, err);
+    } else {
+        engine->store->ops->atomic_cancel(engine->store, atomic);
+    }
+    if (rc != 0) {
+        step_undo(step);
+        return rc;
+    }
+    step_keep(step);
+    return 0;
+}
+
+static void is_ready(struct engine *engine, struct transaction *self)
+{
+    const uint64_t *const offsets = engine->store->ops->atomic_offsets(self->atomic);
+    for (uint32_t i = 0; i < self->part_count; i++) {
+        self->parts[i].first_offset = offsets[i];
+    }
+    struct zsp_err refusal = {0};
+    int rc = check_topics(self, &refusal);
+    if (rc != 0) {
+        engine->store->ops->atomic_cancel(engine->store, self->atomic);
+        self->atomic = NULL;
+    } else {
+        rc = put(engine, self, &refusal);
+    }
+    if (rc != 0) {
+        is_over(engine, self, &refusal);
+        return;
+    }
+    self->is_decided = true;
+    self->hooks->decided_fn(engine, self);
+}
+
+/* All marks have moved in the store: they do so here before anybody looks at one of them. Who waits
+ * for them hears by STORE_SYNCED, which comes next. */
+static void is_done(struct engine *engine, struct transaction *self)
+{
+    for (uint32_t i = 0; i < self->part_count; i++) {
+        const struct transaction_part *const part = &self->parts[i];
+        struct partition *const partition = part->partition;
+        const uint64_t end = part->first_offset + part->count;
+        if (end > partition->synced_offset) {
+            partition->synced_offset = end;
+        }
+        if (is_urgent(part->publish)) {
+            agenda_add(engine, partition, part->first_offset, end, part->publish->priority,
+                       part->publish->not_before_ms);
+        }
+        partition->image_bytes += part->frame->len;
+        engine->stats.published_messages += part->count;
+        engine->stats.published_bytes += part->len;
+        engine->stats.stored_bytes += part->frame->len;
+    }
+    is_over(engine, self, NULL);
+}
+
+static void on_store(struct engine *engine, struct engine_op *op,
+                     const struct store_completion *completion)
+{
+    struct transaction *const self = (struct transaction *)op;
+    if (completion->kind == STORE_ATOMIC_DONE) {
+        zsp_assert(completion->error.code == 0); /* else the engine has failed */
+        is_done(engine, self);
+    } else if (completion->error.code != 0) {
+        self->atomic = NULL;
+        is_over(engine, self, &completion->error);
+    } else {
+        is_ready(engine, self);
+    }
+}
+
+/* --- telling ------------------------------------------------------------------------------------ */
+
+static void write_row(struct zsp_writer *out, uint32_t index, uint32_t count,
+                      const struct transaction_part *part, uint64_t first)
+{
+    wire_write_array(out, 5);
+    wire_write_uint(out, index);
+    wire_write_uint(out, count);
+    wire_write_uint(out, part->partition->index);
+    wire_write_uint(out, first);
+    wire_write_bool(out, false);
+}
+
+/* The place of a stretch: behind those of its target before it. */
+static uint64_t first_of(const struct transaction_publish *publish, uint32_t index,
+                         const struct transaction_part *part)
+{
+    uint64_t first = part->first_offset;
+    for (uint32_t i = 0; i < index; i++) {
+        const bool is_same = publish->stretches[i].target == publish->stretches[index].target;
+        first += is_same ? publish->stretches[i].count : 0;
+    }
+    return first;
+}
+
+/* A row for each partition: where the first of its records is, the others follow it. */
+static void write_targets(struct zsp_writer *out, const struct transaction *self,
+                          const struct transaction_publish *publish)
+{
+    uint32_t targets = 0;
+    for (uint32_t i = 0; i < publish->stretch_count; i++) {
+        targets += publish->stretches[i].target == targets ? 1u : 0u;
+    }
+    wire_write_array(out, targets);
+    uint32_t next = 0; /* targets are numbered as they appear */
+    for (uint32_t i = 0; i < publish->stretch_count; i++) {
+        const struct stretch *const stretch = &publish->stretches[i];
+        if (stretch->target == next) {
+            const struct transaction_part *const part = &self->parts[publish->first_part + next];
+            write_row(out, stretch->index, part->count, part, part->first_offset);
+            next++;
+        }
+    }
+}
+
+void transaction_write_rows(struct zsp_writer *out, const struct transaction *self)
+{
+    const bool is_short = self->row_count <= ZSP_COMMIT_ROWS_MAX;
+    wire_write_array(out, self->publish_count);
+    for (uint32_t p = 0; p < self->publish_count; p++) {
+        const struct transaction_publish *const publish = &self->publishes[p];
+        const struct transaction_part *const parts = &self->parts[publish->first_part];
+        if (publish->stretches && !is_short) {
+            write_targets(out, self, publish);
+            continue;
+        }
+        wire_write_array(out, publish->stretches ? publish->stretch_count : 1);
+        if (!publish->stretches) {
+            write_row(out, 0, publish->record_count, parts, parts->first_offset);
+        }
+        for (uint32_t i = 0; i < publish->stretch_count; i++) {
+            const struct stretch *const stretch = &publish->stretches[i];
+            const struct transaction_part *const part = &parts[stretch->target];
+            write_row(out, stretch->index, stretch->count, part, first_of(publish, i, part));
+        }
+    }
+}

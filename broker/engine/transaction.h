@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Transactions: publishes to any topics and changes of state that are durable together and become
+ * visible together. For COMMIT, and for whatever the broker itself has to move between topics.
+ *
+ *   FINDING ---> HELD ---> DECIDED ---> over
+ *      |          |
+ *      +--fails---+--refused---> over
+ *   -> FINDING           transaction_start  topics that are not there are created, if allowed
+ *   FINDING -> HELD      begin              routed, cut, and queued in the partitions
+ *   HELD -> DECIDED      is_ready           apply_fn made its changes; one record holds it all
+ *   DECIDED -> over      is_done            durable: visible in this moment
+ *
+ * An error before DECIDED is definite: nothing was applied, but topics may have been created. After it
+ * only a fail-stop comes, which leaves it open.
+ */
+#ifndef ZSP_ENGINE_TRANSACTION_H
+#define ZSP_ENGINE_TRANSACTION_H
+
+#include "broker/engine/route.h"
+#include "broker/engine/step.h"
+#include "broker/engine/topic.h"
+#include "common/codec.h"
+
+struct transaction;
+
+struct transaction_hooks {
+    /* The offsets are known (transaction_rows()), nothing is decided: make the changes in the
+     * engine's open step. They must be durable ones. A nonzero return refuses the whole. */
+    int (*apply_fn)(struct engine *engine, struct transaction *self, struct step *step,
+                    struct zsp_err *err);
+    /* DECIDED: the changes hold in memory. */
+    void (*decided_fn)(struct engine *engine, struct transaction *self);
+    /* Over; `error` NULL = all of it is durable. Called once, but not after a fail-stop. The
+     * transaction is the caller's again: transaction_fini() comes next. */
+    void (*over_fn)(struct engine *engine, struct transaction *self, const struct zsp_err *error);
+};
+
+/* One body of records for one topic, checked. */
+struct transaction_publish {
+    char topic[ZSP_NAME_MAX + 1];
+    struct zsp_buf *frame; /* holds a reference */
+    enum zsp_codec codec;
+    uint32_t raw_bytes; /* compressed: of the records */
+    uint32_t record_count;
+    bool has_partition;
+    uint64_t partition;
+    uint64_t partitions; /* what the client hashed with, 0 = not told */
+    uint8_t priority;
+    int64_t not_before_ms, expires_at_ms; /* wall, 0 = none */
+
+    struct stretch *stretches; /* HELD: in order of the body */
+    uint32_t stretch_count;
+    uint32_t first_part; /* of its targets */
+};
+
+/* What of it goes to one partition. */
+struct transaction_part {
+    struct partition *partition;
+    struct zsp_buf *frame; /* holds a reference */
+    const struct transaction_publish *publish;
+    uint32_t count;
+    size_t len;            /* bytes of records */
+    uint64_t first_offset; /* from is_ready on */
+};
+
+/* Embedded in what waits for it. */
+struct transaction {
+    struct engine_op op; /* first */
+    struct topic_waiter waiter;
+    const struct transaction_hooks *hooks;
+    struct transaction *next, *prev; /* all of the engine */
+    struct transaction_publish *publishes;
+    uint32_t publish_count;
+    uint32_t searches; /* topics waited for */
+    struct transaction_part *parts;
+    uint32_t part_count;
+    uint32_t row_count;
+    int64_t timestamp_ms;
+    struct store_atomic *atomic; /* HELD */
+    bool is_decided;
+};
+
+/* A transaction with room for `count` publishes, which the caller fills (they are owned by it).
+ * Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int transaction_init(struct transaction *self, struct engine *engine,
+                                    const struct transaction_hooks *hooks, uint32_t count);
+/* Begin. over_fn may be called before it returns.
+ * Errors: definite, over_fn is not called then */
+int transaction_start(struct engine *engine, struct transaction *self, struct zsp_err *err);
+/* Free what it holds, and forget it. Not while it is at work. */
+void transaction_fini(struct engine *engine, struct transaction *self);
+
+/* Write where the records of each publish are: an array of arrays of rows [index, count, partition,
+ * first, false], as PUBLISH answers them; when these are more than
+ * ZSP_COMMIT_ROWS_MAX in all, one row for each partition. */
+void transaction_write_rows(struct zsp_writer *out, const struct transaction *self);
+
+/* Free all memory of transactions at work, at the end. */
+void transaction_free_all(struct engine *engine);
+
+#endif
