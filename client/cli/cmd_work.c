@@ -64,6 +64,11 @@ static int work(struct work *self)
     if (!self->consumer) {
         return cli_fail(&err);
     }
+    self->commit = self->to ? zspool_commit_new(self->client, self->consumer, NULL, &err) : NULL;
+    if (self->to && !self->commit) {
+        zspool_consumer_destroy(&self->consumer);
+        return cli_fail(&err);
+    }
     self->env = work_env_new(environ, cli_common.server, self->group);
     self->slots = calloc(self->jobs, sizeof *self->slots);
     self->signal_fd = signal_pipe_open(signals, sizeof signals / sizeof signals[0]);
@@ -79,19 +84,14 @@ static int work(struct work *self)
     }
     free(self->slots);
     work_env_destroy(&self->env);
+    zspool_commit_destroy(&self->commit);
     zspool_consumer_destroy(&self->consumer);
     return self->code;
 }
 
 /* 0, or the exit code of wrong usage. */
-static int check(const struct cli_verb *verb, const struct work *self, const char *to)
+static int check(const struct cli_verb *verb, const struct work *self)
 {
-    if (to) {
-        return cli_usage(verb,
-                         "--to publishes and acks in one COMMIT, which this version does not "
-                         "have; let the command publish: ... | zspool pub %s",
-                         to);
-    }
     if (!self->group) {
         return cli_usage(verb, "-g GROUP is missing");
     }
@@ -104,7 +104,6 @@ static int check(const struct cli_verb *verb, const struct work *self, const cha
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
     struct work self = {.wait_ms = -1, .jobs = 1, .grace_ms = GRACE_MS, .retry_delay_ms = -1};
-    const char *to = NULL;
     const struct cli_option table[] = {
         {'g', "group", CLI_TEXT, "GROUP", "the group to work for (required)", &self.group},
         {'j', "jobs", CLI_COUNT, "N", "commands at a time (1); up to 256", &self.jobs},
@@ -118,7 +117,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.retry_delay_ms},
         {0, "start", CLI_POSITION, "POSITION", "where a new group begins (earliest)", &self.start},
         {0, "mode", CLI_TEXT, "MODE", "of a new group: shared or ordered (shared)", &self.mode},
-        {0, "to", CLI_TEXT, "TOPIC", "not in this version: it needs COMMIT", &to},
+        {0, "to", CLI_TEXT, "TOPIC", "publish what a command prints, with its ack as one",
+         &self.to},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
     struct cli_args args;
@@ -126,7 +126,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (rc != 0) {
         return cli_parsed_exit(rc);
     }
-    const int wrong = check(verb, &self, to);
+    const int wrong = check(verb, &self);
     if (wrong != 0) {
         return wrong;
     }
@@ -158,10 +158,14 @@ const struct cli_verb cli_work = {
                "Ctrl-C (SIGTERM, SIGHUP) reaches `work` alone: it takes no more and lets\n"
                "what runs finish. A second one ends the commands and hands their messages\n"
                "back uncounted, a third one kills them.\n"
+               "With --to what a command prints is one message of that topic, with the key of\n"
+               "its own, published and acked in one commit: all of it once, or the message\n"
+               "comes again. A command that prints nothing has its message acked.\n"
                "--json tells of each finished message; commands then print to standard\n"
                "error. The exit code is 0 whatever the outcomes, 3 without a message.\n",
     .example = "  zspool work mails -g send -j 4 --timeout 1m -- ./send-mail --quiet\n"
-               "  zspool work in -g up -- sh -c 'tr a-z A-Z | zspool pub out -D \"\"'\n",
+               "  zspool work in -g up -- sh -c 'tr a-z A-Z | zspool pub out -D \"\"'\n"
+               "  zspool work in -g up --to out -- tr a-z A-Z\n",
     .args_min = 2,
     .args_max = -1,
     .run_fn = run,

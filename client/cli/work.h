@@ -5,6 +5,7 @@
  *
  *   work_loop.c  waits for what comes next: messages, signals, pipes, the clock
  *   work_slot.c  one command: its start, what ends it early, what its end means
+ *   work_commit.c  with --to: what it printed and the ack, in one commit
  *
  * One thread does all of it, in one poll(). A slot's life:
  *
@@ -14,6 +15,8 @@
  */
 #ifndef ZSP_CLI_WORK_H
 #define ZSP_CLI_WORK_H
+
+#include <stdio.h>
 
 #include "client/cli/child.h"
 #include "client/cli/cli.h"
@@ -37,11 +40,13 @@ struct slot {
     int64_t limit_ms; /* SLOT_TIMEOUT at; WORK_NEVER = no limit */
     int64_t kill_ms;  /* SIGKILL at; WORK_NEVER while it RUNS, and after it was sent */
     enum slot_stop_reason reason;
+    FILE *output; /* --to: what it prints; NULL = goes to our standard output */
 };
 
 struct work {
     /* As asked for. */
     const char *group, *mode;
+    const char *to; /* what commands print goes to this topic; NULL = to standard output */
     char *topic;
     char **command; /* NULL-terminated */
     uint64_t jobs, count;
@@ -54,6 +59,7 @@ struct work {
 
     zspool_client_t *client;
     zspool_consumer_t *consumer;
+    zspool_commit_t *commit; /* --to */
     struct work_env *env;
     int signal_fd;
     struct slot *slots; /* `jobs` of them */
@@ -73,6 +79,21 @@ void work_stop(struct work *self);
 /* Work until stopped, or until there is nothing more by -n, -e or --wait, and every command has
  * ended. Returns self->code. */
 int work_loop(struct work *self);
+
+/* Look for signals, and do what they ask for. */
+void work_take_signals(struct work *self);
+/* The first failure decides on the exit code; nothing more is taken. */
+void work_fail(struct work *self, int code);
+
+enum work_committed {
+    WORK_COMMITTED, /* output and ack are kept */
+    WORK_LOST,      /* the lease was: nothing of it is */
+    WORK_TOO_LARGE, /* its output is no message: so many bytes are not taken */
+    WORK_UNKNOWN    /* the run ends; told */
+};
+/* Publish what the slot's command printed and ack its message, as one; again until it is known what
+ * became of it. The message is still in hand unless it is COMMITTED. */
+enum work_committed work_commit(struct work *self, struct slot *slot);
 
 /* Run the command on a message. A command that cannot be run ends the run: the message is handed
  * back, and why is told. */

@@ -99,7 +99,7 @@ static void stop_commands(struct work *self)
     }
 }
 
-static void take_signals(struct work *self)
+void work_take_signals(struct work *self)
 {
     int number;
     while ((number = signal_pipe_next(self->signal_fd)) != 0) {
@@ -211,7 +211,7 @@ int work_loop(struct work *self)
             self->stop_signals = 2; /* without poll() nothing can be looked after */
             work_stop(self);
         }
-        take_signals(self);
+        work_take_signals(self);
         serve_slots(self, fds, count);
     }
 }

@@ -26,7 +26,7 @@ int64_t work_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void fail(struct work *work, int code)
+void work_fail(struct work *work, int code)
 {
     work->code = work->code == CLI_OK ? code : work->code;
     work_stop(work);
@@ -43,7 +43,16 @@ static void settle(struct work *work, const zspool_message_t *message,
         arg.reason = zspool_text(verdict->reason);
     }
     if (zspool_settle(work->consumer, message, verdict->outcome, &arg, &err) != 0) {
-        fail(work, cli_fail(&err));
+        work_fail(work, cli_fail(&err));
+    }
+}
+
+/* Nothing was written here that could be lost. */
+static void close_output(struct slot *self)
+{
+    if (self->output) {
+        (void)fclose(self->output);
+        self->output = NULL;
     }
 }
 
@@ -52,23 +61,31 @@ static void settle(struct work *work, const zspool_message_t *message,
 void slot_start(struct work *work, struct slot *self, const zspool_message_t *message)
 {
     char *const *envp = work_env_of(work->env, message);
+    FILE *const output = work->to ? tmpfile() : NULL;
     const struct child_spec spec = {
         .argv = work->command,
         .envp = envp,
         .input = message->payload.data,
         .input_len = message->payload.len,
-        .output_fd = cli_common.json ? STDERR_FILENO : STDOUT_FILENO,
+        .output_fd = output            ? fileno(output)
+                     : cli_common.json ? STDERR_FILENO
+                                       : STDOUT_FILENO,
     };
     *self = (struct slot){.message = message,
+                          .output = output,
                           .start_ms = work_now_ms(),
                           .limit_ms = WORK_NEVER,
                           .kill_ms = WORK_NEVER};
-    const int failed = envp ? child_start(&self->child, &spec) : ENOMEM;
+    int failed = work->to && !output ? errno : ENOMEM;
+    if (envp && (output || !work->to)) {
+        failed = child_start(&self->child, &spec);
+    }
     if (failed != 0) {
         const struct verdict release = {.name = "release", .outcome = ZSPOOL_RELEASE};
         cli_say("cannot run %s: %s", work->command[0], strerror(failed));
         settle(work, message, &release);
-        fail(work, CLI_ERROR);
+        close_output(self);
+        work_fail(work, CLI_ERROR);
         return;
     }
     if (work->limit_ms > 0) {
@@ -181,6 +198,27 @@ static void tell(const struct slot *slot, const struct verdict *verdict, int sta
     json_end(&json);
 }
 
+/* Output and ack as one; true = the message is settled with it. Else the verdict says what it gets. */
+static bool commit(struct work *work, struct slot *self, struct verdict *verdict)
+{
+    switch (work_commit(work, self)) {
+    case WORK_COMMITTED:
+        return true;
+    case WORK_LOST: /* as when it is lost earlier */
+        *verdict = (struct verdict){.name = "lost", .outcome = ZSPOOL_RELEASE};
+        return false;
+    case WORK_TOO_LARGE:
+        *verdict = (struct verdict){.name = "reject",
+                                    .outcome = ZSPOOL_REJECT,
+                                    .reason = "it printed more than a message may have"};
+        return false;
+    case WORK_UNKNOWN: /* perhaps it came through: the lease decides */
+        *verdict = (struct verdict){.name = "unknown", .outcome = ZSPOOL_ACK};
+        return true;
+    }
+    return false;
+}
+
 void slot_reap(struct work *work, struct slot *self)
 {
     int status = 0;
@@ -189,11 +227,16 @@ void slot_reap(struct work *work, struct slot *self)
         return;
     }
     judge(&verdict, work, self, status);
+    const bool is_settled =
+        work->to && verdict.outcome == ZSPOOL_ACK && commit(work, self, &verdict);
     tell(self, &verdict, status);
-    settle(work, self->message, &verdict);
+    if (!is_settled) {
+        settle(work, self->message, &verdict);
+    }
+    close_output(self);
     work->running--;
     work->idle_since_ms = work_now_ms();
     if (cli_common.json && !cli_flush()) {
-        fail(work, CLI_ERROR); /* nobody reads what becomes of them: run no more */
+        work_fail(work, CLI_ERROR); /* nobody reads what becomes of them: run no more */
     }
 }

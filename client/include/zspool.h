@@ -619,6 +619,96 @@ typedef struct zspool_lost_t {
  * kept; older ones are forgotten. Returns how many, or ZSPOOL_EINVAL. */
 ZSPOOL_EXPORT int zspool_lost(zspool_consumer_t *self, zspool_lost_t *ret_lost, int max);
 
+/* --- Commit ----------------------------------------------------------------------- */
+
+/* Messages to any topics and outcomes of messages in hand as one: all of it is kept and becomes
+ * visible in one moment, or nothing of it. Consume, process, produce, exactly once:
+ *
+ *     zspool_next(consumer, &message, -1, &err);
+ *     ... work ...
+ *     zspool_commit_send(commit, &result, &err);
+ *     zspool_commit_settle(commit, message, ZSPOOL_ACK, NULL, &err);
+ *     zspool_commit_run(commit, timeout_ms, NULL, &err);
+ *
+ * A process that dies before the commit is applied leaves its messages to others, and no result; one
+ * that dies after it leaves the result, and the messages are done. Used by one thread
+ * at a time; destroy it before its consumer.
+ */
+typedef struct zspool_commit zspool_commit_t;
+
+typedef struct zspool_commit_options_t {
+    size_t size;
+    const char *name; /* of the producer; it fences an older instance of that name. NULL = one of
+                       * its own, which the broker forgets when it is unused */
+} zspool_commit_options_t;
+
+static inline void zspool_commit_options_init(zspool_commit_options_t *options)
+{
+    memset(options, 0, sizeof *options);
+    options->size = sizeof *options;
+}
+
+typedef struct zspool_commit_result_t {
+    size_t size;
+    uint64_t applied;     /* messages that got their outcome */
+    int64_t timestamp_ms; /* of what was sent, as the broker stored it */
+    bool duplicate;       /* an earlier attempt had come through */
+} zspool_commit_result_t;
+
+static inline void zspool_commit_result_init(zspool_commit_result_t *result)
+{
+    memset(result, 0, sizeof *result);
+    result->size = sizeof *result;
+}
+
+/* `consumer` may be NULL: then it only publishes. `options` may be NULL.
+ *
+ * Errors: ZSPOOL_EBAD_NAME, ZSPOOL_EINVAL, ZSPOOL_ENOMEM, ZSPOOL_EIO
+ */
+ZSPOOL_EXPORT zspool_commit_t *zspool_commit_new(zspool_client_t *client,
+                                                 zspool_consumer_t *consumer,
+                                                 const zspool_commit_options_t *options,
+                                                 zspool_error_t *err);
+
+/* Forgets what is in it: messages that it was to settle are in hand as before. */
+ZSPOOL_EXPORT void zspool_commit_destroy(zspool_commit_t **self_p);
+
+/* Add a message, which is copied. At most 32 topics (or partitions of them) and 8 MiB in one
+ * commit.
+ *
+ * Errors: ZSPOOL_EBAD_NAME, ZSPOOL_EBAD_VALUE, ZSPOOL_ETOO_LARGE, ZSPOOL_ENOMEM
+ *         ZSPOOL_EINVAL  it was run, and what became of it is not known: run it again
+ */
+ZSPOOL_EXPORT int zspool_commit_send(zspool_commit_t *self, const zspool_out_t *message,
+                                     zspool_error_t *err);
+
+/* Add an outcome (not EXTEND) of a message in hand, as for zspool_settle(). The message stays in hand,
+ * its lease is extended as ever, until the commit is done; then its pointer is invalid.
+ *
+ * Errors: those of zspool_settle(); ZSPOOL_EINVAL also as for zspool_commit_send()
+ */
+ZSPOOL_EXPORT int zspool_commit_settle(zspool_commit_t *self, const zspool_message_t *message,
+                                       zspool_outcome_t outcome, const zspool_settle_arg_t *arg,
+                                       zspool_error_t *err);
+
+/* Forget what is in it, unless it was run and what became of it is not known. */
+ZSPOOL_EXPORT void zspool_commit_clear(zspool_commit_t *self);
+
+/* Send it, again after a lost connection, and wait for the answer. 0 = all of it is durable; the
+ * commit is empty then. `ret_result` may be NULL.
+ *
+ * Errors: ZSPOOL_ENOT_LEASED  a lease was lost: nothing was applied. The commit is empty, its
+ *                             messages are in hand and should be given up
+ *         ZSPOOL_ETIMEOUT, ZSPOOL_EINTERRUPTED, and all that are retriable or `maybe`: it is not
+ *                             known, or was not tried. What is in it stays: run it again
+ *         ZSPOOL_EFENCED_PRODUCER  another instance has the name
+ *         what else the broker answers: nothing was applied, the commit is empty, its messages
+ *                             are in hand
+ *         ZSPOOL_EINVAL       there is nothing in it
+ */
+ZSPOOL_EXPORT int zspool_commit_run(zspool_commit_t *self, int timeout_ms,
+                                    zspool_commit_result_t *ret_result, zspool_error_t *err);
+
 /* --- Reader ----------------------------------------------------------------------- */
 
 typedef struct zspool_reader zspool_reader_t;

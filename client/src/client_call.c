@@ -95,6 +95,10 @@ static struct call *call_new(struct zspool_client *client, const struct zsp_call
     self->request.done_fn = call_done;
     if (spec->body.data) {
         self->request.body = zsp_buf_copy(spec->body);
+    } else if (spec->body_count > 0) {
+        self->request.body = zsp_buf_get(spec->bodies[0]);
+        self->request.more = spec->bodies + 1;
+        self->request.more_count = spec->body_count - 1;
     }
     if (self->args.failed || (spec->body.data && !self->request.body)) {
         call_free(self);

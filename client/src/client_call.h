@@ -22,8 +22,10 @@ typedef int zsp_call_read_fn(const struct zsp_answer *answer, void *arg, struct 
 
 struct zsp_call_spec {
     const char *verb;
-    struct zsp_writer *args;   /* one map; its content is taken */
-    struct zsp_slice body;     /* copied; data NULL = none */
+    struct zsp_writer *args;       /* one map; its content is taken */
+    struct zsp_slice body;         /* copied; data NULL = none */
+    struct zsp_buf *const *bodies; /* body frames instead of `body`, lent for the call */
+    size_t body_count;
     bool repeatable;           /* may be sent again after a lost connection */
     int64_t wait_ms;           /* how long the broker is told to wait */
     zsp_call_read_fn *read_fn; /* NULL = the reply's content does not matter */

@@ -31,8 +31,10 @@ struct zsp_answer {
 struct zsp_request {
     /* Set by who asks. */
     const char *verb;
-    struct zsp_slice args; /* one MessagePack map; unchanged until done */
-    struct zsp_buf *body;  /* one body frame, or NULL; kept by who asks until done */
+    struct zsp_slice args;       /* one MessagePack map; unchanged until done */
+    struct zsp_buf *body;        /* one body frame, or NULL; kept by who asks until done */
+    struct zsp_buf *const *more; /* body frames behind it, likewise */
+    size_t more_count;
     bool repeats;    /* may be sent again under its id when the session is resumed: its done_fn
                             * hears of a lost connection only if it is not */
     int64_t wait_ms; /* how long the broker was told to wait, beyond its usual time */

@@ -448,9 +448,9 @@ int zsp_outcome_read(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
     return 0;
 }
 
-/* The message as we made it; NULL if it is none in hand. Pointers are compared as numbers, since
- * the host may give us any. */
-static struct zsp_held *held_of(const struct zspool_consumer *self, const zspool_message_t *message)
+/* Pointers are compared as numbers, since the host may give us any. */
+struct zsp_held *zsp_consumer_held(const struct zspool_consumer *self,
+                                   const zspool_message_t *message)
 {
     const uintptr_t address = (uintptr_t)message;
     for (size_t i = self->slab_count; i-- > 0;) {
@@ -478,9 +478,12 @@ static void give_back_the_rest(struct zspool_consumer *self, enum wire_outcome o
 static int settle_locked(struct zspool_consumer *self, const zspool_message_t *message,
                          struct zsp_outcome_run *run, struct zsp_err *err)
 {
-    struct zsp_held *held = held_of(self, message);
+    struct zsp_held *held = zsp_consumer_held(self, message);
     if (!held) {
         return zsp_err_set(err, ZSP_EINVAL, "the message is not in hand");
+    }
+    if (held->in_commit && run->outcome != WIRE_EXTEND) {
+        return zsp_err_set(err, ZSP_EINVAL, "the message is in a commit");
     }
     run->topic = held->view.topic;
     run->partition = held->view.partition;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The inside of a consumer, shared by its files:
- *   consumer.c         the public functions (settle_at.c: the one that needs no consumer)
+ *   consumer.c         the public functions (settle_at.c: the one that needs no consumer; commit_api.c:
+ *                      outcomes that go with messages)
  *   consumer_pull.c    PULL: parcels in, what of them is lost
  *   consumer_settle.c  SETTLE: outcomes out; marks and extensions
  *
@@ -39,6 +40,7 @@ struct zsp_held {
     struct zsp_parcel *parcel; /* NULL = in the pool */
     int64_t taken_ms;
     bool marked;                  /* started was sent */
+    bool in_commit;               /* to be settled by a commit, and by nobody else */
     bool lost_told;               /* the host was told */
     struct zsp_held *next, *prev; /* in hand, oldest first; in the pool: next only */
 };
@@ -119,6 +121,10 @@ struct zspool_consumer {
  * Errors: ZSP_EINVAL, ZSP_EBAD_VALUE */
 int zsp_outcome_read(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
                      struct zsp_outcome_run *ret, struct zsp_err *err);
+
+/* The message as we made it; NULL if it is none in hand. */
+struct zsp_held *zsp_consumer_held(const struct zspool_consumer *self,
+                                   const zspool_message_t *message);
 
 /* --- consumer_pull.c --- */
 

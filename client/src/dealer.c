@@ -206,7 +206,29 @@ static int body_message(zmq_msg_t *ret, struct zsp_buf *body)
     return 0;
 }
 
-int zsp_dealer_send(struct zsp_dealer *self, struct zsp_slice header, struct zsp_buf *body)
+static int more_flag(size_t left)
+{
+    return ZMQ_DONTWAIT | (left > 0 ? ZMQ_SNDMORE : 0);
+}
+
+/* Body frames behind the first. What fails is the whole message: the connection goes. */
+static int send_more(struct zsp_dealer *self, struct zsp_buf *const *more, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        zmq_msg_t frame;
+        if (body_message(&frame, more[i]) != 0) {
+            return ZSP_EAGAIN;
+        }
+        if (zmq_msg_send(&frame, self->socket, more_flag(count - i - 1)) < 0) {
+            (void)zmq_msg_close(&frame);
+            return ZSP_EAGAIN;
+        }
+    }
+    return 0;
+}
+
+int zsp_dealer_send(struct zsp_dealer *self, struct zsp_slice header, struct zsp_buf *body,
+                    struct zsp_buf *const *more, size_t more_count)
 {
     zmq_msg_t second;
     if (body && body_message(&second, body) != 0) {
@@ -216,11 +238,11 @@ int zsp_dealer_send(struct zsp_dealer *self, struct zsp_slice header, struct zsp
         0) {
         goto fail;
     }
-    if (body && zmq_msg_send(&second, self->socket, ZMQ_DONTWAIT) < 0) {
+    if (body && zmq_msg_send(&second, self->socket, more_flag(more_count)) < 0) {
         /* The peer went between the frames: the half message goes with it. */
         goto fail;
     }
-    return 0;
+    return send_more(self, more, more_count);
 fail:
     if (body) {
         (void)zmq_msg_close(&second);

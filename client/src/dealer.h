@@ -50,9 +50,11 @@ bool zsp_dealer_due(const struct zsp_dealer *self, bool connecting);
  * *ret_why then says in a static word how. */
 bool zsp_dealer_lost(struct zsp_dealer *self, const char **ret_why);
 
-/* Send one message: a header and, if not NULL, a body that is shared, not copied.
+/* Send one message: a header and, if not NULL, a body that is shared, not copied,
+ * and more of them behind it.
  * Never waits. Errors: ZSP_EAGAIN  nothing was sent */
-int zsp_dealer_send(struct zsp_dealer *self, struct zsp_slice header, struct zsp_buf *body);
+int zsp_dealer_send(struct zsp_dealer *self, struct zsp_slice header, struct zsp_buf *body,
+                    struct zsp_buf *const *more, size_t more_count);
 
 bool zsp_endpoint_inproc(const char *endpoint);
 

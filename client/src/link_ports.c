@@ -136,7 +136,11 @@ bool zsp_link_room(struct zsp_link *self, struct zsp_port *port, size_t bytes)
 
 static size_t request_bytes(const struct zsp_request *request)
 {
-    return HEADER_BYTES_USED + request->args.len + (request->body ? request->body->len : 0);
+    size_t bytes = HEADER_BYTES_USED + request->args.len + (request->body ? request->body->len : 0);
+    for (size_t i = 0; i < request->more_count; i++) {
+        bytes += request->more[i]->len;
+    }
+    return bytes;
 }
 
 void zsp_link_try_later(struct zsp_port *port, int64_t now_ms)
@@ -159,7 +163,8 @@ int zsp_link_send_as(struct zsp_link *self, struct zsp_request *request, uint64_
     if (self->header.failed) {
         return ZSP_EAGAIN;
     }
-    if (zsp_dealer_send(&self->dealer, zsp_writer_slice(&self->header), request->body) != 0) {
+    if (zsp_dealer_send(&self->dealer, zsp_writer_slice(&self->header), request->body,
+                        request->more, request->more_count) != 0) {
         self->send_failed = true;
         return ZSP_EAGAIN;
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/src/message_out.h"
 #include "client/src/producer_priv.h"
 
 #define MAX_BYTES     (64u * ZSP_MIB)
@@ -183,102 +184,12 @@ const char *zspool_producer_name(const zspool_producer_t *self)
 
 /* --- A message in ----------------------------------------------------------------------- */
 
-static struct zsp_slice slice_of(zspool_bytes_t bytes)
-{
-    return (struct zsp_slice){bytes.data, bytes.len};
-}
-
-static int check_text(const char *what, zspool_bytes_t text, struct zsp_err *err)
-{
-    if (text.data && !zsp_utf8_valid(slice_of(text))) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "the %s is not UTF-8", what);
-    }
-    return 0;
-}
-
-static int check_headers(const zspool_out_t *message, struct zsp_err *err)
-{
-    if (message->header_count > ZSP_HEADERS_MAX || !message->headers) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "%zu headers, want up to %u", message->header_count,
-                           ZSP_HEADERS_MAX);
-    }
-    int rc = 0;
-    for (size_t i = 0; i < message->header_count && rc == 0; i++) {
-        const zspool_header_t *header = &message->headers[i];
-        if (!header->name.data || !header->value.data) {
-            return zsp_err_set(err, ZSP_EBAD_VALUE, "header %zu has no name or no value", i);
-        }
-        rc = check_text("header's name", header->name, err);
-        if (rc == 0 && header->is_text) {
-            rc = check_text("header's text", header->value, err);
-        }
-    }
-    return rc;
-}
-
-static size_t bytes_about(const zspool_out_t *message)
-{
-    size_t bytes = message->payload.len;
-    const size_t others[] = {message->key.len, message->type.len, message->id.len, 64};
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        bytes = bytes > SIZE_MAX - others[i] ? SIZE_MAX : bytes + others[i];
-    }
-    for (size_t i = 0; i < message->header_count; i++) {
-        const zspool_header_t *header = &message->headers[i];
-        const size_t more = header->name.len > SIZE_MAX / 4 || header->value.len > SIZE_MAX / 4
-                                ? SIZE_MAX
-                                : header->name.len + header->value.len + 10;
-        bytes = bytes > SIZE_MAX - more ? SIZE_MAX : bytes + more;
-    }
-    return bytes;
-}
-
-static int check_message(const zspool_out_t *message, struct zsp_err *err)
-{
-    if (!message->topic) {
-        return zsp_err_set(err, ZSP_EBAD_NAME, "no topic given");
-    }
-    if (!message->payload.data) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "topic %s: no payload given", message->topic);
-    }
-    if (message->partition < ZSPOOL_PARTITION_ANY ||
-        message->partition >= (int32_t)ZSP_PARTITIONS_MAX || message->created_at_ms < 0) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "partition %d or created_at_ms is out of range",
-                           (int)message->partition);
-    }
-    int rc = check_text("type", message->type, err);
-    if (rc == 0) {
-        rc = check_text("id", message->id, err);
-    }
-    if (rc == 0 && message->header_count > 0) {
-        rc = check_headers(message, err);
-    }
-    return rc;
-}
-
 /* Encode into the batch; nothing of it stays when this fails. */
 static int encode(struct zspool_producer *self, struct zsp_batch *batch,
                   const zspool_out_t *message, struct zsp_err *err)
 {
-    struct zsp_record record = {.payload = slice_of(message->payload),
-                                .key = slice_of(message->key),
-                                .type = slice_of(message->type),
-                                .id = slice_of(message->id),
-                                .has_created_at = message->created_at_ms > 0,
-                                .created_at_ms = (uint64_t)message->created_at_ms};
-    if (message->header_count > 0) {
-        zsp_writer_reset(&self->scratch);
-        zsp_record_write_headers_begin(&self->scratch, (uint32_t)message->header_count);
-        for (size_t i = 0; i < message->header_count; i++) {
-            const zspool_header_t *header = &message->headers[i];
-            zsp_record_write_header(&self->scratch, slice_of(header->name), slice_of(header->value),
-                                    header->is_text);
-        }
-        record.headers = zsp_writer_slice(&self->scratch);
-        record.header_count = (uint32_t)message->header_count;
-    }
     const size_t before = batch->bytes.len;
-    zsp_record_write(&batch->bytes, &record);
+    zsp_message_write(&batch->bytes, message, &self->scratch);
     const size_t bytes = batch->bytes.len - before;
     const uint64_t told = zsp_link_hello(self->client->link)->max_record;
     const uint64_t max = told == 0 ? ZSP_RECORD_MAX : told;
@@ -303,7 +214,7 @@ static int encode(struct zspool_producer *self, struct zsp_batch *batch,
 static int send_locked(struct zspool_producer *self, const zspool_out_t *message,
                        uint64_t *ret_ticket, struct zsp_err *err)
 {
-    const size_t bytes = bytes_about(message);
+    const size_t bytes = zsp_message_bytes(message);
     if (self->state == NAME_FENCED) {
         *err = self->fenced;
         return err->code;
@@ -324,8 +235,8 @@ static int send_locked(struct zspool_producer *self, const zspool_out_t *message
     if (rc != 0) {
         return rc;
     }
-    struct zsp_batch *batch =
-        zsp_topic_out_batch(topic, message->partition, slice_of(message->key), bytes);
+    struct zsp_batch *batch = zsp_topic_out_batch(
+        topic, message->partition, (struct zsp_slice){message->key.data, message->key.len}, bytes);
     if (!batch) {
         return zsp_err_set(err, ZSP_ENOMEM, "no memory for a batch");
     }
@@ -369,7 +280,7 @@ int zspool_send(zspool_producer_t *self, const zspool_out_t *message, uint64_t *
         message = &copy;
     }
     if (rc == 0) {
-        rc = check_message(message, &report);
+        rc = zsp_message_check(message, &report);
     }
     if (rc == 0) {
         zsp_link_lock(self->client->link);

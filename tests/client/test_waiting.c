@@ -69,6 +69,17 @@ static int wait_settle_flush(struct fixture *f, int timeout_ms, zspool_error_t *
     return zspool_settle_flush(f->consumer, timeout_ms, err);
 }
 
+/* What it holds stays in it, whatever ends the wait. */
+static int wait_commit(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_commit_t *commit = zspool_commit_new(f->client, NULL, NULL, NULL);
+    const zspool_out_t out = zspool_out("t", "x", 1);
+    assert_int_equal(zspool_commit_send(commit, &out, NULL), 0);
+    const int rc = zspool_commit_run(commit, timeout_ms, NULL, err);
+    zspool_commit_destroy(&commit);
+    return rc;
+}
+
 static int wait_read(struct fixture *f, int timeout_ms, zspool_error_t *err)
 {
     const zspool_message_t *message;
@@ -243,6 +254,7 @@ static const struct {
     {"flush", wait_flush, false},
     {"next", wait_next, false},
     {"settle_flush", wait_settle_flush, false},
+    {"commit_run", wait_commit, false},
     {"read", wait_read, false},
     {"ping", wait_ping, false},
     {"stats", wait_stats, true},

@@ -86,6 +86,13 @@ static void nothing_in_the_place_of_an_object(void **state)
     WRONG(zspool_settle(NULL, NULL, ZSPOOL_ACK, NULL, NULL));
     WRONG(zspool_settle_flush(NULL, 0, NULL));
     WRONG(zspool_lost(NULL, NULL, 0));
+    assert_null(zspool_commit_new(NULL, NULL, NULL, &err));
+    WRONG(err.code);
+    WRONG(zspool_commit_send(NULL, NULL, NULL));
+    WRONG(zspool_commit_settle(NULL, NULL, ZSPOOL_ACK, NULL, NULL));
+    WRONG(zspool_commit_run(NULL, 0, NULL, NULL));
+    zspool_commit_clear(NULL);
+    zspool_commit_destroy(NULL);
     assert_null(zspool_reader_new(NULL, &replay, NULL));
     assert_null(zspool_reader_new(f->client, NULL, &err));
     WRONG(err.code);
