@@ -24,7 +24,9 @@ void recall_init(struct groups *self)
 void recall_fini(struct groups *self)
 {
     engine_cancel(self->engine, TIMER_WAIT, &self->recall_retry);
-    self->recalls = NULL;
+    while (self->recalls) {
+        recall_forget(self, self->recalls->ledger);
+    }
 }
 
 static bool is_due(const struct ledger *ledger, uint64_t *ret_from)
