@@ -284,6 +284,11 @@ bool atomic_at_head(struct atomic_part *part)
     return true;
 }
 
+bool atomic_holds(const struct store_part *part)
+{
+    return part->placed_last || (part->queue_first && part->queue_first->atomic);
+}
+
 void atomic_queue_fails(struct atomic_part *part, const struct zsp_err *err)
 {
     struct store_atomic *self = part->atomic;

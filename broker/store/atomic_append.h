@@ -60,6 +60,8 @@ void atomic_cancel(struct log_store *store, struct store_atomic *self);
 /* A marker is at the head of its partition's queue, no write is out there and no roll under way: go
  * on with it as far as it goes. False = no more files may be open now. */
 bool atomic_at_head(struct atomic_part *part);
+/* Does an atomic append stand in its place, or come next? Then its segment is not to be sealed. */
+bool atomic_holds(const struct store_part *part);
 /* The queue that the marker was taken out of fails, and so does the whole. */
 void atomic_queue_fails(struct atomic_part *part, const struct zsp_err *err);
 /* Start the writes that can be started. */

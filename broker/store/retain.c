@@ -134,7 +134,7 @@ static bool wants_seal(const struct store_part *part, const struct store_retain 
 {
     const struct segment *active = partition_active(part);
     if (what->seal_bytes == 0 || active->bytes < what->seal_bytes || part->write || part->refuses ||
-        roll_busy(part)) {
+        roll_busy(part) || atomic_holds(part)) {
         return false;
     }
     return what->before_offset >= active->end_offset ||

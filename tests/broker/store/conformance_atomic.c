@@ -302,6 +302,33 @@ static void it_fills_segments_beside_other_appends(void **state)
     assert_one(c, topic->parts[1], 89, text);
 }
 
+/* Goal: whenever what is before it is asked to go, it stays where it was told to be. */
+static void what_is_asked_to_go_does_not_move_it(void **state)
+{
+    struct conf *c = *state;
+    struct conf_topic *topic = conf_topic(c, 1, "orders", 2);
+    for (uint64_t turns = 0; turns < 20; turns++) {
+        const uint64_t end = 2 * turns;
+        const struct store_retain all = {.before_offset = end, .seal_bytes = 1};
+        const struct atomic atomic = begin(c, topic->parts, 2, "atomic");
+        wait_ready(c, &atomic);
+        assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &all, NULL), 0);
+        for (uint64_t i = 0; i < turns; i++) {
+            (void)conf_turn(c);
+        }
+        assert_int_equal(put(c, &atomic, "k", "v"), 0);
+        assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &all, NULL), 0);
+        (void)conf_append(c, topic->parts[0], "behind", 1, 1000);
+        conf_drive(c);
+        assert_one(c, topic->parts[0], end, "atomic");
+        assert_one(c, topic->parts[0], end + 1, "behind");
+        topic->replay_from = UINT64_MAX;
+        conf_restart(c, CONF_POWER, turns);
+        assert_one(c, topic->parts[0], end, "atomic");
+        assert_one(c, topic->parts[0], end + 1, "behind");
+    }
+}
+
 static void it_may_hold_entries_alone(void **state)
 {
     struct conf *c = *state;
@@ -428,6 +455,7 @@ int conformance_atomic_run(void)
         TEST(many_in_a_row_keep_their_order),
         TEST(several_batches_of_one_partition_follow_each_other),
         TEST(it_fills_segments_beside_other_appends),
+        TEST(what_is_asked_to_go_does_not_move_it),
         TEST(it_may_hold_entries_alone),
         TEST(a_crash_leaves_all_of_it_or_nothing),
         TEST(a_topic_that_goes_takes_what_waits_for_it_along),
