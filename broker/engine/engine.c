@@ -18,6 +18,7 @@
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish.h"
 #include "broker/engine/replay.h"
+#include "broker/engine/retention.h"
 #include "broker/engine/state.h"
 #include "broker/engine/topic.h"
 #include "broker/engine/topic_purge.h"
@@ -159,6 +160,7 @@ void engine_destroy(struct engine **self_p)
         return;
     }
     *self_p = NULL;
+    retention_fini(self);
     purge_fini(self);
     group_fini(self);
     read_free_all(self);

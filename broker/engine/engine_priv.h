@@ -96,6 +96,7 @@ struct engine {
     struct unpack unpack;                  /* compressed batches */
     uint64_t work_before;                  /* of engine_work_bytes(), when the pump began */
     struct reader *reader_first;           /* all READs at work or parked, see replay.h */
+    struct consumed *consumed_first;       /* all that are under way, retention.h */
     struct purge *purge_first;             /* all that are under way, topic_purge.h */
     struct reader *room_first, *room_last; /* those that wait for room, see reply_room() */
     bool pulls_want_room;                  /* PULLs wait for it */

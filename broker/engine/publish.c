@@ -8,6 +8,7 @@
 #include "broker/engine/producer.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish_priv.h"
+#include "broker/engine/topic_limit.h"
 #include "common/assert.h"
 #include "common/bytes.h"
 
@@ -463,7 +464,10 @@ static int begin_sequenced(struct engine *engine, struct publish *self, struct z
     if (is_old) {
         return begin_echo(engine, self);
     }
-    rc = append(engine, part, self->frame, self->codec, err);
+    rc = topic_limit_admit(engine, part->partition->topic, self->frame->len, err);
+    if (rc == 0) {
+        rc = append(engine, part, self->frame, self->codec, err);
+    }
     if (rc == 0) {
         producer_log_given(part->log, part->sequence, part->count);
         producer_batch_begins(producer);
@@ -487,7 +491,10 @@ static int begin_whole(struct engine *engine, struct publish *self, struct parti
     if (self->producer_id > 0) {
         return begin_sequenced(engine, self, err);
     }
-    const int rc = append(engine, self->only, self->frame, self->codec, err);
+    int rc = topic_limit_admit(engine, partition->topic, self->frame->len, err);
+    if (rc == 0) {
+        rc = append(engine, self->only, self->frame, self->codec, err);
+    }
     if (rc == 0) {
         zsp_buf_put(&self->frame);
     }
@@ -562,6 +569,9 @@ static int begin_cut(struct engine *engine, struct publish *self, struct topic *
                      struct zsp_slice body, struct zsp_err *err)
 {
     int rc = make_parts(engine, self, topic, err);
+    if (rc == 0) {
+        rc = topic_limit_admit(engine, topic, body.len, err);
+    }
     if (rc != 0) {
         return rc;
     }

@@ -128,6 +128,27 @@ static int copy_names(struct pull *self, const msgpack_object *topics)
     return 0;
 }
 
+/* A topic that keeps messages until they are consumed is consumed by groups that were made to do so:
+ * one that a slip of the pen makes would keep its messages for ever. */
+static int check_may_make(const struct engine *engine, const struct pull_args *args,
+                          struct zsp_err *err)
+{
+    for (uint32_t i = 0; i < args->topics->via.array.size; i++) {
+        const msgpack_object_str *name = &args->topics->via.array.ptr[i].via.str;
+        const struct topic *topic =
+            topic_find(engine, (struct zsp_slice){(const uint8_t *)name->ptr, name->size});
+        if (topic && topic->settings.until_consumed != 0) {
+            (void)zsp_err_set(err, ZSP_ENOT_FOUND,
+                              "group %.*s does not exist, and %s keeps messages until they are "
+                              "consumed: create the group first",
+                              (int)args->group.len, (const char *)args->group.data, topic->object);
+            zsp_err_detail(err, topic->object, NULL, NULL);
+            return ZSP_ENOT_FOUND;
+        }
+    }
+    return 0;
+}
+
 /* The group of the request, which may have to be made; *ret_made tells. */
 static int open_group(struct engine *engine, const struct pull_args *args, struct group **ret,
                       bool *ret_made, struct zsp_err *err)
@@ -149,6 +170,9 @@ static int open_group(struct engine *engine, const struct pull_args *args, struc
     }
     group_settings_default(&plan.settings);
     rc = group_check_position(&args->start, err);
+    if (rc == 0) {
+        rc = check_may_make(engine, args, err);
+    }
     return rc < 0 ? rc : group_new(engine, &plan, ret, err);
 }
 

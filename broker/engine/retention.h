@@ -2,6 +2,10 @@
  *
  * Retention: while any topic has a limit, a timer for all of them asks the store now and
  * then to drop whole sealed segments. Nothing here looks at messages.
+ *
+ * `until_consumed` goes by what is durable: first it is noted up to where all groups have done a
+ * partition, then a record is put and synced, behind which nothing can be undone by a crash; only
+ * then the store is asked.
  */
 #ifndef ZSP_ENGINE_RETENTION_H
 #define ZSP_ENGINE_RETENTION_H
@@ -11,5 +15,10 @@
 /* The topic may have a limit from now on: arm the timer if it has. Once no topic has one, the
  * timer fires once more and finds nothing. */
 void retention_arm(struct engine *engine, const struct topic *topic);
+
+/* A topic is full: look at all of them soon. */
+void retention_hurry(struct engine *engine);
+/* Free the rounds under way, at the end. */
+void retention_fini(struct engine *engine);
 
 #endif

@@ -100,7 +100,8 @@ static uint64_t key_id(struct zsp_slice key)
     return zsp_read_u64(&in);
 }
 
-static int put_time(struct engine *engine, struct zsp_err *err)
+static int put_time(struct engine *engine, enum store_level level, struct engine_op *op,
+                    struct zsp_err *err)
 {
     static const uint8_t key[] = "B";
     uint8_t value[8];
@@ -110,7 +111,13 @@ static int put_time(struct engine *engine, struct zsp_err *err)
         .kind = STORE_IMAGE,
         .value = {value, sizeof value},
     };
-    return state_put(engine, &entry, 1, STORE_WRITTEN, NULL, err);
+    return state_put(engine, &entry, 1, level, op, err);
+}
+
+int state_put_time(struct engine *engine, struct engine_op *op)
+{
+    struct zsp_err error = {0};
+    return put_time(engine, STORE_SYNCED_LEVEL, op, &error);
 }
 
 static int put_image(struct engine *engine, struct zsp_slice key, struct zsp_err *err)
@@ -125,7 +132,7 @@ static int put_image(struct engine *engine, struct zsp_slice key, struct zsp_err
         return state_put(engine, &entry, 1, STORE_WRITTEN, NULL, err);
     }
     case 'B':
-        return put_time(engine, err);
+        return put_time(engine, STORE_WRITTEN, NULL, err);
     case 'T':
         return topic_image(engine, key_id(key), err);
     case 'P':
@@ -188,7 +195,7 @@ static void record_time(struct engine *engine, struct timer *timer)
         return;
     }
     struct zsp_err error = {0};
-    if (put_time(engine, &error)) {
+    if (put_time(engine, STORE_WRITTEN, NULL, &error)) {
         zsp_diag(engine->diag, ZSP_WARNING, "broker time was not recorded: %s", error.msg);
     }
     engine_arm(engine, TIMER_WAIT, timer, engine->clock.broker_ms + (int64_t)ZSP_TIME_RECORD_MS);

@@ -33,6 +33,10 @@ int state_put(struct engine *engine, const struct store_entry *entries, size_t c
  * put later, as an image that is owed. */
 void state_put_gone(struct engine *engine, struct zsp_slice key);
 
+/* Put broker time; `op` hears when that, and with it every record put before, is synced.
+ * Errors: those of state_put */
+int state_put_time(struct engine *engine, struct engine_op *op);
+
 /* One replayed entry goes to its owner. Errors: ZSP_ECORRUPT, ZSP_ENOMEM */
 int state_entry(struct engine *engine, const struct store_entry *entry, struct zsp_err *err);
 

@@ -31,9 +31,14 @@ enum agenda_use { AGENDA_UNUSED, AGENDA_MARKING, AGENDA_USED };
 
 enum topic_state { TOPIC_CREATING, TOPIC_LIVE, TOPIC_DELETING };
 
+enum when_full { WHEN_FULL_REJECT, WHEN_FULL_DROP_OLDEST };
+
 struct topic_settings {
     uint64_t retention_time_ms; /* 0 = keep for ever */
     uint64_t retention_bytes;   /* of the whole topic, shared out evenly; 0 = no limit */
+    uint64_t until_consumed;    /* 1 = what all groups have done may go */
+    uint64_t max_topic_bytes;   /* 0 = no limit; beyond it, */
+    uint64_t when_full;         /* enum when_full */
 };
 
 struct publish_queue {
@@ -86,6 +91,10 @@ struct topic {
     struct topic_waiter *marking_first, *marking_last; /* AGENDA_MARKING */
     enum agenda_use agenda_use;
     uint32_t next_partition; /* for the next batch of keyless records */
+    bool is_consuming;       /* a round of `until_consumed` is under way, see retention.c */
+    uint64_t bytes_seen;     /* with max_topic_bytes: what it held when it was measured last, */
+    uint64_t bytes_since;    /* what was taken since then, */
+    int64_t bytes_ms;        /* and when that was; monotonic */
     uint32_t partition_count;
     struct store_part **parts;     /* those of the partitions, as the store wants them */
     const char *object;            /* "topic <name>", for errors */

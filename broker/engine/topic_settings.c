@@ -5,22 +5,33 @@
 
 #include "broker/engine/settings_map.h"
 
-/* Each setting is a number; 0 = the default, which is told as absent. */
+/* Each setting is a number, or one of some words; 0 = the default, which is told as absent. */
 struct setting {
     const char *name;
     size_t place; /* in struct topic_settings */
     uint64_t max;
+    const char *const *words; /* told as one of these; the value is its index. NULL = a number */
 };
 
+static const char *const no_yes[] = {"no", "yes"};
+static const char *const when_full_words[] = {"reject", "drop_oldest"};
+
+/* The order is that of the durable form: new ones come last. */
 static const struct setting settings_table[] = {
-    {"retention_time_ms", offsetof(struct topic_settings, retention_time_ms), INT64_MAX},
-    {"retention_bytes", offsetof(struct topic_settings, retention_bytes), INT64_MAX},
+    {"retention_time_ms", offsetof(struct topic_settings, retention_time_ms), INT64_MAX, NULL},
+    {"retention_bytes", offsetof(struct topic_settings, retention_bytes), INT64_MAX, NULL},
+    {"until_consumed", offsetof(struct topic_settings, until_consumed), 1, no_yes},
+    {"max_topic_bytes", offsetof(struct topic_settings, max_topic_bytes), INT64_MAX, NULL},
+    {"when_full", offsetof(struct topic_settings, when_full), WHEN_FULL_DROP_OLDEST,
+     when_full_words},
 };
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
 
 static const char *const unsupported_settings[] = {
-    "until_consumed",    "max_topic_bytes",      "when_full", "dedup_window", "dead_retention",
-    "dead_retention_ms", "dead_retention_bytes",
+    "dedup_window",
+    "dead_retention",
+    "dead_retention_ms",
+    "dead_retention_bytes",
 };
 
 static int refuse(int code, struct zsp_slice name, const char *why, struct zsp_err *err)
@@ -42,6 +53,23 @@ static int unknown(struct zsp_slice name, struct zsp_err *err)
     return refuse(ZSP_EUNKNOWN_ARGUMENT, name, "there is no such setting", err);
 }
 
+static int apply_word(const struct setting *setting, const msgpack_object *value, uint64_t *place,
+                      struct zsp_err *err)
+{
+    const struct zsp_slice name = zsp_slice_str(setting->name);
+    if (value->type != MSGPACK_OBJECT_STR) {
+        return refuse(ZSP_EBAD_TYPE, name, "not a word and not nil", err);
+    }
+    const struct zsp_slice word = {(const uint8_t *)value->via.str.ptr, value->via.str.size};
+    for (uint64_t i = 0; i <= setting->max; i++) {
+        if (zsp_slice_equal_str(word, setting->words[i])) {
+            *place = i;
+            return 0;
+        }
+    }
+    return refuse(ZSP_EBAD_VALUE, name, "there is no such word", err);
+}
+
 static int apply_one(const msgpack_object_kv *pair, struct topic_settings *settings,
                      struct zsp_err *err)
 {
@@ -58,6 +86,9 @@ static int apply_one(const msgpack_object_kv *pair, struct topic_settings *setti
         if (pair->val.type == MSGPACK_OBJECT_NIL) {
             *place = 0;
             return 0;
+        }
+        if (setting->words) {
+            return apply_word(setting, &pair->val, place, err);
         }
         if (pair->val.type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
             return refuse(ZSP_EBAD_TYPE, name, "not a number and not nil", err);
@@ -94,6 +125,16 @@ static uint64_t value_of(const struct topic_settings *settings, size_t index)
     return *(const uint64_t *)(const void *)(base + settings_table[index].place);
 }
 
+static void write_one(struct zsp_writer *out, const struct setting *setting, uint64_t value)
+{
+    wire_write_text(out, setting->name);
+    if (setting->words) {
+        wire_write_text(out, setting->words[value]);
+    } else {
+        wire_write_uint(out, value);
+    }
+}
+
 void topic_settings_write(struct zsp_writer *out, const struct topic_settings *settings)
 {
     uint32_t count = 0;
@@ -103,7 +144,7 @@ void topic_settings_write(struct zsp_writer *out, const struct topic_settings *s
     wire_write_map(out, count);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         if (value_of(settings, i) > 0) {
-            wire_write_text_uint(out, settings_table[i].name, value_of(settings, i));
+            write_one(out, &settings_table[i], value_of(settings, i));
         }
     }
 }
@@ -127,6 +168,8 @@ int topic_settings_decode(struct zsp_reader *in, struct topic_settings *ret)
         char *const base = (char *)&settings;
         *(uint64_t *)(void *)(base + settings_table[i].place) = zsp_read_u64(in);
     }
+    const bool is_sound =
+        settings.until_consumed <= 1 && settings.when_full <= WHEN_FULL_DROP_OLDEST;
     *ret = settings;
-    return in->failed ? ZSP_ECORRUPT : 0;
+    return in->failed || !is_sound ? ZSP_ECORRUPT : 0;
 }

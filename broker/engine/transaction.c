@@ -7,6 +7,7 @@
 #include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
 #include "broker/engine/group.h"
+#include "broker/engine/topic_limit.h"
 #include "common/assert.h"
 
 static void on_store(struct engine *engine, struct engine_op *op,
@@ -258,6 +259,9 @@ static int begin(struct engine *engine, struct transaction *self, struct zsp_err
         struct transaction_publish *const publish = &self->publishes[i];
         struct topic *const topic = topic_find(engine, zsp_slice_str(publish->topic));
         rc = route_publish(engine, self, publish, topic, err);
+        if (rc == 0) {
+            rc = topic_limit_admit(engine, topic, publish->frame->len, err);
+        }
     }
     return rc != 0 ? rc : hold(engine, self, err);
 }

@@ -137,7 +137,7 @@ static bool wants_seal(const struct store_part *part, const struct store_retain 
         roll_busy(part) || atomic_holds(part)) {
         return false;
     }
-    return what->before_offset >= active->end_offset ||
+    return what->before_offset > active->base_offset ||
            (what->max_bytes != 0 && bytes_of(part) > what->max_bytes);
 }
 

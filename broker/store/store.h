@@ -91,7 +91,7 @@ struct store_retain {
     int64_t before_ms;      /* all batches older than this wall time, 0 = no limit by time */
     uint64_t max_bytes;     /* keep about this much, 0 = no limit by bytes */
     uint64_t before_offset; /* all that ends at or before this offset, 0 = no limit by it */
-    /* First seal the one that takes appends, when it holds so many bytes (0 = never) and all of it
+    /* First seal the one that takes appends, when it holds so many bytes (0 = never) and some of it
      * is below `before_offset`, or there is more than `max_bytes`; what is asked for then goes once
      * that is done. */
     uint64_t seal_bytes;

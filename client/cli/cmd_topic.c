@@ -137,14 +137,17 @@ static int topic_change(struct topic_run *self, const char *topic, bool create)
     const struct cli_named_setting named[] = {
         {"retention_time_ms", &self->retention_time},
         {"retention_bytes", &self->retention_bytes},
+        {"until_consumed", &self->until_consumed},
+        {"max_topic_bytes", &self->max_bytes},
+        {"when_full", &self->when_full},
     };
-    zspool_figure_t settings[2];
+    zspool_figure_t settings[5];
     zspool_error_t err = {0};
     zspool_topic_spec_t spec;
     zspool_topic_spec_init(&spec, topic);
     spec.partitions = (uint32_t)self->partitions;
     spec.settings = settings;
-    spec.setting_count = cli_collect_settings(named, 2, settings);
+    spec.setting_count = cli_collect_settings(named, 5, settings);
     if (!create && (spec.setting_count == 0 && spec.partitions == 0)) {
         return cli_usage(self->verb, "nothing to set");
     }
@@ -234,6 +237,9 @@ static int check_flags(const struct topic_run *self, const char *action)
         {"partitions", self->partitions > 0, "create set"},
         {"retention-time", self->retention_time.given, "create set"},
         {"retention-bytes", self->retention_bytes.given, "create set"},
+        {"until-consumed", self->until_consumed.given, "create set"},
+        {"max-bytes", self->max_bytes.given, "create set"},
+        {"when-full", self->when_full.given, "create set"},
         {"long", self->is_long, "ls"},
         {"all", self->all, "rm"},
         {"before", self->before.kind != ZSPOOL_POSITION_NONE, "purge"},
@@ -289,6 +295,12 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          "create, set: drop what is older, or `default`", &self.retention_time},
         {0, "retention-bytes", CLI_SETTING_BYTES, "BYTES",
          "create, set: keep about so much, or `default`", &self.retention_bytes},
+        {0, "until-consumed", CLI_SETTING_WORD, "WORD", "yes: drop what all groups have done (no)",
+         &self.until_consumed},
+        {0, "max-bytes", CLI_SETTING_BYTES, "BYTES", "all that it may hold, or `default`",
+         &self.max_bytes},
+        {0, "when-full", CLI_SETTING_WORD, "WORD", "then: reject or drop_oldest (reject)",
+         &self.when_full},
         {0, "all", CLI_FLAG, NULL, "rm: every topic", &self.all},
         {0, "before", CLI_POSITION, "POSITION", "purge: what lies before it goes", &self.before},
         {'p', "partition", CLI_PARTITION, "NUMBER", "purge: only this one", &self.partition},

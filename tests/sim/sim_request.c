@@ -319,11 +319,23 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
 
 static void write_topic_create(struct zsp_writer *out, const struct sim_request *self)
 {
-    wire_write_map(out, self->retention_bytes > 0 ? 3 : 2);
+    const bool has_limit = self->retention_bytes > 0;
+    wire_write_map(out, has_limit || self->until_consumed ? 3 : 2);
     wire_write_text(out, "topic");
     wire_write_text(out, sim_topic_name(self->topic));
     wire_write_text_uint(out, "partitions", model_partition_count(self->topic));
-    if (self->retention_bytes > 0) {
+    if (self->until_consumed) {
+        wire_write_text(out, "settings");
+        wire_write_map(out, 1);
+        wire_write_text(out, "until_consumed");
+        wire_write_text(out, "yes");
+    } else if (has_limit && self->drops_oldest) {
+        wire_write_text(out, "settings");
+        wire_write_map(out, 2);
+        wire_write_text_uint(out, "max_topic_bytes", self->retention_bytes);
+        wire_write_text(out, "when_full");
+        wire_write_text(out, "drop_oldest");
+    } else if (has_limit) {
         wire_write_text(out, "settings");
         wire_write_map(out, 1);
         wire_write_text_uint(out, "retention_bytes", self->retention_bytes);

@@ -168,9 +168,10 @@ struct sim_request {
     /* PULL, READ */
     uint64_t max_messages, max_bytes, wait_ms, from;
     bool accepts_zstd, wants_parts;
-    bool from_earliest;       /* READ: instead of `from` */
-    uint64_t retention_bytes; /* TOPIC.CREATE: 0 = none */
-    uint64_t mark_then;       /* READ: the mark that was known when it entered */
+    bool from_earliest;                /* READ: instead of `from` */
+    uint64_t retention_bytes;          /* TOPIC.CREATE: 0 = none */
+    bool until_consumed, drops_oldest; /* and the limit is max_topic_bytes */
+    uint64_t mark_then;                /* READ: the mark that was known when it entered */
     /* SETTLE, and outcomes that a PULL brings along */
     struct sim_srun *sruns;
     size_t srun_count;

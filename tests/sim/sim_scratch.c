@@ -32,6 +32,7 @@
 enum scratch_step {
     STEP_DELETE,
     STEP_CREATE,
+    STEP_CREATE_GROUP,
     STEP_PUBLISH,
     STEP_PURGE,
     STEP_READ,
@@ -45,6 +46,8 @@ struct scratch {
     uint32_t left;   /* of this step: batches, partitions, pulls */
     uint32_t rounds; /* of publish, read and pull that are still to come */
     bool trims;      /* the topic has, or may have, a limit */
+    bool consumes;   /* it keeps what the group has not done, and nothing takes that */
+    bool acked[SCRATCH_PARTS][SCRATCH_MAX]; /* perhaps */
     uint32_t messages[SCRATCH_PARTS][SCRATCH_MAX];
     uint64_t counts[SCRATCH_PARTS];
     uint64_t purged[SCRATCH_PARTS]; /* nothing below is there any more */
@@ -76,6 +79,7 @@ static void start_over(struct scratch *scratch)
 {
     memset(scratch->counts, 0, sizeof scratch->counts);
     memset(scratch->purged, 0, sizeof scratch->purged);
+    memset(scratch->acked, 0, sizeof scratch->acked);
     scratch->pulled = NULL;
     go_to(scratch, STEP_DELETE, 0);
 }
@@ -108,11 +112,21 @@ static void settle(const struct scratch *scratch, struct sim_request *request)
     }
 }
 
+static void note_acks(struct scratch *scratch, const struct sim_request *request)
+{
+    for (size_t i = 0; i < request->srun_count; i++) {
+        const struct sim_srun *srun = &request->sruns[i];
+        for (uint64_t o = srun->first; o < srun->first + srun->count; o++) {
+            scratch->acked[srun->partition][o] = true;
+        }
+    }
+}
+
 void scratch_wake(struct client *self)
 {
-    static const enum sim_verb verbs[] = {SIM_TOPIC_DELETE, SIM_TOPIC_CREATE, SIM_PUBLISH,
-                                          SIM_TOPIC_PURGE,  SIM_READ,         SIM_PULL,
-                                          SIM_SETTLE,       SIM_GROUP_DELETE};
+    static const enum sim_verb verbs[] = {SIM_TOPIC_DELETE, SIM_TOPIC_CREATE, SIM_GROUP_CREATE,
+                                          SIM_PUBLISH,      SIM_TOPIC_PURGE,  SIM_READ,
+                                          SIM_PULL,         SIM_SETTLE,       SIM_GROUP_DELETE};
     struct scratch *scratch = self->scratch;
     /* As busy in slow histories as in fast ones: retention comes by only every ten seconds. */
     events_add(&self->sim->events, self->sim->now_ms + (int64_t)prng_below(&self->sim->prng, 250),
@@ -129,7 +143,10 @@ void scratch_wake(struct client *self)
         publish(self, request);
     } else if (scratch->step == STEP_CREATE) {
         scratch->trims = prng_chance(&self->sim->prng, 500);
-        request->retention_bytes = scratch->trims ? RETENTION_BYTES : 0;
+        scratch->consumes = scratch->trims && prng_chance(&self->sim->prng, 400);
+        request->retention_bytes = scratch->trims && !scratch->consumes ? RETENTION_BYTES : 0;
+        request->until_consumed = scratch->consumes;
+        request->drops_oldest = !scratch->consumes && prng_chance(&self->sim->prng, 500);
     } else if (scratch->step == STEP_PURGE) {
         const uint32_t partition = (uint32_t)prng_below(&self->sim->prng, SCRATCH_PARTS);
         request->partition = (int32_t)partition;
@@ -144,6 +161,7 @@ void scratch_wake(struct client *self)
         scratch->fell_silent = false;
     } else if (scratch->step == STEP_SETTLE) {
         settle(scratch, request);
+        note_acks(scratch, request);
     }
     client_send(self, request);
 }
@@ -191,7 +209,7 @@ static void published(struct client *self, const struct sim_request *request)
         zsp_assert(*count < SCRATCH_MAX);
         scratch->messages[request->partition][(*count)++] = request->first_message + i;
     }
-    if (--scratch->left == 0 && prng_chance(&self->sim->prng, 300)) {
+    if (--scratch->left == 0 && !scratch->consumes && prng_chance(&self->sim->prng, 300)) {
         go_to(scratch, STEP_PURGE, 0);
     } else if (scratch->left == 0) {
         go_to(scratch, STEP_READ, SCRATCH_PARTS);
@@ -227,6 +245,14 @@ static void was_read(struct client *self, const struct sim_request *request)
                          " of %" PRIu64 ", there are %" PRIu64,
                          request->partition, reply->message_count, reply->start, reply->next,
                          reply->end, count);
+    }
+    for (uint64_t o = 0; scratch->consumes && o < reply->start && o < count; o++) {
+        if (!scratch->acked[request->partition][o]) {
+            (void)model_fail(&self->sim->model,
+                             "scratch/%d/%" PRIu64 " is gone, and the group has not done it",
+                             request->partition, o);
+            return;
+        }
     }
     if (--scratch->left == 0) {
         go_to(scratch, STEP_PULL, PULLS);
@@ -283,7 +309,8 @@ static bool is_fine(const struct sim_request *request)
     return !request->reply.is_error ||
            (code == ZSP_ENOT_FOUND &&
             (request->verb == SIM_TOPIC_DELETE || request->verb == SIM_GROUP_DELETE)) ||
-           (code == ZSP_EEXISTS && request->verb == SIM_TOPIC_CREATE) ||
+           (code == ZSP_EEXISTS &&
+            (request->verb == SIM_TOPIC_CREATE || request->verb == SIM_GROUP_CREATE)) ||
            (code == ZSP_EOUT_OF_RANGE && request->verb == SIM_TOPIC_PURGE); /* it went before */
 }
 
@@ -305,8 +332,12 @@ void scratch_answer(struct client *self, const struct sim_request *request)
         break;
     case STEP_CREATE:
         scratch->trims = scratch->trims || request->reply.is_error; /* an earlier one made it */
+        scratch->consumes = scratch->consumes && !request->reply.is_error;
         scratch->rounds =
             (uint32_t)prng_below(&self->sim->prng, scratch->trims ? TRIM_ROUNDS_MAX : ROUNDS_MAX);
+        go_to(scratch, STEP_CREATE_GROUP, 0);
+        break;
+    case STEP_CREATE_GROUP:
         go_to(scratch, STEP_PUBLISH, (uint32_t)prng_between(&self->sim->prng, 1, BATCHES_MAX));
         break;
     case STEP_PUBLISH:

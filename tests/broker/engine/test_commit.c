@@ -177,6 +177,19 @@ static void one_lost_lease_refuses_the_whole(void **state)
     fixture_ok(f, "COMMIT", commit(1, AB, ack(0, 3, lease)), BODIES);
 }
 
+static void one_full_topic_refuses_the_whole(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "TOPIC.SET", "{'topic': 'b', 'settings': {'max_topic_bytes': 200}}", NULL);
+    fixture_ok(f, "COMMIT", commit(1, AB, NULL), BODIES);
+    const struct answer *const a =
+        fixture_error(f, ZSP_ETOPIC_FULL, "COMMIT", commit(2, AB, NULL), BODIES);
+    assert_false(a->error.maybe);
+    assert_int_equal(end_of(f, "a"), 1);
+    fixture_ok(f, "TOPIC.SET", "{'topic': 'b', 'settings': {'max_topic_bytes': null}}", NULL);
+    fixture_ok(f, "COMMIT", commit(2, AB, NULL), BODIES);
+}
+
 static void what_is_settled_already_cannot_be_committed(void **state)
 {
     struct engine_fixture *const f = *state;
@@ -602,6 +615,7 @@ static const struct CMUnitTest over_both[] = {
     TEST(a_missing_topic_is_made_before),
     TEST(a_missing_topic_is_refused_when_none_may_be_made),
     TEST(one_lost_lease_refuses_the_whole),
+    TEST(one_full_topic_refuses_the_whole),
     TEST(what_is_settled_already_cannot_be_committed),
     TEST(a_lease_that_ended_by_time_is_not_live),
     TEST(a_group_that_is_not_there_refuses_the_whole),
