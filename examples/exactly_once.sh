@@ -31,10 +31,19 @@ worker_start() { # NUMBER
 }
 for number in 0 1 2; do worker_start $number; done
 
+# How much is there already.
+produced() { zspool topic info out | awk '$1 ~ /^[0-9]+$/ { n += $3 } END { print n + 0 }'; }
+
 killed=0
+seen=0
 for ((round = 0; round < rounds; round++)); do
-    # When all of these are confirmed the workers are at them.
     sed -n "$((round * lines + 1)),$(((round + 1) * lines))p" "$work/input" | zspool pub in
+    # Kill who is at work: something has come out since the last time.
+    end=$((SECONDS + 5))
+    while now=$(produced) && [[ $now -eq $seen && $SECONDS -lt $end ]]; do
+        sleep 0.01
+    done
+    seen=$now
     if [[ $((round % 2)) -eq 0 ]]; then
         broker_kill
         broker_start

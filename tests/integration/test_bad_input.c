@@ -148,10 +148,6 @@ static void what_is_not_built_says_so(void **state)
         {"PULL", "{'group': 'g', 'topics': ['kept'], 'mode': 'keyed'}", "unsupported"},
         {"READ", "{'topic': 'kept', 'from': ['id', 'x']}", "unsupported"},
         {"DEAD.LIST", "{'group': 'g'}", "unsupported"},
-        {"SAVEPOINT.SAVE", "{'group': 'g'}", "unsupported"},
-        {"TOPIC.PURGE", "{'topic': 'kept'}", "unsupported"},
-        {"GROUP.PAUSE", "{'group': 'g'}", "unsupported"},
-        {"GROUP.RESUME", "{'group': 'g'}", "unsupported"},
     };
     EXPECT_CODES(*state, cases);
 }
