@@ -21,7 +21,7 @@ static const char *const counters[] = {
     "tail_reads",           "cold_reads",       "journal_records",    "journal_bytes",
     "over_credit",          "dropped_refusals", "sessions_resumed",   "sessions_silent",
     "stored_bytes",         "beats_sent",       "bundles_sent",       "cpu_us",
-    "shared_reads",
+    "shared_reads",         "expired_messages",
 };
 #define COUNTER_COUNT (sizeof counters / sizeof counters[0])
 
