@@ -63,18 +63,33 @@ static void write_dirty(struct log_store *self)
     keep_dirty(self, part, last);
 }
 
+static void look_at_writers(struct log_store *self)
+{
+    open_files_asking(self, FILES_WRITERS);
+    write_dirty(self);
+    atomics_step(self);
+}
+
+static void look_at_readers(struct log_store *self)
+{
+    open_files_asking(self, FILES_READERS);
+    reads_step(self);
+}
+
 /* Make the jobs that can be made now. */
 static void step(struct log_store *self)
 {
     if (self->failed) {
         return;
     }
-    write_dirty(self);
-    atomics_step(self);
+    if (open_files_whose_turn(self) == FILES_READERS) {
+        look_at_readers(self);
+    }
+    look_at_writers(self);
     if (self->failed) {
         return;
     }
-    reads_step(self);
+    look_at_readers(self);
     open_files_settle(self);
     if (self->ready) {
         carry_step(self);

@@ -39,11 +39,22 @@ bool open_files_take(struct log_store *store)
     struct open_files *self = &store->files;
     if (self->count < self->max) {
         self->count++;
+        self->got_a_place = self->asking;
         return true;
     }
     self->wanted = true;
     make_room(store);
     return false;
+}
+
+void open_files_asking(struct log_store *store, enum open_files_user user)
+{
+    store->files.asking = user;
+}
+
+enum open_files_user open_files_whose_turn(const struct log_store *store)
+{
+    return store->files.got_a_place == FILES_WRITERS ? FILES_READERS : FILES_WRITERS;
 }
 
 bool open_files_keep(struct log_store *store)

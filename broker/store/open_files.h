@@ -5,6 +5,9 @@
  * are closed, and the asker waits. What is pinned (unsynced bytes, a job out) is
  * never closed: then room comes with the next sync, or when a job is back.
  *
+ * Writers and readers take turns: who did not get the last place is looked at first, so that neither
+ * waits for ever when the other could use all there is.
+ *
  * A file counts from when it is about to be opened until it is closed. Files
  * that a task opens and closes by itself (an index, a directory) do not count; nor
  * does the journal.
@@ -21,6 +24,8 @@ struct segment;
 #define OPEN_FILES_STANDARD 256u
 #define OPEN_FILES_MIN      2u
 
+enum open_files_user { FILES_WRITERS, FILES_READERS };
+
 /* Zero-initialise, then open_files_init(). */
 struct open_files {
     struct segment *first; /* open and used by nobody, longest unused first */
@@ -30,7 +35,9 @@ struct open_files {
     size_t count;          /* open, about to be opened, being closed */
     size_t closing;        /* tasks that close one */
     size_t max;
-    bool wanted; /* somebody waits for room */
+    bool wanted;                      /* somebody waits for room */
+    enum open_files_user asking;      /* who is being looked at, */
+    enum open_files_user got_a_place; /* and who got the last place */
 };
 
 /* `max` 0 = OPEN_FILES_STANDARD. */
@@ -42,6 +49,10 @@ bool open_files_take(struct log_store *store);
 /* The same for a file that is open already, at start-up, where nobody waits: false =
  * close it. */
 bool open_files_keep(struct log_store *store);
+/* Whoever asks from now on is one of these. */
+void open_files_asking(struct log_store *store, enum open_files_user user);
+/* Who is to be looked at first. */
+enum open_files_user open_files_whose_turn(const struct log_store *store);
 /* A file that was counted is closed, or could not be opened. */
 void open_files_give(struct log_store *store);
 

@@ -73,6 +73,14 @@ static void on_completion(struct log_case *self, struct store_completion *done)
     store_completion_release(done);
 }
 
+void log_case_hear(struct log_case *self)
+{
+    struct store_completion done;
+    while (self->store->ops->next_completion(self->store, &done)) {
+        on_completion(self, &done);
+    }
+}
+
 void log_case_run(struct log_case *self)
 {
     self->store->ops->flush(self->store, self->now);
@@ -81,10 +89,7 @@ void log_case_run(struct log_case *self)
         job_run(job, self->options.fs);
         log_store_job_done(self->log, job);
     }
-    struct store_completion done;
-    while (self->store->ops->next_completion(self->store, &done)) {
-        on_completion(self, &done);
-    }
+    log_case_hear(self);
 }
 
 void log_case_settle(struct log_case *self)

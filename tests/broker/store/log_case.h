@@ -62,6 +62,8 @@ void log_case_kill(struct log_case *self);
 /* log_case_close() and log_case_open(), which must work. */
 void log_case_reopen(struct log_case *self);
 
+/* Take the completions that are there. */
+void log_case_hear(struct log_case *self);
 /* Run jobs until there are none; time stands still. */
 void log_case_run(struct log_case *self);
 /* Run, and let the time pass, until the store is quiet. */

@@ -204,6 +204,42 @@ static void a_read_waits_for_room_and_is_answered(void **state)
     assert_true(watch.most_open <= 2);
 }
 
+/* Publishes to more partitions than files may be open leave no place over, and yet a read gets one. */
+static void a_read_is_not_starved_by_publishes(void **state)
+{
+    struct log_case *c = *state;
+    c->options.tail_bytes = 1;
+    begin(c, c->fs, 2);
+    look_at(c, 7);
+    log_case_fill(c, 0, "to be read ", 3);
+    const struct store_read read = {
+        .part = wide[7], .from_offset = 1, .to_offset = 2, .max_bytes = 100, .tag = 8};
+    store_completion_release(&c->read);
+    int turns = 0;
+    for (; c->read.tag != 8 && turns < 300; turns++) {
+        for (int i = 0; i < 6; i++) { /* all of them always have something to write */
+            look_at(c, i);
+            assert_int_equal(log_case_append(c, 0, "one more"), 0);
+        }
+        if (turns == 20) {
+            assert_int_equal(c->store->ops->read(c->store, &read, NULL), 0);
+        }
+        c->store->ops->flush(c->store, c->now);
+        struct job *job = log_store_next_job(c->log);
+        if (job) {
+            job_run(job, c->options.fs);
+            log_store_job_done(c->log, job);
+        }
+        log_case_hear(c);
+    }
+    assert_in_range(turns, 21, 100);
+    assert_int_equal(c->read.error.code, 0);
+    log_case_assert_body(c, 0, "to be read 1");
+    assert_true(c->appended > 3);
+    log_case_settle(c);
+    assert_true(watch.most_open <= 2);
+}
+
 /* Files that are used again and again stay open: the longest unused one is closed. */
 static void the_longest_unused_file_is_closed(void **state)
 {
@@ -265,6 +301,7 @@ int main(void)
         CASE(no_more_files_are_open_than_may_be),
         CASE(a_file_with_unsynced_bytes_stays_open),
         CASE(a_read_waits_for_room_and_is_answered),
+        CASE(a_read_is_not_starved_by_publishes),
         CASE(the_longest_unused_file_is_closed),
         CASE(without_a_descriptor_an_error_is_told_and_nothing_fails_for_good),
     };
