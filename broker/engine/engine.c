@@ -153,6 +153,15 @@ static void free_pools(struct engine *self)
     pool_fini(&self->producer_logs);
 }
 
+/* While all that has a timer is still there: whoever is freed first leaves none in a heap. */
+static void disarm_all(struct engine *self)
+{
+    for (size_t i = 0; i < sizeof self->timers / sizeof self->timers[0]; i++) {
+        while (timers_pop(&self->timers[i], INT64_MAX)) {
+        }
+    }
+}
+
 void engine_destroy(struct engine **self_p)
 {
     struct engine *const self = *self_p;
@@ -160,6 +169,7 @@ void engine_destroy(struct engine **self_p)
         return;
     }
     *self_p = NULL;
+    disarm_all(self);
     retention_fini(self);
     purge_fini(self);
     group_fini(self);
