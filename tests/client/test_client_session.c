@@ -93,15 +93,29 @@ struct stage {
     zspool_client_t *client;
 };
 
-static void set_up(struct stage *self, int64_t heartbeat_ms)
+static void join(struct stage *self, int64_t heartbeat_ms)
 {
     zspool_options_t options;
     zspool_options_init(&options);
     options.reconnect_ms = 5;
     options.session_heartbeat_ms = heartbeat_ms;
-    self->broker = fake_broker_start(handler, &self->stock);
     self->client = zspool_new(fake_broker_endpoint(self->broker), &options, NULL);
     assert_non_null(self->client);
+}
+
+/* A broker that knows nothing of sessions, and a client of it. */
+static void set_up(struct stage *self, int64_t heartbeat_ms)
+{
+    self->broker = fake_broker_start(handler, &self->stock);
+    join(self, heartbeat_ms);
+}
+
+/* The broker has them, from before the client comes, and lets one be resumed, or not. */
+static void set_up_sessions(struct stage *self, int64_t heartbeat_ms, bool resumes)
+{
+    self->broker = fake_broker_start(handler, &self->stock);
+    fake_sessions(self->broker, resumes);
+    join(self, heartbeat_ms);
 }
 
 static void tear_down(struct stage *self)
@@ -139,8 +153,7 @@ static void a_lost_pull_is_sent_again_under_its_id(void **state)
     (void)state;
     struct stage self = {.stock = {.drops_at = 1, .gives_at = 2}};
     const zspool_message_t *message = NULL;
-    set_up(&self, 0);
-    fake_sessions(self.broker, true);
+    set_up_sessions(&self, 0, true);
     zspool_consumer_t *consumer = consumer_of(&self);
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
     assert_true(fake_last_hello(self.broker).has_resume);
@@ -158,8 +171,7 @@ static void without_its_session_a_pull_is_a_new_one(void **state)
     (void)state;
     struct stage self = {.stock = {.drops_at = 1, .gives_at = 2}};
     const zspool_message_t *message = NULL;
-    set_up(&self, 0);
-    fake_sessions(self.broker, false);
+    set_up_sessions(&self, 0, false);
     zspool_consumer_t *consumer = consumer_of(&self);
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
     assert_true(fake_last_hello(self.broker).has_resume);
@@ -190,8 +202,7 @@ static void a_consumer_may_go_while_its_pull_is_put_by(void **state)
 {
     (void)state;
     struct stage self = {.stock = {.drops_at = 1}};
-    set_up(&self, 0);
-    fake_sessions(self.broker, true);
+    set_up_sessions(&self, 0, true);
     zspool_consumer_t *consumer = consumer_of(&self);
     wait_for(&self.stock.pulls, 1);
     fake_refuse_hello(self.broker, ZSP_ELIMIT_REACHED);
@@ -205,8 +216,7 @@ static void a_consumer_that_goes_takes_its_pull_back(void **state)
 {
     (void)state;
     struct stage self = {0};
-    set_up(&self, 0);
-    fake_sessions(self.broker, true);
+    set_up_sessions(&self, 0, true);
     zspool_consumer_t *consumer = consumer_of(&self);
     wait_for(&self.stock.pulls, 1);
     zspool_consumer_destroy(&consumer);
@@ -222,8 +232,7 @@ static void a_consumer_that_stops_takes_its_pull_back_and_ends(void **state)
     (void)state;
     struct stage self = {0};
     const zspool_message_t *message = NULL;
-    set_up(&self, 0);
-    fake_sessions(self.broker, true);
+    set_up_sessions(&self, 0, true);
     zspool_consumer_t *consumer = consumer_of(&self);
     wait_for(&self.stock.pulls, 1);
     zspool_consumer_stop(consumer);
@@ -243,8 +252,7 @@ static void a_reader_that_goes_takes_its_read_back(void **state)
     zspool_reader_options_init(&options);
     options.topic = "t";
     options.follow = true;
-    set_up(&self, 0);
-    fake_sessions(self.broker, true);
+    set_up_sessions(&self, 0, true);
     zspool_reader_t *reader = zspool_reader_new(self.client, &options, NULL);
     assert_non_null(reader);
     while (atomic_load(&self.stock.reads) == 0) {
@@ -262,8 +270,7 @@ static void bye_keeps_what_was_in_hand(void **state)
     (void)state;
     struct stage self = {.stock = {.gives_at = 1}};
     const zspool_message_t *message = NULL;
-    set_up(&self, 0);
-    fake_sessions(self.broker, true);
+    set_up_sessions(&self, 0, true);
     zspool_consumer_t *consumer = consumer_of(&self);
     assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
     zspool_consumer_destroy(&consumer);
@@ -278,8 +285,7 @@ static void heartbeats_are_asked_for_and_given(void **state)
 {
     (void)state;
     struct stage self = {0};
-    set_up(&self, 100);
-    fake_sessions(self.broker, true);
+    set_up_sessions(&self, 100, true);
     assert_int_equal(zspool_connect(self.client, WAIT_MS, NULL, NULL), 0);
     for (int ms = 0; fake_last_hello(self.broker).pings < 3; ms++) {
         assert_true(ms < WAIT_MS);
@@ -321,8 +327,7 @@ static void a_silent_broker_counts_as_gone(void **state)
 {
     (void)state;
     struct stage self = {0};
-    set_up(&self, 100);
-    fake_sessions(self.broker, true);
+    set_up_sessions(&self, 100, true);
     assert_int_equal(zspool_connect(self.client, WAIT_MS, NULL, NULL), 0);
     fake_mute(self.broker);
     int rc = 0;
