@@ -100,3 +100,14 @@ const char *steps_part(struct engine_fixture *self, const char *topic, unsigned 
     }
     return "none";
 }
+
+uint64_t steps_mixed(struct engine_fixture *self)
+{
+    steps_publish_each(self, "t", "a b c d e f");
+    const uint64_t lease = steps_pull(self, 4)->lease;
+    steps_settle(self, 0, 1, lease, "'ack'");
+    steps_settle(self, 1, 1, lease, "'reject', {'reason': 'bad'}");
+    steps_settle(self, 2, 1, lease, "'retry'");
+    assert_string_equal(steps_part(self, "t", 0), "2 6 2 1 1 1");
+    return lease;
+}

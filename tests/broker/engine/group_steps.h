@@ -28,4 +28,8 @@ uint64_t steps_count(const struct answer *answer);
 /* "committed end ready leased waiting dead" of a topic's partition in group g. */
 const char *steps_part(struct engine_fixture *self, const char *topic, unsigned partition);
 
+/* Topic t, partition 0, gets six messages, and group g has 0 acked, 1 dead (reason "bad"), 2 waiting,
+ * 3 out, 4 and 5 fresh. Returns the lease. */
+uint64_t steps_mixed(struct engine_fixture *self);
+
 #endif

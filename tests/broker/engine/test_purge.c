@@ -10,17 +10,6 @@
 #define PURGE_ALL "{'topic': 't', 'before': 'latest'}"
 #define DRY_ALL   "{'topic': 't', 'before': 'latest', 'dry_run': true}"
 
-/* Six messages; 0 acked, 1 dead, 2 waiting, 3 out, 4 and 5 fresh. Returns the lease. */
-static uint64_t mixed(struct engine_fixture *f)
-{
-    steps_publish_each(f, "t", "a b c d e f");
-    const uint64_t lease = steps_pull(f, 4)->lease;
-    steps_settle(f, 0, 1, lease, "'ack'");
-    steps_settle(f, 1, 1, lease, "'reject'");
-    steps_settle(f, 2, 1, lease, "'retry'");
-    return lease;
-}
-
 static const char *text_of(const struct answer *answer)
 {
     const char *partitions = fixture_format("%s", fixture_value(answer, "partitions"));
@@ -37,7 +26,7 @@ static const char *info(struct engine_fixture *f)
 static void messages_go_and_offsets_go_on(void **state)
 {
     struct engine_fixture *f = *state;
-    const uint64_t lease = mixed(f);
+    const uint64_t lease = steps_mixed(f);
     fixture_ok(f, "GROUP.CREATE", "{'group': 'late', 'topics': ['t'], 'start': 'latest'}", NULL);
     const char *told = "[[0, 0, 6]] 6 [[\"g\", 4]]";
     assert_string_equal(text_of(fixture_ok(f, "TOPIC.PURGE", DRY_ALL, NULL)), told);
@@ -91,7 +80,7 @@ static void a_position_says_up_to_where(void **state)
 static void a_purge_is_durable_before_anything_goes(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     mem_store_hold(f->mem, MEM_SYNCS);
     const uint64_t ticket = fixture_send(f, "TOPIC.PURGE", PURGE_ALL, NULL);
     fixture_pump(f);
@@ -104,7 +93,7 @@ static void a_purge_is_durable_before_anything_goes(void **state)
 static void a_refused_purge_changes_nothing(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
     fixture_error(f, ZSP_ENO_SPACE, "TOPIC.PURGE", PURGE_ALL, NULL);
     /* Another image of the topic does not carry it. */
@@ -117,7 +106,7 @@ static void a_refused_purge_changes_nothing(void **state)
 static void settings_do_not_bring_messages_back(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     fixture_send(f, "TOPIC.PURGE", PURGE_ALL, NULL);
     fixture_send(f, "TOPIC.SET", "{'topic': 't', 'settings': {'retention_bytes': 1000000}}", NULL);
     fixture_pump(f);

@@ -20,18 +20,6 @@
 #define IN_G     "{'group': 'g'}"
 #define DRY_IN_G "{'group': 'g', 'dry_run': true}"
 
-/* Six messages; 0 acked, 1 dead, 2 waiting, 3 out, 4 and 5 fresh. Returns the lease. */
-static uint64_t mixed(struct engine_fixture *f)
-{
-    steps_publish_each(f, "t", "a b c d e f");
-    const uint64_t lease = steps_pull(f, 4)->lease;
-    steps_settle(f, 0, 1, lease, "'ack'");
-    steps_settle(f, 1, 1, lease, "'reject', {'reason': 'bad'}");
-    steps_settle(f, 2, 1, lease, "'retry'");
-    assert_string_equal(steps_part(f, "t", 0), "2 6 2 1 1 1");
-    return lease;
-}
-
 /* What was out is handed out in leases of its own, so one pull is not enough. */
 static void ack_all(struct engine_fixture *f)
 {
@@ -55,7 +43,7 @@ static const char *partitions(const struct answer *answer)
 static void a_restore_brings_back_what_was_done(void **state)
 {
     struct engine_fixture *f = *state;
-    const uint64_t lease = mixed(f);
+    const uint64_t lease = steps_mixed(f);
     fixture_ok(f, "SAVEPOINT.SAVE", SAVE, NULL);
     assert_string_equal(steps_part(f, "t", 0), "2 6 2 1 1 1");
     ack_all(f);
@@ -94,7 +82,7 @@ static void counts_come_back_too(void **state)
 static void a_restore_may_skip(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     ack_all(f);
     fixture_ok(f, "SAVEPOINT.SAVE", SAVE, NULL);
     fixture_ok(f, "SEEK", "{'group': 'g', 'to': 'earliest', 'dead': true}", NULL);
@@ -126,7 +114,7 @@ static void blocks_come_and_go(void **state)
 static void savepoints_are_listed_replaced_and_dropped(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     const struct answer *none = fixture_ok(f, "SAVEPOINT.LIST", IN_G, NULL);
     assert_string_equal(fixture_value(none, "savepoints"), "[]");
     assert_string_equal(fixture_value(none, "undo_ms"), "");
@@ -170,7 +158,7 @@ static void a_group_has_so_many_savepoints(void **state)
 static void a_seek_is_undone_and_done_again(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     fixture_error(f, ZSP_ENOT_FOUND, "SAVEPOINT.UNDO", IN_G, NULL);
     const struct answer *moved = fixture_ok(f, "SEEK", "{'group': 'g', 'to': 'latest'}", NULL);
     assert_string_equal(fixture_value(moved, "undo"), "true");
@@ -211,7 +199,7 @@ static void an_undo_is_of_the_partitions_that_were_moved(void **state)
 static void a_restore_is_undone(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     fixture_ok(f, "SAVEPOINT.SAVE", SAVE, NULL);
     ack_all(f);
     fixture_ok(f, "SAVEPOINT.RESTORE", SAVE, NULL);
@@ -303,7 +291,7 @@ static void topics_that_went_are_told(void **state)
 static void a_refused_restore_changes_nothing(void **state)
 {
     struct engine_fixture *f = *state;
-    const uint64_t lease = mixed(f);
+    const uint64_t lease = steps_mixed(f);
     fixture_ok(f, "SAVEPOINT.SAVE", SAVE, NULL);
     fixture_ok(f, "PULL", "{'group': 'g'}", NULL);
     mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
@@ -324,7 +312,7 @@ static void a_refused_restore_changes_nothing(void **state)
 static void a_restore_waits_for_its_sync(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     fixture_ok(f, "SAVEPOINT.SAVE", SAVE, NULL);
     mem_store_hold(f->mem, MEM_SYNCS);
     const uint64_t ticket = fixture_send(f, "SAVEPOINT.RESTORE", SAVE, NULL);
@@ -356,7 +344,7 @@ static void a_pull_at_work_does_not_outlive_a_restore(void **state)
 static void bad_requests_are_refused(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     const struct {
         int code;
         const char *verb, *args;
@@ -379,7 +367,7 @@ static void bad_requests_are_refused(void **state)
 static void savepoints_live_as_long_as_their_group(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     fixture_ok(f, "SAVEPOINT.SAVE", SAVE, NULL);
     fixture_ok(f, "SEEK", "{'group': 'g', 'to': 'latest'}", NULL);
     for (int round = 0; round < 2; round++) {

@@ -10,22 +10,10 @@ static const char *seek(struct engine_fixture *f, const char *args)
     return fixture_value(fixture_ok(f, "SEEK", args, NULL), "partitions");
 }
 
-/* Six messages; 0 acked, 1 dead, 2 waiting, 3 out, 4 and 5 fresh. Returns the lease. */
-static uint64_t mixed(struct engine_fixture *f)
-{
-    steps_publish_each(f, "t", "a b c d e f");
-    const uint64_t lease = steps_pull(f, 4)->lease;
-    steps_settle(f, 0, 1, lease, "'ack'");
-    steps_settle(f, 1, 1, lease, "'reject'");
-    steps_settle(f, 2, 1, lease, "'retry'");
-    assert_string_equal(steps_part(f, "t", 0), "2 6 2 1 1 1");
-    return lease;
-}
-
 static void back_to_the_beginning(void **state)
 {
     struct engine_fixture *f = *state;
-    const uint64_t lease = mixed(f);
+    const uint64_t lease = steps_mixed(f);
     assert_string_equal(seek(f, "{'group': 'g', 'to': 'earliest'}"), "[[0, 2, 0, 1, 0]]");
     assert_string_equal(steps_part(f, "t", 0), "0 6 5 0 0 1");
     assert_string_equal(fixture_payloads(steps_pull(f, 10)), "a c d e f");
@@ -36,7 +24,7 @@ static void back_to_the_beginning(void **state)
 static void forward_skips(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     assert_string_equal(seek(f, "{'group': 'g', 'to': ['offset', 5]}"), "[[0, 2, 5, 0, 3]]");
     assert_string_equal(steps_part(f, "t", 0), "5 6 1 0 0 1");
     assert_string_equal(fixture_payloads(steps_pull(f, 10)), "f");
@@ -45,7 +33,7 @@ static void forward_skips(void **state)
 static void a_dry_run_only_tells(void **state)
 {
     struct engine_fixture *f = *state;
-    const uint64_t lease = mixed(f);
+    const uint64_t lease = steps_mixed(f);
     const size_t records = mem_store_record_count(f->mem);
     assert_string_equal(seek(f, "{'group': 'g', 'to': 'latest', 'dry_run': true}"),
                         "[[0, 2, 6, 0, 4]]");
@@ -57,7 +45,7 @@ static void a_dry_run_only_tells(void **state)
 static void the_dead_come_back_when_asked(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     assert_string_equal(seek(f, "{'group': 'g', 'to': 'earliest', 'dead': true}"),
                         "[[0, 2, 0, 2, 0]]");
     assert_string_equal(fixture_payloads(steps_pull(f, 10)), "a b c d e f");
@@ -88,7 +76,7 @@ static void all_positions_are_understood(void **state)
 static void bad_requests_are_refused(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     const struct {
         int code;
         const char *args;
@@ -129,7 +117,7 @@ static void all_partitions_go_in_one_record(void **state)
 static void a_seek_waits_for_its_sync_and_stays(void **state)
 {
     struct engine_fixture *f = *state;
-    mixed(f);
+    steps_mixed(f);
     mem_store_hold(f->mem, MEM_SYNCS);
     const uint64_t ticket = fixture_send(f, "SEEK", "{'group': 'g', 'to': 'earliest'}", NULL);
     fixture_pump(f);
@@ -145,7 +133,7 @@ static void a_seek_waits_for_its_sync_and_stays(void **state)
 static void a_refused_seek_changes_nothing(void **state)
 {
     struct engine_fixture *f = *state;
-    const uint64_t lease = mixed(f);
+    const uint64_t lease = steps_mixed(f);
     mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
     fixture_error(f, ZSP_ENO_SPACE, "SEEK", "{'group': 'g', 'to': 'latest'}", NULL);
     assert_string_equal(steps_part(f, "t", 0), "2 6 2 1 1 1");
