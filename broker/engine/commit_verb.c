@@ -115,9 +115,11 @@ static int fill_publish(struct engine *engine, const msgpack_object *object, str
     ret->frame = zsp_buf_get(frame);
     ret->codec = args.codec.data ? ZSP_CODEC_ZSTD : ZSP_CODEC_NONE;
     ret->raw_bytes = (uint32_t)args.raw_size.value;
-    ret->has_partition = args.partition.set;
-    ret->partition = args.partition.value;
-    ret->partitions = args.partitions.set ? args.partitions.value : 0;
+    ret->place = (struct publish_place){
+        .is_given = args.partition.set,
+        .index = args.partition.value,
+        .partitions = args.partitions.value,
+    };
     ret->priority = args.priority.set ? (uint8_t)args.priority.value : ZSP_PRIORITY;
     ret->not_before_ms = (int64_t)args.not_before_ms.value;
     ret->expires_at_ms = (int64_t)args.expires_at_ms.value;

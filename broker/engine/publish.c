@@ -324,26 +324,7 @@ void publish_partition_gone(struct engine *engine, struct partition *partition,
 
 bool publish_is_urgent(const struct publish *self)
 {
-    return self->priority != ZSP_PRIORITY || self->not_before_ms != 0;
-}
-
-int publish_check_partitions(const struct publish *self, uint32_t partition_count,
-                             const char *object, struct zsp_err *err)
-{
-    if (self->partitions != 0 && self->partitions != partition_count) {
-        zsp_err_set(err, ZSP_EWOULD_REORDER,
-                    "%s: the client hashed over %llu partitions, it has %u", object,
-                    (unsigned long long)self->partitions, partition_count);
-        zsp_err_detail(err, object, NULL, NULL);
-        return ZSP_EWOULD_REORDER;
-    }
-    if (self->has_partition && self->partition >= partition_count) {
-        zsp_err_set(err, ZSP_ENOT_FOUND, "%s: no partition %llu, it has %u", object,
-                    (unsigned long long)self->partition, partition_count);
-        zsp_err_detail(err, object, NULL, NULL);
-        return ZSP_ENOT_FOUND;
-    }
-    return 0;
+    return topic_is_urgent(self->priority, self->not_before_ms);
 }
 
 /* Give one part to the store. `frame` is borrowed: records, or (`codec`) the publish's own frame.
@@ -614,12 +595,12 @@ static int route(struct engine *engine, const struct publish *self, struct topic
 int publish_begin(struct engine *engine, struct publish *self, struct topic *topic,
                   struct zsp_err *err)
 {
-    int rc = publish_check_partitions(self, topic->partition_count, topic->object, err);
+    int rc = publish_check_place(&self->place, topic->partition_count, topic->object, err);
     if (rc != 0) {
         return rc;
     }
-    uint32_t target = (uint32_t)self->partition;
-    if (!self->has_partition && topic->partition_count > 1) {
+    uint32_t target = (uint32_t)self->place.index;
+    if (!self->place.is_given && topic->partition_count > 1) {
         struct zsp_slice body;
         rc = route(engine, self, topic, &body, err);
         if (rc != 0) {

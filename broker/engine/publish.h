@@ -15,6 +15,7 @@
 #ifndef ZSP_ENGINE_PUBLISH_H
 #define ZSP_ENGINE_PUBLISH_H
 
+#include "broker/engine/publish_check.h"
 #include "broker/engine/topic.h"
 
 struct publish;
@@ -29,10 +30,8 @@ struct publish {
     uint32_t raw_bytes;    /* compressed: of its records */
     uint32_t record_count;
     enum store_level level; /* at which it is confirmed */
-    bool has_partition;     /* told by the client */
-    uint64_t partition;     /* */
-    uint64_t partitions;    /* what the client hashed with, 0 = not told */
-    uint64_t producer_id;   /* 0 = not sequenced */
+    struct publish_place place;
+    uint64_t producer_id; /* 0 = not sequenced */
     uint64_t epoch, sequence;
     int64_t timestamp_ms;
     int64_t not_before_ms, expires_at_ms; /* wall, 0 = none */

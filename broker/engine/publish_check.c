@@ -55,3 +55,22 @@ int publish_check_body(struct engine *engine, const struct publish_body *args, u
     }
     return 0;
 }
+
+int publish_check_place(const struct publish_place *place, uint32_t partition_count,
+                        const char *object, struct zsp_err *err)
+{
+    if (place->partitions != 0 && place->partitions != partition_count) {
+        zsp_err_set(err, ZSP_EWOULD_REORDER,
+                    "%s: the client hashed over %llu partitions, it has %u", object,
+                    (unsigned long long)place->partitions, partition_count);
+        zsp_err_detail(err, object, NULL, NULL);
+        return ZSP_EWOULD_REORDER;
+    }
+    if (place->is_given && place->index >= partition_count) {
+        zsp_err_set(err, ZSP_ENOT_FOUND, "%s: no partition %llu, it has %u", object,
+                    (unsigned long long)place->index, partition_count);
+        zsp_err_detail(err, object, NULL, NULL);
+        return ZSP_ENOT_FOUND;
+    }
+    return 0;
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The check of a body that is to be published, alone or in a commit: all of its records are good,
- * or it is refused before anything happens.
+ * What is asked of messages that are to be published, alone or in a commit, before anything
+ * happens: all records of a body are good, and the topic has the partitions that the client thinks
+ * it has.
  */
 #ifndef ZSP_ENGINE_PUBLISH_CHECK_H
 #define ZSP_ENGINE_PUBLISH_CHECK_H
@@ -23,5 +24,17 @@ struct publish_body {
  *         ZSP_ECOUNT_MISMATCH, ZSP_ENOMEM */
 int publish_check_body(struct engine *engine, const struct publish_body *args, uint32_t *ret_count,
                        struct zsp_err *err);
+
+/* Where the client wants it. */
+struct publish_place {
+    bool is_given;       /* in the partition `index`; else it is routed */
+    uint64_t index;      /* */
+    uint64_t partitions; /* what the client hashed with, 0 = not told */
+};
+
+/* Is there such a place in a topic of `partition_count`? `object` names it in errors.
+ * Errors: ZSP_ENOT_FOUND, ZSP_EWOULD_REORDER */
+int publish_check_place(const struct publish_place *place, uint32_t partition_count,
+                        const char *object, struct zsp_err *err);
 
 #endif

@@ -98,9 +98,11 @@ static int fill(struct engine *engine, const struct publish_args *args,
     ret->raw_bytes = (uint32_t)args->raw_size.value;
     ret->level = is_written ? STORE_WRITTEN : STORE_SYNCED_LEVEL;
     engine->sync_wait_count += is_written ? 0u : 1u;
-    ret->has_partition = args->partition.set;
-    ret->partition = args->partition.value;
-    ret->partitions = args->partitions.set ? args->partitions.value : 0;
+    ret->place = (struct publish_place){
+        .is_given = args->partition.set,
+        .index = args->partition.value,
+        .partitions = args->partitions.value,
+    };
     ret->producer_id = producer ? producer->id : 0;
     ret->epoch = args->epoch.value;
     ret->sequence = args->seq.value;
@@ -114,8 +116,7 @@ static int fill(struct engine *engine, const struct publish_args *args,
 /* The topic is LIVE, or going: append now, or wait for what must come first. */
 static int go(struct engine *engine, struct publish *self, struct topic *topic, struct zsp_err *err)
 {
-    const bool is_marked = topic->agenda_use == AGENDA_USED;
-    if (topic->agenda_use == AGENDA_MARKING || (publish_is_urgent(self) && !is_marked)) {
+    if (topic_must_mark_agenda(topic, publish_is_urgent(self))) {
         return topic_mark_agenda(engine, topic, &self->waiter, err);
     }
     return publish_begin(engine, self, topic, err);
@@ -145,7 +146,7 @@ static int create_and_wait(struct engine *engine, struct publish *self, struct z
         return topic_require(engine, name, &none, err);
     }
     const uint32_t partition_count = engine->options.default_partitions;
-    const int rc = publish_check_partitions(self, partition_count, "a new topic", err);
+    const int rc = publish_check_place(&self->place, partition_count, "a new topic", err);
     if (rc != 0) {
         return rc;
     }

@@ -456,6 +456,16 @@ static int put_mark(struct engine *engine, struct topic *self, struct zsp_err *e
     return rc;
 }
 
+bool topic_is_urgent(unsigned priority, int64_t not_before_ms)
+{
+    return priority != ZSP_PRIORITY || not_before_ms != 0;
+}
+
+bool topic_must_mark_agenda(const struct topic *self, bool is_urgent)
+{
+    return self->agenda_use == AGENDA_MARKING || (is_urgent && self->agenda_use != AGENDA_USED);
+}
+
 int topic_mark_agenda(struct engine *engine, struct topic *self, struct topic_waiter *waiter,
                       struct zsp_err *err)
 {

@@ -126,6 +126,10 @@ int topic_create(struct engine *engine, struct zsp_slice name, uint32_t partitio
 /* Add one more waiter to a topic that is CREATING or DELETING. */
 void topic_wait(struct topic *self, struct topic_waiter *waiter);
 
+/* Are such messages not to be taken in their turn (agenda.h)? */
+bool topic_is_urgent(unsigned priority, int64_t not_before_ms);
+/* Must a publish, urgent or not, wait for topic_mark_agenda()? */
+bool topic_must_mark_agenda(const struct topic *self, bool is_urgent);
 /* A publish waits until the topic may have messages that are not taken in their turn, or behind
  * such a one. Errors: those of state_put (nothing changed, the waiter hears nothing) */
 int topic_mark_agenda(struct engine *engine, struct topic *self, struct topic_waiter *waiter,

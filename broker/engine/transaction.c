@@ -83,22 +83,6 @@ static int out_of_memory(struct zsp_err *err)
     return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
 }
 
-static int check_partitions(const struct transaction_publish *publish, const struct topic *topic,
-                            struct zsp_err *err)
-{
-    struct partition *none = NULL;
-    if (publish->partitions != 0 && publish->partitions != topic->partition_count) {
-        zsp_err_set(err, ZSP_EWOULD_REORDER,
-                    "%s: the client hashed over %llu partitions, it has %u", topic->object,
-                    (unsigned long long)publish->partitions, topic->partition_count);
-        zsp_err_detail(err, topic->object, NULL, NULL);
-        return ZSP_EWOULD_REORDER;
-    }
-    return publish->has_partition
-               ? topic_partition((struct topic *)(uintptr_t)topic, publish->partition, &none, err)
-               : 0;
-}
-
 /* Room for `count` more parts. */
 static int reserve_parts(struct transaction *self, uint32_t count, struct zsp_err *err)
 {
@@ -193,9 +177,12 @@ static int route_publish(struct engine *engine, struct transaction *self,
                          struct transaction_publish *publish, struct topic *topic,
                          struct zsp_err *err)
 {
-    int rc = check_partitions(publish, topic, err);
-    if (rc != 0 || publish->has_partition || topic->partition_count == 1) {
-        return rc != 0 ? rc : add_whole(self, publish, &topic->partitions[publish->partition], err);
+    int rc = publish_check_place(&publish->place, topic->partition_count, topic->object, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (publish->place.is_given || topic->partition_count == 1) {
+        return add_whole(self, publish, &topic->partitions[publish->place.index], err);
     }
     struct zsp_slice body = {publish->frame->data, publish->frame->len};
     if (publish->codec != ZSP_CODEC_NONE) {
@@ -275,14 +262,7 @@ static bool is_tired_of_waiting(struct transaction *self)
 
 static bool is_urgent(const struct transaction_publish *publish)
 {
-    return publish->priority != ZSP_PRIORITY || publish->not_before_ms != 0;
-}
-
-/* Must the topic be told durably that it has such messages, or is that under way? */
-static bool must_mark(const struct topic *topic, const struct transaction_publish *publish)
-{
-    return topic->agenda_use == AGENDA_MARKING ||
-           (is_urgent(publish) && topic->agenda_use != AGENDA_USED);
+    return topic_is_urgent(publish->priority, publish->not_before_ms);
 }
 
 /* The topic is not there: wait for it, or make it. */
@@ -314,7 +294,7 @@ int transaction_start(struct engine *engine, struct transaction *self, struct zs
         if (!topic) {
             return find_topic(engine, self, name, err);
         }
-        if (must_mark(topic, &self->publishes[i])) {
+        if (topic_must_mark_agenda(topic, is_urgent(&self->publishes[i]))) {
             return topic_mark_agenda(engine, topic, &self->waiter, err);
         }
     }

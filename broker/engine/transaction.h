@@ -17,6 +17,7 @@
 #ifndef ZSP_ENGINE_TRANSACTION_H
 #define ZSP_ENGINE_TRANSACTION_H
 
+#include "broker/engine/publish_check.h"
 #include "broker/engine/route.h"
 #include "broker/engine/step.h"
 #include "broker/engine/topic.h"
@@ -43,9 +44,7 @@ struct transaction_publish {
     enum zsp_codec codec;
     uint32_t raw_bytes; /* compressed: of the records */
     uint32_t record_count;
-    bool has_partition;
-    uint64_t partition;
-    uint64_t partitions; /* what the client hashed with, 0 = not told */
+    struct publish_place place;
     uint8_t priority;
     int64_t not_before_ms, expires_at_ms; /* wall, 0 = none */
 
