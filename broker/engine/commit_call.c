@@ -249,15 +249,18 @@ static int require_producer(const struct engine *engine, const struct commit_cal
     return producer_check(engine, producer->name, self->epoch, &producer, err);
 }
 
-/* Begin with the first one that is not decided. */
+/* Begin with the first one that is not decided. It waits while as many before it are not answered
+ * as answers are remembered: it would have the first one forgotten before it is told. */
 static void work(struct engine *engine, uint64_t producer_id)
 {
     const struct commit_log *const log = commit_log_find(engine, producer_id);
     struct commit_call *self = log->call_first;
+    uint32_t unanswered = 0;
     while (self && self->is_decided) {
         self = self->next;
+        unanswered++;
     }
-    if (!self || self->is_at_work) {
+    if (!self || self->is_at_work || unanswered == ZSP_COMMIT_WINDOW) {
         return;
     }
     struct zsp_err refusal = {0};
@@ -370,5 +373,10 @@ static void is_over(struct engine *engine, struct transaction *transaction,
     for (struct commit_echo *echo = self->echoes; echo; echo = echo->next) {
         answer(engine, &echo->to, told, true);
     }
+    const uint64_t producer_id = self->producer_id;
+    const bool is_last = !self->next;
     end(engine, self);
+    if (!is_last) {
+        work(engine, producer_id);
+    }
 }

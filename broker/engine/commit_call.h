@@ -6,7 +6,8 @@
  *   WAITING ---> AT_WORK ---> DECIDED ---> over
  *      |            |
  *      +--refused---+---> over, and with it all behind it
- *   -> WAITING           commit_call_start  the one before it is not decided yet
+ *   -> WAITING           commit_call_start  the one before it is not decided yet, or
+ *                                           ZSP_COMMIT_WINDOW before it are not over
  *   WAITING -> AT_WORK   work               a transaction is started
  *   AT_WORK -> DECIDED   is_decided         its record is put: the next one may begin
  *   DECIDED -> over      is_over            durable

@@ -35,6 +35,13 @@ static const char *commit(unsigned seq, const char *publish, const char *settle)
                           publish, outcomes);
 }
 
+static const char *outcomes_alone(unsigned seq, const char *settle)
+{
+    return fixture_format(
+        "{'producer': 'p', 'epoch': 1, 'seq': %u, 'settle': {'group': 'g', 'runs': [%s]}}", seq,
+        settle);
+}
+
 static const char *ack(uint64_t first, uint64_t count, uint64_t lease)
 {
     return fixture_format("['t', 0, %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", 'ack']", first, count,
@@ -96,10 +103,8 @@ static void it_may_settle_alone_or_publish_alone(void **state)
 {
     struct engine_fixture *const f = *state;
     const uint64_t lease = lease_on(f, 1);
-    const char *const args = fixture_format(
-        "{'producer': 'p', 'epoch': 1, 'seq': 1, 'settle': {'group': 'g', 'runs': [%s]}}",
-        ack(0, 1, lease));
-    const struct answer *const a = fixture_ok(f, "COMMIT", args, NULL);
+    const struct answer *const a =
+        fixture_ok(f, "COMMIT", outcomes_alone(1, ack(0, 1, lease)), NULL);
     assert_string_equal(fixture_value(a, "at"), "[]");
     fixture_ok(f, "COMMIT", commit(2, A, NULL), BODY);
     assert_string_equal(steps_part(f, "t", 0), "1 1 0 0 0 0");
@@ -375,6 +380,28 @@ static void many_on_their_way_keep_their_order(void **state)
     assert_string_equal(payloads_of(f, "b"), "1 2 4 5 7");
 }
 
+/* Goal: more on their way than answers are remembered: each gets its own. */
+static void more_on_their_way_than_are_remembered_all_get_their_answer(void **state)
+{
+    struct engine_fixture *const f = *state;
+    uint64_t tickets[3 * ZSP_COMMIT_WINDOW];
+    const unsigned count = sizeof tickets / sizeof tickets[0];
+    const uint64_t lease = lease_on(f, count);
+    mem_store_hold(f->mem, MEM_SYNCS);
+    for (unsigned i = 0; i < count; i++) {
+        tickets[i] = fixture_send(f, "COMMIT", outcomes_alone(i + 1, ack(i, 1, lease)), NULL);
+    }
+    const uint64_t again = fixture_send(f, "COMMIT", outcomes_alone(1, ack(0, 1, lease)), NULL);
+    fixture_pump(f);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    for (unsigned i = 0; i < count; i++) {
+        assert_string_equal(fixture_value(fixture_answer(f, tickets[i]), "at"), "[]");
+        assert_int_equal(fixture_number(fixture_answer(f, tickets[i]), "applied"), 1);
+    }
+    assert_string_equal(fixture_value(fixture_answer(f, again), "at"), "[]");
+}
+
 /* --- producers ---------------------------------------------------------------------------------- */
 
 static void a_new_epoch_fences_it_and_tells_where_it_stopped(void **state)
@@ -639,6 +666,7 @@ static const struct CMUnitTest over_memory[] = {
     TEST(a_topic_deleted_meanwhile_refuses_the_whole),
     TEST(a_full_journal_refuses_it),
     TEST(a_repetition_waits_for_the_first_one),
+    TEST(more_on_their_way_than_are_remembered_all_get_their_answer),
     TEST(an_open_waits_for_commits_on_their_way),
     TEST(a_failed_sync_leaves_it_in_doubt),
     TEST(after_a_crash_it_is_there_once),
