@@ -73,7 +73,7 @@
 #define ZSP_EPHEMERAL_EXPIRE_MS  600000u    /* an ephemeral one after 10 minutes */
 #define ZSP_PRODUCER_WINDOW      64u        /* batches whose original offsets are remembered */
 #define ZSP_COMMIT_PUBLISHES_MAX 32u        /* bodies of one COMMIT; they fit a message's frames */
-#define ZSP_COMMIT_BYTES_MAX     (8u << 20) /* bytes of these: any one frame fits */
+#define ZSP_COMMIT_BYTES_MAX     (8u << 20) /* bytes of these, unpacked as well: any one fits */
 #define ZSP_COMMIT_PARTS_MAX     256u       /* batches that they are cut into */
 #define ZSP_COMMIT_ROWS_MAX      256u       /* rows of the answer, which is remembered */
 #define ZSP_COMMIT_WINDOW        8u         /* answers remembered of one producer */

@@ -2,6 +2,7 @@
  *
  * The verb COMMIT: everything that is refused before anything happens.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "broker/engine/commit_call.h"
@@ -83,20 +84,39 @@ static int check_args(const struct engine *engine, const struct commit_args *arg
                            "a body frame for each publish: %zu publishes, %zu bodies", count,
                            request->body_count);
     }
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        bytes += request->bodies[i]->len;
-    }
-    if (bytes > ZSP_COMMIT_BYTES_MAX) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE,
-                           "bodies of %llu bytes in one commit, the limit is %u",
-                           (unsigned long long)bytes, ZSP_COMMIT_BYTES_MAX);
-    }
     return 0;
 }
 
+/* Both what is sent and what is unpacked of it are bounded; a bound is looked at before that. */
+static int add_bytes(uint64_t *bytes, uint64_t more, const char *what, struct zsp_err *err)
+{
+    *bytes += more; /* each is bounded by 32 bits */
+    if (*bytes <= ZSP_COMMIT_BYTES_MAX) {
+        return 0;
+    }
+    char got[24];
+    char wanted[24];
+    (void)snprintf(got, sizeof got, "%llu", (unsigned long long)*bytes);
+    (void)snprintf(wanted, sizeof wanted, "%u", ZSP_COMMIT_BYTES_MAX);
+    zsp_err_set(err, ZSP_ETOO_LARGE, "bodies of %s bytes%s in one commit, the limit is %s", got,
+                what, wanted);
+    zsp_err_detail(err, "commit", wanted, got);
+    return ZSP_ETOO_LARGE;
+}
+
+static int check_bytes(const struct request *request, struct zsp_err *err)
+{
+    uint64_t bytes = 0;
+    int rc = 0;
+    for (size_t i = 0; i < request->body_count && rc == 0; i++) {
+        rc = add_bytes(&bytes, request->bodies[i]->len, "", err);
+    }
+    return rc;
+}
+
+/* `bytes`: unpacked, of it and those before it. */
 static int fill_publish(struct engine *engine, const msgpack_object *object, struct zsp_buf *frame,
-                        struct transaction_publish *ret, struct zsp_err *err)
+                        uint64_t *bytes, struct transaction_publish *ret, struct zsp_err *err)
 {
     if (object->type != MSGPACK_OBJECT_MAP) {
         return zsp_err_set(err, ZSP_EBAD_TYPE, "not a map");
@@ -105,6 +125,10 @@ static int fill_publish(struct engine *engine, const msgpack_object *object, str
     int rc = wire_args(object, part_table, sizeof part_table / sizeof part_table[0], &args, err);
     const struct publish_body body = {
         .frame = frame, .codec = args.codec, .raw_size = args.raw_size, .count = args.count};
+    if (rc == 0) {
+        const uint64_t unpacked = args.raw_size.set ? args.raw_size.value : frame->len;
+        rc = add_bytes(bytes, unpacked, ", unpacked,", err);
+    }
     if (rc == 0) {
         rc = publish_check_body(engine, &body, &ret->record_count, err);
     }
@@ -129,9 +153,10 @@ static int fill_publish(struct engine *engine, const msgpack_object *object, str
 static int fill(struct engine *engine, const struct commit_args *args,
                 const struct request *request, struct commit_call *ret, struct zsp_err *err)
 {
+    uint64_t bytes = 0;
     int rc = 0;
     for (uint32_t i = 0; args->publish && i < args->publish->via.array.size && rc == 0; i++) {
-        rc = fill_publish(engine, &args->publish->via.array.ptr[i], request->bodies[i],
+        rc = fill_publish(engine, &args->publish->via.array.ptr[i], request->bodies[i], &bytes,
                           &ret->transaction.publishes[i], err);
         if (rc != 0) {
             zsp_err_wrap(err, "publish %u", i);
@@ -163,6 +188,9 @@ int verb_commit(struct engine *engine, const struct request *request, struct zsp
                        &args, err);
     if (rc == 0) {
         rc = check_args(engine, &args, request, err);
+    }
+    if (rc == 0) {
+        rc = check_bytes(request, err);
     }
     if (rc == 0) {
         rc = producer_check(engine, args.producer, args.epoch.value, &producer, err);

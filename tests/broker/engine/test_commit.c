@@ -575,6 +575,20 @@ static void too_many_bytes_are_refused(void **state)
     assert_int_equal(fixture_answer(f, ticket)->code, ZSP_ETOO_LARGE);
 }
 
+/* Goal: what is small only while it is packed is refused before it is unpacked. */
+static void too_many_bytes_unpacked_are_refused(void **state)
+{
+    struct engine_fixture *const f = *state;
+    const char *const packed = "{'topic': 'a', 'codec': 'zstd', 'raw_size': 8388608}";
+    const struct answer *a = fixture_error(f, ZSP_ETOO_LARGE, "COMMIT",
+                                           commit(1, fixture_format("%s, %s", A, packed), NULL),
+                                           "[[b'x']]|[[b'no zstd frame']]");
+    assert_string_equal(a->error.wanted, "8388608");
+    assert_string_equal(a->error.got, "8388616");
+    assert_string_equal(a->error.object, "commit");
+    fixture_ok(f, "COMMIT", commit(1, A, NULL), BODY);
+}
+
 /* --- failures and restarts ------------------------------------------------------------------------- */
 
 static void a_failed_sync_leaves_it_in_doubt(void **state)
@@ -659,6 +673,7 @@ static const struct CMUnitTest over_both[] = {
     TEST(its_limits_are_told),
     TEST(many_rows_become_one_for_each_partition),
     TEST(too_many_bytes_are_refused),
+    TEST(too_many_bytes_unpacked_are_refused),
 };
 
 static const struct CMUnitTest over_memory[] = {
