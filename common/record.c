@@ -297,12 +297,13 @@ int zsp_record_check(struct zsp_slice body, size_t record_max, uint32_t *ret_cou
     return 0;
 }
 
-int zsp_record_next(struct zsp_slice *rest, struct zsp_slice *ret_record)
+int zsp_record_next_id(struct zsp_slice *rest, struct zsp_slice *ret_record,
+                       struct zsp_slice *ret_id)
 {
     if (rest->len == 0) {
         return 1;
     }
-    struct zsp_record record;
+    struct zsp_record record = {0};
     struct fault fault;
     const uint8_t *const end = rest->data + rest->len;
     const uint8_t *next = zsp_record_plain(*rest, &record.payload);
@@ -314,8 +315,15 @@ int zsp_record_next(struct zsp_slice *rest, struct zsp_slice *ret_record)
     }
     const size_t len = (size_t)(next - rest->data);
     *ret_record = (struct zsp_slice){rest->data, len};
+    *ret_id = record.id;
     *rest = (struct zsp_slice){next, rest->len - len};
     return 0;
+}
+
+int zsp_record_next(struct zsp_slice *rest, struct zsp_slice *ret_record)
+{
+    struct zsp_slice id;
+    return zsp_record_next_id(rest, ret_record, &id);
 }
 
 int zsp_record_position(struct zsp_slice body, uint32_t index, size_t *ret_pos)

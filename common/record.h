@@ -44,6 +44,10 @@ int zsp_record_check(struct zsp_slice body, size_t record_max, uint32_t *ret_cou
  * bytes are not a record after all (`*rest` is then unchanged). */
 int zsp_record_next(struct zsp_slice *rest, struct zsp_slice *ret_record);
 
+/* The same, and the record's id; data NULL = none. */
+int zsp_record_next_id(struct zsp_slice *rest, struct zsp_slice *ret_record,
+                       struct zsp_slice *ret_id);
+
 /* Byte position of record `index` of a checked body; body.len when `index` is
  * the number of records; ZSP_EBAD_RECORD beyond. */
 int zsp_record_position(struct zsp_slice body, uint32_t index, size_t *ret_pos);
