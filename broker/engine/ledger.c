@@ -93,7 +93,8 @@ uint64_t ledger_leased(const struct ledger *self)
 
 uint64_t ledger_waiting(const struct ledger *self)
 {
-    return runmap_count(&self->runs, RUN_WAITING) + levels_delayed(self, self->mark);
+    return runmap_count(&self->runs, RUN_WAITING) + runmap_count(&self->runs, RUN_PARKED) +
+           levels_delayed(self, self->mark);
 }
 
 uint64_t ledger_dead(const struct ledger *self)
@@ -305,7 +306,8 @@ int ledger_take(struct ledger *self, struct take *take)
 bool ledger_is_untouched(const struct run *run)
 {
     const struct run fresh = {.state = run->state, .urgency = run->urgency};
-    return (run->state == RUN_RESERVED || run->state == RUN_READY) && run_equal(run, &fresh);
+    return (run->state == RUN_RESERVED || run->state == RUN_READY || run->state == RUN_PARKED) &&
+           run_equal(run, &fresh);
 }
 
 /* [first, end), which had a run, is fresh again. */

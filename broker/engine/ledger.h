@@ -103,7 +103,7 @@ uint32_t ledger_partition_index(const struct ledger *self);
 /* Every offset below is done or dead. */
 uint64_t ledger_committed(const struct ledger *self);
 /* Messages that could be handed out now, and figures by state, all O(1). Those that wait do so for
- * a retry, or for their time. */
+ * a retry, for their time, or for another message of their key. */
 uint64_t ledger_ready(const struct ledger *self);
 uint64_t ledger_leased(const struct ledger *self);
 uint64_t ledger_waiting(const struct ledger *self);

@@ -97,6 +97,7 @@ static uint8_t stored_state(const struct run *run)
     switch ((enum run_state)run->state) {
     case RUN_READY:
     case RUN_RESERVED:
+    case RUN_PARKED:
         return STORED_READY;
     case RUN_WAITING:
         return STORED_WAITING;

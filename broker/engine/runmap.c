@@ -144,6 +144,8 @@ static unsigned class_of(const struct run *run)
         return RUN_CLASS_DEAD | (run->limit != 0 ? RUN_CLASS_HOLDING : 0u);
     case RUN_DONE:
         return RUN_CLASS_DONE;
+    case RUN_PARKED:
+        return RUN_CLASS_PARKED;
     case RUN_NONE:
     case RUN_STATES:
         break;

@@ -33,6 +33,7 @@ enum run_state {
     RUN_LEASED,   /* out under `lease` */
     RUN_DEAD,     /* failed too often, or rejected */
     RUN_DONE,     /* finished, where a message without a run would be fresh */
+    RUN_PARKED,   /* READY but for another one of its key; memory only, durably it is READY */
     RUN_STATES
 };
 
@@ -74,9 +75,10 @@ enum run_class {
     RUN_CLASS_LEASED = 1 << 22,
     RUN_CLASS_DEAD = 1 << 23,
     RUN_CLASS_DONE = 1 << 24,
-    RUN_CLASS_UNFINISHED = (1 << 23) - 1,
-    RUN_CLASS_ANY = (1 << 25) - 1,
-    RUN_CLASS_HOLDING = 1 << 25 /* of the DEAD ones, those with a limit */
+    RUN_CLASS_HOLDING = 1 << 25, /* of the DEAD ones, those with a limit */
+    RUN_CLASS_PARKED = 1 << 26,
+    RUN_CLASS_UNFINISHED = ((1 << 23) - 1) | RUN_CLASS_PARKED,
+    RUN_CLASS_ANY = ((1 << 25) - 1) | RUN_CLASS_PARKED
 };
 
 /* The priority of a run's messages. */

@@ -66,7 +66,8 @@ static unsigned class_in_model(const struct run *run)
                                                  RUN_CLASS_WAITING,
                                                  RUN_CLASS_LEASED,
                                                  RUN_CLASS_DEAD,
-                                                 RUN_CLASS_DONE};
+                                                 RUN_CLASS_DONE,
+                                                 RUN_CLASS_PARKED};
     if (run->state != RUN_READY) {
         return classes[run->state];
     }
