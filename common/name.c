@@ -16,11 +16,17 @@ static bool is_name_byte(uint8_t byte, bool first)
     return byte == '.' && !first;
 }
 
+static bool is_wildcard(uint8_t byte)
+{
+    return byte == '*' || byte == '?';
+}
+
 /* Position of the first byte that may not be there; name.len when all may. */
-static size_t first_bad(struct zsp_slice name)
+static size_t first_bad(struct zsp_slice name, bool wildcards)
 {
     size_t i = 0;
-    while (i < name.len && is_name_byte(name.data[i], i == 0)) {
+    while (i < name.len &&
+           (is_name_byte(name.data[i], i == 0) || (wildcards && is_wildcard(name.data[i])))) {
         i++;
     }
     return i;
@@ -28,7 +34,23 @@ static size_t first_bad(struct zsp_slice name)
 
 bool zsp_name_valid(struct zsp_slice name)
 {
-    return name.len >= 1 && name.len <= ZSP_NAME_MAX && first_bad(name) == name.len;
+    return name.len >= 1 && name.len <= ZSP_NAME_MAX && first_bad(name, false) == name.len;
+}
+
+bool zsp_pattern_valid(struct zsp_slice pattern)
+{
+    return pattern.len >= 1 && pattern.len <= ZSP_NAME_MAX &&
+           first_bad(pattern, true) == pattern.len;
+}
+
+bool zsp_name_is_pattern(struct zsp_slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (is_wildcard(name.data[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The name for people: printable ASCII, everything else as \xNN, cut. `text`
@@ -48,22 +70,32 @@ static void show(struct zsp_slice name, char *text)
     (void)snprintf(text + used, 4, "%s", name.len > SHOWN_BYTES ? "..." : "");
 }
 
-int zsp_name_check(const char *what, struct zsp_slice name, struct zsp_err *err)
+static int report(const char *what, struct zsp_slice name, bool wildcards, struct zsp_err *err)
 {
-    if (zsp_name_valid(name)) {
-        return 0;
-    }
+    const char *const kind = wildcards && zsp_name_is_pattern(name) ? "pattern" : "name";
+    const char *const wanted = wildcards ? "[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}, or with * and ?"
+                                         : "[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}";
     char shown[4 * SHOWN_BYTES + 4];
     show(name, shown);
     if (name.len == 0 || name.len > ZSP_NAME_MAX) {
-        (void)zsp_err_set(err, ZSP_EBAD_NAME, "%s name \"%s\": length %zu is not 1..%u", what,
+        (void)zsp_err_set(err, ZSP_EBAD_NAME, "%s %s \"%s\": length %zu is not 1..%u", what, kind,
                           shown, name.len, ZSP_NAME_MAX);
     } else {
-        (void)zsp_err_set(err, ZSP_EBAD_NAME, "%s name \"%s\": character %zu is not allowed", what,
-                          shown, first_bad(name));
+        (void)zsp_err_set(err, ZSP_EBAD_NAME, "%s %s \"%s\": character %zu is not allowed", what,
+                          kind, shown, first_bad(name, wildcards));
     }
-    zsp_err_detail(err, what, "[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}", shown);
+    zsp_err_detail(err, what, wanted, shown);
     return ZSP_EBAD_NAME;
+}
+
+int zsp_name_check(const char *what, struct zsp_slice name, struct zsp_err *err)
+{
+    return zsp_name_valid(name) ? 0 : report(what, name, false, err);
+}
+
+int zsp_pattern_check(const char *what, struct zsp_slice pattern, struct zsp_err *err)
+{
+    return zsp_pattern_valid(pattern) ? 0 : report(what, pattern, true, err);
 }
 
 bool zsp_name_match(struct zsp_slice pattern, struct zsp_slice name)

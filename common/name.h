@@ -20,6 +20,13 @@ bool zsp_name_valid(struct zsp_slice name);
  */
 int zsp_name_check(const char *what, struct zsp_slice name, struct zsp_err *err);
 
+/* Does it have a `*` or a `?`, so that it stands for topics rather than being one? */
+bool zsp_name_is_pattern(struct zsp_slice name);
+/* A legal name, or a pattern: the same characters and `*` and `?`. */
+bool zsp_pattern_valid(struct zsp_slice pattern);
+/* Check either, as zsp_name_check(). Errors: ZSP_EBAD_NAME */
+int zsp_pattern_check(const char *what, struct zsp_slice pattern, struct zsp_err *err);
+
 /* Glob match with `*` and `?` over bytes, no character classes; linear memory,
  * no recursion, so that a hostile pattern costs at most pattern x name steps. */
 bool zsp_name_match(struct zsp_slice pattern, struct zsp_slice name);

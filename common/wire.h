@@ -82,6 +82,7 @@ enum wire_type {
     WIRE_BIN,      /* struct zsp_slice, data NULL = absent */
     WIRE_NAME,     /* struct zsp_slice, a legal name (name.h) */
     WIRE_NAMES,    /* const msgpack_object *, an array of legal names, NULL = absent */
+    WIRE_PATTERNS, /* the same; `*` and `?` may be in them */
     WIRE_ARRAY,    /* const msgpack_object *, NULL = absent */
     WIRE_MAP,      /* const msgpack_object *, NULL = absent */
     WIRE_POSITION, /* struct wire_position, kind WIRE_POSITION_NONE = absent */
@@ -116,7 +117,8 @@ struct wire_arg {
     enum wire_type type;
     size_t place; /* offsetof the field */
     bool required;
-    uint64_t min, max; /* WIRE_UINT: the range; WIRE_STR, WIRE_BIN, WIRE_ARRAY, WIRE_NAMES: of the
+    uint64_t min,
+        max; /* WIRE_UINT: the range; WIRE_STR, WIRE_BIN, WIRE_ARRAY, WIRE_NAMES, WIRE_PATTERNS: of the
                          * length; 0, 0 = any */
 };
 

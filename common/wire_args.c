@@ -205,7 +205,11 @@ static int set_names(const struct wire_arg *row, const msgpack_object *value,
     int rc = set_array(row, value, &names, err);
     for (uint32_t i = 0; rc == 0 && i < value->via.array.size; i++) {
         struct zsp_slice name;
-        rc = set_name(row, &value->via.array.ptr[i], &name, err);
+        rc = wire_get_str(&value->via.array.ptr[i], row->name, &name, err);
+        if (rc == 0) {
+            rc = row->type == WIRE_PATTERNS ? zsp_pattern_check(row->name, name, err)
+                                            : zsp_name_check(row->name, name, err);
+        }
     }
     if (rc == 0) {
         *ret = names;
@@ -239,6 +243,7 @@ static int set_arg(const struct wire_arg *row, const msgpack_object *value, void
     case WIRE_NAME:
         return set_name(row, value, field, err);
     case WIRE_NAMES:
+    case WIRE_PATTERNS:
         return set_names(row, value, field, err);
     case WIRE_ARRAY:
         return set_array(row, value, field, err);

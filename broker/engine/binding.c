@@ -11,6 +11,7 @@
 #include "broker/engine/group.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/mark_watch.h"
+#include "broker/engine/pattern.h"
 #include "common/assert.h"
 
 /* The list for a name, made empty when there is none. NULL = out of memory. */
@@ -130,6 +131,9 @@ void binding_destroy(struct groups *self, struct binding *binding)
         detach(self, binding, binding->topic->partition_count);
     }
     (void)name_index_remove(&binding->group->bindings, binding->followers->name);
+    if (binding->is_found) {
+        pattern_lost(binding);
+    }
     unfollow(self, binding);
     free(binding);
 }
@@ -156,6 +160,9 @@ void group_topic_created(struct engine *engine, struct topic *topic)
             return;
         }
     }
+    if (self->patterns.count > 0 && pattern_topic(engine, topic) < 0) {
+        group_out_of_memory(self);
+    }
 }
 
 void group_topic_deleted(struct engine *engine, struct topic *topic)
@@ -169,6 +176,9 @@ void group_topic_deleted(struct engine *engine, struct topic *topic)
                 group_ledger_put_gone(engine, binding->ledgers[k]);
             }
             detach(engine->groups, binding, topic->partition_count);
+            if (binding->is_found) {
+                binding_destroy(engine->groups, binding);
+            }
         }
     }
 }

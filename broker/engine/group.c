@@ -18,6 +18,7 @@
 #include "broker/engine/ledger_compare.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
+#include "broker/engine/pattern.h"
 #include "broker/engine/recall.h"
 #include "broker/engine/savepoint.h"
 #include "broker/engine/settle.h"
@@ -110,6 +111,8 @@ void group_fini(struct engine *engine)
     zsp_table_fini(&self->members);
     zsp_table_fini(&self->by_id);
     zsp_assert(self->followers.count == 0); /* they went with their bindings */
+    zsp_assert(self->patterns.count == 0);
+    name_index_fini(&self->patterns);
     zsp_table_fini(&self->followers);
     savepoint_fini(self);
     zsp_buf_put(&self->lost_reason);
@@ -224,6 +227,7 @@ void group_destroy(struct engine *engine, struct group *group)
     for (size_t i = group->bindings.count; i > 0; i--) {
         binding_destroy(self, group->bindings.slots[i - 1].value);
     }
+    pattern_destroy_all(self, group);
     if (group->dirty) {
         unwake(self, group);
     }

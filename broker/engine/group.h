@@ -13,9 +13,9 @@
  * name, it has one ledger for each partition. A re-created topic is another one:
  * its ledgers begin at the earliest offset.
  *
- * Durable: 'g' group u64 -> version u8 = 2, mode u8 (enum group_mode), flags u8 (1 paused), epoch u64,
+ * Durable: 'g' group u64 -> version u8 = 3, mode u8 (enum group_mode), flags u8 (1 paused), epoch u64,
  * start kind u8 and value u64, the settings (group_settings_encode), name (short text), topic count
- * u16 and the names (short texts). Version 1 had no flags and the first five settings as u64 each,
+ * u16 and the names and patterns (short texts). Version 2 had no patterns. Version 1 had no flags and the first five settings as u64 each,
  * without their number. The ledgers: ledger_codec.h. Leases: lease.h.
  */
 #ifndef ZSP_ENGINE_GROUP_H
@@ -35,6 +35,7 @@
 #include "common/wire.h"
 
 struct bye;
+struct group_patterns;
 struct join;
 struct pull;
 struct request;
@@ -66,6 +67,7 @@ struct binding {
     uint64_t ready, leased, waiting_messages; /* of all ledgers; reserved count as leased */
     uint32_t waiting;                         /* parked pulls that named it; binding_wait() */
     uint16_t blocked;                         /* ledgers that stand at damage */
+    bool is_found;                            /* by a pattern; it goes with its topic */
     bool joined;                              /* durable: may be pulled from */
     struct ledger_told *ring; /* ledgers with something ready; the next to be served */
 };
@@ -88,7 +90,8 @@ struct group {
     uint64_t epoch;        /* raised by every seek */
     uint64_t start_value;  /* of start_kind */
     struct group_settings settings;
-    struct name_index bindings; /* struct binding */
+    struct name_index bindings;      /* struct binding */
+    struct group_patterns *patterns; /* NULL = it never had any; pattern.h */
 
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
     struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
@@ -131,6 +134,7 @@ struct groups {
     struct zsp_table members;                /* of all groups, see members.h */
     struct zsp_table by_id;                  /* groups */
     struct zsp_table followers;              /* by the topic's name; see binding.c */
+    struct name_index patterns;              /* struct pattern_text, of all groups */
     struct group *dirty_first, *dirty_last;
     uint64_t bind_stamp;             /* of the pull that was bound last */
     struct pull *free_pulls;         /* linked through next; keep their memory */
@@ -296,6 +300,8 @@ void pull_join_failed(struct engine *engine, struct group *group, const struct j
                       const struct zsp_err *error);
 /* What pulls at work have reserved in this ledger is void. */
 void pull_forget_ledger(struct group *group, const struct ledger *ledger);
+/* A binding of the group goes that pulls may have: they look at their names again. */
+void pull_forget_topics(struct group *group);
 /* Pulls of no session that wait now. */
 uint64_t pull_count_sessionless(const struct group *group);
 void pull_fini(struct groups *self);

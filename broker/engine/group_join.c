@@ -8,15 +8,18 @@
  *   - when it is synced the bindings are joined: pulls are served from them
  * A topic that is not there, or is created or re-created later, begins at the
  * earliest offset: no head says otherwise. Topics that come or go while the store
- * is asked are looked at again before anything is made.
+ * is asked are looked at again before anything is made. A pattern brings the topics that match
+ * it: those that are there when it is asked for begin at the group's start.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/engine/group.h"
+#include "broker/engine/pattern.h"
 #include "broker/engine/position.h"
 #include "common/assert.h"
+#include "common/name.h"
 
 /* One partition's place, asked of the store. */
 struct join_find {
@@ -38,6 +41,7 @@ struct join {
     size_t name_count;
     struct join_find *finds;
     size_t find_count;
+    size_t next_find; /* behind the last that was looked for: they are looked for in order */
     size_t open_finds;
     struct zsp_err error; /* of a find */
     struct join *next, *prev;
@@ -115,8 +119,12 @@ static void join_done(struct engine *engine, struct engine_op *op,
     group_created(engine, group, NULL);
     for (size_t i = 0; i < join->name_count; i++) {
         struct binding *binding = name_index_find(&group->bindings, join->names[i]);
-        zsp_assert(binding);
-        binding->joined = true;
+        struct pattern *pattern = pattern_find(group, join->names[i]);
+        if (pattern) {
+            pattern_joined(pattern);
+        } else if (binding) { /* else a pattern had found it, and its topic went */
+            binding->joined = true;
+        }
     }
     if (join->has_to) {
         reply_ok(engine, &join->to);
@@ -128,18 +136,24 @@ static void join_done(struct engine *engine, struct engine_op *op,
 /* --- The record ------------------------------------------------------------------------------- */
 
 /* The places of a topic's partitions, in their order; NULL = it was not there. */
-static const struct join_find *finds_of(const struct join *join, uint64_t topic_id)
+static const struct join_find *finds_of(struct join *join, uint64_t topic_id)
 {
     for (size_t i = 0; i < join->find_count; i++) {
-        if (join->finds[i].topic_id == topic_id) {
-            return &join->finds[i];
+        const size_t at = (join->next_find + i) % join->find_count;
+        if (join->finds[at].topic_id == topic_id) {
+            join->next_find = at + 1;
+            while (join->next_find < join->find_count &&
+                   join->finds[join->next_find].topic_id == topic_id) {
+                join->next_find++;
+            }
+            return &join->finds[at];
         }
     }
     return NULL;
 }
 
 /* Put the new binding's ledgers where the group starts. */
-static int place_ledgers(struct groups *self, const struct join *join, struct binding *binding)
+static int place_ledgers(struct groups *self, struct join *join, struct binding *binding)
 {
     const struct join_find *finds = finds_of(join, binding->topic->id);
     for (uint32_t i = 0; finds && i < binding->topic->partition_count; i++) {
@@ -170,31 +184,66 @@ static int add_binding(struct engine *engine, struct join *join, struct zsp_slic
     return rc == 0 && topic ? place_ledgers(self, join, binding) : rc;
 }
 
-/* Names of the join that the group did not have: `made` tells which. */
+/* A pattern, with all that it matches now. */
+static int add_pattern(struct engine *engine, struct join *join, struct zsp_slice text)
+{
+    struct groups *self = engine->groups;
+    const struct name_index *topics = &engine->catalog.topics;
+    struct pattern *pattern = NULL;
+    int rc = pattern_new(self, join->group, text, &pattern);
+    for (size_t i = 0; rc >= 0 && i < topics->count; i++) {
+        struct topic *topic = topics->slots[i].value;
+        struct binding *binding = NULL;
+        if (!pattern_matches(pattern, topic)) {
+            continue;
+        }
+        rc = pattern_follow(self, pattern, topic, &binding);
+        if (rc > 0) {
+            rc = place_ledgers(self, join, binding);
+        }
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static bool has_name(const struct group *group, struct zsp_slice name)
+{
+    return name_index_find(&group->bindings, name) || pattern_find(group, name);
+}
+
+/* Names of the join that the group did not have: `made` tells which. Patterns come last: what is
+ * named has a binding of its own. */
 static int add_bindings(struct engine *engine, struct join *join, bool *made)
 {
-    for (size_t i = 0; i < join->name_count; i++) {
-        if (name_index_find(&join->group->bindings, join->names[i])) {
-            continue; /* another join brought it; it is durable before ours is */
+    for (size_t k = 0; k < 2 * join->name_count; k++) {
+        const size_t i = k % join->name_count;
+        const bool is_pattern = zsp_name_is_pattern(join->names[i]);
+        if (is_pattern != (k >= join->name_count) || has_name(join->group, join->names[i])) {
+            continue; /* not its turn; or another join brought it, it is durable before ours is */
         }
         made[i] = true;
-        int rc = add_binding(engine, join, join->names[i]);
+        int rc = is_pattern ? add_pattern(engine, join, join->names[i])
+                            : add_binding(engine, join, join->names[i]);
         if (rc < 0) {
             return rc;
         }
     }
+    pattern_names_changed(join->group);
     return 0;
 }
 
 static void drop_bindings(struct engine *engine, struct join *join, const bool *made)
 {
     for (size_t i = 0; i < join->name_count; i++) {
+        struct pattern *pattern = made[i] ? pattern_find(join->group, join->names[i]) : NULL;
         struct binding *binding =
             made[i] ? name_index_find(&join->group->bindings, join->names[i]) : NULL;
-        if (binding) {
+        if (pattern) {
+            pattern_destroy(engine->groups, pattern);
+        } else if (binding) {
             binding_destroy(engine->groups, binding);
         }
     }
+    pattern_names_changed(join->group);
 }
 
 static int put_join(struct engine *engine, struct join *join, struct zsp_err *err)
@@ -278,25 +327,67 @@ static int resolve_topic(struct engine *engine, struct join *join, struct topic 
     return 0;
 }
 
+/* Does a pattern of the join bring this topic? */
+static bool is_matched(const struct join *join, const struct topic *topic)
+{
+    if (topic->state != TOPIC_LIVE || name_index_find(&join->group->bindings, topic->name)) {
+        return false;
+    }
+    for (size_t i = 0; i < join->name_count; i++) {
+        if (zsp_name_is_pattern(join->names[i]) && zsp_name_match(join->names[i], topic->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_pattern(const struct join *join)
+{
+    for (size_t i = 0; i < join->name_count; i++) {
+        if (zsp_name_is_pattern(join->names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Do it for each topic that comes in. Returns 0, or what was returned for one. */
+static int for_each_topic(struct engine *engine, struct join *join,
+                          int (*fn)(struct engine *engine, struct join *join, struct topic *topic,
+                                    struct zsp_err *err),
+                          struct zsp_err *err)
+{
+    const struct name_index *topics = &engine->catalog.topics;
+    int rc = 0;
+    for (size_t i = 0; i < join->name_count && rc == 0; i++) {
+        struct topic *topic = topic_find(engine, join->names[i]);
+        rc = topic ? fn(engine, join, topic, err) : 0;
+    }
+    for (size_t i = 0; i < topics->count && rc == 0 && has_pattern(join); i++) {
+        struct topic *topic = topics->slots[i].value;
+        rc = is_matched(join, topic) ? fn(engine, join, topic, err) : 0;
+    }
+    return rc;
+}
+
+static int count_topic(struct engine *engine, struct join *join, struct topic *topic,
+                       struct zsp_err *err)
+{
+    (void)engine;
+    (void)err;
+    join->find_count += topic->partition_count;
+    return 0;
+}
+
 static int resolve(struct engine *engine, struct join *join, struct zsp_err *err)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < join->name_count; i++) {
-        const struct topic *topic = topic_find(engine, join->names[i]);
-        count += topic ? topic->partition_count : 0;
-    }
-    join->finds = calloc(count + 1, sizeof *join->finds);
+    (void)for_each_topic(engine, join, count_topic, err);
+    join->finds = calloc(join->find_count + 1, sizeof *join->finds);
+    join->find_count = 0;
     if (!join->finds) {
         return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", join->group->object);
     }
-    for (size_t i = 0; i < join->name_count; i++) {
-        struct topic *topic = topic_find(engine, join->names[i]);
-        int rc = topic ? resolve_topic(engine, join, topic, err) : 0;
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return 0;
+    return for_each_topic(engine, join, resolve_topic, err);
 }
 
 /* Ask the store for the places that are times; from the first call on the join must stay. */
@@ -349,7 +440,7 @@ static size_t count_new(const struct group *group, const struct zsp_slice *topic
 {
     size_t fresh = 0;
     for (size_t i = 0; i < count; i++) {
-        fresh += name_index_find(&group->bindings, topics[i]) ? 0 : 1;
+        fresh += has_name(group, topics[i]) ? 0 : 1;
     }
     return fresh;
 }
@@ -359,9 +450,9 @@ int group_join(struct engine *engine, struct group *group, const struct zsp_slic
                struct zsp_err *err)
 {
     struct groups *self = engine->groups;
-    if (group->bindings.count + count_new(group, topics, topic_count) > ZSP_GROUP_TOPICS_MAX) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "%s: more than %u topics", group->object,
-                           ZSP_GROUP_TOPICS_MAX);
+    if (pattern_name_count(group) + count_new(group, topics, topic_count) > ZSP_GROUP_TOPICS_MAX) {
+        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "%s: more than %u topics and patterns",
+                           group->object, ZSP_GROUP_TOPICS_MAX);
     }
     struct join *join = new_join(group, topics, topic_count);
     if (!join) {

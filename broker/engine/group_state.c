@@ -13,13 +13,14 @@
 #include "broker/engine/group.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/ledger_codec.h"
+#include "broker/engine/pattern.h"
 #include "broker/engine/savepoint.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
 #include "common/diag.h"
 #include "common/name.h"
 
-#define GROUP_VERSION 2u
+#define GROUP_VERSION 3u
 
 /* Settings of an image of version 1. */
 #define SETTINGS_1 5
@@ -45,9 +46,15 @@ static void write_group(struct zsp_writer *out, const struct group *group)
     zsp_write_u64(out, group->start_value);
     group_settings_encode(out, &group->settings);
     zsp_write_short(out, group->name);
-    zsp_write_u16(out, (uint16_t)group->bindings.count);
+    zsp_write_u16(out, (uint16_t)pattern_name_count(group));
     for (size_t i = 0; i < group->bindings.count; i++) {
-        zsp_write_short(out, group->bindings.slots[i].name);
+        const struct binding *binding = group->bindings.slots[i].value;
+        if (!binding->is_found) {
+            zsp_write_short(out, group->bindings.slots[i].name);
+        }
+    }
+    for (size_t i = 0; group->patterns && i < group->patterns->index.count; i++) {
+        zsp_write_short(out, group->patterns->index.slots[i].name);
     }
 }
 
@@ -210,6 +217,26 @@ static void forget_bindings(struct groups *self, struct group *group)
     while (group->bindings.count > 0) {
         binding_destroy(self, group->bindings.slots[0].value);
     }
+    pattern_destroy_all(self, group);
+}
+
+/* A name, or a pattern, of a replayed image. */
+static int read_binding(struct groups *self, struct group *group, struct zsp_slice name)
+{
+    if (zsp_name_is_pattern(name)) {
+        struct pattern *pattern = NULL;
+        const int rc = pattern_new(self, group, name, &pattern);
+        if (rc == 0) {
+            pattern->joined = true;
+        }
+        return rc;
+    }
+    struct binding *binding = NULL;
+    const int rc = binding_new(self, group, name, &binding);
+    if (rc == 0) {
+        binding->joined = true;
+    }
+    return rc;
 }
 
 static int read_bindings(struct groups *self, struct group *group, struct zsp_reader *in,
@@ -221,14 +248,13 @@ static int read_bindings(struct groups *self, struct group *group, struct zsp_re
     }
     for (uint16_t i = 0; i < count; i++) {
         const struct zsp_slice name = zsp_read_short(in);
-        if (in->failed || !zsp_name_valid(name) || name_index_find(&group->bindings, name)) {
+        if (in->failed || !zsp_pattern_valid(name) || name_index_find(&group->bindings, name) ||
+            pattern_find(group, name)) {
             return corrupt(err, "group", group->id);
         }
-        struct binding *binding = NULL;
-        if (binding_new(self, group, name, &binding) < 0) {
+        if (read_binding(self, group, name) < 0) {
             return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
         }
-        binding->joined = true;
     }
     return in->failed || zsp_reader_left(in) > 0 ? corrupt(err, "group", group->id) : 0;
 }
@@ -477,6 +503,19 @@ static int start_group(struct engine *engine, struct group *group, struct zsp_er
     return 0;
 }
 
+/* Patterns find what there is; a topic without a ledger came after them. */
+static int start_patterns(struct engine *engine, struct zsp_err *err)
+{
+    const struct name_index *topics = &engine->catalog.topics;
+    for (size_t i = 0; engine->groups->patterns.count > 0 && i < topics->count; i++) {
+        struct topic *topic = topics->slots[i].value;
+        if (topic->state == TOPIC_LIVE && pattern_topic(engine, topic) < 0) {
+            return zsp_err_set(err, ZSP_ENOMEM, "groups: out of memory");
+        }
+    }
+    return 0;
+}
+
 int group_start(struct engine *engine, struct zsp_err *err)
 {
     struct groups *self = engine->groups;
@@ -497,7 +536,7 @@ int group_start(struct engine *engine, struct zsp_err *err)
             return rc;
         }
     }
-    return 0;
+    return start_patterns(engine, err);
 }
 
 void group_state_fini(struct groups *self)

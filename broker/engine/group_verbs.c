@@ -7,6 +7,7 @@
 #include "broker/engine/group.h"
 #include "broker/engine/list.h"
 #include "broker/engine/mark_watch.h"
+#include "broker/engine/pattern.h"
 #include "broker/engine/verb.h"
 
 /* Bytes of a header that one row of `parts` may take beside the topic's name. */
@@ -115,7 +116,7 @@ struct group_call *group_call_new(struct engine *engine, const struct request *r
 
 static const struct wire_arg create_table[] = {
     {"group", WIRE_NAME, PLACE(group), true, 0, 0},
-    {"topics", WIRE_NAMES, PLACE(topics), true, 0, ZSP_GROUP_TOPICS_MAX},
+    {"topics", WIRE_PATTERNS, PLACE(topics), true, 0, ZSP_GROUP_TOPICS_MAX},
     {"mode", WIRE_STR, PLACE(mode), false, 0, 0},
     {"start", WIRE_POSITION, PLACE(start), false, 0, 0},
     {"settings", WIRE_MAP, PLACE(settings), false, 0, 0},
@@ -325,6 +326,9 @@ static uint32_t part_count(const struct group *group, bool *ret_all)
 {
     uint32_t count = 0;
     size_t bytes = INFO_BYTES;
+    for (size_t i = 0; group->patterns && i < group->patterns->index.count; i++) {
+        bytes += group->patterns->index.slots[i].name.len + 3;
+    }
     *ret_all = true;
     for (size_t i = 0; i < group->bindings.count; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
@@ -377,6 +381,15 @@ static uint64_t count_members(const struct engine *engine, const struct group *g
            pull_count_sessionless(group);
 }
 
+static void write_patterns(struct zsp_writer *out, const struct group_patterns *patterns)
+{
+    wire_write_text(out, "patterns");
+    wire_write_array(out, patterns->index.count);
+    for (size_t i = 0; i < patterns->index.count; i++) {
+        wire_write_str(out, patterns->index.slots[i].name);
+    }
+}
+
 int verb_group_info(struct engine *engine, const struct request *request, struct zsp_err *err)
 {
     struct group_args args = {0};
@@ -392,8 +405,9 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     mark_watch_refresh(engine->groups, group);
     bool all = true;
     const uint32_t parts = part_count(group, &all);
+    const bool has_patterns = group->patterns && group->patterns->index.count > 0;
     struct zsp_writer *out = reply_begin(engine, &request->to);
-    wire_write_map(out, all ? 7 : 8);
+    wire_write_map(out, 7u + (all ? 0u : 1u) + (has_patterns ? 1u : 0u));
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
     wire_write_text(out, group_mode_name(group->mode));
@@ -408,6 +422,9 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
         wire_write_text_bool(out, "more", true);
     }
     wire_write_text_uint(out, "members", count_members(engine, group));
+    if (has_patterns) {
+        write_patterns(out, group->patterns);
+    }
     reply_end(engine);
     return 0;
 }

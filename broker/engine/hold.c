@@ -345,7 +345,8 @@ int hold_reserve(struct groups *self, struct pull *pull)
 {
     struct member *const member = member_of(self, pull);
     const size_t count = pull_binding_count(pull);
-    const size_t first = pull->all_topics && count > 0 ? pull->group->next_binding++ % count : 0;
+    const size_t first =
+        pull_takes_turns(pull) && count > 0 ? pull->group->next_binding++ % count : 0;
     uint32_t held = count_held(member);
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++) {

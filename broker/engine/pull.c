@@ -283,10 +283,23 @@ void pull_again(struct engine *engine, struct pull *self)
 
 /* --- Serving ------------------------------------------------------------------------------------ */
 
+/* What its names mean has changed: it has no topics until it has looked again. */
+static void forget_topics(struct pull *self)
+{
+    if (self->state == PULL_PARKED) {
+        count_waiting(self, UINT32_MAX); /* unsigned: minus one */
+    }
+    self->all_topics = false;
+    pull_topics_drop(self);
+}
+
 /* Are all of its topics joined? Asks for those that are not. */
 static bool bind_topics(struct engine *engine, struct pull *self)
 {
     struct group *group = self->group;
+    if (self->names && pull_topics_are_stale(self)) {
+        forget_topics(self);
+    }
     if (self->all_topics || self->topics || group->state != GROUP_LIVE) {
         return group->state == GROUP_LIVE;
     }
@@ -408,7 +421,7 @@ static int reserve(struct groups *groups, struct pull *self)
         return hold_reserve(groups, self);
     }
     const size_t count = pull_binding_count(self);
-    const size_t first = self->all_topics && count > 0 ? group->next_binding++ % count : 0;
+    const size_t first = pull_takes_turns(self) && count > 0 ? group->next_binding++ % count : 0;
     int rc = group->with_levels > 0 ? take_by_priority(groups, self, first)
                                     : take_topics(groups, self, first, ANY_PRIORITY);
     self->is_cut = self->take.taken < self->max_messages && ready > self->take.taken;
@@ -622,6 +635,20 @@ void pull_join_failed(struct engine *engine, struct group *group, const struct j
         next = pull->next;
         if (pull->join == join) {
             pull_fail(engine, pull, error);
+        }
+    }
+}
+
+void pull_forget_topics(struct group *group)
+{
+    for (struct pull *pull = group->parked.first; pull; pull = pull->next) {
+        if (pull->names && pull->topics) {
+            forget_topics(pull);
+        }
+    }
+    for (struct pull *pull = group->working.first; pull; pull = pull->next) {
+        if (pull->names && pull->topics) {
+            forget_topics(pull);
         }
     }
 }

@@ -74,9 +74,10 @@ struct pull {
     bool is_recalled;           /* at work, and something of it must not be handed out now */
     bool is_ready;              /* at work and done, but its outcomes are not durable yet */
     struct join *join;          /* it waits for this one */
-    struct zsp_slice *names;    /* one block: these, their bytes; until it has its topics */
+    struct zsp_slice *names;    /* one block: these, their bytes; see pull_topics.h */
     size_t name_count;          /* */
     struct pull_topics *topics; /* of the names, once all are joined */
+    uint64_t topics_stamp;      /* with names: of the group's patterns when it got them */
 
     /* at work; the arrays are lent by the group side meanwhile, see pull_arrays.h */
     struct take take;
@@ -113,6 +114,12 @@ static inline struct binding *pull_binding_at(const struct pull *self, size_t in
 {
     return self->all_topics ? self->group->bindings.slots[index].value
                             : self->topics->bindings[index];
+}
+
+/* Does it begin with another topic each time? Named topics come in the order of their names. */
+static inline bool pull_takes_turns(const struct pull *self)
+{
+    return self->all_topics || self->names;
 }
 
 /* --- pull_reason.c --- */

@@ -8,6 +8,7 @@
 #include "broker/engine/container.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/verb.h"
+#include "common/name.h"
 
 #define MESSAGES_DEFAULT 1000u
 #define BYTES_DEFAULT    (1u * ZSP_MIB)
@@ -94,7 +95,7 @@ struct pull_args {
 #define PLACE(field) offsetof(struct pull_args, field)
 static const struct wire_arg pull_table[] = {
     {"group", WIRE_NAME, PLACE(group), true, 0, 0},
-    {"topics", WIRE_NAMES, PLACE(topics), false, 1, ZSP_GROUP_TOPICS_MAX},
+    {"topics", WIRE_PATTERNS, PLACE(topics), false, 1, ZSP_GROUP_TOPICS_MAX},
     {"max_messages", WIRE_UINT, PLACE(max_messages), false, 1, UINT32_MAX},
     {"max_bytes", WIRE_UINT, PLACE(max_bytes), false, 1, ZSP_REPLY_MAX},
     {"wait_ms", WIRE_UINT, PLACE(wait_ms), false, 0, ZSP_WAIT_MS_MAX},
@@ -128,6 +129,27 @@ static int copy_names(struct pull *self, const msgpack_object *topics)
     return 0;
 }
 
+static bool is_kept(const struct topic *topic)
+{
+    return topic && topic->state == TOPIC_LIVE && topic->settings.until_consumed != 0;
+}
+
+/* A topic of that name, or that the pattern matches, which keeps messages until they are consumed. */
+static const struct topic *find_kept(const struct engine *engine, struct zsp_slice name)
+{
+    const struct name_index *topics = &engine->catalog.topics;
+    if (!zsp_name_is_pattern(name)) {
+        const struct topic *topic = topic_find(engine, name);
+        return is_kept(topic) ? topic : NULL;
+    }
+    for (size_t i = 0; i < topics->count; i++) {
+        if (zsp_name_match(name, topics->slots[i].name) && is_kept(topics->slots[i].value)) {
+            return topics->slots[i].value;
+        }
+    }
+    return NULL;
+}
+
 /* A topic that keeps messages until they are consumed is consumed by groups that were made to do so:
  * one that a slip of the pen makes would keep its messages for ever. */
 static int check_may_make(const struct engine *engine, const struct pull_args *args,
@@ -136,8 +158,8 @@ static int check_may_make(const struct engine *engine, const struct pull_args *a
     for (uint32_t i = 0; i < args->topics->via.array.size; i++) {
         const msgpack_object_str *name = &args->topics->via.array.ptr[i].via.str;
         const struct topic *topic =
-            topic_find(engine, (struct zsp_slice){(const uint8_t *)name->ptr, name->size});
-        if (topic && topic->settings.until_consumed != 0) {
+            find_kept(engine, (struct zsp_slice){(const uint8_t *)name->ptr, name->size});
+        if (topic) {
             (void)zsp_err_set(err, ZSP_ENOT_FOUND,
                               "group %.*s does not exist, and %s keeps messages until they are "
                               "consumed: create the group first",

@@ -497,7 +497,8 @@ typedef struct zspool_consumer zspool_consumer_t;
 typedef struct zspool_consumer_options_t {
     size_t size;
     const char *group;         /* required: a name */
-    const char *const *topics; /* names; count 0 = those the group has; a new group needs some */
+    const char *const *topics; /* names, and patterns with * and ? that stand for all topics that
+                                * match, also later; count 0 = those the group has; a new group needs some */
     size_t topic_count;        /* up to 1,024 */
     const char *mode; /* "shared", "ordered": of a group created by this pull; NULL = shared */
     zspool_position_t start;    /* of a group created by this pull; NONE = earliest */
@@ -885,8 +886,9 @@ ZSPOOL_EXPORT int zspool_topic_purge(zspool_client_t *self, const zspool_purge_s
 
 typedef struct zspool_group_spec_t {
     size_t size;
-    const char *group;         /* required */
-    const char *const *topics; /* create: its topics, count 0 = none yet; set: ignored */
+    const char *group; /* required */
+    const char *const
+        *topics; /* create: its topics and patterns, count 0 = none yet; set: ignored */
     size_t topic_count;
     const char *mode;        /* create: "shared", "ordered"; NULL = shared */
     zspool_position_t start; /* create: NONE = earliest */

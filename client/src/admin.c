@@ -303,7 +303,7 @@ static int check_topics(const char *const *topics, size_t count, struct zsp_err 
     }
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = zsp_name_check_text("topic", topics[i], err);
+        rc = zsp_pattern_check_text("topic", topics[i], err);
     }
     return rc;
 }

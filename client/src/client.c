@@ -184,6 +184,14 @@ int zsp_name_check_text(const char *what, const char *name, struct zsp_err *err)
     return zsp_name_check(what, zsp_slice_str(name), err);
 }
 
+int zsp_pattern_check_text(const char *what, const char *pattern, struct zsp_err *err)
+{
+    if (!pattern) {
+        return zsp_err_set(err, ZSP_EBAD_NAME, "no %s given", what);
+    }
+    return zsp_pattern_check(what, zsp_slice_str(pattern), err);
+}
+
 int zsp_text_check(const char *what, const char *text, size_t max, struct zsp_err *err)
 {
     if (!text) {

@@ -45,6 +45,8 @@ int zsp_option_ms(const char *name, int64_t given, int64_t fallback, int64_t max
 
 /* A legal name given as a C string. Errors: ZSP_EBAD_NAME (also for NULL) */
 int zsp_name_check_text(const char *what, const char *name, struct zsp_err *err);
+/* The same for a name or a pattern. */
+int zsp_pattern_check_text(const char *what, const char *pattern, struct zsp_err *err);
 
 /* Text that is no name (a mode, a glob, a setting) given as a C string: UTF-8 of at most `max` bytes,
  * since the broker could not even read the request else. Errors: ZSP_EINVAL (also for NULL) */

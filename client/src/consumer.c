@@ -22,7 +22,7 @@ static int check_options(zspool_consumer_options_t *self, struct zsp_err *err)
     }
     int rc = zsp_name_check_text("group", self->group, err);
     for (size_t i = 0; i < self->topic_count && rc == 0; i++) {
-        rc = zsp_name_check_text("topic", self->topics[i], err);
+        rc = zsp_pattern_check_text("topic", self->topics[i], err);
     }
     if (rc == 0) {
         rc = zsp_position_check(&self->start, err);

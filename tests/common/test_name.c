@@ -79,6 +79,23 @@ static void globs_match_whole_names(void **state)
     }
 }
 
+static void a_pattern_is_a_name_with_wildcards(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"*", "?", "orders.*", "*.log", "a?b", "plain"};
+    static const char *const bad[] = {"", ".*", "a/*", "[a]*", "a *", "\xff*"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(zsp_pattern_valid(zsp_slice_str(good[i])));
+        assert_int_equal(zsp_pattern_check("topic", zsp_slice_str(good[i]), NULL), 0);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(zsp_pattern_check("topic", zsp_slice_str(bad[i]), NULL), ZSP_EBAD_NAME);
+    }
+    assert_true(zsp_name_is_pattern(zsp_slice_str("a?")));
+    assert_false(zsp_name_is_pattern(zsp_slice_str("plain")));
+    assert_false(zsp_name_valid(zsp_slice_str("a*")));
+}
+
 /* With backtracking into every star this pattern would take longer than the
  * test's time limit. */
 static void a_hostile_pattern_ends_quickly(void **state)
@@ -100,6 +117,7 @@ int main(void)
         cmocka_unit_test(names_follow_one_rule),
         cmocka_unit_test(names_end_at_200_bytes),
         cmocka_unit_test(the_report_shows_the_place_and_escapes_the_rest),
+        cmocka_unit_test(a_pattern_is_a_name_with_wildcards),
         cmocka_unit_test(globs_match_whole_names),
         cmocka_unit_test(a_hostile_pattern_ends_quickly),
     };

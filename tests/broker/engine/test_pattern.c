@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Patterns: a group that takes all topics that match, those of today and those of tomorrow.
+ */
+#include "common/limits.h"
+#include "common/wire.h"
+#include "tests/broker/engine/group_steps.h"
+#include "tests/common/testing.h"
+
+#define PULL_ORDERS "{'group': 'g', 'topics': ['orders.*'], 'wait_ms': 1000}"
+
+static void publish(struct engine_fixture *f, const char *topic, const char *payload)
+{
+    fixture_ok(f, "PUBLISH", fixture_format("{'topic': '%s'}", topic),
+               fixture_format("[[b'%s']]", payload));
+}
+
+static void a_pattern_takes_topics_that_are_there(void **state)
+{
+    struct engine_fixture *f = *state;
+    publish(f, "orders.eu", "eu");
+    publish(f, "orders.us", "us");
+    publish(f, "bills.eu", "no");
+    assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", PULL_ORDERS, NULL)), "eu us");
+}
+
+static void a_waiting_pull_gets_what_comes_to_a_new_topic(void **state)
+{
+    struct engine_fixture *f = *state;
+    const uint64_t ticket = fixture_send(f, "PULL", PULL_ORDERS, NULL);
+    publish(f, "bills.eu", "no");
+    fixture_pump(f);
+    assert_null(fixture_answer(f, ticket));
+    publish(f, "orders.eu", "eu");
+    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "eu");
+}
+
+/* A pull that names some of what the group has waits for these, whatever comes to the others. */
+static void a_waiting_pull_of_one_pattern_gets_nothing_of_another(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['orders.*', 'bills.*', 'single']}",
+               NULL);
+    const uint64_t ticket = fixture_send(f, "PULL", PULL_ORDERS, NULL);
+    publish(f, "bills.eu", "no");
+    publish(f, "single", "no");
+    fixture_pump(f);
+    assert_null(fixture_answer(f, ticket));
+    publish(f, "orders.eu", "eu");
+    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "eu");
+    assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", "{'group': 'g'}", NULL)), "no no");
+}
+
+/* A pull that named all that the group had is not one for what comes into it later. */
+static void a_waiting_pull_gets_nothing_of_a_name_that_comes_later(void **state)
+{
+    struct engine_fixture *f = *state;
+    const uint64_t ticket = fixture_send(f, "PULL", PULL_ORDERS, NULL);
+    fixture_pump(f);
+    publish(f, "single", "one");
+    assert_string_equal(
+        fixture_payloads(fixture_ok(f, "PULL", "{'group': 'g', 'topics': ['single']}", NULL)),
+        "one");
+    publish(f, "single", "two");
+    fixture_pump(f);
+    assert_null(fixture_answer(f, ticket));
+    publish(f, "orders.eu", "eu");
+    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "eu");
+}
+
+static void topics_of_the_beginning_start_where_the_group_does_and_later_ones_at_zero(void **state)
+{
+    struct engine_fixture *f = *state;
+    publish(f, "orders.eu", "old");
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['orders.*'], 'start': 'latest'}",
+               NULL);
+    publish(f, "orders.us", "new");
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(
+            fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "parts"),
+            "[[\"orders.eu\", 0, 1, 1, 0, 0, 0, 0, 0], "
+            "[\"orders.us\", 0, 0, 1, 1, 0, 0, 0, 0]]");
+        fixture_restart(f, MEM_KEEP_SYNCED);
+    }
+    assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", PULL_ORDERS, NULL)), "new");
+}
+
+static void a_group_tells_its_patterns_after_a_restart_too(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['?x', 'orders.*', 'plain']}", NULL);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(
+            fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "patterns"),
+            "[\"?x\", \"orders.*\"]");
+        fixture_restart(f, MEM_KEEP_SYNCED);
+    }
+}
+
+static void a_topic_that_goes_leaves_and_comes_back_from_its_beginning(void **state)
+{
+    struct engine_fixture *f = *state;
+    publish(f, "orders.eu", "one");
+    fixture_ok(f, "PULL", PULL_ORDERS, NULL);
+    const uint64_t ticket = fixture_send(f, "PULL", PULL_ORDERS, NULL);
+    fixture_ok(f, "TOPIC.DELETE", "{'topic': 'orders.eu'}", NULL);
+    assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "parts"),
+                        "[]");
+    assert_null(fixture_answer(f, ticket));
+    publish(f, "orders.eu", "two");
+    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "two");
+}
+
+/* The same, for a pull that has its topics by a pattern among others, or by name. */
+static void pulls_of_some_names_outlive_their_topics(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['orders.*', 'bills.*']}", NULL);
+    publish(f, "orders.eu", "one");
+    fixture_ok(f, "PULL", PULL_ORDERS, NULL);
+    const uint64_t by_pattern = fixture_send(f, "PULL", PULL_ORDERS, NULL);
+    const uint64_t by_name =
+        fixture_send(f, "PULL", "{'group': 'g', 'topics': ['orders.eu'], 'wait_ms': 1000}", NULL);
+    fixture_ok(f, "TOPIC.DELETE", "{'topic': 'orders.eu'}", NULL);
+    publish(f, "orders.eu", "two");
+    assert_string_equal(fixture_payloads(fixture_answer(f, by_pattern)), "two");
+    publish(f, "orders.eu", "three");
+    assert_string_equal(fixture_payloads(fixture_answer(f, by_name)), "three");
+}
+
+static void a_topic_that_is_named_and_matched_is_one(void **state)
+{
+    struct engine_fixture *f = *state;
+    publish(f, "orders.eu", "eu");
+    const char *args = "{'group': 'g', 'topics': ['orders.eu', 'orders.*', '*.eu', '*.eu']}";
+    assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", args, NULL)), "eu");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    publish(f, "orders.us", "us");
+    assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", args, NULL)), "us");
+}
+
+static void a_creation_that_is_refused_leaves_nothing(void **state)
+{
+    struct engine_fixture *f = *state;
+    publish(f, "orders.eu", "eu");
+    mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
+    fixture_error(f, ZSP_ENO_SPACE, "PULL", PULL_ORDERS, NULL);
+    assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", PULL_ORDERS, NULL)), "eu");
+}
+
+static void a_pattern_is_a_name_with_wildcards(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_error(f, ZSP_EBAD_NAME, "PULL", "{'group': 'g', 'topics': ['orders/*']}", NULL);
+    fixture_error(f, ZSP_EBAD_NAME, "GROUP.CREATE", "{'group': 'g', 'topics': ['']}", NULL);
+    const struct answer *answer = fixture_error(f, ZSP_EBAD_NAME, "GROUP.CREATE",
+                                                "{'group': 'g', 'topics': ['[ab]*']}", NULL);
+    assert_string_equal(answer->error.msg, "topics pattern \"[ab]*\": character 0 is not allowed");
+    fixture_error(f, ZSP_EBAD_NAME, "PUBLISH", "{'topic': 'orders.*'}", "[[b'x']]");
+    fixture_error(f, ZSP_EBAD_NAME, "READ", "{'topic': 'orders.*'}", NULL);
+}
+
+/* Messages that are kept until consumed are not kept for a group that a slip of the pen makes. */
+static void a_pull_makes_no_group_over_a_topic_that_keeps_until_consumed(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'orders.eu', 'settings': {'until_consumed': 'yes'}}",
+               NULL);
+    fixture_error(f, ZSP_ENOT_FOUND, "PULL", PULL_ORDERS, NULL);
+}
+
+static void ordered_groups_have_patterns(void **state)
+{
+    struct engine_fixture *f = *state;
+    f->session = 7;
+    const uint64_t ticket = fixture_send(
+        f, "PULL", "{'group': 'g', 'topics': ['orders.*'], 'wait_ms': 1000, 'mode': 'ordered'}",
+        NULL);
+    publish(f, "orders.eu", "eu");
+    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "eu");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_pattern_takes_topics_that_are_there),
+        TEST(a_waiting_pull_gets_what_comes_to_a_new_topic),
+        TEST(a_waiting_pull_of_one_pattern_gets_nothing_of_another),
+        TEST(a_waiting_pull_gets_nothing_of_a_name_that_comes_later),
+        TEST(topics_of_the_beginning_start_where_the_group_does_and_later_ones_at_zero),
+        TEST(a_group_tells_its_patterns_after_a_restart_too),
+        TEST(a_topic_that_goes_leaves_and_comes_back_from_its_beginning),
+        TEST(pulls_of_some_names_outlive_their_topics),
+        TEST(a_topic_that_is_named_and_matched_is_one),
+        TEST(a_creation_that_is_refused_leaves_nothing),
+        TEST(a_pattern_is_a_name_with_wildcards),
+        TEST(a_pull_makes_no_group_over_a_topic_that_keeps_until_consumed),
+        TEST(ordered_groups_have_patterns),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
