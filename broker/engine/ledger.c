@@ -329,6 +329,10 @@ int ledger_untake(struct ledger *self, uint64_t first, uint64_t end)
            span.first < end) {
         span.first = span.first > first ? span.first : first;
         span.end = span.end < end ? span.end : end;
+        if (span.first < self->journaled && span.end > self->journaled) {
+            span.end =
+                self->journaled; /* what was fresh is fresh again, also next to a READY one */
+        }
         first = span.end;
         const bool is_fresh = span.first >= self->journaled && ledger_is_untouched(&span.run);
         span.run.state = is_fresh ? RUN_NONE : RUN_READY;
