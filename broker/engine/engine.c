@@ -232,7 +232,7 @@ static void sweep(struct engine *self)
         reply_error(self, &to, &error);
         pending_close(&self->pending, &to);
     }
-    parked_end_all(self, PARKED_FAILED);
+    parked_fail_all(self);
 }
 
 /* Every entry point begins with enter() and ends with leave(). */
@@ -395,7 +395,7 @@ void engine_drain(struct engine *self, struct instant now)
 {
     enter(self, now);
     self->draining = true;
-    parked_end_all(self, PARKED_DRAIN);
+    parked_drain(self);
     leave(self);
 }
 

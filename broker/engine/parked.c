@@ -42,7 +42,6 @@ void parked_set_fini(struct parked_set *self)
 static void time_is_over(struct engine *engine, struct timer *timer)
 {
     struct parked *const self = CONTAINER_OF(timer, struct parked, timer);
-    parked_remove(engine, self);
     self->end_fn(engine, self, PARKED_TIMEOUT);
 }
 
@@ -194,11 +193,21 @@ void parked_abandon_session(struct engine *engine, uint64_t session)
     }
 }
 
-void parked_end_all(struct engine *engine, enum parked_end why)
+void parked_drain(struct engine *engine)
+{
+    struct parked *next = NULL;
+    for (struct parked *parked = engine->parked.first; parked; parked = next) {
+        next = parked->next;
+        engine_cancel(engine, TIMER_WAIT, &parked->timer);
+        parked->end_fn(engine, parked, PARKED_DRAIN);
+    }
+}
+
+void parked_fail_all(struct engine *engine)
 {
     while (engine->parked.first) {
         struct parked *const parked = engine->parked.first;
         parked_remove(engine, parked);
-        parked->end_fn(engine, parked, why);
+        parked->end_fn(engine, parked, PARKED_FAILED);
     }
 }

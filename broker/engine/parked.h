@@ -24,9 +24,10 @@ enum parked_end {
 
 struct parked {
     struct reply_to to; /* set by parked_add; to.ticket is the key */
-    /* Ends the wait. The parked request is out of the registry already and its timer not
-     * armed. Something of it may still be at work in the store: the owner remembers that
-     * nobody waits. At PARKED_FAILED no completion will come any more. */
+    /* Ends the wait, and no other one; the timer is not armed any more. Something of it may still
+     * be at work in the store. At PARKED_TIMEOUT and PARKED_DRAIN somebody waits for its answer
+     * still, so it stays in the registry until that is given; at the others it is out already, and
+     * the owner remembers that nobody waits. At PARKED_FAILED no completion will come any more. */
     void (*end_fn)(struct engine *engine, struct parked *self, enum parked_end why);
 
     /* the registry's */
@@ -66,6 +67,7 @@ void parked_cancel_session(struct engine *engine, uint64_t session);
 /* End those of one ticket or session, or all, in order of arrival. */
 void parked_abandon_ticket(struct engine *engine, uint64_t ticket);
 void parked_abandon_session(struct engine *engine, uint64_t session);
-void parked_end_all(struct engine *engine, enum parked_end why);
+void parked_drain(struct engine *engine);
+void parked_fail_all(struct engine *engine);
 
 #endif
