@@ -359,6 +359,7 @@ static int replay_lease(struct groups *self, uint64_t group_id, uint64_t number,
         if (!lease) {
             return zsp_err_set(err, ZSP_ENOMEM, "lease: out of memory");
         }
+        lease->is_told = true; /* as far as anybody knows */
         lease->next = self->start_leases;
         if (lease->next) {
             lease->next->prev = lease;

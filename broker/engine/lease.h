@@ -51,7 +51,9 @@ struct lease {
     uint64_t outstanding;         /* messages still LEASED under it */
     int64_t deadline_ms;          /* broker time */
     bool uses_started;            /* its session sends `started`: only marked messages are blamed */
-    bool is_granting;             /* its record is not written yet: nobody was told of it */
+    bool is_granting;             /* its record is not written yet, or its pull not ready */
+    bool is_awaited;              /* while granting: its PULL was sent again */
+    bool is_told;                 /* a reply has left with it */
     uint32_t step_slot;           /* 1 + index in the open step, 0 = not in it */
 
     struct lease_span *spans;

@@ -118,6 +118,9 @@ void group_lease_end(struct groups *self, struct lease *lease, enum lease_end wh
     if (lease->ending != LEASE_LIVES) {
         return;
     }
+    if (why == LEASE_EXPIRED && !lease->is_told) {
+        why = LEASE_UNDELIVERED; /* nobody let its time pass */
+    }
     if (why == LEASE_EXPIRED) {
         end_holds(self, lease);
     }

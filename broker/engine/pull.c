@@ -136,9 +136,31 @@ void pull_give(struct groups *groups, struct pull *self)
     groups->free_pulls = self;
 }
 
+/* It goes. A lease that nobody was told of is for the same request sent again, or ends. */
+static void leave_lease(struct engine *engine, const struct pull *self)
+{
+    struct lease *lease = NULL;
+    if (self->group && self->state == PULL_GRANTING && self->lease != 0) {
+        lease = lease_find(&engine->groups->leases, self->lease);
+    } else if (self->group && self->is_resent) {
+        lease = pull_lease_lives(engine, self);
+    }
+    const bool is_untold = lease && !lease->is_told && !lease->is_granting;
+    if (!is_untold && !self->abandoned) {
+        return;
+    }
+    const struct pull *again = self->group ? pull_sent_again(engine, self) : NULL;
+    if (again) {
+        group_wake(engine->groups, again->group);
+    } else if (is_untold) {
+        group_lease_end(engine->groups, lease, LEASE_UNDELIVERED);
+    }
+}
+
 void pull_free(struct engine *engine, struct pull *self)
 {
     parked_remove(engine, &self->parked);
+    leave_lease(engine, self);
     settle_leave(&self->outcomes);
     leave_group(engine->groups, self);
     pull_give(engine->groups, self);
@@ -224,9 +246,12 @@ static void write_answer(struct engine *engine, const struct pull *self, const c
                                  .wire_len = has_runs ? self->wire.len : 0,
                                  .part_count = has_runs ? self->part_count : 0};
     const struct pull_cut from = has_runs ? answer_parts(engine, self) : end;
-    const struct lease *lease =
+    struct lease *lease =
         has_runs && self->messages > 0 ? lease_find(&engine->groups->leases, self->lease) : NULL;
     const int64_t left_ms = lease ? lease->deadline_ms - engine->clock.broker_ms : 0;
+    if (lease) {
+        lease->is_told = true;
+    }
     struct zsp_writer *out = reply_begin(engine, &self->parked.to);
     const bool tells_mode = self->group && self->group->mode != GROUP_SHARED;
     wire_write_map(out, 2u + (reason ? 1u : 0u) + (self->has_outcomes ? 1u : 0u) +
@@ -256,6 +281,7 @@ void pull_answer(struct engine *engine, struct pull *self)
     write_answer(engine, self, pull_reason(engine, self), true);
     if (self->messages > 0) {
         reply_lease(engine, self->lease);
+        self->lease = 0;
     }
     reply_end(engine);
     pull_free(engine, self);
@@ -274,7 +300,7 @@ void pull_again(struct engine *engine, struct pull *self)
     (void)reply_room(engine, &self->parked.to, 0);
     list_remove(&group->working, self);
     pull_park(self, true);
-    if (self->ending || ++self->tries >= TRIES_MAX) {
+    if ((self->ending && !self->is_resent) || ++self->tries >= TRIES_MAX) {
         pull_answer(engine, self);
         return;
     }
@@ -462,13 +488,13 @@ void pull_room_again(struct engine *engine)
     }
 }
 
-const struct lease *pull_lease_lives(const struct engine *engine, const struct pull *self)
+struct lease *pull_lease_lives(const struct engine *engine, const struct pull *self)
 {
     if (self->parked.to.session == 0) {
         return NULL;
     }
-    const struct lease *const lease = lease_find_request(
-        &engine->groups->leases, self->group->id, self->parked.to.session, self->parked.to.id);
+    struct lease *const lease = lease_find_request(&engine->groups->leases, self->group->id,
+                                                   self->parked.to.session, self->parked.to.id);
     return lease && lease->ending == LEASE_LIVES ? lease : NULL;
 }
 
@@ -538,20 +564,25 @@ static bool may_give(const struct group *group)
 
 static void serve_one(struct engine *engine, struct pull *self)
 {
-    if (self->ending) {
+    if (self->ending && !self->is_resent) {
         return; /* its wait is over: it is here for its outcomes only */
     }
     if (!bind_topics(engine, self)) {
         return;
     }
-    const struct lease *const lease = self->is_resent ? pull_lease_lives(engine, self) : NULL;
+    struct lease *const lease = self->is_resent ? pull_lease_lives(engine, self) : NULL;
     if (lease) {
+        lease->is_awaited = lease->is_granting;
         if (!lease->is_granting) {
             resend(engine, self);
         }
         return;
     }
     self->is_resent = false; /* the lease ended meanwhile: a pull like any other */
+    if (self->ending) {
+        pull_answer(engine, self);
+        return;
+    }
     if (self->group->unknown > 0) {
         return; /* until the agendas are read */
     }

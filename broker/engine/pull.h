@@ -71,7 +71,6 @@ struct pull {
     bool all_topics;            /* named none */
     bool is_resent;             /* reads a live lease again */
     bool has_outcomes;          /* it brought some; an error may follow on applied ones */
-    bool is_recalled;           /* at work, and something of it must not be handed out now */
     bool is_ready;              /* at work and done, but its outcomes are not durable yet */
     struct join *join;          /* it waits for this one */
     struct zsp_slice *names;    /* one block: these, their bytes; see pull_topics.h */
@@ -86,7 +85,7 @@ struct pull {
     uint64_t next_from;    /* in next_piece: read up to here */
     uint32_t read_count;   /* */
     uint32_t tries;        /* times it came back with nothing */
-    uint64_t lease;        /* the number drawn for it */
+    uint64_t lease;        /* the number drawn for it; 0 = told */
     struct pull_run *runs; /* as granted, adjoining ones together */
     size_t run_count, run_capacity;
     struct pull_run *absent; /* not in the log, or expired: done */
@@ -132,7 +131,7 @@ struct pull *pull_new(struct groups *groups);
 /* Give it back, in no list. */
 void pull_give(struct groups *groups, struct pull *self);
 /* The lease that its request got earlier, if that lives; else NULL. */
-const struct lease *pull_lease_lives(const struct engine *engine, const struct pull *self);
+struct lease *pull_lease_lives(const struct engine *engine, const struct pull *self);
 /* The same request sent once more, which waits for this one's grant; NULL = none. */
 struct pull *pull_sent_again(const struct engine *engine, const struct pull *self);
 /* Put it at the end (or the front) of the group's parked ones. */

@@ -5,6 +5,7 @@
  * (its sync follows within ZSP_JOURNAL_SYNC_MS), a crash of the broker not.
  */
 #include "broker/engine/pull.h"
+#include "broker/engine/recall.h"
 #include "common/assert.h"
 
 /* What a message that is not handed out becomes. */
@@ -107,16 +108,51 @@ static void untake_gathered(struct engine *engine, struct pull *self)
     }
 }
 
-/* Nobody waits for the answer: the lease goes to the same request sent again, or ends. NULL = it
- * has ended already. */
-static void leave_lease(struct engine *engine, const struct pull *self, struct lease *lease)
+/* Does the lease own a stretch, all of it? */
+static bool owns(const struct lease *lease, const struct pull_run *stretch)
 {
-    const struct pull *again = self->group ? pull_sent_again(engine, self) : NULL;
-    if (again) {
-        group_wake(engine->groups, again->group);
-    } else if (lease && !self->is_resent) { /* else it was told before, and stays */
+    struct run_span span = {.end = stretch->first};
+    while (span.end < stretch->end) {
+        const uint64_t from = span.end;
+        if (!runmap_next(&stretch->ledger->runs, from, RUN_CLASS_LEASED, &span) ||
+            span.first > from || span.run.lease != lease->number) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Has something that was read gone, or must come back, before it was told? */
+static bool is_taken_back(const struct pull *self, const struct lease *lease)
+{
+    if (self->group->mode == GROUP_SHARED) {
+        return false;
+    }
+    for (size_t i = 0; i < self->run_count; i++) {
+        const struct pull_run *run = &self->runs[i];
+        if (run->ledger &&
+            ((lease && !owns(lease, run)) || recall_is_due(run->ledger, run->end - 1))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void end_granting(struct engine *engine, struct lease *lease)
+{
+    lease->is_granting = false;
+    if (lease->is_awaited) {
+        group_wake(engine->groups, lease->group);
+    }
+}
+
+/* Not to be told any more: what is left of the lease ends, unless it was told before. */
+static void begin_anew(struct engine *engine, struct pull *self, struct lease *lease)
+{
+    if (lease && !lease->is_told) {
         group_lease_end(engine->groups, lease, LEASE_UNDELIVERED);
     }
+    pull_again(engine, self);
 }
 
 void pull_hand_over(struct engine *engine, struct pull *self)
@@ -124,10 +160,9 @@ void pull_hand_over(struct engine *engine, struct pull *self)
     struct lease *lease = lease_find(&engine->groups->leases, self->lease);
     const bool is_over = self->abandoned || !self->outcomes.settle;
     if (lease && is_over) {
-        lease->is_granting = false;
+        end_granting(engine, lease);
     }
     if (self->abandoned) {
-        leave_lease(engine, self, lease);
         pull_free(engine, self);
         return;
     }
@@ -137,17 +172,14 @@ void pull_hand_over(struct engine *engine, struct pull *self)
         pull_fail(engine, self, &gone);
         return;
     }
-    if (self->is_recalled && !self->is_resent) {
-        if (lease) {
-            group_lease_end(engine->groups, lease, LEASE_UNDELIVERED);
-        }
-        pull_again(engine, self);
-        return;
-    }
     if (self->is_cancelled && is_over) {
         pull_answer_empty(engine, self, self->ending);
         self->abandoned = true;
         pull_hand_over(engine, self);
+        return;
+    }
+    if (is_over && (!lease || lease->ending != LEASE_LIVES || is_taken_back(self, lease))) {
+        begin_anew(engine, self, lease);
         return;
     }
     pull_answer(engine, self);
@@ -193,7 +225,7 @@ void pull_grant(struct engine *engine, struct pull *self)
     struct groups *groups = engine->groups;
     const uint64_t redelivered = engine->stats.redelivered_messages;
     const uint64_t expired = engine->stats.expired_messages;
-    if (self->group->paused || self->is_recalled) { /* while it was read */
+    if (self->group->paused || is_taken_back(self, NULL)) { /* while it was read */
         untake_gathered(engine, self);
         pull_again(engine, self);
         return;

@@ -10,6 +10,7 @@
 #include "broker/engine/batch_walk.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/pull_arrays.h"
+#include "broker/engine/recall.h"
 #include "common/diag.h"
 
 /* Bytes of a reply's header that are kept free for what is not a run. */
@@ -194,7 +195,7 @@ static int take_batch(struct engine *engine, struct pull *self, struct ledger *l
            span.first < end) {
         const uint64_t first = span.first > self->next_from ? span.first : self->next_from;
         const uint64_t last = span.end < end ? span.end : end;
-        if (self->is_resent && span.run.lease != self->lease) {
+        if (self->is_resent && (span.run.lease != self->lease || recall_is_due(ledger, first))) {
             self->next_from = last;
             continue;
         }
@@ -385,8 +386,8 @@ static void finish(struct engine *engine, struct pull *self)
     pull_put_back(engine, self);
     if (!self->is_resent) {
         pull_grant(engine, self);
-    } else if (self->messages > 0 && !self->is_recalled) {
-        pull_answer(engine, self);
+    } else if (self->messages > 0) {
+        pull_hand_over(engine, self);
     } else {
         /* The lease ended while it was read: then this is a pull like any other. */
         self->is_resent = false;
@@ -451,7 +452,7 @@ static void begin(struct engine *engine, struct pull *self)
     self->next_piece = 0;
     self->next_from = self->take.piece_count > 0 ? self->take.pieces[0].first : 0;
     self->read_count = 0;
-    self->is_complete = self->is_recalled = false;
+    self->is_complete = false;
     read_next(engine, self);
 }
 

@@ -38,9 +38,17 @@ static void wait_ends(struct engine *engine, struct parked *parked, enum parked_
     const bool is_parked = self->state == PULL_PARKED;
     switch (why) {
     case PARKED_TIMEOUT:
+        self->waits = false;
+        self->ending = "timeout";
+        if (is_parked && self->is_resent) { /* the lease that it got earlier comes all the same */
+            group_wake(engine->groups, self->group);
+        } else if (is_parked) {
+            pull_answer(engine, self);
+        }
+        break;
     case PARKED_DRAIN:
         self->waits = false;
-        self->ending = why == PARKED_TIMEOUT ? "timeout" : "shutting_down";
+        self->ending = "shutting_down";
         if (is_parked) {
             pull_answer(engine, self);
         }

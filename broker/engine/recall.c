@@ -4,7 +4,6 @@
 #include "broker/engine/container.h"
 #include "broker/engine/hold.h"
 #include "broker/engine/ledger_ordered.h"
-#include "broker/engine/pull.h"
 #include "common/diag.h"
 
 #define RUNS_PER_STEP    2000u /* with three long reasons each they stay within one record */
@@ -69,11 +68,11 @@ void recall_forget(struct groups *self, struct ledger *ledger)
     ledger_order_close(ledger);
 }
 
-/* Nobody has been told of a lease that is being granted, nor will be. */
+/* Nobody has been told of it yet, nor will be. */
 static void take_back(const struct groups *self, struct run *run)
 {
     const struct lease *lease = lease_find(&self->leases, run->lease);
-    if (lease && lease->is_granting) {
+    if (lease && !lease->is_told) {
         outcome_undelivered(run);
     } else {
         outcome_release(run);
@@ -94,28 +93,12 @@ static int release_some(struct groups *self, struct ledger *ledger, uint64_t fro
     return rc;
 }
 
-/* What is out of the ledger from `from` on is recalled: pulls at work on it begin again. */
-static void recall_pulls(struct group *group, const struct ledger *ledger, uint64_t from)
-{
-    for (struct pull *pull = group->working.first; pull; pull = pull->next) {
-        for (size_t i = 0; i < pull->take.piece_count; i++) {
-            const struct piece *piece = &pull->take.pieces[i];
-            pull->is_recalled = pull->is_recalled || (piece->ledger == ledger && piece->end > from);
-        }
-        for (size_t i = 0; i < pull->run_count; i++) {
-            const struct pull_run *run = &pull->runs[i];
-            pull->is_recalled = pull->is_recalled || (run->ledger == ledger && run->end > from);
-        }
-    }
-}
-
 /* False = the journal has no room for it. */
 static bool recall(struct groups *self, struct ledger *ledger)
 {
     uint64_t from = 0;
     while (is_due(ledger, &from)) {
         struct zsp_err error = {0};
-        recall_pulls(ledger->group, ledger, from);
         if (!runmap_next(&ledger->runs, from, RUN_CLASS_LEASED, &(struct run_span){0})) {
             return true; /* pulls put back what they have reserved, by and by */
         }
@@ -131,6 +114,13 @@ static bool recall(struct groups *self, struct ledger *ledger)
         }
     }
     return true;
+}
+
+bool recall_is_due(const struct ledger *ledger, uint64_t offset)
+{
+    const struct group *group = ledger->group;
+    return group->mode == GROUP_ORDERED &&
+           ordered_is_recalled(ledger, group_holds_dead(group), offset);
 }
 
 void recall_run(struct groups *self)

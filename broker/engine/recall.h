@@ -2,9 +2,9 @@
  *
  * Recalls: messages that are out come back because one in front of them did (ledger_ordered.h).
  * They are released, uncounted, a bounded number in one step, before anything is handed out in the
- * same turn (as if never handed out, while their reply has not left). That something is to be recalled follows from the runs, so a crash in between is made up
- * for by the next start. Pulls at work that have reserved such messages, or are about to tell of
- * them, begin again.
+ * same turn (as if never handed out, while their reply has not left). That something is to be
+ * recalled follows from the runs, so a crash in between is made up for by the next start. Pulls that
+ * have read such messages, or are about to tell of them, begin again.
  */
 #ifndef ZSP_ENGINE_RECALL_H
 #define ZSP_ENGINE_RECALL_H
@@ -18,6 +18,8 @@ void recall_fini(struct groups *self);
 void recall_look(struct groups *self, struct ledger *ledger);
 /* The ledger goes. */
 void recall_forget(struct groups *self, struct ledger *ledger);
+/* Must a message that is out or reserved come back? */
+bool recall_is_due(const struct ledger *ledger, uint64_t offset);
 /* Recall what is to be recalled. */
 void recall_run(struct groups *self);
 

@@ -157,6 +157,61 @@ static void a_lease_that_is_ending_is_not_given_again(void **state)
     assert_int_equal(steps_pull(f, 3)->lease, again->lease);
 }
 
+/* Goal: a pull whose wait is over while it is at work is answered all the same, to who asks again. */
+static void a_pull_whose_time_is_over_leaves_its_lease_to_the_one_sent_again(void **state)
+{
+    struct engine_fixture *f = *state;
+    f->session = 5;
+    steps_publish(f, "t", 3);
+    steps_settle(f, 0, 1, steps_pull(f, 1)->lease, "'ack'");
+    mem_store_hold(f->mem, MEM_WRITES);
+    const uint64_t first = steps_wait(f, 10, 1000);
+    fixture_pump(f);
+    fixture_advance(f, 1000);
+    const uint64_t again = send_again(f, first, 1000);
+    fixture_pump(f);
+    go_on(f);
+    assert_null(fixture_answer(f, first));
+    assert_string_equal(fixture_payloads(fixture_answer(f, again)), "m1 m2");
+    assert_string_equal(steps_part(f, "t", 0), "1 3 0 2 0 0");
+}
+
+static void a_lease_that_ends_while_it_is_read_again_is_not_told(void **state)
+{
+    struct engine_fixture *f = *state;
+    f->session = 5;
+    steps_publish(f, "t", 1);
+    const struct answer *first = steps_pull(f, 1);
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t again = send_again(f, first->ticket, 60000);
+    fixture_pump(f);
+    fixture_advance(f, 30000);
+    go_on(f);
+    const struct answer *answer = fixture_answer(f, again);
+    assert_int_equal(steps_count(answer), 1);
+    assert_int_not_equal(answer->lease, first->lease);
+    assert_int_equal(fixture_number(answer, "lease_ms"), 30000);
+}
+
+/* Goal: a lease that was never told is not lost by anybody: its messages are as they were. */
+static void a_lease_that_ends_before_it_is_told_counts_for_nothing(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'settings': {'max_failures': 1}}", NULL);
+    f->session = 5;
+    steps_publish(f, "t", 1);
+    mem_store_hold(f->mem, MEM_WRITES);
+    const uint64_t ticket = steps_wait(f, 1, 60000);
+    fixture_pump(f);
+    fixture_advance(f, 30000);
+    go_on(f);
+    const struct answer *answer = fixture_answer(f, ticket);
+    assert_int_equal(steps_count(answer), 1);
+    assert_null(strstr(answer->text, "deliveries"));
+    assert_int_equal(fixture_number(answer, "lease_ms"), 30000);
+}
+
 /* --- BYE ---------------------------------------------------------------------------------- */
 
 static void bye_hands_everything_back_uncounted(void **state)
@@ -461,6 +516,9 @@ int main(void)
         TEST(a_grant_that_nobody_waits_for_ends),
         TEST(a_pull_resent_while_the_first_is_reading_gets_messages_once),
         TEST(a_lease_that_is_ending_is_not_given_again),
+        TEST(a_pull_whose_time_is_over_leaves_its_lease_to_the_one_sent_again),
+        TEST(a_lease_that_ends_while_it_is_read_again_is_not_told),
+        TEST(a_lease_that_ends_before_it_is_told_counts_for_nothing),
         TEST(bye_hands_everything_back_uncounted),
         TEST(bye_without_anything_releases_nothing),
         TEST(bye_may_keep_the_leases),

@@ -125,6 +125,57 @@ static void an_ack_in_the_same_request_comes_too_late(void **state)
     assert_string_equal(fixture_payloads(pull_as(f, FIRST, 3)), "m0 m1"); /* m2 came before it */
 }
 
+/* Goal: what comes back while messages behind it are about to be told, takes them with it. */
+static void what_is_recalled_is_not_told_any_more(void **state)
+{
+    struct engine_fixture *f = *state;
+    const unsigned held[] = {MEM_READS, MEM_WRITES};
+    begin(f, 1, "{}");
+    for (size_t i = 0; i < 2; i++) {
+        steps_publish(f, "t", 3);
+        const uint64_t lease = pull_as(f, FIRST, 1)->lease;
+        mem_store_hold(f->mem, held[i]);
+        const uint64_t ticket = steps_wait(f, 9, 2000);
+        fixture_pump(f);
+        assert_null(fixture_answer(f, ticket));
+        fixture_send(f, "SETTLE",
+                     fixture_format("{'group': 'g', 'runs': [['t', 0, %zu, 1, %" PRIu64
+                                    ", 'retry', {'delay_ms': 1000}]]}",
+                                    3 * i, lease),
+                     NULL);
+        mem_store_hold(f->mem, 0);
+        fixture_pump(f);
+        assert_null(fixture_answer(f, ticket));
+        fixture_advance(f, 1000);
+        const struct answer *answer = fixture_answer(f, ticket);
+        assert_string_equal(fixture_payloads(answer), "m0 m1 m2");
+        assert_string_equal(fixture_format("%.14s", strstr(answer->text, "deliveries")),
+                            "deliveries\": 2"); /* m0's */
+        assert_null(strstr(strstr(answer->text, "deliveries") + 1, "deliveries"));
+        steps_settle(f, 3 * i, 3, answer->lease, "'ack'");
+    }
+}
+
+/* Goal: what nobody has seen comes in order, whatever pulls have put back of it. */
+static void what_was_put_back_comes_in_order(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, 1, "{}");
+    steps_publish(f, "t", 6);
+    engine_undelivered(f->engine, f->now, pull_as(f, FIRST, 2)->lease);
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t gone = steps_wait(f, 9, 2000);
+    fixture_pump(f);
+    engine_abandon(f->engine, f->now, gone);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    const char *small = "{'group': 'g', 'topics': ['t'], 'max_messages': 4, 'max_bytes': 16}";
+    const struct answer *answer = fixture_ok(f, "PULL", small, NULL);
+    assert_string_equal(fixture_payloads(answer), "m0 m1 m2");
+    steps_settle(f, 0, 3, answer->lease, "'ack'");
+    assert_string_equal(fixture_payloads(pull_as(f, FIRST, 9)), "m3 m4 m5");
+}
+
 /* Goal: who hands back all that is behind it says nothing wrong. */
 static void what_is_recalled_may_be_released(void **state)
 {
@@ -490,6 +541,8 @@ int main(void)
         TEST(another_mode_is_a_mismatch),
         TEST(a_retry_takes_back_what_was_handed_out_behind_it),
         TEST(an_ack_in_the_same_request_comes_too_late),
+        TEST(what_is_recalled_is_not_told_any_more),
+        TEST(what_was_put_back_comes_in_order),
         TEST(what_is_recalled_may_be_released),
         TEST(one_outcome_for_all_counts_for_all),
         TEST(a_later_lease_settles_what_lies_before_it),
