@@ -96,6 +96,7 @@ static void freeze(struct sim *sim)
 static void toggle_slow_disk(struct sim *sim)
 {
     sim->world.job_delay_ms = prng_chance(&sim->prng, 500) ? 303 : 3;
+    sim->world.stalled_ms = sim->model.uptime_ms; /* who waited so far, waited for the disk */
 }
 
 static void disconnect(struct sim *sim)
