@@ -13,10 +13,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "broker/heap.h"
 #include "broker/notify.h"
 #include "broker/options.h"
 #include "broker/server/broker.h"
+#include "common/heap.h"
 
 extern char **environ;
 
@@ -146,12 +146,12 @@ static int serve(const struct config *config, struct zsp_err *err)
         .host_fd = signals.fd,
         .host_fn = take_signals,
         .host_arg = &signals,
-        .trim_fn = heap_trim,
+        .trim_fn = zsp_heap_trim,
     };
     struct broker *broker = broker_open(&options, err);
     int rc = broker ? ZSP_OK : err->code;
     if (broker) {
-        heap_trim(); /* what only the recovery needed */
+        zsp_heap_trim(); /* what only the recovery needed */
         tell_ready(broker_server(broker));
         rc = broker_run(broker, err);
         broker_destroy(&broker);
@@ -176,7 +176,7 @@ int main(int argc, char **argv)
 {
     static struct options options;
     struct zsp_err err = {0};
-    heap_prepare();
+    zsp_heap_prepare();
     int rc = options_read(&options, argc, argv, environ, EXIT_USAGE, &err);
     if (rc == ZSP_OK && options.show) {
         rc = print_config(&options.config, &err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "bench/peers/peer.h"
+#include "common/heap.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -103,6 +104,7 @@ static void read_option(struct options *self, int letter, const char *text)
 
 struct options options_read(int argc, char **argv)
 {
+    zsp_heap_prepare(); /* as zspool does */
     struct options self = {.system = "?",
                            .version = "?",
                            .durability = "none",

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/cli/verbs.h"
+#include "common/heap.h"
 
 static const struct cli_verb *const verbs[] = {
     &cli_pub,   &cli_pull,  &cli_work,      &cli_read,     &cli_settle,
@@ -153,6 +154,7 @@ static void keep_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
+    zsp_heap_prepare();
     keep_standard_descriptors();
     /* A broken pipe is an error of the write, so that there is time to hand back what was not
      * printed; the end is then the one that shells know from every filter. */

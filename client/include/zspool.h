@@ -42,7 +42,10 @@
  * Memory. Strings and bytes given to a function are borrowed for the call only.
  * Structs that begin with `size` are prepared by their _init function (or
  * filled by hand, size = sizeof of the struct), so that later versions may add
- * fields at the end.
+ * fields at the end. The library changes nothing of its host's heap. A host that
+ * moves a gigabyte a second does well to have glibc keep freed memory at hand, as
+ * `zspool` does: mallopt(M_MMAP_THRESHOLD, 4 << 20), mallopt(M_TRIM_THRESHOLD,
+ * 64 << 20). Pulls of messages of 16 KiB can be two to three times as fast.
  */
 #ifndef ZSPOOL_H
 #define ZSPOOL_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/heap.h"
+#include "common/heap.h"
 
 #include <malloc.h>
 
@@ -7,14 +7,14 @@
 #define MAP_FROM_BYTES (4 << 20)
 #define SPARE_BYTES    (64 << 20) /* kept at the end of the heap */
 
-void heap_prepare(void)
+void zsp_heap_prepare(void)
 {
     /* A refusal leaves the defaults. */
     (void)mallopt(M_MMAP_THRESHOLD, MAP_FROM_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, SPARE_BYTES);
 }
 
-void heap_trim(void)
+void zsp_heap_trim(void)
 {
     (void)malloc_trim(0); /* whether there was something does not matter */
 }
