@@ -6,6 +6,7 @@
 
 #include "broker/engine/publish.h"
 #include "broker/engine/retention.h"
+#include "broker/engine/transaction.h"
 
 /* What a batch takes on disk beside its records. */
 #define BATCH_BYTES 128u
@@ -24,7 +25,7 @@ static uint64_t measure(const struct engine *engine, const struct topic *topic)
             bytes += part->is_echo ? 0 : part->stored + BATCH_BYTES;
         }
     }
-    return bytes;
+    return bytes + transaction_bytes_open(engine, topic, BATCH_BYTES);
 }
 
 static bool has_room(const struct topic *topic, uint64_t bytes)

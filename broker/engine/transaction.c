@@ -63,6 +63,22 @@ void transaction_fini(struct engine *engine, struct transaction *self)
     }
 }
 
+uint64_t transaction_bytes_open(const struct engine *engine, const struct topic *topic,
+                                uint64_t batch_bytes)
+{
+    uint64_t bytes = 0;
+    const struct transaction *self = engine->transaction_first;
+    for (; self; self = self->next) {
+        for (uint32_t i = 0; i < self->part_count; i++) {
+            const struct transaction_part *const part = &self->parts[i];
+            bytes += part->partition->topic != topic || !part->frame
+                         ? 0
+                         : part->frame->len + batch_bytes;
+        }
+    }
+    return bytes;
+}
+
 void transaction_free_all(struct engine *engine)
 {
     for (struct transaction *self = engine->transaction_first; self; self = self->next) {
@@ -245,9 +261,9 @@ static int begin(struct engine *engine, struct transaction *self, struct zsp_err
     for (uint32_t i = 0; i < self->publish_count && rc == 0; i++) {
         struct transaction_publish *const publish = &self->publishes[i];
         struct topic *const topic = topic_find(engine, zsp_slice_str(publish->topic));
-        rc = route_publish(engine, self, publish, topic, err);
+        rc = topic_limit_admit(engine, topic, publish->frame->len, err);
         if (rc == 0) {
-            rc = topic_limit_admit(engine, topic, publish->frame->len, err);
+            rc = route_publish(engine, self, publish, topic, err);
         }
     }
     return rc != 0 ? rc : hold(engine, self, err);

@@ -95,6 +95,10 @@ void transaction_fini(struct engine *engine, struct transaction *self);
  * ZSP_COMMIT_ROWS_MAX in all, one row for each partition. */
 void transaction_write_rows(struct zsp_writer *out, const struct transaction *self);
 
+/* Bytes that transactions at work are about to append to a topic, and `batch_bytes` for each batch. */
+uint64_t transaction_bytes_open(const struct engine *engine, const struct topic *topic,
+                                uint64_t batch_bytes);
+
 /* Free all memory of transactions at work, at the end. */
 void transaction_free_all(struct engine *engine);
 
