@@ -6,6 +6,7 @@
 #include "broker/engine/producer_image.h"
 #include "broker/engine/publish.h"
 #include "broker/engine/replay.h"
+#include "broker/engine/retention.h"
 #include "broker/engine/state.h"
 #include "broker/engine/topic.h"
 #include "common/assert.h"
@@ -25,18 +26,6 @@ static void partition_advanced(struct engine *self, const struct store_completio
     read_advanced(self, partition);
     group_partition_advanced(self, partition);
     producer_image_advanced(self, partition);
-}
-
-static void partition_trimmed(struct engine *self, const struct store_completion *completion)
-{
-    struct partition *const partition = completion->owner;
-    if (completion->offset <= partition->start_offset) {
-        return;
-    }
-    partition->start_offset = completion->offset;
-    if (partition->topic->state == TOPIC_LIVE) {
-        group_partition_trimmed(self, partition);
-    }
 }
 
 /* Another broker took the data over: whatever we confirmed from now on might not hold. */
@@ -67,7 +56,7 @@ static void complete(struct engine *self, const struct store_completion *complet
         partition_advanced(self, completion);
         break;
     case STORE_TRIMMED:
-        partition_trimmed(self, completion);
+        retention_trimmed(self, completion->owner, completion->offset);
         break;
     case STORE_IMAGE_WANTED:
         state_image_wanted(self, completion->key);

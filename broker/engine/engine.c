@@ -303,6 +303,8 @@ int engine_start(struct engine *self, struct instant now, struct zsp_err *err)
     }
     commit_log_start(self);
     producer_start(self);
+    retention_start(self);
+    purge_resume(self);
     self->started = true;
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/engine/group_hooks.h"
 #include "broker/engine/state.h"
 #include "common/limits.h"
 
@@ -10,7 +11,8 @@
 #define HURRY_MS 50
 /* A partition's share of max_topic_bytes is kept in about so many segments, so that the oldest of
  * it can go. */
-#define SEGMENTS_OF_SHARE 4u
+#define SEGMENTS_OF_SHARE     4u
+#define SEGMENTS_OF_SHARE_MAX 64u
 
 /* What all groups had done when a record was put, behind which that is durable. */
 struct consumed {
@@ -20,6 +22,8 @@ struct consumed {
     uint32_t count;
     uint64_t offsets[]; /* of the partitions; 0 = nothing */
 };
+
+static void retention_arm(struct engine *engine, const struct topic *topic);
 
 static bool has_limit(const struct topic *topic)
 {
@@ -34,46 +38,93 @@ static uint64_t share_of(const struct topic *topic, uint64_t bytes)
     return share > 0 ? share : 1;
 }
 
-/* When the last segment has grown so large it is sealed, 0 = as large as any. */
-static uint64_t seal_bytes(const struct topic *topic)
+/* May messages go that are over `max_topic_bytes`, because there is less that is to be kept? */
+static bool gives_way(const struct topic_settings *settings)
 {
-    const uint64_t bytes = topic->settings.max_topic_bytes;
-    return bytes > 0 ? share_of(topic, bytes) / SEGMENTS_OF_SHARE + 1 : 0;
+    return settings->max_topic_bytes > 0 &&
+           (settings->when_full == WHEN_FULL_DROP_OLDEST ||
+            (settings->retention_bytes > 0 &&
+             settings->retention_bytes < settings->max_topic_bytes));
 }
 
-static void ask_store(struct engine *engine, const struct topic *topic, uint32_t partition,
-                      const struct store_retain *what)
+/* How large the segments of a partition grow, 0 = as any. Whole ones go: there must be room for another
+ * one when all is kept that is to be kept. */
+static uint64_t segment_bytes(const struct topic *topic)
+{
+    const struct topic_settings *const settings = &topic->settings;
+    if (settings->max_topic_bytes == 0) {
+        return 0;
+    }
+    const uint64_t share = share_of(topic, settings->max_topic_bytes);
+    const uint64_t largest = share / SEGMENTS_OF_SHARE + 1;
+    const uint64_t least = share / SEGMENTS_OF_SHARE_MAX + 1;
+    uint64_t bytes = largest;
+    if (settings->when_full == WHEN_FULL_REJECT && gives_way(settings)) {
+        bytes = (share - share_of(topic, settings->retention_bytes)) / 2;
+    }
+    bytes = bytes < largest ? bytes : largest;
+    return bytes > least ? bytes : least;
+}
+
+/* What of a partition is kept, and what is not, by `retention_bytes` and `max_topic_bytes`. */
+static void limit_bytes(const struct topic *topic, struct store_retain *limits)
+{
+    const struct topic_settings *const settings = &topic->settings;
+    const uint64_t segment = segment_bytes(topic);
+    limits->segment_bytes = segment > 0 ? segment : UINT64_MAX;
+    limits->seal_bytes = segment;
+    limits->max_bytes =
+        settings->retention_bytes > 0 ? share_of(topic, settings->retention_bytes) : 0;
+    if (!gives_way(settings)) {
+        return;
+    }
+    const uint64_t share = share_of(topic, settings->max_topic_bytes);
+    const uint64_t most = share > segment ? share - segment : 1;
+    if (settings->when_full == WHEN_FULL_REJECT) {
+        limits->most_bytes = most;
+        return;
+    }
+    limits->most_bytes = share;
+    limits->max_bytes =
+        limits->max_bytes > 0 && limits->max_bytes < most ? limits->max_bytes : most;
+}
+
+void retention_ask(struct engine *engine, struct partition *partition,
+                   const struct store_retain *what)
 {
     struct zsp_err error = {0};
-    if (engine->store->ops->retain(engine->store, topic->partitions[partition].part, what,
-                                   &error)) {
-        zsp_diag(engine->diag, ZSP_WARNING, "%s: partition %u: retention: %s", topic->object,
-                 partition, error.msg);
+    if (engine->store->ops->retain(engine->store, partition->part, what, &error) < 0) {
+        zsp_diag(engine->diag, ZSP_WARNING, "%s: partition %u: retention: %s",
+                 partition->topic->object, partition->index, error.msg);
+        return;
+    }
+    struct store_part_info info;
+    engine->store->ops->part_info(engine->store, partition->part, &info);
+    retention_trimmed(engine, partition, info.start_offset);
+}
+
+void retention_trimmed(struct engine *engine, struct partition *partition, uint64_t start_offset)
+{
+    if (start_offset <= partition->start_offset) {
+        return;
+    }
+    partition->start_offset = start_offset;
+    if (partition->topic->state == TOPIC_LIVE) {
+        group_partition_trimmed(engine, partition);
     }
 }
 
 /* Ages run on wall time: a topic's messages carry it. */
-static void retain_by_limits(struct engine *engine, const struct topic *topic)
+static void retain_by_limits(struct engine *engine, struct topic *topic)
 {
-    const struct topic_settings *const settings = &topic->settings;
-    const uint64_t age_ms = settings->retention_time_ms;
+    const uint64_t age_ms = topic->settings.retention_time_ms;
     struct store_retain limits = {0};
+    limit_bytes(topic, &limits);
     if (age_ms > 0 && engine->now.wall_ms > (int64_t)age_ms) {
         limits.before_ms = engine->now.wall_ms - (int64_t)age_ms;
     }
-    if (settings->retention_bytes > 0) {
-        limits.max_bytes = share_of(topic, settings->retention_bytes);
-    }
-    if (settings->max_topic_bytes > 0 && settings->when_full == WHEN_FULL_DROP_OLDEST) {
-        /* Less a segment: whole ones go, and there shall be room for more. */
-        const uint64_t share = share_of(topic, settings->max_topic_bytes);
-        const uint64_t most = share - share / SEGMENTS_OF_SHARE;
-        limits.max_bytes =
-            limits.max_bytes > 0 && limits.max_bytes < most ? limits.max_bytes : most;
-        limits.seal_bytes = seal_bytes(topic);
-    }
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        ask_store(engine, topic, i, &limits);
+        retention_ask(engine, &topic->partitions[i], &limits);
     }
 }
 
@@ -117,12 +168,15 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     const bool may = topic && topic->state == TOPIC_LIVE && topic->settings.until_consumed != 0 &&
                      completion->error.code == 0;
     for (uint32_t i = 0; may && i < self->count; i++) {
+        struct partition *const partition = &topic->partitions[i];
+        const uint64_t now = consumed_to(partition); /* a seek may have gone back */
         const struct store_retain what = {
-            .before_offset = self->offsets[i],
-            .seal_bytes = seal_bytes(topic),
+            .before_offset = now < self->offsets[i] ? now : self->offsets[i],
+            .seal_bytes = segment_bytes(topic),
+            .seal_alone = true, /* another one may go back while that is done */
         };
-        if (self->offsets[i] > topic->partitions[i].start_offset) {
-            ask_store(engine, topic, i, &what);
+        if (what.before_offset > partition->start_offset) {
+            retention_ask(engine, partition, &what);
         }
     }
     destroy_round(engine, self);
@@ -155,6 +209,26 @@ static void begin_round(struct engine *engine, struct topic *topic)
     }
 }
 
+void retention_apply(struct engine *engine, struct topic *topic)
+{
+    const uint64_t segment = segment_bytes(topic);
+    const struct store_retain what = {.segment_bytes = segment > 0 ? segment : UINT64_MAX};
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        retention_ask(engine, &topic->partitions[i], &what);
+    }
+    retention_arm(engine, topic);
+}
+
+void retention_start(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->catalog.topics.count; i++) {
+        struct topic *const topic = engine->catalog.topics.slots[i].value;
+        if (has_limit(topic)) {
+            retention_apply(engine, topic);
+        }
+    }
+}
+
 /* --- The timer -------------------------------------------------------------------------------- */
 
 static void retain_topic(struct engine *engine, struct topic *topic)
@@ -177,7 +251,7 @@ static void retain(struct engine *engine, struct timer *timer)
     }
 }
 
-void retention_arm(struct engine *engine, const struct topic *topic)
+static void retention_arm(struct engine *engine, const struct topic *topic)
 {
     if (!has_limit(topic) || timer_is_armed(&engine->retention)) {
         return;

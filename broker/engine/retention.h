@@ -12,9 +12,17 @@
 
 #include "broker/engine/topic.h"
 
-/* The topic may have a limit from now on: arm the timer if it has. Once no topic has one, the
- * timer fires once more and finds nothing. */
-void retention_arm(struct engine *engine, const struct topic *topic);
+/* The topic is there, or its settings have changed: its limits hold from now on. Once no topic has one,
+ * the timer of all of them fires once more and finds nothing. */
+void retention_apply(struct engine *engine, struct topic *topic);
+/* The same for all topics, at the start. */
+void retention_start(struct engine *engine);
+
+/* Ask the store to drop what may go of a partition. */
+void retention_ask(struct engine *engine, struct partition *partition,
+                   const struct store_retain *what);
+/* The store has moved the start of a partition. */
+void retention_trimmed(struct engine *engine, struct partition *partition, uint64_t start_offset);
 
 /* A topic is full: look at all of them soon. */
 void retention_hurry(struct engine *engine);

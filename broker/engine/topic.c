@@ -274,7 +274,7 @@ static void entry_is_put(struct engine *engine, struct engine_op *op,
     }
     pool_put(&engine->topic_jobs, job);
     topic->state = TOPIC_LIVE;
-    retention_arm(engine, topic);
+    retention_apply(engine, topic);
     group_topic_created(engine, topic);
     tell_waiters(engine, topic, NULL);
 }
@@ -490,7 +490,7 @@ int topic_set(struct engine *engine, struct topic *self, const struct topic_sett
     const int rc = topic_put_image(engine, self, settings, STORE_SYNCED_LEVEL, op, err);
     if (rc == 0) {
         self->settings = *settings;
-        retention_arm(engine, self);
+        retention_apply(engine, self);
     }
     return rc;
 }

@@ -9,6 +9,7 @@
 #include "broker/engine/ledger_compare.h"
 #include "broker/engine/places.h"
 #include "broker/engine/position.h"
+#include "broker/engine/retention.h"
 #include "broker/engine/topic.h"
 #include "broker/engine/verb.h"
 
@@ -129,14 +130,22 @@ static void clamp(const struct purge *self, const struct topic *topic)
 static void move_start(struct engine *engine, struct partition *partition, uint64_t to)
 {
     const struct store_retain what = {.before_offset = to, .seal_bytes = 1};
-    struct zsp_err error = {0};
-    if (to > partition->start_offset) {
-        partition->start_offset = to;
-        group_partition_trimmed(engine, partition);
-    }
-    if (engine->store->ops->retain(engine->store, partition->part, &what, &error) < 0) {
-        zsp_diag(engine->diag, ZSP_WARNING, "%s: partition %u: purge: %s", partition->topic->object,
-                 partition->index, error.msg);
+    retention_trimmed(engine, partition, to);
+    retention_ask(engine, partition, &what);
+}
+
+void purge_resume(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->catalog.topics.count; i++) {
+        struct topic *const topic = engine->catalog.topics.slots[i].value;
+        for (uint32_t j = 0; j < topic->partition_count; j++) {
+            struct partition *const partition = &topic->partitions[j];
+            struct store_part_info info;
+            engine->store->ops->part_info(engine->store, partition->part, &info);
+            if (info.start_offset < partition->purged_offset) {
+                move_start(engine, partition, partition->purged_offset);
+            }
+        }
     }
 }
 

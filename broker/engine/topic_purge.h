@@ -9,6 +9,8 @@
 
 struct engine;
 
+/* Go on with purges that a crash has cut off: what is purged and still in the store goes. */
+void purge_resume(struct engine *engine);
 /* Free what waits, at the end. */
 void purge_fini(struct engine *engine);
 

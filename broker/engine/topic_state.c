@@ -228,7 +228,6 @@ int topic_open_all(struct engine *engine, struct zsp_err *err)
                 return rc;
             }
         }
-        retention_arm(engine, topic);
     }
     return 0;
 }

@@ -253,7 +253,7 @@ static void is_ready(struct store_atomic *self)
 
 static bool fits(const struct atomic_part *part, const struct mark *end)
 {
-    const uint64_t segment_bytes = part->part->store->options.segment_bytes;
+    const uint64_t segment_bytes = partition_segment_bytes(part->part);
     return end->pos == 0 || (end->pos < segment_bytes && part->bytes <= segment_bytes - end->pos);
 }
 

@@ -114,6 +114,13 @@ int partition_add_segment(struct store_part *self, struct segment *segment)
     return 0;
 }
 
+uint64_t partition_segment_bytes(const struct store_part *self)
+{
+    const uint64_t bytes = self->store->options.segment_bytes;
+    return self->segment_bytes_max != 0 && self->segment_bytes_max < bytes ? self->segment_bytes_max
+                                                                           : bytes;
+}
+
 struct segment *partition_active(const struct store_part *self)
 {
     return self->segment_count > 0 ? self->segments[self->segment_count - 1] : NULL;

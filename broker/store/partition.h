@@ -118,7 +118,8 @@ struct store_part {
     bool unsynced;                   /* on the commit's list */
     bool refuses;                    /* damaged: takes no appends */
     bool trimming;                   /* a retention is under way */
-    struct store_retain retain_next; /* asked of the roll that is under way; zero = nothing */
+    struct store_retain retain_next; /* asked while something else was under way; zero = nothing */
+    uint64_t segment_bytes_max;      /* of this one's segments; 0 = as the store says */
     bool orphaned;                   /* its creation failed: freed when idle */
     char path[];                     /* of its directory, relative to the data directory */
 };
@@ -133,6 +134,8 @@ void partition_abandon(struct store_part *self);
 
 /* Add a segment behind the last one. Errors: ZSP_ENOMEM */
 int partition_add_segment(struct store_part *self, struct segment *segment);
+/* How large a segment grows: the next batch that would not fit goes to the next one. */
+uint64_t partition_segment_bytes(const struct store_part *self);
 /* The one that takes appends; NULL while there is none. */
 struct segment *partition_active(const struct store_part *self);
 /* The segment that holds `offset`, NULL if none does. */

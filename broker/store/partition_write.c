@@ -10,6 +10,7 @@
 
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition.h"
+#include "broker/store/retain.h"
 #include "common/assert.h"
 #include "common/hash.h"
 
@@ -46,6 +47,7 @@ static struct selection select_batches(const struct store_part *self, const stru
         room = WRITE_BYTES_MAX;
     }
     struct selection selection = {0};
+    const uint64_t segment_bytes = partition_segment_bytes(self);
     uint64_t end = segment->bytes;
     for (const struct append *append = self->queue_first; append; append = append->next) {
         if (append->atomic) {
@@ -56,8 +58,7 @@ static struct selection select_batches(const struct store_part *self, const stru
         /* One batch larger than all room goes out alone. */
         const bool too_much =
             append->bytes > room - selection.bytes && (selection.count > 0 || unsynced > 0);
-        const bool full = end >= store->options.segment_bytes ||
-                          append->bytes > store->options.segment_bytes - end;
+        const bool full = end >= segment_bytes || append->bytes > segment_bytes - end;
         if (too_many || too_much || (full && !first_of_segment)) {
             break;
         }
@@ -87,8 +88,9 @@ static uint64_t fill_behind(struct segment *segment, uint64_t bytes)
     }
     uint64_t fill_end = (end + segment->fill_bytes + FILL_ALIGN - 1) / FILL_ALIGN * FILL_ALIGN;
     const struct log_store_options *options = &segment->part->store->options;
-    if (fill_end > options->segment_bytes) {
-        fill_end = options->segment_bytes;
+    const uint64_t segment_bytes = partition_segment_bytes(segment->part);
+    if (fill_end > segment_bytes) {
+        fill_end = segment_bytes;
     }
     const uint64_t doubled = (uint64_t)segment->fill_bytes * 2;
     segment->fill_bytes = doubled < options->fill_bytes ? (uint32_t)doubled : options->fill_bytes;
@@ -295,6 +297,9 @@ bool partition_write(struct store_part *self)
         return roll_continue(self);
     }
     if (!self->queue_first) {
+        if (self->retain_next.seal_bytes != 0) {
+            retain_again(store, self);
+        }
         return true;
     }
     if (self->queue_first->atomic) {
@@ -319,7 +324,7 @@ bool partition_write(struct store_part *self)
         return ready < 0 || segment->loading;
     }
     const uint64_t bytes = self->queue_first->bytes;
-    const uint64_t segment_bytes = store->options.segment_bytes;
+    const uint64_t segment_bytes = partition_segment_bytes(self);
     if (segment->bytes > 0 &&
         (segment->bytes >= segment_bytes || bytes > segment_bytes - segment->bytes)) {
         return roll_start(self);

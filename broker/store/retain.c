@@ -33,7 +33,8 @@ static size_t count_droppable(const struct store_part *part, const struct store_
             break;
         }
         const bool old = what->before_ms != 0 && segment->max_timestamp_ms < what->before_ms;
-        const bool over = what->max_bytes != 0 && bytes - segment->bytes >= what->max_bytes;
+        const bool over = (what->max_bytes != 0 && bytes - segment->bytes >= what->max_bytes) ||
+                          (what->most_bytes != 0 && bytes > what->most_bytes);
         const bool passed = segment->end_offset <= what->before_offset;
         if (!old && !over && !passed) {
             break;
@@ -66,6 +67,7 @@ static void remove_done(struct log_store *store, struct io *io)
     if (self->sync_failed) {
         store_fail(store, &io->job.error);
     }
+    retain_again(store, self->part);
     free(self);
 }
 
@@ -87,10 +89,6 @@ static void trim_synced(struct log_store *store, void *arg, const struct zsp_err
         memmove(part->segments, part->segments + 1, part->segment_count * sizeof(struct segment *));
         segment_retire(store, segment);
     }
-    part->start_offset = part->segments[0]->base_offset;
-    const struct completion completion = {
-        .kind = STORE_TRIMMED, .owner = part->owner, .offset = part->start_offset};
-    store_complete(store, &completion, NULL);
     self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = remove_run};
     self->io.done_fn = remove_done;
     store_submit(store, &self->io);
@@ -133,15 +131,28 @@ static uint64_t bytes_of(const struct store_part *part)
 static bool wants_seal(const struct store_part *part, const struct store_retain *what)
 {
     const struct segment *active = partition_active(part);
-    if (what->seal_bytes == 0 || active->bytes < what->seal_bytes || part->write || part->refuses ||
-        roll_busy(part) || atomic_holds(part)) {
+    if (what->seal_bytes == 0 || active->bytes < what->seal_bytes || part->refuses) {
         return false;
     }
-    return what->before_offset > active->base_offset ||
-           (what->max_bytes != 0 && bytes_of(part) > what->max_bytes);
+    const bool is_old =
+        what->before_ms != 0 && active->bytes > 0 && active->max_timestamp_ms < what->before_ms;
+    return is_old || what->before_offset > active->base_offset ||
+           (what->max_bytes != 0 && bytes_of(part) > what->max_bytes) ||
+           (what->most_bytes != 0 && bytes_of(part) > what->most_bytes);
 }
 
-void retain_rolled(struct log_store *store, struct store_part *part)
+static void seal(struct store_part *part, const struct store_retain *what)
+{
+    part->retain_next = (struct store_retain){0};
+    if (!what->seal_alone) {
+        part->retain_next = *what;
+        part->retain_next.seal_bytes = UINT64_MAX; /* once is enough */
+    }
+    (void)roll_start(part);
+    partition_wake(part);
+}
+
+void retain_again(struct log_store *store, struct store_part *part)
 {
     const struct store_retain what = part->retain_next;
     part->retain_next = (struct store_retain){0};
@@ -153,14 +164,21 @@ void retain_rolled(struct log_store *store, struct store_part *part)
 int retain_start(struct log_store *store, struct store_part *part, const struct store_retain *what,
                  struct zsp_err *err)
 {
-    if (part->trimming || part->state != PART_OPEN) {
+    if (what->segment_bytes != 0) {
+        part->segment_bytes_max = what->segment_bytes;
+    }
+    if (part->state != PART_OPEN) {
         return 0;
     }
-    if (wants_seal(part, what)) {
-        part->retain_next = *what;
-        part->retain_next.seal_bytes = UINT64_MAX; /* once is enough */
-        (void)roll_start(part);
-        partition_wake(part);
+    const bool seals = wants_seal(part, what);
+    if (seals && !part->trimming && !part->write && !roll_busy(part) && !atomic_holds(part)) {
+        seal(part, what);
+        return 0;
+    }
+    if (what->before_offset != 0 && !what->seal_alone && (seals || part->trimming)) {
+        part->retain_next = *what; /* once it can be done */
+    }
+    if (part->trimming) {
         return 0;
     }
     size_t dropped = count_droppable(part, what);
@@ -189,5 +207,9 @@ int retain_start(struct log_store *store, struct store_part *part, const struct 
         free(trim);
         return zsp_err_set(err, ZSP_ENOMEM, "drop segments");
     }
+    part->start_offset = part->segments[dropped]->base_offset;
+    const struct completion completion = {
+        .kind = STORE_TRIMMED, .owner = part->owner, .offset = part->start_offset};
+    store_complete(store, &completion, NULL);
     return 0;
 }

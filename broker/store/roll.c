@@ -125,7 +125,7 @@ static bool make_start(struct store_part *part)
 void roll_ahead(struct store_part *part)
 {
     const struct segment *active = partition_active(part);
-    if (!part->roll.ahead_failed && active->bytes >= part->store->options.segment_bytes / 2) {
+    if (!part->roll.ahead_failed && active->bytes >= partition_segment_bytes(part) / 2) {
         (void)make_start(part); /* tried again with the next write */
     }
 }
@@ -213,7 +213,7 @@ static void fact_synced(struct log_store *store, void *arg, const struct zsp_err
     part->roll.ahead_failed = false;
     set_state(part, ROLL_IDLE);
     partition_wake(part);
-    retain_rolled(store, part);
+    retain_again(store, part);
 }
 
 static void seal_done(struct log_store *store, struct io *io)

@@ -89,12 +89,16 @@ struct store_read {
 /* What of a partition retention may drop: whole sealed segments only. */
 struct store_retain {
     int64_t before_ms;      /* all batches older than this wall time, 0 = no limit by time */
-    uint64_t max_bytes;     /* keep about this much, 0 = no limit by bytes */
+    uint64_t max_bytes;     /* keep at least this much, 0 = no limit by bytes */
+    uint64_t most_bytes;    /* and, whatever that says, not more than this; 0 = no such limit */
     uint64_t before_offset; /* all that ends at or before this offset, 0 = no limit by it */
     /* First seal the one that takes appends, when it holds so many bytes (0 = never) and some of it
-     * is below `before_offset`, or there is more than `max_bytes`; what is asked for then goes once
-     * that is done. */
+     * is below `before_offset`, or all of it older than `before_ms`, or there is more than
+     * `max_bytes` or `most_bytes`; what is asked for then goes once that is done, */
     uint64_t seal_bytes;
+    bool seal_alone; /* or, with this, not before it is asked for again */
+    /* From now on a segment takes no more than this; 0 = as before, UINT64_MAX = as any. */
+    uint64_t segment_bytes;
 };
 
 enum store_level { STORE_WRITTEN, STORE_SYNCED_LEVEL };
@@ -238,6 +242,8 @@ struct store_ops {
      * maximum of timestamps); the synced mark when there is none. */
     int (*find_time)(struct store *self, struct store_part *part, int64_t time_ms, uint64_t tag,
                      struct zsp_err *err);
+    /* What goes is decided at once, and part_info() knows the new start: nobody can come back to what
+     * is below. A crash soon afterwards may bring it back all the same. */
     int (*retain)(struct store *self, struct store_part *part, const struct store_retain *retain,
                   struct zsp_err *err);
     void (*part_info)(const struct store *self, const struct store_part *part,

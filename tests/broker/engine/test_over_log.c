@@ -159,10 +159,52 @@ static void a_cut_batch_reaches_all_its_partitions(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up_log, fixture_tear_down)
 
+/* Publish batches of 1,000 bytes until the topic is full; returns how many it took. */
+static unsigned fill(struct engine_fixture *f)
+{
+    static char body[1100];
+    (void)snprintf(body, sizeof body, "[[b'%0990d']]", 0);
+    for (unsigned count = 0;; count++) {
+        const uint64_t ticket = fixture_send(f, "PUBLISH", ORDERS, body);
+        fixture_pump(f);
+        const struct answer *const a = fixture_answer(f, ticket);
+        assert_non_null(a);
+        if (a->error.code != 0) {
+            assert_int_equal(a->error.code, ZSP_ETOPIC_FULL);
+            return count;
+        }
+        assert_in_range(count, 0, 100);
+    }
+}
+
+/* Goal: a topic that refuses when it is full has room again when retention may take something, also
+ * when all of it would fit into the segment that takes appends. */
+static void a_full_topic_lets_go_of_what_retention_may_take(void **state)
+{
+    struct engine_fixture *const f = *state;
+    const char *const settings[] = {
+        "'retention_time_ms': 60000",
+        "'retention_bytes': 30000",
+        "'retention_bytes': 37000",
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        fixture_ok(f, "TOPIC.CREATE",
+                   fixture_format("{'topic': 'orders', 'settings': {'max_topic_bytes': 40000, %s}}",
+                                  settings[i]),
+                   NULL);
+        for (int round = 0; round < 3; round++) {
+            assert_in_range(fill(f), 1, 40);
+            fixture_advance(f, 60000 + 2 * ZSP_RETENTION_MS);
+        }
+        fixture_ok(f, "TOPIC.DELETE", ORDERS, NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(published_messages_are_read_back),
+        TEST(a_full_topic_lets_go_of_what_retention_may_take),
         TEST(a_waiting_reader_gets_what_comes),
         TEST(topics_come_and_go),
         TEST(a_broken_directory_is_the_brokers_trouble),

@@ -90,6 +90,21 @@ static void a_purge_is_durable_before_anything_goes(void **state)
     assert_string_equal(info(f), "[[\"t\", 0, 2, 6, 2, 1, 1, 1, 0]]");
 }
 
+/* Goal: a crash between a purge and the removal of its files leaves none of them for ever. */
+static void a_purge_that_was_cut_off_is_finished_by_the_next_start(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_publish_each(f, "t", "a b c");
+    mem_store_hold(f->mem, MEM_READS);
+    fixture_ok(f, "TOPIC.PURGE", PURGE_ALL, NULL);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_string_equal(
+        fixture_value(fixture_ok(f, "TOPIC.INFO", "{'topic': 't'}", NULL), "partitions"),
+        "[[0, 3, 3, 0]]");
+}
+
 static void a_refused_purge_changes_nothing(void **state)
 {
     struct engine_fixture *f = *state;
@@ -157,6 +172,7 @@ int main(void)
         TEST(messages_go_and_offsets_go_on),
         TEST(a_position_says_up_to_where),
         TEST(a_purge_is_durable_before_anything_goes),
+        TEST(a_purge_that_was_cut_off_is_finished_by_the_next_start),
         TEST(a_refused_purge_changes_nothing),
         TEST(settings_do_not_bring_messages_back),
         TEST(a_pull_at_work_does_not_outlive_a_purge),

@@ -79,6 +79,25 @@ static void only_what_is_durable_counts(void **state)
     assert_int_equal(start_of(f), 4);
 }
 
+/* Goal: what a group goes back to stays, also when all was consumed a moment ago. */
+static void a_seek_back_keeps_what_is_about_to_go(void **state)
+{
+    struct engine_fixture *f = *state;
+    mem_store_segment_batches(f->mem, 2);
+    fixture_ok(f, "TOPIC.CREATE", CONSUMED, NULL);
+    steps_publish_each(f, "t", "a b c d e");
+    create_group(f, "g");
+    ack(f, "g", 5);
+    mem_store_hold(f->mem, MEM_SYNCS);
+    fixture_advance(f, ZSP_RETENTION_MS + 1); /* it is noted that all is done */
+    const uint64_t ticket = fixture_send(f, "SEEK", "{'group': 'g', 'to': 'earliest'}", NULL);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, ticket)->error.code, 0);
+    assert_int_equal(start_of(f), 0);
+    assert_string_equal(fixture_payloads(steps_pull(f, 10)), "a b c d e");
+}
+
 static void pulls_do_not_make_groups_there(void **state)
 {
     struct engine_fixture *f = *state;
@@ -126,6 +145,23 @@ static void a_full_topic_refuses_until_there_is_room(void **state)
     for (int i = 0; i < 9; i++) {
         publish(f, 0, 1000);
     }
+}
+
+/* Goal: what a commit is about to append counts like what is there. */
+static void a_commit_at_work_takes_its_room(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 't', 'settings': {'max_topic_bytes': 200}}", NULL);
+    mem_store_hold(f->mem, MEM_WRITES);
+    const uint64_t ticket = fixture_send(
+        f, "COMMIT", "{'producer': 'p', 'epoch': 1, 'seq': 1, 'publish': [{'topic': 't'}]}",
+        "[[b'x']]");
+    fixture_leap(f, 1);
+    publish(f, ZSP_ETOPIC_FULL, 10);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, ticket)->error.code, 0);
 }
 
 #define NTH "{'topic': 't', 'partition': 0, 'producer': 'p', 'epoch': 1, 'seq': %d, 'count': 1}"
@@ -201,9 +237,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(what_all_groups_have_done_goes), TEST(only_what_is_durable_counts),
-        TEST(pulls_do_not_make_groups_there), TEST(a_full_topic_refuses_until_there_is_room),
-        TEST(a_repeated_batch_is_no_new_one), TEST(the_oldest_go_when_it_is_said_so),
+        TEST(what_all_groups_have_done_goes),
+        TEST(only_what_is_durable_counts),
+        TEST(a_seek_back_keeps_what_is_about_to_go),
+        TEST(pulls_do_not_make_groups_there),
+        TEST(a_full_topic_refuses_until_there_is_room),
+        TEST(a_repeated_batch_is_no_new_one),
+        TEST(a_commit_at_work_takes_its_room),
+        TEST(the_oldest_go_when_it_is_said_so),
         TEST(settings_are_told_and_kept),
     };
 #undef TEST
