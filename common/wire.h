@@ -157,6 +157,7 @@ struct wire_run {
     uint32_t failures;     /* 0 when not told */
     uint8_t priority;      /* 4 when not told */
     int64_t expires_at_ms; /* 0 = never, when not told */
+    int64_t not_before_ms; /* 0 = none, when not told */
     uint32_t raw_bytes;    /* compressed with zstd: the size of the frame's records; 0 = plain */
     uint32_t skip;         /* compressed: the frame's first records that are not of this run */
 };

@@ -212,7 +212,7 @@ static int get_codec(const msgpack_object *map, struct wire_run *run, struct zsp
 static int get_extras(const msgpack_object *map, struct wire_run *run, struct zsp_err *err)
 {
     uint64_t deliveries = run->deliveries, failures = run->failures, priority = run->priority;
-    uint64_t expires_at_ms = 0;
+    uint64_t expires_at_ms = 0, not_before_ms = 0;
     const msgpack_object *value = wire_map_find(map, "deliveries");
     int rc = value ? wire_get_uint(value, "deliveries", UINT32_MAX, &deliveries, err) : 0;
     value = wire_map_find(map, "failures");
@@ -227,8 +227,13 @@ static int get_extras(const msgpack_object *map, struct wire_run *run, struct zs
     if (rc == 0 && value) {
         rc = wire_get_uint(value, "expires_at_ms", INT64_MAX, &expires_at_ms, err);
     }
+    value = wire_map_find(map, "not_before_ms");
+    if (rc == 0 && value) {
+        rc = wire_get_uint(value, "not_before_ms", INT64_MAX, &not_before_ms, err);
+    }
     if (rc == 0) {
         run->expires_at_ms = (int64_t)expires_at_ms;
+        run->not_before_ms = (int64_t)not_before_ms;
         run->deliveries = (uint32_t)deliveries;
         run->failures = (uint32_t)failures;
         run->priority = (uint8_t)priority;
@@ -291,7 +296,8 @@ void wire_write_run(struct zsp_writer *out, const struct wire_run *run)
     const uint32_t extras =
         (run->deliveries != DEFAULT_DELIVERIES ? 1u : 0u) + (run->failures != 0 ? 1u : 0u) +
         (run->priority != ZSP_PRIORITY ? 1u : 0u) + (run->expires_at_ms != 0 ? 1u : 0u) +
-        (run->raw_bytes != 0 ? 2u : 0u) + (run->skip != 0 ? 1u : 0u);
+        (run->not_before_ms != 0 ? 1u : 0u) + (run->raw_bytes != 0 ? 2u : 0u) +
+        (run->skip != 0 ? 1u : 0u);
     wire_write_array(out, extras > 0 ? 7 : 6);
     write_front(out, &(struct run_front){.topic = run->topic,
                                          .partition = run->partition,
@@ -314,6 +320,9 @@ void wire_write_run(struct zsp_writer *out, const struct wire_run *run)
     }
     if (run->expires_at_ms != 0) {
         wire_write_text_uint(out, "expires_at_ms", (uint64_t)run->expires_at_ms);
+    }
+    if (run->not_before_ms != 0) {
+        wire_write_text_uint(out, "not_before_ms", (uint64_t)run->not_before_ms);
     }
     if (run->raw_bytes != 0) {
         wire_write_text(out, "codec");

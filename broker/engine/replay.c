@@ -18,7 +18,7 @@
 /* What of one stored batch goes into the reply. */
 struct reader_run {
     struct batch_piece piece; /* holds a reference on part.buf */
-    int64_t timestamp_ms, expires_at_ms;
+    int64_t timestamp_ms, expires_at_ms, not_before_ms;
     uint8_t priority;
 };
 
@@ -204,6 +204,7 @@ static void write_runs(struct engine *engine, struct zsp_writer *out, const stru
             .deliveries = 1,
             .priority = run->priority,
             .expires_at_ms = run->expires_at_ms,
+            .not_before_ms = run->not_before_ms,
             .raw_bytes = run->piece.raw_bytes,
             .skip = run->piece.skip,
         };
@@ -288,8 +289,8 @@ static int add_run(struct reader *self, const struct store_batch *batch,
         self->run_capacity = capacity;
     }
     (void)zsp_buf_get(piece->part.buf);
-    self->runs[self->run_count++] =
-        (struct reader_run){*piece, batch->timestamp_ms, batch->expires_at_ms, batch->priority};
+    self->runs[self->run_count++] = (struct reader_run){
+        *piece, batch->timestamp_ms, batch->expires_at_ms, batch->not_before_ms, batch->priority};
     self->messages += piece->slice.count;
     self->bytes += piece->slice.len;
     return 0;

@@ -29,7 +29,8 @@ struct pub {
     const struct cli_verb *verb;
     /* options */
     bool nul, written, from_json;
-    const char *delimiter, *key, *key_delimiter, *type, *id, *codec;
+    const char *delimiter, *key, *key_delimiter, *type, *id, *codec, *priority;
+    int64_t delay_ms, ttl_ms;
     int32_t partition;
     struct cli_list header_texts, files;
 
@@ -37,6 +38,7 @@ struct pub {
     size_t delimiter_len, key_delimiter_len;
     zspool_header_t headers[HEADERS_MAX];
     const char *topic;
+    uint64_t priority_number;
 
     zspool_client_t *client;
     zspool_producer_t *producer;
@@ -119,16 +121,20 @@ static int check_options(const struct pub *self, int messages)
                          "-0, -D, --file and --from-json are for input, not for MESSAGE arguments");
     }
     if (self->from_json && (cuts || self->key || self->key_delimiter || self->type || self->id ||
-                            self->header_texts.count > 0)) {
+                            self->header_texts.count > 0 || self->priority || self->delay_ms != 0 ||
+                            self->ttl_ms != 0)) {
         return cli_usage(self->verb,
                          "--from-json takes all of a message from the input: no -0 -D -k -K -H "
-                         "--type --id");
+                         "-P --type --id --delay --ttl");
     }
     if (self->key && self->key_delimiter) {
         return cli_usage(self->verb, "-k and -K exclude each other");
     }
     if (self->id && messages != 1) {
         return cli_usage(self->verb, "--id wants exactly one MESSAGE argument");
+    }
+    if (self->ttl_ms != 0 && self->delay_ms >= self->ttl_ms) {
+        return cli_usage(self->verb, "--ttl would be over before --delay");
     }
     return 0;
 }
@@ -138,6 +144,10 @@ static int read_options(struct pub *self, int messages)
     const int rc = check_options(self, messages);
     if (rc != 0) {
         return rc;
+    }
+    if (self->priority &&
+        !cli_read_number(self->priority, ZSPOOL_PRIORITY_MAX, &self->priority_number)) {
+        return cli_usage(self->verb, "--priority: \"%s\" is none: want 0 to 9", self->priority);
     }
     const char *delimiter = self->nul ? "\\0" : self->delimiter ? self->delimiter : "\\n";
     self->delimiter_bytes = unescape(delimiter, &self->delimiter_len);
@@ -264,6 +274,11 @@ static zspool_out_t message_of(const struct pub *self, const char *bytes, size_t
     out.id = zspool_text(self->id);
     out.headers = self->headers;
     out.header_count = self->header_texts.count;
+    out.delay_ms = self->delay_ms;
+    out.ttl_ms = self->ttl_ms;
+    if (self->priority) {
+        zspool_out_set_priority(&out, (unsigned)self->priority_number);
+    }
     const size_t cut_len = self->key_delimiter_len;
     for (size_t i = 0; cut_len > 0 && cut_len <= len && i <= len - cut_len; i++) {
         if (memcmp(bytes + i, self->key_delimiter_bytes, cut_len) == 0) {
@@ -503,6 +518,9 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.header_texts},
         {0, "type", CLI_TEXT, "TYPE", "message type", &self.type},
         {0, "id", CLI_TEXT, "ID", "id of the one MESSAGE; stored with it", &self.id},
+        {'P', "priority", CLI_TEXT, "0-9", "9 overtakes all others (4)", &self.priority},
+        {0, "delay", CLI_DURATION, "TIME", "hand out after so long", &self.delay_ms},
+        {0, "ttl", CLI_DURATION, "TIME", "do not hand out any more after so long", &self.ttl_ms},
         {'p', "partition", CLI_PARTITION, "NUMBER", "this partition (by key, else in turn)",
          &self.partition},
         {0, "file", CLI_TEXTS, "FILE", "read FILE, not stdin; may be given again", &self.files},
@@ -541,9 +559,11 @@ const struct cli_verb cli_pub = {
                "it tells how many are. What is sent again after a lost connection is not\n"
                "doubled. DELIM may hold \\n \\t \\r \\0 \\\\ \\xNN. A message never spans two\n"
                "FILEs, so that with -D '' each FILE is one. --from-json reads over where a\n"
-               "message was (topic, offset, lease ...). --json prints each confirm.\n",
+               "message was (topic, offset, lease ...). --json prints each confirm.\n"
+               "--delay and --ttl are rounded up a little, to a 256th at most.\n",
     .example = "  tail -F /var/log/syslog | zspool pub syslog\n"
                "  zspool pub orders -k customer-7 -H source=web '{\"item\": 3}'\n"
+               "  zspool pub orders -P 9 --ttl 1h 'out of stock: 17'\n"
                "  zspool pub pictures -D '' --file a.png --file b.png\n"
                "  zspool read orders --json | zspool pub orders-copy --from-json\n",
     .args_min = 1,

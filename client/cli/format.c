@@ -7,7 +7,7 @@
 
 #include "client/cli/cli.h"
 
-#define DIRECTIVES "tpokKsSThiydfl"
+#define DIRECTIVES "tpokKsSThiydflP"
 
 /* A directive, or the bytes between two. */
 struct piece {
@@ -166,6 +166,9 @@ static void write_directive(char directive, const zspool_message_t *message, FIL
         break;
     case 'l':
         fprintf(to, "%" PRIu64, message->lease);
+        break;
+    case 'P':
+        fprintf(to, "%u", (unsigned)message->priority);
         break;
     default: /* parse() lets no other in */
         break;

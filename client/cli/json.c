@@ -265,6 +265,12 @@ void json_message(FILE *to, const zspool_message_t *message)
     if (message->created_at_ms > 0) {
         json_time(&json, "created_at", message->created_at_ms);
     }
+    if (message->not_before_ms > 0) {
+        json_time(&json, "not_before", message->not_before_ms);
+    }
+    if (message->expires_at_ms > 0) {
+        json_time(&json, "expires_at", message->expires_at_ms);
+    }
     json_bytes(&json, "payload", message->payload);
     if (message->lease != 0) {
         json_uint(&json, "deliveries", message->deliveries);

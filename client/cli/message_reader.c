@@ -16,6 +16,8 @@ enum part {
     PART_HEADERS,
     PART_CREATED_AT,
     PART_PRIORITY,
+    PART_NOT_BEFORE,
+    PART_EXPIRES_AT,
     PART_PLACE /* of one place or delivery: read over */
 };
 
@@ -24,14 +26,24 @@ static const struct member {
     enum part part;
     bool is_base64;
 } members[] = {
-    {"payload", PART_PAYLOAD, false},   {"payload_base64", PART_PAYLOAD, true},
-    {"key", PART_KEY, false},           {"key_base64", PART_KEY, true},
-    {"type", PART_TYPE, false},         {"id", PART_ID, false},
-    {"headers", PART_HEADERS, false},   {"created_at", PART_CREATED_AT, false},
-    {"priority", PART_PRIORITY, false}, {"topic", PART_PLACE, false},
-    {"partition", PART_PLACE, false},   {"offset", PART_PLACE, false},
-    {"timestamp", PART_PLACE, false},   {"deliveries", PART_PLACE, false},
-    {"failures", PART_PLACE, false},    {"lease", PART_PLACE, false},
+    {"payload", PART_PAYLOAD, false},
+    {"payload_base64", PART_PAYLOAD, true},
+    {"key", PART_KEY, false},
+    {"key_base64", PART_KEY, true},
+    {"type", PART_TYPE, false},
+    {"id", PART_ID, false},
+    {"headers", PART_HEADERS, false},
+    {"created_at", PART_CREATED_AT, false},
+    {"priority", PART_PRIORITY, false},
+    {"topic", PART_PLACE, false},
+    {"partition", PART_PLACE, false},
+    {"offset", PART_PLACE, false},
+    {"timestamp", PART_PLACE, false},
+    {"deliveries", PART_PLACE, false},
+    {"failures", PART_PLACE, false},
+    {"lease", PART_PLACE, false},
+    {"not_before", PART_NOT_BEFORE, false},
+    {"expires_at", PART_EXPIRES_AT, false},
 };
 #define MEMBER_COUNT (sizeof members / sizeof members[0])
 
@@ -67,8 +79,8 @@ static bool read_bytes(struct json_reader *reader, const struct json_value *valu
            json_read_fail(reader, "%.40s: want base64", what);
 }
 
-static bool read_created_at(struct json_reader *reader, const struct json_value *value,
-                            int64_t *ret_ms)
+static bool read_time(struct json_reader *reader, const struct json_value *value, const char *what,
+                      int64_t *ret_ms)
 {
     char text[64];
     if (value->kind == JSON_NUMBER && value->is_uint && value->uint <= INT64_MAX) {
@@ -82,8 +94,8 @@ static bool read_created_at(struct json_reader *reader, const struct json_value 
             return true;
         }
     }
-    return json_read_fail(reader,
-                          "created_at: want 2026-01-31T12:00:00.000Z, or milliseconds since 1970");
+    return json_read_fail(reader, "%s: want 2026-01-31T12:00:00.000Z, or milliseconds since 1970",
+                          what);
 }
 
 /* {"base64": "..."} behind its { */
@@ -166,10 +178,17 @@ static bool read_part(struct json_reader *reader, const struct member *member,
     case PART_HEADERS:
         return read_headers(reader, &value, self);
     case PART_CREATED_AT:
-        return read_created_at(reader, &value, &self->out.created_at_ms);
+        return read_time(reader, &value, member->name, &self->out.created_at_ms);
+    case PART_NOT_BEFORE:
+        return read_time(reader, &value, member->name, &self->out.not_before_ms);
+    case PART_EXPIRES_AT:
+        return read_time(reader, &value, member->name, &self->out.expires_at_ms);
     case PART_PRIORITY:
-        return (value.is_uint && value.uint == 4) ||
-               json_read_fail(reader, "priority: only 4, the default, can be published");
+        if (!value.is_uint || value.uint > ZSPOOL_PRIORITY_MAX) {
+            return json_read_fail(reader, "priority: want 0 to 9");
+        }
+        zspool_out_set_priority(&self->out, (unsigned)value.uint);
+        return true;
     case PART_PLACE:
         return (value.kind != JSON_OBJECT && value.kind != JSON_ARRAY) ||
                json_read_fail(reader, "%s: want a number or a string", member->name);

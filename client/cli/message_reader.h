@@ -3,10 +3,9 @@
  * A message to publish from its JSON, as json_message() writes it.
  *
  * Taken: payload, key (each as text, or with _base64 behind the name), type, id,
- * headers (text, or {"base64": ...}), created_at. What belongs to one place in one
- * log (topic, partition, offset, timestamp) or to one delivery (deliveries, failures, lease) is
- * read over; so is priority 4, and another priority refused, as it cannot be
- * published. Members that are unknown, or there twice, are errors.
+ * headers (text, or {"base64": ...}), created_at, priority, not_before, expires_at. What belongs to
+ * one place in one log (topic, partition, offset, timestamp) or to one delivery (deliveries,
+ * failures, lease) is read over. Members that are unknown, or there twice, are errors.
  */
 #ifndef ZSP_CLI_MESSAGE_READER_H
 #define ZSP_CLI_MESSAGE_READER_H

@@ -182,6 +182,12 @@ typedef struct zspool_header_t {
 #define ZSPOOL_MESSAGE_BYTES_MAX (4u * 1024u * 1024u)
 #define ZSPOOL_HEADERS_MAX       256u
 
+#define ZSPOOL_PRIORITY          4u /* of a message that tells none; the others are 0 to */
+#define ZSPOOL_PRIORITY_MAX      9u /* this, the most urgent */
+
+/* The latest wall time, and the longest time from now, that a message can tell: the year 9999. */
+#define ZSPOOL_TIME_MAX_MS 253402300799999
+
 /* A message to publish. */
 typedef struct zspool_out_t {
     size_t size;
@@ -194,6 +200,15 @@ typedef struct zspool_out_t {
     const zspool_header_t *headers;
     size_t header_count;
     int64_t created_at_ms; /* wall time, milliseconds since 1970; 0 = none */
+    /* What follows makes a message overtake others, wait or expire, for every group. Messages that
+     * agree in all of it travel in one batch; those that alternate in it cost a batch each. */
+    bool has_priority; /* `priority` is told; else it is ZSPOOL_PRIORITY */
+    uint8_t priority;
+    int64_t not_before_ms; /* not handed out before; wall time of the broker, 0 = at once */
+    int64_t delay_ms;      /* the same from now on */
+    int64_t expires_at_ms; /* not handed out any more; wall time of the broker, 0 = never */
+    int64_t ttl_ms;        /* the same from now on. Delays and times to live from now are rounded
+                            * up by less than one part in 256, so that batches have several messages */
 } zspool_out_t;
 
 /* A message of `payload` to `topic`; everything else absent. */
@@ -207,6 +222,13 @@ static inline zspool_out_t zspool_out(const char *topic, const void *payload, si
     out.payload.data = payload ? payload : "";
     out.payload.len = len;
     return out;
+}
+
+/* Tell a priority: 0 to ZSPOOL_PRIORITY_MAX. */
+static inline void zspool_out_set_priority(zspool_out_t *out, unsigned priority)
+{
+    out->has_priority = true;
+    out->priority = (uint8_t)(priority < 255u ? priority : 255u);
 }
 
 /* A message as received. Made by the library only; it may grow at its end. */
@@ -225,6 +247,9 @@ typedef struct zspool_message_t {
     int64_t lease_ms;       /* what was left of the lease when the message arrived here; 0 for a
                             * reader */
     zspool_bytes_t headers; /* encoded, for zspool_message_header() */
+    int64_t expires_at_ms;  /* not handed out from this wall time on; 0 = never expires */
+    int64_t not_before_ms;  /* not handed out before this wall time, for a reader; 0 = none, or a
+                             * consumer's: it is over */
 } zspool_message_t;
 
 /* The header `index` (0 .. header_count - 1) of a message; its bytes live as long

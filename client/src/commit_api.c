@@ -20,11 +20,13 @@
 #include "client/src/consumer_priv.h"
 #include "client/src/message_out.h"
 #include "client/src/result.h"
+#include "client/src/terms.h"
 
-/* Messages for one topic, or one partition of it. */
+/* Messages of the same terms for one topic, or one partition of it. */
 struct commit_body {
     char topic[ZSP_NAME_MAX + 1];
     int32_t partition;
+    struct zsp_terms terms; /* of all of them */
     uint32_t count;
     struct zsp_writer records;
 };
@@ -174,19 +176,22 @@ static int check_open(const struct zspool_commit *self, struct zsp_err *err)
 static struct commit_body *body_for(struct zspool_commit *self, const zspool_out_t *message,
                                     struct zsp_err *err)
 {
+    const struct zsp_terms terms = zsp_terms_of(message);
     for (size_t i = 0; i < self->body_count; i++) {
         struct commit_body *body = &self->bodies[i];
-        if (body->partition == message->partition && strcmp(body->topic, message->topic) == 0) {
+        if (body->partition == message->partition && strcmp(body->topic, message->topic) == 0 &&
+            zsp_terms_equal(&body->terms, &terms)) {
             return body;
         }
     }
     if (self->body_count == ZSP_COMMIT_PUBLISHES_MAX) {
-        zsp_err_set(err, ZSP_ETOO_LARGE, "more than %u topics and partitions in one commit",
+        zsp_err_set(err, ZSP_ETOO_LARGE,
+                    "more than %u topics, partitions, priorities and times in one commit",
                     ZSP_COMMIT_PUBLISHES_MAX);
         return NULL;
     }
     struct commit_body *body = &self->bodies[self->body_count++];
-    *body = (struct commit_body){.partition = message->partition};
+    *body = (struct commit_body){.partition = message->partition, .terms = terms};
     (void)snprintf(body->topic, sizeof body->topic, "%s", message->topic);
     return body;
 }
@@ -345,7 +350,8 @@ static int open_name(struct zspool_commit *self, int64_t deadline_ms, struct zsp
     return rc;
 }
 
-static void write_args(const struct zspool_commit *self, struct zsp_writer *out)
+static void write_args(const struct zspool_commit *self, int64_t clock_ahead_ms,
+                       struct zsp_writer *out)
 {
     const bool settles = self->outcomes.count > 0;
     wire_write_map(out, 3u + (self->body_count > 0 ? 1u : 0u) + (settles ? 1u : 0u));
@@ -358,12 +364,13 @@ static void write_args(const struct zspool_commit *self, struct zsp_writer *out)
     }
     for (size_t i = 0; i < self->body_count; i++) {
         const struct commit_body *body = &self->bodies[i];
-        wire_write_map(out, body->partition >= 0 ? 3 : 2);
+        wire_write_map(out, (body->partition >= 0 ? 3u : 2u) + zsp_terms_args(&body->terms));
         wire_write_text_str(out, "topic", zsp_slice_str(body->topic));
         wire_write_text_uint(out, "count", body->count);
         if (body->partition >= 0) {
             wire_write_text_uint(out, "partition", (uint64_t)body->partition);
         }
+        zsp_terms_write(out, &body->terms, clock_ahead_ms);
     }
     if (settles) {
         wire_write_text(out, "settle");
@@ -391,7 +398,10 @@ static int send_commit(struct zspool_commit *self, int64_t deadline_ms, zspool_c
         bodies[i] = zsp_buf_copy(zsp_writer_slice(&self->bodies[i].records));
         rc = bodies[i] ? 0 : zsp_err_set(err, ZSP_ENOMEM, "no memory for a commit");
     }
-    write_args(self, &args);
+    zsp_link_lock(self->client->link);
+    const int64_t clock_ahead_ms = zsp_link_clock_ahead_ms(self->client->link);
+    zsp_link_unlock(self->client->link);
+    write_args(self, clock_ahead_ms, &args);
     if (rc == 0) {
         const struct zsp_call_spec spec = {.verb = "COMMIT",
                                            .args = &args,

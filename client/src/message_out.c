@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "client/src/message_out.h"
 
+#include "client/src/terms.h"
 #include "common/limits.h"
 #include "common/record.h"
 
@@ -74,7 +75,7 @@ int zsp_message_check(const zspool_out_t *message, struct zsp_err *err)
     if (rc == 0 && message->header_count > 0) {
         rc = check_headers(message, err);
     }
-    return rc;
+    return rc == 0 ? zsp_terms_check(message, err) : rc;
 }
 
 void zsp_message_write(struct zsp_writer *out, const zspool_out_t *message,

@@ -47,6 +47,8 @@ static int read_run(const msgpack_object *object, struct zsp_interned *topics,
     ret->deliveries = run.deliveries;
     ret->failures = run.failures;
     ret->priority = run.priority;
+    ret->expires_at_ms = run.expires_at_ms;
+    ret->not_before_ms = run.not_before_ms;
     ret->raw_bytes = run.raw_bytes;
     ret->skip = run.skip;
     return ret->topic ? 0 : no_memory(err);
@@ -283,6 +285,8 @@ static inline void fill_place(const struct zsp_parcel *self, zspool_message_t *r
     ret->deliveries = run->lease ? run->deliveries : 0;
     ret->failures = run->failures;
     ret->priority = run->priority;
+    ret->expires_at_ms = run->expires_at_ms;
+    ret->not_before_ms = run->not_before_ms;
     ret->lease = run->lease;
     ret->lease_ms = run->lease ? self->lease_ms : 0;
 }

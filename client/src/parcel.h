@@ -19,7 +19,7 @@ struct zsp_parcel_run {
     uint32_t partition;
     uint64_t first, count;
     uint64_t lease;
-    int64_t timestamp_ms;
+    int64_t timestamp_ms, expires_at_ms, not_before_ms;
     uint32_t deliveries, failures;
     uint8_t priority;
     uint32_t raw_bytes; /* compressed: of the whole frame, unpacked; 0 = plain */

@@ -235,8 +235,13 @@ static int send_locked(struct zspool_producer *self, const zspool_out_t *message
     if (rc != 0) {
         return rc;
     }
-    struct zsp_batch *batch = zsp_topic_out_batch(
-        topic, message->partition, (struct zsp_slice){message->key.data, message->key.len}, bytes);
+    const struct zsp_addressed addressed = {
+        .partition = message->partition,
+        .key = {message->key.data, message->key.len},
+        .bytes = bytes,
+        .terms = zsp_terms_of(message),
+    };
+    struct zsp_batch *batch = zsp_topic_out_batch(topic, &addressed);
     if (!batch) {
         return zsp_err_set(err, ZSP_ENOMEM, "no memory for a batch");
     }

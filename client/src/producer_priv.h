@@ -29,6 +29,7 @@
 #define ZSP_CLIENT_PRODUCER_PRIV_H
 
 #include "client/src/client_priv.h"
+#include "client/src/terms.h"
 #include "common/codec.h"
 #include "common/limits.h"
 #include "common/record.h"
@@ -54,9 +55,10 @@ struct zsp_batch {
     struct zsp_writer bytes;
     struct zsp_ticket_run *runs; /* of its records, in order */
     size_t run_count, run_capacity;
-    uint32_t count;  /* records */
-    bool routed;     /* by the library: PUBLISH tells the number of partitions */
-    int64_t born_ms; /* when its first message was given */
+    uint32_t count;         /* records */
+    struct zsp_terms terms; /* of all of them */
+    bool routed;            /* by the library: PUBLISH tells the number of partitions */
+    int64_t born_ms;        /* when its first message was given */
 
     struct zspool_producer *producer;
     struct zsp_route *route;
@@ -196,10 +198,17 @@ int zsp_topic_out_get(struct zspool_producer *producer, struct zsp_slice name,
                       struct zsp_topic_out **ret, struct zsp_err *err);
 /* NULL when out of memory. `partition` is below ZSP_PARTITIONS_MAX. */
 struct zsp_route *zsp_route_get(struct zsp_topic_out *topic, uint32_t partition);
-/* The batch that a record of about `bytes` with this key goes into; a new one if there is none with
- * room. partition -1 = route it. NULL when out of memory. */
-struct zsp_batch *zsp_topic_out_batch(struct zsp_topic_out *topic, int32_t partition,
-                                      struct zsp_slice key, size_t bytes);
+/* What decides about the batch of a record. */
+struct zsp_addressed {
+    int32_t partition; /* -1 = route it */
+    struct zsp_slice key;
+    size_t bytes; /* about */
+    struct zsp_terms terms;
+};
+/* The batch that a record goes into; a new one if there is none of the same terms with room.
+ * NULL when out of memory. */
+struct zsp_batch *zsp_topic_out_batch(struct zsp_topic_out *topic,
+                                      const struct zsp_addressed *record);
 /* Take a batch out of its route; it stays in the producer's list. */
 void zsp_route_take(struct zsp_batch *batch);
 /* Put it at the end of a route. */

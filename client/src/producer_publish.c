@@ -366,7 +366,8 @@ static void write_args(struct zsp_batch *batch, bool is_packed)
     const bool written = self->options.level == ZSPOOL_WRITTEN;
     struct zsp_writer *args = &batch->args;
     zsp_writer_reset(args);
-    wire_write_map(args, 6u + batch->routed + written + (is_packed ? 2u : 0u));
+    wire_write_map(args, 6u + batch->routed + written + (is_packed ? 2u : 0u) +
+                             zsp_terms_args(&batch->terms));
     wire_write_text_str(args, "topic",
                         (struct zsp_slice){(const uint8_t *)topic->name, topic->name_len});
     wire_write_text_uint(args, "partition", batch->route->partition);
@@ -384,6 +385,7 @@ static void write_args(struct zsp_batch *batch, bool is_packed)
         wire_write_text_str(args, "codec", zsp_slice_str(ZSP_CODEC_ZSTD_NAME));
         wire_write_text_uint(args, "raw_size", batch->bytes.len);
     }
+    zsp_terms_write(args, &batch->terms, zsp_link_clock_ahead_ms(self->client->link));
 }
 
 /* 0, or ZSP_EAGAIN: no credit, or the connection went. */

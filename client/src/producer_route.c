@@ -159,60 +159,65 @@ void zsp_route_take(struct zsp_batch *batch)
     batch->route = NULL;
 }
 
-/* The route's last batch if it takes one more record of about `bytes`. */
-static struct zsp_batch *open_batch(const struct zsp_route *route, size_t bytes, bool routed)
+/* The route's last batch if it takes one more record like this. */
+static struct zsp_batch *open_batch(const struct zsp_route *route,
+                                    const struct zsp_addressed *record)
 {
     struct zsp_batch *batch = route->last;
-    if (!batch || batch->in_flight || batch->closed || batch->seq != 0 || batch->routed != routed) {
+    if (!batch || batch->in_flight || batch->closed || batch->seq != 0 ||
+        batch->routed != (record->partition < 0) ||
+        !zsp_terms_equal(&batch->terms, &record->terms)) {
         return NULL;
     }
     const size_t max = route->topic->producer->options.batch_bytes;
-    return batch->bytes.len < max && bytes <= max - batch->bytes.len ? batch : NULL;
+    return batch->bytes.len < max && record->bytes <= max - batch->bytes.len ? batch : NULL;
 }
 
-static struct zsp_batch *batch_in(struct zsp_route *route, size_t bytes, bool routed)
+static struct zsp_batch *batch_in(struct zsp_route *route, const struct zsp_addressed *record)
 {
-    struct zsp_batch *batch = open_batch(route, bytes, routed);
+    struct zsp_batch *batch = open_batch(route, record);
     if (batch) {
         return batch;
     }
-    const size_t room = bytes > route->usual_bytes ? bytes : route->usual_bytes;
+    const size_t room = record->bytes > route->usual_bytes ? record->bytes : route->usual_bytes;
     batch = zsp_batch_new(route->topic->producer, room, route->usual_runs);
     if (batch) {
-        batch->routed = routed;
+        batch->routed = record->partition < 0;
+        batch->terms = record->terms;
         zsp_route_append(route, batch);
     }
     return batch;
 }
 
 /* Keyless records of a batch stay together; the next batch goes to the next partition. */
-static struct zsp_route *keyless_route(struct zsp_topic_out *topic, size_t bytes)
+static struct zsp_route *keyless_route(struct zsp_topic_out *topic,
+                                       const struct zsp_addressed *record)
 {
     struct zsp_route *route = zsp_route_get(topic, topic->keyless_partition % topic->partitions);
-    if (route && !open_batch(route, bytes, true)) {
+    if (route && !open_batch(route, record)) {
         topic->keyless_partition = (topic->keyless_partition + 1) % topic->partitions;
         route = zsp_route_get(topic, topic->keyless_partition);
     }
     return route;
 }
 
-struct zsp_batch *zsp_topic_out_batch(struct zsp_topic_out *topic, int32_t partition,
-                                      struct zsp_slice key, size_t bytes)
+struct zsp_batch *zsp_topic_out_batch(struct zsp_topic_out *topic,
+                                      const struct zsp_addressed *record)
 {
     struct zsp_route *route = NULL;
-    if (partition >= 0) {
-        route = zsp_route_get(topic, (uint32_t)partition);
+    if (record->partition >= 0) {
+        route = zsp_route_get(topic, (uint32_t)record->partition);
     } else if (topic->state != TOPIC_KNOWN) {
         route = &topic->unrouted;
         if (topic->state == TOPIC_UNKNOWN) {
             zsp_topic_out_ask(topic);
         }
-    } else if (key.data) {
-        route = zsp_route_get(topic, (uint32_t)(zsp_hash(key) % topic->partitions));
+    } else if (record->key.data) {
+        route = zsp_route_get(topic, (uint32_t)(zsp_hash(record->key) % topic->partitions));
     } else {
-        route = keyless_route(topic, bytes);
+        route = keyless_route(topic, record);
     }
-    return route ? batch_in(route, bytes, partition < 0) : NULL;
+    return route ? batch_in(route, record) : NULL;
 }
 
 /* --- Routing later, and anew ---------------------------------------------------------- */
@@ -246,9 +251,10 @@ static int spread_batch(struct zsp_topic_out *topic, struct zsp_batch *from)
     size_t run = 0;
     uint64_t in_run = 0;
     for (; zsp_record_next(&rest, &record) == 0; before = rest) {
-        struct zsp_slice key = {NULL, 0};
-        (void)zsp_record_key(record, &key); /* our own encoding: it is a record */
-        struct zsp_batch *to = zsp_topic_out_batch(topic, ZSPOOL_PARTITION_ANY, key, record.len);
+        struct zsp_addressed addressed = {
+            .partition = ZSPOOL_PARTITION_ANY, .bytes = record.len, .terms = from->terms};
+        (void)zsp_record_key(record, &addressed.key); /* our own encoding: it is a record */
+        struct zsp_batch *to = zsp_topic_out_batch(topic, &addressed);
         const size_t len = to ? to->bytes.len : 0;
         if (to) {
             to->born_ms = from->born_ms < to->born_ms ? from->born_ms : to->born_ms;

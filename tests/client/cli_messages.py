@@ -106,6 +106,34 @@ class Messages(Case):
             "topic": "parts", "partition": 0, "offset": 0, "key": "k", "type": "T", "id": "I",
             "priority": 4, "headers": {"a": "b=c", "d": ""}, "payload": 'say "hi"\n\x01'})
 
+    def test_priority_delay_and_time_to_live_are_told(self):
+        self.good("pub", "terms", "-P", "9", "--ttl", "1h", "urgent")
+        self.good("pub", "terms", "--delay", "2h", "late")
+        urgent, late = self.good("read", "terms", "--json").objects()
+        self.assertEqual(urgent["priority"], 9)
+        self.assertNotIn("not_before", urgent)
+        self.assertGreater(urgent["expires_at"], urgent["timestamp"])
+        self.assertGreater(late["not_before"], urgent["expires_at"])
+        self.assertNotIn("expires_at", late)
+        pulled = self.good("pull", "terms", "-g", "g", "-e", "--json").objects()
+        self.assertEqual([m["payload"] for m in pulled], ["urgent"])
+        self.assertEqual(pulled[0]["expires_at"], urgent["expires_at"])
+        self.assertEqual(self.good("read", "terms", "--format", r"%P %s\n").lines(),
+                         ["9 urgent", "4 late"])
+
+    def test_priority_and_times_survive_the_round_trip(self):
+        given = [{"payload": "a", "priority": 0, "not_before": "2031-02-03T04:05:06.789Z"},
+                 {"payload": "b", "priority": 9, "expires_at": "2032-02-03T04:05:06.789Z"},
+                 {"payload": "c", "priority": 4}]
+        self.good("pub", "ttrip", "--from-json",
+                  stdin="".join(json.dumps(m) + "\n" for m in given).encode())
+        first = self.good("read", "ttrip", "--json")
+        self.good("pub", "ttrip2", "--from-json", stdin=first.out)
+        for topic in ("ttrip", "ttrip2"):
+            self.assertEqual(
+                [{k: m[k] for k in m if k in ("payload", "priority", "not_before", "expires_at")}
+                 for m in self.good("read", topic, "--json").objects()], given)
+
     def test_bytes_that_are_no_text_are_base64(self):
         self.good("pub", "binary", "-0", stdin=b"\xff\xfe\0ok\0")
         first, second = self.good("read", "binary", "--json").objects()

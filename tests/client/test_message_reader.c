@@ -37,11 +37,13 @@ static void all_parts_of_a_message_are_taken(void **state)
     (void)state;
     struct given given;
     assert_true(read_text(
-        &given, "{\"topic\":\"t\",\"partition\":3,\"offset\":18446744073709551615,"
-                "\"timestamp\":\"2026-01-01T00:00:00.000Z\",\"key\":\"k\",\"type\":\"T\",\"id\":"
-                "\"I\",\"priority\":4,\"headers\":{\"a\":\"1\",\"b\":{\"base64\":\"/w==\"},\"a\":"
-                "\"\"},\"created_at\":\"1970-01-01T00:00:01.500Z\",\"payload\":\"p\\u0000\","
-                "\"deliveries\":1,\"failures\":0,\"lease\":7}"));
+        &given,
+        "{\"topic\":\"t\",\"partition\":3,\"offset\":18446744073709551615,"
+        "\"timestamp\":\"2026-01-01T00:00:00.000Z\",\"key\":\"k\",\"type\":\"T\",\"id\":"
+        "\"I\",\"priority\":0,\"not_before\":7,\"expires_at\":"
+        "\"1970-01-01T00:00:02.000Z\",\"headers\":{\"a\":\"1\",\"b\":{\"base64\":\"/w==\"},\"a\":"
+        "\"\"},\"created_at\":\"1970-01-01T00:00:01.500Z\",\"payload\":\"p\\u0000\","
+        "\"deliveries\":1,\"failures\":0,\"lease\":7}"));
     const zspool_out_t *out = &given.text.out;
     assert_null(out->topic);
     assert_bytes(out->payload, "p\0", 2);
@@ -49,6 +51,10 @@ static void all_parts_of_a_message_are_taken(void **state)
     assert_bytes(out->type, "T", 1);
     assert_bytes(out->id, "I", 1);
     assert_int_equal(out->created_at_ms, 1500);
+    assert_true(out->has_priority);
+    assert_int_equal(out->priority, 0);
+    assert_int_equal(out->not_before_ms, 7);
+    assert_int_equal(out->expires_at_ms, 2000);
     assert_int_equal(out->header_count, 3);
     assert_bytes(out->headers[0].value, "1", 1);
     assert_true(out->headers[0].is_text);
@@ -94,7 +100,10 @@ static void what_is_not_a_message_is_refused(void **state)
         {"{\"payload\":\"a\"", "want , or }"},
         {"{\"payload\":\"a\",}", "want \""},
         {"{\"payload\" \"a\"}", "want :"},
-        {"{\"payload\":\"a\",\"priority\":9}", "priority: only 4"},
+        {"{\"payload\":\"a\",\"priority\":10}", "priority: want 0 to 9"},
+        {"{\"payload\":\"a\",\"priority\":-1}", "priority: want 0 to 9"},
+        {"{\"payload\":\"a\",\"expires_at\":\"noon\"}", "expires_at: want"},
+        {"{\"payload\":\"a\",\"not_before\":{}}", "not_before: want"},
         {"{\"payload\":\"a\",\"lease\":{}}", "lease: want a number or a string"},
         {"{\"payload\":\"a\",\"key\":[]}", "key: want a string"},
         {"{\"payload\":\"a\",\"created_at\":\"noon\"}", "created_at: want"},

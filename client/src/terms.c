@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "client/src/terms.h"
+
+#include "client/src/link.h"
+#include "common/limits.h"
+#include "common/wire.h"
+
+#define ROUNDING 256 /* of a time from now */
+
+static int check_time(const char *what, int64_t at_ms, int64_t from_now_ms, struct zsp_err *err)
+{
+    if (at_ms < 0 || from_now_ms < 0 || from_now_ms > ZSPOOL_TIME_MAX_MS ||
+        at_ms > ZSPOOL_TIME_MAX_MS) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "%s is out of range", what);
+    }
+    if (at_ms != 0 && from_now_ms != 0) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "%s is given twice, as a time and from now on",
+                           what);
+    }
+    return 0;
+}
+
+int zsp_terms_check(const zspool_out_t *message, struct zsp_err *err)
+{
+    if (message->priority > ZSP_PRIORITY_MAX) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "the priority is %u, want 0 to %u",
+                           message->priority, ZSP_PRIORITY_MAX);
+    }
+    if (message->priority != 0 && !message->has_priority) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "a priority is given without has_priority");
+    }
+    int rc = check_time("the delay", message->not_before_ms, message->delay_ms, err);
+    if (rc == 0) {
+        rc = check_time("the time to live", message->expires_at_ms, message->ttl_ms, err);
+    }
+    const bool expires = message->expires_at_ms != 0 || message->ttl_ms != 0;
+    if (rc == 0 && expires && message->delay_ms >= message->ttl_ms &&
+        message->not_before_ms >= message->expires_at_ms) {
+        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "the message expires before its delay is over");
+    }
+    return rc;
+}
+
+/* So long from now, by this host's clock. */
+static int64_t time_from_now(int64_t ms)
+{
+    int64_t step_ms = 1;
+    while (step_ms * 2 <= ms / ROUNDING) {
+        step_ms *= 2;
+    }
+    return (zsp_wall_ms() + ms + step_ms - 1) / step_ms * step_ms;
+}
+
+struct zsp_terms zsp_terms_of(const zspool_out_t *message)
+{
+    struct zsp_terms ret = {
+        .not_before_ms = message->not_before_ms,
+        .expires_at_ms = message->expires_at_ms,
+        .priority = message->has_priority ? message->priority : (uint8_t)ZSP_PRIORITY,
+    };
+    if (message->delay_ms != 0) {
+        ret.not_before_ms = time_from_now(message->delay_ms);
+        ret.delayed_here = true;
+    }
+    if (message->ttl_ms != 0) {
+        ret.expires_at_ms = time_from_now(message->ttl_ms);
+        ret.expires_here = true;
+    }
+    return ret;
+}
+
+uint32_t zsp_terms_args(const struct zsp_terms *self)
+{
+    return (self->priority != ZSP_PRIORITY ? 1u : 0u) + (self->not_before_ms != 0 ? 1u : 0u) +
+           (self->expires_at_ms != 0 ? 1u : 0u);
+}
+
+static uint64_t told_ms(int64_t ms, bool is_ours, int64_t clock_ahead_ms)
+{
+    const int64_t told = is_ours ? ms + clock_ahead_ms : ms;
+    return told > 0 ? (uint64_t)told : 1;
+}
+
+void zsp_terms_write(struct zsp_writer *out, const struct zsp_terms *self, int64_t clock_ahead_ms)
+{
+    if (self->priority != ZSP_PRIORITY) {
+        wire_write_text_uint(out, "priority", self->priority);
+    }
+    if (self->not_before_ms != 0) {
+        wire_write_text_uint(out, "not_before_ms",
+                             told_ms(self->not_before_ms, self->delayed_here, clock_ahead_ms));
+    }
+    if (self->expires_at_ms != 0) {
+        wire_write_text_uint(out, "expires_at_ms",
+                             told_ms(self->expires_at_ms, self->expires_here, clock_ahead_ms));
+    }
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+#
+# Orders of three kinds on one topic: the usual ones, urgent ones that overtake all that wait,
+# reminders that wait for their time; and offers, which nobody wants any more when it is over.
+# The broker is killed in between: nothing comes early, nothing is forgotten.
+source "$(dirname "$0")/lib.sh"
+
+broker_start
+zspool topic create orders
+zspool group create packers --topic orders
+
+real_lines 5000 | zspool pub orders
+zspool pub orders -P 0 'tidy up'
+published=$(date +%s%3N)
+zspool pub orders --delay 6s 'remind the customer'
+zspool pub orders --ttl 1s 'offer of the minute'
+zspool pub orders --ttl 1h 'offer of the hour'
+zspool pub orders -P 9 'stop the belt'
+
+# The last one published is the first to come, with 5,000 waiting.
+zspool pull orders -g packers -n 1 --json >"$work/first"
+grep -q '"priority":9.*"payload":"stop the belt"' "$work/first" || fail "the urgent order did not come first"
+say "the urgent order overtook $(left_over packers orders) others"
+
+broker_kill
+until [[ $(date +%s%3N) -gt $((published + 3000)) ]]; do sleep 0.1; done # the offer is over
+broker_start
+
+# All the rest that is due, the least urgent last; neither the offer that expired nor the reminder.
+zspool pull orders -g packers -e >"$work/second"
+[[ $(tail -n 1 "$work/second") == 'tidy up' ]] || fail "the least urgent did not come last"
+{ real_lines 5000; echo 'offer of the hour'; echo 'tidy up'; } >"$work/wanted"
+same_lines "after the restart" "$work/wanted" "$work/second"
+[[ $(zspool stat --json | sed -nE 's/.*"expired_messages": ?([0-9]+).*/\1/p') == 1 ]] ||
+    fail "the offer that expired is not counted"
+
+zspool pull orders -g packers -n 1 --json >"$work/third"
+came=$(date +%s%3N)
+grep -q '"payload":"remind the customer"' "$work/third" || fail "the reminder did not come"
+[[ $came -ge $((published + 6000)) ]] || fail "the reminder came $((published + 6000 - came)) ms early"
+await_group packers orders
+say "the reminder came $((came - published)) ms after it was published, asked for 6,000"
