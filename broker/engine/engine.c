@@ -49,6 +49,9 @@ static const struct verb verbs[] = {
     {"PRODUCER.OPEN", verb_producer_open, 0},
     {"PRODUCER.INFO", verb_producer_info, 0},
     {"SEEK", verb_seek, 0},
+    {"DEAD.LIST", verb_dead_list, 0},
+    {"DEAD.REDRIVE", verb_dead_redrive, 0},
+    {"DEAD.DROP", verb_dead_drop, 0},
     {"TOPIC.CREATE", verb_topic_create, 0},
     {"TOPIC.SET", verb_topic_set, 0},
     {"TOPIC.INFO", verb_topic_info, 0},
@@ -71,10 +74,6 @@ static const struct verb verbs[] = {
     {"BYE", verb_bye, 0},
     {"CANCEL", verb_cancel, 0},
     {"COMMIT", verb_commit, ANY_BODIES},
-    {"DEAD.LIST", NULL, 0},
-    {"DEAD.READ", NULL, 0},
-    {"DEAD.REDRIVE", NULL, 0},
-    {"DEAD.DROP", NULL, 0},
 };
 
 static const struct verb *find_verb(struct zsp_slice name)

@@ -12,6 +12,7 @@
 
 #include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
+#include "broker/engine/dead.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/hold.h"
 #include "broker/engine/ledger_codec.h"
@@ -93,6 +94,7 @@ void group_fini(struct engine *engine)
     group_joins_fini(self);
     seek_fini(self);
     restore_fini(self);
+    dead_fini(self);
     pool_fini(&self->calls);
     while (engine->catalog.groups.count > 0) {
         group_destroy(engine, engine->catalog.groups.slots[0].value);

@@ -35,6 +35,7 @@
 #include "common/wire.h"
 
 struct bye;
+struct dead_call;
 struct group_patterns;
 struct join;
 struct pull;
@@ -149,6 +150,7 @@ struct groups {
     struct join *joins;                 /* all that are under way */
     struct seek *seeks;                 /* all that are under way */
     struct restore_call *restores;      /* likewise */
+    struct dead_call *dead_calls;       /* likewise, see dead_verbs.c */
     struct zsp_table savepoints;        /* of all groups, by key; savepoint.h */
     struct savepoint *loose_savepoints; /* replayed, their group is not known yet */
     size_t savepoint_bytes;             /* of all values */

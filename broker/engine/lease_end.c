@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "broker/engine/container.h"
+#include "broker/engine/dead.h"
 #include "broker/engine/hold.h"
 #include "common/assert.h"
 #include "common/diag.h"
@@ -150,6 +151,7 @@ static int judge(struct groups *self, struct lease *lease, struct ledger *ledger
             run.reasons = made;
         }
         if (run.state == RUN_DEAD) {
+            dead_note(self->engine, &run);
             self->engine->stats.dead_messages += span->end - span->first;
         }
     }

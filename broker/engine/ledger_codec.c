@@ -122,7 +122,8 @@ static unsigned flags_of(const struct block_writer *self, const struct run *run)
     }
     flags |= run->state == RUN_LEASED ? FLAG_LEASE : 0u;
     flags |= run->last_lease != 0 ? FLAG_LAST : 0u;
-    flags |= run->state == RUN_WAITING ? FLAG_DUE : 0u;
+    flags |=
+        run->state == RUN_WAITING || (run->state == RUN_DEAD && run->due_ms != 0) ? FLAG_DUE : 0u;
     flags |= run->deliveries != 1 || run->failures != 0 ? FLAG_COUNTS : 0u;
     flags |= run->limit != 0 ? FLAG_LIMIT : 0u;
     flags |= run->urgency != 0 ? FLAG_PRIORITY : 0u;
@@ -306,7 +307,7 @@ static int read_fields(struct block_reader *self, unsigned flags, struct run *ru
     run->failures = flags & FLAG_COUNTS ? zsp_read_u32(&self->in) : 0;
     run->limit = flags & FLAG_LIMIT ? zsp_read_u8(&self->in) : 0;
     if (self->in.failed || run->limit > 64 || (run->state == RUN_LEASED) != (run->lease != 0) ||
-        (run->state == RUN_WAITING) != ((flags & FLAG_DUE) != 0)) {
+        (run->state != RUN_DEAD && (run->state == RUN_WAITING) != ((flags & FLAG_DUE) != 0))) {
         return ZSP_ECORRUPT;
     }
     if (flags & FLAG_REASONS) {

@@ -13,7 +13,8 @@
  *          first u16 (in the block), count - 1 u16, state u8, flags u8, then as flags say:
  *            LEASE 1     lease u64                 (state LEASED)
  *            LAST 2      last lease u64, outcome u8
- *            DUE 4       due u64                   (state WAITING; broker time)
+ *            DUE 4       due u64                   (state WAITING: broker time; DEAD: since when,
+ *                                                   wall time)
  *            COUNTS 8    deliveries u32, failures u32     else 1 and 0
  *            LIMIT 16    limit u8                  (state DEAD: 1 = it holds back what is behind it)
  *            REASONS 32  number u8, then each a short text, newest first

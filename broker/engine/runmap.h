@@ -44,7 +44,7 @@ enum run_outcome { RUN_NO_OUTCOME, RUN_RETRIED, RUN_RELEASED, RUN_REJECTED };
 struct run {
     uint64_t lease;            /* LEASED: the lease; else 0 */
     uint64_t last_lease;       /* of last_outcome, 0 = none */
-    int64_t due_ms;            /* WAITING: broker time; else 0 */
+    int64_t due_ms;            /* WAITING: broker time; DEAD: since when, wall, 0 = ?; else 0 */
     uint32_t deliveries;       /* times handed out */
     uint32_t failures;         /* */
     uint32_t reasons;          /* a set of struct reasons; each node holds a reference */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/engine/dead.h"
 #include "broker/engine/ledger_ordered.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
@@ -201,7 +202,10 @@ static int apply(struct settling *self, struct ledger *ledger, const struct run_
         return 0; /* one deadline for the whole lease, see extend() */
     }
     self->waits = true;
-    self->dead += run.state == RUN_DEAD ? span->end - span->first : 0;
+    if (run.state == RUN_DEAD) {
+        dead_note(self->engine, &run);
+        self->dead += span->end - span->first;
+    }
     return rc < 0 ? rc : step_set(step, ledger, span->first, span->end, &run);
 }
 

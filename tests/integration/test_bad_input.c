@@ -147,7 +147,6 @@ static void what_is_not_built_says_so(void **state)
     static const struct bad_request cases[] = {
         {"PULL", "{'group': 'g', 'topics': ['kept'], 'mode': 'keyed'}", "unsupported"},
         {"READ", "{'topic': 'kept', 'from': ['id', 'x']}", "unsupported"},
-        {"DEAD.LIST", "{'group': 'g'}", "unsupported"},
     };
     EXPECT_CODES(*state, cases);
 }

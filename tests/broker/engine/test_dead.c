@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Dead letters: what is told of them, and how they come back or go.
+ */
+#include <inttypes.h>
+
+#include "tests/broker/engine/group_steps.h"
+#include "tests/common/testing.h"
+
+static const char *list(struct engine_fixture *f, const char *args)
+{
+    return fixture_value(fixture_ok(f, "DEAD.LIST", args, NULL), "items");
+}
+
+static const char *list_all(struct engine_fixture *f)
+{
+    return list(f, "{'group': 'g'}");
+}
+
+/* Topic t gets `count` messages, and group g rejects them one after the other. */
+static void kill_each(struct engine_fixture *f, unsigned count, const char *reason)
+{
+    steps_publish(f, "t", count);
+    for (unsigned i = 0; i < count; i++) {
+        const struct answer *const pulled = steps_pull(f, 1);
+        struct wire_run run = {0};
+        const msgpack_object *const runs = wire_map_find(pulled->map, "runs");
+        assert_int_equal(wire_run_decode(&runs->via.array.ptr[0], &run, NULL), 0);
+        steps_settle(f, run.first, 1, pulled->lease,
+                     fixture_format("'reject', {'reason': '%s'}", reason));
+    }
+}
+
+static void a_list_tells_what_is_known(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_mixed(f);
+    assert_string_equal(list_all(f), "[[\"t\", 0, 1, 1, 1700000000000, 1, 1, [\"bad\"]]]");
+    const struct answer *const answer = fixture_ok(f, "DEAD.LIST", "{'group': 'g'}", NULL);
+    assert_int_equal(fixture_number(answer, "dead"), 1);
+    assert_string_equal(fixture_value(answer, "more"), "false");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(list_all(f), "[[\"t\", 0, 1, 1, 1700000000000, 1, 1, [\"bad\"]]]");
+}
+
+/* Goal: that they died under different leases makes no difference to who lists them. */
+static void alike_neighbours_are_one_run(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 5, "bad");
+    assert_string_equal(list_all(f), "[[\"t\", 0, 0, 5, 1700000000000, 1, 1, [\"bad\"]]]");
+    fixture_leap(f, 2000);
+    kill_each(f, 1, "bad");
+    kill_each(f, 1, "worse");
+    assert_string_equal(list_all(f), "[[\"t\", 0, 0, 5, 1700000000000, 1, 1, [\"bad\"]], "
+                                     "[\"t\", 0, 5, 1, 1700000002000, 1, 1, [\"bad\"]], "
+                                     "[\"t\", 0, 6, 1, 1700000002000, 1, 1, [\"worse\"]]]");
+}
+
+static void the_last_three_reasons_are_told(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_publish(f, "t", 1);
+    for (int i = 1; i <= 5; i++) {
+        const uint64_t lease = steps_pull(f, 1)->lease;
+        steps_settle(f, 0, 1, lease,
+                     fixture_format("'retry', {'delay_ms': 0, 'reason': 'r%d'}", i));
+    }
+    assert_string_equal(list_all(f),
+                        "[[\"t\", 0, 0, 1, 1700000000000, 5, 5, [\"r5\", \"r4\", \"r3\"]]]");
+}
+
+static void a_list_is_read_page_by_page(void **state)
+{
+    struct engine_fixture *f = *state;
+    for (int i = 0; i < 4; i++) {
+        kill_each(f, 2, i % 2 == 0 ? "even" : "odd");
+    }
+    const struct answer *const first =
+        fixture_ok(f, "DEAD.LIST", "{'group': 'g', 'limit': 3}", NULL);
+    assert_string_equal(fixture_value(first, "next"), "[\"t\", 0, 6]");
+    assert_string_equal(list(f, "{'group': 'g', 'from': ['t', 0, 6]}"),
+                        "[[\"t\", 0, 6, 2, 1700000000000, 1, 1, [\"odd\"]]]");
+    assert_string_equal(list(f, "{'group': 'g', 'from': ['t', 0, 5], 'limit': 1}"),
+                        "[[\"t\", 0, 5, 1, 1700000000000, 1, 1, [\"even\"]]]");
+    assert_string_equal(list(f, "{'group': 'g', 'from': ['a', 0, 7], 'limit': 1}"),
+                        "[[\"t\", 0, 0, 2, 1700000000000, 1, 1, [\"even\"]]]");
+    assert_string_equal(list(f, "{'group': 'g', 'from': ['u', 0, 0]}"), "[]");
+    assert_string_equal(list(f, "{'group': 'g', 'from': ['t', 9, 0]}"), "[]");
+}
+
+static void a_list_is_chosen_by_topic_reason_and_age(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 1, "timeout: db");
+    fixture_leap(f, 5000);
+    kill_each(f, 1, "no such user");
+    const struct {
+        const char *choice;
+        size_t count;
+    } cases[] = {
+        {"'reason': 'timeout*'", 1},
+        {"'reason': '*'", 2},
+        {"'reason': '*user'", 1},
+        {"'reason': 'none'", 0},
+        {"'topic': 't'", 2},
+        {"'topic': 't', 'partition': 1", 0},
+        {"'topic': 'u'", 0},
+        {"'older_than_ms': 5000", 1},
+        {"'older_than_ms': 5001", 0},
+        {"'newer_than_ms': 4999", 1},
+        {"'newer_than_ms': 5000, 'older_than_ms': 1", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct answer *const answer =
+            fixture_ok(f, "DEAD.LIST", fixture_format("{'group': 'g', %s}", cases[i].choice), NULL);
+        const msgpack_object *const items = wire_map_find(answer->map, "items");
+        assert_int_equal(items->via.array.size, cases[i].count);
+    }
+}
+
+static void a_redriven_message_is_as_good_as_new(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_mixed(f);
+    const struct answer *const answer =
+        fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 1, 1]]}", NULL);
+    assert_int_equal(fixture_number(answer, "messages"), 1);
+    assert_string_equal(steps_part(f, "t", 0), "1 6 3 1 1 0");
+    assert_string_equal(list_all(f), "[]");
+    const struct answer *const pulled = steps_pull(f, 1);
+    assert_string_equal(fixture_payloads(pulled), "b");
+    struct wire_run run = {0};
+    assert_int_equal(
+        wire_run_decode(&wire_map_find(pulled->map, "runs")->via.array.ptr[0], &run, NULL), 0);
+    assert_int_equal(run.deliveries, 1);
+    assert_int_equal(run.failures, 0);
+}
+
+static void counts_may_be_kept(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_mixed(f);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true, 'keep_counts': true}", NULL);
+    const uint64_t lease = steps_pull(f, 1)->lease;
+    steps_settle(f, 1, 1, lease, "'reject', {'reason': 'again'}");
+    assert_string_equal(list_all(f),
+                        "[[\"t\", 0, 1, 1, 1700000000000, 2, 2, [\"again\", \"bad\"]]]");
+}
+
+static void a_dropped_message_is_done(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_mixed(f);
+    fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'topic': 't'}", NULL);
+    assert_string_equal(steps_part(f, "t", 0), "2 6 2 1 1 0");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(steps_part(f, "t", 0), "2 6 2 1 1 0");
+    assert_string_equal(list_all(f), "[]");
+}
+
+static void a_change_waits_for_its_sync_and_stays(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_mixed(f);
+    mem_store_hold(f->mem, MEM_SYNCS);
+    const uint64_t ticket = fixture_send(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, ticket));
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_int_equal(fixture_number(fixture_answer(f, ticket), "messages"), 1);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(steps_part(f, "t", 0), "1 6 3 1 1 0");
+}
+
+static void a_refused_change_changes_nothing(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_mixed(f);
+    mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
+    fixture_error(f, ZSP_ENO_SPACE, "DEAD.DROP", "{'group': 'g', 'all': true}", NULL);
+    assert_string_equal(steps_part(f, "t", 0), "2 6 2 1 1 1");
+}
+
+static void a_dry_run_only_counts(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 5, "bad");
+    const size_t records = mem_store_record_count(f->mem);
+    const char *const verbs[] = {"DEAD.REDRIVE", "DEAD.DROP"};
+    for (size_t i = 0; i < 2; i++) {
+        const struct answer *const answer = fixture_ok(
+            f, verbs[i], "{'group': 'g', 'runs': [['t', 0, 1, 3]], 'dry_run': true}", NULL);
+        assert_int_equal(fixture_number(answer, "messages"), 3);
+    }
+    assert_int_equal(mem_store_record_count(f->mem), records);
+    assert_string_equal(steps_part(f, "t", 0), "5 5 0 0 0 5");
+}
+
+static void what_is_not_dead_is_named(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 3, "bad");
+    steps_publish(f, "t", 3);
+    fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'runs': [['t', 0, 1, 1]]}", NULL);
+    const struct answer *const gap = fixture_error(
+        f, ZSP_ENOT_FOUND, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 0, 3]]}", NULL);
+    assert_non_null(strstr(gap->error.msg, "t/0/1: not dead in group g"));
+    const struct answer *const end = fixture_error(
+        f, ZSP_ENOT_FOUND, "DEAD.DROP", "{'group': 'g', 'runs': [['t', 0, 2, 3]]}", NULL);
+    assert_non_null(strstr(end->error.msg, "t/0/3..4: not dead"));
+    assert_string_equal(steps_part(f, "t", 0), "3 6 3 0 0 2"); /* neither did anything */
+}
+
+static void bad_requests_are_refused(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_mixed(f);
+    const struct {
+        int code;
+        const char *verb, *args;
+    } cases[] = {
+        {ZSP_ENOT_FOUND, "DEAD.LIST", "{'group': 'h'}"},
+        {ZSP_EBAD_VALUE, "DEAD.LIST", "{'group': 'g', 'partition': 1}"},
+        {ZSP_EBAD_VALUE, "DEAD.LIST", "{'group': 'g', 'from': ['t', 0]}"},
+        {ZSP_EBAD_TYPE, "DEAD.LIST", "{'group': 'g', 'from': ['t', 0, 'x']}"},
+        {ZSP_EBAD_VALUE, "DEAD.LIST", "{'group': 'g', 'limit': 0}"},
+        {ZSP_EUNKNOWN_ARGUMENT, "DEAD.LIST", "{'group': 'g', 'all': true}"},
+        {ZSP_EBAD_VALUE, "DEAD.REDRIVE", "{'group': 'g'}"},
+        {ZSP_EBAD_VALUE, "DEAD.DROP", "{'group': 'g', 'from': ['t', 0, 0]}"},
+        {ZSP_EBAD_VALUE, "DEAD.DROP", "{'group': 'g', 'all': false}"},
+        {ZSP_EBAD_VALUE, "DEAD.DROP", "{'group': 'g', 'all': true, 'runs': [['t', 0, 1, 1]]}"},
+        {ZSP_EBAD_VALUE, "DEAD.DROP", "{'group': 'g', 'runs': [['t', 0, 1, 0]]}"},
+        {ZSP_EBAD_VALUE, "DEAD.DROP",
+         "{'group': 'g', 'runs': [['t', 0, 1, 18446744073709551615]]}"},
+        {ZSP_EBAD_TYPE, "DEAD.DROP", "{'group': 'g', 'runs': [['t', 0, 1]]}"},
+        {ZSP_ENOT_FOUND, "DEAD.DROP", "{'group': 'g', 'runs': [['u', 0, 1, 1]]}"},
+        {ZSP_ENOT_FOUND, "DEAD.DROP", "{'group': 'g', 'runs': [['t', 1, 1, 1]]}"},
+        {ZSP_EBAD_NAME, "DEAD.DROP", "{'group': 'g', 'runs': [['', 1, 1, 1]]}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture_error(f, cases[i].code, cases[i].verb, cases[i].args, NULL);
+    }
+    assert_string_equal(steps_part(f, "t", 0), "2 6 2 1 1 1");
+}
+
+/* Goal: more than one step takes is done by several requests, and every message once. */
+static void many_take_several_requests(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_publish(f, "t", 5000);
+    const uint64_t lease = steps_pull(f, 5000)->lease;
+    for (unsigned i = 0; i < 2500; i++) { /* every other one, so that each is a run */
+        steps_settle(f, 2 * i, 1, lease, "'reject', {'reason': 'bad'}");
+    }
+    steps_settle(f, 0, 5000, lease, "'ack'");
+    const struct answer *answer =
+        fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'reason': 'b*'}", NULL);
+    assert_int_equal(fixture_number(answer, "messages"), 2000);
+    assert_string_equal(fixture_value(answer, "next"), "[\"t\", 0, 3999]");
+    answer = fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'reason': 'b*', 'from': ['t', 0, 3999]}",
+                        NULL);
+    assert_int_equal(fixture_number(answer, "messages"), 500);
+    assert_string_equal(fixture_value(answer, "more"), "false");
+    assert_string_equal(steps_part(f, "t", 0), "0 5000 2500 0 0 0");
+}
+
+/* Goal: dead messages behind the position of a seek come back, or are passed when it is their turn. */
+static void those_behind_a_seek_can_be_changed(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 4, "bad");
+    fixture_ok(f, "SEEK", "{'group': 'g', 'to': 'earliest'}", NULL);
+    assert_string_equal(steps_part(f, "t", 0), "4 4 0 0 0 4");
+    steps_publish(f, "t", 2);
+    fixture_ok(f, "SEEK", "{'group': 'g', 'to': 'earliest'}", NULL);
+    fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'runs': [['t', 0, 1, 1]]}", NULL);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 3, 1]]}", NULL);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(steps_part(f, "t", 0), "3 6 3 0 0 2");
+    assert_int_equal(steps_count(steps_pull(f, 10)), 3);
+}
+
+/* Goal: in a group with an order, what a dead message holds back goes on when it is dropped. */
+static void a_hold_is_lifted(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_publish_each(f, "t", "a b c");
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'mode': 'ordered', 'settings': {'on_dead': "
+               "'hold'}}",
+               NULL);
+    const char *const fates[] = {"DEAD.DROP", "DEAD.REDRIVE"};
+    const char *const next[] = {"b", "b c"};
+    for (size_t i = 0; i < 2; i++) {
+        steps_settle(f, i, 1, steps_pull(f, 1)->lease, "'reject'");
+        assert_int_equal(steps_count(steps_pull(f, 1)), 0);
+        fixture_ok(f, fates[i], "{'group': 'g', 'all': true}", NULL);
+        if (i == 1) {
+            assert_string_equal(fixture_payloads(steps_pull(f, 2)), next[i]);
+        }
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_list_tells_what_is_known),
+        TEST(alike_neighbours_are_one_run),
+        TEST(the_last_three_reasons_are_told),
+        TEST(a_list_is_read_page_by_page),
+        TEST(a_list_is_chosen_by_topic_reason_and_age),
+        TEST(a_redriven_message_is_as_good_as_new),
+        TEST(counts_may_be_kept),
+        TEST(a_dropped_message_is_done),
+        TEST(a_change_waits_for_its_sync_and_stays),
+        TEST(a_refused_change_changes_nothing),
+        TEST(a_dry_run_only_counts),
+        TEST(what_is_not_dead_is_named),
+        TEST(bad_requests_are_refused),
+        TEST(many_take_several_requests),
+        TEST(those_behind_a_seek_can_be_changed),
+        TEST(a_hold_is_lifted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
