@@ -74,7 +74,8 @@ int dead_visit(struct ledger *ledger, uint64_t first, uint64_t end,
                int (*fn)(void *arg, struct ledger *ledger, const struct run_span *span), void *arg,
                struct zsp_err *err);
 
-/* Requests of dead_verbs.c under way. */
+/* Forget the requests of dead_verbs.c and dead_read.c that are under way, at the end. */
 void dead_fini(struct groups *self);
+void dead_reads_fini(struct groups *self);
 
 #endif

@@ -50,6 +50,7 @@ static const struct verb verbs[] = {
     {"PRODUCER.INFO", verb_producer_info, 0},
     {"SEEK", verb_seek, 0},
     {"DEAD.LIST", verb_dead_list, 0},
+    {"DEAD.READ", verb_dead_read, 0},
     {"DEAD.REDRIVE", verb_dead_redrive, 0},
     {"DEAD.DROP", verb_dead_drop, 0},
     {"TOPIC.CREATE", verb_topic_create, 0},

@@ -95,6 +95,7 @@ void group_fini(struct engine *engine)
     seek_fini(self);
     restore_fini(self);
     dead_fini(self);
+    dead_reads_fini(self);
     pool_fini(&self->calls);
     while (engine->catalog.groups.count > 0) {
         group_destroy(engine, engine->catalog.groups.slots[0].value);

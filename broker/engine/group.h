@@ -36,6 +36,7 @@
 
 struct bye;
 struct dead_call;
+struct dead_read;
 struct group_patterns;
 struct join;
 struct pull;
@@ -151,6 +152,7 @@ struct groups {
     struct seek *seeks;                 /* all that are under way */
     struct restore_call *restores;      /* likewise */
     struct dead_call *dead_calls;       /* likewise, see dead_verbs.c */
+    struct dead_read *dead_reads;       /* likewise, see dead_read.c */
     struct zsp_table savepoints;        /* of all groups, by key; savepoint.h */
     struct savepoint *loose_savepoints; /* replayed, their group is not known yet */
     size_t savepoint_bytes;             /* of all values */

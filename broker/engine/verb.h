@@ -47,6 +47,7 @@ verb_fn verb_pull;
 verb_fn verb_settle;
 verb_fn verb_seek;
 verb_fn verb_dead_list;
+verb_fn verb_dead_read;
 verb_fn verb_dead_redrive;
 verb_fn verb_dead_drop;
 verb_fn verb_group_create;

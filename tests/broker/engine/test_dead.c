@@ -282,6 +282,54 @@ static void those_behind_a_seek_can_be_changed(void **state)
     assert_int_equal(steps_count(steps_pull(f, 10)), 3);
 }
 
+static void dead_messages_are_read(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 2, "bad");
+    kill_each(f, 1, "worse");
+    const struct answer *answer = fixture_ok(
+        f, "DEAD.READ", "{'group': 'g', 'runs': [['t', 0, 2, 1], ['t', 0, 0, 2]]}", NULL);
+    assert_string_equal(fixture_payloads(answer), "m0 m0 m1");
+    assert_string_equal(fixture_value(answer, "dead"), "[[1700000000000, [\"worse\"]], "
+                                                       "[1700000000000, [\"bad\"]], "
+                                                       "[1700000000000, [\"bad\"]]]");
+    assert_string_equal(fixture_value(answer, "more"), "false");
+    answer = fixture_ok(f, "DEAD.READ",
+                        "{'group': 'g', 'runs': [['t', 0, 0, 3]], 'max_messages': 2}", NULL);
+    assert_string_equal(fixture_payloads(answer), "m0 m1");
+    assert_string_equal(fixture_value(answer, "more"), "true");
+    answer = fixture_ok(f, "DEAD.READ", "{'group': 'g', 'runs': [['t', 0, 1, 2]], 'max_bytes': 1}",
+                        NULL);
+    assert_string_equal(fixture_payloads(answer), "m1");
+    assert_string_equal(steps_part(f, "t", 0), "3 3 0 0 0 3");
+}
+
+static void what_is_not_dead_is_not_read(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_mixed(f);
+    fixture_error(f, ZSP_ENOT_FOUND, "DEAD.READ", "{'group': 'g', 'runs': [['t', 0, 1, 2]]}", NULL);
+    fixture_error(f, ZSP_EBAD_VALUE, "DEAD.READ", "{'group': 'g', 'runs': []}", NULL);
+    fixture_error(f, ZSP_EBAD_VALUE, "DEAD.READ", "{'group': 'g'}", NULL);
+}
+
+/* Goal: what goes away while its messages are read is answered, and leaves nothing behind. */
+static void a_topic_goes_while_its_dead_are_read(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 1, "bad");
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t ticket =
+        fixture_send(f, "DEAD.READ", "{'group': 'g', 'runs': [['t', 0, 0, 1]]}", NULL);
+    fixture_send(f, "DEAD.READ", "{'group': 'g', 'runs': [['t', 0, 0, 1]]}", NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, ticket));
+    fixture_ok(f, "TOPIC.DELETE", "{'topic': 't'}", NULL);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, ticket)->code, ZSP_ENOT_FOUND);
+}
+
 /* Goal: in a group with an order, what a dead message holds back goes on when it is dropped. */
 static void a_hold_is_lifted(void **state)
 {
@@ -322,6 +370,9 @@ int main(void)
         TEST(bad_requests_are_refused),
         TEST(many_take_several_requests),
         TEST(those_behind_a_seek_can_be_changed),
+        TEST(dead_messages_are_read),
+        TEST(what_is_not_dead_is_not_read),
+        TEST(a_topic_goes_while_its_dead_are_read),
         TEST(a_hold_is_lifted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
