@@ -250,7 +250,7 @@ static void write_headers(struct json *self, const zspool_message_t *message)
     json_close_object(self);
 }
 
-void json_message(FILE *to, const zspool_message_t *message)
+struct json json_message_begin(FILE *to, const zspool_message_t *message)
 {
     struct json json = json_begin_on(to);
     json_text(&json, "topic", message->topic);
@@ -272,6 +272,27 @@ void json_message(FILE *to, const zspool_message_t *message)
         json_time(&json, "expires_at", message->expires_at_ms);
     }
     json_bytes(&json, "payload", message->payload);
+    return json;
+}
+
+void json_dead(struct json *self, int64_t died_ms, const char *const *reasons, size_t count)
+{
+    if (died_ms > 0) {
+        json_time(self, "died", died_ms);
+    } else {
+        json_null(self, "died");
+    }
+    json_open_array(self, "reasons");
+    for (size_t i = 0; i < count; i++) {
+        begin_value(self);
+        write_escaped(self->to, (const uint8_t *)reasons[i], strlen(reasons[i]));
+    }
+    json_close_array(self);
+}
+
+void json_message(FILE *to, const zspool_message_t *message)
+{
+    struct json json = json_message_begin(to, message);
     if (message->lease != 0) {
         json_uint(&json, "deliveries", message->deliveries);
         json_uint(&json, "failures", message->failures);

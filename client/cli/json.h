@@ -47,5 +47,9 @@ bool json_is_utf8(const void *bytes, size_t len);
 
 /* A whole message, as `pull` and `read` print it and `pub --from-json` reads it. */
 void json_message(FILE *to, const zspool_message_t *message);
+/* The same without its end, so that more can be told. */
+struct json json_message_begin(FILE *to, const zspool_message_t *message);
+/* Since when something is dead, and why. */
+void json_dead(struct json *self, int64_t died_ms, const char *const *reasons, size_t count);
 
 #endif

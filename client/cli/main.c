@@ -13,9 +13,9 @@
 #include "common/heap.h"
 
 static const struct cli_verb *const verbs[] = {
-    &cli_pub,   &cli_pull,  &cli_work,      &cli_read,     &cli_settle,
-    &cli_topic, &cli_group, &cli_savepoint, &cli_producer, &cli_ping,
-    &cli_info,  &cli_stat,  &cli_bench,     &cli_fsck,     &cli_dump,
+    &cli_pub,   &cli_pull,      &cli_work, &cli_read,     &cli_settle, &cli_topic,
+    &cli_group, &cli_savepoint, &cli_dead, &cli_producer, &cli_ping,   &cli_info,
+    &cli_stat,  &cli_bench,     &cli_fsck, &cli_dump,
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
 

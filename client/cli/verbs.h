@@ -14,6 +14,7 @@ extern const struct cli_verb cli_settle;
 extern const struct cli_verb cli_topic;
 extern const struct cli_verb cli_group;
 extern const struct cli_verb cli_savepoint;
+extern const struct cli_verb cli_dead;
 extern const struct cli_verb cli_producer;
 extern const struct cli_verb cli_ping;
 extern const struct cli_verb cli_info;

@@ -1071,6 +1071,105 @@ ZSPOOL_EXPORT int zspool_savepoint_undo(zspool_client_t *self, const char *group
                                         int timeout_ms, zspool_restore_result_t **ret_result,
                                         zspool_error_t *err);
 
+/* --- Dead letters: what a group has given up ---------------------------------- */
+
+/* A stretch of messages. */
+typedef struct zspool_dead_run_t {
+    const char *topic;
+    uint32_t partition;
+    uint64_t first_offset;
+    uint64_t count; /* >= 1 */
+} zspool_dead_run_t;
+
+/* A place in a group's topics. */
+typedef struct zspool_place_t {
+    const char *topic;
+    uint32_t partition;
+    uint64_t offset;
+} zspool_place_t;
+
+/* Which of a group's dead messages are meant: those of `runs`, or those that fit all that is told. */
+typedef struct zspool_dead_choice_t {
+    size_t size;
+    const char *group;             /* required */
+    const char *topic;             /* NULL = of all topics */
+    int32_t partition;             /* of the topic, or ZSPOOL_PARTITION_ALL */
+    const char *reason;            /* a glob for the last reason; NULL = any */
+    int64_t older_than_ms;         /* dead for at least so long; 0 = any */
+    int64_t newer_than_ms;         /* dead for at most so long; 0 = any */
+    const zspool_place_t *from;    /* from there on; NULL = the first */
+    const zspool_dead_run_t *runs; /* these, and nothing else is told; up to 4,096 */
+    size_t run_count;
+    bool all;         /* redrive, drop: needed when nothing else is told */
+    bool dry_run;     /* redrive, drop: only count */
+    bool keep_counts; /* redrive: with the deliveries, failures and reasons they have */
+} zspool_dead_choice_t;
+
+static inline void zspool_dead_choice_init(zspool_dead_choice_t *choice, const char *group)
+{
+    memset(choice, 0, sizeof *choice);
+    choice->size = sizeof *choice;
+    choice->group = group;
+    choice->partition = ZSPOOL_PARTITION_ALL;
+}
+
+/* A stretch of dead messages of which all is the same. */
+typedef struct zspool_dead_item_t {
+    zspool_dead_run_t run;
+    int64_t died_ms; /* wall time, in full seconds; 0 = not known */
+    uint32_t deliveries, failures;
+    size_t reason_count;
+    const char *const *reasons; /* the last three, newest first */
+} zspool_dead_item_t;
+
+typedef struct zspool_dead_list_t {
+    size_t count;
+    const zspool_dead_item_t *items; /* by topic, partition and offset */
+    uint64_t dead;                   /* messages in all, chosen or not */
+    const zspool_place_t *next;      /* the next call's `from`; NULL = that is all */
+} zspool_dead_list_t;
+
+/* One page, of up to `limit` items (0 = 100, at most 1,000). A page may be short, or empty, and have
+ * a next one. Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EBAD_VALUE */
+ZSPOOL_EXPORT int zspool_dead_list(zspool_client_t *self, const zspool_dead_choice_t *choice,
+                                   uint32_t limit, int timeout_ms, zspool_dead_list_t **ret_list,
+                                   zspool_error_t *err);
+
+typedef struct zspool_dead_message_t {
+    zspool_message_t message; /* its bytes live as long as the result */
+    int64_t died_ms;
+    size_t reason_count;
+    const char *const *reasons;
+} zspool_dead_message_t;
+
+typedef struct zspool_dead_messages_t {
+    size_t count;
+    const zspool_dead_message_t *items;
+    bool more; /* ask again for those behind the last one */
+} zspool_dead_messages_t;
+
+/* The messages of choice->runs, about 1 MiB of them at most. All must be dead.
+ * Errors: ZSPOOL_ENOT_FOUND (tells which is not dead) */
+ZSPOOL_EXPORT int zspool_dead_read(zspool_client_t *self, const zspool_dead_choice_t *choice,
+                                   int timeout_ms, zspool_dead_messages_t **ret_messages,
+                                   zspool_error_t *err);
+
+typedef struct zspool_dead_result_t {
+    uint64_t messages;
+    const zspool_place_t *next; /* there may be more: the next call's `from`; NULL = that is all */
+} zspool_dead_result_t;
+
+/* Make dead messages ready again: one durable step for each call, until there is no `next`.
+ * Errors: ZSPOOL_ENOT_FOUND (of runs: tells which is not dead, and nothing has happened),
+ *         ZSPOOL_EBAD_VALUE (nothing is chosen) */
+ZSPOOL_EXPORT int zspool_dead_redrive(zspool_client_t *self, const zspool_dead_choice_t *choice,
+                                      int timeout_ms, zspool_dead_result_t **ret_result,
+                                      zspool_error_t *err);
+/* The same to make them done: never handed out again. */
+ZSPOOL_EXPORT int zspool_dead_drop(zspool_client_t *self, const zspool_dead_choice_t *choice,
+                                   int timeout_ms, zspool_dead_result_t **ret_result,
+                                   zspool_error_t *err);
+
 typedef struct zspool_producer_last_t {
     const char *topic;
     uint32_t partition;

@@ -173,6 +173,37 @@ class Groups(Case):
         self.usage("savepoint", "save", "sp-g")
         self.usage("savepoint", "ls", "sp-g", "--yes")
 
+    def test_dead_letters(self):
+        self.good("pub", "dd", *"abcde")
+        self.good("pull", "dd", "-g", "dd-g", "-n", "2", "--outcome", "reject")
+        self.good("pull", "dd", "-g", "dd-g", "-n", "1")
+        self.good("pull", "dd", "-g", "dd-g", "-n", "1", "--outcome", "reject")
+        rows = self.good("dead", "ls", "dd-g").lines()
+        self.assertEqual(rows[0].split(), "ADDRESS COUNT SINCE DELIVERIES FAILURES REASON".split())
+        self.assertEqual([row.split()[:2] for row in rows[1:]], [["dd/0/0..1", "2"], ["dd/0/3", "1"]])
+        row = self.good("dead", "ls", "dd-g", "-n", "1", "--json").objects()[0]
+        self.assertEqual((row["topic"], row["partition"], row["offset"], row["count"], row["failures"],
+                          row["reasons"]), ("dd", 0, 0, 2, 1, []))
+        shown = self.good("dead", "show", "dd-g", "dd/0/0..1", "dd/0/3", "--json").objects()
+        self.assertEqual([(m["offset"], m["payload"], m["deliveries"]) for m in shown],
+                         [(0, "a", 1), (1, "b", 1), (3, "d", 1)])
+        self.assertIn("dead since", self.good("dead", "show", "dd-g", "dd/0/3").lines()[0])
+        told = self.good("dead", "redrive", "dd-g", "--all", "--dry-run", "--json").objects()
+        self.assertEqual(told, [{"group": "dd-g", "action": "redrive", "messages": 3, "dry_run": True}])
+        self.bad(2, "dead", "redrive", "dd-g", "--all")
+        self.good("dead", "redrive", "dd-g", "dd/0/1", "--yes")
+        self.assertIn("dd/0/1: not dead", self.bad(4, "dead", "drop", "dd-g", "dd/0/0..1", "--yes").err)
+        self.good("dead", "drop", "dd-g", "--topic", "dd", "--older-than", "0s", "--reason", "*", "--yes")
+        self.assertEqual(self.good("dead", "ls", "dd-g").lines(), [])
+        self.assertEqual(self.good("pull", "dd", "-g", "dd-g", "-e").lines(), ["b", "e"])
+        self.usage("dead", "redrive", "dd-g")
+        self.usage("dead", "redrive", "dd-g", "--all", "dd/0/1")
+        self.usage("dead", "show", "dd-g")
+        self.usage("dead", "show", "dd-g", "dd/0")
+        self.usage("dead", "ls", "dd-g", "--all")
+        self.usage("dead", "drop", "dd-g", "--all", "--keep-counts")
+        self.bad(4, "dead", "ls", "no-such-group")
+
     def test_purge(self):
         self.good("pub", "pg", *"abcd")
         self.good("pull", "pg", "-g", "pg-g", "-n", "1")

@@ -13,7 +13,7 @@ import subprocess
 from cli_support import (BROKER, TIMEOUT_S, ZSPOOL, Broker, Case, command, environment, main,
                          zspool)
 
-VERBS = ["pub", "pull", "work", "read", "settle", "topic", "group", "savepoint", "producer", "ping", "info",
+VERBS = ["pub", "pull", "work", "read", "settle", "topic", "group", "savepoint", "dead", "producer", "ping", "info",
          "stat", "bench", "fsck", "dump"]
 
 

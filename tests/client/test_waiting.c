@@ -178,6 +178,43 @@ static int wait_topic_purge(struct fixture *f, int timeout_ms, zspool_error_t *e
     return zspool_topic_purge(f->client, &spec, timeout_ms, &result, err);
 }
 
+static int wait_dead_list(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_dead_choice_t choice;
+    zspool_dead_list_t *list;
+    zspool_dead_choice_init(&choice, "g");
+    return zspool_dead_list(f->client, &choice, 0, timeout_ms, &list, err);
+}
+
+static int wait_dead_read(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    const zspool_dead_run_t run = {"t", 0, 0, 1};
+    zspool_dead_choice_t choice;
+    zspool_dead_messages_t *messages;
+    zspool_dead_choice_init(&choice, "g");
+    choice.runs = &run;
+    choice.run_count = 1;
+    return zspool_dead_read(f->client, &choice, timeout_ms, &messages, err);
+}
+
+static int wait_dead_redrive(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_dead_choice_t choice;
+    zspool_dead_result_t *result;
+    zspool_dead_choice_init(&choice, "g");
+    choice.all = true;
+    return zspool_dead_redrive(f->client, &choice, timeout_ms, &result, err);
+}
+
+static int wait_dead_drop(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_dead_choice_t choice;
+    zspool_dead_result_t *result;
+    zspool_dead_choice_init(&choice, "g");
+    choice.all = true;
+    return zspool_dead_drop(f->client, &choice, timeout_ms, &result, err);
+}
+
 static int wait_savepoint_save(struct fixture *f, int timeout_ms, zspool_error_t *err)
 {
     return zspool_savepoint_save(f->client, "g", "s", false, timeout_ms, err);
@@ -272,6 +309,10 @@ static const struct {
     {"group_pause", wait_group_pause, true},
     {"group_resume", wait_group_resume, true},
     {"group_seek", wait_group_seek, true},
+    {"dead_list", wait_dead_list, true},
+    {"dead_read", wait_dead_read, true},
+    {"dead_redrive", wait_dead_redrive, true},
+    {"dead_drop", wait_dead_drop, true},
     {"savepoint_save", wait_savepoint_save, true},
     {"savepoint_list", wait_savepoint_list, true},
     {"savepoint_drop", wait_savepoint_drop, true},

@@ -116,10 +116,15 @@ static void no_client_for_an_administrative_call(void **state)
     zspool_seek_result_t *moved;
     zspool_savepoint_list_t *savepoints;
     zspool_restore_result_t *restored;
+    zspool_dead_choice_t dead;
+    zspool_dead_list_t *dead_list;
+    zspool_dead_messages_t *dead_messages;
+    zspool_dead_result_t *dead_result;
     zspool_reply_t *reply;
     zspool_topic_spec_init(&topic, "t");
     zspool_group_spec_init(&group, "g");
     zspool_seek_spec_init(&seek, "g", "t");
+    zspool_dead_choice_init(&dead, "g");
     zspool_request_spec_init(&request, "PING");
     WRONG(zspool_ping(NULL, 0, NULL, NULL));
     WRONG(zspool_stats(NULL, 0, &stats, NULL));
@@ -141,6 +146,10 @@ static void no_client_for_an_administrative_call(void **state)
     WRONG(zspool_savepoint_drop(NULL, "g", "s", false, 0, NULL));
     WRONG(zspool_savepoint_restore(NULL, "g", "s", false, 0, &restored, NULL));
     WRONG(zspool_savepoint_undo(NULL, "g", false, 0, &restored, NULL));
+    WRONG(zspool_dead_list(NULL, &dead, 0, 0, &dead_list, NULL));
+    WRONG(zspool_dead_read(NULL, &dead, 0, &dead_messages, NULL));
+    WRONG(zspool_dead_redrive(NULL, &dead, 0, &dead_result, NULL));
+    WRONG(zspool_dead_drop(NULL, &dead, 0, &dead_result, NULL));
     WRONG(zspool_group_seek(NULL, &seek, 0, &moved, NULL));
     WRONG(zspool_producer_info(NULL, "p", 0, &producer_info, NULL));
     WRONG(zspool_settle_at(NULL, "g", NULL, 0, 0, NULL));
@@ -151,10 +160,15 @@ static void no_place_for_the_result(void **state)
 {
     struct fixture *f = *state;
     zspool_seek_spec_t seek;
+    zspool_dead_choice_t dead;
     zspool_request_spec_t request;
     zspool_seek_spec_init(&seek, "g", "t");
     seek.to.kind = ZSPOOL_POSITION_EARLIEST;
     zspool_request_spec_init(&request, "PING");
+    zspool_dead_choice_init(&dead, "g");
+    WRONG(zspool_dead_list(f->client, &dead, 0, 0, NULL, NULL));
+    WRONG(zspool_dead_redrive(f->client, &dead, 0, NULL, NULL));
+    WRONG(zspool_dead_drop(f->client, &dead, 0, NULL, NULL));
     WRONG(zspool_savepoint_list(f->client, "g", 0, NULL, NULL));
     WRONG(zspool_savepoint_restore(f->client, "g", "s", false, 0, NULL, NULL));
     WRONG(zspool_savepoint_undo(f->client, "g", false, 0, NULL, NULL));
