@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#include "broker/engine/redrive.h"
+
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 /* Runs and partitions that one request looks at. */
@@ -297,6 +299,54 @@ static int check_choice(const struct dead_args *args, struct zsp_err *err)
     return 0;
 }
 
+/* Begin what goes on by itself; it is answered at once. */
+static int begin_redrive(struct engine *engine, const struct request *request,
+                         const struct dead_args *args, enum dead_fate fate, struct zsp_err *err)
+{
+    struct dead_filter filter = {0};
+    struct dead_place place = {0};
+    struct group *group = NULL;
+    int rc = check_choice(args, err);
+    if (rc == 0 && args->runs) {
+        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "rate: not for runs that are named");
+        zsp_err_detail(err, "rate", "a choice by topic, reason or age, or all", NULL);
+    }
+    if (rc == 0) {
+        rc = dead_read_filter(engine, args, &group, &filter, err);
+    }
+    if (rc == 0 && args->from) {
+        rc = dead_read_place(args, &place, err);
+    }
+    if (rc == 0) {
+        rc = redrive_begin(engine->groups, group, &filter, args->from ? &place : NULL, fate,
+                           args->rate.value, err);
+    }
+    if (rc == 0) {
+        const struct dead_call begun = {.to = request->to};
+        answer(engine, &begun);
+    }
+    return rc;
+}
+
+static int stop_redrive(struct engine *engine, const struct request *request,
+                        const struct dead_args *args, struct zsp_err *err)
+{
+    struct group *group = NULL;
+    const int rc = group_require(engine, args->group, &group, err);
+    struct redrive *const redrive = rc == 0 ? redrive_find(engine->groups, group) : NULL;
+    if (rc == 0 && !redrive) {
+        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s: no redrive is under way", group->object);
+        zsp_err_detail(err, group->object, NULL, NULL);
+        return ZSP_ENOT_FOUND;
+    }
+    if (rc == 0) {
+        const struct dead_call stopped = {.to = request->to, .messages = redrive_messages(redrive)};
+        redrive_stop(engine->groups, redrive);
+        answer(engine, &stopped);
+    }
+    return rc;
+}
+
 static int change_dead(struct engine *engine, const struct request *request,
                        const struct dead_args *args, enum dead_fate fate, struct zsp_err *err)
 {
@@ -329,6 +379,8 @@ static const struct wire_arg redrive_table[] = {
     {"all", WIRE_BOOL, DEAD_ARG(all), false, 0, 0},
     {"dry_run", WIRE_BOOL, DEAD_ARG(dry_run), false, 0, 0},
     {"keep_counts", WIRE_BOOL, DEAD_ARG(keep_counts), false, 0, 0},
+    {"rate", WIRE_UINT, DEAD_ARG(rate), false, 1, REDRIVE_RATE_MAX},
+    {"stop", WIRE_BOOL, DEAD_ARG(stop), false, 0, 0},
 };
 
 int verb_dead_redrive(struct engine *engine, const struct request *request, struct zsp_err *err)
@@ -336,7 +388,14 @@ int verb_dead_redrive(struct engine *engine, const struct request *request, stru
     struct dead_args args = {0};
     const int rc = wire_args(request->args, redrive_table, COUNT(redrive_table), &args, err);
     const enum dead_fate fate = args.keep_counts.value ? DEAD_REDRIVEN_COUNTED : DEAD_REDRIVEN;
-    return rc < 0 ? rc : change_dead(engine, request, &args, fate, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (args.stop.value) {
+        return stop_redrive(engine, request, &args, err);
+    }
+    return args.rate.set && !args.dry_run.value ? begin_redrive(engine, request, &args, fate, err)
+                                                : change_dead(engine, request, &args, fate, err);
 }
 
 static const struct wire_arg drop_table[] = {

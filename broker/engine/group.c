@@ -21,6 +21,7 @@
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/recall.h"
+#include "broker/engine/redrive.h"
 #include "broker/engine/savepoint.h"
 #include "broker/engine/settle.h"
 #include "broker/engine/state.h"
@@ -96,6 +97,7 @@ void group_fini(struct engine *engine)
     restore_fini(self);
     dead_fini(self);
     dead_reads_fini(self);
+    redrive_fini(self);
     pool_fini(&self->calls);
     while (engine->catalog.groups.count > 0) {
         group_destroy(engine, engine->catalog.groups.slots[0].value);

@@ -40,6 +40,7 @@ struct dead_read;
 struct group_patterns;
 struct join;
 struct pull;
+struct redrive;
 struct request;
 struct restore_call;
 struct savepoint;
@@ -153,6 +154,7 @@ struct groups {
     struct restore_call *restores;      /* likewise */
     struct dead_call *dead_calls;       /* likewise, see dead_verbs.c */
     struct dead_read *dead_reads;       /* likewise, see dead_read.c */
+    struct redrive *redrives;           /* likewise, see redrive.h */
     struct zsp_table savepoints;        /* of all groups, by key; savepoint.h */
     struct savepoint *loose_savepoints; /* replayed, their group is not known yet */
     size_t savepoint_bytes;             /* of all values */

@@ -8,6 +8,7 @@
 #include "broker/engine/list.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pattern.h"
+#include "broker/engine/redrive.h"
 #include "broker/engine/verb.h"
 
 /* Bytes of a header that one row of `parts` may take beside the topic's name. */
@@ -407,7 +408,8 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     const uint32_t parts = part_count(group, &all);
     const bool has_patterns = group->patterns && group->patterns->index.count > 0;
     struct zsp_writer *out = reply_begin(engine, &request->to);
-    wire_write_map(out, 7u + (all ? 0u : 1u) + (has_patterns ? 1u : 0u));
+    const struct redrive *const redrive = redrive_find(engine->groups, group);
+    wire_write_map(out, 7u + (all ? 0u : 1u) + (has_patterns ? 1u : 0u) + (redrive ? 1u : 0u));
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
     wire_write_text(out, group_mode_name(group->mode));
@@ -424,6 +426,12 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     wire_write_text_uint(out, "members", count_members(engine, group));
     if (has_patterns) {
         write_patterns(out, group->patterns);
+    }
+    if (redrive) {
+        wire_write_text(out, "redrive");
+        wire_write_map(out, 2);
+        wire_write_text_uint(out, "rate", redrive_rate(redrive));
+        wire_write_text_uint(out, "messages", redrive_messages(redrive));
     }
     reply_end(engine);
     return 0;

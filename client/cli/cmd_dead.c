@@ -191,6 +191,14 @@ static int check_choice(const struct dead_run *self)
         return has_runs && !has_filter ? CLI_OK
                                        : cli_usage(self->verb, "show wants GROUP ADDRESS...");
     }
+    if (self->stop) {
+        return !has_runs && !has_filter && !choice->all && self->rate == 0 && !self->dry_run
+                   ? CLI_OK
+                   : cli_usage(self->verb, "--stop stands alone");
+    }
+    if (self->rate > 0 && (has_runs || self->rate > UINT32_MAX)) {
+        return cli_usage(self->verb, "--rate is not for addresses");
+    }
     if (has_runs && (has_filter || choice->all)) {
         return cli_usage(self->verb, "%s: addresses, or something to choose by, not both",
                          self->action);
@@ -210,6 +218,7 @@ static int run_action(struct dead_run *self, const struct cli_args *args, zspool
     const struct cli_action_flag flags[] = {
         {"count", self->count > 0, "ls"},           {"all", self->all, "redrive drop"},
         {"dry-run", self->dry_run, "redrive drop"}, {"keep-counts", self->keep_counts, "redrive"},
+        {"rate", self->rate > 0, "redrive"},        {"stop", self->stop, "redrive"},
         {"yes", self->yes, "redrive drop"},
     };
     self->action = args->items[0];
@@ -229,6 +238,7 @@ static int run_action(struct dead_run *self, const struct cli_args *args, zspool
     self->choice.newer_than_ms = self->newer_than_ms;
     self->choice.all = self->all;
     self->choice.keep_counts = self->keep_counts;
+    self->choice.rate = (uint32_t)self->rate;
     self->choice.runs = runs;
     self->choice.run_count = (size_t)args->count - 2;
     int code = read_addresses(self, args, runs);
@@ -255,6 +265,9 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "all", CLI_FLAG, NULL, "redrive, drop: every one", &self.all},
         {0, "keep-counts", CLI_FLAG, NULL, "redrive: with the failures they have",
          &self.keep_counts},
+        {0, "rate", CLI_COUNT, "N", "redrive: N messages a second, by the broker itself",
+         &self.rate},
+        {0, "stop", CLI_FLAG, NULL, "redrive: end one that has a rate", &self.stop},
         {0, "dry-run", CLI_FLAG, NULL, "redrive, drop: only tell how many", &self.dry_run},
         {0, "yes", CLI_FLAG, NULL, "redrive, drop: do not ask", &self.yes},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
@@ -284,8 +297,9 @@ const struct cli_verb cli_dead = {
                "stays where it is. ls lists stretches of them that have all in common, show\n"
                "prints messages. redrive makes them ready again, as good as new unless\n"
                "--keep-counts; drop makes them done. Both ask on a terminal, and want --yes\n"
-               "without one. ADDRESS is TOPIC/PARTITION/OFFSET or TOPIC/PARTITION/FIRST..LAST,\n"
-               "as ls tells it.\n",
+               "without one. With --rate the broker goes on by itself, until a restart at\n"
+               "most; `zspool group info` shows how far it is. ADDRESS is\n"
+               "TOPIC/PARTITION/OFFSET or TOPIC/PARTITION/FIRST..LAST, as ls tells it.\n",
     .example = "  zspool dead ls billing --reason 'timeout*'\n"
                "  zspool dead show billing orders/0/17\n"
                "  zspool dead redrive billing --reason 'timeout*' --dry-run\n"

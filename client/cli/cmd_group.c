@@ -117,6 +117,12 @@ static void print_json(const zspool_group_info_t *info)
     json_text(&json, "mode", info->mode);
     json_text(&json, "start", start);
     json_bool(&json, "paused", info->paused);
+    if (info->redrive_rate > 0) {
+        json_open_object(&json, "redrive");
+        json_uint(&json, "rate", info->redrive_rate);
+        json_uint(&json, "messages", info->redriven);
+        json_close_object(&json);
+    }
     json_uint(&json, "members", info->member_count);
     cli_json_settings(&json, info->settings, info->setting_count);
     json_open_array(&json, "parts");

@@ -68,18 +68,46 @@ static int tell(const struct dead_run *self, uint64_t messages)
     return CLI_OK;
 }
 
+static int stop(const struct dead_run *self)
+{
+    zspool_error_t err = {0};
+    zspool_dead_result_t *result = NULL;
+    if (zspool_dead_stop(self->client, self->choice.group, cli_timeout(), &result, &err) != 0) {
+        return cli_fail(&err);
+    }
+    const int code = tell(self, result->messages);
+    zspool_free(result);
+    return code;
+}
+
+/* The broker goes on by itself. */
+static int begin(const struct dead_run *self, uint64_t messages)
+{
+    zspool_error_t err = {0};
+    zspool_dead_result_t *result = NULL;
+    if (zspool_dead_redrive(self->client, &self->choice, cli_timeout(), &result, &err) != 0) {
+        return cli_fail(&err);
+    }
+    zspool_free(result);
+    cli_note("%" PRIu64 " message(s) are being redriven, %" PRIu64 " a second", messages,
+             self->rate);
+    return CLI_OK;
+}
+
 int dead_change(struct dead_run *self)
 {
     uint64_t messages = 0;
+    if (self->stop) {
+        return stop(self);
+    }
     int code = pass(self, true, 0, &messages);
     if (code == CLI_OK && !self->dry_run && messages > 0) {
         code = cli_confirm(self->yes, "Group %s: %s %" PRIu64 " dead message(s)?",
                            self->choice.group, self->action, messages);
-        if (code == CLI_OK) {
-            code = pass(self, false, messages, &messages);
-        } else {
-            return code;
+        if (code != CLI_OK || self->rate > 0) {
+            return code == CLI_OK ? begin(self, messages) : code;
         }
+        code = pass(self, false, messages, &messages);
     }
     if (code == CLI_OK || messages > 0) {
         (void)tell(self, messages);

@@ -14,7 +14,8 @@ struct dead_run {
     int32_t partition;
     int64_t older_than_ms, newer_than_ms; /* 0 = any */
     uint64_t count;                       /* of rows; 0 = all */
-    bool all, dry_run, keep_counts, yes;
+    uint64_t rate;                        /* messages a second; 0 = at once */
+    bool all, dry_run, keep_counts, stop, yes;
     zspool_client_t *client;
     zspool_dead_choice_t choice; /* what is meant */
 };

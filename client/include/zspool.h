@@ -950,7 +950,9 @@ typedef struct zspool_group_info_t {
     const zspool_figure_t *settings;
     size_t part_count;
     const zspool_group_part_t *parts;
-    bool paused; /* nothing is handed out */
+    bool paused;           /* nothing is handed out */
+    uint64_t redrive_rate; /* of zspool_dead_redrive() with a rate that is under way; 0 = none */
+    uint64_t redriven;     /* messages that it redrove up to now */
 } zspool_group_info_t;
 
 /* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EUNSUPPORTED, ZSPOOL_ELIMIT_REACHED */
@@ -1103,6 +1105,9 @@ typedef struct zspool_dead_choice_t {
     bool all;         /* redrive, drop: needed when nothing else is told */
     bool dry_run;     /* redrive, drop: only count */
     bool keep_counts; /* redrive: with the deliveries, failures and reasons they have */
+    uint32_t
+        rate; /* redrive, but not of `runs`: answered at once, and the broker goes on by itself,
+                       * so many messages a second; 0 = all of it now */
 } zspool_dead_choice_t;
 
 static inline void zspool_dead_choice_init(zspool_dead_choice_t *choice, const char *group)
@@ -1165,7 +1170,11 @@ typedef struct zspool_dead_result_t {
 ZSPOOL_EXPORT int zspool_dead_redrive(zspool_client_t *self, const zspool_dead_choice_t *choice,
                                       int timeout_ms, zspool_dead_result_t **ret_result,
                                       zspool_error_t *err);
-/* The same to make them done: never handed out again. */
+/* End a redrive with a rate; the result tells how many it redrove.
+ * Errors: ZSPOOL_ENOT_FOUND (no group, or none is under way) */
+ZSPOOL_EXPORT int zspool_dead_stop(zspool_client_t *self, const char *group, int timeout_ms,
+                                   zspool_dead_result_t **ret_result, zspool_error_t *err);
+/* Make dead messages done, as zspool_dead_redrive(): they are never handed out again. */
 ZSPOOL_EXPORT int zspool_dead_drop(zspool_client_t *self, const zspool_dead_choice_t *choice,
                                    int timeout_ms, zspool_dead_result_t **ret_result,
                                    zspool_error_t *err);

@@ -180,7 +180,7 @@ static int change(zspool_client_t *self, const char *verb, const zspool_dead_cho
         {"all", wanted->all}, {"dry_run", wanted->dry_run}, {"keep_counts", wanted->keep_counts}};
     struct zsp_writer args = {0};
     void *result = NULL;
-    uint32_t pairs = choice_pairs(wanted);
+    uint32_t pairs = choice_pairs(wanted) + (wanted->rate > 0);
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         pairs += flags[i].is_set ? 1u : 0u;
     }
@@ -190,6 +190,9 @@ static int change(zspool_client_t *self, const char *verb, const zspool_dead_cho
         if (flags[i].is_set) {
             wire_write_text_bool(&args, flags[i].name, true);
         }
+    }
+    if (wanted->rate > 0) {
+        wire_write_text_uint(&args, "rate", wanted->rate);
     }
     struct zsp_call_spec call = {.verb = verb,
                                  .args = &args,
@@ -210,13 +213,37 @@ int zspool_dead_redrive(zspool_client_t *self, const zspool_dead_choice_t *choic
     return rc == 0 ? change(self, "DEAD.REDRIVE", &wanted, timeout_ms, ret_result, err) : rc;
 }
 
+int zspool_dead_stop(zspool_client_t *self, const char *group, int timeout_ms,
+                     zspool_dead_result_t **ret_result, zspool_error_t *err)
+{
+    if (!ret_result) {
+        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
+    }
+    int rc = zsp_admin_check_name(self, "group", group, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct zsp_writer args = {0};
+    void *result = NULL;
+    wire_write_map(&args, 2);
+    wire_write_text_str(&args, "group", zsp_slice_str(group));
+    wire_write_text_bool(&args, "stop", true);
+    struct zsp_call_spec call = {
+        .verb = "DEAD.REDRIVE", .args = &args, .read_fn = zsp_read_dead_result};
+    rc = zsp_admin_ask(self, &call, NULL, timeout_ms, &result, err);
+    if (rc == 0) {
+        *ret_result = result;
+    }
+    return rc;
+}
+
 int zspool_dead_drop(zspool_client_t *self, const zspool_dead_choice_t *choice, int timeout_ms,
                      zspool_dead_result_t **ret_result, zspool_error_t *err)
 {
     zspool_dead_choice_t wanted = {0};
     const int rc = begin(self, choice, ret_result, &wanted, err);
-    if (rc == 0 && wanted.keep_counts) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "what is dropped keeps no counts");
+    if (rc == 0 && (wanted.keep_counts || wanted.rate > 0)) {
+        return zsp_admin_refuse(err, ZSP_EINVAL, "what is dropped keeps no counts and has no rate");
     }
     return rc == 0 ? change(self, "DEAD.DROP", &wanted, timeout_ms, ret_result, err) : rc;
 }

@@ -298,6 +298,11 @@ int zsp_read_group_info(const struct zsp_answer *answer, void *arg, struct zsp_e
     info->mode = zsp_arena_text(arena, zsp_reply_text(answer->map, "mode"));
     info->start = read_position(answer->map, "start");
     info->paused = zsp_reply_bool(answer->map, "paused");
+    const msgpack_object *redrive = wire_map_find(answer->map, "redrive");
+    if (redrive && redrive->type == MSGPACK_OBJECT_MAP) {
+        info->redrive_rate = zsp_reply_uint(redrive, "rate", 0);
+        info->redriven = zsp_reply_uint(redrive, "messages", 0);
+    }
     const msgpack_object_array *members = zsp_reply_array(answer->map, "members");
     info->member_count = members ? members->size : zsp_reply_uint(answer->map, "members", 0);
     info->settings =

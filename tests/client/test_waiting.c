@@ -206,6 +206,12 @@ static int wait_dead_redrive(struct fixture *f, int timeout_ms, zspool_error_t *
     return zspool_dead_redrive(f->client, &choice, timeout_ms, &result, err);
 }
 
+static int wait_dead_stop(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_dead_result_t *result;
+    return zspool_dead_stop(f->client, "g", timeout_ms, &result, err);
+}
+
 static int wait_dead_drop(struct fixture *f, int timeout_ms, zspool_error_t *err)
 {
     zspool_dead_choice_t choice;
@@ -313,6 +319,7 @@ static const struct {
     {"dead_read", wait_dead_read, true},
     {"dead_redrive", wait_dead_redrive, true},
     {"dead_drop", wait_dead_drop, true},
+    {"dead_stop", wait_dead_stop, true},
     {"savepoint_save", wait_savepoint_save, true},
     {"savepoint_list", wait_savepoint_list, true},
     {"savepoint_drop", wait_savepoint_drop, true},

@@ -150,6 +150,7 @@ static void no_client_for_an_administrative_call(void **state)
     WRONG(zspool_dead_read(NULL, &dead, 0, &dead_messages, NULL));
     WRONG(zspool_dead_redrive(NULL, &dead, 0, &dead_result, NULL));
     WRONG(zspool_dead_drop(NULL, &dead, 0, &dead_result, NULL));
+    WRONG(zspool_dead_stop(NULL, "g", 0, &dead_result, NULL));
     WRONG(zspool_group_seek(NULL, &seek, 0, &moved, NULL));
     WRONG(zspool_producer_info(NULL, "p", 0, &producer_info, NULL));
     WRONG(zspool_settle_at(NULL, "g", NULL, 0, 0, NULL));

@@ -330,6 +330,75 @@ static void a_topic_goes_while_its_dead_are_read(void **state)
     assert_int_equal(fixture_answer(f, ticket)->code, ZSP_ENOT_FOUND);
 }
 
+static const char *redrive_told(struct engine_fixture *f)
+{
+    return fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "redrive");
+}
+
+/* Goal: so many a second and no more, each once, also those that die again; then it is over. */
+static void a_redrive_may_have_a_rate(void **state)
+{
+    struct engine_fixture *f = *state;
+    for (int i = 0; i < 5; i++) {
+        kill_each(f, 10, i % 2 == 0 ? "bad" : "worse");
+    }
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true, 'rate': 20}", NULL);
+    assert_string_equal(redrive_told(f), "{\"rate\": 20, \"messages\": 0}");
+    fixture_advance(f, 1000);
+    assert_string_equal(redrive_told(f), "{\"rate\": 20, \"messages\": 20}");
+    assert_string_equal(steps_part(f, "t", 0), "0 50 20 0 0 30");
+    for (int i = 0; i < 20; i++) {
+        steps_settle(f, (uint64_t)i, 1, steps_pull(f, 1)->lease, "'reject'");
+    }
+    fixture_advance(f, 500);
+    assert_string_equal(steps_part(f, "t", 0), "20 50 10 0 0 40");
+    fixture_advance(f, 2000);
+    assert_string_equal(redrive_told(f), "");
+    assert_string_equal(steps_part(f, "t", 0), "20 50 30 0 0 20");
+}
+
+static void a_slow_rate_is_kept(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 5, "bad");
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'reason': 'bad', 'rate': 1}", NULL);
+    fixture_advance(f, 3500);
+    assert_string_equal(steps_part(f, "t", 0), "0 5 3 0 0 2");
+    fixture_restart(f, MEM_KEEP_WRITTEN); /* ends it */
+    fixture_advance(f, 5000);
+    assert_string_equal(steps_part(f, "t", 0), "0 5 3 0 0 2");
+    assert_string_equal(redrive_told(f), "");
+}
+
+static void a_redrive_is_stopped(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 10, "bad");
+    fixture_error(f, ZSP_ENOT_FOUND, "DEAD.REDRIVE", "{'group': 'g', 'stop': true}", NULL);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true, 'rate': 5}", NULL);
+    fixture_error(f, ZSP_EEXISTS, "DEAD.REDRIVE", "{'group': 'g', 'all': true, 'rate': 5}", NULL);
+    fixture_advance(f, 1000);
+    const struct answer *const answer =
+        fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'stop': true}", NULL);
+    assert_int_equal(fixture_number(answer, "messages"), 5);
+    fixture_advance(f, 5000);
+    assert_string_equal(steps_part(f, "t", 0), "0 10 5 0 0 5");
+}
+
+static void a_redrive_ends_with_its_group(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 10, "bad");
+    fixture_error(f, ZSP_EBAD_VALUE, "DEAD.REDRIVE",
+                  "{'group': 'g', 'runs': [['t', 0, 0, 1]], 'rate': 5}", NULL);
+    fixture_error(f, ZSP_EBAD_VALUE, "DEAD.REDRIVE", "{'group': 'g', 'all': true, 'rate': 0}",
+                  NULL);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true, 'rate': 5}", NULL);
+    fixture_ok(f, "GROUP.DELETE", "{'group': 'g'}", NULL);
+    fixture_advance(f, 1000);
+    fixture_error(f, ZSP_ENOT_FOUND, "GROUP.INFO", "{'group': 'g'}", NULL);
+}
+
 /* Goal: in a group with an order, what a dead message holds back goes on when it is dropped. */
 static void a_hold_is_lifted(void **state)
 {
@@ -373,6 +442,10 @@ int main(void)
         TEST(dead_messages_are_read),
         TEST(what_is_not_dead_is_not_read),
         TEST(a_topic_goes_while_its_dead_are_read),
+        TEST(a_redrive_may_have_a_rate),
+        TEST(a_slow_rate_is_kept),
+        TEST(a_redrive_is_stopped),
+        TEST(a_redrive_ends_with_its_group),
         TEST(a_hold_is_lifted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
