@@ -19,7 +19,7 @@
 #include "broker/engine/pull_arrays.h"
 #include "common/assert.h"
 
-/* Times a pull may come back with nothing before it is told so. */
+/* Times in a row that a pull may come back with nothing, and nothing done, before it is told so. */
 #define TRIES_MAX 8u
 /* Instead of a priority. */
 #define ANY_PRIORITY UINT_MAX

@@ -217,6 +217,7 @@ static void grant_nothing(struct engine *engine, struct pull *self)
         pull_fail(engine, self, &error);
         return;
     }
+    self->tries = self->absent_count > 0 ? 0 : self->tries; /* it came further */
     pull_again(engine, self);
 }
 

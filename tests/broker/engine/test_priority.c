@@ -350,6 +350,21 @@ static void a_message_that_is_out_does_not_expire(void **state)
     assert_string_equal(steps_part(f, "t", 0), "1 1 0 0 0 0");
 }
 
+/* Goal: who ends when nothing is ready has seen all there is, whatever expired before it. */
+static void a_pull_passes_any_number_of_expired_messages(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_publish(f, "t", 1);
+    steps_settle(f, 0, 1, steps_pull(f, 1)->lease, "'ack'");
+    for (unsigned i = 0; i < 30; i++) {
+        publish_with(f, "short", fixture_format("'expires_at_ms': %" PRId64, f->now.wall_ms + 1));
+    }
+    steps_publish(f, "t", 1);
+    fixture_advance(f, 10);
+    assert_string_equal(fixture_payloads(steps_pull(f, 1)), "m0");
+    assert_string_equal(fixture_text(steps_pull(f, 1), "reason"), "all_leased");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +393,7 @@ int main(void)
         TEST(a_seek_back_does_not_shorten_a_delay),
         TEST(an_expired_message_is_left_out_and_counted),
         TEST(a_message_that_is_out_does_not_expire),
+        TEST(a_pull_passes_any_number_of_expired_messages),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
