@@ -7,6 +7,7 @@
 
 #include "broker/engine/dead.h"
 #include "broker/engine/ledger_ordered.h"
+#include "broker/engine/state.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
 
@@ -21,7 +22,6 @@ struct settle {
     uint32_t not_applied_count;
     struct zsp_buf *not_applied; /* encoded items; NULL = none */
     struct settle *next;         /* in order of their records */
-    bool rides;                  /* has no record: answered with the one before it */
     bool is_guest;               /* came with another request, which answers; */
     struct settle_guest *guest;  /* NULL = that is gone */
 };
@@ -429,16 +429,13 @@ static void answer_first(struct engine *engine, const struct zsp_err *error)
     pool_put(&groups->settle_pool, settle);
 }
 
-/* Records become durable in order: the first in line, and all that ride on it. */
+/* Records become durable in order: it is the first in line. */
 static void synced(struct engine *engine, struct engine_op *op,
                    const struct store_completion *completion)
 {
     struct groups *groups = engine->groups;
     zsp_assert(&groups->settles->op == op);
     answer_first(engine, &completion->error);
-    while (groups->settles && groups->settles->rides) {
-        answer_first(engine, &completion->error);
-    }
 }
 
 static void settle_free(struct groups *groups, struct settle *settle)
@@ -458,7 +455,6 @@ static struct settle *settle_new(const struct settling *self, struct zsp_buf **i
     }
     settle->op.done_fn = synced;
     settle->to = *self->to;
-    settle->rides = !self->waits;
     settle->is_guest = self->guest != NULL;
     if (!self->guest) {
         settle->applied = self->applied;
@@ -495,23 +491,34 @@ static void kept(struct settling *self, struct settle *settle, struct zsp_buf **
     }
 }
 
+/* May something that was done before still be on its way to the disk? */
+static bool may_be_unsynced(const struct groups *groups)
+{
+    return groups->settles || groups->seeks || groups->restores ||
+           groups->engine->transaction_first;
+}
+
 /* Everything is in the open step: write it. */
 static int finish(struct settling *self, struct zsp_err *err)
 {
     struct groups *groups = self->groups;
     const struct zsp_slice bytes = zsp_writer_slice(&groups->not_applied);
-    const bool rides = !self->waits && self->repeats && groups->settles;
+    const bool follows = !self->waits && self->repeats && may_be_unsynced(groups);
+    const bool is_answered_later = self->waits || follows;
     struct zsp_buf *items = bytes.len > 0 ? zsp_buf_copy(bytes) : NULL;
     struct settle *settle = NULL;
     bool has_memory = items || bytes.len == 0;
-    if (has_memory && (self->waits || rides)) {
+    if (has_memory && is_answered_later) {
         settle = settle_new(self, &items);
         has_memory = settle != NULL;
     }
+    if (has_memory && follows) { /* a record behind those that did it */
+        has_memory = state_step_time(self->engine, &groups->step) == 0;
+    }
     int rc = 0;
     if (has_memory) {
-        const enum store_level level = self->waits ? STORE_SYNCED_LEVEL : STORE_WRITTEN;
-        rc = step_put(&groups->step, self->engine, level, self->waits ? &settle->op : NULL, err);
+        const enum store_level level = is_answered_later ? STORE_SYNCED_LEVEL : STORE_WRITTEN;
+        rc = step_put(&groups->step, self->engine, level, settle ? &settle->op : NULL, err);
     } else {
         step_undo(&groups->step);
         rc = zsp_err_set(err, ZSP_ENOMEM, "settle: out of memory");

@@ -7,7 +7,7 @@
  *         lost     the lease does not own it (any more)
  *         unknown  never handed out, or no such topic
  *   - the reply leaves when the record is synced; also when all was done before by a request
- *     whose record is still on its way. `extend` and `started` alone are not waited for
+ *     whose record is still on its way: a record of its own follows that one. `extend` and `started` alone are not waited for
  *   - when the journal refuses, nothing has happened
  * A PULL may bring outcomes along (settle_guest): they are applied as it arrives, in the same way,
  * and its reply tells of them once they are durable.

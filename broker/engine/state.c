@@ -7,6 +7,7 @@
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/producer.h"
 #include "broker/engine/producer_image.h"
+#include "broker/engine/step.h"
 #include "broker/engine/topic.h"
 #include "common/assert.h"
 #include "common/limits.h"
@@ -100,18 +101,27 @@ static uint64_t key_id(struct zsp_slice key)
     return zsp_read_u64(&in);
 }
 
+/* Broker time; `value` has room for 8 bytes. */
+static struct store_entry time_entry(const struct engine *engine, uint8_t *value)
+{
+    static const uint8_t key[] = "B";
+    zsp_put_u64(value, (uint64_t)engine->clock.broker_ms);
+    return (struct store_entry){.key = {key, 1}, .kind = STORE_IMAGE, .value = {value, 8}};
+}
+
 static int put_time(struct engine *engine, enum store_level level, struct engine_op *op,
                     struct zsp_err *err)
 {
-    static const uint8_t key[] = "B";
     uint8_t value[8];
-    zsp_put_u64(value, (uint64_t)engine->clock.broker_ms);
-    const struct store_entry entry = {
-        .key = {key, 1},
-        .kind = STORE_IMAGE,
-        .value = {value, sizeof value},
-    };
+    const struct store_entry entry = time_entry(engine, value);
     return state_put(engine, &entry, 1, level, op, err);
+}
+
+int state_step_time(const struct engine *engine, struct step *step)
+{
+    uint8_t value[8];
+    const struct store_entry entry = time_entry(engine, value);
+    return step_entry(step, &entry);
 }
 
 int state_put_time(struct engine *engine, struct engine_op *op)

@@ -8,6 +8,8 @@
 
 #include "broker/engine/engine_priv.h"
 
+struct step;
+
 /* A key of the core's own kinds; a plain value. */
 struct state_key {
     uint8_t bytes[24];
@@ -36,6 +38,9 @@ void state_put_gone(struct engine *engine, struct zsp_slice key);
 /* Put broker time; `op` hears when that, and with it every record put before, is synced.
  * Errors: those of state_put */
 int state_put_time(struct engine *engine, struct engine_op *op);
+
+/* The same as an entry of an open step. Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int state_step_time(const struct engine *engine, struct step *step);
 
 /* One replayed entry goes to its owner. Errors: ZSP_ECORRUPT, ZSP_ENOMEM */
 int state_entry(struct engine *engine, const struct store_entry *entry, struct zsp_err *err);

@@ -33,6 +33,27 @@ static void an_ack_is_done_for_good(void **state)
     assert_string_equal(steps_part(f, "t", 0), "3 3 0 0 0 0");
 }
 
+/* Goal: "done" is as durable as the commit that did it. */
+static void an_ack_that_a_commit_did_is_told_when_that_is_synced(void **state)
+{
+    struct engine_fixture *f = *state;
+    const uint64_t lease = lease_out(f, 1);
+    const char *settle =
+        fixture_format("{'group': 'g', 'runs': [['t', 0, 0, 1, %" PRIu64 ", 'ack']]}", lease);
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    mem_store_hold(f->mem, MEM_SYNCS);
+    fixture_send(f, "COMMIT",
+                 fixture_format("{'producer': 'p', 'epoch': 1, 'seq': 1, 'settle': %s}", settle),
+                 NULL);
+    fixture_pump(f);
+    const uint64_t ticket = fixture_send(f, "SETTLE", settle, NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, ticket));
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_string_equal(not_applied(fixture_answer(f, ticket)), "[[\"t\", 0, 0, 1, \"done\"]]");
+}
+
 static void an_ack_waits_for_its_sync(void **state)
 {
     struct engine_fixture *f = *state;
@@ -307,6 +328,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(an_ack_is_done_for_good),
+        TEST(an_ack_that_a_commit_did_is_told_when_that_is_synced),
         TEST(an_ack_waits_for_its_sync),
         TEST(repeated_outcomes_are_done),
         TEST(a_retry_is_remembered_while_the_next_one_works),
