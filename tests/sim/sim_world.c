@@ -18,7 +18,7 @@
 
 #define WAIT_LOOKS     6    /* looks at a pull that waits for nothing, */
 #define WAIT_MS        4000 /* over so long a time, before we complain */
-#define WAIT_JOBS      100  /* and that, when jobs are slow: so many of them one behind the other */
+#define WAIT_JOBS      300  /* and that, when jobs are slow: so many of them one behind the other */
 #define IDLE_PUMPS_MAX 2000 /* turns in one millisecond: it spins */
 
 static uint64_t random_bits(void *arg)
