@@ -41,6 +41,7 @@
 /* Storage. */
 #define ZSP_SEGMENT_BYTES      (256u << 20) /* default size at which a segment is sealed */
 #define ZSP_SEGMENT_BYTES_MIN  (64u << 10)  /* tests and simulation use small ones */
+#define ZSP_SEGMENT_IDS_MAX    (1u << 20)   /* ids at which it is sealed, if they are looked for */
 #define ZSP_UNSYNCED_BYTES_MAX (64u << 20)  /* written, not yet synced; beyond it publishes wait */
 #define ZSP_JOURNAL_FILE_BYTES (64u << 20)  /* a journal file ends here */
 #define ZSP_JOURNAL_BYTES_MIN  (256u << 20) /* below it nothing is carried forward */

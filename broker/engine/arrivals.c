@@ -42,6 +42,7 @@ static void complete(struct engine *self, const struct store_completion *complet
     case STORE_APPENDED:
     case STORE_READ:
     case STORE_FOUND:
+    case STORE_IDS_FOUND:
     case STORE_STATE:
     case STORE_TOPIC_CREATED:
     case STORE_TOPIC_DROPPED:
@@ -93,6 +94,7 @@ static bool can_wait(const struct engine *self, const struct store_completion *c
     case STORE_APPENDED:
     case STORE_SYNCED:
     case STORE_FOUND:
+    case STORE_IDS_FOUND:
     case STORE_STATE:
     case STORE_TOPIC_CREATED:
     case STORE_ATOMIC_READY:
@@ -110,7 +112,8 @@ static bool can_wait(const struct engine *self, const struct store_completion *c
  * What failed is left alone: behind STORE_TOPIC_DROPPED its owner is no more. */
 static void fail_if_gone(struct store_completion *completion)
 {
-    const bool is_of_part = completion->kind == STORE_READ || completion->kind == STORE_FOUND;
+    const bool is_of_part = completion->kind == STORE_READ || completion->kind == STORE_FOUND ||
+                            completion->kind == STORE_IDS_FOUND;
     if (!is_of_part || completion->error.code != 0) {
         return;
     }

@@ -254,7 +254,8 @@ static void is_ready(struct store_atomic *self)
 static bool fits(const struct atomic_part *part, const struct mark *end)
 {
     const uint64_t segment_bytes = partition_segment_bytes(part->part);
-    return end->pos == 0 || (end->pos < segment_bytes && part->bytes <= segment_bytes - end->pos);
+    return end->pos == 0 || (end->pos < segment_bytes && part->bytes <= segment_bytes - end->pos &&
+                             !part_ids_full(partition_active(part->part)));
 }
 
 bool atomic_at_head(struct atomic_part *part)

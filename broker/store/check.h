@@ -15,7 +15,8 @@
  *   - the records of each body hold together and are as many as the header says, if
  *     body_fn looks at them;
  *   - the sequences of each producer in a partition follow each other, if asked for;
- *   - an index file is of its segment, and each entry leads to a batch.
+ *   - an index file is of its segment, and each entry leads to a batch; a file of ids is of its
+ *     segment.
  *
  * When the journal is damaged, partitions are judged by its records up to the damage.
  */
@@ -38,6 +39,7 @@ enum check_severity {
 enum check_remedy_kind {
     CHECK_NO_REMEDY,
     CHECK_REBUILD_INDEX, /* derived: made anew from the segment */
+    CHECK_REMOVE_IDS,    /* likewise, when they are needed */
     CHECK_FILL           /* messages are lost: say so in their place, and the partition goes on */
 };
 

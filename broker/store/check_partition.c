@@ -54,7 +54,8 @@ static int note_file(void *arg, const struct fs_entry *entry)
     const size_t len = strlen(entry->name);
     uint64_t number;
     if (!layout_parse_number(entry->name, ".log", &number)) {
-        if (!layout_parse_number(entry->name, ".idx", &number)) {
+        if (!layout_parse_number(entry->name, ".idx", &number) &&
+            !layout_parse_number(entry->name, ".ids", &number)) {
             const bool temporary = len > 4 && strcmp(entry->name + len - 4, ".tmp") == 0;
             check_tell_path(self->check, CHECK_NOTE, self->path, "%s: %s", entry->name,
                             temporary ? "left by a crash, means nothing" : "unknown file");
@@ -555,6 +556,7 @@ static int check_sealed(struct part_check *part, const struct sealed_fact *fact,
     self.walk.proven = fact->end_offset;
     part->check->summary.segments++;
     rc = load_index(&self, fact, err);
+    rc = rc == 0 ? check_ids(part->check, part->path, &scan->place, fact, err) : rc;
     if (rc == 0) {
         rc = walk_segment(&self, &why);
         if (rc == 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * What check.c (the directory and the journal), check_partition.c (segments) and
- * check_sequences.c (producers) share. Included by these only.
+ * check_ids.c (ids), check_sequences.c (producers) share. Included by these only.
  */
 #ifndef ZSP_STORE_CHECK_PRIV_H
 #define ZSP_STORE_CHECK_PRIV_H
@@ -40,6 +40,13 @@ int check_progress(struct check *self, uint64_t bytes, struct zsp_err *err);
  * Errors: ZSP_EINTERRUPTED, ZSP_ENOMEM */
 int check_partition(struct check *self, const char *topic_path, uint64_t topic_id,
                     uint32_t partition, struct zsp_err *err);
+
+struct batch_place;
+struct sealed_fact;
+/* Check the file of ids of a sealed segment, if it has one; `place` is that of its pos 0.
+ * Errors: ZSP_ENOMEM */
+int check_ids(struct check *self, const char *directory, const struct batch_place *place,
+              const struct sealed_fact *fact, struct zsp_err *err);
 
 /* --- Producers ---------------------------------------------------------------------- */
 

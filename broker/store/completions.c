@@ -60,6 +60,8 @@ bool completions_next(struct completions *self, struct store_completion *ret)
     ret->covered = item->covered;
     ret->batches = item->batches;
     ret->batch_count = item->batch_count;
+    ret->hits = item->hits;
+    ret->hit_count = item->hit_count;
     ret->refuses = item->refuses;
     ret->key_buf = item->key;
     if (item->key) {

@@ -14,12 +14,14 @@ struct completion {
     enum store_completion_kind kind;
     bool refuses;
     uint32_t batch_count;
+    uint32_t hit_count;
     uint64_t tag;
     void *owner;
     uint64_t offset;
     struct store_range covered;
     struct store_batch *batches; /* taken */
     struct zsp_buf *key;         /* taken; the key's bytes */
+    struct store_id_hit *hits;   /* taken */
     struct zsp_err *err;         /* NULL = it worked */
 };
 

@@ -50,6 +50,12 @@ static uint64_t file_bytes(uint32_t count)
     return ID_FILE_HEADER_BYTES + (uint64_t)count * ID_FILE_ENTRY_BYTES + pages_of(count) * 8ull;
 }
 
+uint64_t id_file_bytes_max(uint64_t records)
+{
+    return ID_FILE_HEADER_BYTES +
+           (records / ID_FILE_PAGE_ENTRIES + 1) * (uint64_t)ID_FILE_PAGE_BYTES;
+}
+
 /* --- Writing ------------------------------------------------------------------------------ */
 
 void id_file_encode(struct zsp_writer *out, const struct id_entry *entries, uint32_t count,

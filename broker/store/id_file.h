@@ -30,6 +30,9 @@
 #define ID_FILE_PAGE_ENTRIES 340u
 #define ID_FILE_PAGE_BYTES   (ID_FILE_PAGE_ENTRIES * ID_FILE_ENTRY_BYTES + 8u)
 
+/* No file of a segment with so many records is larger. */
+uint64_t id_file_bytes_max(uint64_t records);
+
 /* The bytes of `.ids`; the entries are sorted. A failed writer tells of missing memory. */
 void id_file_encode(struct zsp_writer *out, const struct id_entry *entries, uint32_t count,
                     const struct index_facts *facts, const struct batch_place *place);

@@ -72,6 +72,9 @@ int id_table_add(struct id_table *self, uint64_t print, uint32_t value)
     uint32_t same = 0;
     for (; self->prints[slot] != 0; slot = next_of(self, slot)) {
         if (self->prints[slot] == print) {
+            if (self->values[slot] == value) {
+                return 0;
+            }
             lowest = same == 0 || self->values[slot] < self->values[lowest] ? slot : lowest;
             same++;
         }

@@ -27,7 +27,7 @@ struct id_table {
 /* The fingerprint of an id: its XXH3-64; never 0. */
 uint64_t id_fingerprint(struct zsp_slice id);
 
-/* Errors: ZSP_ENOMEM  nothing changed */
+/* What is there already is not added again. Errors: ZSP_ENOMEM  nothing changed */
 ZSP_MUST_CHECK int id_table_add(struct id_table *self, uint64_t print, uint32_t value);
 /* The numbers of `print`, highest first; returns how many. */
 size_t id_table_find(const struct id_table *self, uint64_t print, uint32_t out[ID_SAME_MAX]);

@@ -4,7 +4,7 @@
  *
  *   LOCK FORMAT
  *   journal/<number>.jnl
- *   topics/<id>-<name>/<partition>/<segment number>.log and .idx
+ *   topics/<id>-<name>/<partition>/<segment number>.log, .idx, .ids
  *   cut/ quarantine/ trash/
  *
  * File numbers have 20 digits, so that names sort like numbers. Of a topic's

@@ -74,6 +74,7 @@ static void look_at_readers(struct log_store *self)
 {
     open_files_asking(self, FILES_READERS);
     reads_step(self);
+    id_finds_step(self);
 }
 
 /* Make the jobs that can be made now. */
@@ -151,6 +152,7 @@ void store_complete(struct log_store *self, const struct completion *completion,
             zsp_buf_put(&completion->batches[i].frame);
         }
         free(completion->batches);
+        free(completion->hits);
         if (completion->key) {
             struct zsp_buf *key = completion->key;
             zsp_buf_put(&key);
@@ -176,6 +178,7 @@ void store_fail(struct log_store *self, const struct zsp_err *err)
     journal_fail(self);
     atomics_fail(self);
     reads_fail(self);
+    id_finds_fail(self);
     const struct completion completion = {.kind = STORE_FAILED};
     store_complete(self, &completion, &self->failure);
 }
@@ -278,6 +281,19 @@ static int op_find_time(struct store *base, struct store_part *part, int64_t tim
     struct log_store *self = self_of(base);
     const int rc = store_check(self, err);
     return rc < 0 ? rc : reads_add_time(self, part, time_ms, tag, err);
+}
+
+static void op_index_ids(struct store *base, struct store_part *part, bool is_wanted)
+{
+    (void)base;
+    part_ids_index(part, is_wanted);
+}
+
+static int op_find_ids(struct store *base, const struct store_find_ids *find, struct zsp_err *err)
+{
+    struct log_store *self = self_of(base);
+    const int rc = store_check(self, err);
+    return rc < 0 ? rc : id_finds_add(self, find, err);
 }
 
 static int op_retain(struct store *base, struct store_part *part, const struct store_retain *retain,
@@ -413,8 +429,9 @@ static bool op_busy(const struct store *base)
         return self->jobs_out > 0 || self->completions.count > 0;
     }
     return self->jobs_first || self->jobs_out > 0 || self->dirty_first || self->commit.first ||
-           commit_busy(self) || self->reads.count > 0 || self->works > 0 || atomics_busy(self) ||
-           self->completions.count > 0 || journal_busy(self);
+           commit_busy(self) || self->reads.count > 0 || self->id_finds.count > 0 ||
+           self->works > 0 || atomics_busy(self) || self->completions.count > 0 ||
+           journal_busy(self);
 }
 
 static void append_pool_fini(struct log_store *self)
@@ -451,6 +468,7 @@ static void op_destroy(struct store *base)
     journal_fail(self);
     atomics_fini(self);
     reads_fail(self);
+    id_finds_fail(self);
     topic_log_fini(self);
     redo_forget_all(self);
     redo_log_fini(&self->redo_log);
@@ -462,6 +480,7 @@ static void op_destroy(struct store *base)
     journal_fini(self);
     commit_fini(&self->commit);
     tail_fini(&self->tail);
+    batch_ids_fini(&self->id_finds.walker);
     completions_fini(&self->completions);
     layout_topics_fini(&self->topics);
     append_pool_fini(self);
@@ -473,7 +492,7 @@ static void op_destroy(struct store *base)
 }
 
 static const struct store_ops ops = {
-    .capabilities = STORE_DENSE | STORE_ATOMIC,
+    .capabilities = STORE_DENSE | STORE_ATOMIC | STORE_IDS,
     .start = op_start,
     .part_open = op_part_open,
     .ready = op_ready,
@@ -483,6 +502,8 @@ static const struct store_ops ops = {
     .append = op_append,
     .read = op_read,
     .find_time = op_find_time,
+    .index_ids = op_index_ids,
+    .find_ids = op_find_ids,
     .retain = op_retain,
     .part_info = op_part_info,
     .place = op_place,
@@ -517,6 +538,9 @@ static void set_defaults(struct log_store_options *options)
     default_u64(&options->journal_bytes_min, ZSP_JOURNAL_BYTES_MIN);
     default_u64(&options->unsynced_bytes_max, ZSP_UNSYNCED_BYTES_MAX);
     default_u64(&options->tail_bytes, ZSP_TAIL_BYTES);
+    if (options->segment_ids_max == 0) {
+        options->segment_ids_max = ZSP_SEGMENT_IDS_MAX;
+    }
     if (options->sync_files_max == 0) {
         options->sync_files_max = REDO_FILES_STANDARD;
     }

@@ -35,6 +35,8 @@ struct log_store_options {
     uint32_t fill_bytes;         /* zero-filled space ahead, 0 = none */
     uint32_t sync_files_max;     /* files a commit syncs one by one; with more it goes through the
                                   * journal (redo.h). 0 = REDO_FILES_STANDARD */
+    uint32_t segment_ids_max;    /* ids of a segment at which it is sealed, when they are looked
+                               * for; 0 = ZSP_SEGMENT_IDS_MAX */
     uint32_t open_files_max;     /* segment files open at once, 0 = OPEN_FILES_STANDARD */
     bool create;                 /* make a new store in an empty directory; without it a missing
                                    * store is ZSP_ENOT_FOUND */

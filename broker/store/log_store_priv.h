@@ -20,6 +20,7 @@
 #include "broker/store/layout.h"
 #include "broker/store/log_store.h"
 #include "broker/store/open_files.h"
+#include "broker/store/part_ids.h"
 #include "broker/store/read.h"
 #include "broker/store/read_cache.h"
 #include "broker/store/redo.h"
@@ -72,6 +73,7 @@ struct log_store {
     struct tail tail;
     struct read_cache read_cache;
     struct reads reads;
+    struct id_finds id_finds;
     struct open_files files;
     struct space space;
     struct store_stats stats;

@@ -148,6 +148,7 @@ void partition_opened(struct store_part *self)
 {
     zsp_assert(self->state == PART_CREATING);
     self->state = PART_OPEN;
+    id_finds_wake(self->store);
     partition_wake(self);
 }
 
@@ -155,6 +156,7 @@ void partition_drop(struct store_part *self)
 {
     zsp_assert(self->state != PART_DROPPED);
     self->state = PART_DROPPED;
+    id_finds_wake(self->store);
     struct zsp_err err = {0};
     (void)zsp_err_set(&err, ZSP_ENOT_FOUND, "the topic was deleted");
     partition_fail_queue(self, &err);

@@ -120,6 +120,7 @@ struct store_part {
     bool trimming;                   /* a retention is under way */
     struct store_retain retain_next; /* asked while something else was under way; zero = nothing */
     uint64_t segment_bytes_max;      /* of this one's segments; 0 = as the store says */
+    bool has_ids;                    /* its messages are found by their ids (part_ids.h) */
     bool orphaned;                   /* its creation failed: freed when idle */
     char path[];                     /* of its directory, relative to the data directory */
 };

@@ -325,8 +325,8 @@ bool partition_write(struct store_part *self)
     }
     const uint64_t bytes = self->queue_first->bytes;
     const uint64_t segment_bytes = partition_segment_bytes(self);
-    if (segment->bytes > 0 &&
-        (segment->bytes >= segment_bytes || bytes > segment_bytes - segment->bytes)) {
+    if (segment->bytes > 0 && (segment->bytes >= segment_bytes ||
+                               bytes > segment_bytes - segment->bytes || part_ids_full(segment))) {
         return roll_start(self);
     }
     const struct selection selection = select_batches(self, segment);
@@ -343,6 +343,9 @@ void partition_take(struct store_part *self, struct segment *segment,
 {
     struct log_store *store = self->store;
     const uint64_t bytes = batch_bytes(batch->body.len);
+    if (self->has_ids) {
+        part_ids_take(self, segment, batch);
+    }
     index_note(&segment->index,
                &(struct index_entry){batch->first_offset, segment->bytes, self->max_timestamp_ms});
     if (segment->bytes == 0) {

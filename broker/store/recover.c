@@ -21,6 +21,7 @@ static int note_file(void *arg, const struct fs_entry *entry)
     uint64_t number;
     if (!layout_parse_number(entry->name, ".log", &number)) {
         if (!layout_parse_number(entry->name, ".idx", &number) &&
+            !layout_parse_number(entry->name, ".ids", &number) &&
             (len < 4 || strcmp(entry->name + len - 4, ".tmp") != 0)) {
             zsp_diag(self->store->options.diag, ZSP_WARNING, "%s/%s: unknown file, left alone",
                      self->part->path, entry->name);
@@ -59,6 +60,8 @@ static int remove_gone(struct recovery *self, uint64_t first_segment, struct zsp
         char path[LAYOUT_PATH_MAX];
         layout_segment_path(path, self->part->path, self->files[i].number, ".idx");
         (void)fs->ops->unlink(fs->self, path, NULL); /* there may be none */
+        layout_segment_path(path, self->part->path, self->files[i].number, ".ids");
+        (void)fs->ops->unlink(fs->self, path, NULL);
         layout_segment_path(path, self->part->path, self->files[i].number, ".log");
         const int rc = fs->ops->unlink(fs->self, path, err);
         if (rc < 0) {

@@ -70,6 +70,14 @@ int repair_index(struct fs *fs, const uint8_t *uuid, const char *path,
     return rc;
 }
 
+int repair_ids(struct fs *fs, const char *path, struct zsp_err *err)
+{
+    char directory[LAYOUT_PATH_MAX];
+    directory_of(path, directory);
+    const int rc = fs->ops->unlink(fs->self, path, err);
+    return rc < 0 ? rc : fs->ops->sync_dir(fs->self, directory, err);
+}
+
 /* --- The copy --------------------------------------------------------------------------- */
 
 /* Up to `len` bytes at `pos`: fewer at the end of the file. */
@@ -210,16 +218,19 @@ static int check_hole(const struct check_remedy *remedy, struct zsp_err *err)
     return 0;
 }
 
-/* An index that leads into the hole must not outlive it. */
+/* An index, or ids, that lead into the hole must not outlive it. */
 static int drop_index(struct fs *fs, const char *directory, uint64_t segment, struct zsp_err *err)
 {
-    char path[LAYOUT_PATH_MAX];
-    layout_segment_path(path, directory, segment, ".idx");
-    const int rc = fs->ops->unlink(fs->self, path, err);
-    if (rc == ZSP_ENOT_FOUND) {
-        return 0;
+    static const char *const suffixes[] = {".idx", ".ids"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        char path[LAYOUT_PATH_MAX];
+        layout_segment_path(path, directory, segment, suffixes[i]);
+        const int rc = fs->ops->unlink(fs->self, path, err);
+        if (rc < 0 && rc != ZSP_ENOT_FOUND) {
+            return rc;
+        }
     }
-    return rc < 0 ? rc : fs->ops->sync_dir(fs->self, directory, err);
+    return fs->ops->sync_dir(fs->self, directory, err);
 }
 
 static int fill_file(struct fs *fs, int file, const uint8_t *uuid,

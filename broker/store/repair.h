@@ -21,6 +21,9 @@
 int repair_index(struct fs *fs, const uint8_t *uuid, const char *path,
                  const struct check_remedy *remedy, struct zsp_err *err);
 
+/* Remove a file of ids. Errors: those of the file system */
+int repair_ids(struct fs *fs, const char *path, struct zsp_err *err);
+
 /* `path` is that of the segment file, which may be missing; `why` goes beside the copy, one line.
  * Errors: ZSP_ECORRUPT  the hole cannot be filled: nothing was changed
  *         those of the file system, ZSP_ENOMEM */

@@ -52,6 +52,8 @@ static void remove_run(struct job *job, struct fs *fs)
         /* What cannot be removed now is removed by the next start. */
         layout_segment_path(path, self->directory, number, ".idx");
         (void)fs->ops->unlink(fs->self, path, NULL);
+        layout_segment_path(path, self->directory, number, ".ids");
+        (void)fs->ops->unlink(fs->self, path, NULL);
         layout_segment_path(path, self->directory, number, ".log");
         (void)fs->ops->unlink(fs->self, path, NULL);
     }

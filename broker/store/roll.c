@@ -32,6 +32,7 @@ struct seal {
     const struct seg_index *index; /* NULL = build it */
     char index_path[LAYOUT_PATH_MAX];
     char directory[LAYOUT_PATH_MAX];
+    struct id_seal ids;
     bool sync_failed;
 };
 
@@ -184,6 +185,8 @@ static void seal_run(struct job *job, struct fs *fs)
     if (!write_index(self, fs) && !self->sync_failed) {
         remove_index(self, fs);
     }
+    id_seal_run(&self->ids, fs);
+    self->sync_failed = self->sync_failed || self->ids.source.sync_failed;
     if (self->sync_failed) {
         (void)zsp_err_set(&job->error, ZSP_EIO, "%s: sync failed", self->index_path);
     }
@@ -224,6 +227,7 @@ static void seal_done(struct log_store *store, struct io *io)
     part->busy--;
     store->works--;
     segment->own_syncing = false;
+    id_seal_done(&seal->ids, segment);
     segment_unpin(store, segment);
     if (seal->sync_failed) {
         store_fail(store, &io->job.error);
@@ -255,6 +259,7 @@ static void seal_start(struct store_part *part, struct segment *segment)
     seal->facts = segment_facts(segment);
     seal->max_before_ms = segment->max_before_ms;
     seal->index = segment->index.complete ? &segment->index : NULL;
+    id_seal_init(&seal->ids, segment);
     segment_path(segment, ".idx", seal->index_path);
     memcpy(seal->directory, part->path, strlen(part->path) + 1);
     seal->io.job.kind = JOB_TASK;

@@ -62,6 +62,7 @@ void segment_destroy(struct log_store *store, struct segment **self_p)
         open_files_give(store);
     }
     index_fini(&self->index);
+    segment_ids_drop(self);
     free(self->load_error);
     free(self);
     *self_p = NULL;

@@ -23,6 +23,7 @@
 #define SEGMENT_FILL_FIRST \
     (4u << 10) /* the first fill of a segment, little for the idle; it doubles */
 
+struct segment_ids;
 struct store_part;
 
 enum segment_state { SEGMENT_ACTIVE, SEGMENT_SEALED, SEGMENT_GONE };
@@ -39,6 +40,7 @@ struct segment {
     int64_t max_timestamp_ms; /* highest up to its end */
     uint64_t epoch;           /* of its last batch */
     struct seg_index index;
+    struct segment_ids *ids; /* NULL = nothing is known (part_ids.h) */
 
     struct zsp_err *load_error; /* why the last load failed; taken by who asks next */
     struct segment *files_prev; /* in a list of open_files.c */

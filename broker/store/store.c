@@ -4,12 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/id_table.h"
+
+uint64_t store_id_print(struct zsp_slice id)
+{
+    return id_fingerprint(id);
+}
+
 void store_completion_release(struct store_completion *self)
 {
     for (uint32_t i = 0; i < self->batch_count; i++) {
         zsp_buf_put(&self->batches[i].frame);
     }
     free(self->batches);
+    free(self->hits);
     zsp_buf_put(&self->key_buf);
     memset(self, 0, sizeof *self);
 }

@@ -13,6 +13,7 @@
  *   append       -> STORE_APPENDED (the offset; written), later STORE_SYNCED covers it
  *   read         -> STORE_READ     (whole batches, and the range they cover)
  *   find_time    -> STORE_FOUND
+ *   find_ids     -> STORE_IDS_FOUND
  *   retain       -> STORE_TRIMMED, when anything went
  *   state_put    -> STORE_STATE    (written or synced, as asked)
  *   topic_create -> STORE_TOPIC_CREATED
@@ -38,9 +39,10 @@ struct instant {
 
 /* What an implementation can do. */
 enum store_capability {
-    STORE_ATOMIC = 1,   /* several appends and state entries as one unit */
-    STORE_DENSE = 2,    /* offsets of one partition have no gaps but recorded ones */
-    STORE_EXCLUSIVE = 4 /* another owner can take the data away: STORE_FENCED */
+    STORE_ATOMIC = 1,    /* several appends and state entries as one unit */
+    STORE_DENSE = 2,     /* offsets of one partition have no gaps but recorded ones */
+    STORE_EXCLUSIVE = 4, /* another owner can take the data away: STORE_FENCED */
+    STORE_IDS = 8        /* messages are found by their ids: index_ids, find_ids */
 };
 
 /* Partition of the store; opaque, alive until its topic is dropped. */
@@ -86,6 +88,25 @@ struct store_read {
     uint64_t tag;
 };
 
+/* Which messages have one of these ids? Told by their fingerprints: a hit is a message that has
+ * the id, or, hardly ever, another one whose fingerprint is the same; who asks looks at it. */
+struct store_find_ids {
+    struct store_part *part;
+    const uint64_t *prints; /* store_id_print() of each id; lent for the call */
+    uint32_t count;         /* 1 or more */
+    bool keep;        /* asked again and again: keep in memory what that needs, and forget what is
+                             * before `since_ms` */
+    int64_t since_ms; /* messages of batches that are older may be left out; INT64_MIN = none */
+    uint64_t tag;
+};
+
+#define STORE_ID_HITS_MAX 8u /* of one fingerprint: the newest */
+
+struct store_id_hit {
+    uint32_t index;  /* of the fingerprint */
+    uint64_t offset; /* written; maybe not synced yet, maybe absent meanwhile */
+};
+
 /* What of a partition retention may drop: whole sealed segments only. */
 struct store_retain {
     int64_t before_ms;      /* all batches older than this wall time, 0 = no limit by time */
@@ -123,6 +144,7 @@ enum store_completion_kind {
     STORE_SYNCED,
     STORE_READ,
     STORE_FOUND,
+    STORE_IDS_FOUND,
     STORE_TRIMMED,
     STORE_STATE,
     STORE_TOPIC_CREATED,
@@ -148,9 +170,11 @@ struct store_completion {
     struct store_batch *batches; /* READ: each holds a reference on its frame; all are released by
                                  * store_completion_release() */
     uint32_t batch_count;
-    struct zsp_slice key;    /* IMAGE_WANTED; valid until the release */
-    struct zsp_buf *key_buf; /* holds the key's bytes, may be NULL; released with the rest */
-    bool refuses;            /* SPACE */
+    struct zsp_slice key;      /* IMAGE_WANTED; valid until the release */
+    struct zsp_buf *key_buf;   /* holds the key's bytes, may be NULL; released with the rest */
+    struct store_id_hit *hits; /* IDS_FOUND: by index, then newest first; released likewise */
+    uint32_t hit_count;
+    bool refuses; /* SPACE */
 };
 
 /* Figures of one partition. */
@@ -242,6 +266,13 @@ struct store_ops {
      * maximum of timestamps); the synced mark when there is none. */
     int (*find_time)(struct store *self, struct store_part *part, int64_t time_ms, uint64_t tag,
                      struct zsp_err *err);
+    /* With STORE_IDS: from now on the partition's messages are found by their ids, or no more. Ids of
+     * messages that came before are read from the log when they are first searched. A partition that
+     * is opened or made begins without. */
+    void (*index_ids)(struct store *self, struct store_part *part, bool is_wanted);
+    /* Of all that is written when the answer comes. Completes with ZSP_EUNSUPPORTED when the partition
+     * has no such index. */
+    int (*find_ids)(struct store *self, const struct store_find_ids *find, struct zsp_err *err);
     /* What goes is decided at once, and part_info() knows the new start: nobody can come back to what
      * is below. A crash soon afterwards may bring it back all the same. */
     int (*retain)(struct store *self, struct store_part *part, const struct store_retain *retain,
@@ -305,6 +336,9 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
 };
+
+/* The fingerprint of a message's id. */
+uint64_t store_id_print(struct zsp_slice id);
 
 /* Drop the frames of a completion; the struct is empty afterwards. */
 void store_completion_release(struct store_completion *self);

@@ -136,6 +136,7 @@ static void create_end(struct log_store *store, struct create *self, const struc
     const struct completion completion = {.kind = STORE_TOPIC_CREATED, .tag = self->tag};
     store_complete(store, &completion, err);
     reads_wake(store);
+    id_finds_wake(store);
     free(self);
 }
 

@@ -264,6 +264,7 @@ int topic_log_drop(struct log_store *store, const struct store_topic *topic,
         parts[i]->busy++;
     }
     reads_wake(store);
+    id_finds_wake(store);
     const struct fact fact = fact_dropping(topic->id);
     const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
     journal_put_own(store, &entry, 1, NULL, NULL);

@@ -43,7 +43,9 @@ struct fsck_run {
 
 static const char *remedy_name(const struct check_remedy *remedy)
 {
-    return remedy->kind == CHECK_FILL ? "fill" : "index";
+    return remedy->kind == CHECK_FILL         ? "fill"
+           : remedy->kind == CHECK_REMOVE_IDS ? "remove"
+                                              : "index";
 }
 
 static void json_finding(const struct check_finding *finding)
@@ -249,6 +251,9 @@ static void tell_repair(const struct fault *fault, bool done)
         printf("%s: %s: %" PRIu64 " messages from offset %" PRIu64 " are given up\n",
                done ? "repaired" : "would repair", fault->path, lost,
                fault->remedy.offsets.first_offset);
+    } else if (fault->remedy.kind == CHECK_REMOVE_IDS) {
+        printf("%s: %s: removed; it is made anew when it is needed\n",
+               done ? "repaired" : "would repair", fault->path);
     } else {
         printf("%s: %s: made anew\n", done ? "repaired" : "would repair", fault->path);
     }
@@ -257,10 +262,11 @@ static void tell_repair(const struct fault *fault, bool done)
 static int mend(struct fsck_run *self, const struct fault *fault)
 {
     struct zsp_err err = {0};
-    const int rc =
-        fault->remedy.kind == CHECK_FILL
-            ? repair_fill(self->fs, self->uuid, fault->path, &fault->remedy, fault->why, &err)
-            : repair_index(self->fs, self->uuid, fault->path, &fault->remedy, &err);
+    const int rc = fault->remedy.kind == CHECK_FILL ? repair_fill(self->fs, self->uuid, fault->path,
+                                                                  &fault->remedy, fault->why, &err)
+                   : fault->remedy.kind == CHECK_REMOVE_IDS
+                       ? repair_ids(self->fs, fault->path, &err)
+                       : repair_index(self->fs, self->uuid, fault->path, &fault->remedy, &err);
     if (rc < 0) {
         return fail(self->directory, &err);
     }

@@ -377,6 +377,7 @@ static void mem_destroy(struct store *base)
         mem_log_destroy(self->logs[i]);
     }
     free(self->logs);
+    mem_calls_drop(self);
     free(self->calls);
     free(self->topic_calls);
     free(self->completions);
@@ -384,7 +385,7 @@ static void mem_destroy(struct store *base)
 }
 
 static const struct store_ops mem_ops = {
-    .capabilities = STORE_DENSE | STORE_ATOMIC,
+    .capabilities = STORE_DENSE | STORE_ATOMIC | STORE_IDS,
     .start = mem_start,
     .part_open = mem_part_open,
     .ready = mem_ready,
@@ -394,6 +395,8 @@ static const struct store_ops mem_ops = {
     .append = mem_append,
     .read = mem_read,
     .find_time = mem_find_time,
+    .index_ids = mem_index_ids,
+    .find_ids = mem_find_ids,
     .retain = mem_retain,
     .part_info = mem_part_info,
     .place = mem_place,
@@ -493,7 +496,7 @@ void mem_store_restart(struct mem_store *self, enum mem_store_keep keep)
 {
     drop_completions(self);
     mem_atomics_restart(self);
-    self->call_count = 0;
+    mem_calls_drop(self);
     self->topic_call_count = 0;
     for (size_t i = self->log_count; i-- > 0;) {
         struct mem_log *log = self->logs[i];

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/batch_ids.h"
 #include "common/assert.h"
 #include "tests/support/mem_store_priv.h"
 
@@ -90,6 +91,27 @@ int mem_find_time(struct store *base, struct store_part *part, int64_t time_ms, 
         return rc;
     }
     add_call(self, MEM_CALL_FIND, part, tag)->time_ms = time_ms;
+    return 0;
+}
+
+void mem_index_ids(struct store *base, struct store_part *part, bool is_wanted)
+{
+    (void)base;
+    part->has_ids = is_wanted;
+}
+
+int mem_find_ids(struct store *base, const struct store_find_ids *find, struct zsp_err *err)
+{
+    struct mem_store *self = mem_of(base);
+    int rc = check_part(self, find->part, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct mem_call *call = add_call(self, MEM_CALL_IDS, find->part, find->tag);
+    call->time_ms = find->since_ms;
+    call->print_count = find->count;
+    call->prints = mem_alloc(find->count * sizeof *call->prints);
+    memcpy(call->prints, find->prints, find->count * sizeof *call->prints);
     return 0;
 }
 
@@ -311,6 +333,69 @@ static void run_find(struct mem_store *self, const struct mem_call *call)
     }
 }
 
+struct id_hunt {
+    uint64_t print;
+    uint32_t index;
+    struct store_completion *done;
+};
+
+static int meet_id(void *arg, uint64_t print, uint64_t offset)
+{
+    const struct id_hunt *hunt = arg;
+    if (print == hunt->print) {
+        hunt->done->hits[hunt->done->hit_count++] = (struct store_id_hit){hunt->index, offset};
+    }
+    return 0;
+}
+
+/* Newest batch first; within one batch the last first. */
+static void hunt_id(const struct mem_log *log, const struct mem_call *call, uint32_t index,
+                    struct store_completion *done)
+{
+    struct batch_ids ids = {0};
+    struct id_hunt hunt = {call->prints[index], index, done};
+    const uint32_t before = done->hit_count;
+    for (size_t i = log->batch_count; i > 0; i--) {
+        const struct store_batch *batch = &log->batches[i - 1].batch;
+        if (batch->timestamp_ms < call->time_ms) {
+            continue;
+        }
+        struct store_id_hit *first = &done->hits[done->hit_count];
+        (void)batch_ids_walk(&ids, batch, meet_id, &hunt); /* a test has memory */
+        struct store_id_hit *last = &done->hits[done->hit_count] - 1;
+        for (; first < last; first++, last--) {
+            const struct store_id_hit hit = *first;
+            *first = *last;
+            *last = hit;
+        }
+    }
+    if (done->hit_count - before > STORE_ID_HITS_MAX) {
+        done->hit_count = before + STORE_ID_HITS_MAX;
+    }
+    batch_ids_fini(&ids);
+}
+
+static void run_find_ids(struct mem_store *self, struct mem_call *call)
+{
+    struct store_completion *done = mem_complete(self, STORE_IDS_FOUND);
+    done->tag = call->tag;
+    done->owner = call->part->owner;
+    const struct mem_log *log = call->part->log;
+    if (!log) {
+        (void)zsp_err_set(&done->error, ZSP_ENOT_FOUND, "the topic was dropped");
+    } else if (!call->part->has_ids) {
+        (void)zsp_err_set(&done->error, ZSP_EUNSUPPORTED, "there is no index of ids");
+    } else {
+        const uint64_t records = log->end_offset - log->start_offset;
+        done->hits = mem_alloc((size_t)(call->print_count * STORE_ID_HITS_MAX + records + 1) *
+                               sizeof *done->hits);
+        for (uint32_t i = 0; i < call->print_count; i++) {
+            hunt_id(log, call, i, done);
+        }
+    }
+    free(call->prints);
+}
+
 /* May the oldest `count` batches, one whole segment, go? */
 static bool may_drop(const struct mem_log *log, size_t count, const struct store_retain *retain)
 {
@@ -373,7 +458,7 @@ static void run_retain(struct mem_store *self, const struct mem_call *call)
 void mem_calls_run(struct mem_store *self)
 {
     for (size_t i = 0; i < self->call_count; i++) {
-        const struct mem_call *call = &self->calls[i];
+        struct mem_call *call = &self->calls[i];
         switch (call->kind) {
         case MEM_CALL_READ:
             run_read(self, call);
@@ -381,10 +466,21 @@ void mem_calls_run(struct mem_store *self)
         case MEM_CALL_FIND:
             run_find(self, call);
             break;
+        case MEM_CALL_IDS:
+            run_find_ids(self, call);
+            break;
         case MEM_CALL_RETAIN:
             run_retain(self, call);
             break;
         }
+    }
+    self->call_count = 0;
+}
+
+void mem_calls_drop(struct mem_store *self)
+{
+    for (size_t i = 0; i < self->call_count; i++) {
+        free(self->calls[i].prints);
     }
     self->call_count = 0;
 }

@@ -35,10 +35,11 @@ struct mem_log {
 struct store_part {
     struct mem_log *log; /* NULL = dropped */
     void *owner;
+    bool has_ids;            /* index_ids */
     struct store_part *next; /* all handles ever given, freed at restart */
 };
 
-enum mem_call_kind { MEM_CALL_READ, MEM_CALL_FIND, MEM_CALL_RETAIN };
+enum mem_call_kind { MEM_CALL_READ, MEM_CALL_FIND, MEM_CALL_IDS, MEM_CALL_RETAIN };
 
 /* A queued read, find_time or retain. */
 struct mem_call {
@@ -46,7 +47,9 @@ struct mem_call {
     struct store_part *part;
     struct store_read read;
     struct store_retain retain;
-    int64_t time_ms;
+    uint64_t *prints; /* IDS; freed when it ran */
+    uint32_t print_count;
+    int64_t time_ms; /* FIND; IDS: since */
     uint64_t tag;
 };
 
@@ -109,6 +112,8 @@ int mem_append(struct store *base, struct store_part *part, const struct store_b
 int mem_read(struct store *base, const struct store_read *read, struct zsp_err *err);
 int mem_find_time(struct store *base, struct store_part *part, int64_t time_ms, uint64_t tag,
                   struct zsp_err *err);
+void mem_index_ids(struct store *base, struct store_part *part, bool is_wanted);
+int mem_find_ids(struct store *base, const struct store_find_ids *find, struct zsp_err *err);
 int mem_retain(struct store *base, struct store_part *part, const struct store_retain *retain,
                struct zsp_err *err);
 void mem_part_info(const struct store *base, const struct store_part *part,
@@ -117,6 +122,8 @@ uint64_t mem_place(const struct store *base, const struct store_part *part, uint
 void mem_logs_write(struct mem_store *self);
 void mem_logs_sync(struct mem_store *self);
 void mem_calls_run(struct mem_store *self);
+/* Forget the calls that have not run. */
+void mem_calls_drop(struct mem_store *self);
 /* Queued appends of a log complete with this error. */
 void mem_log_fail_queued(struct mem_store *self, struct mem_log *log, int code, bool maybe);
 /* Drop all batches from `end_offset` on. */

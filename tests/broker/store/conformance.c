@@ -62,6 +62,11 @@ static void keep_event(struct conf *c, struct store_completion *done)
         c->read = *done;
         return;
     }
+    if (done->kind == STORE_IDS_FOUND) {
+        store_completion_release(&c->ids);
+        c->ids = *done;
+        return;
+    }
     store_completion_release(done);
 }
 
@@ -374,6 +379,7 @@ void conf_restart(struct conf *c, enum conf_crash crash, uint64_t seed)
 {
     conf_forget_events(c);
     store_completion_release(&c->read);
+    store_completion_release(&c->ids);
     c->subject->restart_fn(c->self, crash, seed);
     start(c);
     open_topics(c);
@@ -425,5 +431,6 @@ int conf_tear_down(void **state)
 int conformance_run(const struct conf_subject *subject)
 {
     subject_under_test = subject;
-    return conformance_log_run() + conformance_state_run() + conformance_atomic_run();
+    return conformance_log_run() + conformance_state_run() + conformance_atomic_run() +
+           conformance_ids_run();
 }

@@ -4,7 +4,7 @@
  * abstract subject. conformance.c holds the harness: it drives the store until
  * it is quiet, keeps every completion in order, and knows the state entries a
  * replay must yield. conformance_log.c, conformance_state.c and, for stores with STORE_ATOMIC,
- * conformance_atomic.c hold the tests.
+ * conformance_atomic.c, for those with STORE_IDS, conformance_ids.c hold the tests.
  */
 #ifndef ZSP_TESTS_CONFORMANCE_H
 #define ZSP_TESTS_CONFORMANCE_H
@@ -85,6 +85,7 @@ struct conf {
     struct conf_event *events;
     size_t event_count, event_capacity;
     struct store_completion read; /* the last READ, whole; released by the next */
+    struct store_completion ids;  /* likewise the last IDS_FOUND */
     struct conf_topic topics[CONF_TOPICS_MAX];
     size_t topic_count;
     struct conf_state wanted;    /* what was put */
@@ -146,5 +147,6 @@ int conformance_run(const struct conf_subject *subject);
 int conformance_log_run(void);
 int conformance_state_run(void);
 int conformance_atomic_run(void);
+int conformance_ids_run(void);
 
 #endif

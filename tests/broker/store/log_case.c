@@ -50,6 +50,10 @@ static void on_completion(struct log_case *self, struct store_completion *done)
     case STORE_FOUND:
         self->found = done->offset;
         break;
+    case STORE_IDS_FOUND:
+        self->ids_code = done->error.code;
+        self->ids_found = done->hit_count > 0 ? done->hits[0].offset : UINT64_MAX;
+        break;
     case STORE_TRIMMED:
         self->trimmed = done->offset;
         break;

@@ -44,6 +44,8 @@ struct log_case {
     bool failed;
     struct store_completion read; /* the last one; released by the next */
     uint64_t found;
+    int ids_code;       /* of the last find_ids that was answered, */
+    uint64_t ids_found; /* and its first hit; UINT64_MAX = none */
     uint64_t trimmed;
     bool dropped;
     struct zsp_diag diag;

@@ -242,6 +242,7 @@ static void on_completion(struct log_run *self, struct store_completion *done)
         self->failed = true;
         break;
     case STORE_FOUND:
+    case STORE_IDS_FOUND:
     case STORE_TOPIC_DROPPED:
     case STORE_FENCED:
         break;

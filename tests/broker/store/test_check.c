@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "broker/store/check.h"
+#include "broker/store/repair.h"
 #include "common/codec.h"
 #include "common/record.h"
 #include "tests/broker/store/log_case.h"
@@ -22,6 +23,7 @@
 #include "tests/support/plain_body.h"
 
 #define INDEX        "topics/7-orders/0/00000000000000000000.idx"
+#define IDS          "topics/7-orders/0/00000000000000000000.ids"
 #define NEXT_SEGMENT "topics/7-orders/0/00000000000000000001.log"
 
 /* What a check told: the findings as lines, damage and notes apart. */
@@ -391,6 +393,27 @@ static void a_missing_index_is_a_note(void **state)
     assert_non_null(strstr(told.notes, "it is rebuilt when it is needed"));
 }
 
+/* Two sealed segments at least, and their files of ids. */
+static void segments_with_ids(struct log_case *c)
+{
+    c->store->ops->index_ids(c->store, c->parts[0], true);
+    two_segments(c);
+}
+
+static void a_flipped_file_of_ids_is_damage_that_can_be_removed(void **state)
+{
+    struct log_case *c = *state;
+    segments_with_ids(c);
+    assert_int_equal(check(c).summary.damages, 0);
+    log_case_file_spoil(c, IDS, 20, 21);
+    assert_damage(c, IDS, CHECK_NO_POS, "the header of the ids is damaged", nothing);
+    assert_int_equal(check(c).damage.remedy.kind, CHECK_REMOVE_IDS);
+    assert_int_equal(repair_ids(c->fs, IDS, NULL), 0);
+    const struct told told = check(c);
+    assert_string_equal(told.text, "");
+    assert_string_equal(told.notes, "");
+}
+
 /* --- The journal ----------------------------------------------------------------------------- */
 
 static void a_flipped_journal_record_is_damage(void **state)
@@ -553,6 +576,7 @@ int main(void)
         CASE(bytes_behind_the_active_segment_are_damage),
         CASE(a_flipped_index_is_damage_that_can_be_rebuilt),
         CASE(a_missing_index_is_a_note),
+        CASE(a_flipped_file_of_ids_is_damage_that_can_be_removed),
         CASE(a_flipped_journal_record_is_damage),
         CASE(a_journal_older_than_the_messages_is_damage),
         CASE(a_missing_partition_is_damage),
