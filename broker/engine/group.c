@@ -13,6 +13,7 @@
 #include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
 #include "broker/engine/dead.h"
+#include "broker/engine/expired.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/hold.h"
 #include "broker/engine/ledger_codec.h"
@@ -67,7 +68,7 @@ int group_init(struct engine *engine, struct zsp_err *err)
     recall_init(self);
     self->lost_reason = zsp_buf_copy(zsp_slice_str("lease lost"));
     engine->groups = self;
-    if (!self->lost_reason) {
+    if (!self->lost_reason || expired_init(self) < 0) {
         group_fini(engine);
         return zsp_err_set(err, ZSP_ENOMEM, "groups: out of memory");
     }
@@ -111,6 +112,7 @@ void group_fini(struct engine *engine)
     session_notes_fini(&self->notes);
     pool_fini(&self->bye_pool);
     run_slab_fini(&self->slab);
+    expired_fini(self);
     reasons_fini(&self->reasons);
     zsp_table_fini(&self->ledgers);
     zsp_table_fini(&self->members);

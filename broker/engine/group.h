@@ -161,6 +161,7 @@ struct groups {
     struct pool calls;                  /* struct group_call */
     struct lease *start_leases;         /* replayed, not in a group yet; linked through next */
     struct zsp_buf *lost_reason;        /* why a message of a lost lease failed */
+    uint32_t expired_reasons;           /* of messages that expired and had none */
     struct zsp_writer not_applied;      /* of the SETTLE being worked on */
     struct ledger_order *recalls;       /* ledgers with something to be recalled, see recall.h */
     struct timer recall_retry;

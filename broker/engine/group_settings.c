@@ -20,6 +20,7 @@ struct setting {
 };
 
 static const char *const on_dead_words[] = {"skip", "hold"};
+static const char *const expired_words[] = {"drop", "dead"};
 
 static const struct setting settings_table[] = {
     {"lease_ms", offsetof(struct group_settings, lease_ms), ZSP_LEASE_MS_MIN, ZSP_LEASE_MS_MAX,
@@ -33,6 +34,8 @@ static const struct setting settings_table[] = {
      ZSP_BACKOFF_MS_MAX, NULL},
     {"on_dead", offsetof(struct group_settings, on_dead), ON_DEAD_SKIP, ON_DEAD_HOLD, ON_DEAD_SKIP,
      on_dead_words},
+    {"expired", offsetof(struct group_settings, expired), EXPIRED_DROP, EXPIRED_DEAD, EXPIRED_DROP,
+     expired_words},
 };
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
 

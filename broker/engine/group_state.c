@@ -383,7 +383,7 @@ static int replay_ledger(struct groups *self, const struct store_entry *entry, s
     }
     if (entry->kind == STORE_GONE) {
         ledger->high = ledger->journaled = ledger->water = 0;
-        ledger->lost = ledger->lost_to = 0;
+        ledger->lost = ledger->lost_to = ledger->expired = 0;
         return 0;
     }
     return ledger_read_head(ledger, entry->value, err);

@@ -348,7 +348,7 @@ static uint32_t part_count(const struct group *group, bool *ret_all)
 static void write_part(struct zsp_writer *out, const struct binding *binding, uint32_t partition)
 {
     const struct ledger *ledger = binding->ledgers[partition];
-    wire_write_array(out, 9);
+    wire_write_array(out, 10);
     wire_write_str(out, binding->followers->name);
     wire_write_uint(out, partition);
     wire_write_uint(out, ledger_committed(ledger));
@@ -358,6 +358,7 @@ static void write_part(struct zsp_writer *out, const struct binding *binding, ui
     wire_write_uint(out, ledger_waiting(ledger));
     wire_write_uint(out, ledger_dead(ledger));
     wire_write_uint(out, ledger->lost);
+    wire_write_uint(out, ledger->expired);
 }
 
 static void write_parts(struct zsp_writer *out, const struct group *group, uint32_t count)

@@ -78,6 +78,7 @@ struct ledger {
     uint64_t above;     /* messages with a run at or above `high` */
     uint64_t lost;      /* messages that went from the log before they were done; */
     uint64_t lost_to;   /* counted up to this offset */
+    uint64_t expired;   /* messages left out because their time to live was over */
     struct block_set blocks;
 
     /* group.c's */

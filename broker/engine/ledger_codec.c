@@ -6,8 +6,9 @@
 
 #include "common/assert.h"
 
-#define CODEC_VERSION     1u
-#define HEAD_LOST_VERSION 2u
+#define CODEC_VERSION        1u
+#define HEAD_LOST_VERSION    2u
+#define HEAD_EXPIRED_VERSION 3u
 
 enum run_flag {
     FLAG_LEASE = 1,
@@ -53,12 +54,18 @@ struct zsp_slice ledger_block_key(const struct ledger *self, uint64_t block, uin
 
 void ledger_write_head(struct zsp_writer *out, const struct ledger *self)
 {
-    zsp_write_u8(out, self->lost > 0 ? HEAD_LOST_VERSION : CODEC_VERSION);
+    const uint8_t version = self->expired > 0 ? HEAD_EXPIRED_VERSION
+                            : self->lost > 0  ? HEAD_LOST_VERSION
+                                              : CODEC_VERSION;
+    zsp_write_u8(out, version);
     zsp_write_u64(out, self->journaled);
     zsp_write_u64(out, self->water);
-    if (self->lost > 0) {
+    if (version >= HEAD_LOST_VERSION) {
         zsp_write_u64(out, self->lost);
         zsp_write_u64(out, self->lost_to);
+    }
+    if (version >= HEAD_EXPIRED_VERSION) {
+        zsp_write_u64(out, self->expired);
     }
 }
 
@@ -68,11 +75,12 @@ int ledger_read_head(struct ledger *self, struct zsp_slice value, struct zsp_err
     const uint8_t version = zsp_read_u8(&in);
     const uint64_t high = zsp_read_u64(&in);
     const uint64_t water = zsp_read_u64(&in);
-    const bool has_lost = version == HEAD_LOST_VERSION;
+    const bool has_lost = version >= HEAD_LOST_VERSION;
     const uint64_t lost = has_lost ? zsp_read_u64(&in) : 0;
     const uint64_t lost_to = has_lost ? zsp_read_u64(&in) : 0;
-    if (in.failed || zsp_reader_left(&in) > 0 || (version != CODEC_VERSION && !has_lost) ||
-        water < high) {
+    const uint64_t expired = version >= HEAD_EXPIRED_VERSION ? zsp_read_u64(&in) : 0;
+    if (in.failed || zsp_reader_left(&in) > 0 || version < CODEC_VERSION ||
+        version > HEAD_EXPIRED_VERSION || water < high) {
         return zsp_err_set(err, ZSP_ECORRUPT, "group state: head of %zu bytes, version %u",
                            value.len, version);
     }
@@ -80,6 +88,7 @@ int ledger_read_head(struct ledger *self, struct zsp_slice value, struct zsp_err
     self->water = water;
     self->lost = lost;
     self->lost_to = lost_to;
+    self->expired = expired;
     return 0;
 }
 

@@ -75,6 +75,16 @@ void outcome_reject(const struct group_settings *settings, struct run *run)
     die(settings, run);
 }
 
+void outcome_expired(const struct group_settings *settings, struct run *run)
+{
+    zsp_assert(run->state == RUN_RESERVED);
+    if (settings->expired == EXPIRED_DEAD) {
+        die(settings, run);
+    } else {
+        *run = (struct run){.state = RUN_NONE};
+    }
+}
+
 /* The exponent of the largest power of two that is at most half of `granted`, plus one. */
 static uint8_t half_limit(uint32_t granted)
 {

@@ -7,6 +7,7 @@
  *             failed often enough
  *   release   ready again, nothing counted
  *   reject    counts as failure, dead at once
+ *   expired   it was to be handed out, and its time to live is over: done, or dead
  *   lost      the lease ended by time; see outcome_lost()
  *
  * Acknowledged messages have no run any more.
@@ -24,6 +25,13 @@ struct group_settings {
     uint64_t backoff_ms;     /* before the first retry; doubles with each failure */
     uint64_t backoff_max_ms; /* up to here */
     uint64_t on_dead;        /* enum on_dead; of ordered groups */
+    uint64_t expired;        /* enum on_expired */
+};
+
+/* What becomes of messages whose time to live is over. */
+enum on_expired {
+    EXPIRED_DROP, /* they are done, and counted */
+    EXPIRED_DEAD
 };
 
 /* What a dead message does to what its group's order puts behind it. */
@@ -40,6 +48,8 @@ void outcome_retry(const struct group_settings *settings, uint64_t delay_ms, int
                    struct run *run);
 void outcome_release(struct run *run);
 void outcome_reject(const struct group_settings *settings, struct run *run);
+/* A reserved message is not handed out: dead, or RUN_NONE. */
+void outcome_expired(const struct group_settings *settings, struct run *run);
 
 /* A lease that ended by time. */
 struct lost_lease {

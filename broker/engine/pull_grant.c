@@ -4,15 +4,20 @@
  * step; the reply leaves when the record is written. A power cut may forget it
  * (its sync follows within ZSP_JOURNAL_SYNC_MS), a crash of the broker not.
  */
+#include "broker/engine/expired.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/recall.h"
 #include "common/assert.h"
 
-/* What a message that is not handed out becomes. */
-static struct run left_out(struct groups *groups, const struct pull_run *stretch, uint64_t count)
+/* A part of the stretch is not handed out: absent from the log, or expired. */
+static int leave_out(struct groups *groups, const struct pull_run *stretch,
+                     const struct run_span *span)
 {
-    groups->engine->stats.expired_messages += stretch->is_expired ? count : 0;
-    return (struct run){.state = RUN_NONE};
+    if (!stretch->is_expired) {
+        const struct run none = {.state = RUN_NONE};
+        return step_set(&groups->step, stretch->ledger, span->first, span->end, &none);
+    }
+    return expired_leave_out(groups, stretch->ledger, span);
 }
 
 /* The messages of a stretch that the pull still holds become `leased`, or done. */
@@ -28,24 +33,25 @@ static int hand_out(struct groups *groups, const struct pull_run *stretch, struc
         from = span.end < stretch->end ? span.end : stretch->end;
         struct run run = span.run;
         if (!lease) {
-            run = left_out(groups, stretch, from - first);
-        } else {
-            run.state = RUN_LEASED;
-            run.lease = lease->number;
-            run.deliveries += run.deliveries < UINT32_MAX ? 1 : 0;
-            groups->engine->stats.redelivered_messages +=
-                span.run.deliveries > 0 ? from - first : 0;
+            const struct run_span part = {.first = first, .end = from, .run = run};
+            int rc = leave_out(groups, stretch, &part);
+            if (rc < 0) {
+                return rc;
+            }
+            continue;
         }
-        int rc = lease ? lease_reserve(lease, 1) : 0;
+        run.state = RUN_LEASED;
+        run.lease = lease->number;
+        run.deliveries += run.deliveries < UINT32_MAX ? 1 : 0;
+        groups->engine->stats.redelivered_messages += span.run.deliveries > 0 ? from - first : 0;
+        int rc = lease_reserve(lease, 1);
         if (rc == 0) {
             rc = step_set(&groups->step, ledger, first, from, &run);
         }
         if (rc < 0) {
             return rc;
         }
-        if (lease) {
-            lease_cover(lease, ledger, first, from);
-        }
+        lease_cover(lease, ledger, first, from);
     }
     return 0;
 }
@@ -202,7 +208,7 @@ static void grant_nothing(struct engine *engine, struct pull *self)
 {
     struct groups *groups = engine->groups;
     struct zsp_err error = {0};
-    const uint64_t expired = engine->stats.expired_messages;
+    const struct expired_stats expired = expired_stats(engine);
     step_begin(&groups->step);
     int rc = build(groups, self, NULL);
     if (rc < 0) {
@@ -211,7 +217,7 @@ static void grant_nothing(struct engine *engine, struct pull *self)
         rc = step_put(&groups->step, engine, STORE_WRITTEN, NULL, &error);
     }
     if (rc < 0) {
-        engine->stats.expired_messages = expired;
+        expired_stats_restore(engine, &expired);
         untake_gathered(engine, self);
         (void)(error.code == 0 ? zsp_err_set(&error, rc, "pull: %s", zsp_strerror(rc)) : 0);
         pull_fail(engine, self, &error);
@@ -225,7 +231,7 @@ void pull_grant(struct engine *engine, struct pull *self)
 {
     struct groups *groups = engine->groups;
     const uint64_t redelivered = engine->stats.redelivered_messages;
-    const uint64_t expired = engine->stats.expired_messages;
+    const struct expired_stats expired = expired_stats(engine);
     if (self->group->paused || is_taken_back(self, NULL)) { /* while it was read */
         untake_gathered(engine, self);
         pull_again(engine, self);
@@ -258,7 +264,7 @@ void pull_grant(struct engine *engine, struct pull *self)
         return;
     }
     engine->stats.redelivered_messages = redelivered;
-    engine->stats.expired_messages = expired;
+    expired_stats_restore(engine, &expired);
     if (lease) {
         lease->outstanding = 0;
         lease_remove(&groups->leases, lease);

@@ -71,6 +71,7 @@ static int note_ledger(struct step *self, struct ledger *ledger)
         .journaled = ledger->journaled,
         .water = ledger->water,
         .above = ledger->above,
+        .expired = ledger->expired,
     };
     ledger->step_slot = (uint32_t)self->ledger_count & LEDGER_STEP_SLOT_MAX;
     return 0;
@@ -273,6 +274,16 @@ int step_set(struct step *self, struct ledger *ledger, uint64_t first, uint64_t 
     return rc;
 }
 
+int step_count_expired(struct step *self, struct ledger *ledger, uint64_t count)
+{
+    int rc = note_ledger(self, ledger);
+    if (rc == 0) {
+        ledger->expired += count;
+        self->durable = true;
+    }
+    return rc;
+}
+
 int step_mark(struct step *self, struct ledger *ledger, uint64_t first, uint64_t end,
               const struct run *run)
 {
@@ -432,6 +443,7 @@ void step_undo(struct step *self)
         note->ledger->journaled = note->journaled;
         note->ledger->water = note->water;
         note->ledger->above = note->above;
+        note->ledger->expired = note->expired;
         if (note->replaced) {
             levels_restart(note->ledger);
         }

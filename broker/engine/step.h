@@ -37,7 +37,7 @@ struct step_touch {
 /* A ledger of the step, with its figures before it. */
 struct step_ledger {
     struct ledger *ledger;
-    uint64_t high, journaled, water, above;
+    uint64_t high, journaled, water, above, expired;
     bool replaced;      /* by step_reset() or step_replace(); then */
     struct runmap runs; /* as they were */
 };
@@ -97,6 +97,8 @@ ZSP_MUST_CHECK int step_set(struct step *self, struct ledger *ledger, uint64_t f
 /* The same for what is not durable: `started` marks. */
 ZSP_MUST_CHECK int step_mark(struct step *self, struct ledger *ledger, uint64_t first, uint64_t end,
                              const struct run *run);
+/* So many messages more were left out, because they had expired. Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int step_count_expired(struct step *self, struct ledger *ledger, uint64_t count);
 /* Hand out from `to` on again: `high` and `journaled` move there, forwards or back. Runs above
  * it must be dead ones, and none is DONE. Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int step_move(struct step *self, struct ledger *ledger, uint64_t to);

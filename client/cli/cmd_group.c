@@ -16,12 +16,18 @@
 
 /* Messages of a group in all its partitions. */
 struct group_sum {
-    uint64_t lag, ready, leased, waiting, dead, lost;
+    uint64_t lag, ready, leased, waiting, dead, lost, expired;
 };
 
 static uint64_t lag_of(const zspool_group_part_t *part)
 {
     return part->end_offset > part->committed ? part->end_offset - part->committed : 0;
+}
+
+static struct group_sum sum_of_part(const zspool_group_part_t *part)
+{
+    return (struct group_sum){lag_of(part), part->ready, part->leased, part->waiting,
+                              part->dead,   part->lost,  part->expired};
 }
 
 static struct group_sum sum_of(const zspool_group_info_t *info)
@@ -34,6 +40,7 @@ static struct group_sum sum_of(const zspool_group_info_t *info)
         sum.waiting += info->parts[i].waiting;
         sum.dead += info->parts[i].dead;
         sum.lost += info->parts[i].lost;
+        sum.expired += info->parts[i].expired;
     }
     return sum;
 }
@@ -48,6 +55,7 @@ static void json_sum(struct json *json, const struct group_sum *sum)
     json_uint(json, "waiting", sum->waiting);
     json_uint(json, "dead", sum->dead);
     json_uint(json, "lost", sum->lost);
+    json_uint(json, "expired", sum->expired);
 }
 
 static void row_sum(struct columns *columns, const struct group_sum *sum)
@@ -58,6 +66,7 @@ static void row_sum(struct columns *columns, const struct group_sum *sum)
     columns_count(columns, sum->waiting);
     columns_alarm(columns, sum->dead);
     columns_alarm(columns, sum->lost);
+    columns_count(columns, sum->expired);
 }
 
 static int list_one(zspool_client_t *client, const char *group, struct columns *columns,
@@ -88,7 +97,7 @@ static int list_one(zspool_client_t *client, const char *group, struct columns *
 
 static const struct listing group_listing = {
     .kind = "group",
-    .headings = "<GROUP <MODE MEMBERS LAG READY LEASED WAITING DEAD LOST",
+    .headings = "<GROUP <MODE MEMBERS LAG READY LEASED WAITING DEAD LOST EXPIRED",
     .names_fn = zspool_group_list,
     .one_fn = list_one,
 };
@@ -97,8 +106,7 @@ static const struct listing group_listing = {
 
 static void json_part(struct json *json, const zspool_group_part_t *part)
 {
-    const struct group_sum sum = {lag_of(part),  part->ready, part->leased,
-                                  part->waiting, part->dead,  part->lost};
+    const struct group_sum sum = sum_of_part(part);
     json_open_item(json);
     json_text(json, "topic", part->topic);
     json_uint(json, "partition", part->partition);
@@ -141,11 +149,11 @@ static int print_plain(const zspool_group_info_t *info)
     printf("group %s, mode %s, start %s, %" PRIu64 " members%s\n", info->group, info->mode, start,
            info->member_count, info->paused ? ", paused" : "");
     cli_print_settings(info->settings, info->setting_count);
-    columns_init(&columns, "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD LOST");
+    columns_init(&columns,
+                 "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD LOST EXPIRED");
     for (size_t i = 0; i < info->part_count; i++) {
         const zspool_group_part_t *part = &info->parts[i];
-        const struct group_sum sum = {lag_of(part),  part->ready, part->leased,
-                                      part->waiting, part->dead,  part->lost};
+        const struct group_sum sum = sum_of_part(part);
         columns_text(&columns, part->topic);
         columns_count(&columns, part->partition);
         columns_count(&columns, part->committed);
@@ -185,6 +193,7 @@ static int group_change(struct group_run *self, const char *group, bool create)
         {"backoff_ms", &self->backoff},
         {"backoff_max_ms", &self->backoff_max},
         {"on_dead", &self->on_dead},
+        {"expired", &self->expired},
     };
     zspool_figure_t settings[sizeof named / sizeof named[0]];
     zspool_error_t err = {0};
@@ -290,6 +299,7 @@ static int check_flags(const struct group_run *self, const char *action)
         {"backoff", self->backoff.given, "create set"},
         {"backoff-max", self->backoff_max.given, "create set"},
         {"on-dead", self->on_dead.given, "create set"},
+        {"expired", self->expired.given, "create set"},
         {"to", self->to.kind != ZSPOOL_POSITION_NONE, "seek"},
         {"partition", self->partition != ZSPOOL_PARTITION_ALL, "seek"},
         {"dead", self->dead, "seek"},
@@ -356,6 +366,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "backoff-max", CLI_SETTING_DURATION, "TIME", "the longest such delay (60s)",
          &self.backoff_max},
         {0, "on-dead", CLI_SETTING_WORD, "WORD", "in order: skip or hold (skip)", &self.on_dead},
+        {0, "expired", CLI_SETTING_WORD, "WORD", "after their ttl: drop or dead (drop)",
+         &self.expired},
         {0, "to", CLI_POSITION, "POSITION", "seek: where to go", &self.to},
         {'p', "partition", CLI_PARTITION, "NUMBER", "seek: only this one", &self.partition},
         {0, "dead", CLI_FLAG, NULL, "seek: dead messages come again, too", &self.dead},

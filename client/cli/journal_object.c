@@ -61,9 +61,14 @@ static const struct object_layout layouts[] = {
     {'g', false, "group", "u64:group",
      "v2:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group str:name "
      "u16*topics(str:name)"},
+    {'g', false, "group", "u64:group",
+     "v3:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group str:name "
+     "u16*topics(str:name)"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition", "v1:version u64:high u64:water"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition",
      "v2:version u64:high u64:water u64:lost u64:lost_to"},
+    {'h', false, "ledger", "u64:group u64:topic u32:partition",
+     "v3:version u64:high u64:water u64:lost u64:lost_to u64:expired"},
     {'b', false, "ledger_block", "u64:group u64:topic u32:partition u64:block", "u8:version runs"},
     {'s', false, "savepoint", "u64:group u32:number", "v1:version ms:created str:name rest:bytes"},
     {'l', false, "lease", "u64:group u64:lease",
@@ -74,7 +79,8 @@ static const struct object_layout layouts[] = {
 static const char *const topic_settings[] = {
     "retention_time_ms", "retention_bytes", "until_consumed", "max_topic_bytes", "when_full", NULL};
 static const char *const group_settings[] = {
-    "lease_ms", "max_leased", "max_failures", "backoff_ms", "backoff_max_ms", "on_dead", NULL};
+    "lease_ms",       "max_leased", "max_failures", "backoff_ms",
+    "backoff_max_ms", "on_dead",    "expired",      NULL};
 
 /* --- Printing one thing --------------------------------------------------------------------- */
 

@@ -262,12 +262,13 @@ static int read_parts(struct zsp_arena *arena, const msgpack_object_array *rows,
 {
     zspool_group_part_t *parts = zsp_arena_alloc(arena, rows->size, sizeof *parts);
     for (uint32_t i = 0; parts && i < rows->size; i++) {
-        uint64_t numbers[8] = {0};
+        uint64_t numbers[9] = {0};
         struct zsp_slice topic;
         if (!row_text(&rows->ptr[i], &topic) || !row_numbers(&rows->ptr[i], 1, numbers, 7)) {
             return unreadable(err, "parts");
         }
         (void)row_numbers(&rows->ptr[i], 8, numbers + 7, 1); /* older brokers do not tell */
+        (void)row_numbers(&rows->ptr[i], 9, numbers + 8, 1); /* */
         const bool same = i > 0 && zsp_slice_equal_str(topic, parts[i - 1].topic);
         parts[i] = (zspool_group_part_t){
             .topic = same ? parts[i - 1].topic : zsp_arena_text(arena, topic),
@@ -279,6 +280,7 @@ static int read_parts(struct zsp_arena *arena, const msgpack_object_array *rows,
             .waiting = numbers[5],
             .dead = numbers[6],
             .lost = numbers[7],
+            .expired = numbers[8],
         };
         info->part_count++;
     }

@@ -122,15 +122,16 @@ class Groups(Case):
         self.good("pull", "tab", "-g", "tab-g", "-n", "1", "--outcome", "none")
         lines = self.good("group", "ls", "-l", "tab-*").lines()
         self.assertEqual(lines[0].split(), ["GROUP", "MODE", "MEMBERS", "LAG", "READY", "LEASED",
-                                            "WAITING", "DEAD", "LOST"])
-        self.assertEqual(lines[1].split()[3:], ["3", "2", "1", "0", "0", "0"])
+                                            "WAITING", "DEAD", "LOST", "EXPIRED"])
+        self.assertEqual(lines[1].split()[3:], ["3", "2", "1", "0", "0", "0", "0"])
         row = self.good("group", "ls", "-l", "tab-*", "--json").objects()[0]
         self.assertEqual((row["group"], row["mode"], row["lag"]), ("tab-g", "shared", 3))
         lines = self.good("group", "info", "tab-g").lines()
         self.assertTrue(lines[0].startswith("group tab-g, mode shared, start -5, "), lines[0])
         self.assertEqual(lines[-2].split(), ["TOPIC", "PARTITION", "COMMITTED", "END", "LAG",
-                                            "READY", "LEASED", "WAITING", "DEAD", "LOST"])
-        self.assertEqual(lines[-1].split(), ["tab", "0", "4", "7", "3", "2", "1", "0", "0", "0"])
+                                            "READY", "LEASED", "WAITING", "DEAD", "LOST",
+                                            "EXPIRED"])
+        self.assertEqual(lines[-1].split(), ["tab", "0", "4", "7", "3", "2", "1", "0", "0", "0", "0"])
         info = self.good("group", "info", "tab-g", "--json").objects()[0]
         self.assertEqual((info["start"], info["parts"][0]["lag"]), ("-5", 3))
 
@@ -273,7 +274,8 @@ class Groups(Case):
         info = self.good("group", "info", "adm", "--json").objects()[0]
         self.assertEqual(info["settings"], {"lease_ms": 5000, "max_failures": 3,
                                             "backoff_ms": 2000, "backoff_max_ms": 60000,
-                                            "max_leased": 50, "on_dead": "skip"})
+                                            "max_leased": 50, "on_dead": "skip",
+                                            "expired": "drop"})
         self.bad(1, "group", "set", "adm", "--on-dead", "hold")  # nothing is in order there
         self.good("group", "create", "adm-o", "--mode", "ordered", "--on-dead", "hold")
         self.assertIn("on_dead = hold", self.good("group", "info", "adm-o").lines())

@@ -249,6 +249,9 @@ bool model_judge_urgent(struct model *self, const struct sim_request *pull,
                         const struct sim_run *run, uint64_t offset);
 /* The reply was taken in: was nothing more urgent left behind? */
 bool model_judge_order(struct model *self, const struct sim_request *pull);
+/* Is what GROUP.INFO counts as expired possible? */
+bool model_judge_expired(struct model *self, const struct sim_request *info,
+                         const struct sim_part *part);
 /* Perhaps its time is over. */
 bool model_may_be_expired(const struct model *self, uint32_t message);
 /* Its grants are not known any more. */

@@ -620,7 +620,7 @@ void model_group_info_answer(struct model *self, const struct sim_request *reque
     for (size_t i = 0; i < request->reply.part_count; i++) {
         const struct sim_part *part = &request->reply.parts[i];
         model_mark(self, part->topic, part->partition, part->values[1]);
-        if (!judge_committed(self, request, part)) {
+        if (!judge_committed(self, request, part) || !model_judge_expired(self, request, part)) {
             return;
         }
     }

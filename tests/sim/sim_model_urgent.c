@@ -4,6 +4,8 @@
  *
  *   - nothing is handed out before the wall clock has ever been at its time
  *   - what was expired when the pull came, by a clock that was not set back since, does not come
+ *   - GROUP.INFO counts what was left out: at least what cannot be done otherwise, and at most what
+ *     may have expired
  *   - a pull that was alone does not get a message while a more urgent one, which was confirmed
  *     synced before it came and was never handed out, is left behind
  */
@@ -64,6 +66,40 @@ bool model_judge_urgent(struct model *self, const struct sim_request *pull,
     return !what || model_fail(self, "group %s: message %u of %s/%u, priority %u, %s",
                                sim_group_name(pull->group), message - 1, sim_topic_name(run->topic),
                                run->partition, run->priority, what);
+}
+
+/* Is it below `committed`, and cannot be done but by having expired? */
+static bool must_have_expired(const struct model *self, const struct group_slot *slot,
+                              const struct sim_request *info, uint32_t message)
+{
+    return !slot->delivered && !slot->acked && !slot->skipped && !slot->optional &&
+           !model_may_be_over(self, slot, info->group) && model_may_be_expired(self, message - 1);
+}
+
+bool model_judge_expired(struct model *self, const struct sim_request *info,
+                         const struct sim_part *part)
+{
+    const struct group_model *group = &self->groups[info->group];
+    const uint32_t optional = group->ledgers[part->topic][part->partition].optional_before;
+    const uint64_t mark = self->logs[part->topic][part->partition].mark;
+    uint64_t least = 0;
+    uint64_t most = 0;
+    for (uint64_t o = 0; o < mark; o++) {
+        const uint32_t message = model_log_slot(self, part->topic, part->partition, o)->message;
+        if (message == 0 || message <= optional || group->seeks > 0) {
+            return true; /* it is not known well enough */
+        }
+        const struct group_slot *slot =
+            model_group_slot(self, info->group, part->topic, part->partition, o);
+        most += model_may_be_expired(self, message - 1);
+        least += o < part->values[0] && must_have_expired(self, slot, info, message);
+    }
+    const uint64_t told = part->values[7];
+    return (told >= least && told <= most) ||
+           model_fail(self,
+                      "group %s: %s/%u: %" PRIu64 " expired are told, want %" PRIu64 " to %" PRIu64,
+                      sim_group_name(info->group), sim_topic_name(part->topic), part->partition,
+                      told, least, most);
 }
 
 /* Was it surely to be had by the pull, and was not? */

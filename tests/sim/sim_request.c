@@ -313,7 +313,9 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text(out, "start");
     wire_write_text(out, "earliest");
     wire_write_text(out, "settings");
-    wire_write_map(out, 4);
+    wire_write_map(out, 5);
+    wire_write_text(out, "expired");
+    wire_write_text(out, self->group == 0 ? "dead" : "drop");
     wire_write_text_uint(out, "lease_ms", SIM_LEASE_MS);
     wire_write_text_uint(out, "max_failures",
                          self->group == SIM_RELAY ? 0 : model_max_failures(self->group));

@@ -108,7 +108,8 @@ struct sim_not_applied {
 /* A partition of a group or a topic, or a sequence, or a seek's. */
 struct sim_part {
     uint32_t topic, partition;
-    uint64_t values[6]; /* GROUP.INFO: committed end ready leased waiting dead; TOPIC.INFO: start
+    uint64_t values
+        [8]; /* GROUP.INFO: committed end ready leased waiting dead lost expired; TOPIC.INFO: start
                          * end bytes; OPEN: seq; SEEK: from to redelivered skipped; RESTORE, UNDO:
                          * likewise, and gone */
 };

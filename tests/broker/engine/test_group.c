@@ -23,8 +23,9 @@ static void a_group_tells_what_it_is(void **state)
         assert_string_equal(
             fixture_value(answer, "settings"),
             "{\"lease_ms\": 100, \"max_leased\": 7, \"max_failures\": 0, "
-            "\"backoff_ms\": 1000, \"backoff_max_ms\": 60000, \"on_dead\": \"skip\"}");
-        assert_string_equal(fixture_value(answer, "parts"), "[[\"t\", 0, 1, 2, 1, 0, 0, 0, 0]]");
+            "\"backoff_ms\": 1000, \"backoff_max_ms\": 60000, \"on_dead\": \"skip\", "
+            "\"expired\": \"drop\"}");
+        assert_string_equal(fixture_value(answer, "parts"), "[[\"t\", 0, 1, 2, 1, 0, 0, 0, 0, 0]]");
         fixture_restart(f, MEM_KEEP_SYNCED);
     }
 }
@@ -247,7 +248,7 @@ static void a_new_topic_looks_at_its_groups_only(void **state)
     fixture_ok(f, "TOPIC.CREATE", "{'topic': 't'}", NULL);
     f->engine->catalog.groups = all;
     steps_publish_each(f, "t", "a");
-    const char *const info[] = {"[[\"t\", 0, 0, 1, 1, 0, 0, 0, 0]]", "[]"};
+    const char *const info[] = {"[[\"t\", 0, 0, 1, 1, 0, 0, 0, 0, 0]]", "[]"};
     for (size_t i = 0; i < 2; i++) {
         const char *args = fixture_format("{'group': '%s'}", i == 0 ? "g" : "h");
         assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", args, NULL), "parts"),
