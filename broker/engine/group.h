@@ -113,6 +113,8 @@ struct group {
     uint32_t claimed;      /* bindings with something ready that parked pulls named */
     uint32_t busy_ledgers; /* with anything ready, out or waiting */
     uint32_t next_binding; /* where a pull of all topics begins */
+    int32_t owed;          /* messages by priority since the less urgent had a turn, pull_take.h */
+    uint8_t turn;          /* the priority that had it */
     enum wire_position_kind start_kind : 8; /* where new topics begin */
     enum group_state state : 8;
     enum group_mode mode : 8;

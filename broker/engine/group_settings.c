@@ -21,6 +21,7 @@ struct setting {
 
 static const char *const on_dead_words[] = {"skip", "hold"};
 static const char *const expired_words[] = {"drop", "dead"};
+static const char *const priority_words[] = {"strict", "weighted"};
 
 static const struct setting settings_table[] = {
     {"lease_ms", offsetof(struct group_settings, lease_ms), ZSP_LEASE_MS_MIN, ZSP_LEASE_MS_MAX,
@@ -36,6 +37,8 @@ static const struct setting settings_table[] = {
      on_dead_words},
     {"expired", offsetof(struct group_settings, expired), EXPIRED_DROP, EXPIRED_DEAD, EXPIRED_DROP,
      expired_words},
+    {"priority", offsetof(struct group_settings, priority), PRIORITY_STRICT, PRIORITY_WEIGHTED,
+     PRIORITY_STRICT, priority_words},
 };
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
 
@@ -159,6 +162,10 @@ int group_settings_fit(const struct group_settings *settings, enum group_mode mo
     if (mode == GROUP_SHARED && settings->on_dead != ON_DEAD_SKIP) {
         return refuse(ZSP_EBAD_VALUE, zsp_slice_str("on_dead"), "skip, where nothing is in order",
                       err);
+    }
+    if (mode == GROUP_ORDERED && settings->priority != PRIORITY_STRICT) {
+        return refuse(ZSP_EBAD_VALUE, zsp_slice_str("priority"),
+                      "strict, where all is in order and none is heeded", err);
     }
     return 0;
 }

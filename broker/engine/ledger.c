@@ -120,13 +120,13 @@ static int take_span(struct ledger *self, struct take *take, uint64_t first, uin
         return rc;
     }
     struct piece *last = take->piece_count > 0 ? &take->pieces[take->piece_count - 1] : NULL;
-    if (last && last->ledger == self && last->end == first) {
+    if (last && last->ledger == self && last->end == first && last->kind == take->kind) {
         last->end = end;
     } else {
         zsp_assert(take->pieces);
         zsp_assert(take->piece_count < take->piece_max);
         take->pieces[take->piece_count++] =
-            (struct piece){.ledger = self, .first = first, .end = end};
+            (struct piece){.ledger = self, .first = first, .end = end, .kind = take->kind};
     }
     take->messages -= end - first;
     take->taken += end - first;

@@ -112,17 +112,22 @@ uint64_t ledger_dead(const struct ledger *self);
 /* Does what comes next lie in a damaged range? */
 bool ledger_is_blocked(const struct ledger *self);
 
+/* For which reason it was taken: see pull_take.h. */
+enum take_kind { TAKE_PLAIN, TAKE_BETWEEN, TAKE_TURN };
+
 /* A stretch that a pull has reserved. */
 struct piece {
     struct ledger *ledger; /* NULL = void meanwhile (topic gone, seek) */
     uint64_t first, end;
+    enum take_kind kind;
 };
 
 /* What a pull takes from ledgers, one after the other. */
 struct take {
-    uint64_t messages; /* still wanted */
-    uint64_t taken;    /* so far */
-    bool alone;        /* a lease of limited messages: nothing else comes with them */
+    uint64_t messages;   /* still wanted */
+    uint64_t taken;      /* so far */
+    bool alone;          /* a lease of limited messages: nothing else comes with them */
+    enum take_kind kind; /* of what is taken now */
     struct piece *pieces;
     size_t piece_count, piece_max;
 };

@@ -26,6 +26,7 @@ struct group_settings {
     uint64_t backoff_max_ms; /* up to here */
     uint64_t on_dead;        /* enum on_dead; of ordered groups */
     uint64_t expired;        /* enum on_expired */
+    uint64_t priority;       /* enum on_priority */
 };
 
 /* What becomes of messages whose time to live is over. */
@@ -38,6 +39,12 @@ enum on_expired {
 enum on_dead {
     ON_DEAD_SKIP, /* nothing: it counts as done */
     ON_DEAD_HOLD  /* keeps it back */
+};
+
+/* Who comes before whom. */
+enum on_priority {
+    PRIORITY_STRICT,  /* the most urgent, as long as there are any */
+    PRIORITY_WEIGHTED /* the less urgent have turns, see pull_take.h */
 };
 
 /* The delay before the retry after `failures` failures (>= 1). */

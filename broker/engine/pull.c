@@ -6,7 +6,6 @@
  */
 #include "broker/engine/pull.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,12 +16,11 @@
 #include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pull_arrays.h"
+#include "broker/engine/pull_take.h"
 #include "common/assert.h"
 
 /* Times in a row that a pull may come back with nothing, and nothing done, before it is told so. */
 #define TRIES_MAX 8u
-/* Instead of a priority. */
-#define ANY_PRIORITY UINT_MAX
 /* Pulls whose memory is kept for later ones. */
 #define PULLS_KEPT 256u
 
@@ -371,54 +369,6 @@ static void share_of(const struct pull *self, uint64_t *ret_ready, uint64_t *ret
     }
 }
 
-/* `priority` ANY_PRIORITY: all of them, as they come in each ledger. */
-static int take_binding(struct groups *groups, struct binding *binding, struct take *take,
-                        unsigned priority)
-{
-    /* Each ledger once: the ring turns, those left empty leave it. */
-    const struct ledger_told *const last = binding->ring ? binding->ring->ring_prev : NULL;
-    bool more = binding->joined && last;
-    while (more && take->messages > 0 && take->piece_count < take->piece_max && !take->alone) {
-        struct ledger *ledger = binding->ring->ledger;
-        more = binding->ring != last;
-        binding->ring = binding->ring->ring_next;
-        if (priority != ANY_PRIORITY && (ledger_priorities(ledger) >> priority & 1u) == 0) {
-            continue;
-        }
-        int rc = priority == ANY_PRIORITY ? ledger_take(ledger, take)
-                                          : ledger_take_priority(ledger, take, priority);
-        group_ledger_changed(groups, ledger);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return 0;
-}
-
-/* From all topics of the pull, beginning with one of them. */
-static int take_topics(struct groups *groups, struct pull *self, size_t first, unsigned priority)
-{
-    const size_t count = pull_binding_count(self);
-    for (size_t i = 0; i < count && self->take.messages > 0 && !self->take.alone; i++) {
-        struct binding *binding = pull_binding_at(self, (first + i) % count);
-        int rc = take_binding(groups, binding, &self->take, priority);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return 0;
-}
-
-/* The most urgent first, over all topics and partitions. */
-static int take_by_priority(struct groups *groups, struct pull *self, size_t first)
-{
-    int rc = 0;
-    for (unsigned left = ZSP_PRIORITY_MAX + 1; left > 0 && rc == 0; left--) {
-        rc = take_topics(groups, self, first, left - 1);
-    }
-    return rc;
-}
-
 /* Reserve for a pull what its limits, its share and the group's limit allow. */
 static int reserve(struct groups *groups, struct pull *self)
 {
@@ -448,8 +398,7 @@ static int reserve(struct groups *groups, struct pull *self)
     }
     const size_t count = pull_binding_count(self);
     const size_t first = pull_takes_turns(self) && count > 0 ? group->next_binding++ % count : 0;
-    int rc = group->with_levels > 0 ? take_by_priority(groups, self, first)
-                                    : take_topics(groups, self, first, ANY_PRIORITY);
+    int rc = pull_take(groups, self, first);
     self->is_cut = self->take.taken < self->max_messages && ready > self->take.taken;
     return rc;
 }

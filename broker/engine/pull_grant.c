@@ -6,6 +6,7 @@
  */
 #include "broker/engine/expired.h"
 #include "broker/engine/pull.h"
+#include "broker/engine/pull_take.h"
 #include "broker/engine/recall.h"
 #include "common/assert.h"
 
@@ -88,6 +89,7 @@ static int build(struct groups *groups, struct pull *self, struct lease *lease)
 /* What was gathered is reserved by nobody any more. */
 static void untake_gathered(struct engine *engine, struct pull *self)
 {
+    pull_take_undone(self);
     for (size_t i = self->run_count; i > 0; i--) {
         const struct pull_run *run = &self->runs[i - 1];
         if (run->ledger && ledger_untake(run->ledger, run->first, run->end) < 0) {

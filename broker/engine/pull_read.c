@@ -10,6 +10,7 @@
 #include "broker/engine/batch_walk.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/pull_arrays.h"
+#include "broker/engine/pull_take.h"
 #include "broker/engine/recall.h"
 #include "common/diag.h"
 
@@ -39,6 +40,8 @@ void pull_put_back(struct engine *engine, struct pull *self)
         const struct piece *piece = &self->take.pieces[i - 1];
         const uint64_t from = i - 1 == self->next_piece ? self->next_from : piece->first;
         untake(engine, piece->ledger, from, piece->end);
+        pull_take_back(self->group,
+                       &(struct piece){.first = from, .end = piece->end, .kind = piece->kind});
     }
     self->take.piece_count = self->next_piece;
 }
@@ -62,6 +65,7 @@ void pull_forget_gathered(struct pull *self)
 static void give_up(struct engine *engine, struct pull *self, const struct zsp_err *error)
 {
     pull_put_back(engine, self);
+    pull_take_undone(self);
     for (size_t i = self->run_count; i > 0 && !self->is_resent; i--) {
         const struct pull_run *run = &self->runs[i - 1];
         untake(engine, run->ledger, run->first, run->end);
@@ -486,7 +490,8 @@ void pull_begin_again(struct engine *engine, struct pull *self, const struct lea
             return;
         }
         self->take.pieces = pieces;
-        pieces[self->take.piece_count++] = (struct piece){span->ledger, span->first, span->end};
+        pieces[self->take.piece_count++] =
+            (struct piece){.ledger = span->ledger, .first = span->first, .end = span->end};
     }
     begin(engine, self);
 }

@@ -194,6 +194,7 @@ static int group_change(struct group_run *self, const char *group, bool create)
         {"backoff_max_ms", &self->backoff_max},
         {"on_dead", &self->on_dead},
         {"expired", &self->expired},
+        {"priority", &self->priority},
     };
     zspool_figure_t settings[sizeof named / sizeof named[0]];
     zspool_error_t err = {0};
@@ -300,6 +301,7 @@ static int check_flags(const struct group_run *self, const char *action)
         {"backoff-max", self->backoff_max.given, "create set"},
         {"on-dead", self->on_dead.given, "create set"},
         {"expired", self->expired.given, "create set"},
+        {"priority", self->priority.given, "create set"},
         {"to", self->to.kind != ZSPOOL_POSITION_NONE, "seek"},
         {"partition", self->partition != ZSPOOL_PARTITION_ALL, "seek"},
         {"dead", self->dead, "seek"},
@@ -368,6 +370,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "on-dead", CLI_SETTING_WORD, "WORD", "in order: skip or hold (skip)", &self.on_dead},
         {0, "expired", CLI_SETTING_WORD, "WORD", "after their ttl: drop or dead (drop)",
          &self.expired},
+        {0, "priority", CLI_SETTING_WORD, "WORD", "strict, or weighted: all have turns (strict)",
+         &self.priority},
         {0, "to", CLI_POSITION, "POSITION", "seek: where to go", &self.to},
         {'p', "partition", CLI_PARTITION, "NUMBER", "seek: only this one", &self.partition},
         {0, "dead", CLI_FLAG, NULL, "seek: dead messages come again, too", &self.dead},

@@ -12,7 +12,8 @@ struct group_run {
     struct cli_list topics;
     const char *mode;
     zspool_position_t start, to;
-    struct cli_setting lease, max_leased, max_failures, backoff, backoff_max, on_dead, expired;
+    struct cli_setting lease, max_leased, max_failures, backoff, backoff_max, on_dead, expired,
+        priority;
     int32_t partition;
     bool is_long, all, dead, dry_run, yes;
     zspool_client_t *client;

@@ -275,7 +275,7 @@ class Groups(Case):
         self.assertEqual(info["settings"], {"lease_ms": 5000, "max_failures": 3,
                                             "backoff_ms": 2000, "backoff_max_ms": 60000,
                                             "max_leased": 50, "on_dead": "skip",
-                                            "expired": "drop"})
+                                            "expired": "drop", "priority": "strict"})
         self.bad(1, "group", "set", "adm", "--on-dead", "hold")  # nothing is in order there
         self.good("group", "create", "adm-o", "--mode", "ordered", "--on-dead", "hold")
         self.assertIn("on_dead = hold", self.good("group", "info", "adm-o").lines())

@@ -114,6 +114,7 @@ struct group_model {
     int64_t unseen_until_ms; /* their leases are over by then, uptime */
     uint64_t pulls;          /* that entered */
     uint32_t pulls_out;      /* of them, those that nothing was heard of */
+    uint64_t no_turns;       /* weighted: messages since the less urgent that waited had a turn */
     bool paused;             /* surely */
     bool maybe_paused;
     uint64_t pause_step;  /* when the last PAUSE came, */
@@ -145,6 +146,7 @@ struct model {
     int64_t wall_max_ms;   /* and at most ever */
     uint64_t wall_step;    /* when it was set back last */
     bool any_expires;      /* some messages do */
+    bool is_weighted;      /* group 0 gives turns to the less urgent */
     int64_t uptime_ms;     /* how long the broker ran, all lives together */
     uint64_t durable_step; /* grants up to this step are durable */
     struct message_fact *messages;

@@ -7,7 +7,8 @@
  *   - GROUP.INFO counts what was left out: at least what cannot be done otherwise, and at most what
  *     may have expired
  *   - a pull that was alone does not get a message while a more urgent one, which was confirmed
- *     synced before it came and was never handed out, is left behind
+ *     synced before it came and was never handed out, is left behind; of a weighted group: no more
+ *     than 15 messages in a row of such pulls are of the highest priority while another one waits
  */
 #include <inttypes.h>
 
@@ -34,6 +35,7 @@ void model_urgent_crash(struct model *self)
 {
     for (uint32_t g = 0; g < SIM_GROUPS; g++) {
         self->groups[g].pulls_out = 0;
+        self->groups[g].no_turns = 0;
     }
 }
 
@@ -111,41 +113,81 @@ static bool is_left_behind(const struct sim_request *pull, const struct message_
            !slot->maybe_done && !slot->doomed && fact->order.not_before_ms <= pull->entered_wall_ms;
 }
 
-static bool judge_log(struct model *self, const struct sim_request *pull, uint32_t topic,
-                      uint32_t partition, unsigned least)
+/* The first message of [low, high] from `from` on that was left behind; false = none. */
+static bool find_left_behind(struct model *self, const struct sim_request *pull, uint32_t topic,
+                             uint32_t partition, unsigned low, unsigned high, uint64_t *ret)
 {
     const uint64_t end = self->logs[topic][partition].mark;
     for (uint64_t o = 0; o < end; o++) {
         const struct log_slot *log = model_log_slot(self, topic, partition, o);
         const struct message_fact *fact = &self->messages[log->message > 0 ? log->message - 1 : 0];
-        if (log->message == 0 || log->is_stale || fact->order.priority <= least ||
-            model_may_be_expired(self, log->message - 1)) {
+        if (log->message == 0 || log->is_stale || fact->order.priority < low ||
+            fact->order.priority > high || model_may_be_expired(self, log->message - 1)) {
             continue;
         }
-        const struct group_slot *slot = model_group_slot(self, pull->group, topic, partition, o);
-        if (is_left_behind(pull, fact, slot)) {
-            return model_fail(self,
-                              "group %s: a message of priority %u was delivered, and %s/%u/%" PRIu64
-                              " of priority %u left behind",
-                              sim_group_name(pull->group), least, sim_topic_name(topic), partition,
-                              o, fact->order.priority);
+        if (is_left_behind(pull, fact, model_group_slot(self, pull->group, topic, partition, o))) {
+            *ret = o;
+            return true;
         }
     }
-    return true;
+    return false;
+}
+
+static bool judge_log(struct model *self, const struct sim_request *pull, uint32_t topic,
+                      uint32_t partition, unsigned least)
+{
+    uint64_t offset = 0;
+    return least == ZSP_PRIORITY_MAX ||
+           !find_left_behind(self, pull, topic, partition, least + 1, ZSP_PRIORITY_MAX, &offset) ||
+           model_fail(self,
+                      "group %s: a message of priority %u was delivered, and %s/%u/%" PRIu64
+                      " of a higher one left behind",
+                      sim_group_name(pull->group), least, sim_topic_name(topic), partition, offset);
+}
+
+/* No turn of the less urgent is left out. */
+static bool judge_turns(struct model *self, const struct sim_request *pull, unsigned least,
+                        unsigned most)
+{
+    struct group_model *group = &self->groups[pull->group];
+    bool waits = false;
+    for (uint32_t i = 0; least == most && most > 0 && !waits && i < SIM_TOPICS * SIM_PARTS_MAX;
+         i++) {
+        const uint32_t topic = i / SIM_PARTS_MAX;
+        const uint32_t partition = i % SIM_PARTS_MAX;
+        uint64_t offset = 0;
+        waits = model_group_has_topic(pull->group, topic) &&
+                partition < model_partition_count(topic) &&
+                find_left_behind(self, pull, topic, partition, 0, most - 1, &offset);
+    }
+    for (size_t i = 0; i < pull->reply.run_count; i++) {
+        group->no_turns += pull->reply.runs[i].count;
+    }
+    group->no_turns = waits ? group->no_turns : 0;
+    return group->no_turns < 16 ||
+           model_fail(self,
+                      "group %s: %" PRIu64 " messages of priority %u without a turn of others",
+                      sim_group_name(pull->group), group->no_turns, most);
 }
 
 bool model_judge_order(struct model *self, const struct sim_request *pull)
 {
-    const struct group_model *group = &self->groups[pull->group];
+    struct group_model *group = &self->groups[pull->group];
     unsigned least = ZSP_PRIORITY_MAX;
+    unsigned most = 0;
     for (size_t i = 0; i < pull->reply.run_count; i++) {
         const unsigned priority = pull->reply.runs[i].priority;
         least = priority < least ? priority : least;
+        most = priority > most ? priority : most;
     }
     if (model_has_order(pull->group) || pull->reply.run_count == 0 || !pull->was_alone ||
         group->pulls != pull->pulls_then || pull->repeats || group->unseen_grants > 0 ||
         group->seeks > 0 || self->wall_step >= pull->entered_step) {
+        group->no_turns = 0;
         return true;
+    }
+    if (self->is_weighted && pull->group == 0) {
+        return judge_turns(self, pull, least, most);
     }
     for (uint32_t t = 0; t < SIM_TOPICS; t++) {
         for (uint32_t p = 0; model_group_has_topic(pull->group, t) && p < model_partition_count(t);

@@ -313,7 +313,11 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text(out, "start");
     wire_write_text(out, "earliest");
     wire_write_text(out, "settings");
-    wire_write_map(out, 5);
+    wire_write_map(out, self->is_weighted ? 6 : 5);
+    if (self->is_weighted) {
+        wire_write_text(out, "priority");
+        wire_write_text(out, "weighted");
+    }
     wire_write_text(out, "expired");
     wire_write_text(out, self->group == 0 ? "dead" : "drop");
     wire_write_text_uint(out, "lease_ms", SIM_LEASE_MS);

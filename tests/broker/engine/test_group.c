@@ -24,7 +24,7 @@ static void a_group_tells_what_it_is(void **state)
             fixture_value(answer, "settings"),
             "{\"lease_ms\": 100, \"max_leased\": 7, \"max_failures\": 0, "
             "\"backoff_ms\": 1000, \"backoff_max_ms\": 60000, \"on_dead\": \"skip\", "
-            "\"expired\": \"drop\"}");
+            "\"expired\": \"drop\", \"priority\": \"strict\"}");
         assert_string_equal(fixture_value(answer, "parts"), "[[\"t\", 0, 1, 2, 1, 0, 0, 0, 0, 0]]");
         fixture_restart(f, MEM_KEEP_SYNCED);
     }
