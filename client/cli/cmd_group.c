@@ -133,12 +133,27 @@ static void print_json(const zspool_group_info_t *info)
     }
     json_uint(&json, "members", info->member_count);
     cli_json_settings(&json, info->settings, info->setting_count);
+    if (info->pattern_count > 0) {
+        json_open_array(&json, "patterns");
+        for (size_t i = 0; i < info->pattern_count; i++) {
+            json_item_text(&json, info->patterns[i]);
+        }
+        json_close_array(&json);
+    }
     json_open_array(&json, "parts");
     for (size_t i = 0; i < info->part_count; i++) {
         json_part(&json, &info->parts[i]);
     }
     json_close_array(&json);
     json_end(&json);
+}
+
+static void print_patterns(const zspool_group_info_t *info)
+{
+    for (size_t i = 0; i < info->pattern_count; i++) {
+        printf("%s%s%s", i == 0 ? "topics that match " : ", ", info->patterns[i],
+               i + 1 == info->pattern_count ? "\n" : "");
+    }
 }
 
 static int print_plain(const zspool_group_info_t *info)
@@ -149,6 +164,7 @@ static int print_plain(const zspool_group_info_t *info)
     printf("group %s, mode %s, start %s, %" PRIu64 " members%s\n", info->group, info->mode, start,
            info->member_count, info->paused ? ", paused" : "");
     cli_print_settings(info->settings, info->setting_count);
+    print_patterns(info);
     columns_init(&columns,
                  "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD LOST EXPIRED");
     for (size_t i = 0; i < info->part_count; i++) {

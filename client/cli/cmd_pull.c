@@ -206,13 +206,15 @@ const struct cli_verb cli_pull = {
     .name = "pull",
     .synopsis = "-g GROUP [OPTION]... TOPIC...",
     .summary = "take messages as a member of a group, print them, settle them",
-    .details = "Each payload is printed with a newline, and acknowledged when it is out.\n"
+    .details = "TOPIC may be a pattern like 'orders.*': all that match, also later ones.\n"
+               "Each payload is printed with a newline, and acknowledged when it is out.\n"
                "Without -n, --wait or -e it goes on until Ctrl-C: what was printed by then is\n"
                "settled, the rest handed back; the same when nobody reads the output any more.\n"
                "A second Ctrl-C ends at once; leases then end by themselves. --outcome none\n"
                "leaves messages leased, for `zspool settle`. POSITION and FORMAT are those of\n"
                "`zspool read`. Exit code 3 when there was nothing.\n",
     .example = "  zspool pull orders -g billing -n 10 --wait 5s\n"
+               "  zspool pull 'orders.*' -g billing\n"
                "  zspool pull orders returns -g audit -e --json >> audit.jsonl\n"
                "  zspool pull orders -g billing --outcome none --format '%t/%p/%o@%l\\n'\n",
     .args_min = 1,

@@ -219,6 +219,12 @@ void json_close_array(struct json *self)
     self->comma = true;
 }
 
+void json_item_text(struct json *self, const char *value)
+{
+    begin_value(self);
+    write_string(self->to, value);
+}
+
 void json_open_item(struct json *self)
 {
     begin_value(self);

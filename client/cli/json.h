@@ -39,7 +39,8 @@ void json_open_object(struct json *self, const char *key);
 void json_close_object(struct json *self);
 void json_open_array(struct json *self, const char *key);
 void json_close_array(struct json *self);
-/* An object inside an array. */
+/* A text, an object inside an array. */
+void json_item_text(struct json *self, const char *value);
 void json_open_item(struct json *self);
 
 /* Are these bytes text: UTF-8, without surrogates and overlong forms? */

@@ -954,6 +954,8 @@ typedef struct zspool_group_info_t {
     bool paused;           /* nothing is handed out */
     uint64_t redrive_rate; /* of zspool_dead_redrive() with a rate that is under way; 0 = none */
     uint64_t redriven;     /* messages that it redrove up to now */
+    size_t pattern_count;
+    const char *const *patterns; /* topics that match come into it */
 } zspool_group_info_t;
 
 /* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EUNSUPPORTED, ZSPOOL_ELIMIT_REACHED */

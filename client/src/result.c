@@ -288,6 +288,22 @@ static int read_parts(struct zsp_arena *arena, const msgpack_object_array *rows,
     return 0;
 }
 
+/* A list of texts that may be missing. */
+static const char *const *read_texts(struct zsp_arena *arena, const msgpack_object *map,
+                                     const char *key, size_t *ret_count)
+{
+    const msgpack_object_array *told = zsp_reply_array(map, key);
+    const char **texts = told ? zsp_arena_alloc(arena, told->size, sizeof *texts) : NULL;
+    for (uint32_t i = 0; texts && i < told->size; i++) {
+        const msgpack_object *text = &told->ptr[i];
+        if (text->type == MSGPACK_OBJECT_STR) {
+            texts[(*ret_count)++] = zsp_arena_text(
+                arena, (struct zsp_slice){(const uint8_t *)text->via.str.ptr, text->via.str.size});
+        }
+    }
+    return texts;
+}
+
 int zsp_read_group_info(const struct zsp_answer *answer, void *arg, struct zsp_err *err)
 {
     struct zsp_result *result = arg;
@@ -305,6 +321,7 @@ int zsp_read_group_info(const struct zsp_answer *answer, void *arg, struct zsp_e
         info->redrive_rate = zsp_reply_uint(redrive, "rate", 0);
         info->redriven = zsp_reply_uint(redrive, "messages", 0);
     }
+    info->patterns = read_texts(arena, answer->map, "patterns", &info->pattern_count);
     const msgpack_object_array *members = zsp_reply_array(answer->map, "members");
     info->member_count = members ? members->size : zsp_reply_uint(answer->map, "members", 0);
     info->settings =

@@ -135,6 +135,17 @@ class Groups(Case):
         info = self.good("group", "info", "tab-g", "--json").objects()[0]
         self.assertEqual((info["start"], info["parts"][0]["lag"]), ("-5", 3))
 
+    def test_patterns(self):
+        self.good("pub", "pat.a", "one")
+        self.assertEqual(self.good("pull", "pat.?", "-g", "pat-g", "-e").lines(), ["one"])
+        self.good("pub", "pat.b", "two")
+        self.assertEqual(self.good("pull", "pat.?", "-g", "pat-g", "-e").lines(), ["two"])
+        self.assertIn("topics that match pat.?", self.good("group", "info", "pat-g").lines())
+        info = self.good("group", "info", "pat-g", "--json").objects()[0]
+        self.assertEqual(info["patterns"], ["pat.?"])
+        self.assertIn("topic pattern", self.bad(2, "pull", "[ab]*", "-g", "pat-g").err)
+        self.good("group", "rm", "pat-g", "--yes")
+
     def test_pause_and_resume(self):
         self.good("pub", "pause", "a", "b")
         self.good("group", "create", "pause-g", "--topic", "pause")
