@@ -17,16 +17,24 @@
 #define DUE_RUNS_MAX 1024u
 /* Stretches added between two looks for what is no longer needed. */
 #define PRUNE_EVERY 256u
-/* Bytes of one read of a load, and the wait before a failed one is tried again. */
-#define LOAD_BYTES    (1u * ZSP_MIB)
-#define LOAD_AGAIN_MS 1000
+/* Bytes of one read of a load; the wait before a failed one is tried again, doubled each time. */
+#define LOAD_BYTES        (1u * ZSP_MIB)
+#define LOAD_AGAIN_MS     1000
+#define LOAD_AGAIN_MAX_MS 60000
+/* So long a load is waited for; then its groups go on with their other partitions. */
+#define LOAD_PATIENCE_MS 2000
+/* Nobody has pulled for a group for so long: what it needs is forgotten, and read when it comes back. */
+#define GROUP_IDLE_MS 600000
 
 /* What lies below `from` is read in stretches, upwards. */
 struct agenda_load {
     struct engine_op op; /* first: its address is the tag */
     struct agenda *agenda;
     uint64_t first, next, end;
-    bool waits; /* for the timer, after a failure */
+    int64_t late_ms;   /* broker time from which on it is not waited for */
+    int64_t again_ms;  /* while it waits: until then */
+    unsigned failures; /* in a row */
+    bool waits;        /* for the timer, after a failure */
 };
 
 void agenda_init(struct engine *engine)
@@ -70,6 +78,11 @@ void agenda_close(struct engine *engine, struct partition *partition)
 
 /* --- Time ------------------------------------------------------------------------------------------ */
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void arm(struct engine *engine, struct agenda *self)
 {
     struct run_span span;
@@ -78,8 +91,11 @@ static void arm(struct engine *engine, struct agenda *self)
         wait_ms = span.run.due_ms - engine->now.wall_ms;
         wait_ms = wait_ms < AGENDA_LOOK_MS ? wait_ms : AGENDA_LOOK_MS;
     }
-    if (self->load && self->load->waits && wait_ms > LOAD_AGAIN_MS) {
-        wait_ms = LOAD_AGAIN_MS;
+    if (self->load && self->load->waits) {
+        wait_ms = earlier(wait_ms, self->load->again_ms - engine->clock.broker_ms);
+    }
+    if (self->load && !self->is_late) {
+        wait_ms = earlier(wait_ms, self->load->late_ms - engine->clock.broker_ms);
     }
     if (wait_ms == INT64_MAX) {
         engine_cancel(engine, TIMER_WAIT, &self->due);
@@ -135,9 +151,11 @@ static void load_read(struct engine *engine, struct agenda_load *load);
 static void agenda_fired(struct engine *engine, struct timer *timer)
 {
     struct agenda *self = CONTAINER_OF(timer, struct agenda, due);
+    const int64_t now_ms = engine->clock.broker_ms;
     const bool all = take_due(engine, self);
+    self->is_late = self->is_late || (self->load && self->load->late_ms <= now_ms);
     ledgers_changed(engine, self);
-    if (self->load && self->load->waits) {
+    if (self->load && self->load->waits && self->load->again_ms <= now_ms) {
         load_read(engine, self->load);
     }
     if (all) {
@@ -168,15 +186,28 @@ void agenda_look(struct engine *engine)
 
 /* --- Coming in, going out ----------------------------------------------------------------------- */
 
+/* Does nobody pull for the group any more? */
+static bool is_abandoned(const struct engine *engine, const struct group *group)
+{
+    return group->parked_count == 0 && !group->working.first &&
+           engine->clock.broker_ms - group->pulled_ms > GROUP_IDLE_MS;
+}
+
 /* Forget what no group can hand out any more. Ledgers without levels have not been served since the
- * start: for them it is read again. */
+ * start: for them, and for groups that nobody pulls for, it is read again. */
 static void prune(struct engine *engine, struct agenda *self)
 {
     const struct run none = {.state = RUN_NONE};
     uint64_t needed = self->partition->synced_offset;
+    bool forgets = false;
     const struct ledger *ledger = self->partition->ledger_first;
     for (; ledger; ledger = ledger->next) {
-        if (ledger->levels && ledger->journaled < needed && levels_are_known(ledger)) {
+        if (!ledger->levels || ledger->journaled >= needed || !levels_are_known(ledger)) {
+            continue;
+        }
+        if (is_abandoned(engine, ledger->group)) {
+            forgets = true;
+        } else {
             needed = ledger->journaled;
         }
     }
@@ -189,6 +220,9 @@ static void prune(struct engine *engine, struct agenda *self)
         return;
     }
     self->from = needed;
+    if (forgets) {
+        ledgers_changed(engine, self); /* they are not known any more */
+    }
 }
 
 static int note(struct engine *engine, struct agenda *self, const struct run_span *span)
@@ -243,6 +277,7 @@ void agenda_tell(struct groups *groups, struct ledger *ledger)
 static void load_ends(struct engine *engine, struct agenda *self)
 {
     self->from = self->load->first;
+    self->is_late = false;
     free(self->load);
     self->load = NULL;
     struct ledger *ledger = self->partition->ledger_first;
@@ -269,6 +304,26 @@ static int load_batches(struct engine *engine, struct agenda_load *load,
         rc = span.first < span.end ? note(engine, load->agenda, &span) : 0;
     }
     return rc;
+}
+
+/* It is tried again later; meanwhile its groups go on without this partition. */
+static void load_failed(struct engine *engine, struct agenda_load *load,
+                        const struct zsp_err *error)
+{
+    struct agenda *self = load->agenda;
+    const unsigned doubled = load->failures < 6 ? load->failures : 6;
+    const int64_t wait_ms = earlier((int64_t)LOAD_AGAIN_MS << doubled, LOAD_AGAIN_MAX_MS);
+    zsp_diag(engine->diag, ZSP_WARNING,
+             "%s: partition %" PRIu32 ": priorities and delays of what it holds cannot be read, "
+             "again in %" PRId64 " ms: %s",
+             self->partition->topic->object, self->partition->index, wait_ms,
+             error->code != 0 ? error->msg : "the store read nothing");
+    load->failures++;
+    load->waits = true;
+    load->again_ms = engine->clock.broker_ms + wait_ms;
+    self->is_late = true;
+    ledgers_changed(engine, self);
+    arm(engine, self);
 }
 
 static void load_done(struct engine *engine, struct engine_op *op,
@@ -299,11 +354,11 @@ static void load_done(struct engine *engine, struct engine_op *op,
     if (load->next >= load->end) {
         load_ends(engine, self);
     } else if (load->next > before) {
+        load->failures = 0;
         load_read(engine, load);
     } else {
         load->next = before;
-        load->waits = true;
-        arm(engine, self);
+        load_failed(engine, load, &completion->error);
     }
 }
 
@@ -317,11 +372,9 @@ static void load_read(struct engine *engine, struct agenda_load *load)
         .tag = engine_op_tag(&load->op),
     };
     struct zsp_err error = {0};
-    load->waits = engine->store->ops->read(engine->store, &read, &error) < 0;
-    if (load->waits) {
-        zsp_diag(engine->diag, ZSP_WARNING, "%s: partition %" PRIu32 ": priorities: %s",
-                 load->agenda->partition->topic->object, load->agenda->partition->index, error.msg);
-        arm(engine, load->agenda);
+    load->waits = false;
+    if (engine->store->ops->read(engine->store, &read, &error) < 0) {
+        load_failed(engine, load, &error);
     }
 }
 
@@ -349,10 +402,12 @@ void agenda_want(struct engine *engine, struct partition *partition)
     load->first = first;
     load->next = first > start ? first : start;
     load->end = self->from;
+    load->late_ms = engine->clock.broker_ms + LOAD_PATIENCE_MS;
     self->load = load;
     if (load->next >= load->end) {
         load_ends(engine, self);
-    } else {
-        load_read(engine, load);
+        return;
     }
+    load_read(engine, load);
+    arm(engine, self);
 }

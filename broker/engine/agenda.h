@@ -6,7 +6,9 @@
  *
  * It is derived, in memory only. Messages come in when the mark passes them. What was there
  * before this start, and what no group needed any more when it was forgotten, is read again from
- * the log when a group is to be served that may hand it out: all from `from` on is known.
+ * the log when a group is to be served that may hand it out: all from `from` on is known. The group
+ * waits for that, so that the most urgent comes first; after a while, or when it cannot be read, it
+ * goes on with its other partitions, and this one joins when its time has come.
  * That a topic has ever had such messages is durable in its image, before the first one is.
  *
  *   READY     another priority than 4, may be handed out
@@ -33,6 +35,7 @@ struct agenda {
     struct partition *partition;
     struct timer due;         /* of the first WAITING run, or of the next try to load */
     struct agenda_load *load; /* reads what lies below `from`; NULL = nobody wants it */
+    bool is_late;             /* the load takes long, or fails: nobody waits for it */
     uint32_t adds;            /* since it was pruned */
 };
 

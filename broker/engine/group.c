@@ -345,7 +345,8 @@ static struct ledger_figures figures_of(const struct ledger *ledger)
         .reserved = runmap_count(&ledger->runs, RUN_RESERVED),
         .waiting = ledger_waiting(ledger),
         .is_blocked = ledger_is_blocked(ledger),
-        .is_unknown = !levels_are_known(ledger),
+        .is_unknown = levels_are_awaited(ledger),
+        .is_late = levels_are_late(ledger),
         .has_levels = ledger->levels != NULL,
     };
 }
@@ -371,6 +372,7 @@ static void tell_sums(struct ledger_told *told, const struct ledger_figures *now
     binding->blocked =
         (uint16_t)(binding->blocked + (now->is_blocked ? 1 : 0) - (was->is_blocked ? 1 : 0));
     group->unknown += (now->is_unknown ? 1u : 0u) - (was->is_unknown ? 1u : 0u);
+    group->late += (now->is_late ? 1u : 0u) - (was->is_late ? 1u : 0u);
     group->with_levels += (now->has_levels ? 1u : 0u) - (was->has_levels ? 1u : 0u);
     group->ready += now->ready - was->ready;
     group->leased += now->leased - was->leased;

@@ -91,6 +91,7 @@ struct group {
     uint64_t id;
     struct zsp_slice name; /* into object */
     uint64_t epoch;        /* raised by every seek */
+    int64_t pulled_ms;     /* broker time of the last PULL */
     uint64_t start_value;  /* of start_kind */
     struct group_settings settings;
     struct name_index bindings;      /* struct binding */
@@ -99,6 +100,7 @@ struct group {
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
     struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
     uint32_t unknown;                 /* ledgers whose partition's agenda must be read first */
+    uint32_t late;                    /* ledgers that give nothing until it is */
     uint32_t with_levels;             /* ledgers with priorities, see levels.h */
     struct pull_list parked;          /* in order of arrival */
     struct pull_list working;         /* reading or granting */

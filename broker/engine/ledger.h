@@ -50,7 +50,8 @@ struct ledger_list {
 struct ledger_figures {
     uint64_t ready, leased, reserved, waiting; /* messages */
     bool is_blocked;
-    bool is_unknown; /* the agenda does not know yet what of it is ready */
+    bool is_unknown; /* the agenda does not know yet what of it is ready, */
+    bool is_late;    /* or will not for long */
     bool has_levels;
 };
 

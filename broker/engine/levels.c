@@ -76,6 +76,16 @@ bool levels_are_known(const struct ledger *ledger)
     return !ledger->levels || ledger->journaled >= ledger->levels->agenda->from;
 }
 
+bool levels_are_awaited(const struct ledger *ledger)
+{
+    return !levels_are_known(ledger) && !ledger->levels->agenda->is_late;
+}
+
+bool levels_are_late(const struct ledger *ledger)
+{
+    return !levels_are_known(ledger) && ledger->levels->agenda->is_late;
+}
+
 void levels_restart(struct ledger *ledger)
 {
     struct levels *levels = ledger->levels;

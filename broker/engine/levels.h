@@ -27,6 +27,9 @@ void levels_drop(struct ledger *ledger);
 /* Of a ledger that may have none: */
 /* Does the agenda know all that the ledger may hand out? */
 bool levels_are_known(const struct ledger *ledger);
+/* It does not, and is waited for; or is not waited for. */
+bool levels_are_awaited(const struct ledger *ledger);
+bool levels_are_late(const struct ledger *ledger);
 /* Fresh messages below `end` that wait for their time. */
 uint64_t levels_delayed(const struct ledger *ledger, uint64_t end);
 /* The first stretch from `from` on that waits for its time, by the agenda; false = none. */

@@ -6,6 +6,7 @@
 
 #include "broker/engine/hold.h"
 #include "broker/engine/ledger_ordered.h"
+#include "broker/engine/levels.h"
 #include "broker/engine/pull.h"
 
 /* What holds the messages of its topics back. */
@@ -37,6 +38,23 @@ static bool any_held(const struct pull *self)
         const struct binding *binding = pull_binding_at(self, i);
         for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
             if (ordered_is_held(binding->ledgers[k])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Is not known of a partition what of it is ready? */
+static bool any_late(const struct pull *self)
+{
+    if (self->group->late == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < pull_binding_count(self); i++) {
+        const struct binding *binding = pull_binding_at(self, i);
+        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
+            if (levels_are_late(binding->ledgers[k])) {
                 return true;
             }
         }
@@ -80,6 +98,9 @@ const char *pull_reason(const struct engine *engine, const struct pull *self)
     }
     if (view.any_blocked) {
         return "corrupt";
+    }
+    if (any_late(self)) {
+        return "loading";
     }
     if (self->messages == 0 && self->ending) {
         return self->ending;

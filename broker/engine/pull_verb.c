@@ -212,6 +212,7 @@ static void count_member(struct engine *engine, struct group *group, uint64_t se
     const int64_t now_ms = engine->clock.broker_ms;
     const int64_t lease_ms = (int64_t)group->settings.lease_ms;
     const int64_t keep_ms = lease_ms > MEMBER_MS ? lease_ms : MEMBER_MS;
+    group->pulled_ms = now_ms;
     if (session != 0) {
         struct member *member = members_seen(&group->members, &engine->groups->members, session,
                                              now_ms, now_ms - keep_ms); /* a figure */

@@ -130,8 +130,9 @@ static bool is_passing(int code)
 static void nothing_ready(struct zspool_consumer *self, const struct zsp_answer *answer)
 {
     const struct zsp_slice reason = zsp_reply_text(answer->map, "reason");
-    const bool stopping = reason.data && (zsp_slice_equal_str(reason, "shutting_down") ||
-                                          zsp_slice_equal_str(reason, "cancelled"));
+    const bool unsure = reason.data && (zsp_slice_equal_str(reason, "shutting_down") ||
+                                        zsp_slice_equal_str(reason, "cancelled") ||
+                                        zsp_slice_equal_str(reason, "loading"));
     const bool waited = answer->now_ms - self->pull_sent_ms >= PAUSE_MS;
     /* A PULL with outcomes never waits for messages: the next one does. */
     const bool at_once = !waited && !wire_map_find(answer->map, "settled");
@@ -139,7 +140,7 @@ static void nothing_ready(struct zspool_consumer *self, const struct zsp_answer 
     if (reason.data && zsp_slice_equal_str(reason, "corrupt")) {
         zsp_err_set(&self->pull_error, ZSP_ECORRUPT,
                     "group %s: what comes next is damaged on the broker's disk", self->group);
-    } else if (self->options.end_when_empty && !stopping) {
+    } else if (self->options.end_when_empty && !unsure) {
         self->drained = true;
     }
 }

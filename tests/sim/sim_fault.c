@@ -7,6 +7,9 @@
 #include "tests/sim/sim.h"
 #include "tests/support/crash_fs.h"
 
+/* What was begun while the disk was slow is over then. */
+#define SLOW_AFTER_MS 10000
+
 void fault_choose_weather(struct sim *sim)
 {
     struct prng *prng = &sim->prng;
@@ -51,6 +54,9 @@ static void stall(struct sim *sim)
     if (sim->world.up) {
         sim->model.uptime_ms += ms;
         sim->world.stalled_ms = sim->model.uptime_ms;
+        if (sim->model.slow_ms < sim->model.uptime_ms + SLOW_AFTER_MS) {
+            sim->model.slow_ms = sim->model.uptime_ms + SLOW_AFTER_MS;
+        }
         model_grace(&sim->model);
     }
 }
@@ -99,6 +105,8 @@ static void toggle_slow_disk(struct sim *sim)
 {
     sim->world.job_delay_ms = prng_chance(&sim->prng, 500) ? 303 : 3;
     sim->world.stalled_ms = sim->model.uptime_ms; /* who waited so far, waited for the disk */
+    sim->model.slow_ms =
+        sim->world.job_delay_ms > 3 ? INT64_MAX : sim->model.uptime_ms + SLOW_AFTER_MS;
 }
 
 static void disconnect(struct sim *sim)
@@ -162,5 +170,6 @@ void fault_end_all(struct sim *sim)
     }
     crash_fs_fail_sync(world->disk, UINT64_MAX, 0);
     world->job_delay_ms = 3;
+    sim->model.slow_ms = sim->model.uptime_ms + SLOW_AFTER_MS;
     urgent_end(sim);
 }

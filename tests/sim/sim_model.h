@@ -148,6 +148,7 @@ struct model {
     bool any_expires;      /* some messages do */
     bool is_weighted;      /* group 0 gives turns to the less urgent */
     int64_t uptime_ms;     /* how long the broker ran, all lives together */
+    int64_t slow_ms;       /* until then, of uptime, reads may take long */
     uint64_t durable_step; /* grants up to this step are durable */
     struct message_fact *messages;
     size_t message_count, message_capacity;

@@ -8,7 +8,8 @@
  *     may have expired
  *   - a pull that was alone does not get a message while a more urgent one, which was confirmed
  *     synced before it came and was never handed out, is left behind; of a weighted group: no more
- *     than 15 messages in a row of such pulls are of the highest priority while another one waits
+ *     than 15 messages in a row of such pulls are of the highest priority while another one waits.
+ *     Not while the disk is slow: a group does not wait for ever until it knows what is urgent
  */
 #include <inttypes.h>
 
@@ -182,7 +183,8 @@ bool model_judge_order(struct model *self, const struct sim_request *pull)
     }
     if (model_has_order(pull->group) || pull->reply.run_count == 0 || !pull->was_alone ||
         group->pulls != pull->pulls_then || pull->repeats || group->unseen_grants > 0 ||
-        group->seeks > 0 || self->wall_step >= pull->entered_step) {
+        group->seeks > 0 || self->wall_step >= pull->entered_step ||
+        self->uptime_ms < self->slow_ms) {
         group->no_turns = 0;
         return true;
     }

@@ -484,6 +484,13 @@ void mem_store_damage(struct mem_store *self, uint64_t topic_id, uint32_t partit
     log->corrupt = range;
 }
 
+void mem_store_fail_reads(struct mem_store *self, uint64_t topic_id, uint32_t partition, int code)
+{
+    struct mem_log *log = mem_log_find(self, topic_id, partition);
+    zsp_assert(log);
+    log->read_error = code;
+}
+
 void mem_store_want_image(struct mem_store *self, struct zsp_slice key)
 {
     struct store_completion *wanted = mem_complete(self, STORE_IMAGE_WANTED);

@@ -62,6 +62,8 @@ void mem_store_refuse_appends(struct mem_store *self, bool refuses);
  * reads before it end at it, and the partition refuses appends. */
 void mem_store_damage(struct mem_store *self, uint64_t topic_id, uint32_t partition,
                       struct store_range range);
+/* Reads of a partition fail with `code`; 0 = no more. */
+void mem_store_fail_reads(struct mem_store *self, uint64_t topic_id, uint32_t partition, int code);
 /* Tell STORE_IMAGE_WANTED for a key. */
 void mem_store_want_image(struct mem_store *self, struct zsp_slice key);
 

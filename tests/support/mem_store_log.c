@@ -298,6 +298,10 @@ static void run_read(struct mem_store *self, const struct mem_call *call)
                           (unsigned long long)log->synced_offset);
         return;
     }
+    if (log->read_error != 0) {
+        (void)zsp_err_set(&done->error, log->read_error, "cannot be read");
+        return;
+    }
     if (in_range(&log->corrupt, read->from_offset)) {
         (void)zsp_err_set(&done->error, ZSP_ECORRUPT, "damaged");
         done->covered = log->corrupt;

@@ -28,6 +28,7 @@ struct mem_log {
     uint64_t end_offset;
     uint64_t batches_trimmed; /* so that segment bounds stay where they are */
     struct store_range corrupt;
+    int read_error;          /* of every read; 0 = none */
     bool is_placed;          /* an atomic append was put: nothing else is written */
     struct store_part *part; /* the open handle, NULL = not open */
 };

@@ -4,6 +4,8 @@
  */
 #include <inttypes.h>
 
+#include "broker/engine/agenda.h"
+#include "broker/engine/topic.h"
 #include "common/limits.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
@@ -167,6 +169,82 @@ static void what_is_put_back_is_taken_again(void **state)
     assert_string_equal(fixture_payloads(answer), "urgent1");
     assert_pulled(f, 10, "urgent2 a b c");
     assert_string_equal(steps_part(f, "t", 0), "0 5 0 5 0 0");
+}
+
+/* --- What is not known yet ------------------------------------------------------------------------- */
+
+/* A message of priority 9 in each of two partitions, and a start that knows of none. */
+static void two_to_be_read_again(struct engine_fixture *f)
+{
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 't', 'partitions': 2}", NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        fixture_ok(f, "PUBLISH",
+                   fixture_format("{'topic': 't', 'partition': %u, 'priority': 9}", i),
+                   fixture_format("[[b'p%u']]", i));
+    }
+    assert_int_equal(steps_count(steps_pull(f, 1)), 1); /* makes the group */
+    fixture_restart(f, MEM_KEEP_SYNCED);
+}
+
+/* Goal: a partition that cannot be read keeps nobody from the others, and joins when it can. */
+static void what_cannot_be_read_holds_no_other_partition(void **state)
+{
+    struct engine_fixture *f = *state;
+    two_to_be_read_again(f);
+    mem_store_fail_reads(f->mem, 1, 1, ZSP_EIO);
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'to': 'earliest'}", NULL);
+    assert_pulled(f, 9, "p0");
+    assert_string_equal(fixture_text(steps_pull(f, 9), "reason"), "loading");
+    const uint64_t ticket = steps_wait(f, 9, 60000);
+    fixture_advance(f, 10000);
+    assert_null(fixture_answer(f, ticket));
+    mem_store_fail_reads(f->mem, 1, 1, 0);
+    fixture_advance(f, 16000);
+    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "p1");
+}
+
+/* Goal: what takes long to be read is waited for a while, for the sake of what is urgent. */
+static void what_takes_long_to_be_read_is_not_waited_for(void **state)
+{
+    struct engine_fixture *f = *state;
+    two_to_be_read_again(f);
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'to': 'earliest'}", NULL);
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t ticket = fixture_send(f, "PULL", "{'group': 'g', 'topics': ['t']}", NULL);
+    fixture_pump(f);
+    fixture_advance(f, 1999);
+    assert_null(fixture_answer(f, ticket));
+    fixture_advance(f, 1);
+    assert_string_equal(fixture_text(fixture_answer(f, ticket), "reason"), "loading");
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_int_equal(steps_count(steps_pull(f, 9)), 2);
+}
+
+static uint64_t remembered(struct engine_fixture *f)
+{
+    const struct topic *topic = topic_find(f->engine, zsp_slice_str("t"));
+    return runmap_count(&topic->partitions[0].agenda->map, RUN_READY);
+}
+
+/* Goal: a group that nobody pulls for costs no memory for good, and loses nothing by it. */
+static void what_an_abandoned_group_needs_is_forgotten(void **state)
+{
+    struct engine_fixture *f = *state;
+    const char *pull = "{'group': 'old', 'topics': ['t'], 'max_messages': 299}";
+    publish_at(f, "first", 9);
+    assert_int_equal(steps_count(fixture_ok(f, "PULL", pull, NULL)), 1);
+    steps_settle(f, 0, 1, steps_pull(f, 1)->lease, "'ack'");
+    fixture_advance(f, 601000);
+    for (unsigned i = 1; i < 600; i++) {
+        publish_at(f, "urgent", i % 2 == 0 ? 9 : 8);
+        steps_settle(f, i, 1, steps_pull(f, 1)->lease, "'ack'");
+    }
+    assert_in_range(remembered(f), 0, 256);
+    const struct answer *answer = fixture_ok(f, "PULL", pull, NULL);
+    assert_int_equal(steps_count(answer), 299);
+    assert_null(strstr(fixture_value(answer, "runs"), "\"priority\": 8"));
+    assert_int_equal(remembered(f), 599);
 }
 
 static void bad_values_are_refused(void **state)
@@ -379,6 +457,9 @@ int main(void)
         TEST(a_new_group_finds_what_was_forgotten),
         TEST(the_most_urgent_comes_first_over_all_partitions),
         TEST(what_is_put_back_is_taken_again),
+        TEST(what_cannot_be_read_holds_no_other_partition),
+        TEST(what_takes_long_to_be_read_is_not_waited_for),
+        TEST(what_an_abandoned_group_needs_is_forgotten),
         TEST(bad_values_are_refused),
         TEST(the_first_urgent_one_waits_until_the_topic_is_marked),
         TEST(a_delayed_message_comes_at_its_time),
