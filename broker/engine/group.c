@@ -353,8 +353,7 @@ static struct ledger_figures figures_of(const struct ledger *ledger)
 
 static bool is_idle(const struct ledger_figures *now)
 {
-    return now->ready == 0 && now->leased == 0 && now->reserved == 0 && now->waiting == 0 &&
-           !now->is_blocked && !now->is_unknown && !now->has_levels;
+    return !ledger_has_work(now) && !now->has_levels;
 }
 
 /* Move the sums from what was told of the ledger to what is true now. Unsigned differences: also
@@ -372,6 +371,7 @@ static void tell_sums(struct ledger_told *told, const struct ledger_figures *now
     binding->blocked =
         (uint16_t)(binding->blocked + (now->is_blocked ? 1 : 0) - (was->is_blocked ? 1 : 0));
     group->unknown += (now->is_unknown ? 1u : 0u) - (was->is_unknown ? 1u : 0u);
+    group->busy_ledgers += (ledger_has_work(now) ? 1u : 0u) - (ledger_has_work(was) ? 1u : 0u);
     group->late += (now->is_late ? 1u : 0u) - (was->is_late ? 1u : 0u);
     group->with_levels += (now->has_levels ? 1u : 0u) - (was->has_levels ? 1u : 0u);
     group->ready += now->ready - was->ready;
@@ -434,7 +434,6 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
             return;
         }
         ledger->told->ledger = ledger;
-        group->busy_ledgers++;
         ledger->told->due.fire_fn = due_fired;
     }
     if (ledger->told) {
@@ -445,7 +444,6 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     if (ledger->told && is_idle(&now)) {
         free(ledger->told); /* it is in no ring, its timer is not armed */
         ledger->told = NULL;
-        group->busy_ledgers--;
     }
     if ((group->ready > 0 || group->unknown != unknown) && group->parked_count > 0) {
         group_wake(self, group);
@@ -653,7 +651,7 @@ void group_pump(struct engine *engine)
 {
     struct groups *self = engine->groups;
     while (self->dirty_first && !engine->failed) {
-        recall_run(self); /* before anything of these ledgers is handed out */
+        recall_run(self);
         struct group *group = self->dirty_first;
         /* It stays marked while it is served: what that changes needs no second look. */
         pull_serve(engine, group);

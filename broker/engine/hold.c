@@ -97,7 +97,7 @@ void hold_member_left(struct groups *self, struct member *member)
 /* Does the ledger have anything to be done? */
 static bool is_busy(const struct ledger *ledger)
 {
-    return ledger->told != NULL;
+    return ledger->told && ledger_has_work(&ledger->told->figures);
 }
 
 /* Partitions with work that it holds and keeps. */

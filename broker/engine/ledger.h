@@ -55,6 +55,12 @@ struct ledger_figures {
     bool has_levels;
 };
 
+static inline bool ledger_has_work(const struct ledger_figures *self)
+{
+    return self->ready > 0 || self->leased > 0 || self->reserved > 0 || self->waiting > 0 ||
+           self->is_blocked || self->is_unknown || self->is_late;
+}
+
 /* What others were told of a ledger, see group_ledger_changed(). Most ledgers are idle: nothing
  * of them is ready, out or waiting, and they have none. */
 struct ledger_told {

@@ -7,11 +7,12 @@
 #include "common/diag.h"
 
 #define RUNS_PER_STEP    2000u /* with three long reasons each they stay within one record */
+#define AGAIN_MS         1     /* the next part */
 #define AGAIN_REFUSED_MS 1000  /* the journal had no room */
 
 static void retry_fired(struct engine *engine, struct timer *timer)
 {
-    (void)timer;
+    (void)timer; /* not armed any more */
     recall_run(engine->groups);
 }
 
@@ -93,27 +94,25 @@ static int release_some(struct groups *self, struct ledger *ledger, uint64_t fro
     return rc;
 }
 
-/* False = the journal has no room for it. */
-static bool recall(struct groups *self, struct ledger *ledger)
+/* One step of it. True in *ret_more: it is not done yet. Errors: those of state_put */
+static int recall(struct groups *self, struct ledger *ledger, bool *ret_more)
 {
+    struct zsp_err error = {0};
     uint64_t from = 0;
-    while (is_due(ledger, &from)) {
-        struct zsp_err error = {0};
-        if (!runmap_next(&ledger->runs, from, RUN_CLASS_LEASED, &(struct run_span){0})) {
-            return true; /* pulls put back what they have reserved, by and by */
-        }
-        step_begin(&self->step);
-        int rc = release_some(self, ledger, from);
-        if (rc < 0) {
-            step_undo(&self->step);
-        } else {
-            rc = step_put(&self->step, self->engine, STORE_WRITTEN, NULL, &error);
-        }
-        if (rc < 0) {
-            return false;
-        }
+    if (!is_due(ledger, &from) ||
+        !runmap_next(&ledger->runs, from, RUN_CLASS_LEASED, &(struct run_span){0})) {
+        return 0; /* pulls put back what they have reserved, by and by */
     }
-    return true;
+    step_begin(&self->step);
+    int rc = release_some(self, ledger, from);
+    if (rc < 0) {
+        step_undo(&self->step);
+        return rc;
+    }
+    rc = step_put(&self->step, self->engine, STORE_WRITTEN, NULL, &error);
+    *ret_more = is_due(ledger, &from) &&
+                runmap_next(&ledger->runs, from, RUN_CLASS_LEASED, &(struct run_span){0});
+    return rc;
 }
 
 bool recall_is_due(const struct ledger *ledger, uint64_t offset)
@@ -125,13 +124,15 @@ bool recall_is_due(const struct ledger *ledger, uint64_t offset)
 
 void recall_run(struct groups *self)
 {
-    while (self->recalls && !self->engine->failed) {
+    while (self->recalls && !self->engine->failed && !timer_is_armed(&self->recall_retry)) {
         struct ledger *const ledger = self->recalls->ledger;
-        if (!recall(self, ledger)) {
+        bool more = false;
+        const int rc = recall(self, ledger, &more);
+        if (rc < 0 || more) {
             engine_arm(self->engine, TIMER_WAIT, &self->recall_retry,
-                       self->engine->clock.broker_ms + AGAIN_REFUSED_MS);
-            return;
+                       self->engine->clock.broker_ms + (rc < 0 ? AGAIN_REFUSED_MS : AGAIN_MS));
+        } else {
+            recall_forget(self, ledger);
         }
-        recall_forget(self, ledger);
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Recalls: messages that are out come back because one in front of them did (ledger_ordered.h).
- * They are released, uncounted, a bounded number in one step, before anything is handed out in the
- * same turn (as if never handed out, while their reply has not left). That something is to be
+ * They are released, uncounted (as if never handed out, while their reply has not left), a bounded
+ * number in one step and turn; until all are, nothing of the partition is handed out. That something is to be
  * recalled follows from the runs, so a crash in between is made up for by the next start. Pulls that
  * have read such messages, or are about to tell of them, begin again.
  */
@@ -20,7 +20,7 @@ void recall_look(struct groups *self, struct ledger *ledger);
 void recall_forget(struct groups *self, struct ledger *ledger);
 /* Must a message that is out or reserved come back? */
 bool recall_is_due(const struct ledger *ledger, uint64_t offset);
-/* Recall what is to be recalled. */
+/* Recall what is to be recalled; the rest in later turns. */
 void recall_run(struct groups *self);
 
 #endif

@@ -156,6 +156,31 @@ static void what_is_recalled_is_not_told_any_more(void **state)
     }
 }
 
+/* Goal: a recall of very many takes several turns, and nothing is handed out meanwhile. */
+static void a_large_recall_takes_its_time(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, 1, "{}");
+    steps_publish(f, "t", 6000);
+    const uint64_t lease = pull_as(f, FIRST, 6000)->lease;
+    struct zsp_writer args = {0};
+    zsp_write_bytes(&args, zsp_slice_str("{'group': 'g', 'runs': ["));
+    for (unsigned i = 1; i < 6000; i += 2) { /* so that neighbours differ */
+        zsp_write_bytes(&args,
+                        zsp_slice_str(fixture_format("%s['t', 0, %u, 1, %" PRIu64 ", 'started']",
+                                                     i > 1 ? ", " : "", i, lease)));
+    }
+    zsp_write_bytes(&args, zsp_slice_str("]}"));
+    zsp_write_u8(&args, 0);
+    fixture_ok(f, "SETTLE", (const char *)args.data, NULL);
+    zsp_writer_fini(&args);
+    steps_settle(f, 0, 1, lease, "'retry', {'delay_ms': 0}");
+    assert_string_equal(steps_part(f, "t", 0), "0 6000 2001 3999 0 0");
+    assert_int_equal(steps_count(pull_as(f, FIRST, 1)), 0);
+    fixture_advance(f, 10);
+    assert_string_equal(steps_part(f, "t", 0), "0 6000 6000 0 0 0");
+}
+
 /* Goal: what nobody has seen comes in order, whatever pulls have put back of it. */
 static void what_was_put_back_comes_in_order(void **state)
 {
@@ -464,6 +489,28 @@ static void who_has_more_gives_up_what_is_settled(void **state)
     assert_int_equal(steps_count(pull_as(f, FIRST, 9)), 2);
 }
 
+/* Goal: a partition whose topic has priorities and that has nothing to do is no work either. */
+static void what_has_had_priorities_is_no_work_for_good(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, 4, "{}");
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_ok(f, "PUBLISH",
+                   fixture_format("{'topic': 't', 'partition': %u, 'priority': 9}", i), "[[b'u']]");
+    }
+    const uint64_t lease = pull_as(f, FIRST, 9)->lease;
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_ok(f, "SETTLE",
+                   fixture_format("{'group': 'g', 'runs': [['t', %u, 0, 1, %" PRIu64 ", 'ack']]}",
+                                  i, lease),
+                   NULL);
+    }
+    publish_to(f, 2, "p2");
+    publish_to(f, 3, "p3");
+    assert_int_equal(steps_count(pull_as(f, SECOND, 9)), 1);
+    assert_int_equal(steps_count(pull_as(f, FIRST, 9)), 1);
+}
+
 /* --- Dead ones ------------------------------------------------------------------------------------ */
 
 static void a_dead_message_is_passed(void **state)
@@ -542,6 +589,7 @@ int main(void)
         TEST(a_retry_takes_back_what_was_handed_out_behind_it),
         TEST(an_ack_in_the_same_request_comes_too_late),
         TEST(what_is_recalled_is_not_told_any_more),
+        TEST(a_large_recall_takes_its_time),
         TEST(what_was_put_back_comes_in_order),
         TEST(what_is_recalled_may_be_released),
         TEST(one_outcome_for_all_counts_for_all),
@@ -560,6 +608,7 @@ int main(void)
         TEST(who_is_alone_gets_all),
         TEST(two_that_wait_get_half),
         TEST(who_has_more_gives_up_what_is_settled),
+        TEST(what_has_had_priorities_is_no_work_for_good),
         TEST(a_dead_message_is_passed),
         TEST(a_dead_message_may_hold_its_partition),
         TEST(a_seek_lifts_what_held),
