@@ -119,6 +119,13 @@ static void settle_enter(struct model *self, struct sim_request *request)
     }
 }
 
+/* The state of the group is kept, to be brought back: with grants that nobody was told of yet, and
+ * will not be when it is moved meanwhile. */
+static void keep_unseen(struct group_model *group)
+{
+    group->unseen_grants += group->pulls_out;
+}
+
 void model_group_enter(struct model *self, struct sim_request *request)
 {
     switch (request->verb) {
@@ -128,6 +135,7 @@ void model_group_enter(struct model *self, struct sim_request *request)
         if (!request->dry_run) {
             self->groups[request->group].seeks++;
             self->groups[request->group].seeks_out++;
+            keep_unseen(&self->groups[request->group]);
         }
         break;
     case SIM_PULL:
@@ -152,6 +160,7 @@ void model_group_enter(struct model *self, struct sim_request *request)
         model_pause_enter(self, request);
         break;
     case SIM_SAVEPOINT_SAVE:
+        keep_unseen(&self->groups[request->group]);
         model_save_enter(self, request);
         break;
     case SIM_CANCEL:
