@@ -58,12 +58,15 @@
 /* Groups and producers. */
 #define ZSP_LEASE_MS             30000u /* default lease */
 #define ZSP_LEASE_MS_MIN         100u
-#define ZSP_LEASE_MS_MAX         86400000u     /* a day; also the longest extend */
-#define ZSP_DELAY_MS_MAX         31536000000u  /* a year: retry delays */
-#define ZSP_MAX_LEASED           1000000u      /* default messages out at once, one group */
-#define ZSP_MAX_FAILURES         5u            /* default failures after which a message is dead */
-#define ZSP_BACKOFF_MS           1000u         /* default first retry delay, doubling */
-#define ZSP_BACKOFF_MS_MAX       60000u        /* default longest retry delay */
+#define ZSP_LEASE_MS_MAX         86400000u    /* a day; also the longest extend */
+#define ZSP_DELAY_MS_MAX         31536000000u /* a year: retry delays */
+#define ZSP_MAX_LEASED           1000000u     /* default messages out at once, one group */
+#define ZSP_MAX_FAILURES         5u           /* default failures after which a message is dead */
+#define ZSP_BACKOFF_MS           1000u        /* default first retry delay, doubling */
+#define ZSP_BACKOFF_MS_MAX       60000u       /* default longest retry delay */
+#define ZSP_BACKOFF_STEPS_MAX    8u           /* delays that a group may tell one by one */
+#define ZSP_BACKOFF_FACTOR       2u           /* a delay is so many times the one before */
+#define ZSP_BACKOFF_FACTOR_MAX   10u
 #define ZSP_SAVEPOINTS_MAX       64u           /* of a group */
 #define ZSP_SAVEPOINT_BYTES      (1792u << 10) /* one: it is restored, with an undo, by one record */
 #define ZSP_SAVEPOINTS_BYTES_MAX (256u << 20)  /* all groups' together: they are kept in memory */

@@ -13,10 +13,11 @@
  * name, it has one ledger for each partition. A re-created topic is another one:
  * its ledgers begin at the earliest offset.
  *
- * Durable: 'g' group u64 -> version u8 = 3, mode u8 (enum group_mode), flags u8 (1 paused), epoch u64,
- * start kind u8 and value u64, the settings (group_settings_encode), name (short text), topic count
- * u16 and the names and patterns (short texts). Version 2 had no patterns. Version 1 had no flags and the first five settings as u64 each,
- * without their number. The ledgers: ledger_codec.h. Leases: lease.h.
+ * Durable: 'g' group u64 -> version u8 = 4, mode u8 (enum group_mode), flags u8 (1 paused), epoch u64,
+ * start kind u8 and value u64, the settings (group_settings_encode, setting_texts_encode), name (short
+ * text), topic count u16 and the names and patterns (short texts). Version 3 had no texts among the
+ * settings, version 2 no patterns, version 1 no flags and the first five settings as u64 each, without
+ * their number. The ledgers: ledger_codec.h. Leases: lease.h.
  */
 #ifndef ZSP_ENGINE_GROUP_H
 #define ZSP_ENGINE_GROUP_H

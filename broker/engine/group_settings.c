@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/engine/setting_texts.h"
 #include "broker/engine/settings_map.h"
 #include "common/limits.h"
 
@@ -39,6 +40,9 @@ static const struct setting settings_table[] = {
      expired_words},
     {"priority", offsetof(struct group_settings, priority), PRIORITY_STRICT, PRIORITY_WEIGHTED,
      PRIORITY_STRICT, priority_words},
+    {"backoff_factor", offsetof(struct group_settings, backoff_factor), 1, ZSP_BACKOFF_FACTOR_MAX,
+     ZSP_BACKOFF_FACTOR, NULL},
+    {"backoff_jitter", offsetof(struct group_settings, backoff_jitter), 0, 100, 0, NULL},
 };
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
 
@@ -59,6 +63,7 @@ void group_settings_default(struct group_settings *self)
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         *place_of(&settings_table[i], self) = settings_table[i].by_default;
     }
+    setting_texts_default(self);
 }
 
 static int refuse(int code, struct zsp_slice name, const char *wanted, struct zsp_err *err)
@@ -109,6 +114,9 @@ static int apply_one(const msgpack_object_kv *pair, struct group_settings *setti
         return zsp_err_set(err, ZSP_EBAD_TYPE, "settings: a name is not a string");
     }
     const struct zsp_slice name = settings_name(pair);
+    if (setting_texts_has(name)) {
+        return setting_texts_apply(name, &pair->val, settings, err);
+    }
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &settings_table[i];
         if (!zsp_slice_equal_str(name, setting->name)) {
@@ -173,7 +181,7 @@ int group_settings_fit(const struct group_settings *settings, enum group_mode mo
 void group_settings_write(struct zsp_writer *out, const struct group_settings *settings)
 {
     struct group_settings copy = *settings;
-    wire_write_map(out, SETTING_COUNT);
+    wire_write_map(out, SETTING_COUNT + SETTING_TEXTS);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &settings_table[i];
         const uint64_t value = *place_of(setting, &copy);
@@ -184,6 +192,7 @@ void group_settings_write(struct zsp_writer *out, const struct group_settings *s
             wire_write_uint(out, value);
         }
     }
+    setting_texts_write(out, settings);
 }
 
 void group_settings_encode(struct zsp_writer *out, const struct group_settings *settings)

@@ -25,7 +25,7 @@ int group_settings_fit(const struct group_settings *settings, enum group_mode mo
 void group_settings_write(struct zsp_writer *out, const struct group_settings *settings);
 
 /* The durable form: how many (u8), then each as u64, in the order of the table. What is not told is
- * at its default, so that a later version may have more. */
+ * at its default, so that a later version may have more. Those that are texts: setting_texts.h. */
 void group_settings_encode(struct zsp_writer *out, const struct group_settings *settings);
 /* Errors: ZSP_ECORRUPT (more of them than are known here, or cut off) */
 int group_settings_decode(struct zsp_reader *in, struct group_settings *ret);

@@ -15,12 +15,13 @@
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/savepoint.h"
+#include "broker/engine/setting_texts.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
 #include "common/diag.h"
 #include "common/name.h"
 
-#define GROUP_VERSION 3u
+#define GROUP_VERSION 4u
 
 /* Settings of an image of version 1. */
 #define SETTINGS_1 5
@@ -45,6 +46,7 @@ static void write_group(struct zsp_writer *out, const struct group *group)
     zsp_write_u8(out, (uint8_t)group->start_kind);
     zsp_write_u64(out, group->start_value);
     group_settings_encode(out, &group->settings);
+    setting_texts_encode(out, &group->settings);
     zsp_write_short(out, group->name);
     zsp_write_u16(out, (uint16_t)pattern_name_count(group));
     for (size_t i = 0; i < group->bindings.count; i++) {
@@ -283,7 +285,8 @@ static int open_group(struct engine *engine, uint64_t id, struct zsp_slice name,
 static int read_settings(struct zsp_reader *in, uint8_t version, struct group_settings *ret)
 {
     if (version != 1) {
-        return group_settings_decode(in, ret);
+        const int rc = group_settings_decode(in, ret);
+        return rc < 0 || version < 4 ? rc : setting_texts_decode(in, ret);
     }
     uint64_t numbers[SETTINGS_1];
     for (int i = 0; i < SETTINGS_1; i++) {

@@ -33,31 +33,62 @@ static void count_failure(const struct group_settings *settings, struct run *run
     }
 }
 
-uint64_t outcome_backoff_ms(const struct group_settings *settings, uint32_t failures)
+/* `delay_ms` times the factor for each failure but the first, up to the longest. */
+static uint64_t grow(const struct group_settings *settings, uint32_t failures)
 {
     const uint64_t longest = settings->backoff_max_ms;
     uint64_t delay_ms = settings->backoff_ms;
-    for (uint32_t i = 1; i < failures && delay_ms < longest && delay_ms > 0; i++) {
-        delay_ms *= 2;
+    for (uint32_t i = 1;
+         i < failures && delay_ms < longest && delay_ms > 0 && settings->backoff_factor > 1; i++) {
+        delay_ms *= settings->backoff_factor;
     }
     return delay_ms < longest ? delay_ms : longest;
+}
+
+uint64_t outcome_backoff_ms(const struct group_settings *settings, uint32_t failures,
+                            uint64_t drawn)
+{
+    const struct backoff_steps *steps = &settings->backoff;
+    uint64_t delay_ms = 0;
+    if (steps->count > 0) {
+        delay_ms = steps->ms[failures < steps->count ? failures - 1 : steps->count - 1];
+    } else {
+        delay_ms = grow(settings, failures);
+    }
+    const uint64_t jitter_ms = delay_ms * settings->backoff_jitter / 100;
+    return jitter_ms > 0 ? delay_ms + drawn % (jitter_ms + 1) : delay_ms;
+}
+
+/* It failed. False = it is dead now. */
+static bool fail(const struct group_settings *settings, struct run *run)
+{
+    leave_lease(run, RUN_RETRIED);
+    run->limit = 0; /* the application has judged this one by itself */
+    count_failure(settings, run);
+    return run->state != RUN_DEAD;
+}
+
+static void wait(struct run *run, uint64_t delay_ms, int64_t now_ms)
+{
+    if (delay_ms > 0) {
+        run->state = RUN_WAITING;
+        run->due_ms = now_ms + (int64_t)delay_ms;
+    }
 }
 
 void outcome_retry(const struct group_settings *settings, uint64_t delay_ms, int64_t now_ms,
                    struct run *run)
 {
-    leave_lease(run, RUN_RETRIED);
-    run->limit = 0; /* the application has judged this one by itself */
-    count_failure(settings, run);
-    if (run->state == RUN_DEAD) {
-        return;
+    if (fail(settings, run)) {
+        wait(run, delay_ms, now_ms);
     }
-    if (delay_ms == UINT64_MAX) {
-        delay_ms = outcome_backoff_ms(settings, run->failures);
-    }
-    if (delay_ms > 0) {
-        run->state = RUN_WAITING;
-        run->due_ms = now_ms + (int64_t)delay_ms;
+}
+
+void outcome_retry_later(const struct group_settings *settings, uint64_t drawn, int64_t now_ms,
+                         struct run *run)
+{
+    if (fail(settings, run)) {
+        wait(run, outcome_backoff_ms(settings, run->failures, drawn), now_ms);
     }
 }
 

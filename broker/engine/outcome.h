@@ -17,16 +17,26 @@
 
 #include "broker/engine/runmap.h"
 
+/* Delays one by one, before the first retry, the second, ...; the last one for all behind it. Count 0
+ * = they grow. */
+struct backoff_steps {
+    uint64_t count;
+    uint64_t ms[ZSP_BACKOFF_STEPS_MAX];
+};
+
 /* A group's settings. */
 struct group_settings {
     uint64_t lease_ms;
     uint64_t max_leased;     /* messages out at once */
     uint64_t max_failures;   /* then dead; 0 = never */
-    uint64_t backoff_ms;     /* before the first retry; doubles with each failure */
+    uint64_t backoff_ms;     /* before the first retry; */
+    uint64_t backoff_factor; /* so many times the one before with each failure, */
     uint64_t backoff_max_ms; /* up to here */
-    uint64_t on_dead;        /* enum on_dead; of ordered groups */
-    uint64_t expired;        /* enum on_expired */
-    uint64_t priority;       /* enum on_priority */
+    uint64_t backoff_jitter; /* per cent of a delay that are drawn and come on top */
+    struct backoff_steps backoff;
+    uint64_t on_dead;  /* enum on_dead; of ordered groups */
+    uint64_t expired;  /* enum on_expired */
+    uint64_t priority; /* enum on_priority */
 };
 
 /* What becomes of messages whose time to live is over. */
@@ -47,12 +57,17 @@ enum on_priority {
     PRIORITY_WEIGHTED /* the less urgent have turns, see pull_take.h */
 };
 
-/* The delay before the retry after `failures` failures (>= 1). */
-uint64_t outcome_backoff_ms(const struct group_settings *settings, uint32_t failures);
+/* The delay before the retry after `failures` failures (>= 1); `drawn` are random bits, looked at
+ * only where there is a jitter. */
+uint64_t outcome_backoff_ms(const struct group_settings *settings, uint32_t failures,
+                            uint64_t drawn);
 
-/* The application asked for a retry, `delay_ms` from now; UINT64_MAX = the group's backoff. */
+/* The application asked for a retry, `delay_ms` from now. */
 void outcome_retry(const struct group_settings *settings, uint64_t delay_ms, int64_t now_ms,
                    struct run *run);
+/* The same after the group's backoff. */
+void outcome_retry_later(const struct group_settings *settings, uint64_t drawn, int64_t now_ms,
+                         struct run *run);
 void outcome_release(struct run *run);
 void outcome_reject(const struct group_settings *settings, struct run *run);
 /* A reserved message is not handed out: dead, or RUN_NONE. */

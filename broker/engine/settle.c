@@ -170,6 +170,22 @@ static int add_reason(struct settling *self, struct run *run)
     return 0;
 }
 
+/* A stretch waits as long as it is told, or by the group's backoff: with a jitter one draw for all
+ * of it, so that it stays one run. */
+static void retry(const struct settling *self, struct run *run)
+{
+    const struct engine *engine = self->engine;
+    const struct engine_options *options = &engine->options;
+    const struct group_settings *settings = &self->group->settings;
+    if (self->srun->has_delay) {
+        outcome_retry(settings, self->srun->delay_ms, engine->clock.broker_ms, run);
+        return;
+    }
+    const uint64_t drawn =
+        settings->backoff_jitter > 0 ? options->random_fn(options->random_arg) : 0;
+    outcome_retry_later(settings, drawn, engine->clock.broker_ms, run);
+}
+
 /* The outcome, on a stretch that the lease owns. */
 static int apply(struct settling *self, struct ledger *ledger, const struct run_span *span)
 {
@@ -184,8 +200,7 @@ static int apply(struct settling *self, struct ledger *ledger, const struct run_
         run = (struct run){.state = RUN_NONE};
         break;
     case WIRE_RETRY:
-        outcome_retry(settings, srun->has_delay ? srun->delay_ms : UINT64_MAX,
-                      self->engine->clock.broker_ms, &run);
+        retry(self, &run);
         rc = add_reason(self, &run);
         break;
     case WIRE_RELEASE:

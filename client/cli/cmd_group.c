@@ -200,14 +200,51 @@ static int group_info(struct group_run *self, const char *group)
 
 /* --- create, set ------------------------------------------------------------------------ */
 
+/* --backoff is two settings: one delay, which grows, or all of them one by one. False = it is no
+ * such thing. */
+static bool read_backoff(struct group_run *self)
+{
+    const struct cli_setting *word = &self->backoff_word;
+    char text[64];
+    const char *at = word->word;
+    size_t len = 0;
+    int64_t ms = 0;
+    self->backoff = self->backoff_steps = (struct cli_setting){.given = word->given, .unset = true};
+    if (!word->given || word->unset) {
+        return true;
+    }
+    for (bool goes_on = true; goes_on; at += strcspn(at, ",") + 1) {
+        const size_t count = strcspn(at, ",");
+        goes_on = at[count] == ',';
+        (void)snprintf(text, sizeof text, "%.*s", (int)(count < 60 ? count : 60), at);
+        if (!cli_read_duration(text, &ms) || len + 16 > sizeof self->backoff_text) {
+            return false;
+        }
+        len += (size_t)snprintf(self->backoff_text + len, sizeof self->backoff_text - len,
+                                "%s%" PRId64, len > 0 ? "," : "", ms);
+    }
+    if (strchr(self->backoff_text, ',')) {
+        self->backoff_steps = (struct cli_setting){.given = true, .word = self->backoff_text};
+    } else {
+        self->backoff = (struct cli_setting){.given = true, .value = (uint64_t)ms};
+    }
+    return true;
+}
+
 static int group_change(struct group_run *self, const char *group, bool create)
 {
+    if (!read_backoff(self)) {
+        return cli_usage(self->verb, "--backoff wants a TIME, or up to eight of them: 1s,10s,1m");
+    }
     const struct cli_named_setting named[] = {
         {"lease_ms", &self->lease},
         {"max_leased", &self->max_leased},
         {"max_failures", &self->max_failures},
         {"backoff_ms", &self->backoff},
+        {"backoff", &self->backoff_steps},
         {"backoff_max_ms", &self->backoff_max},
+        {"backoff_factor", &self->backoff_factor},
+        {"backoff_jitter", &self->backoff_jitter},
         {"on_dead", &self->on_dead},
         {"expired", &self->expired},
         {"priority", &self->priority},
@@ -313,7 +350,9 @@ static int check_flags(const struct group_run *self, const char *action)
         {"lease", self->lease.given, "create set"},
         {"max-leased", self->max_leased.given, "create set"},
         {"max-failures", self->max_failures.given, "create set"},
-        {"backoff", self->backoff.given, "create set"},
+        {"backoff", self->backoff_word.given, "create set"},
+        {"backoff-factor", self->backoff_factor.given, "create set"},
+        {"backoff-jitter", self->backoff_jitter.given, "create set"},
         {"backoff-max", self->backoff_max.given, "create set"},
         {"on-dead", self->on_dead.given, "create set"},
         {"expired", self->expired.given, "create set"},
@@ -379,10 +418,14 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.max_leased},
         {0, "max-failures", CLI_SETTING_COUNT, "NUMBER", "then a message is dead (5); 0: never",
          &self.max_failures},
-        {0, "backoff", CLI_SETTING_DURATION, "TIME", "delay before the first retry (1s)",
-         &self.backoff},
+        {0, "backoff", CLI_SETTING_WORD, "TIMES",
+         "delay before the first retry (1s), or all: 1s,10s,1m", &self.backoff_word},
         {0, "backoff-max", CLI_SETTING_DURATION, "TIME", "the longest such delay (60s)",
          &self.backoff_max},
+        {0, "backoff-factor", CLI_SETTING_COUNT, "NUMBER", "a delay is so many times the last (2)",
+         &self.backoff_factor},
+        {0, "backoff-jitter", CLI_SETTING_COUNT, "PERCENT", "of a delay, drawn, on top of it (0)",
+         &self.backoff_jitter},
         {0, "on-dead", CLI_SETTING_WORD, "WORD", "in order: skip or hold (skip)", &self.on_dead},
         {0, "expired", CLI_SETTING_WORD, "WORD", "after their ttl: drop or dead (drop)",
          &self.expired},

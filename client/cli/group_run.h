@@ -14,6 +14,8 @@ struct group_run {
     zspool_position_t start, to;
     struct cli_setting lease, max_leased, max_failures, backoff, backoff_max, on_dead, expired,
         priority;
+    struct cli_setting backoff_word, backoff_steps, backoff_factor, backoff_jitter;
+    char backoff_text[128]; /* of backoff_steps, in ms */
     int32_t partition;
     bool is_long, all, dead, dry_run, yes;
     zspool_client_t *client;

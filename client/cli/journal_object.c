@@ -64,6 +64,9 @@ static const struct object_layout layouts[] = {
     {'g', false, "group", "u64:group",
      "v3:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group str:name "
      "u16*topics(str:name)"},
+    {'g', false, "group", "u64:group",
+     "v4:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group "
+     "texts:group str:name u16*topics(str:name)"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition", "v1:version u64:high u64:water"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition",
      "v2:version u64:high u64:water u64:lost u64:lost_to"},
@@ -78,9 +81,11 @@ static const struct object_layout layouts[] = {
 /* As topic_settings.c and group_settings.c of the broker have them. */
 static const char *const topic_settings[] = {
     "retention_time_ms", "retention_bytes", "until_consumed", "max_topic_bytes", "when_full", NULL};
-static const char *const group_settings[] = {"lease_ms",   "max_leased",     "max_failures",
-                                             "backoff_ms", "backoff_max_ms", "on_dead",
-                                             "expired",    "priority",       NULL};
+static const char *const group_settings[] = {
+    "lease_ms", "max_leased", "max_failures", "backoff_ms",     "backoff_max_ms",
+    "on_dead",  "expired",    "priority",     "backoff_factor", "backoff_jitter",
+    NULL};
+static const char *const group_texts[] = {"backoff", NULL};
 
 /* --- Printing one thing --------------------------------------------------------------------- */
 
@@ -341,6 +346,18 @@ static void put_settings(struct printer *to, const char *owner, struct zsp_reade
     }
 }
 
+static void put_texts(struct printer *to, struct zsp_reader *in)
+{
+    const char *const *names = group_texts;
+    const unsigned count = zsp_read_u8(in);
+    for (unsigned i = 0; i < count && !in->failed; i++) {
+        char name[24];
+        (void)snprintf(name, sizeof name, "text_%u", i);
+        const struct zsp_slice text = zsp_read_short(in);
+        put_text(to, *names ? *names++ : name, text);
+    }
+}
+
 static void put_version(struct printer *to, const struct word *word, struct zsp_reader *in)
 {
     const unsigned version = zsp_read_u8(in);
@@ -362,6 +379,8 @@ static void put_field(struct printer *to, const struct word *word, struct zsp_re
         put_runs(to, in);
     } else if (strcmp(word->type, "settings") == 0) {
         put_settings(to, word->name, in);
+    } else if (strcmp(word->type, "texts") == 0) {
+        put_texts(to, in);
     } else if (word->type[0] == 'v') {
         put_version(to, word, in);
     } else if (strcmp(word->type, "rest") == 0) {

@@ -286,7 +286,18 @@ class Groups(Case):
         self.assertEqual(info["settings"], {"lease_ms": 5000, "max_failures": 3,
                                             "backoff_ms": 2000, "backoff_max_ms": 60000,
                                             "max_leased": 50, "on_dead": "skip",
-                                            "expired": "drop", "priority": "strict"})
+                                            "expired": "drop", "priority": "strict",
+                                            "backoff_factor": 2, "backoff_jitter": 0, "backoff": ""})
+        self.good("group", "set", "adm", "--backoff", "1s,500ms,1m", "--backoff-factor", "3",
+                  "--backoff-jitter", "20")
+        settings = self.good("group", "info", "adm", "--json").objects()[0]["settings"]
+        self.assertEqual((settings["backoff"], settings["backoff_ms"], settings["backoff_factor"],
+                          settings["backoff_jitter"]), ("1000,500,60000", 1000, 3, 20))
+        self.good("group", "set", "adm", "--backoff", "3s")
+        settings = self.good("group", "info", "adm", "--json").objects()[0]["settings"]
+        self.assertEqual((settings["backoff"], settings["backoff_ms"]), ("", 3000))
+        self.usage("group", "set", "adm", "--backoff", "1s,,2s")
+        self.usage("group", "set", "adm", "--backoff", "often")
         self.bad(1, "group", "set", "adm", "--on-dead", "hold")  # nothing is in order there
         self.good("group", "create", "adm-o", "--mode", "ordered", "--on-dead", "hold")
         self.assertIn("on_dead = hold", self.good("group", "info", "adm-o").lines())

@@ -24,7 +24,8 @@ static void a_group_tells_what_it_is(void **state)
             fixture_value(answer, "settings"),
             "{\"lease_ms\": 100, \"max_leased\": 7, \"max_failures\": 0, "
             "\"backoff_ms\": 1000, \"backoff_max_ms\": 60000, \"on_dead\": \"skip\", "
-            "\"expired\": \"drop\", \"priority\": \"strict\"}");
+            "\"expired\": \"drop\", \"priority\": \"strict\", \"backoff_factor\": 2, "
+            "\"backoff_jitter\": 0, \"backoff\": \"\"}");
         assert_string_equal(fixture_value(answer, "parts"), "[[\"t\", 0, 1, 2, 1, 0, 0, 0, 0, 0]]");
         fixture_restart(f, MEM_KEEP_SYNCED);
     }
@@ -92,6 +93,14 @@ static void bad_settings_are_refused(void **state)
         {ZSP_EBAD_TYPE, "{'backoff_ms': -1}"},
         {ZSP_EBAD_VALUE, "{'backoff_ms': 5000, 'backoff_max_ms': 4999}"},
         {ZSP_EBAD_VALUE, "{'lease_ms': 1000, 'max_leased': 5, 'lease_ms': 2000}"},
+        {ZSP_EBAD_VALUE, "{'backoff_factor': 0}"},
+        {ZSP_EBAD_VALUE, "{'backoff_jitter': 101}"},
+        {ZSP_EBAD_TYPE, "{'backoff': 1000}"},
+        {ZSP_EBAD_VALUE, "{'backoff': '1000,'}"},
+        {ZSP_EBAD_VALUE, "{'backoff': ',1000'}"},
+        {ZSP_EBAD_VALUE, "{'backoff': '1s'}"},
+        {ZSP_EBAD_VALUE, "{'backoff': '31536000001'}"},
+        {ZSP_EBAD_VALUE, "{'backoff': '1,2,3,4,5,6,7,8,9'}"},
         {ZSP_EUNKNOWN_ARGUMENT, "{'colour': 1}"},
         {ZSP_EUNSUPPORTED, "{'dead_letter_topic': 'd'}"},
     };

@@ -70,7 +70,7 @@ static void settle_some(struct world *world)
     const struct lost_lease lost = {.granted = (uint32_t)(1 + prng_below(&world->prng, 9))};
     switch (prng_below(&world->prng, 6)) {
     case 0:
-        outcome_retry(&settings, UINT64_MAX, 1000, &run);
+        outcome_retry_later(&settings, 0, 1000, &run);
         random_reason(world, &run);
         break;
     case 1:

@@ -11,6 +11,7 @@ static const struct group_settings settings = {
     .max_leased = 1000,
     .max_failures = 3,
     .backoff_ms = 1000,
+    .backoff_factor = 2,
     .backoff_max_ms = 60000,
 };
 
@@ -25,18 +26,61 @@ static void backoff_doubles_up_to_its_longest(void **state)
     (void)state;
     const uint64_t expected[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
     for (uint32_t i = 0; i < 8; i++) {
-        assert_int_equal(outcome_backoff_ms(&settings, i + 1), expected[i]);
+        assert_int_equal(outcome_backoff_ms(&settings, i + 1, 7), expected[i]);
     }
-    assert_int_equal(outcome_backoff_ms(&settings, UINT32_MAX), 60000);
-    const struct group_settings none = {.backoff_ms = 0, .backoff_max_ms = 60000};
-    assert_int_equal(outcome_backoff_ms(&none, 9), 0);
+    assert_int_equal(outcome_backoff_ms(&settings, UINT32_MAX, 7), 60000);
+    const struct group_settings none = {
+        .backoff_ms = 0, .backoff_factor = 2, .backoff_max_ms = 60000};
+    assert_int_equal(outcome_backoff_ms(&none, 9, 7), 0);
+}
+
+static void the_factor_is_the_groups(void **state)
+{
+    (void)state;
+    struct group_settings fast = settings;
+    fast.backoff_factor = 10;
+    const uint64_t by_ten[] = {1000, 10000, 60000};
+    struct group_settings even = settings;
+    even.backoff_factor = 1;
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(outcome_backoff_ms(&fast, i + 1, 0), by_ten[i]);
+        assert_int_equal(outcome_backoff_ms(&even, i + 1, 0), 1000);
+    }
+    assert_int_equal(outcome_backoff_ms(&even, UINT32_MAX, 0), 1000); /* at once */
+}
+
+static void delays_may_be_listed(void **state)
+{
+    (void)state;
+    struct group_settings listed = settings;
+    listed.backoff = (struct backoff_steps){3, {5, 70000, 10}};
+    const uint64_t expected[] = {5, 70000, 10, 10};
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(outcome_backoff_ms(&listed, i + 1, 7), expected[i]);
+    }
+}
+
+/* Goal: never before its delay, and never later than the jitter allows. */
+static void a_jitter_comes_on_top(void **state)
+{
+    (void)state;
+    struct group_settings spread = settings;
+    spread.backoff_jitter = 25;
+    assert_int_equal(outcome_backoff_ms(&spread, 1, 0), 1000);
+    assert_int_equal(outcome_backoff_ms(&spread, 1, 250), 1250);
+    assert_int_equal(outcome_backoff_ms(&spread, 1, 251), 1000);
+    for (uint64_t drawn = 0; drawn < 1000; drawn++) {
+        const uint64_t delay_ms =
+            outcome_backoff_ms(&spread, 9, drawn * UINT64_C(0x9e3779b97f4a7c15));
+        assert_in_range(delay_ms, 60000, 75000);
+    }
 }
 
 static void a_retry_waits_for_the_backoff_and_counts(void **state)
 {
     (void)state;
     struct run run = leased(0);
-    outcome_retry(&settings, UINT64_MAX, 500, &run);
+    outcome_retry_later(&settings, 0, 500, &run);
     assert_int_equal(run.state, RUN_WAITING);
     assert_int_equal(run.due_ms, 1500);
     assert_int_equal(run.failures, 1);
@@ -61,7 +105,7 @@ static void the_last_failure_is_death(void **state)
 {
     (void)state;
     struct run run = leased(2);
-    outcome_retry(&settings, UINT64_MAX, 500, &run);
+    outcome_retry_later(&settings, 0, 500, &run);
     assert_int_equal(run.state, RUN_DEAD);
     assert_int_equal(run.failures, 3);
     assert_int_equal(run.due_ms, 0);
@@ -162,6 +206,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backoff_doubles_up_to_its_longest),
+        cmocka_unit_test(the_factor_is_the_groups),
+        cmocka_unit_test(delays_may_be_listed),
+        cmocka_unit_test(a_jitter_comes_on_top),
         cmocka_unit_test(a_retry_waits_for_the_backoff_and_counts),
         cmocka_unit_test(a_retry_with_a_delay_takes_that_one),
         cmocka_unit_test(the_last_failure_is_death),
