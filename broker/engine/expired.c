@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/expired.h"
 
+#include "broker/engine/dead.h"
+
 int expired_init(struct groups *self)
 {
     struct zsp_buf *text = zsp_buf_copy(zsp_slice_str("expired"));
@@ -38,7 +40,11 @@ int expired_leave_out(struct groups *self, struct ledger *ledger, const struct r
     uint32_t set = 0;
     outcome_expired(&ledger->group->settings, &run);
     const bool is_dead = run.state == RUN_DEAD;
-    int rc = is_dead ? add_reason(self, &span->run, &set) : 0;
+    int rc = 0;
+    if (is_dead) {
+        dead_note(self->engine, &run);
+        rc = add_reason(self, &span->run, &set);
+    }
     if (rc == 0) {
         run.reasons = set;
         rc = step_set(&self->step, ledger, span->first, span->end, &run);

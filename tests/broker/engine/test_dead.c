@@ -57,6 +57,17 @@ static void alike_neighbours_are_one_run(void **state)
                                      "[\"t\", 0, 6, 1, 1700000002000, 1, 1, [\"worse\"]]]");
 }
 
+static void what_expires_may_be_dead(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'settings': {'expired': 'dead'}}", NULL);
+    fixture_ok(f, "PUBLISH", "{'topic': 't', 'expires_at_ms': 1700000000500}", "[[b'a']]");
+    fixture_leap(f, 3000);
+    assert_int_equal(steps_count(steps_pull(f, 1)), 0);
+    assert_string_equal(list_all(f), "[[\"t\", 0, 0, 1, 1700000003000, 0, 0, [\"expired\"]]]");
+}
+
 static void the_last_three_reasons_are_told(void **state)
 {
     struct engine_fixture *f = *state;
@@ -426,6 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_list_tells_what_is_known),
         TEST(alike_neighbours_are_one_run),
+        TEST(what_expires_may_be_dead),
         TEST(the_last_three_reasons_are_told),
         TEST(a_list_is_read_page_by_page),
         TEST(a_list_is_chosen_by_topic_reason_and_age),
