@@ -5,14 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/engine/letters.h"
 #include "common/assert.h"
 #include "common/name.h"
 
-void dead_note(const struct engine *engine, struct run *run)
+void dead_note(const struct engine *engine, const struct ledger *ledger, struct run *run)
 {
     const int64_t now_ms = engine->now.wall_ms;
     zsp_assert(run->state == RUN_DEAD);
     run->due_ms = now_ms > 0 ? now_ms - now_ms % 1000 : 0;
+    run->started = letters_are_owed(ledger) ? 1 : 0;
 }
 
 /* --- The walk -------------------------------------------------------------------------------- */
@@ -147,6 +149,7 @@ int dead_change(struct groups *self, struct ledger *ledger, const struct run_spa
     case DEAD_REDRIVEN_COUNTED:
         run.state = RUN_READY;
         run.limit = 0;
+        run.started = 0;
         run.due_ms = 0;
         break;
     case DEAD_DROPPED:

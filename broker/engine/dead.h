@@ -16,9 +16,9 @@
 
 #include "broker/engine/group.h"
 
-/* The run became dead now: it remembers since when, as wall time in full seconds, so that
- * neighbours which die together stay one run. */
-void dead_note(const struct engine *engine, struct run *run);
+/* A run of the ledger became dead now: it remembers since when, as wall time in full seconds, so that
+ * neighbours which die together stay one run; and whether a copy of it is owed (letters.h). */
+void dead_note(const struct engine *engine, const struct ledger *ledger, struct run *run);
 
 /* A place in a group. */
 struct dead_place {

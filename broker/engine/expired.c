@@ -42,7 +42,7 @@ int expired_leave_out(struct groups *self, struct ledger *ledger, const struct r
     const bool is_dead = run.state == RUN_DEAD;
     int rc = 0;
     if (is_dead) {
-        dead_note(self->engine, &run);
+        dead_note(self->engine, ledger, &run);
         rc = add_reason(self, &span->run, &set);
     }
     if (rc == 0) {

@@ -18,12 +18,14 @@
 #include "broker/engine/hold.h"
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/ledger_compare.h"
+#include "broker/engine/letters.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/recall.h"
 #include "broker/engine/redrive.h"
 #include "broker/engine/savepoint.h"
+#include "broker/engine/setting_texts.h"
 #include "broker/engine/settle.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
@@ -99,6 +101,7 @@ void group_fini(struct engine *engine)
     dead_fini(self);
     dead_reads_fini(self);
     redrive_fini(self);
+    letters_fini(self);
     pool_fini(&self->calls);
     while (engine->catalog.groups.count > 0) {
         group_destroy(engine, engine->catalog.groups.slots[0].value);
@@ -173,6 +176,7 @@ int group_new(struct engine *engine, const struct group_plan *plan, struct group
     group->start_value = plan->start.value;
     group->mode = plan->mode;
     group->settings = plan->settings;
+    setting_texts_hold(&group->settings);
     *ret = group;
     return 0;
 }
@@ -200,6 +204,7 @@ struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice na
         return NULL;
     }
     if (zsp_table_add(&self->by_id, id_key(&group->id), group) < 0) {
+        setting_texts_drop(&group->settings);
         (void)name_index_remove(&engine->catalog.groups, group->name);
         free(group);
         return NULL;
@@ -424,6 +429,9 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     if (group->mode != GROUP_SHARED) {
         hold_look(self, ledger);
         recall_look(self, ledger);
+    }
+    if (group->settings.dead_letter_topic) {
+        letters_look(self, ledger);
     }
     const struct ledger_figures now = figures_of(ledger);
     const uint32_t unknown = group->unknown;

@@ -40,6 +40,7 @@ struct dead_call;
 struct dead_read;
 struct group_patterns;
 struct join;
+struct letter_call;
 struct pull;
 struct redrive;
 struct request;
@@ -160,6 +161,7 @@ struct groups {
     struct dead_call *dead_calls;       /* likewise, see dead_verbs.c */
     struct dead_read *dead_reads;       /* likewise, see dead_read.c */
     struct redrive *redrives;           /* likewise, see redrive.h */
+    struct letter_call *letters;        /* likewise, see letters.h */
     struct zsp_table savepoints;        /* of all groups, by key; savepoint.h */
     struct savepoint *loose_savepoints; /* replayed, their group is not known yet */
     size_t savepoint_bytes;             /* of all values */

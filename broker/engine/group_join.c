@@ -18,6 +18,7 @@
 #include "broker/engine/group.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/position.h"
+#include "broker/engine/setting_texts.h"
 #include "common/assert.h"
 #include "common/name.h"
 
@@ -445,6 +446,19 @@ static size_t count_new(const struct group *group, const struct zsp_slice *topic
     return fresh;
 }
 
+/* Is one of them what the group's dead letters go to? Patterns are not asked: what they find is no
+ * harm, see letters_are_owed(). */
+static bool has_dead_letter_topic(const struct group *group, const struct zsp_slice *topics,
+                                  size_t count)
+{
+    const struct zsp_buf *const topic = group->settings.dead_letter_topic;
+    bool found = false;
+    for (size_t i = 0; topic && i < count && !found; i++) {
+        found = zsp_slice_equal(topics[i], (struct zsp_slice){topic->data, topic->len});
+    }
+    return found;
+}
+
 int group_join(struct engine *engine, struct group *group, const struct zsp_slice *topics,
                size_t topic_count, const struct reply_to *to, struct join **ret_join,
                struct zsp_err *err)
@@ -453,6 +467,9 @@ int group_join(struct engine *engine, struct group *group, const struct zsp_slic
     if (pattern_name_count(group) + count_new(group, topics, topic_count) > ZSP_GROUP_TOPICS_MAX) {
         return zsp_err_set(err, ZSP_ELIMIT_REACHED, "%s: more than %u topics and patterns",
                            group->object, ZSP_GROUP_TOPICS_MAX);
+    }
+    if (has_dead_letter_topic(group, topics, topic_count)) {
+        return setting_texts_refuse_loop(group->object, &group->settings, err);
     }
     struct join *join = new_join(group, topics, topic_count);
     if (!join) {

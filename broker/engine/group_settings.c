@@ -47,7 +47,6 @@ static const struct setting settings_table[] = {
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
 
 static const char *const unsupported_settings[] = {
-    "dead_letter_topic",
     "dead_retention",
     "dead_retention_ms",
     "dead_retention_bytes",
@@ -144,12 +143,10 @@ static int apply_one(const msgpack_object_kv *pair, struct group_settings *setti
     return unknown(name, err);
 }
 
-int group_settings_apply(const msgpack_object *map, struct group_settings *settings,
-                         struct zsp_err *err)
+static int apply_all(const msgpack_object *map, struct group_settings *changed, struct zsp_err *err)
 {
-    struct group_settings changed = *settings;
     for (uint32_t i = 0; i < map->via.map.size; i++) {
-        int rc = apply_one(&map->via.map.ptr[i], &changed, err);
+        int rc = apply_one(&map->via.map.ptr[i], changed, err);
         if (rc < 0) {
             return rc;
         }
@@ -157,11 +154,23 @@ int group_settings_apply(const msgpack_object *map, struct group_settings *setti
             return refuse(ZSP_EBAD_VALUE, settings_name(&map->via.map.ptr[i]), "given twice", err);
         }
     }
-    if (changed.backoff_ms > changed.backoff_max_ms) {
+    if (changed->backoff_ms > changed->backoff_max_ms) {
         return refuse(ZSP_EBAD_VALUE, zsp_slice_str("backoff_ms"), "at most backoff_max_ms", err);
     }
-    *settings = changed;
     return 0;
+}
+
+int group_settings_apply(const msgpack_object *map, struct group_settings *settings,
+                         struct zsp_err *err)
+{
+    struct group_settings changed = *settings;
+    setting_texts_hold(&changed);
+    const int rc = apply_all(map, &changed, err);
+    setting_texts_drop(rc == 0 ? settings : &changed);
+    if (rc == 0) {
+        *settings = changed;
+    }
+    return rc;
 }
 
 int group_settings_fit(const struct group_settings *settings, enum group_mode mode,

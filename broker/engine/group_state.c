@@ -324,16 +324,19 @@ static int replay_group(struct engine *engine, uint64_t id, const struct store_e
     if (in.failed || settings_rc < 0 || version == 0 || version > GROUP_VERSION ||
         mode >= GROUP_MODES || (flags & ~FLAG_PAUSED) != 0 || start_kind >= WIRE_POSITION_ID ||
         entry->kind != STORE_IMAGE) {
+        setting_texts_drop(&settings);
         return corrupt(err, "group", id);
     }
     int rc = open_group(engine, id, name, &group, err);
     if (rc < 0) {
+        setting_texts_drop(&settings);
         return rc;
     }
     group->mode = (enum group_mode)mode;
     group->epoch = epoch;
     group->start_kind = (enum wire_position_kind)start_kind;
     group->start_value = start_value;
+    setting_texts_drop(&group->settings);
     group->settings = settings;
     group->paused = (flags & FLAG_PAUSED) != 0;
     forget_bindings(engine->groups, group);

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 
 #include "broker/engine/group.h"
+#include "broker/engine/letters.h"
 #include "broker/engine/list.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/redrive.h"
+#include "broker/engine/setting_texts.h"
 #include "broker/engine/verb.h"
 
 /* Bytes of a header that one row of `parts` may take beside the topic's name. */
@@ -201,9 +203,12 @@ int verb_group_create(struct engine *engine, const struct request *request, stru
     }
     struct group *known = name_index_find(&engine->catalog.groups, args.group);
     if (rc == 0 && known && known->state == GROUP_CREATING) {
+        setting_texts_drop(&plan.settings);
         return wait_for_creation(engine, request, known, err);
     }
-    return rc != 0 ? rc : create(engine, request, &args, &plan, err);
+    rc = rc != 0 ? rc : create(engine, request, &args, &plan, err);
+    setting_texts_drop(&plan.settings);
+    return rc;
 }
 
 /* --- GROUP.SET, GROUP.DELETE ---------------------------------------------------------------------- */
@@ -224,6 +229,17 @@ static void look_at_ledgers(struct groups *self, const struct group *group)
     }
 }
 
+/* What dies in the dead letter topic itself has nowhere to go. */
+static int check_loop(const struct group *group, const struct group_settings *settings,
+                      struct zsp_err *err)
+{
+    const struct zsp_buf *const topic = settings->dead_letter_topic;
+    if (topic && name_index_find(&group->bindings, (struct zsp_slice){topic->data, topic->len})) {
+        return setting_texts_refuse_loop(group->object, settings, err);
+    }
+    return 0;
+}
+
 static int set(struct engine *engine, struct group *group, const struct group_settings *settings,
                struct group_call *call, struct zsp_err *err)
 {
@@ -242,6 +258,9 @@ static int set(struct engine *engine, struct group *group, const struct group_se
         group->settings = before;
         return rc;
     }
+    struct group_settings gone = before;
+    setting_texts_drop(&gone);
+    letters_kick(self, group);
     look_at_ledgers(self, group);
     group_wake(self, group);
     return 0;
@@ -259,18 +278,24 @@ int verb_group_set(struct engine *engine, const struct request *request, struct 
         return rc;
     }
     struct group_settings settings = group->settings;
+    setting_texts_hold(&settings);
     if (args.settings) {
         rc = group_settings_apply(args.settings, &settings, err);
     }
     if (rc == 0) {
         rc = group_settings_fit(&settings, group->mode, err);
     }
+    if (rc == 0) {
+        rc = check_loop(group, &settings, err);
+    }
     struct group_call *call = rc == 0 ? group_call_new(engine, request, err) : NULL;
     if (!call) {
+        setting_texts_drop(&settings);
         return rc < 0 ? rc : ZSP_ENOMEM;
     }
     rc = set(engine, group, &settings, call, err);
     if (rc < 0) {
+        setting_texts_drop(&settings);
         pool_put(&engine->groups->calls, call);
         return rc;
     }
@@ -410,7 +435,9 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     const bool has_patterns = group->patterns && group->patterns->index.count > 0;
     struct zsp_writer *out = reply_begin(engine, &request->to);
     const struct redrive *const redrive = redrive_find(engine->groups, group);
-    wire_write_map(out, 7u + (all ? 0u : 1u) + (has_patterns ? 1u : 0u) + (redrive ? 1u : 0u));
+    const struct letter_call *const letters = letters_find(engine->groups, group);
+    wire_write_map(out, 7u + (all ? 0u : 1u) + (has_patterns ? 1u : 0u) + (redrive ? 1u : 0u) +
+                            (letters ? 1u : 0u));
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
     wire_write_text(out, group_mode_name(group->mode));
@@ -433,6 +460,10 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
         wire_write_map(out, 2);
         wire_write_text_uint(out, "rate", redrive_rate(redrive));
         wire_write_text_uint(out, "messages", redrive_messages(redrive));
+    }
+    if (letters) {
+        wire_write_text(out, "dead_letters");
+        letters_write(out, letters);
     }
     reply_end(engine);
     return 0;

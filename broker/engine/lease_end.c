@@ -151,7 +151,7 @@ static int judge(struct groups *self, struct lease *lease, struct ledger *ledger
             run.reasons = made;
         }
         if (run.state == RUN_DEAD) {
-            dead_note(self->engine, &run);
+            dead_note(self->engine, ledger, &run);
             self->engine->stats.dead_messages += span->end - span->first;
         }
     }

@@ -123,13 +123,19 @@ static uint8_t stored_state(const struct run *run)
     return STORED_NONE;
 }
 
+/* A dead one, without a lease: the flag says it, and nothing follows. */
+static bool owes_copy(const struct run *run)
+{
+    return run->state == RUN_DEAD && run->started != 0;
+}
+
 static unsigned flags_of(const struct block_writer *self, const struct run *run)
 {
     unsigned flags = 0;
     if (run->state == RUN_NONE || run->state == RUN_DONE) {
         return flags;
     }
-    flags |= run->state == RUN_LEASED ? FLAG_LEASE : 0u;
+    flags |= run->state == RUN_LEASED || owes_copy(run) ? FLAG_LEASE : 0u;
     flags |= run->last_lease != 0 ? FLAG_LAST : 0u;
     flags |=
         run->state == RUN_WAITING || (run->state == RUN_DEAD && run->due_ms != 0) ? FLAG_DUE : 0u;
@@ -162,7 +168,7 @@ void block_write_run(struct block_writer *self, const struct run_span *span)
     zsp_write_u16(self->out, (uint16_t)(span->end - span->first - 1));
     zsp_write_u8(self->out, stored_state(run));
     zsp_write_u8(self->out, (uint8_t)flags);
-    if (flags & FLAG_LEASE) {
+    if (run->state == RUN_LEASED) {
         zsp_write_u64(self->out, run->lease);
     }
     if (flags & FLAG_LAST) {
@@ -306,7 +312,8 @@ static enum run_state memory_state(uint8_t stored)
 /* The fields that `flags` announce; `run` has its state. */
 static int read_fields(struct block_reader *self, unsigned flags, struct run *run)
 {
-    run->lease = flags & FLAG_LEASE ? zsp_read_u64(&self->in) : 0;
+    run->lease = flags & FLAG_LEASE && run->state != RUN_DEAD ? zsp_read_u64(&self->in) : 0;
+    run->started = flags & FLAG_LEASE && run->state == RUN_DEAD ? 1 : 0;
     if (flags & FLAG_LAST) {
         run->last_lease = zsp_read_u64(&self->in);
         run->last_outcome = zsp_read_u8(&self->in) & 15u;

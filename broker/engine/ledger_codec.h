@@ -12,7 +12,8 @@
  *   block  'b' group u64, topic u64, partition u32, block u64      image, delta
  *          version u8 = 1, then runs in order, each:
  *          first u16 (in the block), count - 1 u16, state u8, flags u8, then as flags say:
- *            LEASE 1     lease u64                 (state LEASED)
+ *            LEASE 1     lease u64                 (state LEASED); state DEAD: nothing, it owes a
+ *                                                  copy
  *            LAST 2      last lease u64, outcome u8
  *            DUE 4       due u64                   (state WAITING: broker time; DEAD: since when,
  *                                                   wall time)

@@ -16,6 +16,7 @@
 #define ZSP_ENGINE_OUTCOME_H
 
 #include "broker/engine/runmap.h"
+#include "common/buf.h"
 
 /* Delays one by one, before the first retry, the second, ...; the last one for all behind it. Count 0
  * = they grow. */
@@ -33,10 +34,13 @@ struct group_settings {
     uint64_t backoff_factor; /* so many times the one before with each failure, */
     uint64_t backoff_max_ms; /* up to here */
     uint64_t backoff_jitter; /* per cent of a delay that are drawn and come on top */
+    uint64_t on_dead;        /* enum on_dead; of ordered groups */
+    uint64_t expired;        /* enum on_expired */
+    uint64_t priority;       /* enum on_priority */
+
+    /* Told as texts, see setting_texts.h. */
     struct backoff_steps backoff;
-    uint64_t on_dead;  /* enum on_dead; of ordered groups */
-    uint64_t expired;  /* enum on_expired */
-    uint64_t priority; /* enum on_priority */
+    struct zsp_buf *dead_letter_topic; /* holds a reference; NULL = none */
 };
 
 /* What becomes of messages whose time to live is over. */

@@ -141,7 +141,8 @@ static unsigned class_of(const struct run *run)
     case RUN_LEASED:
         return RUN_CLASS_LEASED;
     case RUN_DEAD:
-        return RUN_CLASS_DEAD | (run->limit != 0 ? RUN_CLASS_HOLDING : 0u);
+        return RUN_CLASS_DEAD | (run->limit != 0 ? RUN_CLASS_HOLDING : 0u) |
+               (run->started != 0 ? RUN_CLASS_OWING : 0u);
     case RUN_DONE:
         return RUN_CLASS_DONE;
     case RUN_PARKED:

@@ -53,7 +53,8 @@ struct run {
     uint8_t limit;             /* 0 = none; else out only in leases of at most 2^(limit-1) messages;
                             DEAD: 1 = it keeps back what its group's order puts behind it */
     unsigned last_outcome : 4; /* enum run_outcome */
-    unsigned started : 4;      /* LEASED: the application took it in hand; memory only */
+    unsigned started : 4; /* LEASED: the application took it in hand; memory only. DEAD: it owes
+                            a copy, see letters.h */
 };
 
 _Static_assert(sizeof(struct run) == 40, "the nodes of a map are most of what waiting takes");
@@ -77,6 +78,7 @@ enum run_class {
     RUN_CLASS_DONE = 1 << 24,
     RUN_CLASS_HOLDING = 1 << 25, /* of the DEAD ones, those with a limit */
     RUN_CLASS_PARKED = 1 << 26,
+    RUN_CLASS_OWING = 1 << 27, /* of the DEAD ones, those that owe a copy */
     RUN_CLASS_UNFINISHED = ((1 << 23) - 1) | RUN_CLASS_PARKED,
     RUN_CLASS_ANY = ((1 << 25) - 1) | RUN_CLASS_PARKED
 };

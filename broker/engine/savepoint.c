@@ -7,6 +7,7 @@
 
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/ledger_compare.h"
+#include "broker/engine/letters.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
 #include "common/name.h"
@@ -211,6 +212,9 @@ int savepoint_load(struct groups *groups, const struct savepoint *self,
         return rc;
     }
     rc = end_leases(made);
+    if (rc == 0) {
+        rc = letters_forgive(made); /* copies were made, or were not, when it died */
+    }
     if (rc == 0) {
         rc = trim(made, start, ret_gone);
     }

@@ -218,7 +218,7 @@ static int apply(struct settling *self, struct ledger *ledger, const struct run_
     }
     self->waits = true;
     if (run.state == RUN_DEAD) {
-        dead_note(self->engine, &run);
+        dead_note(self->engine, ledger, &run);
         self->dead += span->end - span->first;
     }
     return rc < 0 ? rc : step_set(step, ledger, span->first, span->end, &run);

@@ -245,6 +245,7 @@ static int group_change(struct group_run *self, const char *group, bool create)
         {"backoff_max_ms", &self->backoff_max},
         {"backoff_factor", &self->backoff_factor},
         {"backoff_jitter", &self->backoff_jitter},
+        {"dead_letter_topic", &self->dead_letter_topic},
         {"on_dead", &self->on_dead},
         {"expired", &self->expired},
         {"priority", &self->priority},
@@ -353,6 +354,7 @@ static int check_flags(const struct group_run *self, const char *action)
         {"backoff", self->backoff_word.given, "create set"},
         {"backoff-factor", self->backoff_factor.given, "create set"},
         {"backoff-jitter", self->backoff_jitter.given, "create set"},
+        {"dead-letter-topic", self->dead_letter_topic.given, "create set"},
         {"backoff-max", self->backoff_max.given, "create set"},
         {"on-dead", self->on_dead.given, "create set"},
         {"expired", self->expired.given, "create set"},
@@ -426,6 +428,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.backoff_factor},
         {0, "backoff-jitter", CLI_SETTING_COUNT, "PERCENT", "of a delay, drawn, on top of it (0)",
          &self.backoff_jitter},
+        {0, "dead-letter-topic", CLI_SETTING_WORD, "TOPIC",
+         "copies of the dead go there, or `default`", &self.dead_letter_topic},
         {0, "on-dead", CLI_SETTING_WORD, "WORD", "in order: skip or hold (skip)", &self.on_dead},
         {0, "expired", CLI_SETTING_WORD, "WORD", "after their ttl: drop or dead (drop)",
          &self.expired},
@@ -456,9 +460,8 @@ const struct cli_verb cli_group = {
     .synopsis = "ls [GLOB] | info|create|set|seek|pause|resume|rm GROUP...",
     .summary = "list, show, create, change, remove and move groups",
     .details = "seek moves a group: leases out are lost, counts begin anew. seek and rm ask\n"
-               "on a terminal, and want --yes without one. A paused group is handed nothing\n"
-               "until it is resumed. POSITION is that of `zspool read`;\n"
-               "a setting `default` is unset. LAG counts messages from COMMITTED to END.\n",
+               "on a terminal, and want --yes without one. POSITION is that of `zspool\n"
+               "read`; a setting `default` is unset. LAG counts from COMMITTED to END.\n",
     .example = "  zspool group create billing --topic orders --lease 2m --max-failures 3\n"
                "  zspool group ls -l\n"
                "  zspool group seek billing --topic orders --to 10m --dry-run\n",

@@ -85,7 +85,7 @@ static const char *const group_settings[] = {
     "lease_ms", "max_leased", "max_failures", "backoff_ms",     "backoff_max_ms",
     "on_dead",  "expired",    "priority",     "backoff_factor", "backoff_jitter",
     NULL};
-static const char *const group_texts[] = {"backoff", NULL};
+static const char *const group_texts[] = {"backoff", "dead_letter_topic", NULL};
 
 /* --- Printing one thing --------------------------------------------------------------------- */
 
@@ -249,7 +249,10 @@ static void put_run(struct printer *to, struct zsp_reader *in)
     } else {
         put_number(to, "state", state);
     }
-    if (flags & RUN_LEASE) {
+    const bool is_dead = state == 4;
+    if (flags & RUN_LEASE && is_dead) {
+        put_number(to, "owes_copy", 1);
+    } else if (flags & RUN_LEASE) {
         put_number(to, "lease", zsp_read_u64(in));
     }
     if (flags & RUN_LAST) {
@@ -257,7 +260,7 @@ static void put_run(struct printer *to, struct zsp_reader *in)
         put_number(to, "last_outcome", zsp_read_u8(in));
     }
     if (flags & RUN_DUE) {
-        put_number(to, "due_broker_ms", zsp_read_u64(in));
+        put_number(to, is_dead ? "died_ms" : "due_broker_ms", zsp_read_u64(in));
     }
     if (flags & RUN_COUNTS) {
         put_number(to, "deliveries", zsp_read_u32(in));

@@ -287,7 +287,8 @@ class Groups(Case):
                                             "backoff_ms": 2000, "backoff_max_ms": 60000,
                                             "max_leased": 50, "on_dead": "skip",
                                             "expired": "drop", "priority": "strict",
-                                            "backoff_factor": 2, "backoff_jitter": 0, "backoff": ""})
+                                            "backoff_factor": 2, "backoff_jitter": 0, "backoff": "",
+                                            "dead_letter_topic": ""})
         self.good("group", "set", "adm", "--backoff", "1s,500ms,1m", "--backoff-factor", "3",
                   "--backoff-jitter", "20")
         settings = self.good("group", "info", "adm", "--json").objects()[0]["settings"]
@@ -296,6 +297,10 @@ class Groups(Case):
         self.good("group", "set", "adm", "--backoff", "3s")
         settings = self.good("group", "info", "adm", "--json").objects()[0]["settings"]
         self.assertEqual((settings["backoff"], settings["backoff_ms"]), ("", 3000))
+        self.good("group", "set", "adm", "--dead-letter-topic", "adm-dead")
+        self.bad(1, "group", "set", "adm", "--dead-letter-topic", "adm")  # it would come back
+        info = self.good("group", "info", "adm", "--json").objects()[0]
+        self.assertEqual(info["settings"]["dead_letter_topic"], "adm-dead")
         self.usage("group", "set", "adm", "--backoff", "1s,,2s")
         self.usage("group", "set", "adm", "--backoff", "often")
         self.bad(1, "group", "set", "adm", "--on-dead", "hold")  # nothing is in order there
