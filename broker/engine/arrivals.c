@@ -59,6 +59,8 @@ static void complete(struct engine *self, const struct store_completion *complet
     case STORE_TRIMMED:
         retention_trimmed(self, completion->owner, completion->offset);
         break;
+    case STORE_COMPACTED:
+        break;
     case STORE_IMAGE_WANTED:
         state_image_wanted(self, completion->key);
         break;
@@ -91,6 +93,7 @@ static bool can_wait(const struct engine *self, const struct store_completion *c
     case STORE_TRIMMED:
     case STORE_TOPIC_DROPPED:
         return has_reads;
+    case STORE_COMPACTED:
     case STORE_APPENDED:
     case STORE_SYNCED:
     case STORE_FOUND:

@@ -24,7 +24,7 @@ static uint64_t binding(const struct batch_place *place)
     memcpy(bytes, place->uuid, STORE_UUID_BYTES);
     zsp_put_u64(bytes + 16, place->topic_id);
     zsp_put_u32(bytes + 24, place->partition);
-    zsp_put_u32(bytes + 28, 0);
+    zsp_put_u32(bytes + 28, place->generation);
     zsp_put_u64(bytes + 32, place->segment);
     zsp_put_u64(bytes + 40, place->pos);
     return zsp_hash((struct zsp_slice){bytes, sizeof bytes});

@@ -27,8 +27,8 @@
  *    104    8  header sum: XXH3-64 of bytes 0..103, seeded with the binding
  *
  * All numbers are little-endian. The binding is the XXH3-64 of store uuid (16),
- * topic id (8), partition (4), zero (4), segment number (8), pos of the header
- * in the file (8): a batch is valid only where it was written.
+ * topic id (8), partition (4), generation of the file (4), segment number (8), pos of the
+ * header in the file (8): a batch is valid only where it was written.
  */
 #ifndef ZSP_STORE_BATCH_H
 #define ZSP_STORE_BATCH_H
@@ -41,7 +41,10 @@
 /* A codec that is none: the batch stands for offsets whose messages are lost (repair.h). It holds
  * zeros; the offsets are absent. */
 #define BATCH_CODEC_LOST 255u
-#define STORE_UUID_BYTES 16u
+/* Likewise: some of its offsets are absent, since compaction took their messages. The body tells which
+ * are there (sparse.h). */
+#define BATCH_CODEC_SPARSE 254u
+#define STORE_UUID_BYTES   16u
 
 /* Where a batch lies. */
 struct batch_place {
@@ -50,6 +53,7 @@ struct batch_place {
     uint32_t partition;
     uint64_t segment;
     uint64_t pos;
+    uint32_t generation; /* of the segment's file: 0 as appended, else how often it was compacted */
 };
 
 struct batch_header {

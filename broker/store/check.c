@@ -11,6 +11,7 @@
 #include "broker/store/journal_scan.h"
 #include "broker/store/redo_damage.h"
 #include "broker/store/scan.h"
+#include "broker/store/sparse.h"
 #include "common/codec.h"
 #include "common/record.h"
 
@@ -119,10 +120,24 @@ static int check_packed(const struct store_batch *batch, struct zsp_err *why)
     return rc;
 }
 
+static int check_sparse(const struct store_batch *batch, struct zsp_err *why)
+{
+    struct sparse sparse;
+    struct sparse_run run;
+    int rc = sparse_open(&sparse, batch, why);
+    while (rc == 0 && sparse_next(&sparse, &run)) {
+        const struct store_batch part = sparse_batch(batch, &run);
+        rc = check_records(&part, run.records, why);
+    }
+    return rc;
+}
+
 int check_body(void *arg, const struct store_batch *batch, struct zsp_err *why)
 {
     (void)arg;
     switch (batch->codec) {
+    case BATCH_CODEC_SPARSE:
+        return check_sparse(batch, why);
     case ZSP_CODEC_NONE:
         return check_records(batch, batch->body, why);
     case ZSP_CODEC_ZSTD:

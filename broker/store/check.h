@@ -48,6 +48,7 @@ struct check_remedy {
     uint64_t topic_id;
     uint32_t partition;
     uint64_t segment;
+    uint32_t generation;        /* of its file */
     struct store_range offsets; /* INDEX: of the segment; FILL: those that are lost */
     uint64_t pos;               /* FILL: [pos, end_pos) of the segment */
     uint64_t end_pos;           /* INDEX: bytes of the segment's batches */

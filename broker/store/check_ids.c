@@ -25,7 +25,7 @@ int check_ids(struct check *self, const char *directory, const struct batch_plac
               const struct sealed_fact *fact, struct zsp_err *err)
 {
     char path[LAYOUT_PATH_MAX];
-    layout_segment_path(path, directory, fact->number, ".ids");
+    layout_generation_path(path, directory, fact->number, fact->generation, ".ids");
     const struct index_facts want = {fact->base_offset, fact->end_offset, fact->bytes,
                                      fact->max_timestamp_ms};
     const uint64_t max = id_file_bytes_max(fact->end_offset - fact->base_offset);

@@ -16,6 +16,7 @@
 struct check_file {
     uint64_t number;
     uint64_t bytes;
+    uint32_t generation;
 };
 
 struct part_check {
@@ -53,9 +54,10 @@ static int note_file(void *arg, const struct fs_entry *entry)
     struct part_check *self = arg;
     const size_t len = strlen(entry->name);
     uint64_t number;
-    if (!layout_parse_number(entry->name, ".log", &number)) {
-        if (!layout_parse_number(entry->name, ".idx", &number) &&
-            !layout_parse_number(entry->name, ".ids", &number)) {
+    uint32_t generation;
+    if (!layout_parse_segment(entry->name, ".log", &number, &generation)) {
+        if (!layout_parse_segment(entry->name, ".idx", &number, &generation) &&
+            !layout_parse_segment(entry->name, ".ids", &number, &generation)) {
             const bool temporary = len > 4 && strcmp(entry->name + len - 4, ".tmp") == 0;
             check_tell_path(self->check, CHECK_NOTE, self->path, "%s: %s", entry->name,
                             temporary ? "left by a crash, means nothing" : "unknown file");
@@ -68,7 +70,7 @@ static int note_file(void *arg, const struct fs_entry *entry)
         return 1;
     }
     self->files = files;
-    files[self->file_count++] = (struct check_file){number, entry->bytes};
+    files[self->file_count++] = (struct check_file){number, entry->bytes, generation};
     return 0;
 }
 
@@ -79,8 +81,12 @@ static void check_other_files(struct part_check *self)
     for (size_t i = 0; i < self->file_count; i++) {
         const struct check_file *file = &self->files[i];
         char path[LAYOUT_PATH_MAX];
-        layout_segment_path(path, self->path, file->number, ".log");
-        if (file->number < facts->first_segment) {
+        layout_generation_path(path, self->path, file->number, file->generation, ".log");
+        if (file->number >= facts->first_segment &&
+            part_facts_is_over(facts, file->number, file->generation)) {
+            check_tell_path(self->check, CHECK_NOTE, path,
+                            "left by a compaction, means nothing; the next start removes it");
+        } else if (file->number < facts->first_segment) {
             check_tell_path(self->check, CHECK_NOTE, path,
                             "retention was done with it; the next start removes it");
         } else if (file->number > facts->active &&
@@ -184,6 +190,7 @@ static struct check_remedy index_remedy(const struct part_check *part,
                                  .topic_id = part->topic_id,
                                  .partition = part->partition,
                                  .segment = fact->number,
+                                 .generation = fact->generation,
                                  .offsets = {fact->base_offset, fact->end_offset},
                                  .end_pos = fact->bytes,
                                  .max_before_ms = fact->max_before_ms,
@@ -197,7 +204,8 @@ static void tell_bad_index(struct segment_check *self, const char *why)
     }
     self->index_bad = true;
     char path[LAYOUT_PATH_MAX];
-    layout_segment_path(path, self->part->path, self->walk.scan.place.segment, ".idx");
+    const struct batch_place *place = &self->walk.scan.place;
+    layout_generation_path(path, self->part->path, place->segment, place->generation, ".idx");
     const struct check_finding finding = {
         .severity = CHECK_DAMAGE,
         .path = path,
@@ -290,6 +298,7 @@ static struct check_remedy fill_remedy(const struct segment_check *self, const s
                                   .topic_id = self->part->topic_id,
                                   .partition = self->part->partition,
                                   .segment = self->walk.scan.place.segment,
+                                  .generation = self->walk.scan.place.generation,
                                   .offsets = {gap->first_offset, gap->end_offset},
                                   .pos = gap->pos,
                                   .end_pos = gap->end_pos,
@@ -383,7 +392,8 @@ static int walk_segment(struct segment_check *self, struct zsp_err *err)
 }
 
 /* Stand at the beginning of its file; `file` < 0: it is missing. */
-static void begin_walk(struct segment_check *self, uint64_t number, int file, uint64_t bytes)
+static void begin_walk(struct segment_check *self, struct segment_file name, int file,
+                       uint64_t bytes)
 {
     const struct part_check *part = self->part;
     const uint64_t window = part->check->options->unsynced_bytes_max;
@@ -391,12 +401,13 @@ static void begin_walk(struct segment_check *self, uint64_t number, int file, ui
         .scan = {.fs = part->check->fs,
                  .file = file,
                  .file_bytes = bytes,
-                 .place = {part->check->uuid, part->topic_id, part->partition, number, 0}},
+                 .place = {part->check->uuid, part->topic_id, part->partition, name.number, 0,
+                           name.generation}},
         .search_bytes = (window ? window : ZSP_UNSYNCED_BYTES_MAX) + ZSP_FRAME_MAX,
     };
 }
 
-static int open_segment(struct segment_check *self, uint64_t number, struct zsp_err *err)
+static int open_segment(struct segment_check *self, struct segment_file name, struct zsp_err *err)
 {
     const struct part_check *part = self->part;
     struct fs *fs = part->check->fs;
@@ -410,7 +421,7 @@ static int open_segment(struct segment_check *self, uint64_t number, struct zsp_
         (void)fs->ops->close(fs->self, file, NULL); /* nothing was written */
         return rc;
     }
-    begin_walk(self, number, file, bytes);
+    begin_walk(self, name, file, bytes);
     return 0;
 }
 
@@ -449,7 +460,7 @@ static int load_index(struct segment_check *self, const struct sealed_fact *fact
 {
     struct check *check = self->part->check;
     char path[LAYOUT_PATH_MAX];
-    layout_segment_path(path, self->part->path, fact->number, ".idx");
+    layout_generation_path(path, self->part->path, fact->number, fact->generation, ".idx");
     const uint64_t max =
         INDEX_HEADER_BYTES + (fact->bytes / INDEX_STEP + 2) * (uint64_t)INDEX_ENTRY_BYTES;
     const struct index_facts want = {fact->base_offset, fact->end_offset, fact->bytes,
@@ -530,12 +541,15 @@ static int check_sealed(struct part_check *part, const struct sealed_fact *fact,
     struct segment_check self = {.part = part,
                                  .fact = fact,
                                  .max_ms = fact->max_before_ms,
-                                 .max_known = fact->number == 0 || fact->max_before_ms > INT64_MIN};
-    layout_segment_path(self.path, part->path, fact->number, ".log");
+                                 .max_known =
+                                     fact->generation == 0 &&
+                                     (fact->number == 0 || fact->max_before_ms > INT64_MIN)};
+    layout_generation_path(self.path, part->path, fact->number, fact->generation, ".log");
     struct zsp_err why = {0};
-    int rc = open_segment(&self, fact->number, &why);
+    int rc = open_segment(&self, (struct segment_file){fact->number, fact->generation}, &why);
     if (rc == ZSP_ENOT_FOUND) {
         const struct check_remedy remedy = {.segment = fact->number,
+                                            .generation = fact->generation,
                                             .offsets = {fact->base_offset, fact->end_offset},
                                             .end_pos = fact->bytes,
                                             .epoch = fact->epoch,
@@ -582,12 +596,12 @@ static int check_active(struct part_check *part, struct zsp_err *err)
     size_t redo_count;
     const struct redo_item *redo =
         redo_log_find(&part->check->redo, part->topic_id, part->partition, &redo_count);
-    int rc = open_segment(&self, facts->active, &why);
+    int rc = open_segment(&self, (struct segment_file){facts->active, 0}, &why);
     if (rc == ZSP_ENOT_FOUND && part->has_directory &&
         redo_covers(redo, redo_count, facts->active, facts->mark.pos)) {
         check_tell_path(part->check, CHECK_NOTE, self.path,
                         "missing, but the journal holds all of it; the next start makes it anew");
-        begin_walk(&self, facts->active, -1, 0);
+        begin_walk(&self, (struct segment_file){facts->active, 0}, -1, 0);
         rc = 0;
     }
     if (rc == ZSP_ENOT_FOUND) {

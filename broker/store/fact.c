@@ -27,6 +27,12 @@ static void key_u32(struct fact *self, uint32_t value)
     self->key_len += 4;
 }
 
+static void value_u32(struct fact *self, uint32_t value)
+{
+    zsp_put_u32(self->value + self->value_len, value);
+    self->value_len += 4;
+}
+
 static void value_u64(struct fact *self, uint64_t value)
 {
     zsp_put_u64(self->value + self->value_len, value);
@@ -80,6 +86,12 @@ struct fact fact_sealed(const struct segment *segment)
     value_u64(&fact, segment->bytes);
     value_u64(&fact, (uint64_t)segment->max_timestamp_ms);
     value_u64(&fact, segment->epoch);
+    if (segment->generation > 0) {
+        value_u64(&fact, segment->last_number);
+        value_u64(&fact, segment->clean_offset);
+        value_u64(&fact, (uint64_t)segment->tombstone_ms);
+        value_u32(&fact, segment->generation);
+    }
     return fact;
 }
 
@@ -196,8 +208,14 @@ bool fact_read_mark(struct zsp_slice value, struct mark *ret)
 
 bool fact_read_sealed(struct zsp_slice value, struct segment *segment)
 {
-    if (value.len != 40) {
+    if (value.len != 40 && value.len != 68) {
         return false;
+    }
+    if (value.len == 68) {
+        segment->last_number = zsp_get_u64(value.data + 40);
+        segment->clean_offset = zsp_get_u64(value.data + 48);
+        segment->tombstone_ms = (int64_t)zsp_get_u64(value.data + 56);
+        segment->generation = zsp_get_u32(value.data + 64);
     }
     segment->base_offset = zsp_get_u64(value.data);
     segment->end_offset = zsp_get_u64(value.data + 8);

@@ -10,7 +10,10 @@
  *   0 'P' topic id (8) partition (4)           first segment kept (8), its base offset (8)
  *   0 'S' topic id (8) partition (4) number (8)   a sealed segment: base offset (8), end offset (8),
  *                                              bytes of batches (8), highest timestamp of the
- *                                              partition to its end (8), epoch of its last batch (8)
+ *                                              partition to its end (8), epoch of its last batch (8);
+ *                                              of a compacted one also: number of the last segment it
+ *                                              was made of (8), compacted up to this offset (8), since
+ *                                              when its oldest tombstone is (8), generation (4)
  *   0 'M' topic id (8) partition (4)           the mark: segment (8), pos (8), offset (8), highest
  *                                              timestamp below (8), epoch of the last batch below (8)
  *   0 'D' topic id (8)                         the topic is being removed; empty
@@ -26,7 +29,7 @@
 #include "broker/store/store.h"
 
 #define FACT_KEY_MAX   22u
-#define FACT_VALUE_MAX 40u
+#define FACT_VALUE_MAX 68u
 
 struct mark;
 struct segment;

@@ -175,16 +175,6 @@ static void load_run(struct job *job, struct fs *fs)
     }
 }
 
-static struct segment *segment_by_number(const struct store_part *part, uint64_t number)
-{
-    for (size_t i = part->segment_count; i > 0; i--) {
-        if (part->segments[i - 1]->number == number) {
-            return part->segments[i - 1];
-        }
-    }
-    return NULL;
-}
-
 /* All searches of the partition that wait fail. */
 static void fail_waiting(struct log_store *store, const struct store_part *part,
                          const struct zsp_err *err)
@@ -234,7 +224,7 @@ static void load_done(struct log_store *store, struct io *io)
     store->works--;
     store->id_finds.loads--;
     part->busy--;
-    struct segment *segment = segment_by_number(part, load->source.segment);
+    struct segment *segment = partition_find_segment(part, load->source.segment);
     if (segment && segment->ids) {
         segment->ids->loading = false;
         if (io->job.error.code == 0 && part->has_ids && !store->failed) {
@@ -455,7 +445,7 @@ static int search_again(struct id_find *self, struct fs *fs, uint32_t first, uin
 {
     struct id_source *source = &self->sources[self->probes[first].source];
     char path[LAYOUT_PATH_MAX];
-    layout_segment_path(path, source->directory, source->segment, ".ids");
+    id_source_path(source, ".ids", path);
     (void)fs->ops->unlink(fs->self, path, NULL);
     *err = (struct zsp_err){0};
     return search_file(self, fs, first, end, err);
@@ -486,7 +476,7 @@ static void search_run(struct job *job, struct fs *fs)
 static bool is_any_gone(const struct id_find *find)
 {
     for (uint32_t i = 0; i < find->source_count; i++) {
-        if (!segment_by_number(find->part, find->sources[i].segment)) {
+        if (!partition_find_segment(find->part, find->sources[i].segment)) {
             return true;
         }
     }

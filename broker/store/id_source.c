@@ -8,22 +8,31 @@
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition.h"
 #include "broker/store/scan.h"
+#include "broker/store/sparse.h"
 
 void id_source_init(struct id_source *self, const struct segment *segment)
 {
     memcpy(self->uuid, segment->part->store->uuid, sizeof self->uuid);
     self->topic_id = segment->part->topic_id;
     self->partition = segment->part->number;
-    self->segment = segment->number;
+    self->segment = segment_file(segment);
     self->facts = segment_facts(segment);
     self->is_sealed = segment->state == SEGMENT_SEALED;
     self->sync_failed = false;
     memcpy(self->directory, segment->part->path, strlen(segment->part->path) + 1);
 }
 
+void id_source_path(const struct id_source *self, const char *suffix, char out[LAYOUT_PATH_MAX])
+{
+    layout_generation_path(out, self->directory, self->segment.number, self->segment.generation,
+                           suffix);
+}
+
 static struct batch_place place_of(const struct id_source *self)
 {
-    return (struct batch_place){self->uuid, self->topic_id, self->partition, self->segment, 0};
+    return (struct batch_place){
+        self->uuid, self->topic_id,          self->partition, self->segment.number,
+        0,          self->segment.generation};
 }
 
 /* --- From the segment ------------------------------------------------------------------- */
@@ -52,6 +61,23 @@ static int take_id(void *arg, uint64_t print, uint64_t offset)
     return 0;
 }
 
+/* Of a compacted batch those that are still there. */
+static int walk_records(struct batch_ids *ids, const struct store_batch *batch,
+                        struct gather *gather)
+{
+    struct sparse sparse;
+    struct sparse_run run;
+    if (batch->codec != BATCH_CODEC_SPARSE) {
+        return batch_ids_walk(ids, batch, take_id, gather);
+    }
+    int rc = sparse_open(&sparse, batch, NULL);
+    while (rc == 0 && sparse_next(&sparse, &run)) {
+        const struct store_batch part = sparse_batch(batch, &run);
+        rc = batch_ids_walk(ids, &part, take_id, gather);
+    }
+    return rc;
+}
+
 /* The ids of the batch that was just passed; one that is damaged has none. */
 static int walk_batch(struct scan *scan, const struct batch_header *header, struct batch_ids *ids,
                       struct gather *gather, struct zsp_err *err)
@@ -66,7 +92,7 @@ static int walk_batch(struct scan *scan, const struct batch_header *header, stru
     if (batch.body.len < header->batch.body.len || !batch_body_valid(header, batch.body)) {
         return 0;
     }
-    return batch_ids_walk(ids, &batch, take_id, gather) == ZSP_ENOMEM
+    return walk_records(ids, &batch, gather) == ZSP_ENOMEM
                ? zsp_err_set(err, ZSP_ENOMEM, "the ids of a segment")
                : 0;
 }
@@ -104,7 +130,7 @@ static int read_segment(const struct id_source *self, struct fs *fs, struct gath
                         struct zsp_err *err)
 {
     char path[LAYOUT_PATH_MAX];
-    layout_segment_path(path, self->directory, self->segment, ".log");
+    id_source_path(self, ".log", path);
     const int file = fs->ops->open(fs->self, path, FS_READ, err);
     if (file < 0) {
         return zsp_err_wrap(err, "%s", path);
@@ -149,7 +175,7 @@ int id_source_write(struct id_source *self, struct fs *fs, const struct id_entry
                     uint32_t count, struct zsp_err *err)
 {
     char path[LAYOUT_PATH_MAX];
-    layout_segment_path(path, self->directory, self->segment, ".ids");
+    id_source_path(self, ".ids", path);
     const struct batch_place place = place_of(self);
     struct zsp_writer bytes = {0};
     id_file_encode(&bytes, entries, count, &self->facts, &place);
@@ -165,7 +191,7 @@ static int read_file(const struct id_source *self, struct fs *fs, struct id_entr
                      uint32_t *ret_count)
 {
     char path[LAYOUT_PATH_MAX];
-    layout_segment_path(path, self->directory, self->segment, ".ids");
+    id_source_path(self, ".ids", path);
     const struct batch_place place = place_of(self);
     const uint64_t records = self->facts.end_offset - self->facts.base_offset;
     struct zsp_writer bytes = {0};
@@ -194,7 +220,7 @@ static int open_file(const struct id_source *self, struct fs *fs, struct id_sear
                      struct zsp_err *err)
 {
     char path[LAYOUT_PATH_MAX];
-    layout_segment_path(path, self->directory, self->segment, ".ids");
+    id_source_path(self, ".ids", path);
     const struct batch_place place = place_of(self);
     const int file = fs->ops->open(fs->self, path, FS_READ, err);
     if (file < 0) {

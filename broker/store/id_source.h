@@ -8,13 +8,13 @@
 
 #include "broker/store/id_file.h"
 #include "broker/store/layout.h"
-
-struct segment;
+#include "broker/store/segment.h"
 
 struct id_source {
     uint8_t uuid[STORE_UUID_BYTES];
-    uint64_t topic_id, segment;
+    uint64_t topic_id;
     uint32_t partition;
+    struct segment_file segment;
     struct index_facts facts; /* only [0, facts.bytes) is looked at */
     bool is_sealed;           /* it has, or is to have, a file of ids */
     char directory[LAYOUT_PATH_MAX];
@@ -24,6 +24,8 @@ struct id_source {
 /* Copy what there is to be known of a segment. */
 void id_source_init(struct id_source *self, const struct segment *segment);
 
+/* The path of its file with that suffix. */
+void id_source_path(const struct id_source *self, const char *suffix, char out[LAYOUT_PATH_MAX]);
 /* Sorted entries of all records that have an id; `*ret` is the caller's to free. A sealed segment's
  * file is read, or made when it is missing or bad; no room for it is no error.
  * Errors: ZSP_EIO, ZSP_ENOT_FOUND  the segment cannot be read; ZSP_ENOMEM */

@@ -98,7 +98,7 @@ static uint64_t index_sum(const uint8_t *bytes, size_t entry_bytes, const struct
     memcpy(binding, place->uuid, STORE_UUID_BYTES);
     zsp_put_u64(binding + 16, place->topic_id);
     zsp_put_u32(binding + 24, place->partition);
-    zsp_put_u32(binding + 28, 0);
+    zsp_put_u32(binding + 28, place->generation);
     zsp_put_u64(binding + 32, place->segment);
     zsp_put_u64(binding + 40, 0);
     const uint64_t seed = zsp_hash((struct zsp_slice){binding, sizeof binding});

@@ -39,6 +39,18 @@ void layout_segment_path(char out[LAYOUT_PATH_MAX], const char *part_path, uint6
     zsp_assert(len > 0 && (size_t)len < LAYOUT_PATH_MAX);
 }
 
+void layout_generation_path(char out[LAYOUT_PATH_MAX], const char *part_path, uint64_t number,
+                            uint32_t generation, const char *suffix)
+{
+    if (generation == 0) {
+        layout_segment_path(out, part_path, number, suffix);
+        return;
+    }
+    const int len = snprintf(out, LAYOUT_PATH_MAX, "%s/%020" PRIu64 "-%" PRIu32 "%s", part_path,
+                             number, generation, suffix);
+    zsp_assert(len > 0 && (size_t)len < LAYOUT_PATH_MAX);
+}
+
 void layout_journal_path(char out[LAYOUT_PATH_MAX], uint64_t number)
 {
     layout_segment_path(out, "journal", number, ".jnl");
@@ -63,6 +75,28 @@ bool layout_parse_number(const char *name, const char *suffix, uint64_t *ret)
 {
     return strlen(name) == NUMBER_DIGITS + strlen(suffix) &&
            strcmp(name + NUMBER_DIGITS, suffix) == 0 && parse_digits(name, NUMBER_DIGITS, ret);
+}
+
+bool layout_parse_segment(const char *name, const char *suffix, uint64_t *ret_number,
+                          uint32_t *ret_generation)
+{
+    const size_t suffix_len = strlen(suffix);
+    const size_t len = strlen(name);
+    uint64_t generation = 0;
+    *ret_generation = 0;
+    if (layout_parse_number(name, suffix, ret_number)) {
+        return true;
+    }
+    if (len <= NUMBER_DIGITS + 1 + suffix_len || name[NUMBER_DIGITS] != '-' ||
+        name[NUMBER_DIGITS + 1] == '0' || strcmp(name + len - suffix_len, suffix) != 0 ||
+        !parse_digits(name, NUMBER_DIGITS, ret_number) ||
+        !parse_digits(name + NUMBER_DIGITS + 1, len - suffix_len - NUMBER_DIGITS - 1,
+                      &generation) ||
+        generation > UINT32_MAX) {
+        return false;
+    }
+    *ret_generation = (uint32_t)generation;
+    return true;
 }
 
 /* --- Whole files ---------------------------------------------------------------- */

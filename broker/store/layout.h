@@ -5,6 +5,7 @@
  *   LOCK FORMAT
  *   journal/<number>.jnl
  *   topics/<id>-<name>/<partition>/<segment number>.log, .idx, .ids
+ *                                 /<segment number>-<generation>.log, .idx, .ids
  *   cut/ quarantine/ trash/
  *
  * File numbers have 20 digits, so that names sort like numbers. Of a topic's
@@ -76,6 +77,12 @@ void layout_part_path(char out[LAYOUT_PATH_MAX], const char *topic_path, uint32_
 void layout_segment_path(char out[LAYOUT_PATH_MAX], const char *part_path, uint64_t number,
                          const char *suffix);
 void layout_journal_path(char out[LAYOUT_PATH_MAX], uint64_t number);
+/* The same of a file that was made by compaction, which has its generation in the name; 0 = none. */
+void layout_generation_path(char out[LAYOUT_PATH_MAX], const char *part_path, uint64_t number,
+                            uint32_t generation, const char *suffix);
+/* Number and generation of a segment's file. */
+bool layout_parse_segment(const char *name, const char *suffix, uint64_t *ret_number,
+                          uint32_t *ret_generation);
 /* The number of "<20 digits><suffix>"; false if the name is not of that form. */
 bool layout_parse_number(const char *name, const char *suffix, uint64_t *ret);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/compact.h"
 #include "broker/store/log_start.h"
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition.h"
@@ -97,6 +98,7 @@ static void step(struct log_store *self)
         topic_log_step(self);
         space_step(self);
         redo_step(self);
+        compact_step(self);
     }
     journal_flush(self);
 }
@@ -304,6 +306,14 @@ static int op_retain(struct store *base, struct store_part *part, const struct s
     return rc < 0 ? rc : retain_start(self, part, retain, err);
 }
 
+static int op_compact(struct store *base, struct store_part *part, const struct store_compact *what,
+                      struct zsp_err *err)
+{
+    struct log_store *self = self_of(base);
+    const int rc = store_check(self, err);
+    return rc < 0 ? rc : compact_start(self, part, what, err);
+}
+
 static void op_part_info(const struct store *base, const struct store_part *part,
                          struct store_part_info *ret)
 {
@@ -316,6 +326,7 @@ static void op_part_info(const struct store *base, const struct store_part *part
     for (size_t i = 0; i < part->segment_count; i++) {
         ret->bytes += part->segments[i]->bytes;
     }
+    compact_info(part, ret);
     ret->refuses_appends = part->refuses;
     if (part->damage_count > 0) {
         ret->corrupt = part->damages[0].range;
@@ -403,7 +414,8 @@ static int64_t op_deadline_ms(const struct store *base)
     }
     int64_t deadline = journal_deadline_ms(self);
     const int64_t others[] = {carry_deadline_ms(self), space_deadline_ms(self),
-                              redo_deadline_ms(self), atomics_deadline_ms(self)};
+                              redo_deadline_ms(self), atomics_deadline_ms(self),
+                              compact_deadline_ms(self)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i] < deadline) {
             deadline = others[i];
@@ -466,6 +478,7 @@ static void op_destroy(struct store *base)
         partition_fail_queue(part, &err);
     }
     journal_fail(self);
+    compact_fini(self);
     atomics_fini(self);
     reads_fail(self);
     id_finds_fail(self);
@@ -505,6 +518,7 @@ static const struct store_ops ops = {
     .index_ids = op_index_ids,
     .find_ids = op_find_ids,
     .retain = op_retain,
+    .compact = op_compact,
     .part_info = op_part_info,
     .place = op_place,
     .state_put = op_state_put,
@@ -541,6 +555,7 @@ static void set_defaults(struct log_store_options *options)
     if (options->segment_ids_max == 0) {
         options->segment_ids_max = ZSP_SEGMENT_IDS_MAX;
     }
+    default_u64(&options->compaction_keys_max, ZSP_COMPACTION_KEYS_MAX);
     if (options->sync_files_max == 0) {
         options->sync_files_max = REDO_FILES_STANDARD;
     }

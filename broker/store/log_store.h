@@ -25,20 +25,22 @@ struct log_store_options {
     const struct zsp_diag *diag;      /* lent; NULL = silent */
     uint64_t (*random_fn)(void *arg); /* for a new store's uuid and the table's seed */
     void *random_arg;
-    uint64_t segment_bytes;      /* 0 = ZSP_SEGMENT_BYTES */
-    uint64_t journal_file_bytes; /* 0 = ZSP_JOURNAL_FILE_BYTES */
-    uint64_t journal_bytes_min;  /* 0 = ZSP_JOURNAL_BYTES_MIN */
-    uint64_t unsynced_bytes_max; /* 0 = ZSP_UNSYNCED_BYTES_MAX */
-    uint64_t tail_bytes;         /* 0 = ZSP_TAIL_BYTES; what was read lately comes on top,
+    uint64_t segment_bytes;       /* 0 = ZSP_SEGMENT_BYTES */
+    uint64_t journal_file_bytes;  /* 0 = ZSP_JOURNAL_FILE_BYTES */
+    uint64_t journal_bytes_min;   /* 0 = ZSP_JOURNAL_BYTES_MIN */
+    uint64_t unsynced_bytes_max;  /* 0 = ZSP_UNSYNCED_BYTES_MAX */
+    uint64_t tail_bytes;          /* 0 = ZSP_TAIL_BYTES; what was read lately comes on top,
                                   * by ZSP_READ_CACHE_SHARE */
-    uint64_t min_free_bytes;     /* below it appends get ZSP_ENO_SPACE; 0 = only when truly full */
-    uint32_t fill_bytes;         /* zero-filled space ahead, 0 = none */
-    uint32_t sync_files_max;     /* files a commit syncs one by one; with more it goes through the
+    uint64_t min_free_bytes;      /* below it appends get ZSP_ENO_SPACE; 0 = only when truly full */
+    uint32_t fill_bytes;          /* zero-filled space ahead, 0 = none */
+    uint32_t sync_files_max;      /* files a commit syncs one by one; with more it goes through the
                                   * journal (redo.h). 0 = REDO_FILES_STANDARD */
-    uint32_t segment_ids_max;    /* ids of a segment at which it is sealed, when they are looked
-                               * for; 0 = ZSP_SEGMENT_IDS_MAX */
-    uint32_t open_files_max;     /* segment files open at once, 0 = OPEN_FILES_STANDARD */
-    bool create;                 /* make a new store in an empty directory; without it a missing
+    uint32_t segment_ids_max;     /* ids of a segment at which it is sealed, when they are looked
+                                   * for; 0 = ZSP_SEGMENT_IDS_MAX */
+    uint32_t open_files_max;      /* segment files open at once, 0 = OPEN_FILES_STANDARD */
+    uint64_t compaction_keys_max; /* keys that one compaction keeps in mind, 0 =
+                                   * ZSP_COMPACTION_KEYS_MAX */
+    bool create;                  /* make a new store in an empty directory; without it a missing
                                    * store is ZSP_ENOT_FOUND */
 };
 

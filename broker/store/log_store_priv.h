@@ -29,6 +29,7 @@
 #include "broker/store/tail.h"
 
 struct append;
+struct compaction;
 struct drop;
 struct partition_write;
 
@@ -76,6 +77,7 @@ struct log_store {
     struct id_finds id_finds;
     struct open_files files;
     struct space space;
+    struct compaction *compaction; /* NULL = none is under way */
     struct store_stats stats;
 };
 

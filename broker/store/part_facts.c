@@ -36,8 +36,12 @@ static int add_sealed(struct part_facts *self, const struct segment *segment, st
         .max_timestamp_ms = segment->max_timestamp_ms,
         .epoch = segment->epoch,
         .epoch_before = self->epoch_before,
+        .last_number = segment->generation > 0 ? segment->last_number : self->active,
+        .clean_offset = segment->clean_offset,
+        .tombstone_ms = segment->tombstone_ms,
+        .generation = segment->generation,
     };
-    self->active++;
+    self->active = sealed[self->sealed_count - 1].last_number + 1;
     self->base_offset = segment->end_offset;
     self->max_before_ms = segment->max_timestamp_ms;
     self->epoch_before = segment->epoch;
@@ -56,7 +60,9 @@ static int read_sealed(struct part_facts *self, const struct carry *carry, uint6
         }
         struct segment segment = {0};
         if (!fact_read_sealed(value, &segment) || segment.base_offset != self->base_offset ||
-            segment.end_offset < segment.base_offset) {
+            segment.end_offset < segment.base_offset ||
+            (segment.generation > 0 &&
+             (segment.last_number < self->active || segment.last_number == UINT64_MAX))) {
             return contradiction(topic_id, partition, " about a segment", err);
         }
         const int rc = add_sealed(self, &segment, err);
@@ -116,6 +122,20 @@ int part_facts_read(const struct carry *carry, uint64_t topic_id, uint32_t parti
     }
     *ret = self;
     return 0;
+}
+
+bool part_facts_is_over(const struct part_facts *self, uint64_t number, uint32_t generation)
+{
+    if (number < self->first_segment) {
+        return true;
+    }
+    for (size_t i = 0; i < self->sealed_count; i++) {
+        const struct sealed_fact *fact = &self->sealed[i];
+        if (number >= fact->number && number <= fact->last_number) {
+            return number != fact->number || generation != fact->generation;
+        }
+    }
+    return false;
 }
 
 void part_facts_fini(struct part_facts *self)

@@ -20,10 +20,14 @@ struct sealed_fact {
     int64_t max_timestamp_ms; /* highest up to its end */
     uint64_t epoch;           /* of its last batch */
     uint64_t epoch_before;    /* of the last batch before it, 0 = none known */
+    uint64_t last_number;     /* compacted: of the last segment it was made of; else its own */
+    uint64_t clean_offset;
+    int64_t tombstone_ms;
+    uint32_t generation; /* of its file */
 };
 
 struct part_facts {
-    struct sealed_fact *sealed; /* by number, without a gap */
+    struct sealed_fact *sealed; /* by number; without a gap but for what was compacted */
     size_t sealed_count;
     uint64_t first_segment; /* files of lower numbers are gone */
     uint64_t start_offset;  /* its base */
@@ -39,6 +43,9 @@ struct part_facts {
  * Errors: ZSP_ECORRUPT  the facts contradict each other; ZSP_ENOMEM */
 int part_facts_read(const struct carry *carry, uint64_t topic_id, uint32_t partition,
                     struct part_facts *ret, struct zsp_err *err);
+/* Is a file of that name of a segment that retention or compaction was done with, or what a compaction
+ * made that did not come to its end? */
+bool part_facts_is_over(const struct part_facts *self, uint64_t number, uint32_t generation);
 void part_facts_fini(struct part_facts *self);
 
 #endif

@@ -94,7 +94,7 @@ static struct id_entry *entries_of(const struct id_table *table, uint32_t *ret_c
 static void remove_file(const struct id_source *source, struct fs *fs)
 {
     char path[LAYOUT_PATH_MAX];
-    layout_segment_path(path, source->directory, source->segment, ".ids");
+    id_source_path(source, ".ids", path);
     (void)fs->ops->unlink(fs->self, path, NULL); /* what stays is found to be bad */
 }
 

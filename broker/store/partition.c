@@ -86,6 +86,7 @@ void partition_destroy(struct store_part **self_p)
     }
     free_segments(self);
     free(self->damages);
+    free(self->compacted);
     free(self);
     *self_p = NULL;
 }
@@ -124,6 +125,17 @@ uint64_t partition_segment_bytes(const struct store_part *self)
 struct segment *partition_active(const struct store_part *self)
 {
     return self->segment_count > 0 ? self->segments[self->segment_count - 1] : NULL;
+}
+
+struct segment *partition_find_segment(const struct store_part *self, struct segment_file file)
+{
+    for (size_t i = self->segment_count; i > 0; i--) {
+        struct segment *segment = self->segments[i - 1];
+        if (segment->number == file.number && segment->generation == file.generation) {
+            return segment;
+        }
+    }
+    return NULL;
 }
 
 struct segment *partition_segment(const struct store_part *self, uint64_t offset)

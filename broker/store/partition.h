@@ -119,10 +119,11 @@ struct store_part {
     bool refuses;                    /* damaged: takes no appends */
     bool trimming;                   /* a retention is under way */
     struct store_retain retain_next; /* asked while something else was under way; zero = nothing */
-    uint64_t segment_bytes_max;      /* of this one's segments; 0 = as the store says */
-    bool has_ids;                    /* its messages are found by their ids (part_ids.h) */
-    bool orphaned;                   /* its creation failed: freed when idle */
-    char path[];                     /* of its directory, relative to the data directory */
+    struct store_compacted *compacted; /* NULL = it never was */
+    uint64_t segment_bytes_max;        /* of this one's segments; 0 = as the store says */
+    bool has_ids;                      /* its messages are found by their ids (part_ids.h) */
+    bool orphaned;                     /* its creation failed: freed when idle */
+    char path[];                       /* of its directory, relative to the data directory */
 };
 
 /* Make one in state CREATING, linked into the store. `path` is copied.
@@ -139,6 +140,8 @@ int partition_add_segment(struct store_part *self, struct segment *segment);
 uint64_t partition_segment_bytes(const struct store_part *self);
 /* The one that takes appends; NULL while there is none. */
 struct segment *partition_active(const struct store_part *self);
+/* The one with these files; NULL: it is gone, or was compacted since. */
+struct segment *partition_find_segment(const struct store_part *self, struct segment_file file);
 /* The segment that holds `offset`, NULL if none does. */
 struct segment *partition_segment(const struct store_part *self, uint64_t offset);
 

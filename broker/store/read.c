@@ -194,25 +194,16 @@ static bool answer_now(struct log_store *store, struct read_request *request)
 
 /* --- Finding the place ----------------------------------------------------------------------- */
 
-static struct segment *segment_by_number(const struct store_part *part, uint64_t number)
-{
-    for (size_t i = part->segment_count; i > 0; i--) {
-        if (part->segments[i - 1]->number == number) {
-            return part->segments[i - 1];
-        }
-    }
-    return NULL;
-}
-
 /* The segment a request goes on in; NULL = it ends here. */
-static struct segment *find_segment(const struct read_request *request)
+static struct segment *find_segment(struct read_request *request)
 {
     const struct store_part *part = request->part;
     if (request->has_place) {
-        struct segment *segment = segment_by_number(part, request->segment_number);
+        struct segment *segment = partition_find_segment(part, request->segment_name);
         if (segment) {
             return segment;
         }
+        request->has_place = false;
     }
     if (request->kind == READ_RANGE) {
         return partition_segment(part, request->want.from_offset);
@@ -246,7 +237,7 @@ static void find_pos(struct read_request *request, const struct segment *segment
     const struct index_entry *entry =
         request->kind == READ_RANGE ? index_find_offset(&segment->index, request->want.from_offset)
                                     : index_find_time(&segment->index, request->time_ms);
-    request->segment_number = segment->number;
+    request->segment_name = segment_file(segment);
     request->pos = entry ? entry->pos : 0;
     request->offset = entry ? entry->offset : segment->base_offset;
     const struct store_part *part = request->part;

@@ -23,7 +23,7 @@ struct read_request {
     int64_t time_ms;        /* TIME */
     bool has_waited;        /* for another request's job, which read the same place */
     bool has_place;         /* `segment` and `pos` are where to go on */
-    uint64_t segment_number;
+    struct segment_file segment_name;
     uint64_t pos;
     uint64_t offset;         /* of the batch at `pos` */
     size_t least_bytes;      /* the job must bring so much */

@@ -9,6 +9,7 @@
 
 #include "broker/store/log_store_priv.h"
 #include "broker/store/read_priv.h"
+#include "broker/store/sparse.h"
 
 /* Batches found in a buffer. */
 struct found {
@@ -91,14 +92,8 @@ static struct damage damage_at(const struct walk *walk, uint64_t first_offset)
     return damage;
 }
 
-static int found_add(struct found *found, const struct store_batch *batch, struct zsp_buf *buf)
+static int found_push(struct found *found, const struct store_batch *batch, struct zsp_buf *buf)
 {
-    found->any = true;
-    found->end_offset = batch->first_offset + batch->record_count;
-    if (batch->codec == BATCH_CODEC_LOST) {
-        found->is_whole = false;
-        return 0; /* covered, and in no batch: absent */
-    }
     if (found->count == found->capacity) {
         const uint32_t capacity = found->capacity ? found->capacity * 2 : 8;
         struct store_batch *batches = realloc(found->batches, capacity * sizeof *batches);
@@ -112,6 +107,45 @@ static int found_add(struct found *found, const struct store_batch *batch, struc
     found->batches[found->count++].frame = zsp_buf_get(buf);
     found->bytes += batch->body.len;
     return 0;
+}
+
+static bool holds_together(const struct store_batch *batch)
+{
+    struct sparse sparse;
+    return batch->codec != BATCH_CODEC_SPARSE || sparse_open(&sparse, batch, NULL) == 0;
+}
+
+/* What of it is there, as batches of their own. */
+static int found_add_sparse(struct found *found, const struct store_batch *batch,
+                            uint64_t from_offset, struct zsp_buf *buf)
+{
+    struct sparse sparse;
+    struct sparse_run run;
+    int rc = sparse_open(&sparse, batch, NULL);
+    while (rc == 0 && sparse_next(&sparse, &run)) {
+        if (run.first_offset + run.count > from_offset) {
+            const struct store_batch part = sparse_batch(batch, &run);
+            rc = found_push(found, &part, buf);
+        }
+    }
+    return rc;
+}
+
+static int found_add(struct found *found, const struct store_batch *batch, uint64_t from_offset,
+                     struct zsp_buf *buf)
+{
+    int rc = 0;
+    if (batch->codec == BATCH_CODEC_LOST) {
+        found->is_whole = false; /* covered, and in no batch: absent */
+    } else if (batch->codec == BATCH_CODEC_SPARSE) {
+        found->is_whole = false;
+        rc = found_add_sparse(found, batch, from_offset, buf);
+    } else {
+        rc = found_push(found, batch, buf);
+    }
+    found->any = true;
+    found->end_offset = batch->first_offset + batch->record_count;
+    return rc;
 }
 
 static void found_release(struct found *found)
@@ -134,10 +168,24 @@ static void read_again(struct log_store *store, const struct walk *walk, size_t 
     read_enqueue(&store->reads, request);
 }
 
+/* What was read is compacted, or was dropped, since: then it is looked for anew. */
+static bool is_gone(struct log_store *store, struct read_request *request)
+{
+    if (request->segment->state != SEGMENT_GONE) {
+        return false;
+    }
+    request->has_place = false;
+    read_enqueue(&store->reads, request);
+    return true;
+}
+
 /* The batch at walk->at is bad: the request ends, or goes on behind it. */
 static void range_bad(struct log_store *store, struct walk *walk)
 {
     struct read_request *request = walk->request;
+    if (is_gone(store, request)) {
+        return;
+    }
     const struct damage damage = damage_at(walk, walk->offset);
     partition_add_damage(request->part, &damage);
     if (damage.range.end_offset > request->want.from_offset) {
@@ -205,7 +253,8 @@ static void range_done(struct log_store *store, struct walk *walk, struct zsp_bu
             read_again(store, walk, walk->at, bytes + READ_BYTES_MIN);
             return;
         }
-        const bool good = next == WALK_BATCH && header.batch.first_offset == walk->offset;
+        const bool good = next == WALK_BATCH && header.batch.first_offset == walk->offset &&
+                          holds_together(&header.batch);
         if (!good && next != WALK_MORE && !found.any) {
             range_bad(store, walk);
             return;
@@ -213,7 +262,7 @@ static void range_done(struct log_store *store, struct walk *walk, struct zsp_bu
         if (!good || (found.count > 0 && found.bytes + header.batch.body.len > want->max_bytes)) {
             break;
         }
-        no_memory = found_add(&found, &header.batch, buf) < 0;
+        no_memory = found_add(&found, &header.batch, want->from_offset, buf) < 0;
         if (no_memory) {
             break;
         }
@@ -236,6 +285,9 @@ static void range_done(struct log_store *store, struct walk *walk, struct zsp_bu
 static void time_bad(struct log_store *store, struct walk *walk)
 {
     struct read_request *request = walk->request;
+    if (is_gone(store, request)) {
+        return;
+    }
     const struct damage damage = damage_at(walk, walk->offset);
     partition_add_damage(request->part, &damage);
     read_answer_damage(store, request, &damage);

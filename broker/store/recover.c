@@ -19,9 +19,10 @@ static int note_file(void *arg, const struct fs_entry *entry)
     struct recovery *self = arg;
     const size_t len = strlen(entry->name);
     uint64_t number;
-    if (!layout_parse_number(entry->name, ".log", &number)) {
-        if (!layout_parse_number(entry->name, ".idx", &number) &&
-            !layout_parse_number(entry->name, ".ids", &number) &&
+    uint32_t generation;
+    if (!layout_parse_segment(entry->name, ".log", &number, &generation)) {
+        if (!layout_parse_segment(entry->name, ".idx", &number, &generation) &&
+            !layout_parse_segment(entry->name, ".ids", &number, &generation) &&
             (len < 4 || strcmp(entry->name + len - 4, ".tmp") != 0)) {
             zsp_diag(self->store->options.diag, ZSP_WARNING, "%s/%s: unknown file, left alone",
                      self->part->path, entry->name);
@@ -34,35 +35,38 @@ static int note_file(void *arg, const struct fs_entry *entry)
         return 1;
     }
     self->files = files;
-    files[self->file_count++] = (struct file_found){number, entry->bytes};
+    files[self->file_count++] = (struct file_found){number, entry->bytes, generation};
     return 0;
 }
 
-static const struct file_found *find_file(const struct recovery *self, uint64_t number)
+static const struct file_found *find_file(const struct recovery *self, uint64_t number,
+                                          uint32_t generation)
 {
     for (size_t i = 0; i < self->file_count; i++) {
-        if (self->files[i].number == number) {
+        if (self->files[i].number == number && self->files[i].generation == generation) {
             return &self->files[i];
         }
     }
     return NULL;
 }
 
-/* Segments that the journal says are gone: the crash came before the unlink. */
-static int remove_gone(struct recovery *self, uint64_t first_segment, struct zsp_err *err)
+/* Segments that the journal says are gone: the crash came before the unlink. And what a compaction has
+ * made that was not put into the journal: the segments that it was made of are there. */
+static int remove_gone(struct recovery *self, const struct part_facts *facts, struct zsp_err *err)
 {
     struct fs *fs = self->store->fs;
     bool removed = false;
     for (size_t i = 0; i < self->file_count; i++) {
-        if (self->files[i].number >= first_segment) {
+        const struct file_found *file = &self->files[i];
+        if (!part_facts_is_over(facts, file->number, file->generation)) {
             continue;
         }
         char path[LAYOUT_PATH_MAX];
-        layout_segment_path(path, self->part->path, self->files[i].number, ".idx");
+        layout_generation_path(path, self->part->path, file->number, file->generation, ".idx");
         (void)fs->ops->unlink(fs->self, path, NULL); /* there may be none */
-        layout_segment_path(path, self->part->path, self->files[i].number, ".ids");
+        layout_generation_path(path, self->part->path, file->number, file->generation, ".ids");
         (void)fs->ops->unlink(fs->self, path, NULL);
-        layout_segment_path(path, self->part->path, self->files[i].number, ".log");
+        layout_generation_path(path, self->part->path, file->number, file->generation, ".log");
         const int rc = fs->ops->unlink(fs->self, path, err);
         if (rc < 0) {
             return rc;
@@ -114,7 +118,11 @@ static int add_sealed(struct recovery *self, const struct sealed_fact *fact, str
     segment->max_before_ms = fact->max_before_ms;
     segment->max_timestamp_ms = fact->max_timestamp_ms;
     segment->epoch = fact->epoch;
-    const struct file_found *file = find_file(self, fact->number);
+    segment->last_number = fact->last_number;
+    segment->clean_offset = fact->clean_offset;
+    segment->tombstone_ms = fact->tombstone_ms;
+    segment->generation = fact->generation;
+    const struct file_found *file = find_file(self, fact->number, fact->generation);
     if (!file || file->bytes < fact->bytes) {
         damage_segment(self, segment);
     }
@@ -274,7 +282,7 @@ static int open_known(struct recovery *self, const struct part_facts *facts, str
     if (rc < 0 && rc != ZSP_ENOT_FOUND) { /* without directory all its files are missing */
         return rc;
     }
-    rc = remove_gone(self, facts->first_segment, err);
+    rc = remove_gone(self, facts, err);
     if (rc >= 0) {
         rc = add_segments(self, facts, err);
     }
@@ -289,7 +297,7 @@ static int open_known(struct recovery *self, const struct part_facts *facts, str
     if (rc < 0) {
         return rc;
     }
-    if (!find_file(self, partition_active(part)->number)) {
+    if (!find_file(self, partition_active(part)->number, 0)) {
         if (!has_directory || !journal_holds_active(self)) {
             missing_active(self);
             return 0;

@@ -14,6 +14,7 @@
 struct file_found {
     uint64_t number;
     uint64_t bytes;
+    uint32_t generation;
 };
 
 /* A partition being opened. */

@@ -16,7 +16,8 @@ static int tell(struct recovery *self, const struct batch_header *header, struct
     const uint64_t end = header->batch.first_offset + header->batch.record_count;
     const struct store_hooks *hooks = &self->store->hooks;
     if (self->wish->replay_from == UINT64_MAX || end <= self->wish->replay_from ||
-        !hooks->batch_fn || header->batch.codec == BATCH_CODEC_LOST) {
+        !hooks->batch_fn || header->batch.codec == BATCH_CODEC_LOST ||
+        header->batch.codec == BATCH_CODEC_SPARSE) {
         return 0;
     }
     return hooks->batch_fn(hooks->arg, self->wish->owner, &header->batch, err);

@@ -17,7 +17,8 @@
 
 static struct batch_place place_of(const struct check_remedy *remedy, const uint8_t *uuid)
 {
-    return (struct batch_place){uuid, remedy->topic_id, remedy->partition, remedy->segment, 0};
+    return (struct batch_place){uuid, remedy->topic_id,  remedy->partition, remedy->segment,
+                                0,    remedy->generation};
 }
 
 /* The directory of "<directory>/<name>". */
@@ -35,7 +36,7 @@ static int build(struct fs *fs, const char *directory, const struct check_remedy
                  const struct batch_place *place, struct seg_index *index, struct zsp_err *err)
 {
     char log_path[LAYOUT_PATH_MAX];
-    layout_segment_path(log_path, directory, remedy->segment, ".log");
+    layout_generation_path(log_path, directory, remedy->segment, remedy->generation, ".log");
     const int file = fs->ops->open(fs->self, log_path, FS_READ, err);
     if (file < 0) {
         return file;
@@ -219,12 +220,13 @@ static int check_hole(const struct check_remedy *remedy, struct zsp_err *err)
 }
 
 /* An index, or ids, that lead into the hole must not outlive it. */
-static int drop_index(struct fs *fs, const char *directory, uint64_t segment, struct zsp_err *err)
+static int drop_index(struct fs *fs, const char *directory, const struct check_remedy *remedy,
+                      struct zsp_err *err)
 {
     static const char *const suffixes[] = {".idx", ".ids"};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         char path[LAYOUT_PATH_MAX];
-        layout_segment_path(path, directory, segment, suffixes[i]);
+        layout_generation_path(path, directory, remedy->segment, remedy->generation, suffixes[i]);
         const int rc = fs->ops->unlink(fs->self, path, err);
         if (rc < 0 && rc != ZSP_ENOT_FOUND) {
             return rc;
@@ -261,7 +263,7 @@ int repair_fill(struct fs *fs, const uint8_t *uuid, const char *path,
     }
     char directory[LAYOUT_PATH_MAX];
     directory_of(path, directory);
-    rc = drop_index(fs, directory, remedy->segment, err);
+    rc = drop_index(fs, directory, remedy, err);
     if (rc >= 0) {
         rc = fill_file(fs, file, uuid, remedy, why, err);
     }

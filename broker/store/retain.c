@@ -13,10 +13,11 @@
 struct trim {
     struct io io;
     struct store_part *part;
-    uint64_t first_number; /* segments [first, end) go */
-    uint64_t end_number;
+    uint64_t end_number; /* segments before this one go */
     char directory[LAYOUT_PATH_MAX];
     bool sync_failed;
+    size_t count;
+    struct segment_file files[];
 };
 
 /* How many of the oldest segments may go. */
@@ -29,7 +30,7 @@ static size_t count_droppable(const struct store_part *part, const struct store_
     size_t count = 0;
     for (; count < part->segment_count; count++) {
         const struct segment *segment = part->segments[count];
-        if (segment->state != SEGMENT_SEALED) {
+        if (segment->state != SEGMENT_SEALED || segment->compacting) {
             break;
         }
         const bool old = what->before_ms != 0 && segment->max_timestamp_ms < what->before_ms;
@@ -47,15 +48,8 @@ static size_t count_droppable(const struct store_part *part, const struct store_
 static void remove_run(struct job *job, struct fs *fs)
 {
     struct trim *self = job->owner;
-    for (uint64_t number = self->first_number; number < self->end_number; number++) {
-        char path[LAYOUT_PATH_MAX];
-        /* What cannot be removed now is removed by the next start. */
-        layout_segment_path(path, self->directory, number, ".idx");
-        (void)fs->ops->unlink(fs->self, path, NULL);
-        layout_segment_path(path, self->directory, number, ".ids");
-        (void)fs->ops->unlink(fs->self, path, NULL);
-        layout_segment_path(path, self->directory, number, ".log");
-        (void)fs->ops->unlink(fs->self, path, NULL);
+    for (size_t i = 0; i < self->count; i++) {
+        segment_unlink(fs, self->directory, self->files[i]);
     }
     self->sync_failed = fs->ops->sync_dir(fs->self, self->directory, &job->error) < 0;
 }
@@ -191,12 +185,15 @@ int retain_start(struct log_store *store, struct store_part *part, const struct 
     if (dropped == 0) {
         return 0;
     }
-    struct trim *trim = calloc(1, sizeof *trim);
+    struct trim *trim = calloc(1, sizeof *trim + dropped * sizeof trim->files[0]);
     if (!trim) {
         return zsp_err_set(err, ZSP_ENOMEM, "drop segments");
     }
     trim->part = part;
-    trim->first_number = part->segments[0]->number;
+    trim->count = dropped;
+    for (size_t i = 0; i < dropped; i++) {
+        trim->files[i] = segment_file(part->segments[i]);
+    }
     trim->end_number = part->segments[dropped]->number;
     memcpy(trim->directory, part->path, strlen(part->path) + 1);
     part->trimming = true;

@@ -31,12 +31,29 @@ struct load {
     struct seg_index index;
 };
 
+struct segment_file segment_file(const struct segment *self)
+{
+    return (struct segment_file){self->number, self->generation};
+}
+
+void segment_unlink(struct fs *fs, const char *directory, struct segment_file file)
+{
+    char path[LAYOUT_PATH_MAX];
+    layout_generation_path(path, directory, file.number, file.generation, ".idx");
+    (void)fs->ops->unlink(fs->self, path, NULL);
+    layout_generation_path(path, directory, file.number, file.generation, ".ids");
+    (void)fs->ops->unlink(fs->self, path, NULL);
+    layout_generation_path(path, directory, file.number, file.generation, ".log");
+    (void)fs->ops->unlink(fs->self, path, NULL);
+}
+
 struct segment *segment_new(struct store_part *part, uint64_t number, uint64_t base_offset)
 {
     struct segment *self = calloc(1, sizeof *self);
     if (self) {
         self->part = part;
         self->number = number;
+        self->last_number = number;
         self->base_offset = base_offset;
         self->end_offset = base_offset;
         self->max_before_ms = INT64_MIN;
@@ -70,13 +87,14 @@ void segment_destroy(struct log_store *store, struct segment **self_p)
 
 void segment_path(const struct segment *self, const char *suffix, char out[LAYOUT_PATH_MAX])
 {
-    layout_segment_path(out, self->part->path, self->number, suffix);
+    layout_generation_path(out, self->part->path, self->number, self->generation, suffix);
 }
 
 struct batch_place segment_place(const struct segment *self, uint64_t pos)
 {
-    return (struct batch_place){self->part->store->uuid, self->part->topic_id, self->part->number,
-                                self->number, pos};
+    return (struct batch_place){
+        self->part->store->uuid, self->part->topic_id, self->part->number, self->number, pos,
+        self->generation};
 }
 
 struct index_facts segment_facts(const struct segment *self)

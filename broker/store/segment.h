@@ -32,6 +32,7 @@ enum segment_state { SEGMENT_ACTIVE, SEGMENT_SEALED, SEGMENT_GONE };
 struct segment {
     struct store_part *part;
     uint64_t number;
+    uint64_t last_number; /* of those that compaction made this one of; `number` = it alone */
     uint64_t base_offset;
     uint64_t end_offset;      /* after the last batch written */
     uint64_t bytes;           /* of batches: where the next one goes */
@@ -39,6 +40,9 @@ struct segment {
     int64_t max_before_ms;    /* highest timestamp before this segment, INT64_MIN = none known */
     int64_t max_timestamp_ms; /* highest up to its end */
     uint64_t epoch;           /* of its last batch */
+    uint64_t clean_offset;    /* compacted: up to here no key has two messages; later ones are to be
+                               * looked at again */
+    int64_t tombstone_ms;     /* compacted: since when its oldest tombstone is, 0 = it has none */
     struct seg_index index;
     struct segment_ids *ids; /* NULL = nothing is known (part_ids.h) */
 
@@ -51,6 +55,8 @@ struct segment {
     struct segment *redo_next;
 
     enum segment_state state;
+    uint32_t generation; /* 0 = as appended, else how often it was compacted */
+    bool compacting;     /* it is being read by a compaction: retention lets it be */
     uint32_t fill_bytes; /* how much the next fill adds, 0 = no more */
     int file;            /* < 0 = closed */
     uint32_t pins;       /* users of the file */
@@ -61,6 +67,16 @@ struct segment {
                         * would not hear of a failure */
     bool own_syncing;  /* likewise the commit cycle under way, or the seal: now, or soon */
 };
+
+/* What names the files of a segment in its directory. */
+struct segment_file {
+    uint64_t number;
+    uint32_t generation;
+};
+
+struct segment_file segment_file(const struct segment *self);
+/* Remove them. What cannot be removed now is removed by the next start. For tasks. */
+void segment_unlink(struct fs *fs, const char *directory, struct segment_file file);
 
 /* NULL = out of memory. */
 struct segment *segment_new(struct store_part *part, uint64_t number, uint64_t base_offset);

@@ -15,6 +15,7 @@
  *   find_time    -> STORE_FOUND
  *   find_ids     -> STORE_IDS_FOUND
  *   retain       -> STORE_TRIMMED, when anything went
+ *   compact      -> STORE_COMPACTED
  *   state_put    -> STORE_STATE    (written or synced, as asked)
  *   topic_create -> STORE_TOPIC_CREATED
  *   topic_end    -> STORE_STATE, then topic_drop -> STORE_TOPIC_DROPPED
@@ -122,6 +123,23 @@ struct store_retain {
     uint64_t segment_bytes;
 };
 
+/* What of a partition may be compacted by key. The producers of all below `before_offset` are imaged:
+ * compacted batches name none. */
+struct store_compact {
+    uint64_t before_offset; /* only sealed segments that end at or before this */
+    int64_t before_ms;      /* and whose batches are older than this wall time, 0 = any */
+    int64_t now_ms;         /* wall */
+    int64_t
+        tombstones_before_ms; /* a message with a key and an empty payload goes once it was compacted
+                                   * at or before this wall time */
+};
+
+/* What compaction has done for a partition since the start. */
+struct store_compacted {
+    uint64_t runs, messages, bytes; /* the latter that are gone */
+    int64_t last_ms;                /* wall, when the last one ended; 0 = none */
+};
+
 enum store_level { STORE_WRITTEN, STORE_SYNCED_LEVEL };
 
 enum store_entry_kind {
@@ -146,6 +164,7 @@ enum store_completion_kind {
     STORE_FOUND,
     STORE_IDS_FOUND,
     STORE_TRIMMED,
+    STORE_COMPACTED, /* a compaction is over; all below `offset` went in */
     STORE_STATE,
     STORE_TOPIC_CREATED,
     STORE_TOPIC_DROPPED,
@@ -186,6 +205,13 @@ struct store_part_info {
     uint32_t segment_count;
     bool refuses_appends;       /* damaged at the mark: no publishes until repaired */
     struct store_range corrupt; /* the first known damage, empty when none */
+    /* For compaction: */
+    uint64_t compacted_bytes; /* of those that are compacted, from the oldest on */
+    uint64_t active_bytes;    /* of the segment that takes appends */
+    int64_t newest_ms;        /* highest timestamp, INT64_MIN = none */
+    int64_t tombstone_ms; /* the oldest tombstone was compacted first at this wall time, 0 = none */
+    bool is_compacting;
+    struct store_compacted compacted;
 };
 
 /* Figures of the whole store. */
@@ -277,6 +303,11 @@ struct store_ops {
      * is below. A crash soon afterwards may bring it back all the same. */
     int (*retain)(struct store *self, struct store_part *part, const struct store_retain *retain,
                   struct zsp_err *err);
+    /* Of all messages with one key keep the newest, in the background; STORE_COMPACTED tells of the
+     * end. Messages without a key stay. Does nothing while a compaction is under way anywhere, or
+     * when there is nothing to do. NULL = the store cannot. Errors: ZSP_ENOMEM */
+    int (*compact)(struct store *self, struct store_part *part, const struct store_compact *what,
+                   struct zsp_err *err);
     void (*part_info)(const struct store *self, const struct store_part *part,
                       struct store_part_info *ret);
     /* An opaque place from which a scan for `offset` may begin, see part_open. */

@@ -76,6 +76,26 @@ static void pop_oldest(struct tail *self)
     }
 }
 
+static bool begins_below(const struct tail_part *part, uint64_t offset)
+{
+    if (part->count == 0) {
+        return false;
+    }
+    const struct store_batch *batch = tail_get(part, 0);
+    return batch->first_offset + batch->record_count <= offset;
+}
+
+void tail_drop_below(struct tail *self, struct tail_part *part, uint64_t offset)
+{
+    for (size_t i = 0; i < self->count && begins_below(part, offset); i++) {
+        struct tail_part **slot = &self->order[(self->first + i) & (self->capacity - 1)];
+        if (*slot == part) {
+            *slot = NULL;
+            pop_part(self, part);
+        }
+    }
+}
+
 void tail_drop(struct tail *self, struct tail_part *part)
 {
     if (part->count > 0) {

@@ -38,6 +38,8 @@ size_t tail_find(const struct tail_part *part, const struct store_range *range, 
                  size_t *ret_index);
 const struct store_batch *tail_get(const struct tail_part *part, size_t index);
 
+/* Forget the batches of a partition that end at or below an offset. */
+void tail_drop_below(struct tail *self, struct tail_part *part, uint64_t offset);
 /* Forget all of a partition. */
 void tail_drop(struct tail *self, struct tail_part *part);
 void tail_fini(struct tail *self);

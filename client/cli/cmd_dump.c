@@ -16,6 +16,7 @@
 #include "broker/store/journal_scan.h"
 #include "broker/store/layout.h"
 #include "broker/store/part_facts.h"
+#include "broker/store/sparse.h"
 #include "client/cli/dump_messages.h"
 #include "client/cli/journal_object.h"
 #include "client/cli/terminal.h"
@@ -77,7 +78,7 @@ static bool parse_decimal(const char *text, uint64_t *ret)
 }
 
 /* <root>/topics/<id>-<name>/<partition>/<number>.log */
-static void find_segment_place(struct dump_run *self, uint64_t number)
+static void find_segment_place(struct dump_run *self, uint64_t number, uint32_t generation)
 {
     char path[PATH_BYTES];
     memcpy(path, self->directory, sizeof path);
@@ -95,8 +96,8 @@ static void find_segment_place(struct dump_run *self, uint64_t number)
         return;
     }
     read_uuid(self, path);
-    self->place = (struct batch_place){self->has_uuid ? self->uuid : NULL, topic_id,
-                                       (uint32_t)partition, number, 0};
+    self->place = (struct batch_place){
+        self->has_uuid ? self->uuid : NULL, topic_id, (uint32_t)partition, number, 0, generation};
 }
 
 static void find_root_above(struct dump_run *self)
@@ -130,9 +131,9 @@ static void tell_damage(struct dump_run *self, uint64_t pos, uint64_t end_pos, c
     }
 }
 
-static void print_messages(struct dump_run *self, const struct inspect_item *item)
+static void print_batch_messages(struct dump_run *self, const struct inspect_item *item,
+                                 const struct store_batch *batch)
 {
-    const struct store_batch *batch = &item->header.batch;
     const struct dump_messages messages = {
         .topic = self->topic,
         .partition = self->place.partition,
@@ -153,6 +154,27 @@ static void print_messages(struct dump_run *self, const struct inspect_item *ite
     }
 }
 
+/* Of a compacted batch those messages that are there. */
+static void print_messages(struct dump_run *self, const struct inspect_item *item)
+{
+    const struct store_batch *batch = &item->header.batch;
+    struct sparse sparse;
+    struct sparse_run run;
+    struct zsp_err err = {0};
+    if (batch->codec != BATCH_CODEC_SPARSE) {
+        print_batch_messages(self, item, batch);
+        return;
+    }
+    if (sparse_open(&sparse, batch, &err) < 0) {
+        tell_damage(self, item->pos, item->end_pos, err.msg);
+        return;
+    }
+    while (sparse_next(&sparse, &run)) {
+        const struct store_batch part = sparse_batch(batch, &run);
+        print_batch_messages(self, item, &part);
+    }
+}
+
 static const char *sums_of(const struct dump_run *self, const struct inspect_item *item)
 {
     if (!item->body_good) {
@@ -160,6 +182,9 @@ static const char *sums_of(const struct dump_run *self, const struct inspect_ite
     }
     if (item->header.batch.codec == BATCH_CODEC_LOST) {
         return "given up by a repair";
+    }
+    if (item->header.batch.codec == BATCH_CODEC_SPARSE) {
+        return self->place.uuid ? "ok, compacted" : "body ok, compacted, header unchecked";
     }
     return self->place.uuid ? "ok" : "body ok, header unchecked";
 }
@@ -205,7 +230,8 @@ static void print_batch(const struct dump_run *self, const struct inspect_item *
     printf("pos %" PRIu64 ": offset %" PRIu64 ", %" PRIu32 " records, %zu bytes, %s, priority %u",
            item->pos, batch->first_offset, batch->record_count, batch->body.len, time,
            batch->priority);
-    if (batch->codec != 0 && batch->codec != BATCH_CODEC_LOST) {
+    if (batch->codec != 0 && batch->codec != BATCH_CODEC_LOST &&
+        batch->codec != BATCH_CODEC_SPARSE) {
         printf(", codec %u (%" PRIu32 " bytes before)", batch->codec, batch->raw_bytes);
     }
     if (batch->producer_id != 0) {
@@ -276,9 +302,9 @@ static int dump_batches(struct dump_run *self)
     return rc < 0 ? fail(self, &err) : CLI_OK;
 }
 
-static int dump_segment(struct dump_run *self, uint64_t number)
+static int dump_segment(struct dump_run *self, uint64_t number, uint32_t generation)
 {
-    find_segment_place(self, number);
+    find_segment_place(self, number, generation);
     return dump_batches(self);
 }
 
@@ -451,9 +477,9 @@ static int show_index(struct dump_run *self, struct zsp_slice bytes)
     return CLI_OK;
 }
 
-static int dump_index(struct dump_run *self, uint64_t number)
+static int dump_index(struct dump_run *self, uint64_t number, uint32_t generation)
 {
-    find_segment_place(self, number);
+    find_segment_place(self, number, generation);
     if (!self->place.uuid) {
         cli_say("%s lies in no store, and its sum binds it to its place", self->path);
         return CLI_ERROR;
@@ -582,14 +608,15 @@ static int dump_directory(struct dump_run *self)
 static int dump_file(struct dump_run *self)
 {
     uint64_t number;
+    uint32_t generation;
     if (strcmp(self->name, "FORMAT") == 0) {
         return dump_format(self);
     }
-    if (layout_parse_number(self->name, ".log", &number)) {
-        return dump_segment(self, number);
+    if (layout_parse_segment(self->name, ".log", &number, &generation)) {
+        return dump_segment(self, number, generation);
     }
-    if (layout_parse_number(self->name, ".idx", &number)) {
-        return dump_index(self, number);
+    if (layout_parse_segment(self->name, ".idx", &number, &generation)) {
+        return dump_index(self, number, generation);
     }
     if (layout_parse_number(self->name, ".jnl", &number)) {
         return dump_journal(self, number);
@@ -597,7 +624,9 @@ static int dump_file(struct dump_run *self)
     if (begins_with_batch(self)) {
         return dump_batches(self);
     }
-    cli_say("%s is no file of a store: FORMAT, or 20 digits and .log, .idx or .jnl", self->path);
+    cli_say("%s is no file of a store: FORMAT, or 20 digits (of a compacted segment also "
+            "-GENERATION) and .log, .idx or .jnl",
+            self->path);
     return CLI_USAGE;
 }
 

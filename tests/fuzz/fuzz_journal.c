@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct zsp_err err = {0};
     (void)journal_decode(bytes, &place, &header, &parts, &err);
     if (size >= BATCH_HEADER_BYTES) {
-        const struct batch_place batch_place = {uuid, 1, 0, 0, 0};
+        const struct batch_place batch_place = {uuid, 1, 0, 0, 0, 0};
         struct batch_header batch;
         (void)batch_decode(data, &batch_place, &batch, &err);
     }

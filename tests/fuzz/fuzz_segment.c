@@ -127,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct fs_ops ops = {
         .open = one_open, .close = one_close, .read = one_read, .size = one_size};
     struct fs fs = {&ops, &one};
-    const struct batch_place place = {uuid, 7, 0, 0, 0};
+    const struct batch_place place = {uuid, 7, 0, 0, 0, 0};
     const struct batch_place nowhere = {0};
     inspect(&fs, &place);
     mend_sums(&one, place);

@@ -67,6 +67,7 @@ static void on_completion(struct log_case *self, struct store_completion *done)
         self->failed = true;
         break;
     case STORE_STATE:
+    case STORE_COMPACTED:
     case STORE_ATOMIC_READY:
     case STORE_ATOMIC_DONE:
     case STORE_IMAGE_WANTED:

@@ -71,7 +71,7 @@ static void on_appended(struct log_run *self, const struct store_completion *don
     batch->offset = done->offset;
 }
 
-static void on_synced(struct log_run *self, const struct store_completion *done)
+static void on_synced(const struct store_completion *done)
 {
     struct run_part *part = done->owner;
     assert_true(done->offset > part->mark);
@@ -82,7 +82,6 @@ static void on_synced(struct log_run *self, const struct store_completion *done)
             batch->synced = true;
         }
     }
-    (void)self;
 }
 
 static void on_state(struct log_run *self, const struct store_completion *done)
@@ -201,7 +200,7 @@ static void on_completion(struct log_run *self, struct store_completion *done)
         on_appended(self, done);
         break;
     case STORE_SYNCED:
-        on_synced(self, done);
+        on_synced(done);
         break;
     case STORE_STATE:
         on_state(self, done);
@@ -235,6 +234,7 @@ static void on_completion(struct log_run *self, struct store_completion *done)
     case STORE_ATOMIC_DONE:
         on_atomic_done(self, done);
         break;
+    case STORE_COMPACTED:
     case STORE_SPACE:
         self->refuses = done->refuses;
         break;

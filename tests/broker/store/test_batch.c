@@ -23,7 +23,7 @@ static const uint8_t body[] = "\x91\xc4\x05hello";
 
 static struct batch_place batch_place(void)
 {
-    return (struct batch_place){uuid, 7, 3, 2, 4096};
+    return (struct batch_place){uuid, 7, 3, 2, 4096, 0};
 }
 
 static struct batch_header batch_header(void)
@@ -128,12 +128,13 @@ static void a_batch_is_valid_only_where_it_was_written(void **state)
     const uint8_t other_uuid[STORE_UUID_BYTES] = {1};
     uint8_t bytes[BATCH_HEADER_BYTES];
     batch_encode(bytes, &header, &place);
-    struct batch_place others[] = {place, place, place, place, place};
+    struct batch_place others[] = {place, place, place, place, place, place};
     others[0].uuid = other_uuid;
     others[1].topic_id++;
     others[2].partition++;
     others[3].segment++;
     others[4].pos += 8;
+    others[5].generation = 1;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         struct batch_header back;
         assert_int_equal(batch_decode(bytes, &others[i], &back, NULL), ZSP_ECORRUPT);

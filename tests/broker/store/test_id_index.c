@@ -16,7 +16,7 @@
 #define MANY 5000u
 
 static const uint8_t uuid[STORE_UUID_BYTES] = {9};
-static const struct batch_place place = {uuid, 7, 0, 3, 0};
+static const struct batch_place place = {uuid, 7, 0, 3, 0, 0};
 static const struct index_facts facts = {100, 100 + MANY, 10 * INDEX_STEP, 1000};
 
 static void fill(struct id_entry *entries, uint32_t count, uint64_t seed)

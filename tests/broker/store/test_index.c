@@ -11,7 +11,7 @@
 #include "broker/store/tail.h"
 
 static const uint8_t uuid[STORE_UUID_BYTES] = {9};
-static const struct batch_place place = {uuid, 7, 0, 3, 0};
+static const struct batch_place place = {uuid, 7, 0, 3, 0, 0};
 static const struct index_facts facts = {100, 400, 10 * INDEX_STEP, 1000};
 
 static struct seg_index three_entries(void)

@@ -42,7 +42,7 @@ static struct shown show_segment(struct log_case *c, bool bound)
 {
     uint8_t uuid[STORE_UUID_BYTES];
     assert_int_equal(layout_read_format(c->fs, uuid, NULL), 0);
-    const struct batch_place place = {bound ? uuid : NULL, CASE_TOPIC, 0, 0, 0};
+    const struct batch_place place = {bound ? uuid : NULL, CASE_TOPIC, 0, 0, 0, 0};
     struct inspect_segment segment;
     assert_int_equal(inspect_segment_open(&segment, c->fs, CASE_SEGMENT, &place, NULL), 0);
     struct shown shown = {0};

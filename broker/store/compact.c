@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/compact.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/compact_run.h"
+#include "broker/store/fact.h"
+#include "broker/store/log_store_priv.h"
+#include "broker/store/partition.h"
+#include "common/assert.h"
+
+#define GROUP_SEGMENTS_MAX 256u /* copied into one */
+#define GENERATION_MAX     (UINT32_MAX - 1)
+
+enum compact_phase { COMPACT_MAPPING, COMPACT_COPYING, COMPACT_COMMITTING };
+
+struct compaction {
+    struct io io;
+    struct store_part *part;
+    struct store_compact what;
+    enum compact_phase phase;
+    struct compact_run run;
+    bool job_out;
+    bool dropping;            /* the job that is out removes files */
+    bool only_tombstones;     /* nothing is dirty: only segments with tombstones that may go */
+    uint64_t copy_next;       /* the next segment to be copied begins here or behind it */
+    struct segment *target;   /* COMMITTING */
+    struct segment_file *old; /* files to be removed */
+    size_t old_count;
+    int64_t due_ms;
+    uint64_t removed, freed; /* messages and bytes so far */
+};
+
+/* --- What is where ------------------------------------------------------------------------------ */
+
+static bool is_clean(const struct segment *segment)
+{
+    return segment->generation > 0 && segment->clean_offset >= segment->end_offset;
+}
+
+static size_t count_clean(const struct store_part *part)
+{
+    size_t count = 0;
+    while (count < part->segment_count && is_clean(part->segments[count])) {
+        count++;
+    }
+    return count;
+}
+
+static bool has_due_tombstone(const struct segment *segment, const struct store_compact *what)
+{
+    return segment->tombstone_ms != 0 && segment->tombstone_ms <= what->tombstones_before_ms;
+}
+
+void compact_info(const struct store_part *part, struct store_part_info *ret)
+{
+    const size_t clean = count_clean(part);
+    const struct segment *active = partition_active(part);
+    for (size_t i = 0; i < part->segment_count; i++) {
+        const struct segment *segment = part->segments[i];
+        const int64_t since = segment->tombstone_ms;
+        ret->compacted_bytes += i < clean ? segment->bytes : 0;
+        if (since != 0 && (ret->tombstone_ms == 0 || since < ret->tombstone_ms)) {
+            ret->tombstone_ms = since;
+        }
+    }
+    ret->active_bytes = active ? active->bytes : 0;
+    ret->newest_ms = part->max_timestamp_ms;
+    ret->is_compacting = part->store->compaction && part->store->compaction->part == part;
+    if (part->compacted) {
+        ret->compacted = *part->compacted;
+    }
+}
+
+/* --- The end ------------------------------------------------------------------------------------ */
+
+static void release_sources(struct compaction *self)
+{
+    for (size_t i = 0; i < self->part->segment_count; i++) {
+        self->part->segments[i]->compacting = false;
+    }
+}
+
+static void finish(struct log_store *store, struct compaction *self)
+{
+    struct store_part *part = self->part;
+    release_sources(self);
+    compact_run_fini(&self->run, store->fs);
+    segment_destroy(store, &self->target);
+    free(self->old);
+    free(self);
+    store->compaction = NULL;
+    part->busy--;
+    partition_wake(part);
+}
+
+static void tell_end(struct log_store *store, struct compaction *self)
+{
+    struct store_part *part = self->part;
+    if (!part->compacted) {
+        part->compacted = calloc(1, sizeof *part->compacted);
+    }
+    if (part->compacted) {
+        part->compacted->runs++;
+        part->compacted->messages += self->removed;
+        part->compacted->bytes += self->freed;
+        part->compacted->last_ms = store->now.wall_ms;
+    }
+    const struct completion completion = {
+        .kind = STORE_COMPACTED, .owner = part->owner, .offset = self->run.map_end};
+    store_complete(store, &completion, NULL);
+}
+
+static void give_up(struct log_store *store, struct compaction *self, const struct zsp_err *err)
+{
+    char name[64];
+    partition_describe(self->part, name);
+    if (err) {
+        zsp_diag(store->options.diag, ZSP_WARNING, "%s: it was not compacted: %s", name, err->msg);
+    }
+    finish(store, self);
+}
+
+/* --- Jobs ----------------------------------------------------------------------------------------- */
+
+static void job_done(struct log_store *store, struct io *io);
+
+static void submit(struct log_store *store, struct compaction *self,
+                   void (*task_fn)(struct job *job, struct fs *fs))
+{
+    self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = task_fn};
+    self->io.done_fn = job_done;
+    self->job_out = true;
+    store_submit(store, &self->io);
+}
+
+static void map_task(struct job *job, struct fs *fs)
+{
+    struct compaction *self = job->owner;
+    (void)compact_run_map(&self->run, fs, &job->error);
+}
+
+static void copy_task(struct job *job, struct fs *fs)
+{
+    struct compaction *self = job->owner;
+    if (compact_run_copy(&self->run, fs, &job->error) < 0 && !self->run.sync_failed) {
+        compact_run_close(&self->run, fs);
+        compact_run_drop_target(&self->run, fs);
+    }
+}
+
+static void remove_task(struct job *job, struct fs *fs)
+{
+    struct compaction *self = job->owner;
+    for (size_t i = 0; i < self->old_count; i++) {
+        segment_unlink(fs, self->run.directory, self->old[i]);
+    }
+    self->run.sync_failed = fs->ops->sync_dir(fs->self, self->run.directory, &job->error) < 0;
+}
+
+/* --- The next segments ------------------------------------------------------------------------------ */
+
+static struct compact_source source_of(const struct store_part *part, size_t index)
+{
+    const struct segment *segment = part->segments[index];
+    return (struct compact_source){
+        .number = segment->number,
+        .last_number = segment->last_number,
+        .generation = segment->generation,
+        .base_offset = segment->base_offset,
+        .end_offset = segment->end_offset,
+        .bytes = segment->bytes,
+        .epoch_before = index > 0 ? part->segments[index - 1]->epoch : 0,
+        .max_before_ms = segment->max_before_ms,
+        .max_timestamp_ms = segment->max_timestamp_ms,
+    };
+}
+
+static bool is_wanted(const struct compaction *self, const struct segment *segment)
+{
+    return segment->base_offset >= self->copy_next &&
+           (!self->only_tombstones || has_due_tombstone(segment, &self->what));
+}
+
+/* One more source for the target. Errors: ZSP_ENOMEM */
+static int add_source(struct compaction *self, size_t index)
+{
+    struct store_part *part = self->part;
+    struct compact_run *run = &self->run;
+    const struct compact_source source = source_of(part, index);
+    if (compact_run_add(run, &source) < 0) {
+        return ZSP_ENOMEM;
+    }
+    part->segments[index]->compacting = true;
+    self->copy_next = source.end_offset;
+    run->target.last_number = source.last_number;
+    run->target.end_offset = source.end_offset;
+    run->target.max_timestamp_ms = source.max_timestamp_ms;
+    return 0;
+}
+
+static bool may_be_copied(const struct compaction *self, const struct segment *segment)
+{
+    return segment->state == SEGMENT_SEALED && segment->base_offset < self->run.map_end &&
+           segment->generation < GENERATION_MAX;
+}
+
+/* Take the next segment in hand. Returns 1 = there is none. Errors: ZSP_ENOMEM */
+static int next_target(struct log_store *store, struct compaction *self)
+{
+    struct store_part *part = self->part;
+    struct compact_run *run = &self->run;
+    size_t first = 0;
+    while (first < part->segment_count && !is_wanted(self, part->segments[first])) {
+        first++;
+    }
+    if (first == part->segment_count || !may_be_copied(self, part->segments[first])) {
+        return 1;
+    }
+    compact_run_reset(run, store->fs);
+    run->target = source_of(part, first);
+    run->target.generation++; /* no file has this name: only the first source has its number */
+    if (add_source(self, first) < 0) {
+        return ZSP_ENOMEM;
+    }
+    const struct compact_rules rules = {.map = &run->map,
+                                        .now_ms = self->what.now_ms,
+                                        .tombstones_before_ms = self->what.tombstones_before_ms};
+    const struct batch_place place = {
+        run->uuid, run->topic_id, run->partition, run->target.number, 0, run->target.generation};
+    compact_copy_begin(&run->copy, &rules, &place, run->target.base_offset,
+                       run->target.max_before_ms);
+    return 0;
+}
+
+/* All sources are copied. While the target is less than half full the next segment goes there, too, so
+ * that it gets half as large again as others at most. */
+static void extend_target(struct compaction *self)
+{
+    const struct store_part *part = self->part;
+    struct compact_run *run = &self->run;
+    const uint64_t most = partition_segment_bytes(part);
+    size_t next = 0;
+    while (next < part->segment_count && part->segments[next]->base_offset < self->copy_next) {
+        next++;
+    }
+    run->wants_more = false;
+    run->closes = self->only_tombstones || run->source_count >= GROUP_SEGMENTS_MAX ||
+                  next == part->segment_count || !may_be_copied(self, part->segments[next]) ||
+                  part->segments[next]->end_offset - run->target.base_offset > UINT32_MAX ||
+                  run->written > most / 2 || part->segments[next]->bytes > most ||
+                  add_source(self, next) < 0;
+}
+
+static void go_on_copying(struct log_store *store, struct compaction *self)
+{
+    self->phase = COMPACT_COPYING;
+    release_sources(self);
+    const int rc = next_target(store, self);
+    if (rc == 0) {
+        return; /* when it is due */
+    }
+    if (rc == 1) {
+        tell_end(store, self);
+    }
+    finish(store, self);
+}
+
+/* --- Committing ------------------------------------------------------------------------------------- */
+
+static size_t find_source(const struct store_part *part, uint64_t number)
+{
+    size_t at = 0;
+    while (part->segments[at]->number != number) {
+        at++;
+        zsp_assert(at < part->segment_count); /* nobody else takes what is being copied */
+    }
+    return at;
+}
+
+/* The journal says that the target takes the place of its sources. */
+static void swap(struct log_store *store, struct compaction *self)
+{
+    struct store_part *part = self->part;
+    const size_t count = self->run.source_count;
+    const size_t first = find_source(part, self->run.sources[0].number);
+    for (size_t i = 0; i < count; i++) {
+        struct segment *segment = part->segments[first + i];
+        self->old[i] = segment_file(segment);
+        self->freed += segment->bytes;
+        segment_retire(store, segment);
+    }
+    self->old_count = count;
+    self->freed -= self->target->bytes < self->freed ? self->target->bytes : self->freed;
+    part->segments[first] = self->target;
+    self->target = NULL;
+    part->segment_count -= (uint32_t)(count - 1);
+    memmove(part->segments + first + 1, part->segments + first + count,
+            (part->segment_count - first - 1) * sizeof(struct segment *));
+    read_cache_drop(&store->read_cache, &part->read_cache);
+    tail_drop_below(&store->tail, &part->tail, self->run.target.end_offset);
+}
+
+static void committed(struct log_store *store, void *arg, const struct zsp_err *err)
+{
+    struct compaction *self = arg;
+    store->works--;
+    if (err || self->part->state != PART_OPEN) {
+        finish(store, self);
+        return;
+    }
+    self->removed += self->run.copy.removed;
+    swap(store, self);
+    self->dropping = true;
+    submit(store, self, remove_task);
+}
+
+/* The segment that the target is going to be. */
+static struct segment *make_target(const struct compaction *self)
+{
+    const struct compact_source *target = &self->run.target;
+    struct segment *segment = segment_new(self->part, target->number, target->base_offset);
+    if (!segment) {
+        return NULL;
+    }
+    segment->state = SEGMENT_SEALED;
+    segment->last_number = target->last_number;
+    segment->generation = target->generation;
+    segment->end_offset = target->end_offset;
+    segment->bytes = segment->file_bytes = target->bytes;
+    segment->max_before_ms = target->max_before_ms;
+    segment->max_timestamp_ms = target->max_timestamp_ms;
+    segment->epoch = self->run.copy.out_epoch;
+    segment->tombstone_ms = self->run.copy.tombstone_ms;
+    segment->clean_offset =
+        self->run.map_end < target->end_offset ? self->run.map_end : target->end_offset;
+    return segment;
+}
+
+/* Errors: ZSP_ENOMEM */
+static int commit_target(struct log_store *store, struct compaction *self)
+{
+    const struct store_part *part = self->part;
+    const size_t count = self->run.source_count;
+    struct fact *facts = calloc(count, sizeof *facts);
+    struct store_entry *entries = calloc(count, sizeof *entries);
+    free(self->old);
+    self->old = calloc(count, sizeof *self->old);
+    self->old_count = 0;
+    self->target = make_target(self);
+    const bool has_memory = facts && entries && self->old && self->target;
+    for (size_t i = 1; i < count && has_memory; i++) {
+        facts[i] = fact_sealed_key(part->topic_id, part->number, self->run.sources[i].number);
+        entries[i] = fact_entry(&facts[i], STORE_GONE);
+    }
+    if (has_memory) {
+        facts[0] = fact_sealed(self->target);
+        entries[0] = fact_entry(&facts[0], STORE_IMAGE);
+        self->phase = COMPACT_COMMITTING;
+        store->works++;
+        journal_put_own(store, entries, count, committed, self);
+    }
+    free(facts);
+    free(entries);
+    return has_memory ? 0 : ZSP_ENOMEM;
+}
+
+/* Is the copy better than what it was made of? */
+static bool has_changed(const struct compaction *self)
+{
+    const struct compact_run *run = &self->run;
+    const struct segment *only =
+        self->part->segments[find_source(self->part, run->sources[0].number)];
+    return run->copy.removed > 0 || run->source_count > 1 || only->generation == 0 ||
+           (only->clean_offset < only->end_offset && run->map_end > only->clean_offset);
+}
+
+static void copied(struct log_store *store, struct compaction *self)
+{
+    if (has_changed(self)) {
+        if (commit_target(store, self) < 0) {
+            finish(store,
+                   self); /* the next start removes the copy, or the next try overwrites it */
+        }
+        return;
+    }
+    self->dropping = true;
+    free(self->old);
+    self->old_count = 0;
+    self->old = calloc(1, sizeof *self->old);
+    if (!self->old) {
+        finish(store, self);
+        return;
+    }
+    self->old[self->old_count++] =
+        (struct segment_file){self->run.target.number, self->run.target.generation};
+    submit(store, self, remove_task);
+}
+
+/* --- Going on ------------------------------------------------------------------------------------ */
+
+static void job_done(struct log_store *store, struct io *io)
+{
+    struct compaction *self = (struct compaction *)io;
+    self->job_out = false;
+    if (self->run.sync_failed) {
+        struct zsp_err err = io->job.error;
+        (void)zsp_err_wrap(&err, "compaction: sync");
+        store_fail(store, &err);
+    }
+    if (store->failed || self->part->state != PART_OPEN) {
+        finish(store, self);
+        return;
+    }
+    if (io->job.error.code != 0 && !self->dropping) {
+        give_up(store, self, &io->job.error);
+        return;
+    }
+    const int64_t pause_ms = (int64_t)(self->run.worked * 1000 / ZSP_COMPACTION_RATE) + 1;
+    self->due_ms = store->now.mono_ms + pause_ms;
+    if (self->dropping) {
+        self->dropping = false;
+        go_on_copying(store, self);
+    } else if (self->run.at_end && self->phase == COMPACT_MAPPING) {
+        go_on_copying(store, self);
+    } else if (self->run.at_end) {
+        copied(store, self);
+    } else if (self->run.wants_more) {
+        extend_target(self);
+    }
+}
+
+void compact_step(struct log_store *store)
+{
+    struct compaction *self = store->compaction;
+    if (!self || self->job_out || self->phase == COMPACT_COMMITTING) {
+        return;
+    }
+    if (self->part->state != PART_OPEN) {
+        finish(store, self);
+    } else if (store->now.mono_ms >= self->due_ms) {
+        submit(store, self, self->phase == COMPACT_MAPPING ? map_task : copy_task);
+    }
+}
+
+int64_t compact_deadline_ms(const struct log_store *store)
+{
+    const struct compaction *self = store->compaction;
+    return self && !self->job_out && self->phase != COMPACT_COMMITTING ? self->due_ms : INT64_MAX;
+}
+
+void compact_fini(struct log_store *store)
+{
+    if (store->compaction) {
+        finish(store, store->compaction);
+    }
+}
+
+/* --- The beginning --------------------------------------------------------------------------------- */
+
+static bool may_go_in(const struct segment *segment, const struct store_compact *what)
+{
+    return segment->state == SEGMENT_SEALED && segment->end_offset <= what->before_offset &&
+           (what->before_ms == 0 || segment->max_timestamp_ms < what->before_ms);
+}
+
+/* The segments that are mapped. Errors: ZSP_ENOMEM */
+static int add_dirty(struct compaction *self, size_t clean)
+{
+    struct store_part *part = self->part;
+    struct compact_run *run = &self->run;
+    const struct segment *first = part->segments[clean];
+    run->map_from = first->generation > 0 ? first->clean_offset : first->base_offset;
+    run->map_end = run->map_from;
+    for (size_t i = clean; i < part->segment_count && may_go_in(part->segments[i], &self->what);
+         i++) {
+        const struct compact_source source = source_of(part, i);
+        if (compact_run_add(run, &source) < 0) {
+            return ZSP_ENOMEM;
+        }
+        part->segments[i]->compacting = true;
+    }
+    self->only_tombstones = run->source_count == 0;
+    return 0;
+}
+
+static bool is_worth_it(const struct store_part *part, const struct store_compact *what)
+{
+    const size_t clean = count_clean(part);
+    bool is_due = clean < part->segment_count && may_go_in(part->segments[clean], what);
+    for (size_t i = 0; i < clean && !is_due; i++) {
+        is_due = has_due_tombstone(part->segments[i], what);
+    }
+    return is_due;
+}
+
+int compact_start(struct log_store *store, struct store_part *part,
+                  const struct store_compact *what, struct zsp_err *err)
+{
+    if (store->compaction || part->state != PART_OPEN || part->refuses || part->damage_count > 0 ||
+        !store->ready || store->space.refuses || !is_worth_it(part, what)) {
+        return 0;
+    }
+    struct compaction *self = calloc(1, sizeof *self);
+    if (!self) {
+        return zsp_err_set(err, ZSP_ENOMEM, "compaction: out of memory");
+    }
+    const struct log_store_options *options = &store->options;
+    const uint64_t seeds[2] = {options->random_fn(options->random_arg),
+                               options->random_fn(options->random_arg)};
+    self->part = part;
+    self->what = *what;
+    self->run.file = -1;
+    self->run.topic_id = part->topic_id;
+    self->run.partition = part->number;
+    self->run.job_bytes = ZSP_COMPACTION_JOB_BYTES;
+    memcpy(self->run.directory, part->path, strlen(part->path) + 1);
+    memcpy(self->run.uuid, store->uuid, sizeof self->run.uuid);
+    const uint64_t keys_max = options->compaction_keys_max;
+    compact_map_init(&self->run.map, (size_t)keys_max, seeds);
+    part->busy++;
+    store->compaction = self;
+    if (add_dirty(self, count_clean(part)) < 0) {
+        finish(store, self);
+        return zsp_err_set(err, ZSP_ENOMEM, "compaction: out of memory");
+    }
+    if (self->only_tombstones) {
+        go_on_copying(store, self);
+    }
+    return 0;
+}
