@@ -259,6 +259,9 @@ void client_wake(struct client *self)
     case CLIENT_RELAY:
         relay_wake(self);
         break;
+    case CLIENT_WARD:
+        ward_wake(self);
+        break;
     }
 }
 
@@ -295,6 +298,9 @@ void client_answer(struct client *self, struct sim_request *request)
     case CLIENT_RELAY:
         relay_answer(self, request);
         break;
+    case CLIENT_WARD:
+        ward_answer(self, request);
+        break;
     case CLIENT_PRODUCER:
     case CLIENT_ADMIN:
         break;
@@ -318,6 +324,9 @@ void client_lost(struct client *self, struct sim_request *request)
         break;
     case CLIENT_RELAY:
         relay_lost(self, request);
+        break;
+    case CLIENT_WARD:
+        ward_lost(self, request);
         break;
     case CLIENT_PRODUCER:
     case CLIENT_READER:

@@ -24,7 +24,8 @@ enum client_kind {
     CLIENT_READER,
     CLIENT_ADMIN,
     CLIENT_SCRATCH,
-    CLIENT_RELAY
+    CLIENT_RELAY,
+    CLIENT_WARD
 };
 
 /* A batch of a sequenced producer that is not confirmed. */
@@ -72,6 +73,7 @@ struct client {
 
     struct scratch *scratch; /* CLIENT_SCRATCH */
     struct relay *relay;     /* CLIENT_RELAY */
+    struct ward *ward;       /* CLIENT_WARD */
 
     /* CLIENT_READER */
     uint64_t read_from[SIM_TOPICS][SIM_PARTS_MAX];
@@ -107,6 +109,12 @@ void relay_answer(struct client *self, const struct sim_request *request);
 void relay_lost(struct client *self, const struct sim_request *request);
 /* The history ends, all is calm: the last look. */
 void relay_final(struct client *self);
+void ward_init(struct client *self);
+void ward_fini(struct client *self);
+void ward_wake(struct client *self);
+void ward_answer(struct client *self, const struct sim_request *request);
+void ward_lost(struct client *self, const struct sim_request *request);
+void ward_final(struct client *self);
 void scratch_init(struct client *self);
 void scratch_fini(struct client *self);
 void scratch_wake(struct client *self);

@@ -251,6 +251,8 @@ static void last_look(struct sim *self)
     for (size_t i = 0; i < self->client_count && !self->model.failed; i++) {
         if (self->clients[i].kind == CLIENT_RELAY) {
             relay_final(&self->clients[i]);
+        } else if (self->clients[i].kind == CLIENT_WARD) {
+            ward_final(&self->clients[i]);
         }
     }
 }
@@ -292,6 +294,8 @@ static void add_client(struct sim *self, enum client_kind kind, uint32_t number)
         scratch_init(client);
     } else if (kind == CLIENT_RELAY) {
         relay_init(client);
+    } else if (kind == CLIENT_WARD) {
+        ward_init(client);
     }
     self->client_count++;
     client_wake_in(client, (int64_t)prng_below(&self->prng, 50));
@@ -318,6 +322,7 @@ static void begin(struct sim *self)
     add_client(self, CLIENT_READER, 0);
     add_client(self, CLIENT_SCRATCH, 0);
     add_client(self, CLIENT_RELAY, 0);
+    add_client(self, CLIENT_WARD, 0);
     add_client(self, CLIENT_READER, 1); /* the judge, in the end */
     events_add(&self->events, self->now_ms, EVENT_RESTART, 0, NULL);
     events_add(&self->events, self->now_ms + self->weather.calm_ms, EVENT_FAULT, 0, NULL);
@@ -333,6 +338,7 @@ static void fini(struct sim *self)
     for (size_t i = 0; i < self->client_count; i++) {
         scratch_fini(&self->clients[i]);
         relay_fini(&self->clients[i]);
+        ward_fini(&self->clients[i]);
     }
     free(self->requests);
     model_fini(&self->model);

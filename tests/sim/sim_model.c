@@ -15,7 +15,7 @@
 
 uint32_t model_partition_count(uint32_t topic)
 {
-    static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1};
+    static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1, 2, 1};
     return counts[topic];
 }
 
@@ -24,7 +24,8 @@ bool model_group_has_topic(uint32_t group, uint32_t topic)
     /* audit: orders; billing: orders, bills; search: bills, events; ledger: orders, events;
      * scratch: scratch */
     if (topic > SIM_SCRATCH || group > SIM_SCRATCH_GROUP) {
-        return group == SIM_RELAY && topic == SIM_SOURCE;
+        return (group == SIM_RELAY && topic == SIM_SOURCE) ||
+               (group == SIM_WARD && topic == SIM_SICK);
     }
     static const bool has[][SIM_SCRATCH + 1] = {{true, false, false, false},
                                                 {true, true, false, false},
@@ -289,6 +290,9 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
         case SIM_TOPIC_CREATE:
         case SIM_GROUP_CREATE:
         case SIM_STATS:
+        case SIM_DEAD_LIST:
+        case SIM_DEAD_REDRIVE:
+        case SIM_DEAD_DROP:
         case SIM_BYE:
         case SIM_CANCEL:
         case SIM_TOPIC_DELETE:
@@ -378,6 +382,9 @@ void model_answer(struct model *self, struct sim_request *request)
         model_cancel_answer(self, request);
         break;
     case SIM_STATS:
+    case SIM_DEAD_LIST:
+    case SIM_DEAD_REDRIVE:
+    case SIM_DEAD_DROP:
     case SIM_COMMIT:
     case SIM_TOPIC_DELETE:
     case SIM_TOPIC_PURGE:

@@ -171,6 +171,9 @@ void model_group_enter(struct model *self, struct sim_request *request)
     case SIM_TOPIC_INFO:
     case SIM_GROUP_CREATE:
     case SIM_STATS:
+    case SIM_DEAD_LIST:
+    case SIM_DEAD_REDRIVE:
+    case SIM_DEAD_DROP:
     case SIM_COMMIT:
     case SIM_TOPIC_DELETE:
     case SIM_TOPIC_PURGE:

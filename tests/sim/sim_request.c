@@ -13,16 +13,17 @@
 
 const char *sim_topic_name(uint32_t topic)
 {
-    static const char *const names[] = {"orders", "bills", "events", "scratch",
-                                        "source", "left",  "right"};
-    zsp_assert(topic <= SIM_RIGHT);
+    static const char *const names[] = {"orders", "bills", "events", "scratch", "source",
+                                        "left",   "right", "sick",   "grave"};
+    zsp_assert(topic <= SIM_GRAVE);
     return names[topic];
 }
 
 const char *sim_group_name(uint32_t group)
 {
-    static const char *const names[] = {"audit", "billing", "search", "ledger", "scratch", "relay"};
-    zsp_assert(group <= SIM_RELAY);
+    static const char *const names[] = {"audit",   "billing", "search", "ledger",
+                                        "scratch", "relay",   "ward"};
+    zsp_assert(group <= SIM_WARD);
     return names[group];
 }
 
@@ -49,7 +50,10 @@ const char *sim_verb_name(enum sim_verb verb)
                                         "COMMIT",
                                         "STATS",
                                         "BYE",
-                                        "CANCEL"};
+                                        "CANCEL",
+                                        "DEAD.LIST",
+                                        "DEAD.REDRIVE",
+                                        "DEAD.DROP"};
     return names[verb];
 }
 
@@ -146,15 +150,16 @@ static void write_wishes(struct zsp_writer *out, const struct sim_request *self)
  * so, the next one so. */
 static void write_topics(struct zsp_writer *out, const struct sim_request *self)
 {
-    static const char *const patterns[] = {"ord*", "b?lls", "*nts", "scr*", "sourc?", "l*", "r*"};
+    static const char *const patterns[] = {"ord*", "b?lls", "*nts", "scr*", "sourc?",
+                                           "l*",   "r*",    "si*",  "gr?ve"};
     const uint32_t group = self->group;
     wire_write_text(out, "topics");
     uint32_t count = 0;
-    for (uint32_t t = 0; t <= SIM_RIGHT; t++) {
+    for (uint32_t t = 0; t <= SIM_GRAVE; t++) {
         count += model_group_has_topic(group, t);
     }
     wire_write_array(out, count);
-    for (uint32_t t = 0; t <= SIM_RIGHT; t++) {
+    for (uint32_t t = 0; t <= SIM_GRAVE; t++) {
         if (model_group_has_topic(group, t)) {
             wire_write_text(out, self->ticket % 2 == 0 ? patterns[t] : sim_topic_name(t));
         }
@@ -313,7 +318,12 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text(out, "start");
     wire_write_text(out, "earliest");
     wire_write_text(out, "settings");
-    wire_write_map(out, self->is_weighted ? 6 : 5);
+    wire_write_map(out, (self->is_weighted ? 7u : 6u) + (self->group == SIM_WARD ? 1u : 0u));
+    if (self->group == SIM_WARD) {
+        wire_write_text(out, "dead_letter_topic");
+        wire_write_text(out, sim_topic_name(SIM_GRAVE));
+    }
+    wire_write_text_uint(out, "backoff_jitter", self->group == 0 ? 50 : 0);
     if (self->is_weighted) {
         wire_write_text(out, "priority");
         wire_write_text(out, "weighted");
@@ -322,7 +332,7 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text(out, self->group == 0 ? "dead" : "drop");
     wire_write_text_uint(out, "lease_ms", SIM_LEASE_MS);
     wire_write_text_uint(out, "max_failures",
-                         self->group == SIM_RELAY ? 0 : model_max_failures(self->group));
+                         self->group > SIM_SCRATCH_GROUP ? 0 : model_max_failures(self->group));
     wire_write_text_uint(out, "backoff_ms", SIM_BACKOFF_MS);
     wire_write_text_uint(out, "backoff_max_ms", 4 * SIM_BACKOFF_MS);
 }
@@ -349,6 +359,32 @@ static void write_topic_create(struct zsp_writer *out, const struct sim_request 
         wire_write_text(out, "settings");
         wire_write_map(out, 1);
         wire_write_text_uint(out, "retention_bytes", self->retention_bytes);
+    }
+}
+
+static void write_dead(struct zsp_writer *out, const struct sim_request *self)
+{
+    if (self->verb == SIM_DEAD_LIST) {
+        wire_write_map(out, 2);
+        write_group(out, self);
+        wire_write_text_uint(out, "limit", 1000);
+        return;
+    }
+    wire_write_map(out, 3);
+    write_group(out, self);
+    wire_write_text_bool(out, "dry_run", self->dry_run);
+    if (self->srun_count == 0) {
+        wire_write_text_bool(out, "all", true);
+        return;
+    }
+    wire_write_text(out, "runs");
+    wire_write_array(out, (uint32_t)self->srun_count);
+    for (size_t i = 0; i < self->srun_count; i++) {
+        wire_write_array(out, 4);
+        wire_write_text(out, sim_topic_name(self->sruns[i].topic));
+        wire_write_uint(out, self->sruns[i].partition);
+        wire_write_uint(out, self->sruns[i].first);
+        wire_write_uint(out, self->sruns[i].count);
     }
 }
 
@@ -410,6 +446,11 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
     case SIM_STATS:
     case SIM_BYE:
         wire_write_map(out, 0);
+        break;
+    case SIM_DEAD_LIST:
+    case SIM_DEAD_REDRIVE:
+    case SIM_DEAD_DROP:
+        write_dead(out, self);
         break;
     case SIM_CANCEL:
         wire_write_map(out, 1);

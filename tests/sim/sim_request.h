@@ -28,6 +28,9 @@
 #define SIM_LEFT          5u
 #define SIM_RIGHT         6u
 #define SIM_RELAY         (SIM_GROUPS + 1)
+#define SIM_SICK          7u /* topics of sim_ward.c, and its group */
+#define SIM_GRAVE         8u
+#define SIM_WARD          (SIM_GROUPS + 2)
 
 struct client;
 
@@ -60,7 +63,10 @@ enum sim_verb {
     SIM_COMMIT,
     SIM_STATS,
     SIM_BYE,
-    SIM_CANCEL
+    SIM_CANCEL,
+    SIM_DEAD_LIST,
+    SIM_DEAD_REDRIVE,
+    SIM_DEAD_DROP
 };
 
 enum request_state {

@@ -52,7 +52,7 @@ static const msgpack_object_array *map_array(const msgpack_object *map, const ch
 
 static bool topic_number(struct zsp_slice name, uint32_t *ret)
 {
-    for (uint32_t t = 0; t <= SIM_RIGHT; t++) {
+    for (uint32_t t = 0; t <= SIM_GRAVE; t++) {
         if (zsp_slice_equal_str(name, sim_topic_name(t))) {
             *ret = t;
             return true;
@@ -336,6 +336,36 @@ static bool decode_commit(struct sim_request *self, const msgpack_object *map,
     return true;
 }
 
+/* Stretches of dead messages: all of them. */
+static bool decode_dead(struct sim_request *self, const msgpack_object *map,
+                        struct sim_complaint *complaint)
+{
+    struct sim_reply *reply = &self->reply;
+    const msgpack_object_array *rows = map_array(map, "items");
+    const msgpack_object *more = wire_map_find(map, "more");
+    uint64_t dead = 0, told = 0;
+    if (!rows || !map_uint(map, "dead", &dead) || !more || more->type != MSGPACK_OBJECT_BOOLEAN ||
+        more->via.boolean) {
+        return complain(complaint, "DEAD.LIST reply without items or dead, or there are more");
+    }
+    reply->runs = alloc(rows->size, sizeof *reply->runs);
+    for (uint32_t i = 0; i < rows->size; i++) {
+        struct sim_run *run = &reply->runs[reply->run_count++];
+        const msgpack_object *row = &rows->ptr[i];
+        if (row->type != MSGPACK_OBJECT_ARRAY || row->via.array.size != 8 ||
+            !get_topic(&row->via.array.ptr[0], &run->topic) ||
+            !get_u32(&row->via.array.ptr[1], &run->partition) ||
+            !get_uint(&row->via.array.ptr[2], &run->first) ||
+            !get_uint(&row->via.array.ptr[3], &run->count) ||
+            !get_u32(&row->via.array.ptr[6], &run->failures) || run->failures == 0) {
+            return complain(complaint, "DEAD.LIST item %u is malformed", i);
+        }
+        told += run->count;
+    }
+    return told == dead || complain(complaint, "DEAD.LIST: %llu of %llu messages are listed",
+                                    (unsigned long long)told, (unsigned long long)dead);
+}
+
 static bool decode_ok(struct sim_request *self, const msgpack_object *map,
                       const struct engine_effect *effect, struct sim_complaint *complaint)
 {
@@ -389,6 +419,12 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
                complain(complaint, "BYE reply without released");
     case SIM_COMMIT:
         return decode_commit(self, map, complaint);
+    case SIM_DEAD_LIST:
+        return decode_dead(self, map, complaint);
+    case SIM_DEAD_REDRIVE:
+    case SIM_DEAD_DROP:
+        return map_uint(map, "messages", &reply->applied) ||
+               complain(complaint, "%s reply without messages", sim_verb_name(self->verb));
     case SIM_CANCEL:
         return decode_cancelled(self, map, complaint);
     }

@@ -94,7 +94,8 @@ static void lose(struct sim *sim, struct sim_request *request, int64_t after_ms)
 /* Some clients judge their answers themselves. */
 static bool is_judged(const struct sim_request *request)
 {
-    return request->client->kind != CLIENT_SCRATCH && request->client->kind != CLIENT_RELAY;
+    return request->client->kind != CLIENT_SCRATCH && request->client->kind != CLIENT_RELAY &&
+           request->client->kind != CLIENT_WARD;
 }
 
 static void lose_connections(struct sim *sim)
