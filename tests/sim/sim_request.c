@@ -323,7 +323,7 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
         wire_write_text(out, "dead_letter_topic");
         wire_write_text(out, sim_topic_name(SIM_GRAVE));
     }
-    wire_write_text_uint(out, "backoff_jitter", self->group == 0 ? 50 : 0);
+    wire_write_text_uint(out, "backoff_jitter", self->group == SIM_ORDERED ? 50 : 0);
     if (self->is_weighted) {
         wire_write_text(out, "priority");
         wire_write_text(out, "weighted");
