@@ -88,10 +88,11 @@
 #define ZSP_PRODUCER_LOGS_MAX    1000000u   /* (producer, partition) pairs with sequences */
 #define ZSP_PRODUCER_IMAGE_BYTES \
     (4u << 20) /* of a partition's log; what a start has to scan for sequences */
-#define ZSP_RETENTION_MS     10000u /* how often a topic with a limit is looked at */
-#define ZSP_SESSION_MS       60000u /* a silent session is forgotten */
-#define ZSP_HEARTBEAT_MS_MIN 100u   /* of a session: below, heartbeats are all it does */
-#define ZSP_HEARTBEAT_MS_MAX 60000u
+#define ZSP_DEDUP_WINDOW_MS_MAX 31536000000u /* a year: how far back ids are looked at */
+#define ZSP_RETENTION_MS        10000u       /* how often a topic with a limit is looked at */
+#define ZSP_SESSION_MS          60000u       /* a silent session is forgotten */
+#define ZSP_HEARTBEAT_MS_MIN    100u         /* of a session: below, heartbeats are all it does */
+#define ZSP_HEARTBEAT_MS_MAX    60000u
 
 _Static_assert(ZSP_SAVEPOINT_BYTES * 2u < ZSP_JOURNAL_RECORD_MAX, "a restore fits a record");
 _Static_assert(ZSP_RECORD_MAX * 2u <= ZSP_FRAME_MAX, "two records fit a frame");

@@ -3,6 +3,7 @@
 
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/id_lookup.h"
 #include "broker/engine/producer_image.h"
 #include "broker/engine/publish.h"
 #include "broker/engine/replay.h"
@@ -18,6 +19,9 @@ static void partition_advanced(struct engine *self, const struct store_completio
     struct partition *const partition = completion->owner;
     zsp_assert(completion->offset >= partition->synced_offset);
     partition->synced_offset = completion->offset;
+    if (partition->lookup_first) {
+        id_lookup_advanced(self, partition);
+    }
     if (partition->topic->state == TOPIC_DELETING) {
         publish_advanced(self, partition);
         return;

@@ -11,8 +11,10 @@
 #include "broker/engine/agenda.h"
 #include "broker/engine/arrivals.h"
 #include "broker/engine/commit_call.h"
+#include "broker/engine/dedup.h"
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/id_place.h"
 #include "broker/engine/producer.h"
 #include "broker/engine/producer_image.h"
 #include "broker/engine/producer_log.h"
@@ -175,6 +177,7 @@ void engine_destroy(struct engine **self_p)
     group_fini(self);
     read_free_all(self);
     publish_free_all(self);
+    id_place_free_all(self);
     transaction_free_all(self);
     commit_call_free_all(self);
     commit_log_free_all(self);
@@ -447,6 +450,9 @@ void engine_pump(struct engine *self, struct instant now)
         (void)arrivals_take(self, false);
         if (!self->failed) {
             fire_timers(self);
+        }
+        if (self->dedup_first) {
+            dedup_pump(self);
         }
         if (!self->failed) {
             group_pump(self);

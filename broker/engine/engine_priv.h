@@ -55,6 +55,7 @@ struct reply_draft {
     bool out_of_memory;
 };
 
+struct dedup;  /* see dedup.h */
 struct groups; /* the group side's state, see group.h */
 
 struct engine {
@@ -86,21 +87,23 @@ struct engine {
     struct catalog catalog;
     struct zsp_table producer_log_keys; /* struct producer_log by its key */
     struct groups *groups;
-    struct kept_entries *kept;             /* only during start, see producer_image.h */
-    struct publish *publish_first;         /* all at work, see publish.h */
-    struct transaction *transaction_first; /* likewise, see transaction.h */
-    struct commit_call *commit_call_first; /* likewise, see commit_call.h */
-    struct zsp_table commit_logs;          /* struct commit_log by the producer's id */
-    size_t sync_wait_count;                /* of them, those confirmed when synced */
-    struct route route;                    /* of the batch being cut */
-    struct unpack unpack;                  /* compressed batches */
-    uint64_t work_before;                  /* of engine_work_bytes(), when the pump began */
-    struct reader *reader_first;           /* all READs at work or parked, see replay.h */
-    struct consumed *consumed_first;       /* all that are under way, retention.h */
-    struct purge *purge_first;             /* all that are under way, topic_purge.h */
-    struct reader *room_first, *room_last; /* those that wait for room, see reply_room() */
-    bool pulls_want_room;                  /* PULLs wait for it */
-    bool room_freed;                       /* since the pump began */
+    struct kept_entries *kept;              /* only during start, see producer_image.h */
+    struct publish *publish_first;          /* all at work, see publish.h */
+    struct transaction *transaction_first;  /* likewise, see transaction.h */
+    struct commit_call *commit_call_first;  /* likewise, see commit_call.h */
+    struct zsp_table commit_logs;           /* struct commit_log by the producer's id */
+    size_t sync_wait_count;                 /* of them, those confirmed when synced */
+    struct route route;                     /* of the batch being cut */
+    struct unpack unpack;                   /* compressed batches */
+    uint64_t work_before;                   /* of engine_work_bytes(), when the pump began */
+    struct reader *reader_first;            /* all READs at work or parked, see replay.h */
+    struct dedup *dedup_first, *dedup_last; /* partitions where there may be something to do */
+    struct id_place *id_place_first;        /* all that are looked for, see id_place.h */
+    struct consumed *consumed_first;        /* all that are under way, retention.h */
+    struct purge *purge_first;              /* all that are under way, topic_purge.h */
+    struct reader *room_first, *room_last;  /* those that wait for room, see reply_room() */
+    bool pulls_want_room;                   /* PULLs wait for it */
+    bool room_freed;                        /* since the pump began */
     struct pool publishes, publish_parts, readers, topic_jobs, topic_calls, producer_opens,
         producer_logs;
     struct timer image_retry;      /* see state.h */

@@ -52,7 +52,8 @@ int group_check_mode(const struct group *group, struct zsp_slice name, struct zs
 int group_check_position(const struct wire_position *start, struct zsp_err *err)
 {
     if (start->kind == WIRE_POSITION_ID) {
-        return zsp_err_set(err, ZSP_EUNSUPPORTED, "positions by message id are not supported");
+        return zsp_err_set(err, ZSP_EUNSUPPORTED,
+                           "a group starts at no message id: seek it there once it is made");
     }
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * One position in several partitions of a topic: an offset each, of which those by time are asked
- * of the store. For verbs that go to a position everywhere.
+ * of the store; by id only the partition that has the message is left. For verbs that go to a position everywhere.
  */
 #ifndef ZSP_ENGINE_PLACES_H
 #define ZSP_ENGINE_PLACES_H
@@ -15,7 +15,7 @@ struct place {
     struct engine_op op; /* first: its address is the tag */
     struct places *places;
     uint32_t partition_index;
-    bool asked;
+    bool asked; /* for a time, or an id */
     int64_t time_ms;
     uint64_t offset;
 };
@@ -24,6 +24,7 @@ struct place {
 struct places {
     struct place *items;
     size_t count;
+    bool by_id;
     size_t open;          /* the store was asked and has not answered */
     struct zsp_err error; /* the first */
     /* All are known, or error.code tells why not: called once, if `open` was not 0. */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "broker/engine/dedup.h"
 #include "common/assert.h"
 
 uint64_t position_clamp(const struct partition *partition, uint64_t offset)
@@ -71,8 +72,11 @@ int position_resolve(const struct engine *engine, const struct partition *partit
         }
         break;
     case WIRE_POSITION_ID:
-        zsp_err_set(err, ZSP_EUNSUPPORTED, "positions by message id are not supported");
-        return ZSP_EUNSUPPORTED;
+        if (dedup_require(engine, partition->topic, err)) {
+            return ZSP_EUNSUPPORTED;
+        }
+        place.ask_id = true;
+        break;
     }
     *ret = place;
     return 0;

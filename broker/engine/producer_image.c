@@ -34,20 +34,24 @@ struct kept_entries {
 static void write_log(struct zsp_writer *out, const struct producer_log *log)
 {
     const uint64_t mark = log->partition->synced_offset;
+    uint32_t end = 0;
     uint32_t count = 0;
-    while (count < log->window_count) {
-        const struct producer_batch *const batch = producer_log_batch(log, count);
-        if (batch->offset + batch->count > mark) {
+    for (; end < log->window_count; end++) {
+        const struct producer_batch *const batch = producer_log_batch(log, end);
+        if (batch->end_offset > mark) {
             break;
         }
-        count++;
+        count += batch->is_inexact ? 0 : 1;
     }
     zsp_write_u8(out, IMAGE_VERSION);
     zsp_write_u64(out, producer_log_synced_last(log));
     zsp_write_u64(out, (uint64_t)log->producer->last_used_ms);
     zsp_write_u8(out, (uint8_t)count);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < end; i++) {
         const struct producer_batch *const batch = producer_log_batch(log, i);
+        if (batch->is_inexact) {
+            continue; /* nobody is told where it is */
+        }
         zsp_write_u64(out, batch->sequence);
         zsp_write_u32(out, batch->count);
         zsp_write_u64(out, batch->offset);
@@ -55,7 +59,7 @@ static void write_log(struct zsp_writer *out, const struct producer_log *log)
 }
 
 static int put_value(struct engine *engine, const struct state_key *key,
-                     const struct zsp_writer *value, struct zsp_err *err)
+                     const struct zsp_writer *value, struct engine_op *op, struct zsp_err *err)
 {
     if (value->failed) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
@@ -65,16 +69,17 @@ static int put_value(struct engine *engine, const struct state_key *key,
         .kind = STORE_IMAGE,
         .value = zsp_writer_slice(value),
     };
-    return state_put(engine, &entry, 1, STORE_WRITTEN, NULL, err);
+    return state_put(engine, &entry, 1, op ? STORE_SYNCED_LEVEL : STORE_WRITTEN, op, err);
 }
 
-static int put_log(struct engine *engine, const struct producer_log *log, struct zsp_err *err)
+int producer_image_put_log(struct engine *engine, const struct producer_log *log,
+                           struct engine_op *op, struct zsp_err *err)
 {
     const struct state_key key = state_key_producer('Q', log->partition->topic->id,
                                                     log->partition->index, log->producer->id);
     zsp_writer_reset(&engine->scratch);
     write_log(&engine->scratch, log);
-    return put_value(engine, &key, &engine->scratch, err);
+    return put_value(engine, &key, &engine->scratch, op, err);
 }
 
 static int put_offset(struct engine *engine, const struct partition *partition, struct zsp_err *err)
@@ -84,7 +89,7 @@ static int put_offset(struct engine *engine, const struct partition *partition, 
     zsp_write_u8(&engine->scratch, IMAGE_VERSION);
     zsp_write_u64(&engine->scratch, partition->image_offset);
     zsp_write_u64(&engine->scratch, partition->image_place);
-    return put_value(engine, &key, &engine->scratch, err);
+    return put_value(engine, &key, &engine->scratch, NULL, err);
 }
 
 /* Image the logs that changed; what is not synced yet keeps its log dirty. */
@@ -93,7 +98,7 @@ static int put_dirty(struct engine *engine, struct partition *partition, struct 
     struct producer_log **at = &partition->dirty_first;
     while (*at) {
         struct producer_log *const log = *at;
-        const int rc = put_log(engine, log, err);
+        const int rc = producer_image_put_log(engine, log, NULL, err);
         if (rc != 0) {
             return rc;
         }
@@ -158,7 +163,7 @@ int producer_image_put(struct engine *engine, struct zsp_slice key, struct zsp_e
     const struct producer_log *const log =
         partition && producer ? producer_log_find(engine, producer, partition) : NULL;
     if (log) {
-        return put_log(engine, log, err);
+        return producer_image_put_log(engine, log, NULL, err);
     }
     const struct store_entry entry = {.key = key, .kind = STORE_GONE};
     return state_put(engine, &entry, 1, STORE_WRITTEN, NULL, err);
@@ -289,6 +294,7 @@ static int restore_log(struct engine *engine, struct partition *partition, uint6
         struct producer_batch batch = {.sequence = zsp_read_u64(&in)};
         batch.count = zsp_read_u32(&in);
         batch.offset = zsp_read_u64(&in);
+        batch.end_offset = batch.offset + batch.count; /* all of it is synced */
         if (!in.failed && producer_log_written(log, &batch)) {
             return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
         }

@@ -13,6 +13,10 @@
 
 /* The partition's mark has moved: image it if enough was appended. */
 void producer_image_advanced(struct engine *engine, struct partition *partition);
+/* Put the image of a log, synced if `op` is to hear of it; else `op` is NULL.
+ * Errors: those of state_put, ZSP_ENOMEM */
+int producer_image_put_log(struct engine *engine, const struct producer_log *log,
+                           struct engine_op *op, struct zsp_err *err);
 /* Put the image of one key ('Q' or 'R'), or a `gone` when there is no such object.
  * Errors: those of state_put, ZSP_ENOMEM */
 int producer_image_put(struct engine *engine, struct zsp_slice key, struct zsp_err *err);

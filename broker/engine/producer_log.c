@@ -233,7 +233,8 @@ bool producer_log_locate(const struct producer_log *self, uint64_t sequence, uin
     for (uint32_t i = 0; i < self->window_count && found < count; i++) {
         const struct producer_batch *const batch = producer_log_batch(self, i);
         const uint64_t wanted = sequence + found;
-        if (wanted < batch->sequence || wanted - batch->sequence >= batch->count) {
+        if (batch->is_inexact || wanted < batch->sequence ||
+            wanted - batch->sequence >= batch->count) {
             continue;
         }
         const uint64_t skipped = wanted - batch->sequence;
@@ -253,7 +254,7 @@ bool producer_log_locate(const struct producer_log *self, uint64_t sequence, uin
     if (self->window_count > 0) {
         const struct producer_batch *const newest =
             producer_log_batch(self, self->window_count - 1);
-        *ret_end = newest->offset + newest->count;
+        *ret_end = newest->end_offset;
     }
     return false;
 }
@@ -262,7 +263,7 @@ uint64_t producer_log_synced_last(const struct producer_log *self)
 {
     for (uint32_t i = self->window_count; i-- > 0;) {
         const struct producer_batch *const batch = producer_log_batch(self, i);
-        if (batch->offset + batch->count <= self->partition->synced_offset) {
+        if (batch->end_offset <= self->partition->synced_offset) {
             return batch->sequence + batch->count - 1;
         }
     }
@@ -290,6 +291,9 @@ int producer_log_replay(struct engine *engine, struct partition *partition,
         .sequence = batch->sequence,
         .offset = batch->first_offset,
         .count = batch->record_count,
+        /* What was old of the batch may have been anywhere in it. */
+        .is_inexact = batch->sequence != self->written_last + 1,
+        .end_offset = batch->first_offset + batch->record_count,
     };
     const int rc = producer_log_written(self, &found);
     self->given_last = self->written_last;

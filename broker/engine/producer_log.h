@@ -20,6 +20,8 @@ struct producer_batch {
     uint64_t sequence; /* of its first record */
     uint64_t offset;
     uint32_t count;
+    bool is_inexact;     /* its records are not side by side there, or not only they (dedup.h) */
+    uint64_t end_offset; /* the mark that covers it, and all before it */
 };
 
 #define PRODUCER_LOG_KEY_BYTES 20u
@@ -54,7 +56,8 @@ int producer_log_check(const struct producer_log *self, uint64_t sequence, uint3
                        bool *ret_is_old, struct zsp_err *err);
 
 /* A batch that was checked was given to the store; it was written at `batch->offset`; the
- * oldest one given and not yet written has failed. */
+ * oldest one given and not yet written has failed. A batch all of which was old (dedup.h) counts as
+ * written when those before it are. */
 void producer_log_given(struct producer_log *self, uint64_t sequence, uint32_t count);
 /* Errors: ZSP_ENOMEM  it is not in the window, all else holds */
 int producer_log_written(struct producer_log *self, const struct producer_batch *batch);

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "broker/engine/agenda.h"
+#include "broker/engine/dedup.h"
 #include "broker/engine/producer.h"
+#include "broker/engine/producer_image.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish_priv.h"
 #include "broker/engine/topic_limit.h"
@@ -56,6 +58,9 @@ void publish_free(struct engine *engine, struct publish *self)
     for (uint32_t i = 0; i < self->part_count; i++) {
         if (self->parts[i]) {
             self->parts[i]->publish = NULL;
+            if (self->parts[i]->ids) {
+                dedup_batch_free(&self->parts[i]->ids);
+            }
             release_part(engine, self->parts[i]);
         }
     }
@@ -71,6 +76,11 @@ void publish_free(struct engine *engine, struct publish *self)
 void publish_free_all(struct engine *engine)
 {
     for (struct publish *self = engine->publish_first; self; self = self->next) {
+        for (uint32_t i = 0; i < self->part_count; i++) {
+            if (self->parts[i]) {
+                dedup_batch_free(&self->parts[i]->ids);
+            }
+        }
         free_memory(self);
     }
     engine->publish_first = NULL;
@@ -114,11 +124,8 @@ static void write_row(struct zsp_writer *out, uint32_t index, struct publish_par
     part->told += count;
 }
 
-static void confirm(struct engine *engine, struct publish *self)
+static void write_rows(struct zsp_writer *out, const struct publish *self)
 {
-    struct zsp_writer *const out = reply_begin(engine, &self->to);
-    wire_write_map(out, 3);
-    wire_write_text(out, "at");
     if (self->stretches) {
         wire_write_array(out, self->stretch_count);
         for (uint32_t i = 0; i < self->stretch_count; i++) {
@@ -128,6 +135,16 @@ static void confirm(struct engine *engine, struct publish *self)
     } else {
         wire_write_array(out, 1);
         write_row(out, 0, self->only, self->record_count);
+    }
+}
+
+static void confirm(struct engine *engine, struct publish *self)
+{
+    struct zsp_writer *const out = reply_begin(engine, &self->to);
+    wire_write_map(out, 3);
+    wire_write_text(out, "at");
+    if (!dedup_write_rows(out, self)) {
+        write_rows(out, self);
     }
     wire_write_text(out, "timestamp_ms");
     wire_write_int(out, self->timestamp_ms);
@@ -186,6 +203,8 @@ static void fail_part(struct engine *engine, struct publish_part *part, const st
 
 /* --- synced ------------------------------------------------------------------------------ */
 
+static void put_skip(struct engine *engine, struct publish_part *part);
+
 /* The batch has come to its end: its producer has one less in flight. */
 static void uncount(struct engine *engine, struct publish_part *part)
 {
@@ -206,7 +225,9 @@ void publish_advanced(struct engine *engine, struct partition *partition)
             agenda_add(engine, partition, part->first_offset, part->end_offset, part->priority,
                        part->not_before_ms);
         }
-        if (awaits_sync(part)) {
+        if (part->is_skip && awaits_sync(part) && part->log) {
+            put_skip(engine, part);
+        } else if (awaits_sync(part)) {
             settle_part(engine, part->publish);
         } else {
             release_part(engine, part);
@@ -235,6 +256,49 @@ static void echo_is_ready(struct engine *engine, struct publish_part *part)
     await_sync(engine, part);
 }
 
+/* Whether it was put or not, the batch before which it stands was not lost: sequences are told by the
+ * next image, or by the headers of later batches. */
+static void skip_is_put(struct engine *engine, struct engine_op *op,
+                        const struct store_completion *completion)
+{
+    struct publish_part *const part = (struct publish_part *)op;
+    if (completion->error.code == 0) {
+        settle_part(engine, part->publish);
+    } else {
+        fail_part(engine, part, &completion->error);
+    }
+}
+
+/* No batch tells that its sequences are over: an image has to, before that is confirmed. */
+static void put_skip(struct engine *engine, struct publish_part *part)
+{
+    struct zsp_err error = {0};
+    part->op.done_fn = skip_is_put;
+    if (producer_image_put_log(engine, part->log, &part->op, &error) != 0) {
+        error.maybe = true;
+        fail_part(engine, part, &error);
+    }
+}
+
+static void skip_is_ready(struct engine *engine, struct publish_part *part)
+{
+    const struct publish_queue *const syncing = &part->partition->syncing;
+    const struct producer_batch batch = {
+        .sequence = part->sequence,
+        .offset = part->first_offset,
+        .count = part->count,
+        .is_inexact = part->is_inexact,
+        .end_offset = syncing->last ? syncing->last->end_offset : part->partition->synced_offset,
+    };
+    if (producer_log_written(part->log, &batch)) {
+        struct zsp_err error;
+        zsp_err_set(&error, ZSP_ENOMEM, "out of memory for sequences");
+        engine_fail(engine, &error);
+    }
+    part->end_offset = batch.end_offset;
+    await_sync(engine, part);
+}
+
 /* Echoes whose originals have been written, or have failed, move on. */
 static void move_echoes(struct engine *engine, struct partition *partition,
                         const struct zsp_err *error)
@@ -244,9 +308,12 @@ static void move_echoes(struct engine *engine, struct partition *partition,
         struct publish_part *const part = dequeue(queue);
         const bool is_written =
             part->log && part->sequence + part->count - 1 <= part->log->written_last;
-        if (is_written) {
+        if (part->is_skip && part->log && part->sequence == part->log->written_last + 1) {
+            skip_is_ready(engine, part);
+        } else if (is_written) {
             echo_is_ready(engine, part);
         } else {
+            uncount(engine, part);
             fail_part(engine, part, error);
         }
     }
@@ -265,6 +332,8 @@ static void note_written(struct engine *engine, struct publish_part *part)
         .sequence = part->sequence,
         .offset = part->first_offset,
         .count = part->count,
+        .is_inexact = part->is_inexact,
+        .end_offset = part->end_offset,
     };
     if (producer_log_written(part->log, &batch)) {
         struct zsp_err error;
@@ -280,6 +349,9 @@ static void is_appended(struct engine *engine, struct engine_op *op,
     struct partition *const partition = part->partition;
     zsp_assert(partition->appending.first == part);
     (void)dequeue(&partition->appending);
+    if (part->ids) {
+        dedup_settled(engine, part);
+    }
     if (completion->error.code == 0) {
         part->first_offset = completion->offset;
         part->end_offset = completion->offset + part->count;
@@ -302,6 +374,7 @@ void publish_partition_gone(struct engine *engine, struct partition *partition,
                             const struct zsp_err *error)
 {
     struct zsp_err told = *error;
+    dedup_partition_gone(engine, partition, error);
     told.maybe = true;
     for (struct publish_part *part = partition->appending.first; part; part = part->queue_next) {
         uncount(engine, part);
@@ -329,8 +402,8 @@ bool publish_is_urgent(const struct publish *self)
 
 /* Give one part to the store. `frame` is borrowed: records, or (`codec`) the publish's own frame.
  * Errors: definite */
-static int append(struct engine *engine, struct publish_part *part, struct zsp_buf *frame,
-                  enum zsp_codec codec, struct zsp_err *err)
+int publish_append(struct engine *engine, struct publish_part *part, struct zsp_buf *frame,
+                   enum zsp_codec codec, struct zsp_err *err)
 {
     const struct publish *const publish = part->publish;
     const bool is_packed = codec != ZSP_CODEC_NONE;
@@ -346,7 +419,7 @@ static int append(struct engine *engine, struct publish_part *part, struct zsp_b
         .expires_at_ms = publish->expires_at_ms,
         .producer_id = publish->producer_id,
         .producer_epoch = (uint32_t)publish->epoch,
-        .sequence = publish->sequence,
+        .sequence = part->sequence,
     };
     part->len = is_packed ? publish->raw_bytes : frame->len;
     part->stored = frame->len;
@@ -363,8 +436,8 @@ static int append(struct engine *engine, struct publish_part *part, struct zsp_b
     return rc;
 }
 
-static struct publish_part *part_new(struct engine *engine, struct publish *self,
-                                     struct partition *partition, uint32_t count)
+struct publish_part *publish_part_new(struct engine *engine, struct publish *self,
+                                      struct partition *partition, uint32_t count)
 {
     struct publish_part *const part = pool_get(&engine->publish_parts);
     if (part) {
@@ -375,8 +448,7 @@ static struct publish_part *part_new(struct engine *engine, struct publish *self
     return part;
 }
 
-/* A repetition: stand behind the original. */
-static int begin_echo(struct engine *engine, struct publish *self)
+void publish_echo(struct engine *engine, struct publish *self)
 {
     struct publish_part *const part = self->only;
     self->open_count = 1;
@@ -388,7 +460,29 @@ static int begin_echo(struct engine *engine, struct publish *self)
     } else {
         echo_is_ready(engine, part);
     }
-    return 0;
+}
+
+void publish_skip(struct engine *engine, struct publish_part *part)
+{
+    part->is_echo = part->is_skip = true;
+    reply_may_apply(engine, &part->publish->to);
+    publish_given(engine, part, part->count);
+    if (part->partition->appending.first) {
+        enqueue(&part->partition->appending, part);
+    } else {
+        skip_is_ready(engine, part);
+    }
+}
+
+void publish_part_settled(struct engine *engine, struct publish_part *part)
+{
+    settle_part(engine, part->publish);
+}
+
+void publish_part_failed(struct engine *engine, struct publish_part *part,
+                         const struct zsp_err *error)
+{
+    fail_part(engine, part, error);
 }
 
 /* The producer may have been fenced, or have expired, while the publish waited for its topic. */
@@ -420,196 +514,90 @@ static int open_log(struct engine *engine, struct producer *producer, struct pub
     return part->log ? 0 : zsp_err_set(err, ZSP_ENOMEM, "out of memory");
 }
 
-static int begin_sequenced(struct engine *engine, struct publish *self, struct zsp_err *err)
+int publish_check_sequence(struct engine *engine, struct publish_part *part, uint32_t count,
+                           bool *ret_is_old, struct zsp_err *err)
 {
-    struct publish_part *const part = self->only;
+    const struct publish *const self = part->publish;
     struct producer *producer = NULL;
     int rc = require_producer(engine, self, &producer, err);
     if (rc != 0) {
         return rc;
     }
     producer_touch(engine, producer);
-    bool is_old = false;
     rc = producer_log_check(producer_log_find(engine, producer, part->partition), self->sequence,
-                            part->count, &is_old, err);
+                            count, ret_is_old, err);
     if (rc != 0) {
         zsp_err_wrap(err, "%s: partition %u: %s", part->partition->topic->object,
                      part->partition->index, producer->object);
         return rc;
     }
-    rc = open_log(engine, producer, part, err);
-    if (rc != 0) {
-        return rc;
-    }
     part->sequence = self->sequence;
-    if (is_old) {
-        return begin_echo(engine, self);
+    return open_log(engine, producer, part, err);
+}
+
+void publish_given(struct engine *engine, struct publish_part *part, uint32_t count)
+{
+    (void)engine;
+    producer_log_given(part->log, part->publish->sequence, count);
+    producer_batch_begins(part->log->producer);
+    part->is_counted = true;
+}
+
+static int begin_sequenced(struct engine *engine, struct publish *self, struct zsp_err *err)
+{
+    struct publish_part *const part = self->only;
+    bool is_old = false;
+    int rc = publish_check_sequence(engine, part, part->count, &is_old, err);
+    if (rc == 0 && is_old) {
+        publish_echo(engine, self);
+        return 0;
     }
-    rc = topic_limit_admit(engine, part->partition->topic, self->frame->len, err);
     if (rc == 0) {
-        rc = append(engine, part, self->frame, self->codec, err);
+        rc = topic_limit_admit(engine, part->partition->topic, self->frame->len, err);
     }
     if (rc == 0) {
-        producer_log_given(part->log, part->sequence, part->count);
-        producer_batch_begins(producer);
-        part->is_counted = true;
+        rc = publish_append(engine, part, self->frame, self->codec, err);
+    }
+    if (rc == 0) {
+        publish_given(engine, part, part->count);
+        zsp_buf_put(&self->frame);
+    }
+    return rc;
+}
+
+/* The part's ids are looked at before it is appended. */
+static int begin_dedup(struct engine *engine, struct publish *self, struct zsp_err *err)
+{
+    const int rc = dedup_add(engine, self->only, self->frame, self->codec, err);
+    if (rc == 0) {
         zsp_buf_put(&self->frame);
     }
     return rc;
 }
 
 /* All records go to one partition: the frame is appended as it is. */
-static int begin_whole(struct engine *engine, struct publish *self, struct partition *partition,
-                       struct zsp_err *err)
+int publish_whole(struct engine *engine, struct publish *self, struct partition *partition,
+                  struct zsp_err *err)
 {
-    self->only = part_new(engine, self, partition, self->record_count);
+    self->only = publish_part_new(engine, self, partition, self->record_count);
     if (!self->only) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
     self->parts = &self->only;
     self->part_count = 1;
     self->open_count = 1;
+    if (dedup_wants(partition)) {
+        return begin_dedup(engine, self, err);
+    }
     if (self->producer_id > 0) {
         return begin_sequenced(engine, self, err);
     }
     int rc = topic_limit_admit(engine, partition->topic, self->frame->len, err);
     if (rc == 0) {
-        rc = append(engine, self->only, self->frame, self->codec, err);
+        rc = publish_append(engine, self->only, self->frame, self->codec, err);
     }
     if (rc == 0) {
         zsp_buf_put(&self->frame);
     }
     return rc;
-}
-
-/* --- cutting ------------------------------------------------------------------------------------ */
-
-/* Make a part for each partition that was met and keep the stretches for the answer. */
-static int make_parts(struct engine *engine, struct publish *self, struct topic *topic,
-                      struct zsp_err *err)
-{
-    const struct route *const route = &engine->route;
-    self->stretches = malloc(route->count * sizeof *self->stretches);
-    self->parts = calloc(route->target_count, sizeof(struct publish_part *));
-    if (!self->stretches || !self->parts) {
-        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
-    }
-    memcpy(self->stretches, route->stretches, route->count * sizeof *self->stretches);
-    self->stretch_count = route->count;
-    self->part_count = route->target_count;
-    for (uint32_t i = 0; i < route->count; i++) {
-        const struct stretch *const stretch = &route->stretches[i];
-        struct publish_part **const part = &self->parts[stretch->target];
-        if (!*part) {
-            *part = part_new(engine, self, &topic->partitions[stretch->partition], 0);
-        }
-        if (!*part) {
-            return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
-        }
-        (*part)->count += stretch->count;
-        (*part)->len += stretch->len;
-    }
-    return 0;
-}
-
-/* Copy the stretches of one target together. NULL: out of memory. */
-static struct zsp_buf *cut_body(const struct publish *self, struct zsp_slice body, uint32_t target)
-{
-    zsp_assert(self->parts[target]);
-    struct zsp_buf *const frame = zsp_buf_new(self->parts[target]->len);
-    if (!frame) {
-        return NULL;
-    }
-    size_t pos = 0;
-    for (uint32_t i = 0; i < self->stretch_count; i++) {
-        const struct stretch *const stretch = &self->stretches[i];
-        if (stretch->target == target) {
-            memcpy(zsp_buf_bytes(frame) + pos, body.data + stretch->pos, stretch->len);
-            pos += stretch->len;
-        }
-    }
-    zsp_assert(pos == frame->len);
-    return frame;
-}
-
-static int append_cut(struct engine *engine, struct publish *self, struct zsp_slice body,
-                      uint32_t target, struct zsp_err *err)
-{
-    struct zsp_buf *frame = cut_body(self, body, target);
-    if (!frame) {
-        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
-    }
-    const int rc = append(engine, self->parts[target], frame, ZSP_CODEC_NONE, err);
-    zsp_buf_put(&frame);
-    return rc;
-}
-
-/* Cut the body and append each part. A refusal of the first part refuses all; later ones
- * make the answer an error with `maybe`. */
-static int begin_cut(struct engine *engine, struct publish *self, struct topic *topic,
-                     struct zsp_slice body, struct zsp_err *err)
-{
-    int rc = make_parts(engine, self, topic, err);
-    if (rc == 0) {
-        rc = topic_limit_admit(engine, topic, body.len, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    rc = append_cut(engine, self, body, 0, err);
-    if (rc != 0) {
-        return rc;
-    }
-    self->open_count = self->part_count;
-    for (uint32_t i = 1; i < self->part_count; i++) {
-        struct zsp_err error = {0};
-        if (append_cut(engine, self, body, i, &error)) {
-            error.maybe = true;
-            fail_part(engine, self->parts[i], &error);
-        }
-    }
-    zsp_buf_put(&self->frame);
-    return 0;
-}
-
-/* Which partition each record belongs to; *ret_body holds the records then. A compressed body is
- * unpacked for that, once more if the publish waited for its topic: what waits is small. */
-static int route(struct engine *engine, const struct publish *self, struct topic *topic,
-                 struct zsp_slice *ret_body, struct zsp_err *err)
-{
-    struct zsp_slice body = {self->frame->data, self->frame->len};
-    int rc = 0;
-    if (self->codec != ZSP_CODEC_NONE) {
-        rc = unpack_received(&engine->unpack, body, self->raw_bytes, &body, err);
-    }
-    if (rc == 0) {
-        rc = route_body(&engine->route, body, topic->partition_count, topic->next_partition, err);
-    }
-    if (rc == 0 && engine->route.took_turn) {
-        topic->next_partition = (topic->next_partition + 1) % topic->partition_count;
-    }
-    *ret_body = body;
-    return rc;
-}
-
-int publish_begin(struct engine *engine, struct publish *self, struct topic *topic,
-                  struct zsp_err *err)
-{
-    int rc = publish_check_place(&self->place, topic->partition_count, topic->object, err);
-    if (rc != 0) {
-        return rc;
-    }
-    uint32_t target = (uint32_t)self->place.index;
-    if (!self->place.is_given && topic->partition_count > 1) {
-        struct zsp_slice body;
-        rc = route(engine, self, topic, &body, err);
-        if (rc != 0) {
-            return rc;
-        }
-        if (engine->route.target_count > 1) {
-            return begin_cut(engine, self, topic, body, err);
-        }
-        target = engine->route.stretches[0].partition;
-    }
-    return begin_whole(engine, self, &topic->partitions[target], err);
 }

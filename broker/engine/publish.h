@@ -54,7 +54,9 @@ struct publish_part {
     struct partition *partition;
     struct publish_part *queue_next; /* in appending or syncing */
     bool is_queued;
-    bool is_echo;
+    bool is_echo;             /* given to nobody: */
+    bool is_skip;             /* an echo that repeats no sequence, but ids (dedup.h) */
+    bool is_inexact;          /* sequences and offsets do not run side by side */
     bool is_urgent;           /* has a priority or a time, */
     uint8_t priority;         /* these */
     int64_t not_before_ms;    /* */
@@ -66,6 +68,7 @@ struct publish_part {
     size_t stored;            /* the same as they are stored */
     uint64_t first_offset;    /* once written */
     uint64_t end_offset;      /* the mark that covers it; once written */
+    struct dedup_batch *ids;  /* NULL = its topic does not look at ids; goes with the publish */
     struct producer_log *log; /* NULL = not sequenced, or the partition is gone */
     uint64_t sequence;        /* of the first record */
 };

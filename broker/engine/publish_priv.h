@@ -20,4 +20,31 @@ bool publish_is_urgent(const struct publish *self);
 int publish_begin(struct engine *engine, struct publish *self, struct topic *topic,
                   struct zsp_err *err);
 
+/* A part of it, with so many records. NULL: out of memory. */
+struct publish_part *publish_part_new(struct engine *engine, struct publish *self,
+                                      struct partition *partition, uint32_t count);
+/* All records go to one partition: the frame is appended as it is. Errors: definite */
+int publish_whole(struct engine *engine, struct publish *self, struct partition *partition,
+                  struct zsp_err *err);
+
+/* --- for dedup.c, which decides what of a part is given to the store --- */
+
+/* Compare the sequence of the part's `count` records with its producer's log, which is opened.
+ * *ret_is_old: it is a repetition. Errors: definite */
+int publish_check_sequence(struct engine *engine, struct publish_part *part, uint32_t count,
+                           bool *ret_is_old, struct zsp_err *err);
+/* The only part repeats a sequence: it is confirmed with its original. */
+void publish_echo(struct engine *engine, struct publish *self);
+/* Give a part to the store; `frame` is borrowed. Errors: definite */
+int publish_append(struct engine *engine, struct publish_part *part, struct zsp_buf *frame,
+                   enum zsp_codec codec, struct zsp_err *err);
+/* It was given, and stands for `count` sequences. */
+void publish_given(struct engine *engine, struct publish_part *part, uint32_t count);
+/* The sequenced part has nothing for the store: its sequences go on, durably, and it is confirmed. */
+void publish_skip(struct engine *engine, struct publish_part *part);
+/* The part, in no queue, has reached its level; it will not be applied. */
+void publish_part_settled(struct engine *engine, struct publish_part *part);
+void publish_part_failed(struct engine *engine, struct publish_part *part,
+                         const struct zsp_err *error);
+
 #endif

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/engine/replay.h"
+#include "broker/engine/replay_priv.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/batch_walk.h"
 #include "broker/engine/container.h"
-#include "broker/engine/position.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
 #include "common/limits.h"
@@ -15,49 +13,7 @@
 #define MESSAGES_DEFAULT 1000u
 #define BYTES_DEFAULT    (1u * ZSP_MIB)
 
-/* What of one stored batch goes into the reply. */
-struct reader_run {
-    struct batch_piece piece; /* holds a reference on part.buf */
-    int64_t timestamp_ms, expires_at_ms, not_before_ms;
-    uint8_t priority;
-};
-
-enum reader_state { READER_LOCATING, READER_READING, READER_WAITING };
-
-struct reader {
-    struct engine_op op;
-    struct parked parked;
-    struct reader *next, *prev;           /* all of the engine */
-    struct reader *wait_next, *wait_prev; /* WAITING: of the partition */
-    struct reader *room_next, *room_prev; /* with wants_room: of the engine */
-    struct partition *partition;
-    enum reader_state state;
-    bool wants_room; /* WAITING for room, not for messages */
-    bool has_room;   /* for the reply */
-    struct reply_to to;
-    struct position_place from_place, to_place;
-    bool from_is_offset;              /* named explicitly: it must exist */
-    bool has_end;                     /* `to` was told */
-    uint64_t next_offset, end_offset; /* the latter with has_end */
-    uint64_t max_messages, max_bytes;
-    bool accepts_zstd;
-    bool wants_parts, has_sent; /* a part */
-    bool may_wait;              /* at the mark, while there is nothing to tell */
-    bool is_abandoned;          /* nobody waits for the answer */
-    const char *ending;         /* the reason when it stands at the mark and may not wait */
-    struct reader_run *runs;
-    uint32_t run_count, run_capacity, run_max;
-    uint64_t messages, bytes; /* gathered */
-};
-
-struct read_args {
-    struct zsp_slice topic;
-    struct wire_uint partition, max_messages, max_bytes, wait_ms, parts;
-    struct wire_position from, to;
-    const msgpack_object *accept;
-};
-
-#define PLACE(field) offsetof(struct read_args, field)
+#define PLACE(field)     offsetof(struct read_args, field)
 static const struct wire_arg read_table[] = {
     {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
     {"partition", WIRE_UINT, PLACE(partition), false, 0, ZSP_PARTITIONS_MAX - 1},
@@ -146,9 +102,10 @@ static void drop_runs(struct reader *self)
     self->run_count = 0;
 }
 
-static void reader_free(struct engine *engine, struct reader *self)
+void reader_free(struct engine *engine, struct reader *self)
 {
     unwait(engine, self);
+    reader_drop_ids(self);
     parked_remove(engine, &self->parked);
     drop_runs(self);
     *(self->prev ? &self->prev->next : &engine->reader_first) = self->next;
@@ -161,6 +118,7 @@ static void reader_free(struct engine *engine, struct reader *self)
 void read_free_all(struct engine *engine)
 {
     for (struct reader *self = engine->reader_first; self; self = self->next) {
+        reader_drop_ids(self);
         drop_runs(self);
     }
     engine->reader_first = NULL;
@@ -183,7 +141,7 @@ static struct reader *reader_new(struct engine *engine)
 
 /* --- the answer ------------------------------------------------------------------------ */
 
-static void fail(struct engine *engine, struct reader *self, const struct zsp_err *error)
+void reader_fail(struct engine *engine, struct reader *self, const struct zsp_err *error)
 {
     reply_error(engine, &self->to, error);
     reader_free(engine, self);
@@ -354,7 +312,7 @@ static void start_has_moved(struct engine *engine, struct reader *self, const st
     const bool has_begun = self->run_count > 0 || self->has_sent;
     if ((self->from_is_offset && !has_begun) ||
         self->next_offset >= self->partition->start_offset) {
-        fail(engine, self, error);
+        reader_fail(engine, self, error);
     } else {
         self->next_offset = self->partition->start_offset;
         go_on(engine, self);
@@ -372,7 +330,7 @@ static void read_failed(struct engine *engine, struct reader *self,
     } else if (completion->error.code == ZSP_EOUT_OF_RANGE) {
         start_has_moved(engine, self, &completion->error);
     } else {
-        fail(engine, self, &completion->error);
+        reader_fail(engine, self, &completion->error);
     }
 }
 
@@ -393,7 +351,7 @@ static void is_read(struct engine *engine, struct engine_op *op,
     for (uint32_t i = 0; i < completion->batch_count && !full; i++) {
         struct zsp_err error = {0};
         if (take_batch(engine, self, &completion->batches[i], &full, &error)) {
-            fail(engine, self, &error);
+            reader_fail(engine, self, &error);
             return;
         }
         full = full || (is_full(self) && i + 1 < completion->batch_count);
@@ -416,7 +374,7 @@ static void is_read(struct engine *engine, struct engine_op *op,
         struct zsp_err error;
         zsp_err_set(&error, ZSP_EINTERNAL, "%s: partition %u: the store read nothing at %" PRIu64,
                     self->partition->topic->object, self->partition->index, before);
-        fail(engine, self, &error);
+        reader_fail(engine, self, &error);
         return;
     }
     go_on(engine, self);
@@ -441,7 +399,7 @@ static void read_more(struct engine *engine, struct reader *self)
     self->op.done_fn = is_read;
     self->state = READER_READING;
     if (engine->store->ops->read(engine->store, &read, &error)) {
-        fail(engine, self, &error);
+        reader_fail(engine, self, &error);
     }
 }
 
@@ -519,6 +477,12 @@ static void go_on(struct engine *engine, struct reader *self)
     }
 }
 
+void reader_begin(struct engine *engine, struct reader *self)
+{
+    self->state = READER_READING;
+    go_on(engine, self);
+}
+
 void read_advanced(struct engine *engine, struct partition *partition)
 {
     const struct reader *const last = partition->reader_last; /* who waits on goes behind it */
@@ -536,7 +500,7 @@ void read_partition_gone(struct engine *engine, struct partition *partition,
                          const struct zsp_err *error)
 {
     while (partition->reader_first) {
-        fail(engine, partition->reader_first, error);
+        reader_fail(engine, partition->reader_first, error);
     }
 }
 
@@ -574,62 +538,6 @@ static void wait_ends(struct engine *engine, struct parked *parked, enum parked_
     }
 }
 
-/* --- locating ------------------------------------------------------------------------------ */
-
-static void locate(struct engine *engine, struct reader *self);
-
-static void is_located(struct engine *engine, struct engine_op *op,
-                       const struct store_completion *completion)
-{
-    struct reader *const self = (struct reader *)op;
-    if (self->is_abandoned) {
-        reader_free(engine, self);
-        return;
-    }
-    if (completion->error.code != 0) {
-        fail(engine, self, &completion->error);
-        return;
-    }
-    struct position_place *const place =
-        self->from_place.ask_time ? &self->from_place : &self->to_place;
-    place->ask_time = false;
-    place->offset = position_clamp(self->partition, completion->offset);
-    locate(engine, self);
-}
-
-/* Ask the store for the times among `from` and `to`, then read. */
-static void locate(struct engine *engine, struct reader *self)
-{
-    const struct position_place *const place =
-        self->from_place.ask_time ? &self->from_place : &self->to_place;
-    if (!place->ask_time) {
-        self->next_offset = self->from_place.offset;
-        self->end_offset = self->to_place.offset;
-        self->state = READER_READING;
-        go_on(engine, self);
-        return;
-    }
-    struct zsp_err error = {0};
-    self->state = READER_LOCATING;
-    self->op.done_fn = is_located;
-    if (engine->store->ops->find_time(engine->store, self->partition->part, place->time_ms,
-                                      engine_op_tag(&self->op), &error)) {
-        fail(engine, self, &error);
-    }
-}
-
-/* `to` may lie beyond the mark: a reader that waits gets there. */
-static int resolve_end(const struct engine *engine, const struct partition *partition,
-                       const struct wire_position *to, struct position_place *ret,
-                       struct zsp_err *err)
-{
-    if (to->kind == WIRE_POSITION_OFFSET) {
-        ret->offset = to->value;
-        return 0;
-    }
-    return position_resolve(engine, partition, to, ret, err);
-}
-
 /* --- the verb ------------------------------------------------------------------------------- */
 
 static void set_limits(struct reader *self, const struct read_args *args)
@@ -664,13 +572,6 @@ int verb_read(struct engine *engine, const struct request *request, struct zsp_e
     if (rc == 0) {
         rc = topic_partition(topic, args.partition.value, &partition, err);
     }
-    struct position_place from = {0}, to = {0};
-    if (rc == 0) {
-        rc = position_resolve(engine, partition, &args.from, &from, err);
-    }
-    if (rc == 0 && args.to.kind != WIRE_POSITION_NONE) {
-        rc = resolve_end(engine, partition, &args.to, &to, err);
-    }
     if (rc != 0) {
         return rc;
     }
@@ -680,18 +581,18 @@ int verb_read(struct engine *engine, const struct request *request, struct zsp_e
     }
     self->partition = partition;
     self->to = request->to;
-    self->from_place = from;
-    self->to_place = to;
-    self->from_is_offset = args.from.kind == WIRE_POSITION_OFFSET;
-    self->has_end = args.to.kind != WIRE_POSITION_NONE;
     self->accepts_zstd = accepts_zstd;
     self->wants_parts = args.parts.value != 0;
     set_limits(self, &args);
     self->parked.end_fn = wait_ends;
-    if (parked_add(engine, &self->parked, &request->to, args.wait_ms.value)) {
-        reader_free(engine, self);
-        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    rc = reader_resolve(engine, self, &args, err);
+    if (rc == 0 && parked_add(engine, &self->parked, &request->to, args.wait_ms.value)) {
+        rc = zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
-    locate(engine, self);
+    if (rc != 0) {
+        reader_free(engine, self);
+        return rc;
+    }
+    reader_locate(engine, self);
     return 0;
 }

@@ -43,14 +43,17 @@ static uint32_t target_of(struct route *self, uint32_t partition)
     return self->target_of[partition] - 1;
 }
 
-static uint32_t partition_of(struct route *self, struct zsp_slice record, uint32_t partition_count,
-                             uint32_t turn)
+static uint32_t partition_of(struct route *self, struct zsp_slice record, struct zsp_slice id,
+                             uint32_t partition_count, uint32_t turn)
 {
     struct zsp_slice key = {0};
     const int rc = zsp_record_key(record, &key);
     zsp_assert(rc == 0);
     if (key.data) {
         return (uint32_t)(zsp_hash(key) % partition_count);
+    }
+    if (self->by_id && id.data) {
+        return (uint32_t)(zsp_hash(id) % partition_count);
     }
     self->took_turn = true;
     return turn;
@@ -65,8 +68,9 @@ int route_body(struct route *self, struct zsp_slice body, uint32_t partition_cou
     memset(self->target_of, 0, partition_count * sizeof self->target_of[0]);
     struct zsp_slice rest = body;
     struct zsp_slice record = {0};
-    for (uint32_t index = 0; zsp_record_next(&rest, &record) == 0; index++) {
-        const uint32_t partition = partition_of(self, record, partition_count, turn);
+    struct zsp_slice id = {0};
+    for (uint32_t index = 0; zsp_record_next_id(&rest, &record, &id) == 0; index++) {
+        const uint32_t partition = partition_of(self, record, id, partition_count, turn);
         struct stretch *const last = self->count > 0 ? &self->stretches[self->count - 1] : NULL;
         if (last && last->partition == partition) {
             last->count++;

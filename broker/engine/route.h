@@ -2,7 +2,8 @@
  *
  * Routing: which partition each record of a batch belongs to. A record with a
  * key goes to xxh3_64(key) % partitions; the keyless records of a batch stay
- * together in one partition, which turns from batch to batch.
+ * together in one partition, which turns from batch to batch; but where ids are looked at, a
+ * keyless record that has one goes to xxh3_64(id) % partitions, where a repetition will meet it.
  */
 #ifndef ZSP_ENGINE_ROUTE_H
 #define ZSP_ENGINE_ROUTE_H
@@ -28,8 +29,9 @@ struct route {
     struct stretch *stretches; /* in order of the body; neighbours differ in partition */
     uint32_t count;
     uint32_t capacity;
-    bool took_turn;                         /* a keyless record was placed at `turn` */
-    uint32_t target_count;                  /* partitions met */
+    bool by_id;            /* set by the caller: keyless records with an id go by it */
+    bool took_turn;        /* a keyless record was placed at `turn` */
+    uint32_t target_count; /* partitions met */
     uint32_t target_of[ZSP_PARTITIONS_MAX]; /* target + 1 of each partition, 0 = not met */
 };
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "broker/engine/agenda.h"
+#include "broker/engine/dedup.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish.h"
@@ -164,6 +165,7 @@ static void topic_delist(struct engine *engine, struct topic *self)
 void topic_free(struct engine *engine, struct topic *self)
 {
     close_agendas(engine, self);
+    dedup_close(engine, self);
     topic_delist(engine, self);
     topic_destroy(&self);
 }
@@ -174,6 +176,7 @@ void topic_free_all(struct engine *engine)
     struct topic *topic = NULL;
     while ((topic = zsp_table_next(&engine->catalog.topic_ids, &cursor))) {
         close_agendas(engine, topic);
+        dedup_close(engine, topic);
         topic_destroy(&topic);
     }
 }
@@ -275,6 +278,7 @@ static void entry_is_put(struct engine *engine, struct engine_op *op,
     pool_put(&engine->topic_jobs, job);
     topic->state = TOPIC_LIVE;
     retention_apply(engine, topic);
+    dedup_topic_set(engine, topic);
     group_topic_created(engine, topic);
     tell_waiters(engine, topic, NULL);
 }
@@ -491,6 +495,7 @@ int topic_set(struct engine *engine, struct topic *self, const struct topic_sett
     if (rc == 0) {
         self->settings = *settings;
         retention_apply(engine, self);
+        dedup_topic_set(engine, self);
     }
     return rc;
 }
@@ -505,6 +510,7 @@ int topic_put_purge(struct engine *engine, struct topic *self, struct engine_op 
 static void end_partition(struct engine *engine, struct partition *partition,
                           const struct zsp_err *error)
 {
+    id_lookup_partition_gone(engine, partition, error);
     publish_partition_gone(engine, partition, error);
     read_partition_gone(engine, partition, error);
     producer_log_partition_gone(engine, partition);

@@ -20,6 +20,8 @@
 #include "broker/engine/ledger.h"
 #include "common/limits.h"
 
+struct dedup;        /* batches whose ids are looked at */
+struct id_lookup;    /* a search for messages with certain ids */
 struct producer_log; /* sequences of one producer in one partition */
 struct publish_part; /* a batch on its way into one partition */
 struct reader;       /* a READ that waits for messages */
@@ -39,6 +41,7 @@ struct topic_settings {
     uint64_t until_consumed;    /* 1 = what all groups have done may go */
     uint64_t max_topic_bytes;   /* 0 = no limit; beyond it, */
     uint64_t when_full;         /* enum when_full */
+    uint64_t dedup_window_ms;   /* ids are looked at so far back; 0 = not at all */
 };
 
 struct publish_queue {
@@ -67,6 +70,8 @@ struct partition {
     struct producer_log *dirty_first; /* those that changed since their last image */
     uint64_t image_offset;            /* all sequences below are imaged */
     uint64_t image_place;             /* the store's hint for that offset */
+    struct dedup *dedup;              /* NULL = there was nothing to be looked at, see dedup.h */
+    struct id_lookup *lookup_first;   /* that wait for the mark */
     uint64_t image_bytes;             /* body bytes appended since the last image */
 };
 

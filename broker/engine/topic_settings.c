@@ -24,11 +24,12 @@ static const struct setting settings_table[] = {
     {"max_topic_bytes", offsetof(struct topic_settings, max_topic_bytes), INT64_MAX, NULL},
     {"when_full", offsetof(struct topic_settings, when_full), WHEN_FULL_DROP_OLDEST,
      when_full_words},
+    {"dedup_window_ms", offsetof(struct topic_settings, dedup_window_ms), ZSP_DEDUP_WINDOW_MS_MAX,
+     NULL},
 };
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
 
 static const char *const unsupported_settings[] = {
-    "dedup_window",
     "dead_retention",
     "dead_retention_ms",
     "dead_retention_bytes",

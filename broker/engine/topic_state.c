@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "broker/engine/agenda.h"
+#include "broker/engine/dedup.h"
 #include "broker/engine/producer_image.h"
 #include "broker/engine/retention.h"
 #include "broker/engine/state.h"
@@ -203,6 +204,7 @@ static int open_partition(struct engine *engine, struct partition *partition, st
         return rc;
     }
     topic->parts[partition->index] = partition->part;
+    dedup_partition_set(engine, partition);
     struct store_part_info info;
     engine->store->ops->part_info(engine->store, partition->part, &info);
     partition->start_offset =

@@ -197,6 +197,12 @@ static int route_publish(struct engine *engine, struct transaction *self,
     if (rc != 0) {
         return rc;
     }
+    if (topic->settings.dedup_window_ms > 0) {
+        zsp_err_set(err, ZSP_EUNSUPPORTED,
+                    "%s: commits to topics with dedup_window_ms are not supported", topic->object);
+        zsp_err_detail(err, topic->object, NULL, NULL);
+        return ZSP_EUNSUPPORTED;
+    }
     if (publish->place.is_given || topic->partition_count == 1) {
         return add_whole(self, publish, &topic->partitions[publish->place.index], err);
     }
@@ -205,6 +211,7 @@ static int route_publish(struct engine *engine, struct transaction *self,
         rc = unpack_received(&engine->unpack, body, publish->raw_bytes, &body, err);
     }
     if (rc == 0) {
+        engine->route.by_id = topic->settings.dedup_window_ms > 0;
         rc = route_body(&engine->route, body, topic->partition_count, topic->next_partition, err);
     }
     if (rc != 0) {

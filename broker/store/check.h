@@ -14,7 +14,7 @@
  *     does not know;
  *   - the records of each body hold together and are as many as the header says, if
  *     body_fn looks at them;
- *   - the sequences of each producer in a partition follow each other, if asked for;
+ *   - the sequences of each producer in a partition rise, if asked for;
  *   - an index file is of its segment, and each entry leads to a batch; a file of ids is of its
  *     segment.
  *

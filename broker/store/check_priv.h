@@ -57,7 +57,8 @@ struct check_sequences {
     struct zsp_table table;
 };
 
-/* A batch: 0 = it follows; 1 = it does not, `*ret_want` was due. Errors: ZSP_ENOMEM */
+/* A batch: 0 = it follows, perhaps behind a gap: records whose ids were there before are not stored,
+ * and have sequences all the same; 1 = it does not, `*ret_want` was due. Errors: ZSP_ENOMEM */
 int check_sequences_note(struct check_sequences *self, const struct store_batch *batch,
                          uint64_t *ret_want);
 /* Batches are missing, or the partition is over: what was known says nothing. */

@@ -43,8 +43,8 @@ int check_sequences_note(struct check_sequences *self, const struct store_batch 
         if (!producer) {
             return ZSP_ENOMEM;
         }
-    } else if (batch->sequence != producer->next_sequence ||
-               batch->producer_epoch < producer->epoch) {
+    } else if (batch->sequence < producer->next_sequence ||
+               batch->producer_epoch < producer->epoch) { /* a gap: ids that were there already */
         *ret_want = producer->next_sequence;
         rc = 1;
     }

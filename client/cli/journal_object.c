@@ -79,8 +79,13 @@ static const struct object_layout layouts[] = {
 };
 
 /* As topic_settings.c and group_settings.c of the broker have them. */
-static const char *const topic_settings[] = {
-    "retention_time_ms", "retention_bytes", "until_consumed", "max_topic_bytes", "when_full", NULL};
+static const char *const topic_settings[] = {"retention_time_ms",
+                                             "retention_bytes",
+                                             "until_consumed",
+                                             "max_topic_bytes",
+                                             "when_full",
+                                             "dedup_window_ms",
+                                             NULL};
 static const char *const group_settings[] = {
     "lease_ms", "max_leased", "max_failures", "backoff_ms",     "backoff_max_ms",
     "on_dead",  "expired",    "priority",     "backoff_factor", "backoff_jitter",

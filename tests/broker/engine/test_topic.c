@@ -54,7 +54,7 @@ static void wrong_arguments_are_refused(void **state)
         {"TOPIC.CREATE", "{'topic': 'x', 'settings': {7: 1}}", ZSP_EBAD_TYPE},
         {"TOPIC.CREATE", "{'topic': 'x', 'settings': {'retention_bytes': 'x'}}", ZSP_EBAD_TYPE},
         {"TOPIC.CREATE", "{'topic': 'x', 'settings': {'retention_bytes': 0}}", ZSP_EBAD_VALUE},
-        {"TOPIC.CREATE", "{'topic': 'x', 'settings': {'dedup_window': 1}}", ZSP_EUNSUPPORTED},
+        {"TOPIC.CREATE", "{'topic': 'x', 'settings': {'dead_retention': 1}}", ZSP_EUNSUPPORTED},
         {"TOPIC.SET", "{'topic': 'x', 'settings': {}}", ZSP_ENOT_FOUND},
         {"TOPIC.SET", "{'topic': 'there'}", ZSP_EBAD_VALUE},
         {"TOPIC.SET", "{'topic': 'there', 'settings': {}, 'partitions': 2}", ZSP_EUNSUPPORTED},

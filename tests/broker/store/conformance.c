@@ -422,6 +422,7 @@ int conf_tear_down(void **state)
 {
     struct conf *c = *state;
     store_completion_release(&c->read);
+    store_completion_release(&c->ids);
     c->subject->destroy_fn(c->self);
     free(c->events);
     free(c);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A publish to a topic that is there: which partition, or which partitions its batch is cut over.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/dedup.h"
+#include "broker/engine/publish_priv.h"
+#include "broker/engine/topic_limit.h"
+#include "common/assert.h"
+
+/* Make a part for each partition that was met and keep the stretches for the answer. */
+static int make_parts(struct engine *engine, struct publish *self, struct topic *topic,
+                      struct zsp_err *err)
+{
+    const struct route *const route = &engine->route;
+    self->stretches = malloc(route->count * sizeof *self->stretches);
+    self->parts = calloc(route->target_count, sizeof(struct publish_part *));
+    if (!self->stretches || !self->parts) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    memcpy(self->stretches, route->stretches, route->count * sizeof *self->stretches);
+    self->stretch_count = route->count;
+    self->part_count = route->target_count;
+    for (uint32_t i = 0; i < route->count; i++) {
+        const struct stretch *const stretch = &route->stretches[i];
+        struct publish_part **const part = &self->parts[stretch->target];
+        if (!*part) {
+            *part = publish_part_new(engine, self, &topic->partitions[stretch->partition], 0);
+        }
+        if (!*part) {
+            return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+        }
+        (*part)->count += stretch->count;
+        (*part)->len += stretch->len;
+    }
+    return 0;
+}
+
+/* Copy the stretches of one target together. NULL: out of memory. */
+static struct zsp_buf *cut_body(const struct publish *self, struct zsp_slice body, uint32_t target)
+{
+    zsp_assert(self->parts[target]);
+    struct zsp_buf *const frame = zsp_buf_new(self->parts[target]->len);
+    if (!frame) {
+        return NULL;
+    }
+    size_t pos = 0;
+    for (uint32_t i = 0; i < self->stretch_count; i++) {
+        const struct stretch *const stretch = &self->stretches[i];
+        if (stretch->target == target) {
+            memcpy(zsp_buf_bytes(frame) + pos, body.data + stretch->pos, stretch->len);
+            pos += stretch->len;
+        }
+    }
+    zsp_assert(pos == frame->len);
+    return frame;
+}
+
+static int append_cut(struct engine *engine, struct publish *self, struct zsp_slice body,
+                      uint32_t target, struct zsp_err *err)
+{
+    struct zsp_buf *frame = cut_body(self, body, target);
+    if (!frame) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    struct publish_part *const part = self->parts[target];
+    const int rc = dedup_wants(part->partition)
+                       ? dedup_add(engine, part, frame, ZSP_CODEC_NONE, err)
+                       : publish_append(engine, part, frame, ZSP_CODEC_NONE, err);
+    zsp_buf_put(&frame);
+    return rc;
+}
+
+/* Cut the body and append each part. A refusal of the first part refuses all; later ones
+ * make the answer an error with `maybe`. */
+static int begin_cut(struct engine *engine, struct publish *self, struct topic *topic,
+                     struct zsp_slice body, struct zsp_err *err)
+{
+    int rc = make_parts(engine, self, topic, err);
+    if (rc == 0 && topic->settings.dedup_window_ms == 0) { /* else for what is new, later */
+        rc = topic_limit_admit(engine, topic, body.len, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    rc = append_cut(engine, self, body, 0, err);
+    if (rc != 0) {
+        return rc;
+    }
+    self->open_count = self->part_count;
+    for (uint32_t i = 1; i < self->part_count; i++) {
+        struct zsp_err error = {0};
+        if (append_cut(engine, self, body, i, &error)) {
+            error.maybe = true;
+            publish_part_failed(engine, self->parts[i], &error);
+        }
+    }
+    zsp_buf_put(&self->frame);
+    return 0;
+}
+
+/* Which partition each record belongs to; *ret_body holds the records then. A compressed body is
+ * unpacked for that, once more if the publish waited for its topic: what waits is small. */
+static int route(struct engine *engine, const struct publish *self, struct topic *topic,
+                 struct zsp_slice *ret_body, struct zsp_err *err)
+{
+    struct zsp_slice body = {self->frame->data, self->frame->len};
+    int rc = 0;
+    if (self->codec != ZSP_CODEC_NONE) {
+        rc = unpack_received(&engine->unpack, body, self->raw_bytes, &body, err);
+    }
+    if (rc == 0) {
+        engine->route.by_id = topic->settings.dedup_window_ms > 0;
+        rc = route_body(&engine->route, body, topic->partition_count, topic->next_partition, err);
+    }
+    if (rc == 0 && engine->route.took_turn) {
+        topic->next_partition = (topic->next_partition + 1) % topic->partition_count;
+    }
+    *ret_body = body;
+    return rc;
+}
+
+int publish_begin(struct engine *engine, struct publish *self, struct topic *topic,
+                  struct zsp_err *err)
+{
+    int rc = publish_check_place(&self->place, topic->partition_count, topic->object, err);
+    if (rc != 0) {
+        return rc;
+    }
+    uint32_t target = (uint32_t)self->place.index;
+    if (!self->place.is_given && topic->partition_count > 1) {
+        struct zsp_slice body;
+        rc = route(engine, self, topic, &body, err);
+        if (rc != 0) {
+            return rc;
+        }
+        if (engine->route.target_count > 1) {
+            return begin_cut(engine, self, topic, body, err);
+        }
+        target = engine->route.stretches[0].partition;
+    }
+    return publish_whole(engine, self, &topic->partitions[target], err);
+}
