@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/reasons.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/assert.h"
 #include "common/err.h"
+#include "common/hash.h"
 
 void reasons_fini(struct reasons *self)
 {
@@ -43,8 +45,31 @@ static uint32_t take_set(struct reasons *self)
     return self->used++;
 }
 
+/* Is it what `text` on top of `base` would be? */
+static bool is_made(const struct reasons *self, uint32_t set, uint32_t base,
+                    const struct zsp_buf *text)
+{
+    const struct reason_set *made = &self->sets[set];
+    const uint32_t below = reasons_count(self, base);
+    const uint32_t count = below < ZSP_REASONS_KEPT ? below + 1 : ZSP_REASONS_KEPT;
+    bool same =
+        made->refs > 0 && made->count == count &&
+        zsp_slice_equal(reasons_text(self, set, 0), (struct zsp_slice){text->data, text->len});
+    for (uint32_t i = 1; same && i < count; i++) {
+        same = zsp_slice_equal(reasons_text(self, set, i), reasons_text(self, base, i - 1));
+    }
+    return same;
+}
+
 int reasons_push(struct reasons *self, uint32_t base, struct zsp_buf *text, uint32_t *ret_set)
 {
+    uint32_t *const recent =
+        &self->recent[zsp_hash((struct zsp_slice){text->data, text->len}) % REASONS_RECENT];
+    if (*recent != 0 && is_made(self, *recent, base, text)) {
+        reasons_hold(self, *recent);
+        *ret_set = *recent;
+        return 0;
+    }
     const uint32_t set = take_set(self);
     if (set == 0) {
         return ZSP_ENOMEM;
@@ -57,6 +82,7 @@ int reasons_push(struct reasons *self, uint32_t base, struct zsp_buf *text, uint
     for (uint32_t i = 0; i < below && made->count < ZSP_REASONS_KEPT; i++) {
         made->texts[made->count++] = zsp_buf_get(self->sets[base].texts[i]);
     }
+    *recent = set;
     *ret_set = set;
     return 0;
 }

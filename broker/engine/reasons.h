@@ -3,7 +3,8 @@
  * Why messages failed: sets of up to ZSP_REASONS_KEPT texts, newest first,
  * shared by all runs with the same history and counted by reference. A set is
  * named by a small number, 0 = no reasons, so that the many runs without any
- * pay four bytes. Sets never change once made.
+ * pay four bytes. Sets never change once made. Those made lately are found again by their
+ * texts: what fails for one reason is one set, and neighbours stay one run.
  */
 #ifndef ZSP_ENGINE_REASONS_H
 #define ZSP_ENGINE_REASONS_H
@@ -13,6 +14,8 @@
 #include "common/buf.h"
 #include "common/compiler.h"
 #include "common/limits.h"
+
+#define REASONS_RECENT 64u /* a power of two */
 
 struct reason_set {
     uint32_t refs;      /* 0 = free */
@@ -26,11 +29,12 @@ struct reasons {
     struct reason_set *sets; /* sets[0] is never used */
     uint32_t used;           /* sets ever taken, with the unused first one */
     uint32_t capacity;
-    uint32_t free_first; /* 0 = none */
+    uint32_t free_first;             /* 0 = none */
+    uint32_t recent[REASONS_RECENT]; /* sets by the hash of their newest text; they may be gone */
 };
 
 void reasons_fini(struct reasons *self);
-/* A new set with one reference: `text` on top of the set `base` (0 = nothing below); the
+/* A set with one reference more: `text` on top of the set `base` (0 = nothing below); the
  * oldest text falls off. Takes its own reference on `text`.
  * Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int reasons_push(struct reasons *self, uint32_t base, struct zsp_buf *text,
