@@ -17,8 +17,7 @@
 #define DUE_RUNS_MAX 1024u
 /* Stretches added between two looks for what is no longer needed. */
 #define PRUNE_EVERY 256u
-/* Bytes of one read of a load; the wait before a failed one is tried again, doubled each time. */
-#define LOAD_BYTES        (1u * ZSP_MIB)
+/* The wait before a load that failed is tried again, doubled each time. */
 #define LOAD_AGAIN_MS     1000
 #define LOAD_AGAIN_MAX_MS 60000
 /* So long a load is waited for; then its groups go on with their other partitions. */
@@ -289,16 +288,15 @@ static void load_ends(struct engine *engine, struct agenda *self)
     agenda_want(engine, self->partition); /* somebody else may need more */
 }
 
-/* The batches that a read brought. */
-static int load_batches(struct engine *engine, struct agenda_load *load,
-                        const struct store_completion *completion)
+/* What was found. */
+static int load_terms(struct engine *engine, struct agenda_load *load,
+                      const struct store_completion *completion)
 {
     int rc = 0;
-    for (uint32_t i = 0; i < completion->batch_count && rc == 0; i++) {
-        const struct store_batch *batch = &completion->batches[i];
+    for (uint32_t i = 0; i < completion->terms_count && rc == 0; i++) {
+        const struct store_terms *terms = &completion->terms[i];
         struct run_span span =
-            stretch(batch->first_offset, batch->first_offset + batch->record_count, batch->priority,
-                    batch->not_before_ms);
+            stretch(terms->first_offset, terms->end_offset, terms->priority, terms->not_before_ms);
         span.first = span.first > load->next ? span.first : load->next;
         span.end = span.end < load->end ? span.end : load->end;
         rc = span.first < span.end ? note(engine, load->agenda, &span) : 0;
@@ -334,13 +332,10 @@ static void load_done(struct engine *engine, struct engine_op *op,
     const uint64_t before = load->next;
     switch (completion->error.code) {
     case 0:
-        if (load_batches(engine, load, completion) < 0) {
+        if (load_terms(engine, load, completion) < 0) {
             group_out_of_memory(engine->groups);
             return;
         }
-        load->next = completion->covered.end_offset;
-        break;
-    case ZSP_ECORRUPT: /* nothing there can be handed out */
         load->next = completion->covered.end_offset;
         break;
     case ZSP_EOUT_OF_RANGE: /* retention was faster */
@@ -364,16 +359,15 @@ static void load_done(struct engine *engine, struct engine_op *op,
 
 static void load_read(struct engine *engine, struct agenda_load *load)
 {
-    const struct store_read read = {
+    const struct store_read_terms read = {
         .part = load->agenda->partition->part,
         .from_offset = load->next,
         .to_offset = load->end,
-        .max_bytes = LOAD_BYTES,
         .tag = engine_op_tag(&load->op),
     };
     struct zsp_err error = {0};
     load->waits = false;
-    if (engine->store->ops->read(engine->store, &read, &error) < 0) {
+    if (engine->store->ops->read_terms(engine->store, &read, &error) < 0) {
         load_failed(engine, load, &error);
     }
 }

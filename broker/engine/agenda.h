@@ -5,10 +5,11 @@
  * whose topic never had any has no agenda at all.
  *
  * It is derived, in memory only. Messages come in when the mark passes them. What was there
- * before this start, and what no group needed any more when it was forgotten, is read again from
- * the log when a group is to be served that may hand it out: all from `from` on is known. The group
- * waits for that, so that the most urgent comes first; after a while, or when it cannot be read, it
- * goes on with its other partitions, and this one joins when its time has come.
+ * before this start, and what no group needed any more when it was forgotten, is asked of the store
+ * again when a group is to be served that may hand it out (store_ops.read_terms): all from `from`
+ * on is known. The group waits for that, so that the most urgent comes first; after a while, or
+ * when it cannot be read, it goes on with its other partitions, and this one joins when its time
+ * has come.
  * That a topic has ever had such messages is durable in its image, before the first one is.
  *
  *   READY     another priority than 4, may be handed out

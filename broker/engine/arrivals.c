@@ -47,6 +47,7 @@ static void complete(struct engine *self, const struct store_completion *complet
     case STORE_READ:
     case STORE_FOUND:
     case STORE_IDS_FOUND:
+    case STORE_TERMS_READ:
     case STORE_STATE:
     case STORE_TOPIC_CREATED:
     case STORE_TOPIC_DROPPED:
@@ -102,6 +103,7 @@ static bool can_wait(const struct engine *self, const struct store_completion *c
     case STORE_SYNCED:
     case STORE_FOUND:
     case STORE_IDS_FOUND:
+    case STORE_TERMS_READ:
     case STORE_STATE:
     case STORE_TOPIC_CREATED:
     case STORE_ATOMIC_READY:
@@ -120,7 +122,8 @@ static bool can_wait(const struct engine *self, const struct store_completion *c
 static void fail_if_gone(struct store_completion *completion)
 {
     const bool is_of_part = completion->kind == STORE_READ || completion->kind == STORE_FOUND ||
-                            completion->kind == STORE_IDS_FOUND;
+                            completion->kind == STORE_IDS_FOUND ||
+                            completion->kind == STORE_TERMS_READ;
     if (!is_of_part || completion->error.code != 0) {
         return;
     }

@@ -39,7 +39,7 @@ enum check_severity {
 enum check_remedy_kind {
     CHECK_NO_REMEDY,
     CHECK_REBUILD_INDEX, /* derived: made anew from the segment */
-    CHECK_REMOVE_IDS,    /* likewise, when they are needed */
+    CHECK_REMOVE_IDS,    /* likewise, when they are needed; so are priorities */
     CHECK_FILL           /* messages are lost: say so in their place, and the partition goes on */
 };
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The check of the files of ids. They are derived, and one that is missing is no damage: most
- * segments have none.
+ * The check of the files of ids and of priorities. They are derived, and one that is missing is no
+ * damage: most segments have none.
  */
 #include "broker/store/check_priv.h"
 #include "broker/store/id_file.h"
 #include "broker/store/part_facts.h"
+#include "broker/store/terms_file.h"
 
 #include <stdlib.h>
 
@@ -40,6 +41,31 @@ int check_ids(struct check *self, const char *directory, const struct batch_plac
         if (rc == 0) {
             free(entries);
         }
+    }
+    zsp_writer_fini(&bytes);
+    if (rc == ZSP_ENOMEM) {
+        return zsp_err_set(err, rc, "%s", path);
+    }
+    if (rc < 0 && rc != ZSP_ENOT_FOUND) {
+        tell_bad(self, path, why.msg);
+    }
+    return 0;
+}
+
+int check_terms(struct check *self, const char *directory, const struct batch_place *place,
+                const struct sealed_fact *fact, struct zsp_err *err)
+{
+    char path[LAYOUT_PATH_MAX];
+    layout_generation_path(path, directory, fact->number, fact->generation, ".pri");
+    const struct index_facts want = {fact->base_offset, fact->end_offset, fact->bytes,
+                                     fact->max_timestamp_ms};
+    const uint64_t max = terms_file_bytes_max(fact->end_offset - fact->base_offset);
+    struct zsp_writer bytes = {0};
+    struct zsp_err why = {0};
+    int rc = layout_read_file(self->fs, path, max, &bytes, &why);
+    if (rc == 0) {
+        self->summary.read_bytes += bytes.len;
+        rc = terms_file_check(zsp_writer_slice(&bytes), &want, place, &why);
     }
     zsp_writer_fini(&bytes);
     if (rc == ZSP_ENOMEM) {

@@ -57,7 +57,8 @@ static int note_file(void *arg, const struct fs_entry *entry)
     uint32_t generation;
     if (!layout_parse_segment(entry->name, ".log", &number, &generation)) {
         if (!layout_parse_segment(entry->name, ".idx", &number, &generation) &&
-            !layout_parse_segment(entry->name, ".ids", &number, &generation)) {
+            !layout_parse_segment(entry->name, ".ids", &number, &generation) &&
+            !layout_parse_segment(entry->name, ".pri", &number, &generation)) {
             const bool temporary = len > 4 && strcmp(entry->name + len - 4, ".tmp") == 0;
             check_tell_path(self->check, CHECK_NOTE, self->path, "%s: %s", entry->name,
                             temporary ? "left by a crash, means nothing" : "unknown file");
@@ -571,6 +572,7 @@ static int check_sealed(struct part_check *part, const struct sealed_fact *fact,
     part->check->summary.segments++;
     rc = load_index(&self, fact, err);
     rc = rc == 0 ? check_ids(part->check, part->path, &scan->place, fact, err) : rc;
+    rc = rc == 0 ? check_terms(part->check, part->path, &scan->place, fact, err) : rc;
     if (rc == 0) {
         rc = walk_segment(&self, &why);
         if (rc == 0) {

@@ -47,6 +47,9 @@ struct sealed_fact;
  * Errors: ZSP_ENOMEM */
 int check_ids(struct check *self, const char *directory, const struct batch_place *place,
               const struct sealed_fact *fact, struct zsp_err *err);
+/* The same for the file of priorities. */
+int check_terms(struct check *self, const char *directory, const struct batch_place *place,
+                const struct sealed_fact *fact, struct zsp_err *err);
 
 /* --- Producers ---------------------------------------------------------------------- */
 

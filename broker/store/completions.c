@@ -62,6 +62,8 @@ bool completions_next(struct completions *self, struct store_completion *ret)
     ret->batch_count = item->batch_count;
     ret->hits = item->hits;
     ret->hit_count = item->hit_count;
+    ret->terms = item->terms;
+    ret->terms_count = item->terms_count;
     ret->refuses = item->refuses;
     ret->key_buf = item->key;
     if (item->key) {

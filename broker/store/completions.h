@@ -15,6 +15,7 @@ struct completion {
     bool refuses;
     uint32_t batch_count;
     uint32_t hit_count;
+    uint32_t terms_count;
     uint64_t tag;
     void *owner;
     uint64_t offset;
@@ -22,6 +23,7 @@ struct completion {
     struct store_batch *batches; /* taken */
     struct zsp_buf *key;         /* taken; the key's bytes */
     struct store_id_hit *hits;   /* taken */
+    struct store_terms *terms;   /* taken */
     struct zsp_err *err;         /* NULL = it worked */
 };
 

@@ -28,7 +28,7 @@ void id_source_path(const struct id_source *self, const char *suffix, char out[L
                            suffix);
 }
 
-static struct batch_place place_of(const struct id_source *self)
+struct batch_place id_source_place(const struct id_source *self)
 {
     return (struct batch_place){
         self->uuid, self->topic_id,          self->partition, self->segment.number,
@@ -138,7 +138,7 @@ static int read_segment(const struct id_source *self, struct fs *fs, struct gath
     struct scan scan = {.fs = fs,
                         .file = file,
                         .file_bytes = self->facts.bytes,
-                        .place = place_of(self),
+                        .place = id_source_place(self),
                         .offset = self->facts.base_offset};
     struct batch_ids ids = {0};
     const int rc = walk_segment(&scan, self->facts.bytes, &ids, gather, err);
@@ -176,7 +176,7 @@ int id_source_write(struct id_source *self, struct fs *fs, const struct id_entry
 {
     char path[LAYOUT_PATH_MAX];
     id_source_path(self, ".ids", path);
-    const struct batch_place place = place_of(self);
+    const struct batch_place place = id_source_place(self);
     struct zsp_writer bytes = {0};
     id_file_encode(&bytes, entries, count, &self->facts, &place);
     const int rc = bytes.failed
@@ -192,7 +192,7 @@ static int read_file(const struct id_source *self, struct fs *fs, struct id_entr
 {
     char path[LAYOUT_PATH_MAX];
     id_source_path(self, ".ids", path);
-    const struct batch_place place = place_of(self);
+    const struct batch_place place = id_source_place(self);
     const uint64_t records = self->facts.end_offset - self->facts.base_offset;
     struct zsp_writer bytes = {0};
     int rc = layout_read_file(fs, path, id_file_bytes_max(records), &bytes, NULL);
@@ -221,7 +221,7 @@ static int open_file(const struct id_source *self, struct fs *fs, struct id_sear
 {
     char path[LAYOUT_PATH_MAX];
     id_source_path(self, ".ids", path);
-    const struct batch_place place = place_of(self);
+    const struct batch_place place = id_source_place(self);
     const int file = fs->ops->open(fs->self, path, FS_READ, err);
     if (file < 0) {
         return file;

@@ -23,6 +23,8 @@ struct id_source {
 
 /* Copy what there is to be known of a segment. */
 void id_source_init(struct id_source *self, const struct segment *segment);
+/* The place of its pos 0. */
+struct batch_place id_source_place(const struct id_source *self);
 
 /* The path of its file with that suffix. */
 void id_source_path(const struct id_source *self, const char *suffix, char out[LAYOUT_PATH_MAX]);

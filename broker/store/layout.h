@@ -4,8 +4,8 @@
  *
  *   LOCK FORMAT
  *   journal/<number>.jnl
- *   topics/<id>-<name>/<partition>/<segment number>.log, .idx, .ids
- *                                 /<segment number>-<generation>.log, .idx, .ids
+ *   topics/<id>-<name>/<partition>/<segment number>.log, .idx, .ids, .pri
+ *                                 /<segment number>-<generation>.log, .idx, .ids, .pri
  *   cut/ quarantine/ trash/
  *
  * File numbers have 20 digits, so that names sort like numbers. Of a topic's

@@ -155,6 +155,7 @@ void store_complete(struct log_store *self, const struct completion *completion,
         }
         free(completion->batches);
         free(completion->hits);
+        free(completion->terms);
         if (completion->key) {
             struct zsp_buf *key = completion->key;
             zsp_buf_put(&key);
@@ -296,6 +297,14 @@ static int op_find_ids(struct store *base, const struct store_find_ids *find, st
     struct log_store *self = self_of(base);
     const int rc = store_check(self, err);
     return rc < 0 ? rc : id_finds_add(self, find, err);
+}
+
+static int op_read_terms(struct store *base, const struct store_read_terms *read,
+                         struct zsp_err *err)
+{
+    struct log_store *self = self_of(base);
+    const int rc = store_check(self, err);
+    return rc < 0 ? rc : part_terms_read(self, read, err);
 }
 
 static int op_retain(struct store *base, struct store_part *part, const struct store_retain *retain,
@@ -442,8 +451,8 @@ static bool op_busy(const struct store *base)
     }
     return self->jobs_first || self->jobs_out > 0 || self->dirty_first || self->commit.first ||
            commit_busy(self) || self->reads.count > 0 || self->id_finds.count > 0 ||
-           self->works > 0 || atomics_busy(self) || self->completions.count > 0 ||
-           journal_busy(self);
+           self->terms_reads > 0 || self->works > 0 || atomics_busy(self) ||
+           self->completions.count > 0 || journal_busy(self);
 }
 
 static void append_pool_fini(struct log_store *self)
@@ -517,6 +526,7 @@ static const struct store_ops ops = {
     .find_time = op_find_time,
     .index_ids = op_index_ids,
     .find_ids = op_find_ids,
+    .read_terms = op_read_terms,
     .retain = op_retain,
     .compact = op_compact,
     .part_info = op_part_info,

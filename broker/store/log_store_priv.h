@@ -21,6 +21,7 @@
 #include "broker/store/log_store.h"
 #include "broker/store/open_files.h"
 #include "broker/store/part_ids.h"
+#include "broker/store/part_terms.h"
 #include "broker/store/read.h"
 #include "broker/store/read_cache.h"
 #include "broker/store/redo.h"
@@ -75,6 +76,7 @@ struct log_store {
     struct read_cache read_cache;
     struct reads reads;
     struct id_finds id_finds;
+    size_t terms_reads; /* not answered */
     struct open_files files;
     struct space space;
     struct compaction *compaction; /* NULL = none is under way */

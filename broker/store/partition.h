@@ -120,8 +120,10 @@ struct store_part {
     bool trimming;                   /* a retention is under way */
     struct store_retain retain_next; /* asked while something else was under way; zero = nothing */
     struct store_compacted *compacted; /* NULL = it never was */
+    struct terms_place terms_place;    /* where the last look at the active segment ended */
     uint64_t segment_bytes_max;        /* of this one's segments; 0 = as the store says */
     bool has_ids;                      /* its messages are found by their ids (part_ids.h) */
+    bool has_terms;                    /* priorities or times, perhaps (part_terms.h) */
     bool orphaned;                     /* its creation failed: freed when idle */
     char path[];                       /* of its directory, relative to the data directory */
 };

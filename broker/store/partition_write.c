@@ -346,10 +346,14 @@ void partition_take(struct store_part *self, struct segment *segment,
     if (self->has_ids) {
         part_ids_take(self, segment, batch);
     }
+    if (terms_any(batch)) {
+        part_terms_take(self, segment, batch);
+    }
     index_note(&segment->index,
                &(struct index_entry){batch->first_offset, segment->bytes, self->max_timestamp_ms});
     if (segment->bytes == 0) {
         segment->index.complete = true;
+        segment->knows_terms = true;
     }
     segment->bytes += bytes;
     segment->end_offset += batch->record_count;

@@ -23,6 +23,7 @@ static int note_file(void *arg, const struct fs_entry *entry)
     if (!layout_parse_segment(entry->name, ".log", &number, &generation)) {
         if (!layout_parse_segment(entry->name, ".idx", &number, &generation) &&
             !layout_parse_segment(entry->name, ".ids", &number, &generation) &&
+            !layout_parse_segment(entry->name, ".pri", &number, &generation) &&
             (len < 4 || strcmp(entry->name + len - 4, ".tmp") != 0)) {
             zsp_diag(self->store->options.diag, ZSP_WARNING, "%s/%s: unknown file, left alone",
                      self->part->path, entry->name);
@@ -65,6 +66,8 @@ static int remove_gone(struct recovery *self, const struct part_facts *facts, st
         layout_generation_path(path, self->part->path, file->number, file->generation, ".idx");
         (void)fs->ops->unlink(fs->self, path, NULL); /* there may be none */
         layout_generation_path(path, self->part->path, file->number, file->generation, ".ids");
+        (void)fs->ops->unlink(fs->self, path, NULL);
+        layout_generation_path(path, self->part->path, file->number, file->generation, ".pri");
         (void)fs->ops->unlink(fs->self, path, NULL);
         layout_generation_path(path, self->part->path, file->number, file->generation, ".log");
         const int rc = fs->ops->unlink(fs->self, path, err);

@@ -219,11 +219,11 @@ static int check_hole(const struct check_remedy *remedy, struct zsp_err *err)
     return 0;
 }
 
-/* An index, or ids, that lead into the hole must not outlive it. */
+/* An index, ids or priorities that lead into the hole must not outlive it. */
 static int drop_index(struct fs *fs, const char *directory, const struct check_remedy *remedy,
                       struct zsp_err *err)
 {
-    static const char *const suffixes[] = {".idx", ".ids"};
+    static const char *const suffixes[] = {".idx", ".ids", ".pri"};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         char path[LAYOUT_PATH_MAX];
         layout_generation_path(path, directory, remedy->segment, remedy->generation, suffixes[i]);

@@ -33,6 +33,7 @@ struct seal {
     char index_path[LAYOUT_PATH_MAX];
     char directory[LAYOUT_PATH_MAX];
     struct id_seal ids;
+    struct terms_seal terms;
     bool sync_failed;
 };
 
@@ -186,7 +187,9 @@ static void seal_run(struct job *job, struct fs *fs)
         remove_index(self, fs);
     }
     id_seal_run(&self->ids, fs);
-    self->sync_failed = self->sync_failed || self->ids.source.sync_failed;
+    terms_seal_run(&self->terms, fs);
+    self->sync_failed =
+        self->sync_failed || self->ids.source.sync_failed || self->terms.source.sync_failed;
     if (self->sync_failed) {
         (void)zsp_err_set(&job->error, ZSP_EIO, "%s: sync failed", self->index_path);
     }
@@ -228,6 +231,7 @@ static void seal_done(struct log_store *store, struct io *io)
     store->works--;
     segment->own_syncing = false;
     id_seal_done(&seal->ids, segment);
+    terms_seal_done(segment);
     segment_unpin(store, segment);
     if (seal->sync_failed) {
         store_fail(store, &io->job.error);
@@ -260,6 +264,7 @@ static void seal_start(struct store_part *part, struct segment *segment)
     seal->max_before_ms = segment->max_before_ms;
     seal->index = segment->index.complete ? &segment->index : NULL;
     id_seal_init(&seal->ids, segment);
+    terms_seal_init(&seal->terms, segment);
     segment_path(segment, ".idx", seal->index_path);
     memcpy(seal->directory, part->path, strlen(part->path) + 1);
     seal->io.job.kind = JOB_TASK;

@@ -43,6 +43,8 @@ void segment_unlink(struct fs *fs, const char *directory, struct segment_file fi
     (void)fs->ops->unlink(fs->self, path, NULL);
     layout_generation_path(path, directory, file.number, file.generation, ".ids");
     (void)fs->ops->unlink(fs->self, path, NULL);
+    layout_generation_path(path, directory, file.number, file.generation, ".pri");
+    (void)fs->ops->unlink(fs->self, path, NULL);
     layout_generation_path(path, directory, file.number, file.generation, ".log");
     (void)fs->ops->unlink(fs->self, path, NULL);
 }
@@ -80,6 +82,7 @@ void segment_destroy(struct log_store *store, struct segment **self_p)
     }
     index_fini(&self->index);
     segment_ids_drop(self);
+    terms_list_fini(&self->terms);
     free(self->load_error);
     free(self);
     *self_p = NULL;

@@ -19,6 +19,7 @@
 #include "broker/store/index.h"
 #include "broker/store/io.h"
 #include "broker/store/layout.h"
+#include "broker/store/terms_file.h"
 
 #define SEGMENT_FILL_FIRST \
     (4u << 10) /* the first fill of a segment, little for the idle; it doubles */
@@ -45,6 +46,7 @@ struct segment {
     int64_t tombstone_ms;     /* compacted: since when its oldest tombstone is, 0 = it has none */
     struct seg_index index;
     struct segment_ids *ids; /* NULL = nothing is known (part_ids.h) */
+    struct terms_list terms; /* of one that takes appends (part_terms.h) */
 
     struct zsp_err *load_error; /* why the last load failed; taken by who asks next */
     struct segment *files_prev; /* in a list of open_files.c */
@@ -61,6 +63,7 @@ struct segment {
     int file;            /* < 0 = closed */
     uint32_t pins;       /* users of the file */
     bool loading;
+    bool knows_terms; /* `terms` has all of it */
     bool in_files;
     bool in_redo;
     bool redo_syncing; /* a checkpoint syncs its file now: nobody else may, or one of the two

@@ -18,6 +18,7 @@ void store_completion_release(struct store_completion *self)
     }
     free(self->batches);
     free(self->hits);
+    free(self->terms);
     zsp_buf_put(&self->key_buf);
     memset(self, 0, sizeof *self);
 }

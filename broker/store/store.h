@@ -101,6 +101,23 @@ struct store_find_ids {
     uint64_t tag;
 };
 
+/* Which messages of a stretch are not to be taken in their turn? */
+struct store_read_terms {
+    struct store_part *part;
+    uint64_t from_offset;
+    uint64_t to_offset; /* exclusive; cut at the synced mark */
+    uint64_t tag;
+};
+
+#define STORE_TERMS_MAX 2048u /* stretches in one answer */
+
+/* Messages of another priority than 4, or that are not to be handed out before a time. */
+struct store_terms {
+    uint64_t first_offset, end_offset;
+    int64_t not_before_ms; /* wall, 0 = none */
+    uint8_t priority;
+};
+
 #define STORE_ID_HITS_MAX 8u /* of one fingerprint: the newest */
 
 struct store_id_hit {
@@ -163,6 +180,7 @@ enum store_completion_kind {
     STORE_READ,
     STORE_FOUND,
     STORE_IDS_FOUND,
+    STORE_TERMS_READ,
     STORE_TRIMMED,
     STORE_COMPACTED, /* a compaction is over; all below `offset` went in */
     STORE_STATE,
@@ -193,6 +211,9 @@ struct store_completion {
     struct zsp_buf *key_buf;   /* holds the key's bytes, may be NULL; released with the rest */
     struct store_id_hit *hits; /* IDS_FOUND: by index, then newest first; released likewise */
     uint32_t hit_count;
+    struct store_terms *terms; /* TERMS_READ: all of `covered`, by offset; some may reach beyond it.
+                                * What is damaged has none. Released likewise */
+    uint32_t terms_count;
     bool refuses; /* SPACE */
 };
 
@@ -299,6 +320,9 @@ struct store_ops {
     /* Of all that is written when the answer comes. Completes with ZSP_EUNSUPPORTED when the partition
      * has no such index. */
     int (*find_ids)(struct store *self, const struct store_find_ids *find, struct zsp_err *err);
+    /* Priorities and times of the messages of a stretch, or of its first part: `covered` tells which.
+     * Completes with ZSP_EOUT_OF_RANGE as a read does. */
+    int (*read_terms)(struct store *self, const struct store_read_terms *read, struct zsp_err *err);
     /* What goes is decided at once, and part_info() knows the new start: nobody can come back to what
      * is below. A crash soon afterwards may bring it back all the same. */
     int (*retain)(struct store *self, struct store_part *part, const struct store_retain *retain,

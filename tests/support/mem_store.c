@@ -397,6 +397,7 @@ static const struct store_ops mem_ops = {
     .find_time = mem_find_time,
     .index_ids = mem_index_ids,
     .find_ids = mem_find_ids,
+    .read_terms = mem_read_terms,
     .retain = mem_retain,
     .part_info = mem_part_info,
     .place = mem_place,

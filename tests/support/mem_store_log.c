@@ -8,6 +8,7 @@
 
 #include "broker/store/batch_ids.h"
 #include "common/assert.h"
+#include "common/limits.h"
 #include "tests/support/mem_store_priv.h"
 
 static struct mem_store *mem_of(struct store *base)
@@ -112,6 +113,19 @@ int mem_find_ids(struct store *base, const struct store_find_ids *find, struct z
     call->print_count = find->count;
     call->prints = mem_alloc(find->count * sizeof *call->prints);
     memcpy(call->prints, find->prints, find->count * sizeof *call->prints);
+    return 0;
+}
+
+int mem_read_terms(struct store *base, const struct store_read_terms *read, struct zsp_err *err)
+{
+    struct mem_store *self = mem_of(base);
+    int rc = check_part(self, read->part, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct mem_call *call = add_call(self, MEM_CALL_TERMS, read->part, read->tag);
+    call->read =
+        (struct store_read){.from_offset = read->from_offset, .to_offset = read->to_offset};
     return 0;
 }
 
@@ -400,6 +414,48 @@ static void run_find_ids(struct mem_store *self, struct mem_call *call)
     free(call->prints);
 }
 
+/* A few stretches at a time, so that it takes several calls. */
+#define TERMS_A_CALL 3u
+
+static void run_read_terms(struct mem_store *self, const struct mem_call *call)
+{
+    struct store_completion *done = mem_complete(self, STORE_TERMS_READ);
+    done->tag = call->tag;
+    done->owner = call->part->owner;
+    const struct mem_log *log = call->part->log;
+    if (!log) {
+        (void)zsp_err_set(&done->error, ZSP_ENOT_FOUND, "the topic was dropped");
+        return;
+    }
+    if (log->read_error != 0) {
+        (void)zsp_err_set(&done->error, log->read_error, "cannot be read");
+        return;
+    }
+    const uint64_t from = call->read.from_offset;
+    const uint64_t to =
+        call->read.to_offset < log->synced_offset ? call->read.to_offset : log->synced_offset;
+    if (from < log->start_offset || from > log->synced_offset) {
+        (void)zsp_err_set(&done->error, ZSP_EOUT_OF_RANGE, "there is no such offset");
+        return;
+    }
+    done->covered = (struct store_range){from, to > from ? to : from};
+    done->terms = mem_alloc(TERMS_A_CALL * sizeof *done->terms);
+    for (size_t i = 0; i < log->batch_count; i++) {
+        const struct store_batch *batch = &log->batches[i].batch;
+        const uint64_t end = batch->first_offset + batch->record_count;
+        if (end <= from || batch->first_offset >= to ||
+            (batch->priority == ZSP_PRIORITY && batch->not_before_ms == 0)) {
+            continue;
+        }
+        if (done->terms_count == TERMS_A_CALL) {
+            done->covered.end_offset = batch->first_offset;
+            break;
+        }
+        done->terms[done->terms_count++] =
+            (struct store_terms){batch->first_offset, end, batch->not_before_ms, batch->priority};
+    }
+}
+
 /* May the oldest `count` batches, one whole segment, go? */
 static bool may_drop(const struct mem_log *log, size_t count, const struct store_retain *retain)
 {
@@ -472,6 +528,9 @@ void mem_calls_run(struct mem_store *self)
             break;
         case MEM_CALL_IDS:
             run_find_ids(self, call);
+            break;
+        case MEM_CALL_TERMS:
+            run_read_terms(self, call);
             break;
         case MEM_CALL_RETAIN:
             run_retain(self, call);

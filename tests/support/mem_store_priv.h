@@ -40,7 +40,7 @@ struct store_part {
     struct store_part *next; /* all handles ever given, freed at restart */
 };
 
-enum mem_call_kind { MEM_CALL_READ, MEM_CALL_FIND, MEM_CALL_IDS, MEM_CALL_RETAIN };
+enum mem_call_kind { MEM_CALL_READ, MEM_CALL_FIND, MEM_CALL_IDS, MEM_CALL_TERMS, MEM_CALL_RETAIN };
 
 /* A queued read, find_time or retain. */
 struct mem_call {
@@ -115,6 +115,7 @@ int mem_find_time(struct store *base, struct store_part *part, int64_t time_ms, 
                   struct zsp_err *err);
 void mem_index_ids(struct store *base, struct store_part *part, bool is_wanted);
 int mem_find_ids(struct store *base, const struct store_find_ids *find, struct zsp_err *err);
+int mem_read_terms(struct store *base, const struct store_read_terms *read, struct zsp_err *err);
 int mem_retain(struct store *base, struct store_part *part, const struct store_retain *retain,
                struct zsp_err *err);
 void mem_part_info(const struct store *base, const struct store_part *part,

@@ -67,6 +67,11 @@ static void keep_event(struct conf *c, struct store_completion *done)
         c->ids = *done;
         return;
     }
+    if (done->kind == STORE_TERMS_READ) {
+        store_completion_release(&c->terms);
+        c->terms = *done;
+        return;
+    }
     store_completion_release(done);
 }
 
@@ -380,6 +385,7 @@ void conf_restart(struct conf *c, enum conf_crash crash, uint64_t seed)
     conf_forget_events(c);
     store_completion_release(&c->read);
     store_completion_release(&c->ids);
+    store_completion_release(&c->terms);
     c->subject->restart_fn(c->self, crash, seed);
     start(c);
     open_topics(c);
@@ -423,6 +429,7 @@ int conf_tear_down(void **state)
     struct conf *c = *state;
     store_completion_release(&c->read);
     store_completion_release(&c->ids);
+    store_completion_release(&c->terms);
     c->subject->destroy_fn(c->self);
     free(c->events);
     free(c);
@@ -433,5 +440,5 @@ int conformance_run(const struct conf_subject *subject)
 {
     subject_under_test = subject;
     return conformance_log_run() + conformance_state_run() + conformance_atomic_run() +
-           conformance_ids_run();
+           conformance_ids_run() + conformance_terms_run();
 }

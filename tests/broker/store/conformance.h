@@ -84,8 +84,9 @@ struct conf {
     uint64_t next_tag;
     struct conf_event *events;
     size_t event_count, event_capacity;
-    struct store_completion read; /* the last READ, whole; released by the next */
-    struct store_completion ids;  /* likewise the last IDS_FOUND */
+    struct store_completion read;  /* the last READ, whole; released by the next */
+    struct store_completion ids;   /* likewise the last IDS_FOUND */
+    struct store_completion terms; /* likewise the last TERMS_READ */
     struct conf_topic topics[CONF_TOPICS_MAX];
     size_t topic_count;
     struct conf_state wanted;    /* what was put */
@@ -148,5 +149,6 @@ int conformance_log_run(void);
 int conformance_state_run(void);
 int conformance_atomic_run(void);
 int conformance_ids_run(void);
+int conformance_terms_run(void);
 
 #endif

@@ -54,6 +54,10 @@ static void on_completion(struct log_case *self, struct store_completion *done)
         self->ids_code = done->error.code;
         self->ids_found = done->hit_count > 0 ? done->hits[0].offset : UINT64_MAX;
         break;
+    case STORE_TERMS_READ:
+        store_completion_release(&self->terms);
+        self->terms = *done;
+        return;
     case STORE_TRIMMED:
         self->trimmed = done->offset;
         break;
@@ -176,6 +180,7 @@ int log_case_open(struct log_case *self)
 void log_case_kill(struct log_case *self)
 {
     store_completion_release(&self->read);
+    store_completion_release(&self->terms);
     self->store->ops->destroy(self->store);
     self->store = NULL;
     self->log = NULL;
@@ -247,7 +252,8 @@ int log_case_append(struct log_case *self, uint32_t partition, const char *text)
     const struct store_batch batch = {.frame = buf,
                                       .body = {buf->data, buf->len},
                                       .record_count = 1,
-                                      .timestamp_ms = self->now.wall_ms};
+                                      .timestamp_ms = self->now.wall_ms,
+                                      .priority = self->priority ? self->priority : 4};
     const int rc = self->store->ops->append(self->store, self->parts[partition], &batch, 5, NULL);
     zsp_buf_put(&buf);
     return rc;

@@ -28,6 +28,7 @@ struct log_case {
     bool topic_known;
     bool topic_has_entry; /* an open knows the topic if its entry "T" is there */
     uint64_t replay_from; /* of part_open, partition 0 */
+    uint8_t priority;     /* of what is appended; 0 = the usual */
     uint64_t hint;
     struct zsp_err err; /* of the last open */
     /* what came */
@@ -42,7 +43,8 @@ struct log_case {
     uint64_t synced[CASE_PARTS];
     size_t appended;
     bool failed;
-    struct store_completion read; /* the last one; released by the next */
+    struct store_completion read;  /* the last one; released by the next */
+    struct store_completion terms; /* likewise */
     uint64_t found;
     int ids_code;       /* of the last find_ids that was answered, */
     uint64_t ids_found; /* and its first hit; UINT64_MAX = none */

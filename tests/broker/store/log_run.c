@@ -221,9 +221,8 @@ static void on_completion(struct log_run *self, struct store_completion *done)
     case STORE_IMAGE_WANTED: {
         struct run_key *key = &self->keys[done->key.data[0] - 'a'];
         char text[32];
-        const int len = snprintf(text, sizeof text, "%" PRIu64, key->put);
-        const struct store_entry entry = {
-            done->key, STORE_IMAGE, {(const uint8_t *)text, (size_t)len}};
+        (void)snprintf(text, sizeof text, "%" PRIu64, key->put);
+        const struct store_entry entry = {done->key, STORE_IMAGE, zsp_slice_str(text)};
         (void)self->store->ops->state_put(self->store, &entry, 1, STORE_WRITTEN,
                                           make_tag(TAG_READ, 0, 0), NULL);
         break;
@@ -243,6 +242,7 @@ static void on_completion(struct log_run *self, struct store_completion *done)
         break;
     case STORE_FOUND:
     case STORE_IDS_FOUND:
+    case STORE_TERMS_READ:
     case STORE_TOPIC_DROPPED:
     case STORE_FENCED:
         break;

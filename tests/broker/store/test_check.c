@@ -24,6 +24,7 @@
 
 #define INDEX        "topics/7-orders/0/00000000000000000000.idx"
 #define IDS          "topics/7-orders/0/00000000000000000000.ids"
+#define PRI          "topics/7-orders/0/00000000000000000000.pri"
 #define NEXT_SEGMENT "topics/7-orders/0/00000000000000000001.log"
 
 /* What a check told: the findings as lines, damage and notes apart. */
@@ -414,6 +415,21 @@ static void a_flipped_file_of_ids_is_damage_that_can_be_removed(void **state)
     assert_string_equal(told.notes, "");
 }
 
+static void a_flipped_file_of_priorities_is_damage_that_can_be_removed(void **state)
+{
+    struct log_case *c = *state;
+    c->priority = 9;
+    two_segments(c);
+    assert_int_equal(check(c).summary.damages, 0);
+    log_case_file_spoil(c, PRI, 75, 76);
+    assert_damage(c, PRI, CHECK_NO_POS, "page 0 of the priorities is damaged", nothing);
+    assert_int_equal(check(c).damage.remedy.kind, CHECK_REMOVE_IDS);
+    assert_int_equal(repair_ids(c->fs, PRI, NULL), 0);
+    const struct told told = check(c);
+    assert_string_equal(told.text, "");
+    assert_string_equal(told.notes, "");
+}
+
 /* --- The journal ----------------------------------------------------------------------------- */
 
 static void a_flipped_journal_record_is_damage(void **state)
@@ -577,6 +593,7 @@ int main(void)
         CASE(a_flipped_index_is_damage_that_can_be_rebuilt),
         CASE(a_missing_index_is_a_note),
         CASE(a_flipped_file_of_ids_is_damage_that_can_be_removed),
+        CASE(a_flipped_file_of_priorities_is_damage_that_can_be_removed),
         CASE(a_flipped_journal_record_is_damage),
         CASE(a_journal_older_than_the_messages_is_damage),
         CASE(a_missing_partition_is_damage),
