@@ -65,6 +65,7 @@ static const struct verb verbs[] = {
     {"GROUP.SET", verb_group_set, 0},
     {"GROUP.INFO", verb_group_info, 0},
     {"GROUP.LIST", verb_group_list, 0},
+    {"GROUP.TRACE", verb_group_trace, 0},
     {"GROUP.DELETE", verb_group_delete, 0},
     {"GROUP.PAUSE", verb_group_pause, 0},
     {"GROUP.RESUME", verb_group_resume, 0},
@@ -378,6 +379,11 @@ void engine_session_end(struct engine *self, struct instant now, uint64_t sessio
         group_session_end(self, session, why);
     }
     leave(self);
+}
+
+void engine_session_name(struct engine *self, uint64_t session, struct zsp_slice name)
+{
+    group_session_name(self, session, name);
 }
 
 void engine_undelivered(struct engine *self, struct instant now, uint64_t lease)

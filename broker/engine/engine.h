@@ -92,6 +92,9 @@ void engine_request(struct engine *self, struct instant now, const struct engine
 /* Does the engine have this verb? (The host answers HELLO and PING itself.) */
 bool engine_has_verb(struct zsp_slice verb);
 
+/* What the session is called, for people; data NULL = not told. A HELLO tells. */
+void engine_session_name(struct engine *self, uint64_t session, struct zsp_slice name);
+
 /* Why a session ends that did not say BYE. */
 enum engine_session_end {
     ENGINE_SESSION_OVER,  /* its leases stay; they end by time */

@@ -58,6 +58,7 @@ int group_init(struct engine *engine, struct zsp_err *err)
     run_slab_init(&self->slab, &self->reasons);
     lease_table_init(&self->leases, options->random_fn, options->random_arg);
     session_notes_init(&self->notes, options->random_fn(options->random_arg));
+    session_names_init(&self->names, options->random_fn(options->random_arg));
     step_init(&self->step, &self->leases, &hooks);
     zsp_table_init(&self->ledgers, options->random_fn(options->random_arg));
     zsp_table_init(&self->members, options->random_fn(options->random_arg));
@@ -100,6 +101,8 @@ void group_fini(struct engine *engine)
     restore_fini(self);
     dead_fini(self);
     dead_reads_fini(self);
+    traces_fini(self);
+    session_names_fini(&self->names);
     redrive_fini(self);
     letters_fini(self);
     pool_fini(&self->calls);
@@ -626,6 +629,7 @@ struct session_note *group_leave_all(struct groups *self, uint64_t session)
 void group_session_end(struct engine *engine, uint64_t session, enum engine_session_end why)
 {
     const struct session_note *note = group_leave_all(engine->groups, session);
+    session_names_forget(&engine->groups->names, session);
     struct lease *next = NULL;
     for (struct lease *lease = note ? note->lease_first : NULL;
          lease && why == ENGINE_SESSION_SILENT; lease = next) {
@@ -634,6 +638,11 @@ void group_session_end(struct engine *engine, uint64_t session, enum engine_sess
             group_lease_end(engine->groups, lease, LEASE_EXPIRED);
         }
     }
+}
+
+void group_session_name(struct engine *engine, uint64_t session, struct zsp_slice name)
+{
+    session_names_set(&engine->groups->names, session, name);
 }
 
 void group_undelivered(struct engine *engine, uint64_t lease_number)

@@ -30,6 +30,7 @@
 #include "broker/engine/members.h"
 #include "broker/engine/name_index.h"
 #include "broker/engine/outcome.h"
+#include "broker/engine/session_names.h"
 #include "broker/engine/session_note.h"
 #include "broker/engine/step.h"
 #include "broker/engine/topic.h"
@@ -93,7 +94,8 @@ struct group {
     uint64_t id;
     struct zsp_slice name; /* into object */
     uint64_t epoch;        /* raised by every seek */
-    int64_t pulled_ms;     /* broker time of the last PULL */
+    int64_t pulled_ms;     /* broker time of the last PULL; 0 = none since the start */
+    int64_t paused_ms;     /* of the PAUSE; 0 = it was before the start */
     uint64_t start_value;  /* of start_kind */
     struct group_settings settings;
     struct name_index bindings;      /* struct binding */
@@ -137,6 +139,7 @@ struct groups {
     struct run_slab slab;
     struct lease_table leases;
     struct session_notes notes;
+    struct session_names names;
     struct step step;
     struct zsp_table ledgers;                /* all, by key */
     struct ledger *loose_first, *loose_last; /* replayed, their partition is not known yet */
@@ -160,6 +163,7 @@ struct groups {
     struct restore_call *restores;      /* likewise */
     struct dead_call *dead_calls;       /* likewise, see dead_verbs.c */
     struct dead_read *dead_reads;       /* likewise, see dead_read.c */
+    struct trace *traces;               /* likewise, see trace.c */
     struct redrive *redrives;           /* likewise, see redrive.h */
     struct letter_call *letters;        /* likewise, see letters.h */
     struct zsp_table savepoints;        /* of all groups, by key; savepoint.h */
@@ -324,6 +328,9 @@ void pull_fini(struct groups *self);
 void seek_fini(struct groups *self);
 /* After a step that moved the ledger: what was reserved of it is void, damage is met again. */
 void group_ledger_moved(struct groups *self, struct ledger *ledger);
+
+/* --- traces (trace.c) --- */
+void traces_fini(struct groups *self);
 
 /* --- restores (restore.c) --- */
 /* Errors: ZSP_ENOMEM, ZSP_ECORRUPT, ZSP_ETOO_LARGE and those of state_put; nothing has happened */

@@ -21,6 +21,8 @@ void group_fini(struct engine *engine);
 /* A replayed entry whose key begins with 'a'..'z'. Topics it names may not be known yet: keep,
  * and bring together in group_start. Errors: ZSP_ECORRUPT, ZSP_ENOMEM */
 int group_entry(struct engine *engine, const struct store_entry *entry, struct zsp_err *err);
+/* The session is called so, see session_names.h. */
+void group_session_name(struct engine *engine, uint64_t session, struct zsp_slice name);
 /* All entries are in, all partitions are open, marks are known, broker time runs. */
 int group_start(struct engine *engine, struct zsp_err *err);
 

@@ -46,6 +46,7 @@ static int set_paused(struct engine *engine, const struct request *request, bool
         return ZSP_ENOMEM;
     }
     const bool before = group->paused;
+    group->paused_ms = before ? group->paused_ms : engine->clock.broker_ms;
     group->paused = paused;
     rc = put_image(engine, group, call, err);
     if (rc < 0) {

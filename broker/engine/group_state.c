@@ -489,6 +489,7 @@ static void start_leases(struct engine *engine)
         lease->next = lease->prev = NULL;
         struct group *group = group_by_id(self, lease->group_id);
         if (group && lease->outstanding > 0) {
+            lease->granted_ms = lease->deadline_ms - (int64_t)group->settings.lease_ms;
             group_lease_live(self, group, lease);
             continue;
         }

@@ -12,11 +12,12 @@
 #include "broker/engine/redrive.h"
 #include "broker/engine/setting_texts.h"
 #include "broker/engine/verb.h"
+#include "broker/engine/why.h"
 
 /* Bytes of a header that one row of `parts` may take beside the topic's name. */
 #define PART_BYTES 90u
 /* What else a reply's header holds, generously. */
-#define INFO_BYTES   4096u
+#define INFO_BYTES   (4096u + WHY_MEMBERS_BYTES)
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
@@ -348,8 +349,8 @@ static const struct wire_arg info_table[] = {
     {"group", WIRE_NAME, PLACE(group), true, 0, 0},
 };
 
-/* How many rows fit a header; *ret_all = that is all of them. */
-static uint32_t part_count(const struct group *group, bool *ret_all)
+/* How many rows fit a header; *ret_all = that is all of them. *ret_left = bytes that are left. */
+static uint32_t part_count(const struct group *group, bool *ret_all, size_t *ret_left)
 {
     uint32_t count = 0;
     size_t bytes = INFO_BYTES;
@@ -357,6 +358,7 @@ static uint32_t part_count(const struct group *group, bool *ret_all)
         bytes += group->patterns->index.slots[i].name.len + 3;
     }
     *ret_all = true;
+    *ret_left = 0;
     for (size_t i = 0; i < group->bindings.count; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
         for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
@@ -368,6 +370,7 @@ static uint32_t part_count(const struct group *group, bool *ret_all)
             count++;
         }
     }
+    *ret_left = ZSP_HEADER_MAX - bytes;
     return count;
 }
 
@@ -432,13 +435,14 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     const struct wire_position start = group_position(group);
     mark_watch_refresh(engine->groups, group);
     bool all = true;
-    const uint32_t parts = part_count(group, &all);
+    size_t left = 0;
+    const uint32_t parts = part_count(group, &all, &left);
     const bool has_patterns = group->patterns && group->patterns->index.count > 0;
     struct zsp_writer *out = reply_begin(engine, &request->to);
     const struct redrive *const redrive = redrive_find(engine->groups, group);
     const struct letter_call *const letters = letters_find(engine->groups, group);
-    wire_write_map(out, 7u + (all ? 0u : 1u) + (has_patterns ? 1u : 0u) + (redrive ? 1u : 0u) +
-                            (letters ? 1u : 0u));
+    wire_write_map(out, 7u + WHY_TOLD + (all ? 0u : 1u) + (has_patterns ? 1u : 0u) +
+                            (redrive ? 1u : 0u) + (letters ? 1u : 0u));
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
     wire_write_text(out, group_mode_name(group->mode));
@@ -453,6 +457,7 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
         wire_write_text_bool(out, "more", true);
     }
     wire_write_text_uint(out, "members", count_members(engine, group));
+    why_tell(engine, out, group, left);
     if (has_patterns) {
         write_patterns(out, group->patterns);
     }

@@ -199,6 +199,7 @@ static int hold_take(struct groups *self, struct ledger *ledger, struct member *
     }
     zsp_assert(!order->holder);
     order->holder = member;
+    order->since_ms = self->engine->clock.broker_ms;
     link_last(member, order);
     if (!timer_is_armed(&member->lapse)) {
         member->lapse.fire_fn = lapse_fired;

@@ -32,6 +32,7 @@ struct pull;
 struct ledger_order {
     struct ledger *ledger;
     struct member *holder;            /* NULL = free */
+    int64_t since_ms;                 /* broker time from which on it has it */
     struct ledger_order *next, *prev; /* of the holder, longest not served first */
     bool leaves;                      /* LEAVING */
     bool recalls;                     /* in groups->recalls, see recall.h */

@@ -49,7 +49,8 @@ struct lease {
     uint64_t session, request_id; /* 0 = sessionless */
     uint32_t granted;             /* messages at the grant */
     uint64_t outstanding;         /* messages still LEASED under it */
-    int64_t deadline_ms;          /* broker time */
+    int64_t deadline_ms;          /* broker time, */
+    int64_t granted_ms;           /* likewise; not durable: a start guesses */
     bool uses_started;            /* its session sends `started`: only marked messages are blamed */
     bool is_granting;             /* its record is not written yet, or its pull not ready */
     bool is_awaited;              /* while granting: its PULL was sent again */

@@ -12,8 +12,7 @@ static unsigned next_classes(bool holds_dead)
     return CLASS_NEXT | (holds_dead ? RUN_CLASS_HOLDING : 0u);
 }
 
-/* The first message that keeps back what lies behind it; false = none below `high`. */
-static bool find_next(const struct ledger *self, bool holds_dead, struct run_span *ret)
+bool ordered_next(const struct ledger *self, bool holds_dead, struct run_span *ret)
 {
     return runmap_next(&self->runs, 0, next_classes(holds_dead), ret);
 }
@@ -21,14 +20,14 @@ static bool find_next(const struct ledger *self, bool holds_dead, struct run_spa
 bool ordered_is_held(const struct ledger *self)
 {
     struct run_span next;
-    return find_next(self, true, &next) && next.run.state == RUN_DEAD && ledger_ready(self) > 0;
+    return ordered_next(self, true, &next) && next.run.state == RUN_DEAD && ledger_ready(self) > 0;
 }
 
 bool ordered_recalls(const struct ledger *self, bool holds_dead, uint64_t *ret_from)
 {
     struct run_span next;
     struct run_span out;
-    if (!find_next(self, holds_dead, &next) ||
+    if (!ordered_next(self, holds_dead, &next) ||
         !runmap_next(&self->runs, next.end, CLASS_OUT, &out)) {
         return false;
     }
@@ -39,7 +38,7 @@ bool ordered_recalls(const struct ledger *self, bool holds_dead, uint64_t *ret_f
 bool ordered_is_recalled(const struct ledger *self, bool holds_dead, uint64_t offset)
 {
     struct run_span next;
-    return find_next(self, holds_dead, &next) && next.first < offset;
+    return ordered_next(self, holds_dead, &next) && next.first < offset;
 }
 
 /* Fresh messages that come next; one that waits for its time keeps back those behind it. */
@@ -63,7 +62,7 @@ static bool may_take(const struct ledger *self, bool holds_dead, uint64_t *ret_f
     if (runmap_count(&self->runs, RUN_RESERVED) > 0 || ordered_recalls(self, holds_dead, &from)) {
         return false;
     }
-    if (!find_next(self, holds_dead, &next)) {
+    if (!ordered_next(self, holds_dead, &next)) {
         *ret_first = self->high;
         return next_fresh(self, self->high, &next);
     }

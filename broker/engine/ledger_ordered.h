@@ -29,6 +29,9 @@ uint64_t ordered_ready(const struct ledger *self, bool holds_dead);
  * Errors: ZSP_ENOMEM (what was taken so far stays reserved and is in `take`) */
 ZSP_MUST_CHECK int ordered_take(struct ledger *self, bool holds_dead, struct take *take);
 
+/* The message that comes next and was out before, or (dead, or waiting) holds back what lies behind
+ * it; false = what comes next is fresh. */
+bool ordered_next(const struct ledger *self, bool holds_dead, struct run_span *ret);
 /* Is what comes next held back by a dead message? */
 bool ordered_is_held(const struct ledger *self);
 /* Is something out or reserved that must come back? What lies from *ret_from on. */

@@ -69,7 +69,8 @@ static struct lease *new_lease(struct groups *groups, struct pull *self)
     lease->group = self->group;
     lease->granted = (uint32_t)self->messages;
     lease->uses_started = member && member->uses_started;
-    lease->deadline_ms = groups->engine->clock.broker_ms + (int64_t)self->group->settings.lease_ms;
+    lease->granted_ms = groups->engine->clock.broker_ms;
+    lease->deadline_ms = lease->granted_ms + (int64_t)self->group->settings.lease_ms;
     return lease;
 }
 

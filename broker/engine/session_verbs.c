@@ -149,6 +149,7 @@ int verb_bye(struct engine *engine, const struct request *request, struct zsp_er
     self->to = request->to;
     parked_cancel_session(engine, session);
     const struct session_note *note = group_leave_all(engine->groups, session);
+    session_names_forget(&engine->groups->names, session);
     self->lease_count = 1; /* this function */
     if (note && args.keep.value == 0) {
         reply_may_apply(engine, &self->to);

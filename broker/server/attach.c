@@ -163,6 +163,7 @@ int attach_hello(struct server *self, struct connection *connection, const struc
     }
     connection->session = session;
     session->terms = args->terms;
+    engine_session_name(self->options.engine, session->number, args->name);
     session->heard_ms = awake_ms(self);
     arm(self, session);
     return is_resumed ? 1 : ZSP_OK;

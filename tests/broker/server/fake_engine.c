@@ -126,6 +126,13 @@ void engine_request(struct engine *self, struct instant now, const struct engine
     }
 }
 
+void engine_session_name(struct engine *self, uint64_t session, struct zsp_slice name)
+{
+    (void)self;
+    (void)session;
+    (void)name;
+}
+
 void engine_session_end(struct engine *self, struct instant now, uint64_t session,
                         enum engine_session_end why)
 {
