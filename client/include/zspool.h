@@ -724,13 +724,18 @@ ZSPOOL_EXPORT int zspool_commit_settle(zspool_commit_t *self, const zspool_messa
 ZSPOOL_EXPORT void zspool_commit_clear(zspool_commit_t *self);
 
 /* Send it, again after a lost connection, and wait for the answer. 0 = all of it is durable; the
- * commit is empty then. `ret_result` may be NULL.
+ * commit is empty then. A refusal that may pass (retriable: a full topic, no space ...) is not told
+ * at once: it is asked again, after longer and longer pauses, until timeout_ms are over. `ret_result`
+ * may be NULL.
  *
  * Errors: ZSPOOL_ENOT_LEASED  a lease was lost: nothing was applied. The commit is empty, its
  *                             messages are in hand and should be given up
- *         ZSPOOL_ETIMEOUT, ZSPOOL_EINTERRUPTED, and all that are retriable or `maybe`: it is not
- *                             known, or was not tried. What is in it stays: run it again
- *         ZSPOOL_EFENCED_PRODUCER  another instance has the name
+ *         ZSPOOL_ETIMEOUT, ZSPOOL_EINTERRUPTED, and all that are retriable: what is in it stays, run
+ *                             it again. `maybe`: it may have come through already, and does not
+ *                             change any more; else it may be changed, or cleared
+ *         ZSPOOL_EFENCED_PRODUCER  another instance has the name. This, and that the name is not
+ *                             known any more, with `maybe`: an attempt before may have come through,
+ *                             which cannot be learnt; the commit is empty
  *         what else the broker answers: nothing was applied, the commit is empty, its messages
  *                             are in hand
  *         ZSPOOL_EINVAL       there is nothing in it

@@ -14,7 +14,7 @@ struct call {
     struct zspool_client *client;
     struct zsp_writer args;
     bool repeatable;
-    bool ever_sent;
+    unsigned sent; /* how often */
     enum call_state state;
     int code; /* DONE */
     struct zsp_err err;
@@ -66,12 +66,13 @@ static void call_pump(struct zsp_port *port, int64_t now_ms)
     if (self->args.len > hello->max_header - 64 ||
         (self->request.body && self->request.body->len > hello->max_frame)) {
         zsp_err_set(&self->err, ZSP_ETOO_LARGE, "the request is larger than the broker takes");
+        self->err.maybe = self->sent > 0; /* another broker took it before */
         finish(self, ZSP_ETOO_LARGE);
         return;
     }
     if (zsp_link_send(self->client->link, port, &self->request, now_ms) == 0) {
         self->state = SENT;
-        self->ever_sent = true;
+        self->sent++;
     }
 }
 
@@ -126,13 +127,16 @@ int zsp_call(struct zspool_client *client, const struct zsp_call_spec *spec, int
         rc = self->code;
         waited = self->err;
     } else {
-        waited.maybe = self->ever_sent;
+        waited.maybe = self->sent > 0;
     }
     if (self->state == SENT) {
         zsp_link_forget(client->link, &self->request);
     }
     zsp_link_remove(client->link, &self->port);
     zsp_link_unlock(client->link);
+    if (spec->ret_sent) {
+        *spec->ret_sent = self->sent;
+    }
     call_free(self);
     if (rc != 0 && err) {
         *err = waited;

@@ -30,10 +30,12 @@ struct zsp_call_spec {
     int64_t wait_ms;           /* how long the broker is told to wait */
     zsp_call_read_fn *read_fn; /* NULL = the reply's content does not matter */
     void *arg;
+    unsigned *ret_sent; /* how often it was sent, whatever zsp_call() returns; NULL = who cares */
 };
 
 /* Errors: those of the broker and of read_fn; ZSP_ETIMEOUT and ZSP_EINTERRUPTED (`maybe` tells
- *         whether it was sent), ZSP_ECLOSED (with `maybe`), ZSP_ETOO_LARGE, ZSP_ENOMEM */
+ *         whether it was sent), ZSP_ECLOSED (with `maybe`), ZSP_ETOO_LARGE, ZSP_ENOMEM. What the
+ *         broker answers is about the last sending: an earlier one may have been applied */
 int zsp_call(struct zspool_client *client, const struct zsp_call_spec *spec, int timeout_ms,
              struct zsp_err *err);
 

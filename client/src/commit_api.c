@@ -7,6 +7,7 @@
  *    FILLING -> SENT     zspool_commit_run   it has a sequence and does not change any more
  *    SENT -> EMPTY       zspool_commit_run   answered: done, or refused as a whole
  *    SENT -> SENT        zspool_commit_run   no answer yet: the next call asks again
+ *    SENT -> FILLING     zspool_commit_run   refused, which may pass, and sent but once
  *
  * The name is opened with the first commit, and again when the broker has forgotten it. A
  * commit that may have been applied is never given another sequence.
@@ -16,11 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/src/backoff.h"
 #include "client/src/client_call.h"
 #include "client/src/consumer_priv.h"
 #include "client/src/message_out.h"
 #include "client/src/result.h"
 #include "client/src/terms.h"
+
+#define PAUSE_MS     200 /* after a refusal that may pass; doubling, to */
+#define PAUSE_MAX_MS 5000
 
 /* Messages of the same terms for one topic, or one partition of it. */
 struct commit_body {
@@ -33,6 +38,7 @@ struct commit_body {
 
 struct zspool_commit {
     struct zspool_client *client;
+    struct zsp_backoff backoff;       /* between attempts that are refused */
     struct zspool_consumer *consumer; /* NULL = it only publishes */
     char name[ZSP_NAME_MAX + 1];
     bool ephemeral;
@@ -104,6 +110,8 @@ zspool_commit_t *zspool_commit_new(zspool_client_t *client, zspool_consumer_t *c
     }
     self->client = client;
     self->consumer = consumer;
+    self->backoff = (struct zsp_backoff){
+        .first_ms = PAUSE_MS, .max_ms = PAUSE_MAX_MS, .random = (uint64_t)zsp_now_ms() | 1};
     zsp_link_lock(client->link);
     client->objects++;
     zsp_link_unlock(client->link);
@@ -388,8 +396,9 @@ static int read_result(const struct zsp_answer *answer, void *arg, struct zsp_er
     return 0;
 }
 
+/* `ret_sent`: how often. */
 static int send_commit(struct zspool_commit *self, int64_t deadline_ms, zspool_commit_result_t *ret,
-                       struct zsp_err *err)
+                       unsigned *ret_sent, struct zsp_err *err)
 {
     struct zsp_buf *bodies[ZSP_COMMIT_PUBLISHES_MAX] = {NULL};
     struct zsp_writer args = {0};
@@ -409,7 +418,8 @@ static int send_commit(struct zspool_commit *self, int64_t deadline_ms, zspool_c
                                            .body_count = self->body_count,
                                            .repeatable = true,
                                            .read_fn = read_result,
-                                           .arg = ret};
+                                           .arg = ret,
+                                           .ret_sent = ret_sent};
         rc = zsp_call(self->client, &spec, zsp_left_ms(deadline_ms), err);
     }
     zsp_writer_fini(&args);
@@ -417,6 +427,12 @@ static int send_commit(struct zspool_commit *self, int64_t deadline_ms, zspool_c
         zsp_buf_put(&bodies[i]);
     }
     return rc;
+}
+
+/* A broker's answer that may be another one later, without a change. */
+static bool is_refused_for_now(int code)
+{
+    return code > ZSP_EINVAL && zsp_err_retriable(code);
 }
 
 /* No answer, or one that says nothing of what was sent before: only the same commit again tells. */
@@ -432,38 +448,75 @@ static bool is_forgotten(int code, const struct zsp_err *err)
     return code == ZSP_ENOT_FOUND && strncmp(err->object, "producer ", 9) == 0;
 }
 
-static int run(struct zspool_commit *self, int64_t deadline_ms, zspool_commit_result_t *ret,
-               struct zsp_err *err)
+static int attempt(struct zspool_commit *self, int64_t deadline_ms, zspool_commit_result_t *ret,
+                   struct zsp_err *err)
 {
     for (;;) {
-        const bool was_sent = self->is_sent;
+        unsigned sent = 0;
         int rc = self->is_open ? 0 : open_name(self, deadline_ms, err);
         if (rc != 0) {
-            err->maybe = was_sent; /* by this call nothing of it */
+            err->maybe = self->is_sent; /* by this call nothing of it */
             return rc;
         }
-        self->is_sent = true;
-        rc = send_commit(self, deadline_ms, ret, err);
+        rc = send_commit(self, deadline_ms, ret, &sent, err);
         if (rc == 0) {
             self->last_seq++;
             empty(self, true);
             return 0;
         }
-        if (is_open_question(rc, err)) {
-            self->is_sent = was_sent || err->maybe || zsp_err_retriable(rc);
+        /* What one sending is answered says nothing of those before it. */
+        const bool was_sent = self->is_sent || sent > 1;
+        const bool is_untold = sent == 0 && self->is_sent; /* no broker takes us any more */
+        if (is_untold || is_open_question(rc, err)) {
+            self->is_sent = was_sent || (sent > 0 && (err->maybe || !is_refused_for_now(rc)));
+            err->maybe = self->is_sent;
             return rc;
         }
         self->is_open = self->is_open && rc != ZSP_ENOT_FOUND && rc != ZSP_EFENCED_PRODUCER &&
                         rc != ZSP_ESEQUENCE_GAP;
         if (is_forgotten(rc, err) && !was_sent) {
-            self->is_sent = false;
             *err = (struct zsp_err){0};
             continue; /* unused for long: it begins anew */
         }
-        /* Another one has the name, or nobody: whether it came through is not to be learnt. */
-        err->maybe = was_sent && (is_forgotten(rc, err) || rc == ZSP_EFENCED_PRODUCER);
+        /* Another one has the name, or what the broker knew of it is gone: whether it came through is
+         * not to be learnt. */
+        err->maybe = was_sent && (is_forgotten(rc, err) || rc == ZSP_EFENCED_PRODUCER ||
+                                  rc == ZSP_ESEQUENCE_GAP);
         empty(self, false);
         return rc;
+    }
+}
+
+/* False = the time is over, or `err` tells why not. */
+static bool pause(struct zspool_commit *self, uint64_t round, int64_t deadline_ms,
+                  struct zsp_err *err)
+{
+    const int64_t until_ms = zsp_now_ms() + zsp_backoff_ms(&self->backoff, round);
+    const int64_t end_ms = until_ms < deadline_ms ? until_ms : deadline_ms;
+    struct zsp_err waited = {0};
+    int rc = 0;
+    zsp_link_lock(self->client->link);
+    while (rc == 0) {
+        rc = zsp_link_wait(self->client->link, end_ms, &waited);
+    }
+    zsp_link_unlock(self->client->link);
+    if (rc != ZSP_ETIMEOUT) {
+        waited.maybe = self->is_sent;
+        *err = waited;
+        return false;
+    }
+    return until_ms < deadline_ms;
+}
+
+static int run(struct zspool_commit *self, int64_t deadline_ms, zspool_commit_result_t *ret,
+               struct zsp_err *err)
+{
+    for (uint64_t round = 0;; round++) {
+        const int rc = attempt(self, deadline_ms, ret, err);
+        if (!is_refused_for_now(rc) || !pause(self, round, deadline_ms, err)) {
+            return rc == 0 ? 0 : err->code;
+        }
+        *err = (struct zsp_err){0};
     }
 }
 
