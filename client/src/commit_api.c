@@ -131,6 +131,9 @@ static void let_go(struct zspool_commit *self, bool settled)
             zsp_consumer_unhold(self->consumer, self->held[i]);
         }
     }
+    for (size_t i = 0; i < self->outcomes.count && settled; i++) {
+        zsp_consumer_give_back(self->consumer, self->outcomes.items[i].outcome);
+    }
     if (settled) {
         zsp_link_kick(self->client->link, &self->consumer->port);
     }

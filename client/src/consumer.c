@@ -464,9 +464,7 @@ struct zsp_held *zsp_consumer_held(const struct zspool_consumer *self,
     return NULL;
 }
 
-/* The broker takes back what it gave behind a message that was not acked: the host must not see that
- * before it. So all that waits here goes back, and what is on its way. */
-static void give_back_the_rest(struct zspool_consumer *self, enum wire_outcome outcome)
+void zsp_consumer_give_back(struct zspool_consumer *self, enum wire_outcome outcome)
 {
     if (self->in_order && outcome != WIRE_ACK && outcome != WIRE_EXTEND) {
         zsp_consumer_release_waiting(self);
@@ -498,7 +496,7 @@ static int settle_locked(struct zspool_consumer *self, const zspool_message_t *m
         held->parcel->lease_until_ms = zsp_now_ms() + (int64_t)run->delay_ms;
     } else {
         zsp_consumer_unhold(self, held);
-        give_back_the_rest(self, run->outcome);
+        zsp_consumer_give_back(self, run->outcome);
     }
     if (!self->settle_out || self->options.held_limit > 0) {
         zsp_link_kick(self->client->link, &self->port);

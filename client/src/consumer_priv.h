@@ -126,6 +126,11 @@ int zsp_outcome_read(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
 struct zsp_held *zsp_consumer_held(const struct zspool_consumer *self,
                                    const zspool_message_t *message);
 
+/* A message got this outcome. In a group with an order the broker takes back what it gave behind one that
+ * was not acked, and the host must not see that before it: so all that waits here goes back, and what
+ * is on its way. */
+void zsp_consumer_give_back(struct zspool_consumer *self, enum wire_outcome outcome);
+
 /* --- consumer_pull.c --- */
 
 void zsp_consumer_pump(struct zsp_port *port, int64_t now_ms);

@@ -292,7 +292,7 @@ static void tell_not_applied(struct zspool_consumer *self, const msgpack_object_
         struct zsp_not_applied row;
         const struct zsp_outcome_run *run =
             zsp_not_applied_read(&rows->ptr[i], &row) ? run_of(&self->outcomes_sent, &row) : NULL;
-        if (!run || row.settled == ZSPOOL_SETTLED_DONE) {
+        if (!run || row.settled == ZSPOOL_SETTLED_DONE || run->is_unseen) {
             continue;
         }
         const zspool_lost_t lost = {.topic = run->topic,
@@ -426,7 +426,8 @@ void zsp_consumer_release_waiting(struct zspool_consumer *self)
                                                     .first = run->first + taken,
                                                     .count = run->count - taken,
                                                     .lease = run->lease,
-                                                    .outcome = WIRE_RELEASE};
+                                                    .outcome = WIRE_RELEASE,
+                                                    .is_unseen = true};
             /* Without memory the lease ends by time. */
             (void)zsp_outcomes_add(&self->outcomes, &release);
         }

@@ -26,7 +26,8 @@ void zsp_outcomes_fini(struct zsp_outcomes *self)
 static bool same_kind(const struct zsp_outcome_run *a, const struct zsp_outcome_run *b)
 {
     return a->partition == b->partition && a->lease == b->lease && a->outcome == b->outcome &&
-           a->has_delay == b->has_delay && a->delay_ms == b->delay_ms && !a->reason && !b->reason &&
+           a->is_unseen == b->is_unseen && a->has_delay == b->has_delay &&
+           a->delay_ms == b->delay_ms && !a->reason && !b->reason &&
            (a->topic == b->topic || strcmp(a->topic, b->topic) == 0);
 }
 

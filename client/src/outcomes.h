@@ -19,6 +19,7 @@ struct zsp_outcome_run {
     uint64_t first, count;
     uint64_t lease;
     enum wire_outcome outcome;
+    bool is_unseen; /* the host has not seen it: nor is it told when its lease was lost */
     bool has_delay;
     uint64_t delay_ms; /* retry: delay; extend: ms */
     char *reason;      /* owned; NULL = none */

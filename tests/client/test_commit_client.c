@@ -177,6 +177,39 @@ static void a_message_in_a_commit_is_settled_by_it_alone(void **state)
     assert_int_equal(committed(f), 1);
 }
 
+/* Goal: what was fetched ahead is not seen before the message that comes again. */
+static void in_an_ordered_group_a_retry_takes_along_what_is_behind_it(void **state)
+{
+    struct fixture *const f = *state;
+    static const char *const topics[] = {"t"};
+    zspool_consumer_options_t options;
+    zspool_consumer_options_init(&options);
+    options.group = "in-order";
+    options.mode = "ordered";
+    options.topics = topics;
+    options.topic_count = 1;
+    zspool_consumer_t *const consumer = zspool_consumer_new(f->served.client, &options, NULL);
+    zspool_commit_t *commit = zspool_commit_new(f->served.client, consumer, NULL, NULL);
+    zspool_settle_arg_t now;
+    zspool_settle_arg_init(&now);
+    now.delay_ms = 0;
+    const zspool_message_t *message = NULL;
+    assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
+    assert_int_equal(zspool_commit_settle(commit, message, ZSPOOL_RETRY, &now, NULL), 0);
+    assert_int_equal(zspool_commit_run(commit, WAIT_MS, NULL, NULL), 0);
+    for (uint64_t offset = 0; offset < 5; offset++) {
+        assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
+        assert_int_equal(message->offset, offset);
+        assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
+    }
+    assert_int_equal(zspool_settle_flush(consumer, WAIT_MS, NULL), 0);
+    zspool_lost_t lost;
+    assert_int_equal(zspool_lost(consumer, &lost, 1), 0);
+    zspool_commit_destroy(&commit);
+    zspool_consumer_t *gone = consumer;
+    zspool_consumer_destroy(&gone);
+}
+
 /* Goal: while the broker is away a commit waits, unchanged, and then happens once. */
 static void it_outlives_the_broker(void **state)
 {
@@ -263,6 +296,7 @@ int main(void)
         TEST(one_after_the_other),
         TEST(a_lost_lease_refuses_the_whole),
         TEST(a_message_in_a_commit_is_settled_by_it_alone),
+        TEST(in_an_ordered_group_a_retry_takes_along_what_is_behind_it),
         TEST(it_outlives_the_broker),
         TEST(it_needs_no_consumer),
         TEST(each_wrong_use_has_its_error),
