@@ -12,7 +12,8 @@
 #include <string.h>
 #include <zspool.h>
 
-#define BATCH 10
+#define BATCH    10
+#define PATIENCE 6 /* runs that are refused: a minute */
 
 /* The work itself, and its result into the commit. */
 static int work(zspool_commit_t *commit, const zspool_message_t *message, const char *to,
@@ -34,15 +35,23 @@ static int work(zspool_commit_t *commit, const zspool_message_t *message, const 
     return code;
 }
 
-/* All of it is kept, or nothing. A lost lease is no failure: others have the messages. */
+/* All of it is kept, or nothing. A lost lease is no failure: others have the messages. While it is
+ * not known what became of it, or a refusal may pass (a full topic ...), it is run again; each run
+ * pauses between its attempts. */
 static int keep(zspool_commit_t *commit, zspool_error_t *error)
 {
-    int code;
-    do { /* while it is not known what became of it */
+    for (int refused = 0; refused < PATIENCE; refused += !error->maybe) {
         memset(error, 0, sizeof *error);
-        code = zspool_commit_run(commit, 10000, NULL, error);
-    } while (code == ZSPOOL_ETIMEOUT || error->maybe || zspool_error_retriable(code));
-    return code == ZSPOOL_ENOT_LEASED ? ZSPOOL_OK : code;
+        const int code = zspool_commit_run(commit, 10000, NULL, error);
+        if (code == ZSPOOL_OK || code == ZSPOOL_ENOT_LEASED) {
+            return ZSPOOL_OK;
+        }
+        if (!zspool_error_retriable(code) && code != ZSPOOL_ESTORAGE_FAILED) {
+            return code;
+        }
+        fprintf(stderr, "transform: %s; trying again\n", error->message);
+    }
+    return error->code;
 }
 
 static int transform(zspool_consumer_t *consumer, zspool_commit_t *commit, const char *to,

@@ -10,7 +10,8 @@
 #include "client/cli/verbs.h"
 #include "client/cli/work.h"
 
-#define GRACE_MS 5000
+#define GRACE_MS    5000
+#define PATIENCE_MS 60000
 
 extern char **environ; /* POSIX declares it in no header */
 
@@ -103,7 +104,11 @@ static int check(const struct cli_verb *verb, const struct work *self)
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
-    struct work self = {.wait_ms = -1, .jobs = 1, .grace_ms = GRACE_MS, .retry_delay_ms = -1};
+    struct work self = {.wait_ms = -1,
+                        .jobs = 1,
+                        .grace_ms = GRACE_MS,
+                        .retry_delay_ms = -1,
+                        .patience_ms = PATIENCE_MS};
     const struct cli_option table[] = {
         {'g', "group", CLI_TEXT, "GROUP", "the group to work for (required)", &self.group},
         {'j', "jobs", CLI_COUNT, "N", "commands at a time (1); up to 256", &self.jobs},
@@ -119,6 +124,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "mode", CLI_TEXT, "MODE", "of a new group: shared or ordered (shared)", &self.mode},
         {0, "to", CLI_TEXT, "TOPIC", "publish what a command prints, with its ack as one",
          &self.to},
+        {0, "patience", CLI_DURATION, "TIME",
+         "with --to: end when TOPIC or disk is full for so long (1m)", &self.patience_ms},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
     struct cli_args args;
@@ -160,7 +167,9 @@ const struct cli_verb cli_work = {
                "back uncounted, a third one kills them.\n"
                "With --to what a command prints is one message of that topic, with the key of\n"
                "its own, published and acked in one commit: all of it once, or the message\n"
-               "comes again. A command that prints nothing has its message acked.\n"
+               "comes again. A command that prints nothing has its message acked. While the\n"
+               "topic is full or the disk is, it waits and says so; in the end it hands the\n"
+               "message back uncounted and ends.\n"
                "--json tells of each finished message; commands then print to standard\n"
                "error. The exit code is 0 whatever the outcomes, 3 without a message.\n",
     .example = "  zspool work mails -g send -j 4 --timeout 1m -- ./send-mail --quiet\n"

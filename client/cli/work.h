@@ -53,6 +53,7 @@ struct work {
     int64_t wait_ms;        /* end when nothing came for so long; -1 = never */
     int64_t limit_ms;       /* of one command; 0 = none */
     int64_t grace_ms;       /* between SIGTERM and SIGKILL */
+    int64_t patience_ms;    /* --to: with refusals that may pass */
     int64_t retry_delay_ms; /* -1 = the group's backoff */
     bool end;
     zspool_position_t start;
@@ -89,10 +90,11 @@ enum work_committed {
     WORK_COMMITTED, /* output and ack are kept */
     WORK_LOST,      /* the lease was: nothing of it is */
     WORK_TOO_LARGE, /* its output is no message: so many bytes are not taken */
-    WORK_UNKNOWN    /* the run ends; told */
+    WORK_REFUSED,   /* nothing of it is kept, and the run ends; told */
+    WORK_UNKNOWN    /* perhaps it is kept, and the run ends; told */
 };
 /* Publish what the slot's command printed and ack its message, as one; again until it is known what
- * became of it. The message is still in hand unless it is COMMITTED. */
+ * became of it, or a refusal that may pass has not. The message is still in hand unless it is COMMITTED. */
 enum work_committed work_commit(struct work *self, struct slot *slot);
 
 /* Run the command on a message. A command that cannot be run ends the run: the message is handed

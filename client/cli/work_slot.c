@@ -212,6 +212,9 @@ static bool commit(struct work *work, struct slot *self, struct verdict *verdict
                                     .outcome = ZSPOOL_REJECT,
                                     .reason = "it printed more than a message may have"};
         return false;
+    case WORK_REFUSED: /* nobody's fault: it is done again */
+        *verdict = (struct verdict){.name = "release", .outcome = ZSPOOL_RELEASE};
+        return false;
     case WORK_UNKNOWN: /* perhaps it came through: the lease decides */
         *verdict = (struct verdict){.name = "unknown", .outcome = ZSPOOL_ACK};
         return true;

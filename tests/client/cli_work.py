@@ -380,6 +380,30 @@ class Work(Case):
         # Unless the loss was told earlier, the topic was made for the commit.
         self.assertIn(zspool("read", "late-out").code, (3, 4))
 
+    def fill(self, topic, group):
+        """A message for the group, and a topic that is full."""
+        self.pub(topic + "-in", "x", group=group)
+        self.good("topic", "create", topic, "--max-bytes", "200")
+        self.good("pub", topic, "the first")
+
+    def test_a_full_topic_is_waited_for_and_told_once(self):
+        self.fill("full", "full")
+        process = self.start("full-in", "-g", "full", "-e", "--to", "full", "--", "cat")
+        self.assertIn("full: what was printed is not taken yet: ", process.stderr.readline())
+        self.good("topic", "set", "full", "--max-bytes", "1000000")
+        _, err = self.end(process)
+        self.assertEqual(err, "")
+        self.assertEqual(self.part("full")["committed"], 1)
+        self.assertEqual(len(self.good("read", "full", "--json").objects()), 2)
+
+    def test_a_topic_that_stays_full_ends_the_run_and_the_message_is_free(self):
+        self.fill("fuller", "fuller")
+        run = self.bad(1, "work", "fuller-in", "-g", "fuller", "-e", "--to", "fuller",
+                       "--patience", "100ms", "--", "cat")
+        self.assertIn("it holds all it may hold", run.err)
+        part = self.part("fuller")
+        self.assertEqual((part["committed"], part["ready"], part["leased"]), (0, 1, 0))
+
     def test_wrong_usage(self):
         self.bad(2, "work", "t", "-g", "g")
         self.bad(2, "work", "t", "--", "cat")
