@@ -277,6 +277,16 @@ bool atomic_at_head(struct atomic_part *part)
     if (!fits(part, &end)) {
         return partition->placed_last ? true : roll_start(partition);
     }
+    /* It can be opened: else the whole is refused while that is still possible. */
+    struct segment *segment = partition_active(partition);
+    struct zsp_err err = {0};
+    const int ready = segment_ready(self->store, segment, false, &err);
+    if (ready < 0) {
+        partition_open_failed(partition, &err);
+    }
+    if (ready <= 0) {
+        return ready < 0 || segment->loading;
+    }
     part->is_ready = true;
     self->ready_count++;
     if (self->ready_count == self->part_count) {
@@ -509,8 +519,10 @@ static bool write_parts(struct log_store *store, struct store_atomic *self)
         struct segment *segment = partition_active(part->part);
         struct zsp_err err = {0};
         const int ready = segment_ready(store, segment, false, &err);
-        if (ready < 0) {
-            store_fail(store, &err); /* the next start writes it */
+        if (ready < 0 && err.code == ZSP_ENOT_FOUND) {
+            store_fail(store, &err); /* a file of ours is gone */
+        } else if (ready < 0) {
+            store->atomics.retry_ms = store->now.mono_ms + (int64_t)JOURNAL_RETRY_MS;
         } else if (ready == 1) {
             submit_write(store, part, segment);
         }

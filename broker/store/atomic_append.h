@@ -25,10 +25,12 @@
  *   WRITING -> over    finish           in the order of the records
  *
  * What can go wrong:
- *   - a queue fails (a write before it, no next segment, the topic is dropped): the whole fails,
- *     definite, for nothing was written. One that is READY is told so by atomic_put();
- *   - the segment's file system is full: the write is repeated every JOURNAL_RETRY_MS. Another
- *     failure there is fail-stop: the next start writes what the journal holds;
+ *   - a queue fails (a write before it, no next segment, a segment that cannot be opened, the topic is
+ *     dropped): the whole fails, definite, for nothing was written. One that is READY is told so by
+ *     atomic_put();
+ *   - the segment's file system is full, or its file was closed meanwhile and cannot be opened: that is
+ *     repeated every JOURNAL_RETRY_MS. A failed write there is fail-stop: the next start writes what
+ *     the journal holds;
  *   - the topic is dropped after the record: its part of it goes with it.
  */
 #ifndef ZSP_STORE_ATOMIC_APPEND_H
@@ -46,7 +48,7 @@ struct atomics {
     struct store_atomic *placed_first; /* PLACED or WRITING, in the order of their records */
     struct store_atomic *placed_last;
     uint64_t placed_bytes; /* of these */
-    int64_t retry_ms;      /* a write that found the disk full: not again before; 0 = none */
+    int64_t retry_ms;      /* no room on the disk, or no descriptor: not again before; 0 = none */
 };
 
 /* As store_ops.atomic_begin, .atomic_offsets, .atomic_put and .atomic_cancel. */

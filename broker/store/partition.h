@@ -175,6 +175,8 @@ bool partition_write(struct store_part *self);
 void partition_writes_fini(struct log_store *store);
 /* All queued batches fail (not those in a write). */
 void partition_fail_queue(struct store_part *self, const struct zsp_err *err);
+/* They fail because their segment cannot be opened. */
+void partition_open_failed(struct store_part *self, const struct zsp_err *err);
 /* A sync has covered all up to `mark`. */
 void partition_synced(struct store_part *self, const struct mark *mark);
 /* Bytes of the active segment from the mark to `mark`, which is not before it. */

@@ -275,8 +275,7 @@ static void submit_write(struct store_part *self, struct segment *segment,
     store_submit(store, &write->io);
 }
 
-/* The queue waits for a segment: its file could not be opened. */
-static void open_failed(struct store_part *self, const struct zsp_err *err)
+void partition_open_failed(struct store_part *self, const struct zsp_err *err)
 {
     if (err->code == ZSP_ENOT_FOUND) { /* a file of ours is gone: damage, not a missing topic */
         struct zsp_err damage = *err;
@@ -318,7 +317,7 @@ bool partition_write(struct store_part *self)
     struct zsp_err err = {0};
     const int ready = segment_ready(store, segment, false, &err);
     if (ready < 0) {
-        open_failed(self, &err);
+        partition_open_failed(self, &err);
     }
     if (ready <= 0) {
         return ready < 0 || segment->loading;

@@ -70,10 +70,16 @@ static void on_completion(struct log_case *self, struct store_completion *done)
     case STORE_FAILED:
         self->failed = true;
         break;
+    case STORE_ATOMIC_READY:
+        self->atomic_code = done->error.code;
+        self->atomics_ready++;
+        break;
+    case STORE_ATOMIC_DONE:
+        self->atomic_code = done->error.code;
+        self->atomics_done++;
+        break;
     case STORE_STATE:
     case STORE_COMPACTED:
-    case STORE_ATOMIC_READY:
-    case STORE_ATOMIC_DONE:
     case STORE_IMAGE_WANTED:
     case STORE_SPACE:
     case STORE_FENCED:

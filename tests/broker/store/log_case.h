@@ -42,6 +42,8 @@ struct log_case {
     uint64_t append_offset;
     uint64_t synced[CASE_PARTS];
     size_t appended;
+    size_t atomics_ready, atomics_done; /* told */
+    int atomic_code;                    /* of the last of them */
     bool failed;
     struct store_completion read;  /* the last one; released by the next */
     struct store_completion terms; /* likewise */

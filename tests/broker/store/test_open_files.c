@@ -294,6 +294,104 @@ static void without_a_descriptor_an_error_is_told_and_nothing_fails_for_good(voi
     fault_fs_destroy(&faulty);
 }
 
+/* An atomic append of one batch to each of the first two wide partitions. */
+static struct store_atomic *begin_atomic(struct log_case *c)
+{
+    struct zsp_buf *frame = zsp_buf_copy(zsp_slice_str("in a commit"));
+    const struct store_batch batch = {.frame = frame,
+                                      .body = {frame->data, frame->len},
+                                      .record_count = 1,
+                                      .timestamp_ms = 1000,
+                                      .priority = 4};
+    const struct store_append appends[] = {{wide[0], &batch}, {wide[1], &batch}};
+    struct store_atomic *atomic = NULL;
+    assert_int_equal(c->store->ops->atomic_begin(c->store, appends, 2, 9, &atomic, NULL), 0);
+    zsp_buf_put(&frame);
+    return atomic;
+}
+
+static void put_atomic(struct log_case *c, struct store_atomic *atomic)
+{
+    assert_int_equal(c->store->ops->atomic_put(c->store, atomic, NULL, 0, NULL), 0);
+}
+
+/* Publish to others, so that the files of the first two are closed. */
+static void use_others(struct log_case *c)
+{
+    for (int i = 2; i < 6; i++) {
+        look_at(c, i);
+        log_case_fill(c, 0, "other ", 1);
+    }
+    log_case_run(c);
+}
+
+static const struct fault no_descriptor = {.kind = FAULT_ERROR,
+                                           .call = FS_CALL_OPEN,
+                                           .repeat = UINT64_MAX,
+                                           .code = ZSP_EIO,
+                                           .sys_errno = EMFILE};
+
+/* Goal: a commit to a partition whose file is closed and cannot be opened is refused, and no more. */
+static void without_a_descriptor_a_commit_is_refused(void **state)
+{
+    struct log_case *c = *state;
+    struct fs *faulty = fault_fs_new(c->fs);
+    begin(c, faulty, 2);
+    use_others(c);
+    fault_fs_set(faulty, &no_descriptor);
+    (void)begin_atomic(c);
+    log_case_settle(c);
+    assert_int_equal(c->atomic_code, ZSP_EIO);
+    assert_int_equal(c->atomics_done, 0);
+    assert_false(c->failed);
+    fault_fs_clear(faulty);
+    c->atomics_ready = 0;
+    struct store_atomic *const again = begin_atomic(c);
+    while (c->atomics_ready == 0) {
+        log_case_run(c);
+    }
+    put_atomic(c, again);
+    log_case_settle(c);
+    assert_int_equal(c->atomics_done, 1);
+    assert_int_equal(c->atomic_code, 0);
+    assert_int_equal(watch.closed_dirty, 0);
+    log_case_close(c);
+    c->options.fs = c->fs;
+    fault_fs_destroy(&faulty);
+}
+
+/* Goal: one that is durable waits until its file can be opened again, and then is done. */
+static void without_a_descriptor_a_commit_that_was_put_waits(void **state)
+{
+    struct log_case *c = *state;
+    struct fs *faulty = fault_fs_new(c->fs);
+    begin(c, faulty, 2);
+    struct store_atomic *const atomic = begin_atomic(c);
+    while (c->atomics_ready == 0) {
+        log_case_run(c);
+    }
+    use_others(c);
+    fault_fs_set(faulty, &no_descriptor);
+    put_atomic(c, atomic);
+    for (int i = 0; i < 100; i++) {
+        log_case_run(c);
+        c->now.mono_ms += 10;
+    }
+    assert_in_range(fault_fs_hits(faulty), 2, 25); /* not all the time */
+    assert_int_equal(c->atomics_done, 0);
+    assert_false(c->failed);
+    fault_fs_clear(faulty);
+    log_case_settle(c);
+    assert_int_equal(c->atomics_done, 1);
+    assert_int_equal(c->atomic_code, 0);
+    look_at(c, 1);
+    assert_int_equal(log_case_read(c, 0, 0), 0);
+    log_case_assert_body(c, 0, "in a commit");
+    log_case_close(c);
+    c->options.fs = c->fs;
+    fault_fs_destroy(&faulty);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, log_case_set_up, log_case_tear_down)
@@ -304,6 +402,8 @@ int main(void)
         CASE(a_read_is_not_starved_by_publishes),
         CASE(the_longest_unused_file_is_closed),
         CASE(without_a_descriptor_an_error_is_told_and_nothing_fails_for_good),
+        CASE(without_a_descriptor_a_commit_is_refused),
+        CASE(without_a_descriptor_a_commit_that_was_put_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
