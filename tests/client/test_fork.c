@@ -30,6 +30,7 @@ struct fixture {
     zspool_producer_t *producer;
     zspool_consumer_t *consumer;
     zspool_reader_t *reader;
+    zspool_commit_t *commit;
 };
 
 static void set_up(struct fixture *self)
@@ -51,10 +52,13 @@ static void set_up(struct fixture *self)
     replay.topic = "t";
     self->reader = zspool_reader_new(self->client, &replay, NULL);
     assert_non_null(self->reader);
+    self->commit = zspool_commit_new(self->client, self->consumer, NULL, NULL);
+    assert_non_null(self->commit);
 }
 
 static void tear_down(struct fixture *self)
 {
+    zspool_commit_destroy(&self->commit);
     zspool_reader_destroy(&self->reader);
     zspool_consumer_destroy(&self->consumer);
     zspool_producer_destroy(&self->producer);
@@ -188,6 +192,9 @@ static int use_everything(struct fixture *f, const zspool_message_t *held)
         zspool_topic_create(f->client, &spec, -1, NULL),
         zspool_topic_list(f->client, NULL, -1, &names, NULL),
         zspool_settle_at(f->client, "g", &run, 1, -1, NULL),
+        zspool_commit_send(f->commit, &out, NULL),
+        zspool_commit_settle(f->commit, held, ZSPOOL_ACK, NULL, NULL),
+        zspool_commit_run(f->commit, -1, NULL, NULL),
     };
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (codes[i] != ZSPOOL_EINVAL) {
@@ -199,7 +206,8 @@ static int use_everything(struct fixture *f, const zspool_message_t *held)
 
 static int destroy_everything(struct fixture *f)
 {
-    if (zspool_fd(f->client) != -1 || zspool_producer_new(f->client, NULL, NULL)) {
+    if (zspool_fd(f->client) != -1 || zspool_producer_new(f->client, NULL, NULL) ||
+        zspool_commit_new(f->client, NULL, NULL, NULL)) {
         return 100;
     }
     zspool_interrupt(f->client);
@@ -207,11 +215,13 @@ static int destroy_everything(struct fixture *f)
     zspool_consumer_stop(f->consumer);
     zspool_consumer_want(f->consumer, false);
     zspool_reader_want(f->reader, false);
+    zspool_commit_clear(f->commit);
+    zspool_commit_destroy(&f->commit);
     zspool_reader_destroy(&f->reader);
     zspool_consumer_destroy(&f->consumer);
     zspool_producer_destroy(&f->producer);
     zspool_destroy(&f->client);
-    return f->client || f->producer || f->consumer || f->reader ? 101 : 0;
+    return f->client || f->producer || f->consumer || f->reader || f->commit ? 101 : 0;
 }
 
 static void a_child_that_uses_what_it_inherited_is_refused(void **state)
