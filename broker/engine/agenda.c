@@ -176,8 +176,8 @@ void agenda_look(struct engine *engine)
         struct topic *topic = engine->catalog.topics.slots[i].value;
         for (uint32_t k = 0; topic->agenda_use != AGENDA_UNUSED && k < topic->partition_count;
              k++) {
-            if (topic->partitions[k].agenda) {
-                arm(engine, topic->partitions[k].agenda);
+            if (topic->partitions[k]->agenda) {
+                arm(engine, topic->partitions[k]->agenda);
             }
         }
     }

@@ -111,7 +111,7 @@ int binding_attach(struct groups *self, struct binding *binding, struct topic *t
             detach(self, binding, i);
             return ZSP_ENOMEM;
         }
-        struct partition *partition = &topic->partitions[i];
+        struct partition *partition = topic->partitions[i];
         binding->ledgers[i] = ledger;
         ledger->group = binding->group;
         ledger->binding = binding;
@@ -168,7 +168,7 @@ void group_topic_created(struct engine *engine, struct topic *topic)
 void group_topic_deleted(struct engine *engine, struct topic *topic)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        struct partition *partition = &topic->partitions[i];
+        struct partition *partition = topic->partitions[i];
         while (partition->ledger_first) {
             struct binding *binding = partition->ledger_first->binding;
             zsp_assert(binding->ledgers);

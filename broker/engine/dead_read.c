@@ -217,7 +217,7 @@ static int take(struct engine *engine, struct dead_read *read, const struct stor
         .first_fits = read->messages == 0,
     };
     const struct batch_reader reader = {.unpack = &engine->unpack,
-                                        .partition = &topic->partitions[piece->partition],
+                                        .partition = topic->partitions[piece->partition],
                                         .accepts_zstd = read->accepts_zstd};
     struct batch_walk walk;
     struct batch_piece got = {0};
@@ -265,7 +265,7 @@ static int ask(struct engine *engine, struct dead_read *read, struct zsp_err *er
     }
     const uint64_t left = read->max_bytes > read->bytes ? read->max_bytes - read->bytes : 1;
     const struct store_read wanted = {
-        .part = topic->partitions[piece->partition].part,
+        .part = topic->partitions[piece->partition]->part,
         .from_offset = read->next_offset,
         .to_offset = piece->span.end,
         .max_bytes = (uint32_t)left,

@@ -38,7 +38,7 @@ void dedup_partition_set(struct engine *engine, struct partition *partition)
 void dedup_topic_set(struct engine *engine, struct topic *topic)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        dedup_partition_set(engine, &topic->partitions[i]);
+        dedup_partition_set(engine, topic->partitions[i]);
     }
 }
 
@@ -398,7 +398,7 @@ static void unlist(struct engine *engine, struct dedup *self)
 void dedup_close(struct engine *engine, struct topic *topic)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        struct dedup *const self = topic->partitions[i].dedup;
+        struct dedup *const self = topic->partitions[i]->dedup;
         if (!self) {
             continue;
         }
@@ -412,6 +412,6 @@ void dedup_close(struct engine *engine, struct topic *topic)
         }
         id_table_fini(&self->given);
         free(self);
-        topic->partitions[i].dedup = NULL;
+        topic->partitions[i]->dedup = NULL;
     }
 }

@@ -312,7 +312,7 @@ static int resolve_topic(struct engine *engine, struct join *join, struct topic 
     const struct wire_position start = group_position(join->group);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         struct position_place place;
-        int rc = position_resolve(engine, &topic->partitions[i], &start, &place, err);
+        int rc = position_resolve(engine, topic->partitions[i], &start, &place, err);
         if (rc < 0) {
             return rc;
         }
@@ -401,7 +401,7 @@ static void ask(struct engine *engine, struct join *join)
         }
         struct zsp_err error = {0};
         const struct topic *topic = topic_by_id(engine, find->topic_id);
-        struct store_part *part = topic->partitions[find->partition_index].part;
+        struct store_part *part = topic->partitions[find->partition_index]->part;
         if (engine->store->ops->find_time(engine->store, part, (int64_t)find->offset,
                                           engine_op_tag(&find->op), &error) < 0) {
             join->error = error;

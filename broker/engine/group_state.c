@@ -447,7 +447,7 @@ static int start_ledger(struct groups *self, struct ledger *ledger, struct zsp_e
 {
     const struct topic *topic = topic_by_id(self->engine, ledger_topic_id(ledger));
     group_ledger_trim_replayed(self, ledger,
-                               topic->partitions[ledger_partition_index(ledger)].start_offset);
+                               topic->partitions[ledger_partition_index(ledger)]->start_offset);
     block_set_trim(&ledger->blocks);
     int rc = ledger_recount(ledger);
     if (rc < 0) {

@@ -310,7 +310,7 @@ static int make_copies(struct letter_call *call, const struct group *group,
     const struct store_range range = {call->span.first, call->span.end};
     const struct batch_limits limits = {COPIES_MAX, COPY_BYTES_MAX, true};
     const struct batch_reader reader = {.unpack = &engine->unpack,
-                                        .partition = &topic->partitions[call->partition]};
+                                        .partition = topic->partitions[call->partition]};
     const struct letter_origin origin = {topic->name, group->name, call->partition, &call->span.run,
                                          &call->groups->reasons};
     struct batch_walk walk;

@@ -68,7 +68,7 @@ static int resolve(struct engine *engine, struct places *self, struct topic *top
     }
     for (uint32_t i = first; i < end; i++) {
         struct position_place at;
-        const int rc = position_resolve(engine, &topic->partitions[i], position, &at, err);
+        const int rc = position_resolve(engine, topic->partitions[i], position, &at, err);
         if (rc < 0) {
             return rc;
         }
@@ -91,7 +91,7 @@ int places_find(struct engine *engine, struct places *self, struct topic *topic,
     self->by_id = position->kind == WIRE_POSITION_ID;
     for (size_t i = 0; i < self->count && rc == 0; i++) {
         struct place *place = &self->items[i];
-        struct partition *partition = &topic->partitions[place->partition_index];
+        struct partition *partition = topic->partitions[place->partition_index];
         struct zsp_err error = {0};
         if (!place->asked) {
             continue;

@@ -145,7 +145,7 @@ static struct partition *find_partition(const struct engine *engine, uint64_t to
     if (!topic || topic->state != TOPIC_LIVE || index >= topic->partition_count) {
         return NULL;
     }
-    return &topic->partitions[index];
+    return topic->partitions[index];
 }
 
 int producer_image_put(struct engine *engine, struct zsp_slice key, struct zsp_err *err)

@@ -27,7 +27,7 @@ static int make_parts(struct engine *engine, struct publish *self, struct topic 
         const struct stretch *const stretch = &route->stretches[i];
         struct publish_part **const part = &self->parts[stretch->target];
         if (!*part) {
-            *part = publish_part_new(engine, self, &topic->partitions[stretch->partition], 0);
+            *part = publish_part_new(engine, self, topic->partitions[stretch->partition], 0);
         }
         if (!*part) {
             return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
@@ -141,5 +141,5 @@ int publish_begin(struct engine *engine, struct publish *self, struct topic *top
         }
         target = engine->route.stretches[0].partition;
     }
-    return publish_whole(engine, self, &topic->partitions[target], err);
+    return publish_whole(engine, self, topic->partitions[target], err);
 }

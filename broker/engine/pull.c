@@ -547,7 +547,7 @@ static void learn(struct engine *engine, struct group *group)
         const struct binding *binding = group->bindings.slots[i].value;
         for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
             if (!levels_are_known(binding->ledgers[k])) {
-                agenda_want(engine, &binding->topic->partitions[k]);
+                agenda_want(engine, binding->topic->partitions[k]);
             }
         }
     }

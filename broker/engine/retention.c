@@ -124,7 +124,7 @@ static void retain_by_limits(struct engine *engine, struct topic *topic)
         limits.before_ms = engine->now.wall_ms - (int64_t)age_ms;
     }
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        retention_ask(engine, &topic->partitions[i], &limits);
+        retention_ask(engine, topic->partitions[i], &limits);
     }
 }
 
@@ -168,7 +168,7 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     const bool may = topic && topic->state == TOPIC_LIVE && topic->settings.until_consumed != 0 &&
                      completion->error.code == 0;
     for (uint32_t i = 0; may && i < self->count; i++) {
-        struct partition *const partition = &topic->partitions[i];
+        struct partition *const partition = topic->partitions[i];
         const uint64_t now = consumed_to(partition); /* a seek may have gone back */
         const struct store_retain what = {
             .before_offset = now < self->offsets[i] ? now : self->offsets[i],
@@ -195,8 +195,8 @@ static void begin_round(struct engine *engine, struct topic *topic)
     self->topic_id = topic->id;
     self->count = topic->partition_count;
     for (uint32_t i = 0; i < self->count; i++) {
-        self->offsets[i] = consumed_to(&topic->partitions[i]);
-        any = any || self->offsets[i] > topic->partitions[i].start_offset;
+        self->offsets[i] = consumed_to(topic->partitions[i]);
+        any = any || self->offsets[i] > topic->partitions[i]->start_offset;
     }
     self->next = engine->consumed_first;
     if (self->next) {
@@ -214,7 +214,7 @@ void retention_apply(struct engine *engine, struct topic *topic)
     const uint64_t segment = segment_bytes(topic);
     const struct store_retain what = {.segment_bytes = segment > 0 ? segment : UINT64_MAX};
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        retention_ask(engine, &topic->partitions[i], &what);
+        retention_ask(engine, topic->partitions[i], &what);
     }
     retention_arm(engine, topic);
 }

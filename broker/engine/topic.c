@@ -88,7 +88,7 @@ int topic_partition(struct topic *self, uint64_t index, struct partition **ret, 
         zsp_err_detail(err, self->object, NULL, NULL);
         return ZSP_ENOT_FOUND;
     }
-    *ret = &self->partitions[index];
+    *ret = self->partitions[index];
     return 0;
 }
 
@@ -104,14 +104,15 @@ void topic_destroy(struct topic **self_p)
     *self_p = NULL;
 }
 
-_Static_assert(sizeof(struct topic) % _Alignof(struct store_part *) == 0 &&
-                   sizeof(struct partition) % _Alignof(struct store_part *) == 0,
-               "parts begin where partitions end");
+_Static_assert(sizeof(struct topic) % _Alignof(struct partition *) == 0 &&
+                   sizeof(struct partition) % _Alignof(struct partition *) == 0 &&
+                   sizeof(struct partition *) == sizeof(struct store_part *),
+               "pointers begin where partitions end");
 
 static void close_agendas(struct engine *engine, struct topic *self)
 {
     for (uint32_t i = 0; i < self->partition_count; i++) {
-        agenda_close(engine, &self->partitions[i]);
+        agenda_close(engine, self->partitions[i]);
     }
 }
 
@@ -120,7 +121,8 @@ struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_c
 {
     zsp_assert(name.len <= ZSP_NAME_MAX);
     static const char kind[] = "topic ";
-    const size_t each = sizeof(struct partition) + sizeof(struct store_part *);
+    const size_t each =
+        sizeof(struct partition) + sizeof(struct partition *) + sizeof(struct store_part *);
     struct topic *self = calloc(1, sizeof *self + partition_count * each + sizeof kind + name.len);
     if (!self) {
         return NULL;
@@ -128,6 +130,7 @@ struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_c
     self->id = id;
     self->settings = *settings;
     self->partition_count = partition_count;
+    self->partitions = (struct partition **)(void *)(self->first + partition_count);
     self->parts = (struct store_part **)(void *)(self->partitions + partition_count);
     char *const object = (char *)(self->parts + partition_count);
     memcpy(object, kind, sizeof kind - 1);
@@ -135,8 +138,9 @@ struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_c
     self->object = object;
     self->name = (struct zsp_slice){(const uint8_t *)object + sizeof kind - 1, name.len};
     for (uint32_t i = 0; i < partition_count; i++) {
-        self->partitions[i].topic = self;
-        self->partitions[i].index = i;
+        self->partitions[i] = &self->first[i];
+        self->first[i].topic = self;
+        self->first[i].index = i;
     }
     return self;
 }
@@ -318,14 +322,14 @@ static int make_logs(struct engine *engine, struct topic_job *job, struct zsp_er
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        owners[i] = &topic->partitions[i];
+        owners[i] = topic->partitions[i];
     }
     job->op.done_fn = logs_are_made;
     const int rc = engine->store->ops->topic_create(engine->store, &wanted, 0, owners, topic->parts,
                                                     engine_op_tag(&job->op), err);
     free(owners);
     for (uint32_t i = 0; rc == 0 && i < topic->partition_count; i++) {
-        topic->partitions[i].part = topic->parts[i];
+        topic->partitions[i]->part = topic->parts[i];
     }
     return rc;
 }
@@ -535,7 +539,7 @@ static void deletion_is_durable(struct engine *engine, struct engine_op *op,
     topic->is_gone = true;
     (void)name_index_remove(&engine->catalog.topics, topic->name);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        end_partition(engine, &topic->partitions[i], &error);
+        end_partition(engine, topic->partitions[i], &error);
     }
     group_topic_deleted(engine, topic);
     waiter->ready_fn(engine, waiter, topic, NULL);

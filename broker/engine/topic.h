@@ -84,7 +84,8 @@ struct topic_waiter {
                      const struct zsp_err *error);
 };
 
-/* One piece of memory with its partitions and its name. */
+/* One piece of memory with its partitions and its name; those that it got later are in pieces of
+ * their own. */
 struct topic {
     uint64_t id;
     struct zsp_slice name; /* into object */
@@ -101,9 +102,10 @@ struct topic {
     uint64_t bytes_since;    /* what was taken since then, */
     int64_t bytes_ms;        /* and when that was; monotonic */
     uint32_t partition_count;
+    struct partition **partitions; /* they stay where they are until the topic goes */
     struct store_part **parts;     /* those of the partitions, as the store wants them */
     const char *object;            /* "topic <name>", for errors */
-    struct partition partitions[]; /* behind them parts and object */
+    struct partition first[];      /* behind them partitions, parts and object */
 };
 
 /* Prepare the memory of topics. */

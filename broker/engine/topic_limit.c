@@ -16,7 +16,7 @@ static uint64_t measure(const struct engine *engine, const struct topic *topic)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        const struct partition *partition = &topic->partitions[i];
+        const struct partition *partition = topic->partitions[i];
         struct store_part_info info;
         engine->store->ops->part_info(engine->store, partition->part, &info);
         bytes += info.bytes;

@@ -100,7 +100,7 @@ static void answer(struct engine *engine, const struct purge *self, const struct
     wire_write_array(out, (uint32_t)self->places.count);
     for (size_t i = 0; i < self->places.count; i++) {
         const struct place *place = &self->places.items[i];
-        const uint64_t start = topic->partitions[place->partition_index].start_offset;
+        const uint64_t start = topic->partitions[place->partition_index]->start_offset;
         wire_write_array(out, 3);
         wire_write_uint(out, place->partition_index);
         wire_write_uint(out, start);
@@ -123,7 +123,7 @@ static void clamp(const struct purge *self, const struct topic *topic)
 {
     for (size_t i = 0; i < self->places.count; i++) {
         struct place *place = &self->places.items[i];
-        place->offset = position_clamp(&topic->partitions[place->partition_index], place->offset);
+        place->offset = position_clamp(topic->partitions[place->partition_index], place->offset);
     }
 }
 
@@ -139,7 +139,7 @@ void purge_resume(struct engine *engine)
     for (size_t i = 0; i < engine->catalog.topics.count; i++) {
         struct topic *const topic = engine->catalog.topics.slots[i].value;
         for (uint32_t j = 0; j < topic->partition_count; j++) {
-            struct partition *const partition = &topic->partitions[j];
+            struct partition *const partition = topic->partitions[j];
             struct store_part_info info;
             engine->store->ops->part_info(engine->store, partition->part, &info);
             if (info.start_offset < partition->purged_offset) {
@@ -166,7 +166,7 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     answer(engine, self, topic);
     for (size_t i = 0; i < self->places.count; i++) {
         const struct place *place = &self->places.items[i];
-        move_start(engine, &topic->partitions[place->partition_index], place->offset);
+        move_start(engine, topic->partitions[place->partition_index], place->offset);
     }
     destroy(engine, self);
 }
@@ -180,14 +180,14 @@ static int put(struct engine *engine, struct purge *self, struct topic *topic, s
     }
     for (size_t i = 0; i < self->places.count; i++) {
         const struct place *place = &self->places.items[i];
-        uint64_t *purged = &topic->partitions[place->partition_index].purged_offset;
+        uint64_t *purged = &topic->partitions[place->partition_index]->purged_offset;
         self->before[i] = *purged;
         *purged = *purged > place->offset ? *purged : place->offset;
     }
     self->op.done_fn = is_durable;
     const int rc = topic_put_purge(engine, topic, &self->op, err);
     for (size_t i = 0; i < self->places.count && rc < 0; i++) {
-        topic->partitions[self->places.items[i].partition_index].purged_offset = self->before[i];
+        topic->partitions[self->places.items[i].partition_index]->purged_offset = self->before[i];
     }
     return rc;
 }

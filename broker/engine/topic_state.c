@@ -35,13 +35,13 @@ static void write_image(struct zsp_writer *out, const struct topic *self,
     zsp_write_short(out, self->name);
     uint32_t purged = 0;
     for (uint32_t i = 0; i < self->partition_count; i++) {
-        purged += self->partitions[i].purged_offset > 0 ? 1 : 0;
+        purged += self->partitions[i]->purged_offset > 0 ? 1 : 0;
     }
     zsp_write_u32(out, purged);
     for (uint32_t i = 0; i < self->partition_count; i++) {
-        if (self->partitions[i].purged_offset > 0) {
+        if (self->partitions[i]->purged_offset > 0) {
             zsp_write_u32(out, i);
-            zsp_write_u64(out, self->partitions[i].purged_offset);
+            zsp_write_u64(out, self->partitions[i]->purged_offset);
         }
     }
 }
@@ -130,7 +130,7 @@ static int read_purged(struct topic *topic, const struct topic_image *image, str
         if (partition >= topic->partition_count) {
             return zsp_err_set(err, ZSP_ECORRUPT, "a purge of partition %u", partition);
         }
-        topic->partitions[partition].purged_offset = offset;
+        topic->partitions[partition]->purged_offset = offset;
     }
     return 0;
 }
@@ -225,7 +225,7 @@ int topic_open_all(struct engine *engine, struct zsp_err *err)
     for (size_t i = 0; i < engine->catalog.topics.count; i++) {
         struct topic *const topic = engine->catalog.topics.slots[i].value;
         for (uint32_t j = 0; j < topic->partition_count; j++) {
-            const int rc = open_partition(engine, &topic->partitions[j], err);
+            const int rc = open_partition(engine, topic->partitions[j], err);
             if (rc != 0) {
                 return rc;
             }

@@ -248,7 +248,7 @@ int verb_topic_info(struct engine *engine, const struct request *request, struct
     wire_write_text(out, "partitions");
     wire_write_array(out, topic->partition_count);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        const struct partition *const partition = &topic->partitions[i];
+        const struct partition *const partition = topic->partitions[i];
         struct store_part_info info;
         engine->store->ops->part_info(engine->store, partition->part, &info);
         wire_write_array(out, 4);
@@ -285,7 +285,7 @@ static void measure(const struct engine *engine, const struct topic *topic, uint
 {
     *ret_messages = *ret_bytes = 0;
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        const struct partition *const partition = &topic->partitions[i];
+        const struct partition *const partition = topic->partitions[i];
         struct store_part_info info;
         engine->store->ops->part_info(engine->store, partition->part, &info);
         *ret_messages += partition->synced_offset - partition->start_offset;

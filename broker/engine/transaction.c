@@ -176,7 +176,7 @@ static int add_cut(struct engine *engine, struct transaction *self,
     for (uint32_t i = 0; i < route->count && rc == 0; i++) {
         const struct stretch *const stretch = &route->stretches[i];
         struct transaction_part *const part = &self->parts[publish->first_part + stretch->target];
-        part->partition = &topic->partitions[stretch->partition];
+        part->partition = topic->partitions[stretch->partition];
         part->publish = publish;
         part->count += stretch->count;
         part->len += stretch->len;
@@ -204,7 +204,7 @@ static int route_publish(struct engine *engine, struct transaction *self,
         return ZSP_EUNSUPPORTED;
     }
     if (publish->place.is_given || topic->partition_count == 1) {
-        return add_whole(self, publish, &topic->partitions[publish->place.index], err);
+        return add_whole(self, publish, topic->partitions[publish->place.index], err);
     }
     struct zsp_slice body = {publish->frame->data, publish->frame->len};
     if (publish->codec != ZSP_CODEC_NONE) {
@@ -224,7 +224,7 @@ static int route_publish(struct engine *engine, struct transaction *self,
         return add_cut(engine, self, publish, topic, body, err);
     }
     const uint32_t target = engine->route.stretches[0].partition;
-    return add_whole(self, publish, &topic->partitions[target], err);
+    return add_whole(self, publish, topic->partitions[target], err);
 }
 
 /* --- holding ------------------------------------------------------------------------------- */

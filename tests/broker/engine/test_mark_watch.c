@@ -15,7 +15,7 @@ static const struct partition *partition_of(const struct engine_fixture *f)
 {
     const struct topic *const topic = topic_find(f->engine, zsp_slice_str("t"));
     assert_non_null(topic);
-    return &topic->partitions[0];
+    return topic->partitions[0];
 }
 
 /* How many ledgers the next publish is told to. */

@@ -224,7 +224,7 @@ static void what_takes_long_to_be_read_is_not_waited_for(void **state)
 static uint64_t remembered(struct engine_fixture *f)
 {
     const struct topic *topic = topic_find(f->engine, zsp_slice_str("t"));
-    return runmap_count(&topic->partitions[0].agenda->map, RUN_READY);
+    return runmap_count(&topic->partitions[0]->agenda->map, RUN_READY);
 }
 
 /* Goal: a group that nobody pulls for costs no memory for good, and loses nothing by it. */
