@@ -96,6 +96,25 @@ static void detach(struct groups *self, struct binding *binding, uint32_t count)
     binding->topic = NULL;
 }
 
+/* The group's ledger of a partition, where it begins. */
+static int begin_ledger(struct groups *self, struct binding *binding, struct partition *partition)
+{
+    struct ledger *const ledger =
+        group_ledger_open(self, binding->group->id, partition->topic->id, partition->index);
+    if (!ledger) {
+        return ZSP_ENOMEM;
+    }
+    binding->ledgers[partition->index] = ledger;
+    ledger->group = binding->group;
+    ledger->binding = binding;
+    group_ledger_place(self, ledger, partition);
+    agenda_tell(self, ledger);
+    mark_watch_begin(ledger);
+    group_ledger_begin_at(self, ledger, partition->start_offset);
+    group_ledger_changed(self, ledger);
+    return 0;
+}
+
 int binding_attach(struct groups *self, struct binding *binding, struct topic *topic)
 {
     zsp_assert(!binding->topic);
@@ -106,20 +125,10 @@ int binding_attach(struct groups *self, struct binding *binding, struct topic *t
         return ZSP_ENOMEM;
     }
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        struct ledger *ledger = group_ledger_open(self, binding->group->id, topic->id, i);
-        if (!ledger) {
+        if (begin_ledger(self, binding, topic->partitions[i]) < 0) {
             detach(self, binding, i);
             return ZSP_ENOMEM;
         }
-        struct partition *partition = topic->partitions[i];
-        binding->ledgers[i] = ledger;
-        ledger->group = binding->group;
-        ledger->binding = binding;
-        group_ledger_place(self, ledger, partition);
-        agenda_tell(self, ledger);
-        mark_watch_begin(ledger);
-        group_ledger_begin_at(self, ledger, partition->start_offset);
-        group_ledger_changed(self, ledger);
     }
     binding->topic = topic;
     return 0;
@@ -163,6 +172,53 @@ void group_topic_created(struct engine *engine, struct topic *topic)
     if (self->patterns.count > 0 && pattern_topic(engine, topic) < 0) {
         group_out_of_memory(self);
     }
+}
+
+/* More ledgers, for partitions that nobody sees yet. */
+static int grow_binding(struct groups *self, struct binding *binding, uint32_t count)
+{
+    struct topic *const topic = binding->topic;
+    const uint32_t old_count = topic->partition_count;
+    struct ledger **const ledgers = calloc(count, sizeof(struct ledger *));
+    if (!ledgers) {
+        return ZSP_ENOMEM;
+    }
+    memcpy(ledgers, binding->ledgers, old_count * sizeof(struct ledger *));
+    if (binding->ledgers != &binding->only) {
+        free(binding->ledgers);
+    }
+    binding->ledgers = ledgers;
+    for (uint32_t i = old_count; i < count; i++) {
+        if (begin_ledger(self, binding, topic->partitions[i]) < 0) {
+            return ZSP_ENOMEM;
+        }
+    }
+    return 0;
+}
+
+int group_topic_grows(struct engine *engine, struct topic *topic, uint32_t count)
+{
+    struct groups *const self = engine->groups;
+    const struct followers *const followers = zsp_table_find(&self->followers, topic->name);
+    struct binding *binding = followers ? followers->first : NULL;
+    for (; binding; binding = binding->next) {
+        if (binding->topic == topic && grow_binding(self, binding, count) < 0) {
+            group_out_of_memory(self);
+            return ZSP_ENOMEM;
+        }
+    }
+    return 0;
+}
+
+const char *group_that_orders(const struct engine *engine, const struct topic *topic)
+{
+    const struct followers *const followers =
+        zsp_table_find(&engine->groups->followers, topic->name);
+    const struct binding *binding = followers ? followers->first : NULL;
+    while (binding && binding->group->mode == GROUP_SHARED) {
+        binding = binding->next;
+    }
+    return binding ? binding->group->object : NULL;
 }
 
 void group_topic_deleted(struct engine *engine, struct topic *topic)

@@ -29,6 +29,12 @@ int group_start(struct engine *engine, struct zsp_err *err);
 /* --- topics --- */
 /* The topic is LIVE (created now, not at start). */
 void group_topic_created(struct engine *engine, struct topic *topic);
+/* The topic is about to have so many partitions; those behind partition_count are made. After an error
+ * the engine has failed. Errors: ZSP_ENOMEM */
+int group_topic_grows(struct engine *engine, struct topic *topic, uint32_t count);
+/* The first group that keeps an order of the topic's messages which more partitions would break;
+ * NULL = none. For errors: its object. */
+const char *group_that_orders(const struct engine *engine, const struct topic *topic);
 /* The topic is durably gone. Its partitions stay until the store has let go of them: reads under
  * way complete with ZSP_ENOT_FOUND before that. */
 void group_topic_deleted(struct engine *engine, struct topic *topic);

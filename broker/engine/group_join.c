@@ -136,8 +136,9 @@ static void join_done(struct engine *engine, struct engine_op *op,
 
 /* --- The record ------------------------------------------------------------------------------- */
 
-/* The places of a topic's partitions, in their order; NULL = it was not there. */
-static const struct join_find *finds_of(struct join *join, uint64_t topic_id)
+/* The places of a topic's partitions, in their order; NULL = it was not there. Partitions that came
+ * meanwhile have none. */
+static const struct join_find *finds_of(struct join *join, uint64_t topic_id, size_t *ret_count)
 {
     for (size_t i = 0; i < join->find_count; i++) {
         const size_t at = (join->next_find + i) % join->find_count;
@@ -147,17 +148,21 @@ static const struct join_find *finds_of(struct join *join, uint64_t topic_id)
                    join->finds[join->next_find].topic_id == topic_id) {
                 join->next_find++;
             }
+            *ret_count = join->next_find - at;
             return &join->finds[at];
         }
     }
+    *ret_count = 0;
     return NULL;
 }
 
 /* Put the new binding's ledgers where the group starts. */
 static int place_ledgers(struct groups *self, struct join *join, struct binding *binding)
 {
-    const struct join_find *finds = finds_of(join, binding->topic->id);
-    for (uint32_t i = 0; finds && i < binding->topic->partition_count; i++) {
+    size_t count;
+    const struct join_find *finds = finds_of(join, binding->topic->id, &count);
+    for (size_t i = 0; i < count && finds[i].partition_index == i;
+         i++) { /* it may be there twice */
         struct ledger *ledger = binding->ledgers[i];
         if (finds[i].offset <= ledger->high) {
             continue;

@@ -22,6 +22,7 @@
 #include "broker/engine/replay.h"
 #include "broker/engine/retention.h"
 #include "broker/engine/state.h"
+#include "broker/engine/topic_grow.h"
 #include "broker/engine/topic_priv.h"
 #include "common/assert.h"
 
@@ -100,6 +101,7 @@ void topic_destroy(struct topic **self_p)
     if (!self) {
         return;
     }
+    topic_grow_fini(self);
     free(self);
     *self_p = NULL;
 }
@@ -129,7 +131,7 @@ struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_c
     }
     self->id = id;
     self->settings = *settings;
-    self->partition_count = partition_count;
+    self->partition_count = self->made_count = partition_count;
     self->partitions = (struct partition **)(void *)(self->first + partition_count);
     self->parts = (struct store_part **)(void *)(self->partitions + partition_count);
     char *const object = (char *)(self->parts + partition_count);
@@ -190,7 +192,7 @@ struct store_topic topic_store_topic(const struct topic *self)
     return (struct store_topic){
         .id = self->id,
         .name = self->name,
-        .partition_count = self->partition_count,
+        .partition_count = self->made_count,
     };
 }
 
@@ -550,7 +552,7 @@ static void deletion_is_durable(struct engine *engine, struct engine_op *op,
 int topic_delete(struct engine *engine, struct topic *self, struct topic_waiter *waiter,
                  struct zsp_err *err)
 {
-    zsp_assert(self->state == TOPIC_LIVE);
+    zsp_assert(self->state == TOPIC_LIVE && !self->growth);
     struct topic_job *const job = pool_get(&engine->topic_jobs);
     if (!job) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");

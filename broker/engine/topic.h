@@ -26,6 +26,8 @@ struct producer_log; /* sequences of one producer in one partition */
 struct publish_part; /* a batch on its way into one partition */
 struct reader;       /* a READ that waits for messages */
 struct topic;
+struct topic_block;  /* partitions that it got later */
+struct topic_growth; /* it is getting some */
 
 /* Has the topic had messages that are not taken in their turn (agenda.h)? MARKING: it is to have
  * some, once that is durable; its publishes wait. */
@@ -102,10 +104,14 @@ struct topic {
     uint64_t bytes_since;    /* what was taken since then, */
     int64_t bytes_ms;        /* and when that was; monotonic */
     uint32_t partition_count;
-    struct partition **partitions; /* they stay where they are until the topic goes */
+    uint32_t made_count;           /* those behind partition_count are empty, see topic_grow.h */
+    struct partition **partitions; /* so many; they stay where they are until the topic goes */
     struct store_part **parts;     /* those of the partitions, as the store wants them */
-    const char *object;            /* "topic <name>", for errors */
-    struct partition first[];      /* behind them partitions, parts and object */
+    void *arrays;                  /* what these two are in, NULL = in the topic itself */
+    struct topic_block *blocks;
+    struct topic_growth *growth; /* NULL = none */
+    const char *object;          /* "topic <name>", for errors */
+    struct partition first[];    /* behind them partitions, parts and object */
 };
 
 /* Prepare the memory of topics. */
@@ -152,7 +158,7 @@ int topic_set(struct engine *engine, struct topic *self, const struct topic_sett
 int topic_put_purge(struct engine *engine, struct topic *self, struct engine_op *op,
                     struct zsp_err *err);
 
-/* Begin to delete a LIVE topic; `waiter` hears with error NULL when that is durable, right
+/* Begin to delete a LIVE topic that is not growing; `waiter` hears with error NULL when that is durable, right
  * before the topic goes. Errors: those of state_put (nothing changed) */
 int topic_delete(struct engine *engine, struct topic *self, struct topic_waiter *waiter,
                  struct zsp_err *err);

@@ -10,6 +10,7 @@
 #include "broker/engine/retention.h"
 #include "broker/engine/state.h"
 #include "broker/engine/topic.h"
+#include "broker/engine/topic_grow.h"
 #include "broker/engine/topic_priv.h"
 #include "broker/engine/topic_settings.h"
 #include "common/name.h"
@@ -28,7 +29,7 @@ static void write_image(struct zsp_writer *out, const struct topic *self,
                         const struct topic_settings *settings)
 {
     zsp_write_u8(out, IMAGE_VERSION);
-    zsp_write_u32(out, self->partition_count);
+    zsp_write_u32(out, topic_partitions_put(self));
     zsp_write_u64(out, (uint64_t)self->created_ms);
     zsp_write_u8(out, self->agenda_use != AGENDA_UNUSED ? FLAG_AGENDA : 0u);
     topic_settings_encode(out, settings);
@@ -139,6 +140,13 @@ static int replay_image(struct engine *engine, uint64_t id, const struct topic_i
                         struct zsp_err *err)
 {
     struct topic *topic = topic_by_id(engine, id);
+    if (topic && image->partition_count < topic->partition_count) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "%u partitions, it had %u", image->partition_count,
+                           topic->partition_count);
+    }
+    if (topic && topic_set_partitions(topic, image->partition_count) < 0) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
     if (topic) {
         topic->settings = image->settings;
         topic->agenda_use = image->uses_agenda ? AGENDA_USED : AGENDA_UNUSED;

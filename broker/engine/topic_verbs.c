@@ -4,11 +4,14 @@
  */
 #include "broker/engine/topic_verbs.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "broker/engine/engine_priv.h"
+#include "broker/engine/group_hooks.h"
 #include "broker/engine/list.h"
 #include "broker/engine/topic.h"
+#include "broker/engine/topic_grow.h"
 #include "broker/engine/topic_settings.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
@@ -16,16 +19,17 @@
 /* A verb that waits for durable state. */
 struct topic_call {
     union {
-        struct topic_waiter waiter; /* CREATE, DELETE */
-        struct engine_op op;        /* SET */
+        struct topic_waiter waiter; /* CREATE, DELETE; SET of partitions */
+        struct engine_op op;        /* SET of settings */
     } as;
     struct reply_to to;
     uint64_t topic_id;
     bool existed;          /* CREATE: somebody else's creation was under way */
-    bool awaits_end;       /* CREATE, DELETE: a deletion is under way */
+    bool awaits_end;       /* CREATE, DELETE: a deletion is under way; DELETE, SET: a growth */
     struct zsp_slice name; /* CREATE: = name_bytes */
     uint8_t name_bytes[ZSP_NAME_MAX];
-    uint32_t partition_count;       /* CREATE */
+    uint32_t partition_count;       /* CREATE, SET */
+    bool force;                     /* SET */
     struct topic_settings settings; /* CREATE */
     uint64_t messages, bytes;       /* DELETE: what goes */
 };
@@ -49,7 +53,7 @@ static struct topic_call *call_new(struct engine *engine, const struct request *
 
 struct topic_args {
     struct zsp_slice topic;
-    struct wire_uint partitions, dry_run;
+    struct wire_uint partitions, dry_run, force;
     const msgpack_object *settings;
 };
 #define PLACE(field) offsetof(struct topic_args, field)
@@ -155,18 +159,20 @@ int verb_topic_create(struct engine *engine, const struct request *request, stru
 
 static const struct wire_arg set_table[] = {
     {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
-    {"settings", WIRE_MAP, PLACE(settings), true, 0, 0},
-    {"partitions", WIRE_UNSUPPORTED, 0, false, 0, 0},
+    {"settings", WIRE_MAP, PLACE(settings), false, 0, 0},
+    {"partitions", WIRE_UINT, PLACE(partitions), false, 1, ZSP_PARTITIONS_MAX},
+    {"force", WIRE_BOOL, PLACE(force), false, 0, 0},
     {"dry_run", WIRE_BOOL, PLACE(dry_run), false, 0, 0},
 };
 
-static void answer_settings(struct engine *engine, const struct reply_to *to,
-                            const struct topic_settings *settings)
+static void answer_set(struct engine *engine, const struct reply_to *to,
+                       const struct topic_settings *settings, uint32_t partition_count)
 {
     struct zsp_writer *const out = reply_begin(engine, to);
-    wire_write_map(out, 1);
+    wire_write_map(out, 2);
     wire_write_text(out, "settings");
     topic_settings_write(out, settings);
+    wire_write_text_uint(out, "partitions", partition_count);
     reply_end(engine);
 }
 
@@ -178,31 +184,23 @@ static void is_set(struct engine *engine, struct engine_op *op,
     if (completion->error.code != 0) {
         reply_error(engine, &call->to, &completion->error);
     } else if (topic) {
-        answer_settings(engine, &call->to, &topic->settings);
+        answer_set(engine, &call->to, &topic->settings, topic->partition_count);
     } else {
         reply_ok(engine, &call->to);
     }
     pool_put(&engine->topic_calls, call);
 }
 
-int verb_topic_set(struct engine *engine, const struct request *request, struct zsp_err *err)
+static int set_settings(struct engine *engine, const struct request *request,
+                        const struct topic_args *args, struct topic *topic, struct zsp_err *err)
 {
-    struct topic_args args = {0};
-    struct topic *topic = NULL;
-    int rc = wire_args(request->args, set_table, COUNT(set_table), &args, err);
-    if (rc == 0) {
-        rc = topic_require(engine, args.topic, &topic, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
     struct topic_settings settings = topic->settings;
-    rc = topic_settings_apply(args.settings, &settings, err);
+    int rc = topic_settings_apply(args->settings, &settings, err);
     if (rc != 0) {
         return rc;
     }
-    if (args.dry_run.value) {
-        answer_settings(engine, &request->to, &settings);
+    if (args->dry_run.value) {
+        answer_set(engine, &request->to, &settings, topic->partition_count);
         return 0;
     }
     struct topic_call *const call = call_new(engine, request, err);
@@ -218,6 +216,138 @@ int verb_topic_set(struct engine *engine, const struct request *request, struct 
         reply_may_apply(engine, &request->to);
     }
     return rc;
+}
+
+/* May the topic have so many? */
+static int check_growth(const struct engine *engine, const struct topic *topic, uint32_t count,
+                        bool force, struct zsp_err *err)
+{
+    char wanted[24];
+    char got[24];
+    (void)snprintf(wanted, sizeof wanted, "at least %u", topic->partition_count);
+    (void)snprintf(got, sizeof got, "%u", count);
+    if (count < topic->partition_count) {
+        zsp_err_set(err, ZSP_EBAD_VALUE,
+                    "%s: it has %u partitions, and never gets fewer: %u are asked for",
+                    topic->object, topic->partition_count, count);
+        zsp_err_detail(err, topic->object, wanted, got);
+        return ZSP_EBAD_VALUE;
+    }
+    const char *const group = group_that_orders(engine, topic);
+    if (count > topic->partition_count && group && !force) {
+        zsp_err_set(err, ZSP_EWOULD_REORDER,
+                    "%s: %s keeps an order, and keys would go to other partitions: drain it first, "
+                    "or force it",
+                    topic->object, group);
+        zsp_err_detail(err, topic->object, NULL, NULL);
+        return ZSP_EWOULD_REORDER;
+    }
+    return 0;
+}
+
+static int grow(struct engine *engine, struct topic_call *call, struct topic *topic,
+                struct zsp_err *err);
+
+/* The growth that was under way is over: now this one. */
+static void go_on_growing(struct engine *engine, struct topic_call *call, struct topic *topic)
+{
+    struct zsp_err error = {0};
+    call->awaits_end = false;
+    if (grow(engine, call, topic, &error) != 0) {
+        reply_error(engine, &call->to, &error);
+        pool_put(&engine->topic_calls, call);
+    }
+}
+
+static void is_grown(struct engine *engine, struct topic_waiter *waiter, struct topic *topic,
+                     const struct zsp_err *error)
+{
+    struct topic_call *const call = (struct topic_call *)waiter;
+    if (call->awaits_end && !error) {
+        go_on_growing(engine, call, topic);
+        return;
+    }
+    if (error) {
+        reply_error(engine, &call->to, error);
+    } else {
+        answer_set(engine, &call->to, &topic->settings, topic->partition_count);
+    }
+    pool_put(&engine->topic_calls, call);
+}
+
+/* Takes over the call, unless it fails. */
+static int grow(struct engine *engine, struct topic_call *call, struct topic *topic,
+                struct zsp_err *err)
+{
+    if (topic->growth) {
+        call->awaits_end = true;
+        topic_grow_wait(topic, &call->as.waiter);
+        return 0;
+    }
+    int rc = check_growth(engine, topic, call->partition_count, call->force, err);
+    if (rc == 0 && call->partition_count == topic->partition_count) {
+        is_grown(engine, &call->as.waiter, topic, NULL);
+        return 0;
+    }
+    if (rc == 0) {
+        rc = topic_grow(engine, topic, call->partition_count, &call->as.waiter, err);
+    }
+    if (rc == 0) {
+        reply_may_apply(engine, &call->to);
+    }
+    return rc;
+}
+
+static int set_partitions(struct engine *engine, const struct request *request,
+                          const struct topic_args *args, struct topic *topic, struct zsp_err *err)
+{
+    const uint32_t count = (uint32_t)args->partitions.value;
+    const bool force = args->force.value != 0;
+    if (args->settings) {
+        return zsp_err_set(err, ZSP_EBAD_VALUE,
+                           "settings or partitions, one at a time: each is durable by itself");
+    }
+    int rc = check_growth(engine, topic, count, force, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (args->dry_run.value) {
+        answer_set(engine, &request->to, &topic->settings, count);
+        return 0;
+    }
+    struct topic_call *const call = call_new(engine, request, err);
+    if (!call) {
+        return ZSP_ENOMEM;
+    }
+    call->as.waiter.ready_fn = is_grown;
+    call->partition_count = count;
+    call->force = force;
+    rc = grow(engine, call, topic, err);
+    if (rc != 0) {
+        pool_put(&engine->topic_calls, call);
+    }
+    return rc;
+}
+
+int verb_topic_set(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    struct topic_args args = {0};
+    struct topic *topic = NULL;
+    int rc = wire_args(request->args, set_table, COUNT(set_table), &args, err);
+    if (rc == 0 && !args.settings && !args.partitions.set) {
+        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "what is to be set: settings, or partitions");
+    }
+    if (rc == 0 && args.force.value && !args.partitions.set) {
+        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "only partitions can be forced");
+    }
+    if (rc == 0) {
+        rc = topic_require(engine, args.topic, &topic, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    return args.partitions.set ? set_partitions(engine, request, &args, topic, err)
+                               : set_settings(engine, request, &args, topic, err);
 }
 
 /* --- TOPIC.INFO, TOPIC.LIST ---------------------------------------------------------------- */
@@ -306,7 +436,7 @@ static void answer_deletion(struct engine *engine, const struct reply_to *to, ui
 static int delete_topic(struct engine *engine, struct topic_call *call, struct topic *topic,
                         struct zsp_err *err);
 
-/* Somebody else's deletion was refused: try as well. */
+/* Somebody else's deletion was refused, or a growth is over: try. */
 static void go_on_deleting(struct engine *engine, struct topic_call *call, struct topic *topic)
 {
     struct zsp_err error = {0};
@@ -334,13 +464,18 @@ static void is_deleted(struct engine *engine, struct topic_waiter *waiter, struc
 }
 
 /* While another deletion is under way it is waited for: until it is durable, the topic may come
- * back. */
+ * back. And so is a growth, whose logs would be left behind. */
 static int delete_topic(struct engine *engine, struct topic_call *call, struct topic *topic,
                         struct zsp_err *err)
 {
     if (topic->state == TOPIC_DELETING) {
         call->awaits_end = true;
         topic_wait(topic, &call->as.waiter);
+        return 0;
+    }
+    if (topic->growth) {
+        call->awaits_end = true;
+        topic_grow_wait(topic, &call->as.waiter);
         return 0;
     }
     measure(engine, topic, &call->messages, &call->bytes);

@@ -97,7 +97,7 @@ static void write_features(struct zsp_writer *out)
         "shared", "ordered",    "producers", "seek",     "pull_settle", "resume",
         "bye",    "cancel",     "heartbeat", "coalesce", "zstd",        "parts",
         "pause",  "savepoints", "priority",  "delay",    "ttl",         "purge",
-        "commit", "retention",  "dead",      "dedup"};
+        "commit", "retention",  "dead",      "dedup",    "grow"};
     const uint32_t count = sizeof features / sizeof features[0];
     wire_write_text(out, "features");
     wire_write_array(out, count);

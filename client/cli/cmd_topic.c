@@ -151,8 +151,26 @@ static int topic_change(struct topic_run *self, const char *topic, bool create)
     if (!create && (spec.setting_count == 0 && spec.partitions == 0)) {
         return cli_usage(self->verb, "nothing to set");
     }
-    const int rc = create ? zspool_topic_create(self->client, &spec, cli_timeout(), &err)
-                          : zspool_topic_set(self->client, &spec, cli_timeout(), &err);
+    if (self->force && spec.partitions == 0) {
+        return cli_usage(self->verb, "--force goes with --partitions");
+    }
+    if (create) {
+        const int rc = zspool_topic_create(self->client, &spec, cli_timeout(), &err);
+        return rc == 0 ? CLI_OK : cli_fail(&err);
+    }
+    /* Two requests for both: what may be refused goes first. */
+    int rc = 0;
+    if (spec.partitions > 0) {
+        zspool_topic_spec_t growth;
+        zspool_topic_spec_init(&growth, topic);
+        growth.partitions = spec.partitions;
+        growth.force = self->force;
+        spec.partitions = 0;
+        rc = zspool_topic_set(self->client, &growth, cli_timeout(), &err);
+    }
+    if (rc == 0 && spec.setting_count > 0) {
+        rc = zspool_topic_set(self->client, &spec, cli_timeout(), &err);
+    }
     return rc == 0 ? CLI_OK : cli_fail(&err);
 }
 
@@ -235,6 +253,7 @@ static int check_flags(const struct topic_run *self, const char *action)
 {
     const struct cli_action_flag flags[] = {
         {"partitions", self->partitions > 0, "create set"},
+        {"force", self->force, "set"},
         {"retention-time", self->retention_time.given, "create set"},
         {"retention-bytes", self->retention_bytes.given, "create set"},
         {"until-consumed", self->until_consumed.given, "create set"},
@@ -289,8 +308,10 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     struct topic_run self = {.verb = verb, .partition = ZSPOOL_PARTITION_ALL};
     const struct cli_option table[] = {
         {'l', "long", CLI_FLAG, NULL, "ls: with partitions, messages and bytes", &self.is_long},
-        {0, "partitions", CLI_COUNT, "NUMBER", "create: 1 to 1024 (the broker's default)",
+        {0, "partitions", CLI_COUNT, "NUMBER", "1 to 1024 (the broker's default); never fewer",
          &self.partitions},
+        {0, "force", CLI_FLAG, NULL, "set: more partitions though a group keeps an order",
+         &self.force},
         {0, "retention-time", CLI_SETTING_DURATION, "TIME",
          "create, set: drop what is older, or `default`", &self.retention_time},
         {0, "retention-bytes", CLI_SETTING_BYTES, "BYTES",
@@ -325,10 +346,12 @@ const struct cli_verb cli_topic = {
     .summary = "list, show, create, change and remove topics",
     .details = "Topics are also created by the first message, if the broker's configuration\n"
                "allows it. A topic that was removed and made again begins at offset 0; one that\n"
-               "was purged goes on. rm and purge ask on a terminal, and want --yes without one.\n",
+               "was purged goes on. rm and purge ask on a terminal, and want --yes without one.\n"
+               "With more partitions keys go to others than before; what was published stays.\n",
     .example = "  zspool topic create orders --partitions 8 --retention-time 30d\n"
                "  zspool topic ls -l 'orders*'\n"
                "  zspool topic set orders --retention-bytes 20GiB --retention-time default\n"
+               "  zspool topic set orders --partitions 16\n"
                "  zspool topic purge orders --before 30d --dry-run\n"
                "  zspool topic rm orders-old --dry-run\n",
     .args_min = 1,

@@ -125,7 +125,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "to", CLI_TEXT, "TOPIC", "publish what a command prints, with its ack as one",
          &self.to},
         {0, "patience", CLI_DURATION, "TIME",
-         "with --to: end when TOPIC or disk is full for so long (1m)", &self.patience_ms},
+         "end when what is printed is refused for so long (1m)", &self.patience_ms},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
     struct cli_args args;
@@ -154,8 +154,7 @@ const struct cli_verb cli_work = {
     .summary = "run a command for each message, with its payload on standard input",
     .details = "Exit 0 of the command acks the message, 65 rejects it (dead at once), any\n"
                "other end is a retry after the group's backoff; the reason is kept, with the\n"
-               "last line on standard error. No shell is involved. A command that cannot be\n"
-               "run at all ends the run, and its message is handed back.\n"
+               "last line on standard error. No shell. What cannot be run at all ends the run.\n"
                "Its environment has ZSPOOL_TOPIC, _PARTITION, _OFFSET, _TIMESTAMP,\n"
                "_PRIORITY, _DELIVERIES, _FAILURES, _GROUP, _SERVER; _KEY, _TYPE, _ID if there\n"
                "are; ZSPOOL_HEADER_name for names of letters, digits and _. What no variable\n"
@@ -167,9 +166,7 @@ const struct cli_verb cli_work = {
                "back uncounted, a third one kills them.\n"
                "With --to what a command prints is one message of that topic, with the key of\n"
                "its own, published and acked in one commit: all of it once, or the message\n"
-               "comes again. A command that prints nothing has its message acked. While the\n"
-               "topic is full or the disk is, it waits and says so; in the end it hands the\n"
-               "message back uncounted and ends.\n"
+               "comes again. A command that prints nothing has its message acked.\n"
                "--json tells of each finished message; commands then print to standard\n"
                "error. The exit code is 0 whatever the outcomes, 3 without a message.\n",
     .example = "  zspool work mails -g send -j 4 --timeout 1m -- ./send-mail --quiet\n"

@@ -14,6 +14,7 @@ struct topic_run {
     zspool_position_t before;
     int32_t partition;
     bool is_long, all, dry_run, yes;
+    bool force; /* set: though a group keeps an order */
     zspool_client_t *client;
 };
 

@@ -842,6 +842,7 @@ typedef struct zspool_topic_spec_t {
     uint32_t partitions; /* 1..1,024; 0 = the default when created, unchanged when set */
     const zspool_figure_t *settings; /* names and units as in docs/PROTOCOL.md */
     size_t setting_count;
+    bool force; /* set: more partitions even if a group keeps the topic's order */
 } zspool_topic_spec_t;
 
 static inline void zspool_topic_spec_init(zspool_topic_spec_t *spec, const char *topic)
@@ -870,8 +871,11 @@ typedef struct zspool_topic_info_t {
  * setting), ZSPOOL_ELIMIT_REACHED */
 ZSPOOL_EXPORT int zspool_topic_create(zspool_client_t *self, const zspool_topic_spec_t *spec,
                                       int timeout_ms, zspool_error_t *err);
-/* Change settings; those not named stay. Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EBAD_VALUE,
- * ZSPOOL_EUNKNOWN_ARGUMENT (no such setting), ZSPOOL_EUNSUPPORTED (more partitions) */
+/* Change settings, those not named stay; or get more partitions, never fewer. Keys are then hashed over
+ * the new number: producers learn of it, and route again what is not confirmed; readers of a whole
+ * topic go on with the partitions that were there. Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EBAD_VALUE (also:
+ * both, or fewer partitions), ZSPOOL_EUNKNOWN_ARGUMENT (no such setting), ZSPOOL_EWOULD_REORDER (a group
+ * keeps an order) */
 ZSPOOL_EXPORT int zspool_topic_set(zspool_client_t *self, const zspool_topic_spec_t *spec,
                                    int timeout_ms, zspool_error_t *err);
 /* Errors: ZSPOOL_ENOT_FOUND */

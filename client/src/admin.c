@@ -131,10 +131,14 @@ static int topic_change(zspool_client_t *self, const char *verb, const zspool_to
         return rc;
     }
     struct zsp_writer args = {0};
-    wire_write_map(&args, 1u + (topic.partitions > 0) + (topic.setting_count > 0));
+    wire_write_map(&args,
+                   1u + (topic.partitions > 0) + (topic.setting_count > 0) + (topic.force ? 1 : 0));
     wire_write_text_str(&args, "topic", zsp_slice_str(topic.topic));
     if (topic.partitions > 0) {
         wire_write_text_uint(&args, "partitions", topic.partitions);
+    }
+    if (topic.force) {
+        wire_write_text_bool(&args, "force", true);
     }
     zsp_write_settings(&args, topic.settings, topic.setting_count);
     struct zsp_call_spec spec = {.verb = verb, .args = &args};

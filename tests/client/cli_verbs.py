@@ -244,9 +244,17 @@ class Topics(Case):
         self.usage("group", "ls", "a", "b")
         self.usage("group", "info")
 
-    def test_more_partitions_are_refused_by_the_broker_as_unsupported(self):
+    def test_a_topic_gets_more_partitions_and_never_fewer(self):
         self.good("topic", "create", "grow")
-        self.assertIn("supported", self.bad(1, "topic", "set", "grow", "--partitions", "2").err)
+        self.good("topic", "set", "grow", "--partitions", "3", "--retention-bytes", "1GiB")
+        info = self.good("topic", "info", "grow", "--json").objects()[0]
+        self.assertEqual(len(info["partitions"]), 3)
+        self.assertIn("never gets fewer", self.bad(1, "topic", "set", "grow", "--partitions", "2").err)
+        self.good("group", "create", "grow-g", "--topic", "grow", "--mode", "ordered")
+        self.assertIn("keeps an order", self.bad(1, "topic", "set", "grow", "--partitions", "4").err)
+        self.good("topic", "set", "grow", "--partitions", "4", "--force")
+        self.usage("topic", "set", "grow", "--force")
+        self.usage("topic", "create", "grow2", "--partitions", "4", "--force")
 
     def test_keys_keep_their_partition_and_reads_merge_by_time(self):
         self.good("topic", "create", "many", "--partitions", "5")

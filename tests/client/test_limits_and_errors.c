@@ -283,8 +283,10 @@ static void settings_and_names_that_the_broker_refuses(void **state)
     topic.setting_count = 1;
     assert_int_equal(zspool_topic_set(f->client, &topic, WAIT_MS, NULL), ZSPOOL_ENOT_FOUND);
     zspool_topic_spec_init(&topic, "t");
-    topic.partitions = 1;
-    assert_int_equal(zspool_topic_set(f->client, &topic, WAIT_MS, NULL), ZSPOOL_EUNSUPPORTED);
+    topic.partitions = 2;
+    topic.settings = &retention;
+    topic.setting_count = 1;
+    assert_int_equal(zspool_topic_set(f->client, &topic, WAIT_MS, NULL), ZSPOOL_EBAD_VALUE);
     zspool_group_spec_init(&group, "nobody");
     assert_int_equal(zspool_group_set(f->client, &group, WAIT_MS, NULL), ZSPOOL_ENOT_FOUND);
     group.settings = &negative;

@@ -57,7 +57,7 @@ static void wrong_arguments_are_refused(void **state)
         {"TOPIC.CREATE", "{'topic': 'x', 'settings': {'dead_retention': 1}}", ZSP_EUNSUPPORTED},
         {"TOPIC.SET", "{'topic': 'x', 'settings': {}}", ZSP_ENOT_FOUND},
         {"TOPIC.SET", "{'topic': 'there'}", ZSP_EBAD_VALUE},
-        {"TOPIC.SET", "{'topic': 'there', 'settings': {}, 'partitions': 2}", ZSP_EUNSUPPORTED},
+        {"TOPIC.SET", "{'topic': 'there', 'settings': {}, 'partitions': 2}", ZSP_EBAD_VALUE},
         {"TOPIC.SET", "{'topic': 'there', 'settings': {'x': 1}}", ZSP_EUNKNOWN_ARGUMENT},
         {"TOPIC.SET",
          "{'topic': 'there', 'settings': {'retention_bytes': 1, 'retention_bytes': 2}}",
