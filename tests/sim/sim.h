@@ -47,7 +47,8 @@ struct sim_result {
 /* What may go wrong in this history; chosen by its seed. */
 struct sim_weather {
     bool power_losses, process_crashes, freezes, stalls, wall_jumps, urgent, full_disk,
-        sync_failures, disconnects, seeks, savepoints, pauses, cold_reads, slow_disk, weighted;
+        sync_failures, disconnects, seeks, savepoints, pauses, grows, cold_reads, slow_disk,
+        weighted;
     int64_t tempo;   /* clients do nothing for so much longer; 1 = they are busy */
     int64_t calm_ms; /* between two faults, about */
     unsigned dropped_per_mille, undelivered_per_mille; /* replies */

@@ -74,8 +74,9 @@ void producer_wake(struct client *self)
     }
     struct sim_request *request = client_request(self, SIM_PUBLISH);
     request->topic = topic;
-    request->partition =
-        prng_chance(prng, 500) ? -1 : (int32_t)prng_below(prng, model_partition_count(topic));
+    request->partition = prng_chance(prng, 500)
+                             ? -1
+                             : (int32_t)prng_below(prng, model_sure_partitions(&sim->model, topic));
     request->is_synced = prng_chance(prng, 750);
     request->is_packed = prng_chance(prng, 300);
     request->message_count = (uint32_t)prng_between(prng, 1, BATCH_MAX);
@@ -97,7 +98,8 @@ void reader_wake(struct client *self)
     if (self->out >= 2 || !sim->model.topic_exists[topic]) {
         return;
     }
-    const uint32_t partition = (uint32_t)prng_below(prng, model_partition_count(topic));
+    const uint32_t partition =
+        (uint32_t)prng_below(prng, model_sure_partitions(&sim->model, topic));
     struct sim_request *request = client_request(self, SIM_READ);
     request->topic = topic;
     request->partition = (int32_t)partition;
@@ -151,7 +153,7 @@ static void admin_seek(struct client *self)
         request->topic = (uint32_t)prng_below(&sim->prng, SIM_TOPICS);
     } while (!model_group_has_topic(request->group, request->topic));
     const uint32_t partition =
-        (uint32_t)prng_below(&sim->prng, model_partition_count(request->topic));
+        (uint32_t)prng_below(&sim->prng, model_sure_partitions(&sim->model, request->topic));
     request->partition = prng_chance(&sim->prng, 500) ? (int32_t)partition : -1;
     request->position = some_position(sim, request->topic, partition);
     request->dry_run = prng_chance(&sim->prng, 400);
@@ -181,6 +183,18 @@ static void admin_pause(struct client *self)
     }
     struct sim_request *request = client_request(self, resume ? SIM_GROUP_RESUME : SIM_GROUP_PAUSE);
     request->group = group;
+    client_send(self, request);
+}
+
+/* A topic gets more partitions, sooner or later all that it may have. */
+static void admin_grow(struct client *self)
+{
+    struct sim *sim = self->sim;
+    struct sim_request *request = client_request(self, SIM_TOPIC_GROW);
+    request->topic = (uint32_t)prng_below(&sim->prng, SIM_TOPICS);
+    const uint32_t sure = model_sure_partitions(&sim->model, request->topic);
+    request->parts_wanted = (uint32_t)prng_between(&sim->prng, sure, SIM_PARTS_MAX);
+    request->force = prng_chance(&sim->prng, 700);
     client_send(self, request);
 }
 
@@ -217,6 +231,8 @@ void admin_wake(struct client *self)
         admin_savepoint(self);
     } else if (choice >= 16 && choice < 26 && sim->weather.pauses) {
         admin_pause(self);
+    } else if (choice >= 26 && choice < 29 && sim->weather.grows) {
+        admin_grow(self);
     } else if (choice < 60) {
         struct sim_request *request = client_request(self, SIM_GROUP_INFO);
         request->group = (uint32_t)prng_below(prng, SIM_GROUPS);

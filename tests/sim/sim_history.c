@@ -230,7 +230,13 @@ static void last_look(struct sim *self)
     struct client *judge = &self->clients[self->client_count - 1];
     model_final_begin(&self->model);
     for (uint32_t t = 0; t < SIM_TOPICS; t++) {
-        for (uint32_t p = 0; p < model_partition_count(t) && self->model.topic_exists[t]; p++) {
+        if (!self->model.topic_exists[t]) {
+            continue;
+        }
+        struct sim_request *request = client_request(judge, SIM_TOPIC_INFO);
+        request->topic = t;
+        (void)sim_ask(self, judge, request); /* how many partitions it has */
+        for (uint32_t p = 0; p < model_sure_partitions(&self->model, t); p++) {
             read_all(self, judge, t, p);
         }
     }

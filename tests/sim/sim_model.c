@@ -13,10 +13,28 @@
 #include "common/assert.h"
 #include "tests/sim/sim_message.h"
 
-uint32_t model_partition_count(uint32_t topic)
+uint32_t model_first_partitions(uint32_t topic)
 {
     static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1, 2, 1};
     return counts[topic];
+}
+
+uint32_t model_partition_count(uint32_t topic)
+{
+    return topic < SIM_TOPICS ? SIM_PARTS_MAX : model_first_partitions(topic);
+}
+
+uint32_t model_sure_partitions(const struct model *self, uint32_t topic)
+{
+    const uint32_t first = model_first_partitions(topic);
+    return topic < SIM_TOPICS && self->parts_sure[topic] > first ? self->parts_sure[topic] : first;
+}
+
+/* The most it can have now. */
+static uint32_t asked_partitions(const struct model *self, uint32_t topic)
+{
+    const uint32_t sure = model_sure_partitions(self, topic);
+    return topic < SIM_TOPICS && self->parts_asked[topic] > sure ? self->parts_asked[topic] : sure;
 }
 
 bool model_group_has_topic(uint32_t group, uint32_t topic)
@@ -79,8 +97,11 @@ uint32_t model_new_messages(struct model *self, uint32_t count, uint32_t client,
         zsp_assert(self->messages);
     }
     for (uint32_t i = 0; i < count; i++) {
-        self->messages[self->message_count++] = (struct message_fact){
-            .client = client, .topic = (uint8_t)topic, .partition = partition};
+        self->messages[self->message_count++] =
+            (struct message_fact){.client = client,
+                                  .topic = (uint8_t)topic,
+                                  .parts_then = (uint8_t)model_sure_partitions(self, topic),
+                                  .partition = partition};
     }
     return (uint32_t)first;
 }
@@ -127,6 +148,20 @@ static bool check_address(struct model *self, uint32_t message, uint32_t partiti
                       sim_topic_name(fact->topic), partition, offset);
 }
 
+/* Does the message's key lead there, with as many partitions as the topic may have had? */
+static bool is_routed(const struct model *self, uint32_t message, const struct message_fact *fact,
+                      uint32_t partition)
+{
+    uint32_t routed = partition;
+    bool has_key = false;
+    bool fits = false;
+    for (uint32_t n = fact->parts_then; n <= asked_partitions(self, fact->topic); n++) {
+        has_key = message_partition(message, n, &routed);
+        fits = fits || routed == partition;
+    }
+    return !has_key || fits;
+}
+
 bool model_place(struct model *self, uint32_t message, uint32_t topic, uint32_t partition,
                  uint64_t offset, bool sure, int64_t timestamp_ms)
 {
@@ -140,11 +175,9 @@ bool model_place(struct model *self, uint32_t message, uint32_t topic, uint32_t 
         return model_fail(self, "message %u was sent to %s/%d and is in %s/%u", message,
                           sim_topic_name(fact->topic), fact->partition, name, partition);
     }
-    uint32_t routed = 0;
-    if (fact->partition < 0 && message_partition(message, model_partition_count(topic), &routed) &&
-        routed != partition) {
-        return model_fail(self, "message %u: its key leads to partition %u, it is in %u", message,
-                          routed, partition);
+    if (fact->partition < 0 && !is_routed(self, message, fact, partition)) {
+        return model_fail(self, "message %u: its key does not lead to partition %u of %s", message,
+                          partition, name);
     }
     if (!check_address(self, message, partition, offset)) {
         return false;
@@ -227,9 +260,14 @@ static void read_answer(struct model *self, const struct sim_request *request)
 static void topic_info_answer(struct model *self, const struct sim_request *request)
 {
     const struct sim_reply *reply = &request->reply;
-    if (reply->part_count != model_partition_count(request->topic)) {
-        (void)model_fail(self, "TOPIC.INFO tells %zu partitions of %s", reply->part_count,
-                         sim_topic_name(request->topic));
+    const uint32_t told = (uint32_t)reply->part_count;
+    if (told < request->parts_then || told > asked_partitions(self, request->topic)) {
+        (void)model_fail(self, "TOPIC.INFO tells %u partitions of %s, which has %u to %u", told,
+                         sim_topic_name(request->topic), request->parts_then,
+                         asked_partitions(self, request->topic));
+    }
+    if (told > model_sure_partitions(self, request->topic)) {
+        self->parts_sure[request->topic] = told;
     }
     for (size_t i = 0; i < reply->part_count; i++) {
         const struct sim_part *part = &reply->parts[i];
@@ -238,6 +276,36 @@ static void topic_info_answer(struct model *self, const struct sim_request *requ
                              sim_topic_name(part->topic), part->partition, part->values[0]);
         }
         model_mark(self, part->topic, part->partition, part->values[1]);
+    }
+}
+
+/* Durable before it is answered; never fewer; and not while a group keeps an order. */
+static void topic_grow_answer(struct model *self, const struct sim_request *request)
+{
+    const struct sim_reply *reply = &request->reply;
+    const uint32_t topic = request->topic;
+    const bool has_order =
+        self->groups[SIM_ORDERED].exists && model_group_has_topic(SIM_ORDERED, topic);
+    if (reply->is_error) {
+        const bool may =
+            reply->code != ZSP_EBAD_VALUE || request->parts_wanted < asked_partitions(self, topic);
+        if (!may) {
+            (void)model_fail(self, "TOPIC.SET: %s has no more than %u partitions: %s",
+                             sim_topic_name(topic), request->parts_wanted, reply->text);
+        }
+        return;
+    }
+    if (reply->end < request->parts_wanted || reply->end > asked_partitions(self, topic)) {
+        (void)model_fail(self, "TOPIC.SET: %s got %" PRIu64 " partitions, asked were %u",
+                         sim_topic_name(topic), reply->end, request->parts_wanted);
+    }
+    if (has_order && !request->force && request->parts_then < request->parts_wanted &&
+        asked_partitions(self, topic) == request->parts_wanted && !request->order_may_be_young) {
+        (void)model_fail(self, "TOPIC.SET: %s grew under a group that keeps its order",
+                         sim_topic_name(topic));
+    }
+    if (request->parts_wanted > model_sure_partitions(self, topic)) {
+        self->parts_sure[topic] = request->parts_wanted;
     }
 }
 
@@ -250,6 +318,15 @@ void model_enter(struct model *self, struct sim_request *request)
     request->entered_wall_ms = self->wall_ms;
     if (request->verb == SIM_PUBLISH) {
         model_publish_enter(self, request);
+    }
+    if (request->verb == SIM_TOPIC_GROW || request->verb == SIM_TOPIC_INFO) {
+        request->parts_then = model_sure_partitions(self, request->topic);
+    }
+    if (request->verb == SIM_TOPIC_GROW) {
+        request->order_may_be_young = !self->groups[SIM_ORDERED].exists;
+        if (request->parts_wanted > asked_partitions(self, request->topic)) {
+            self->parts_asked[request->topic] = request->parts_wanted;
+        }
     }
     if (request->verb == SIM_READ) {
         request->mark_then = self->logs[request->topic][request->partition].mark;
@@ -265,6 +342,11 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
     case ZSP_ESHUTTING_DOWN:
     case ZSP_ENO_SPACE:
         return true;
+    case ZSP_EWOULD_REORDER:
+        return request->verb == SIM_TOPIC_GROW && !request->force &&
+               model_group_has_topic(SIM_ORDERED, request->topic);
+    case ZSP_EBAD_VALUE:
+        return request->verb == SIM_TOPIC_GROW; /* judged with the answer */
     case ZSP_EEXISTS:
         return request->verb == SIM_TOPIC_CREATE || request->verb == SIM_GROUP_CREATE;
     case ZSP_ENOT_FOUND:
@@ -281,6 +363,7 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
         case SIM_SAVEPOINT_UNDO:
             return true;
         case SIM_READ:
+        case SIM_TOPIC_GROW:
         case SIM_TOPIC_INFO:
         case SIM_PUBLISH: /* topics are made by hand before they are used */
             return !self->topic_exists[request->topic];
@@ -347,6 +430,9 @@ void model_answer(struct model *self, struct sim_request *request)
     case SIM_TOPIC_CREATE:
         self->topic_exists[request->topic] =
             self->topic_exists[request->topic] || worked || request->reply.code == ZSP_EEXISTS;
+        break;
+    case SIM_TOPIC_GROW:
+        topic_grow_answer(self, request);
         break;
     case SIM_TOPIC_INFO:
         if (worked) {

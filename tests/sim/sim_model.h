@@ -36,6 +36,7 @@
 struct message_fact {
     uint32_t client; /* who sent it */
     uint8_t topic;
+    uint8_t parts_then;    /* so many partitions the topic had surely */
     int32_t partition;     /* asked for; < 0 = the broker routes */
     uint32_t tries_out;    /* requests with it that are in the broker, unanswered */
     bool entered;          /* some request with it reached the broker */
@@ -156,13 +157,18 @@ struct model {
     struct group_model groups[SIM_GROUPS];
     struct producer_model producers[SIM_PRODUCERS];
     bool topic_exists[SIM_TOPICS];                /* surely */
+    uint32_t parts_sure[SIM_TOPICS];              /* it has got so many; */
+    uint32_t parts_asked[SIM_TOPICS];             /* and may have so many; 0 = the first */
     uint64_t confirmed, delivered, acked, deaths; /* figures for people */
 };
 
 /* Is the group created with settings of its own? How often may a message fail in it? */
 bool model_is_made_by_hand(uint32_t group);
 uint32_t model_max_failures(uint32_t group);
+/* Partitions of a topic: when it is made; the most that it ever gets; those that it surely has. */
+uint32_t model_first_partitions(uint32_t topic);
 uint32_t model_partition_count(uint32_t topic);
+uint32_t model_sure_partitions(const struct model *self, uint32_t topic);
 bool model_group_has_topic(uint32_t group, uint32_t topic);
 
 void model_fini(struct model *self);

@@ -168,6 +168,7 @@ void model_group_enter(struct model *self, struct sim_request *request)
     case SIM_OPEN:
     case SIM_READ:
     case SIM_TOPIC_CREATE:
+    case SIM_TOPIC_GROW:
     case SIM_TOPIC_INFO:
     case SIM_GROUP_CREATE:
     case SIM_STATS:

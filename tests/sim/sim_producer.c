@@ -44,7 +44,7 @@ static void make_batch(struct client *self)
     struct prng *prng = &sim->prng;
     struct pending_batch *batch = &self->pending[self->pending_count++];
     *batch = (struct pending_batch){
-        .partition = (uint32_t)prng_below(prng, model_partition_count(self->topic)),
+        .partition = (uint32_t)prng_below(prng, model_sure_partitions(&sim->model, self->topic)),
         .count = (uint32_t)prng_between(prng, 1, BATCH_MAX),
         .is_synced = prng_chance(prng, 700),
         .is_packed = prng_chance(prng, 400),

@@ -29,31 +29,19 @@ const char *sim_group_name(uint32_t group)
 
 const char *sim_verb_name(enum sim_verb verb)
 {
-    static const char *const names[] = {"PUBLISH",
-                                        "PRODUCER.OPEN",
-                                        "PULL",
-                                        "SETTLE",
-                                        "READ",
-                                        "SEEK",
-                                        "TOPIC.CREATE",
-                                        "TOPIC.INFO",
-                                        "GROUP.CREATE",
-                                        "GROUP.INFO",
-                                        "TOPIC.DELETE",
-                                        "TOPIC.PURGE",
-                                        "GROUP.DELETE",
-                                        "GROUP.PAUSE",
-                                        "GROUP.RESUME",
-                                        "SAVEPOINT.SAVE",
-                                        "SAVEPOINT.RESTORE",
-                                        "SAVEPOINT.UNDO",
-                                        "COMMIT",
-                                        "STATS",
-                                        "BYE",
-                                        "CANCEL",
-                                        "DEAD.LIST",
-                                        "DEAD.REDRIVE",
-                                        "DEAD.DROP"};
+    static const char *const names[] = {"PUBLISH",        "PRODUCER.OPEN",
+                                        "PULL",           "SETTLE",
+                                        "READ",           "SEEK",
+                                        "TOPIC.CREATE",   "TOPIC.SET",
+                                        "TOPIC.INFO",     "GROUP.CREATE",
+                                        "GROUP.INFO",     "TOPIC.DELETE",
+                                        "TOPIC.PURGE",    "GROUP.DELETE",
+                                        "GROUP.PAUSE",    "GROUP.RESUME",
+                                        "SAVEPOINT.SAVE", "SAVEPOINT.RESTORE",
+                                        "SAVEPOINT.UNDO", "COMMIT",
+                                        "STATS",          "BYE",
+                                        "CANCEL",         "DEAD.LIST",
+                                        "DEAD.REDRIVE",   "DEAD.DROP"};
     return names[verb];
 }
 
@@ -343,7 +331,7 @@ static void write_topic_create(struct zsp_writer *out, const struct sim_request 
     wire_write_map(out, has_limit || self->until_consumed ? 3 : 2);
     wire_write_text(out, "topic");
     wire_write_text(out, sim_topic_name(self->topic));
-    wire_write_text_uint(out, "partitions", model_partition_count(self->topic));
+    wire_write_text_uint(out, "partitions", model_first_partitions(self->topic));
     if (self->until_consumed) {
         wire_write_text(out, "settings");
         wire_write_map(out, 1);
@@ -388,6 +376,15 @@ static void write_dead(struct zsp_writer *out, const struct sim_request *self)
     }
 }
 
+static void write_topic_grow(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 3);
+    wire_write_text(out, "topic");
+    wire_write_text(out, sim_topic_name(self->topic));
+    wire_write_text_uint(out, "partitions", self->parts_wanted);
+    wire_write_text_bool(out, "force", self->force);
+}
+
 static void write_args(struct zsp_writer *out, const struct sim_request *self, size_t raw_bytes)
 {
     char producer[16];
@@ -415,6 +412,9 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
         break;
     case SIM_TOPIC_CREATE:
         write_topic_create(out, self);
+        break;
+    case SIM_TOPIC_GROW:
+        write_topic_grow(out, self);
         break;
     case SIM_TOPIC_INFO:
     case SIM_TOPIC_DELETE:

@@ -18,7 +18,7 @@
 #include "common/wire.h"
 
 #define SIM_TOPICS    3u
-#define SIM_PARTS_MAX 3u
+#define SIM_PARTS_MAX 5u
 #define SIM_GROUPS    4u
 #define SIM_ORDERED   3u /* the group of mode ordered */
 /* A topic, and a group, that come and go: sim_scratch.c */
@@ -49,6 +49,7 @@ enum sim_verb {
     SIM_READ,
     SIM_SEEK,
     SIM_TOPIC_CREATE,
+    SIM_TOPIC_GROW, /* TOPIC.SET of partitions */
     SIM_TOPIC_INFO,
     SIM_GROUP_CREATE,
     SIM_GROUP_INFO,
@@ -178,6 +179,10 @@ struct sim_request {
     bool from_earliest;                /* READ: instead of `from` */
     uint64_t retention_bytes;          /* TOPIC.CREATE: 0 = none */
     bool until_consumed, drops_oldest; /* and the limit is max_topic_bytes */
+    uint32_t parts_wanted;             /* TOPIC_GROW: so many, */
+    bool force;                        /* */
+    uint32_t parts_then;               /* TOPIC_GROW, TOPIC.INFO: so many were sure */
+    bool order_may_be_young;           /* TOPIC_GROW: no group surely kept one when it came */
     uint64_t mark_then;                /* READ: the mark that was known when it entered */
     /* SETTLE, and outcomes that a PULL brings along */
     struct sim_srun *sruns;

@@ -401,6 +401,9 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
         return decode_parts(self, map, "partitions", true, 5, complaint);
     case SIM_TOPIC_PURGE:
         return decode_parts(self, map, "partitions", false, 2, complaint);
+    case SIM_TOPIC_GROW:
+        return map_uint(map, "partitions", &reply->end) ||
+               complain(complaint, "TOPIC.SET reply without partitions");
     case SIM_TOPIC_INFO:
         return decode_parts(self, map, "partitions", false, 3, complaint);
     case SIM_GROUP_INFO:

@@ -202,7 +202,7 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .random_arg = &world->random,
         .auto_create_topics = true,
         .auto_create_groups = true,
-        .default_partitions = model_partition_count(0),
+        .default_partitions = model_first_partitions(0),
         .part_bytes = 1500,
         .pump_work_bytes = 1, /* one costly read tires a pump */
     };
