@@ -155,15 +155,42 @@ static int add_part(struct groups *groups, struct restore *self, const struct sa
     return rc;
 }
 
+/* Partitions that the topic got since `last`, which is the last one of it that was saved, was saved:
+ * nothing of them was done then. */
+static int add_later_parts(struct groups *groups, struct restore *self,
+                           const struct savepoint *savepoint, const struct saved_ledger *last,
+                           struct zsp_err *err)
+{
+    const struct ledger *const ledger = ledger_of(self->group, last);
+    const uint32_t count = ledger ? ledger->binding->topic->partition_count : 0;
+    int rc = 0;
+    for (uint32_t i = last->partition + 1; i < count && rc == 0; i++) {
+        const struct saved_ledger none = {
+            .topic_id = last->topic_id, .topic = last->topic, .partition = i};
+        rc = add_part(groups, self, savepoint, &none, err);
+    }
+    return rc;
+}
+
 static int gather(struct groups *groups, struct restore *self, const struct savepoint *savepoint,
                   struct zsp_err *err)
 {
     struct zsp_reader in = savepoint_ledgers(savepoint);
+    /* An undo holds what was changed, which may be some partitions of a topic. */
+    const bool has_all = savepoint_number(savepoint) != SAVEPOINT_UNDO;
     struct saved_ledger saved;
+    struct saved_ledger last = {0};
     int rc = 0;
     mark_watch_refresh(groups, self->group);
     while (rc == 0 && savepoint_next_ledger(&in, &saved)) {
-        rc = add_part(groups, self, savepoint, &saved, err);
+        if (has_all && last.topic_id != 0 && last.topic_id != saved.topic_id) {
+            rc = add_later_parts(groups, self, savepoint, &last, err);
+        }
+        rc = rc == 0 ? add_part(groups, self, savepoint, &saved, err) : rc;
+        last = saved;
+    }
+    if (rc == 0 && has_all && last.topic_id != 0) {
+        rc = add_later_parts(groups, self, savepoint, &last, err);
     }
     if (rc == 0 && in.failed) {
         rc = zsp_err_set(err, ZSP_ECORRUPT, "%s: a savepoint cannot be read", self->group->object);

@@ -203,6 +203,48 @@ static void a_seek_moves_the_new_ones_as_well(void **state)
     assert_string_equal(fixture_payloads(steps_pull(f, 1)), "x");
 }
 
+/* Goal: what was done when it was saved is done after it, and no more. */
+static void a_restore_takes_the_new_ones_back_to_their_beginning(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['t', 'u']}", NULL);
+    steps_publish(f, "t", 2); /* keyless: all in one partition */
+    steps_publish(f, "u", 1);
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'to': 'latest'}", NULL);
+    fixture_ok(f, "SAVEPOINT.SAVE", "{'group': 'g', 'name': 's'}", NULL);
+    fixture_ok(f, "TOPIC.SET", GROW4, NULL);
+    publish_to(f, 3, "new");
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'to': 'latest'}", NULL);
+    assert_string_equal(steps_part(f, "t", 3), "1 1 0 0 0 0");
+    const struct answer *a =
+        fixture_ok(f, "SAVEPOINT.RESTORE", "{'group': 'g', 'name': 's'}", NULL);
+    assert_int_equal(fixture_number(a, "redelivered"), 1);
+    assert_int_equal(fixture_number(a, "skipped"), 0);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(steps_part(f, "t", 3), "0 1 1 0 0 0");
+    fixture_ok(f, "SAVEPOINT.UNDO", "{'group': 'g'}", NULL);
+    assert_string_equal(steps_part(f, "t", 3), "1 1 0 0 0 0");
+}
+
+/* Goal: the undo of a seek brings back what the seek has moved, and nothing else. */
+static void an_undo_leaves_the_new_ones_alone(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['t']}", NULL);
+    publish_to(f, 0, "a");
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'partition': 0, 'to': 'latest'}", NULL);
+    fixture_ok(f, "TOPIC.SET", GROW4, NULL);
+    publish_to(f, 3, "new");
+    const uint64_t lease = steps_pull(f, 1)->lease;
+    fixture_ok(
+        f, "SETTLE",
+        fixture_format("{'group': 'g', 'runs': [['t', 3, 0, 1, %" PRIu64 ", 'ack']]}", lease),
+        NULL);
+    fixture_ok(f, "SAVEPOINT.UNDO", "{'group': 'g'}", NULL);
+    assert_string_equal(steps_part(f, "t", 0), "0 1 1 0 0 0");
+    assert_string_equal(steps_part(f, "t", 3), "1 1 0 0 0 0");
+}
+
 /* --- what comes between -------------------------------------------------------------------- */
 
 static void several_at_once_end_at_the_most(void **state)
@@ -340,6 +382,8 @@ static const struct CMUnitTest over_both[] = {
     TEST(a_group_of_one_partition_gets_more),
     TEST(an_order_that_is_kept_refuses_it_unless_forced),
     TEST(a_seek_moves_the_new_ones_as_well),
+    TEST(a_restore_takes_the_new_ones_back_to_their_beginning),
+    TEST(an_undo_leaves_the_new_ones_alone),
     TEST(several_at_once_end_at_the_most),
     TEST(a_deletion_waits_for_it),
 };
