@@ -87,16 +87,21 @@ struct redo_item {
 
 _Static_assert(sizeof(struct redo_item) <= 64, "a full journal may hold a million");
 
+/* Unpaid at once: 256 MiB of memory. A store of ours stays far below: an entry with what belongs to it
+ * takes more than 200 bytes of a journal, and cycles do without one that holds 512 MiB. */
+#define REDO_ITEMS_MAX (4u << 20)
+
 /* All that were found, sorted by redo_log_sort(). Zero-initialise. */
 struct redo_log {
     struct redo_item *items;
     size_t count;
     size_t capacity;
+    size_t max; /* of those that matter; 0 = REDO_ITEMS_MAX */
 };
 
 /* Note an entry. When there is no room, those that do not matter (see redo_log_sort()) go first,
  * so that no more memory is taken than a start that comes to its end has use for, twice.
- * Errors: ZSP_ENOMEM */
+ * Errors: ZSP_ENOMEM; ZSP_ECORRUPT  more than any store of ours leaves unpaid */
 int redo_log_note(struct redo_log *self, const struct redo_item *item, uint64_t from,
                   uint64_t oldest_file, struct zsp_err *err);
 /* All are noted: bring them in order. Those of records below `from`, which are paid, and of journal

@@ -35,8 +35,19 @@ int redo_log_note(struct redo_log *self, const struct redo_item *item, uint64_t 
     if (full) {
         prune(self, from, oldest_file);
     }
+    const size_t max = self->max > 0 ? self->max : REDO_ITEMS_MAX;
+    if (self->count >= max) {
+        prune(self, from, oldest_file);
+    }
+    if (self->count >= max) {
+        return zsp_err_set(err, ZSP_ECORRUPT,
+                           "record %" PRIu64 " of journal file %" PRIu64
+                           ": more than %zu redo entries that are not paid",
+                           item->record, item->file, max);
+    }
     if (full && self->count >= self->capacity / 2) {
-        const size_t capacity = self->capacity ? self->capacity * 2 : 64;
+        size_t capacity = self->capacity ? self->capacity * 2 : 64;
+        capacity = capacity < max ? capacity : max;
         struct redo_item *items = realloc(self->items, capacity * sizeof *items);
         if (!items) {
             return zsp_err_set(err, ZSP_ENOMEM, "redo entries");

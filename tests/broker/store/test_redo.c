@@ -582,6 +582,29 @@ static void who_has_to_wait_for_a_commit_asks_for_no_turn(void **state)
     assert_int_equal(c->synced[0], 2);
 }
 
+/* Goal: however large a journal is, a start keeps no more of it than any store of ours leaves unpaid. */
+static void more_that_is_owed_than_can_be_is_damage(void **state)
+{
+    (void)state;
+    struct redo_log log = {.max = 100};
+    struct zsp_err err = {0};
+    for (uint64_t record = 1; record <= 10000; record++) { /* all but the last 50 are paid */
+        const struct redo_item item = {.topic_id = 1, .record = record, .file = 1, .len = 8};
+        const uint64_t from = record > 50 ? record - 50 : 0;
+        assert_int_equal(redo_log_note(&log, &item, from, 0, &err), 0);
+        assert_in_range(log.capacity, 1, 100);
+    }
+    redo_log_fini(&log);
+    log.max = 100;
+    for (uint64_t record = 1; record <= 101; record++) {
+        const struct redo_item item = {.topic_id = 1, .record = record, .file = 3, .len = 8};
+        assert_int_equal(redo_log_note(&log, &item, 1, 0, &err), record <= 100 ? 0 : ZSP_ECORRUPT);
+    }
+    assert_non_null(strstr(err.msg, "record 101 of journal file 3"));
+    assert_int_equal(log.count, 100);
+    redo_log_fini(&log);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, log_case_tear_down)
 
 int main(void)
@@ -604,6 +627,7 @@ int main(void)
         TEST(a_missing_segment_that_the_journal_holds_in_part_is_missing),
         TEST(a_missing_segment_of_a_topic_that_nobody_asks_for_is_made_anew),
         cmocka_unit_test(a_crash_while_a_segment_is_made_anew_loses_nothing),
+        cmocka_unit_test(more_that_is_owed_than_can_be_is_damage),
         TEST(an_idle_store_pays_what_it_owes),
         TEST(a_file_that_cannot_be_synced_later_is_fail_stop),
         TEST(a_journal_sync_that_fails_confirms_nothing),
