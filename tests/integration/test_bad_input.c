@@ -121,6 +121,76 @@ static void values_out_of_range_are_named(void **state)
     EXPECT_CODES(*state, cases);
 }
 
+/* Each verb, with an argument that it does not have, one of the wrong type, and one that is out of its
+ * range or names nothing. */
+static void each_verb_refuses_what_it_cannot_use(void **state)
+{
+    static const struct bad_request cases[] = {
+        {"PRODUCER.OPEN", "{'producer': 'p', 'x': 1}", "unknown_argument"},
+        {"PRODUCER.OPEN", "{'producer': 'p', 'ephemeral': 1}", "bad_type"},
+        {"PRODUCER.INFO", "{'producer': ['p']}", "bad_type"},
+        {"PRODUCER.INFO", "{'producer': 'p', 'epoch': 1}", "unknown_argument"},
+        {"PRODUCER.INFO", "{'producer': 'nobody'}", "not_found"},
+        {"PULL", "{'group': 'g', 'topics': ['kept'], 'max_messages': 0}", "bad_value"},
+        {"PULL", "{'group': 'g', 'topics': ['kept'], 'settle': 'ack'}", "bad_type"},
+        {"SETTLE", "{'group': 'nobody', 'runs': [['kept', 0, 0, 1, 7, 'ack']]}", "not_found"},
+        {"SETTLE", "{'group': 'g', 'runs': [['kept', 0, 0, 1, 7, 'eat']]}", "bad_value"},
+        {"SETTLE", "{'group': 'g', 'runs': [['kept', 0]]}", "bad_value"},
+        {"COMMIT", "{'producer': 'p', 'epoch': 1, 'seq': 1, 'level': 'written', 'publish': []}",
+         "bad_value"},
+        {"COMMIT", "{'producer': 'p', 'epoch': 1, 'seq': 1, 'publish': {}}", "bad_type"},
+        {"COMMIT", "{'producer': 'p', 'epoch': 0, 'seq': 1, 'settle': {}}", "bad_value"},
+        {"COMMIT", "{'producer': 'p', 'epoch': 1, 'seq': 1, 'outcomes': {}}", "unknown_argument"},
+        {"COMMIT", "{'producer': 'p', 'epoch': 1, 'seq': 1, 'publish': [{'topic': 'kept'}]}",
+         "bad_request"},
+        {"COMMIT",
+         "{'producer': 'nobody', 'epoch': 1, 'seq': 1, 'settle': {'group': 'g', 'runs': [['kept', "
+         "0, 0, 1, 7, 'ack']]}}",
+         "not_found"},
+        {"SEEK", "{'group': 'g', 'to': 'earliest', 'x': 1}", "unknown_argument"},
+        {"SEEK", "{'group': 'g', 'to': 5}", "bad_type"},
+        {"SEEK", "{'group': 'nobody', 'topic': 'kept', 'to': 'earliest'}", "not_found"},
+        {"TOPIC.SET", "{'topic': 'kept', 'partitions': 0}", "bad_value"},
+        {"TOPIC.SET", "{'topic': 'kept', 'partitions': 1025}", "bad_value"},
+        {"TOPIC.SET", "{'topic': 'kept', 'partitions': '4'}", "bad_type"},
+        {"TOPIC.SET", "{'topic': 'kept', 'partitions': 4, 'force': 1}", "bad_type"},
+        {"TOPIC.SET", "{'topic': 'kept'}", "bad_value"},
+        {"TOPIC.SET", "{'topic': 'absent', 'partitions': 4}", "not_found"},
+        {"TOPIC.INFO", "{'topic': 'kept', 'x': 1}", "unknown_argument"},
+        {"TOPIC.INFO", "{'topic': 'absent'}", "not_found"},
+        {"TOPIC.LIST", "{'limit': 1001}", "bad_value"},
+        {"TOPIC.LIST", "{'match': 1}", "bad_type"},
+        {"TOPIC.DELETE", "{'topic': 'absent'}", "not_found"},
+        {"TOPIC.DELETE", "{'topic': 'kept', 'dry_run': 1}", "bad_type"},
+        {"TOPIC.PURGE", "{'topic': 'kept'}", "bad_value"},
+        {"TOPIC.PURGE", "{'topic': 'kept', 'before': ['offset', 99]}", "out_of_range"},
+        {"TOPIC.PURGE", "{'topic': 'kept', 'before': 'latest', 'partition': 1024}", "bad_value"},
+        {"TOPIC.PURGE", "{'topic': 'absent', 'before': 'latest'}", "not_found"},
+        {"GROUP.CREATE", "{'group': 'h', 'settings': {'lease_ms': -1}}", "bad_value"},
+        {"GROUP.CREATE", "{'group': 'h', 'settings': []}", "bad_type"},
+        {"GROUP.CREATE", "{'group': 'h', 'mode': 'upside-down'}", "bad_value"},
+        {"GROUP.SET", "{'group': 'nobody', 'settings': {}}", "not_found"},
+        {"GROUP.SET", "{'group': 'nobody', 'mode': 'shared'}", "unknown_argument"},
+        {"GROUP.INFO", "{'group': 'nobody'}", "not_found"},
+        {"GROUP.LIST", "{'limit': 0}", "bad_value"},
+        {"GROUP.DELETE", "{'group': 'nobody'}", "not_found"},
+        {"GROUP.PAUSE", "{'group': 'nobody'}", "not_found"},
+        {"GROUP.RESUME", "{'group': 5}", "bad_type"},
+        {"SAVEPOINT.SAVE", "{'group': 'nobody', 'name': 's'}", "not_found"},
+        {"SAVEPOINT.SAVE", "{'group': 'g', 'name': '../s'}", "bad_name"},
+        {"SAVEPOINT.SAVE", "{'group': 'g', 'name': 's', 'replace': 'yes'}", "bad_type"},
+        {"SAVEPOINT.LIST", "{'group': 'nobody'}", "not_found"},
+        {"SAVEPOINT.DROP", "{'group': 'nobody', 'name': 's'}", "not_found"},
+        {"SAVEPOINT.RESTORE", "{'group': 'nobody', 'name': 's'}", "not_found"},
+        {"SAVEPOINT.RESTORE", "{'group': 'g'}", "bad_value"},
+        {"SAVEPOINT.UNDO", "{'group': 'g', 'name': 's'}", "unknown_argument"},
+        {"STATS", "{'verbose': true}", "unknown_argument"},
+    };
+    struct scene *const self = *state;
+    raw_call(&self->client, "GROUP.CREATE", "{'group': 'g', 'topics': ['kept']}");
+    EXPECT_CODES(self, cases);
+}
+
 static void hostile_names_are_refused(void **state)
 {
     struct scene *const self = *state;
@@ -384,6 +454,7 @@ int main(void)
         PROVE(unknown_arguments_are_named),
         PROVE(wrong_types_are_named),
         PROVE(values_out_of_range_are_named),
+        PROVE(each_verb_refuses_what_it_cannot_use),
         PROVE(hostile_names_are_refused),
         PROVE(what_is_not_built_says_so),
         PROVE(lying_counts_are_refused_before_memory_is_taken),
