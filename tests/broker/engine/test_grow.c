@@ -292,6 +292,25 @@ static void it_is_there_when_it_is_durable(void **state)
     publish_to(f, 3, "x");
 }
 
+/* Goal: what a crash leaves of it is in nobody's way, and is taken by the next one. */
+static void a_crash_in_between_leaves_it_undone(void **state)
+{
+    struct engine_fixture *const f = *state;
+    for (int i = 0; i < 2; i++) {
+        mem_store_hold(f->mem, i == 0 ? MEM_SYNCS : MEM_TOPICS);
+        fixture_send(f, "TOPIC.SET", GROW4, NULL);
+        fixture_pump(f);
+        fixture_restart(f, MEM_KEEP_SYNCED);
+        assert_int_equal(partitions_of(f), 2);
+        publish_to(f, 1, "x");
+    }
+    fixture_ok(f, "TOPIC.SET", GROW4, NULL);
+    publish_to(f, 3, "y");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(payloads_in(f, 3), "y");
+    fixture_ok(f, "TOPIC.DELETE", T, NULL);
+}
+
 /* Goal: an image that is put meanwhile does not take back what was put before it. */
 static void other_images_know_of_it(void **state)
 {
@@ -390,6 +409,7 @@ static const struct CMUnitTest over_both[] = {
 
 static const struct CMUnitTest over_memory[] = {
     TEST(it_is_there_when_it_is_durable),
+    TEST(a_crash_in_between_leaves_it_undone),
     TEST(other_images_know_of_it),
     TEST(a_full_journal_refuses_it_and_the_next_one_works),
     TEST(a_group_that_comes_meanwhile_has_them),
