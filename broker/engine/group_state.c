@@ -156,6 +156,7 @@ struct gone_batch {
 static void put_batch(struct gone_batch *batch)
 {
     if (batch->count == 0 || batch->rc < 0) {
+        batch->count = 0; /* refused: nothing more is put */
         return;
     }
     if (!batch->any_put) {

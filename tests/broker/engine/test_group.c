@@ -328,6 +328,18 @@ static void images_are_written_when_the_store_wants_them(void **state)
     assert_int_equal(fixture_number(steps_settle(f, 0, 10, lease, "'ack'"), "applied"), 7);
 }
 
+/* Goal: its end is more than one record; none of it is put when the first one is refused. */
+static void the_refused_end_of_a_large_group_changes_nothing(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'wide', 'partitions': 1000}", NULL);
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['wide']}", NULL);
+    mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
+    fixture_error(f, ZSP_ENO_SPACE, "GROUP.DELETE", "{'group': 'g'}", NULL);
+    fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
+    fixture_ok(f, "GROUP.DELETE", "{'group': 'g'}", NULL);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -342,6 +354,7 @@ int main(void)
         TEST(a_refused_change_changes_nothing),
         TEST(groups_are_listed_in_order),
         TEST(a_deleted_group_is_gone),
+        TEST(the_refused_end_of_a_large_group_changes_nothing),
         TEST(a_pull_at_work_ends_with_its_group),
         TEST(nothing_is_left_of_a_deleted_group),
         TEST(members_are_those_who_pulled_lately),
