@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/engine/dedup.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/retention.h"
 #include "broker/engine/topic_priv.h"
@@ -168,6 +169,7 @@ static void image_is_synced(struct engine *engine, struct engine_op *op,
     }
     if (group_topic_grows(engine, topic, self->count) == 0) {
         topic->partition_count = self->count;
+        dedup_topic_set(engine, topic);
     }
     is_over(engine, self, NULL);
 }

@@ -139,6 +139,18 @@ static void a_dry_run_changes_nothing(void **state)
     assert_int_equal(partitions_of(f), 2);
 }
 
+/* Goal: ids are looked for in the new ones, too. */
+static void messages_of_one_id_are_found_in_the_new_ones(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "TOPIC.SET", "{'topic': 't', 'settings': {'dedup_window_ms': 60000}}", NULL);
+    fixture_ok(f, "TOPIC.SET", GROW4, NULL);
+    for (int i = 0; i < 2; i++) {
+        fixture_ok(f, "PUBLISH", "{'topic': 't', 'partition': 3}", "[[b'x', null, null, 'one']]");
+    }
+    assert_string_equal(payloads_in(f, 3), "x");
+}
+
 /* --- groups ------------------------------------------------------------------------------ */
 
 /* Goal: a group has all of the new partitions, wherever it began itself. */
@@ -393,6 +405,7 @@ static const struct CMUnitTest over_both[] = {
     TEST(it_has_more_partitions_and_what_was_there),
     TEST(step_by_step_to_the_most),
     TEST(keys_go_over_all_of_them),
+    TEST(messages_of_one_id_are_found_in_the_new_ones),
     TEST(as_many_as_it_has_is_nothing),
     TEST(fewer_are_refused),
     TEST(each_wrong_use_has_its_error),
