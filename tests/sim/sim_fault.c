@@ -26,7 +26,7 @@ void fault_choose_weather(struct sim *sim)
     weather->seeks = prng_chance(prng, 350);
     weather->savepoints = prng_chance(prng, 350);
     weather->pauses = prng_chance(prng, 300);
-    weather->grows = prng_chance(prng, 400);
+    weather->grows = sim->options.seed % 5 < 2;
     weather->cold_reads = prng_chance(prng, 500);
     weather->slow_disk = prng_chance(prng, 400);
     weather->tempo = INT64_C(1) << prng_below(prng, 5);
