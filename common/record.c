@@ -383,19 +383,29 @@ int zsp_record_decode(struct zsp_slice record, struct zsp_record *ret, struct zs
     return 0;
 }
 
-int zsp_record_take(struct zsp_slice *rest, struct zsp_record *ret)
+static inline int take(struct zsp_slice *rest, bool check, struct zsp_record *ret)
 {
     if (rest->len == 0) {
         return 1;
     }
     struct fault fault;
     const uint8_t *const end = rest->data + rest->len;
-    const uint8_t *next = parse_record(rest->data, end, true, ret, &fault);
+    const uint8_t *next = parse_record(rest->data, end, check, ret, &fault);
     if (!next) {
         return ZSP_EBAD_RECORD;
     }
     *rest = (struct zsp_slice){next, (size_t)(end - next)};
     return 0;
+}
+
+int zsp_record_take(struct zsp_slice *rest, struct zsp_record *ret)
+{
+    return take(rest, true, ret);
+}
+
+int zsp_record_look(struct zsp_slice *rest, struct zsp_record *ret)
+{
+    return take(rest, false, ret);
 }
 
 struct zsp_slice zsp_record_headers(const struct zsp_record *record)

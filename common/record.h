@@ -64,6 +64,9 @@ int zsp_record_decode(struct zsp_slice record, struct zsp_record *ret, struct zs
  * (`*rest` is then unchanged). */
 int zsp_record_take(struct zsp_slice *rest, struct zsp_record *ret);
 
+/* The same for checked records: strings are not looked into again. */
+int zsp_record_look(struct zsp_slice *rest, struct zsp_record *ret);
+
 /* The same for what most records are, a payload alone, of bin 8 or bin 16; inline, since all who
  * walk over many try it first. Returns the position behind it, or NULL: `rest` begins with
  * something else. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/batch_walk.h"
 
+#include <inttypes.h>
+
 #include "common/codec.h"
 
 void batch_walk_begin(struct batch_walk *self, const struct store_batch *batch)
@@ -88,6 +90,62 @@ static bool worth_packed(const struct batch_walk *self, const struct batch_reade
 {
     return is_packed(self) && reader->accepts_zstd &&
            slice->len >= self->batch->raw_bytes - slice->len && self->batch->body.len <= slice->len;
+}
+
+static int is_no_record(const struct batch_walk *self, struct zsp_err *err)
+{
+    return zsp_err_set(err, ZSP_ECORRUPT, "batch at offset %" PRIu64 ": its body holds no records",
+                       self->batch->first_offset);
+}
+
+/* What is left begins at `rest` now, with the message at `offset`. */
+static void pass(struct batch_walk *self, uint64_t offset, struct zsp_slice rest)
+{
+    self->left.record_count -= (uint32_t)(offset - self->left.first_offset);
+    self->left.first_offset = offset;
+    self->left.body = rest;
+}
+
+int batch_walk_choose(struct batch_walk *self, const struct batch_reader *reader,
+                      struct store_range range, const struct batch_chooser *chooser,
+                      bool *ret_wanted, uint64_t *ret_end, struct zsp_err *err)
+{
+    int rc = is_packed(self) && !self->raw ? unpack_left(self, reader, err) : 0;
+    uint64_t offset = self->left.first_offset;
+    struct zsp_slice rest = self->left.body;
+    struct zsp_slice skipped;
+    while (rc == 0 && offset < range.first_offset) {
+        rc = zsp_record_next(&rest, &skipped) == 0 ? 0 : is_no_record(self, err);
+        offset++;
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    pass(self, offset, rest);
+    const uint64_t end =
+        range.end_offset < end_of(self->batch) ? range.end_offset : end_of(self->batch);
+    bool wanted = false;
+    while (offset < end) {
+        struct zsp_record record;
+        struct zsp_slice next = rest;
+        if (zsp_record_look(&next, &record) != 0) {
+            return is_no_record(self, err);
+        }
+        const bool wants = chooser->wants_fn(chooser->arg, &record);
+        if (offset > range.first_offset && wants != wanted) {
+            break;
+        }
+        wanted = wants;
+        rest = next;
+        offset++;
+    }
+    reader->unpack->walked_bytes += (uint64_t)(rest.data - self->left.body.data);
+    if (!wanted) {
+        pass(self, offset, rest);
+    }
+    *ret_wanted = wanted;
+    *ret_end = offset;
+    return 0;
 }
 
 int batch_walk_take(struct batch_walk *self, const struct batch_reader *reader,

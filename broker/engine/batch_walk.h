@@ -16,6 +16,7 @@
 #include "broker/engine/batch_slice.h"
 #include "broker/engine/engine.h"
 #include "broker/engine/unpack.h"
+#include "common/record.h"
 
 /* For whom. */
 struct batch_reader {
@@ -43,6 +44,21 @@ struct batch_piece {
 /* `batch` is borrowed until batch_walk_end(). */
 void batch_walk_begin(struct batch_walk *self, const struct store_batch *batch);
 void batch_walk_end(struct batch_walk *self);
+
+/* Which records are wanted: called for each of a checked body, in order. */
+struct batch_chooser {
+    bool (*wants_fn)(const void *arg, const struct zsp_record *record);
+    const void *arg;
+};
+/* Look at the records of `range`, which begins inside the batch, one by one; a compressed batch is
+ * unpacked for it. *ret_wanted: is the first wanted? *ret_end: up to here the others are like it. What is not
+ * wanted is passed over.
+ *
+ * Errors: those of batch_walk_take()
+ */
+int batch_walk_choose(struct batch_walk *self, const struct batch_reader *reader,
+                      struct store_range range, const struct batch_chooser *chooser,
+                      bool *ret_wanted, uint64_t *ret_end, struct zsp_err *err);
 
 /* Take what is wanted and fits off the front, as batch_slice() does: what lies before `range` is
  * passed over.

@@ -15,6 +15,7 @@
 #include "broker/engine/dead.h"
 #include "broker/engine/expired.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/group_texts.h"
 #include "broker/engine/hold.h"
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/ledger_compare.h"
@@ -243,6 +244,7 @@ void group_destroy(struct engine *engine, struct group *group)
         binding_destroy(self, group->bindings.slots[i - 1].value);
     }
     pattern_destroy_all(self, group);
+    group_texts_drop(group);
     if (group->dirty) {
         unwake(self, group);
     }

@@ -13,10 +13,10 @@
  * name, it has one ledger for each partition. A re-created topic is another one:
  * its ledgers begin at the earliest offset.
  *
- * Durable: 'g' group u64 -> version u8 = 4, mode u8 (enum group_mode), flags u8 (1 paused), epoch u64,
+ * Durable: 'g' group u64 -> version u8 = 5, mode u8 (enum group_mode), flags u8 (1 paused), epoch u64,
  * start kind u8 and value u64, the settings (group_settings_encode, setting_texts_encode), name (short
- * text), topic count u16 and the names and patterns (short texts). Version 3 had no texts among the
- * settings, version 2 no patterns, version 1 no flags and the first five settings as u64 each, without
+ * text), topic count u16 and the names and patterns (short texts), the rules (group_texts_encode).
+ * Version 4 had no rules, version 3 no texts among the settings, version 2 no patterns, version 1 no flags and the first five settings as u64 each, without
  * their number. The ledgers: ledger_codec.h. Leases: lease.h.
  */
 #ifndef ZSP_ENGINE_GROUP_H
@@ -39,6 +39,7 @@
 struct bye;
 struct dead_call;
 struct dead_read;
+struct group_filter;
 struct group_patterns;
 struct join;
 struct letter_call;
@@ -99,6 +100,7 @@ struct group {
     uint64_t start_value;  /* of start_kind */
     struct group_settings settings;
     struct name_index bindings;      /* struct binding */
+    struct group_filter *filter;     /* NULL = it takes all; group_texts.h */
     struct group_patterns *patterns; /* NULL = it never had any; pattern.h */
 
     uint64_t ready, leased, reserved; /* messages, over all ledgers */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/engine/group_texts.h"
 #include "broker/engine/setting_texts.h"
 #include "broker/engine/settings_map.h"
 #include "common/limits.h"
@@ -116,6 +117,9 @@ static int apply_one(const msgpack_object_kv *pair, struct group_settings *setti
     if (setting_texts_has(name)) {
         return setting_texts_apply(name, &pair->val, settings, err);
     }
+    if (group_texts_has(name)) {
+        return 0; /* read for itself */
+    }
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &settings_table[i];
         if (!zsp_slice_equal_str(name, setting->name)) {
@@ -187,10 +191,11 @@ int group_settings_fit(const struct group_settings *settings, enum group_mode mo
     return 0;
 }
 
-void group_settings_write(struct zsp_writer *out, const struct group_settings *settings)
+void group_settings_write(struct zsp_writer *out, const struct group_settings *settings,
+                          uint32_t more)
 {
     struct group_settings copy = *settings;
-    wire_write_map(out, SETTING_COUNT + SETTING_TEXTS);
+    wire_write_map(out, SETTING_COUNT + SETTING_TEXTS + more);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &settings_table[i];
         const uint64_t value = *place_of(setting, &copy);

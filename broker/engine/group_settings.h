@@ -12,7 +12,7 @@
 
 void group_settings_default(struct group_settings *self);
 
-/* Change what the map names. Errors (nothing changed): ZSP_EUNKNOWN_ARGUMENT, ZSP_EUNSUPPORTED,
+/* Change what the map names, but for what group_texts.h knows. Errors (nothing changed): ZSP_EUNKNOWN_ARGUMENT, ZSP_EUNSUPPORTED,
  *         ZSP_EBAD_TYPE, ZSP_EBAD_VALUE; each names the setting. */
 int group_settings_apply(const msgpack_object *map, struct group_settings *settings,
                          struct zsp_err *err);
@@ -21,8 +21,9 @@ int group_settings_apply(const msgpack_object *map, struct group_settings *setti
 int group_settings_fit(const struct group_settings *settings, enum group_mode mode,
                        struct zsp_err *err);
 
-/* Write the map of all settings. */
-void group_settings_write(struct zsp_writer *out, const struct group_settings *settings);
+/* Write the map of all settings, and leave it open for `more` pairs. */
+void group_settings_write(struct zsp_writer *out, const struct group_settings *settings,
+                          uint32_t more);
 
 /* The durable form: how many (u8), then each as u64, in the order of the table. What is not told is
  * at its default, so that a later version may have more. Those that are texts: setting_texts.h. */

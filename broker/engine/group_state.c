@@ -12,6 +12,7 @@
 
 #include "broker/engine/group.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/group_texts.h"
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/savepoint.h"
@@ -21,7 +22,7 @@
 #include "common/diag.h"
 #include "common/name.h"
 
-#define GROUP_VERSION 4u
+#define GROUP_VERSION 5u
 
 /* Settings of an image of version 1. */
 #define SETTINGS_1 5
@@ -58,6 +59,7 @@ static void write_group(struct zsp_writer *out, const struct group *group)
     for (size_t i = 0; group->patterns && i < group->patterns->index.count; i++) {
         zsp_write_short(out, group->patterns->index.slots[i].name);
     }
+    group_texts_encode(out, group);
 }
 
 int group_step_image(struct groups *self, const struct group *group)
@@ -259,7 +261,17 @@ static int read_bindings(struct groups *self, struct group *group, struct zsp_re
             return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
         }
     }
-    return in->failed || zsp_reader_left(in) > 0 ? corrupt(err, "group", group->id) : 0;
+    return in->failed ? corrupt(err, "group", group->id) : 0;
+}
+
+static int read_texts(struct zsp_reader *in, uint8_t version, struct group *group,
+                      struct zsp_err *err)
+{
+    const int rc = version > 4 ? group_texts_decode(in, group) : 0;
+    if (rc == ZSP_ENOMEM) {
+        return zsp_err_set(err, rc, "group: out of memory");
+    }
+    return rc < 0 || zsp_reader_left(in) > 0 ? corrupt(err, "group", group->id) : 0;
 }
 
 /* The group of a replayed image, made when it is not known yet. */
@@ -341,7 +353,8 @@ static int replay_group(struct engine *engine, uint64_t id, const struct store_e
     group->settings = settings;
     group->paused = (flags & FLAG_PAUSED) != 0;
     forget_bindings(engine->groups, group);
-    return read_bindings(engine->groups, group, &in, err);
+    rc = read_bindings(engine->groups, group, &in, err);
+    return rc < 0 ? rc : read_texts(&in, version, group, err);
 }
 
 static int replay_lease(struct groups *self, uint64_t group_id, uint64_t number,

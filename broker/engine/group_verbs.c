@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/engine/group.h"
+#include "broker/engine/group_texts.h"
 #include "broker/engine/letters.h"
 #include "broker/engine/list.h"
 #include "broker/engine/mark_watch.h"
@@ -147,14 +148,20 @@ static int create(struct engine *engine, const struct request *request,
     if (!names) {
         return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
     }
-    int rc = group_new(engine, plan, &group, err);
+    struct group_texts texts = {0};
+    int rc = group_texts_read(args->settings, &texts, err);
     if (rc == 0) {
+        rc = group_new(engine, plan, &group, err);
+    }
+    if (rc == 0) {
+        group_texts_swap(group, &texts);
         rc =
             group_join(engine, group, names, args->topics->via.array.size, &request->to, NULL, err);
         if (rc < 0) {
             group_destroy(engine, group);
         }
     }
+    group_texts_fini(&texts);
     free(names);
     return rc;
 }
@@ -243,11 +250,12 @@ static int check_loop(const struct group *group, const struct group_settings *se
 }
 
 static int set(struct engine *engine, struct group *group, const struct group_settings *settings,
-               struct group_call *call, struct zsp_err *err)
+               struct group_texts *texts, struct group_call *call, struct zsp_err *err)
 {
     struct groups *self = engine->groups;
     const struct group_settings before = group->settings;
     group->settings = *settings;
+    group_texts_swap(group, texts);
     step_begin(&self->step);
     int rc = group_step_image(self, group);
     if (rc < 0) {
@@ -258,6 +266,7 @@ static int set(struct engine *engine, struct group *group, const struct group_se
     }
     if (rc < 0) {
         group->settings = before;
+        group_texts_swap(group, texts);
         return rc;
     }
     struct group_settings gone = before;
@@ -290,12 +299,18 @@ int verb_group_set(struct engine *engine, const struct request *request, struct 
     if (rc == 0) {
         rc = check_loop(group, &settings, err);
     }
+    struct group_texts texts = {0};
+    if (rc == 0) {
+        rc = group_texts_read(args.settings, &texts, err);
+    }
     struct group_call *call = rc == 0 ? group_call_new(engine, request, err) : NULL;
     if (!call) {
         setting_texts_drop(&settings);
+        group_texts_fini(&texts);
         return rc < 0 ? rc : ZSP_ENOMEM;
     }
-    rc = set(engine, group, &settings, call, err);
+    rc = set(engine, group, &settings, &texts, call, err);
+    group_texts_fini(&texts);
     if (rc < 0) {
         setting_texts_drop(&settings);
         pool_put(&engine->groups->calls, call);
@@ -442,14 +457,15 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     const struct redrive *const redrive = redrive_find(engine->groups, group);
     const struct letter_call *const letters = letters_find(engine->groups, group);
     wire_write_map(out, 7u + WHY_TOLD + (all ? 0u : 1u) + (has_patterns ? 1u : 0u) +
-                            (redrive ? 1u : 0u) + (letters ? 1u : 0u));
+                            (redrive ? 1u : 0u) + (letters ? 1u : 0u) + (group->filter ? 1u : 0u));
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
     wire_write_text(out, group_mode_name(group->mode));
     wire_write_text(out, "start");
     wire_write_position(out, &start);
     wire_write_text(out, "settings");
-    group_settings_write(out, &group->settings);
+    group_settings_write(out, &group->settings, group_texts_count(group));
+    group_texts_write(out, group);
     wire_write_text_bool(out, "paused", group->paused);
     wire_write_text(out, "parts");
     write_parts(out, group, parts);
@@ -458,6 +474,9 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     }
     wire_write_text_uint(out, "members", count_members(engine, group));
     why_tell(engine, out, group, left);
+    if (group->filter) {
+        wire_write_text_uint(out, "filtered", group->filter->filtered);
+    }
     if (has_patterns) {
         write_patterns(out, group->patterns);
     }

@@ -12,6 +12,7 @@
 #include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/group_texts.h"
 #include "broker/engine/hold.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
@@ -388,8 +389,9 @@ static int reserve(struct groups *groups, struct pull *self)
     if (pull_arrays_take(groups, self) < 0) {
         return ZSP_ENOMEM;
     }
+    self->most = wanted;
     self->take = (struct take){
-        .messages = wanted,
+        .messages = group->filter && wanted > 0 ? group_filter_reach(group, wanted) : wanted,
         .pieces = self->take.pieces,
         .piece_max = self->piece_capacity,
     };

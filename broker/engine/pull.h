@@ -32,6 +32,9 @@
 /* Pieces that one pull reserves, and reads that it makes, at most. */
 #define PULL_PIECES_MAX 1024u
 #define PULL_READS_MAX  64u
+/* With a filter most of what is read may be left out: how many reads, and how small one may be. */
+#define PULL_FILTERED_READS_MAX 8u
+#define PULL_FILTERED_READ_MIN  (256u * ZSP_KIB)
 /* Pieces closer than this are read at once, with what lies between. */
 #define PULL_GAP_MAX 512u
 /* Messages of one reply. */
@@ -46,11 +49,14 @@ struct pull_cut {
 
 enum pull_state { PULL_PARKED, PULL_READING, PULL_GRANTING };
 
+/* Why a stretch is not handed out, and done. */
+enum absent_why { ABSENT_GONE, ABSENT_EXPIRED, ABSENT_FILTERED };
+
 /* A stretch granted, with what is told of it. */
 struct pull_run {
     struct ledger *ledger; /* NULL = void meanwhile */
     uint64_t first, end;
-    bool is_expired; /* of `absent`: there, but its time is over */
+    enum absent_why why; /* of `absent` */
 };
 
 struct pull {
@@ -81,6 +87,7 @@ struct pull {
     /* at work; the arrays are lent by the group side meanwhile, see pull_arrays.h */
     struct take take;
     size_t piece_capacity;
+    uint64_t most;         /* messages that it may be given; it may have reserved more */
     size_t next_piece;     /* pieces before it are done with */
     uint64_t next_from;    /* in next_piece: read up to here */
     uint32_t read_count;   /* */

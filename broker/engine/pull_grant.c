@@ -5,16 +5,17 @@
  * (its sync follows within ZSP_JOURNAL_SYNC_MS), a crash of the broker not.
  */
 #include "broker/engine/expired.h"
+#include "broker/engine/group_texts.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/pull_take.h"
 #include "broker/engine/recall.h"
 #include "common/assert.h"
 
-/* A part of the stretch is not handed out: absent from the log, or expired. */
+/* A part of the stretch is not handed out: absent from the log, left out by the filter, or expired. */
 static int leave_out(struct groups *groups, const struct pull_run *stretch,
                      const struct run_span *span)
 {
-    if (!stretch->is_expired) {
+    if (stretch->why != ABSENT_EXPIRED) {
         const struct run none = {.state = RUN_NONE};
         return step_set(&groups->step, stretch->ledger, span->first, span->end, &none);
     }
@@ -226,6 +227,9 @@ static void grant_nothing(struct engine *engine, struct pull *self)
         pull_fail(engine, self, &error);
         return;
     }
+    if (self->group->filter) {
+        group_filter_counted(self);
+    }
     self->tries = self->absent_count > 0 ? 0 : self->tries; /* it came further */
     pull_again(engine, self);
 }
@@ -264,6 +268,9 @@ void pull_grant(struct engine *engine, struct pull *self)
         reply_may_apply(engine, &self->parked.to);
         group_lease_live(groups, self->group, lease);
         engine->stats.delivered_messages += self->messages;
+        if (self->group->filter) {
+            group_filter_counted(self);
+        }
         return;
     }
     engine->stats.redelivered_messages = redelivered;

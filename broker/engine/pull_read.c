@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "broker/engine/batch_walk.h"
+#include "broker/engine/group_texts.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/pull_arrays.h"
 #include "broker/engine/pull_take.h"
@@ -87,7 +88,7 @@ static int add_stretch(struct pull_run **list, size_t *count, size_t *capacity,
 {
     struct pull_run *last = *count > 0 ? &(*list)[*count - 1] : NULL;
     if (last && last->ledger == stretch->ledger && last->end == stretch->first &&
-        last->is_expired == stretch->is_expired) {
+        last->why == stretch->why) {
         last->end = stretch->end;
         return 0;
     }
@@ -101,9 +102,9 @@ static int add_stretch(struct pull_run **list, size_t *count, size_t *capacity,
 }
 
 static int add_absent(struct pull *self, struct ledger *ledger, uint64_t first, uint64_t end,
-                      bool is_expired)
+                      enum absent_why why)
 {
-    const struct pull_run stretch = {ledger, first, end, is_expired};
+    const struct pull_run stretch = {ledger, first, end, why};
     return add_stretch(&self->absent, &self->absent_count, &self->absent_capacity, &stretch);
 }
 
@@ -152,7 +153,7 @@ static int add_run(struct engine *engine, struct pull *self, struct ledger *ledg
 {
     const struct batch_slice *slice = &piece->slice;
     const struct pull_run stretch = {ledger, slice->first_offset,
-                                     slice->first_offset + slice->count, false};
+                                     slice->first_offset + slice->count, ABSENT_GONE};
     const struct wire_run told = {
         .topic = ledger->binding->followers->name,
         .partition = ledger_partition_index(ledger),
@@ -188,47 +189,111 @@ static bool header_is_full(const struct pull *self)
     return self->wire_count >= ZSP_RUNS_MAX || self->wire.len > ZSP_HEADER_MAX - taken;
 }
 
+/* Is the time over in which the batch is to be handed out? */
+static bool is_expired(const struct engine *engine, const struct store_batch *batch)
+{
+    return batch->expires_at_ms != 0 && batch->expires_at_ms <= engine->now.wall_ms;
+}
+
+static bool wants_record(const void *arg, const struct zsp_record *record)
+{
+    return zsp_filter_matches(arg, record);
+}
+
+/* Messages that the group's filter does not want are done: *ret_end becomes the end of those at the
+ * front that it does. What was out before was wanted then, and is now. False in *ret_any = none. */
+static int choose(struct pull *self, struct ledger *ledger, struct batch_walk *walk,
+                  const struct batch_reader *reader, uint64_t *ret_end, bool *ret_any,
+                  struct zsp_err *err)
+{
+    const struct batch_chooser chooser = {wants_record, self->group->filter->program};
+    const struct store_range range = {self->next_from, *ret_end};
+    const uint64_t first = self->next_from;
+    int rc = batch_walk_choose(walk, reader, range, &chooser, ret_any, ret_end, err);
+    if (rc == 0 && !*ret_any) {
+        self->next_from = *ret_end;
+        rc = add_absent(self, ledger, first, *ret_end, ABSENT_FILTERED);
+    }
+    return rc;
+}
+
+static bool is_filtered(const struct pull *self, const struct run *run)
+{
+    return self->group->filter && run->deliveries == 0 && !self->is_resent;
+}
+
+/* Messages that it may have, all in all. */
+static uint64_t most_of(const struct pull *self)
+{
+    return self->is_resent ? self->max_messages : self->most;
+}
+
+/* Hand over what fits of [next_from, last); moves next_from. */
+static int take_some(struct engine *engine, struct pull *self, struct ledger *ledger,
+                     struct batch_walk *walk, const struct batch_reader *reader,
+                     const struct run_span *span, struct zsp_err *err)
+{
+    const uint64_t most = most_of(self);
+    const struct batch_limits limits = {
+        .max_messages = header_is_full(self) || most < self->messages ? 0 : most - self->messages,
+        .max_bytes = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 0,
+        .first_fits = self->messages == 0,
+    };
+    const struct store_range range = {self->next_from, span->end};
+    struct batch_piece piece;
+    int rc = batch_walk_take(walk, reader, range, &limits, &piece, err);
+    if (rc == 0 && piece.slice.count > 0) {
+        rc = add_run(engine, self, ledger, walk->batch, &piece, &span->run);
+        self->next_from = piece.slice.first_offset + piece.slice.count;
+    }
+    if (rc < 0 || piece.slice.is_cut || piece.slice.count == 0) {
+        self->is_cut = self->is_complete = true;
+    }
+    return rc;
+}
+
 /* Take what is ours and fits of [first, end), which lies in the batch. Moves next_from; sets
  * is_complete at a limit. */
 static int take_batch(struct engine *engine, struct pull *self, struct ledger *ledger,
                       struct batch_walk *walk, uint64_t end, struct zsp_err *err)
 {
     const unsigned wanted = self->is_resent ? RUN_CLASS_LEASED : RUN_CLASS_RESERVED;
+    const bool expired = is_expired(engine, walk->batch) && !self->is_resent;
     struct run_span span;
-    while (self->next_from < end && runmap_next(&ledger->runs, self->next_from, wanted, &span) &&
-           span.first < end) {
-        const uint64_t first = span.first > self->next_from ? span.first : self->next_from;
-        const uint64_t last = span.end < end ? span.end : end;
-        if (self->is_resent && (span.run.lease != self->lease || recall_is_due(ledger, first))) {
-            self->next_from = last;
+    int rc = 0;
+    while (rc == 0 && !self->is_complete && self->next_from < end &&
+           runmap_next(&ledger->runs, self->next_from, wanted, &span) && span.first < end) {
+        self->next_from = span.first > self->next_from ? span.first : self->next_from;
+        span.end = span.end < end ? span.end : end;
+        if (self->is_resent &&
+            (span.run.lease != self->lease || recall_is_due(ledger, self->next_from))) {
+            self->next_from = span.end;
             continue;
         }
-        const struct batch_limits limits = {
-            .max_messages = header_is_full(self) ? 0 : self->max_messages - self->messages,
-            .max_bytes = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 0,
-            .first_fits = self->messages == 0,
-        };
         const struct batch_reader reader = {
             .unpack = &engine->unpack,
             .partition = ledger->partition,
             .accepts_zstd = self->accepts_zstd,
-            .may_leave = !self->is_resent && self->messages > 0 && last == end &&
+            .may_leave = !self->is_resent && self->messages > 0 && span.end == end &&
                          self->next_piece + 1 == self->take.piece_count,
         };
-        struct batch_piece piece;
-        int rc =
-            batch_walk_take(walk, &reader, (struct store_range){first, last}, &limits, &piece, err);
-        if (rc == 0 && piece.slice.count > 0) {
-            rc = add_run(engine, self, ledger, walk->batch, &piece, &span.run);
-            self->next_from = piece.slice.first_offset + piece.slice.count;
+        bool any = true;
+        if (is_filtered(self, &span.run)) {
+            if (self->messages >= self->most) {
+                self->is_cut = self->is_complete = true;
+                break;
+            }
+            rc = choose(self, ledger, walk, &reader, &span.end, &any, err);
         }
-        if (rc < 0 || piece.slice.is_cut || piece.slice.count == 0) {
-            self->is_cut = self->is_complete = true;
-            return rc;
+        if (rc == 0 && any && expired) {
+            rc = add_absent(self, ledger, self->next_from, span.end, ABSENT_EXPIRED);
+            self->next_from = span.end;
+        } else if (rc == 0 && any) {
+            rc = take_some(engine, self, ledger, walk, &reader, &span, err);
         }
     }
-    self->next_from = end;
-    return 0;
+    self->next_from = rc < 0 || self->is_complete ? self->next_from : end;
+    return rc;
 }
 
 static void next_piece(struct pull *self)
@@ -239,12 +304,6 @@ static void next_piece(struct pull *self)
     }
 }
 
-/* Is the time over in which the batch is to be handed out? */
-static bool is_expired(const struct engine *engine, const struct store_batch *batch)
-{
-    return batch->expires_at_ms != 0 && batch->expires_at_ms <= engine->now.wall_ms;
-}
-
 /* One stretch of a piece: of a batch (`walk` NULL = none), or before it and absent. */
 static int gather_some(struct engine *engine, struct pull *self, struct ledger *ledger,
                        struct batch_walk *walk, uint64_t end, struct zsp_err *err)
@@ -253,17 +312,17 @@ static int gather_some(struct engine *engine, struct pull *self, struct ledger *
     if (batch && batch->first_offset < end && batch->first_offset <= self->next_from) {
         const uint64_t batch_end = batch->first_offset + batch->record_count;
         const uint64_t to = end < batch_end ? end : batch_end;
-        if (!is_expired(engine, batch) || self->is_resent) {
+        if (!is_expired(engine, batch) || self->is_resent || self->group->filter) {
             return take_batch(engine, self, ledger, walk, to, err);
         }
         const uint64_t first = self->next_from;
         self->next_from = to;
-        return add_absent(self, ledger, first, to, true);
+        return add_absent(self, ledger, first, to, ABSENT_EXPIRED);
     }
     const uint64_t absent_end = batch && batch->first_offset < end ? batch->first_offset : end;
     const uint64_t from = self->next_from;
     self->next_from = absent_end;
-    return self->is_resent ? 0 : add_absent(self, ledger, from, absent_end, false);
+    return self->is_resent ? 0 : add_absent(self, ledger, from, absent_end, ABSENT_GONE);
 }
 
 /* All that the completed read brings for the pieces of its ledger, as long as they rise: what lies
@@ -421,21 +480,23 @@ static void read_next(struct engine *engine, struct pull *self)
            !self->take.pieces[self->next_piece].ledger) {
         next_piece(self);
     }
-    if (self->messages >= self->max_messages ||
-        (self->messages > 0 && self->bytes >= self->max_bytes)) {
+    if (self->messages >= most_of(self) || (self->messages > 0 && self->bytes >= self->max_bytes)) {
         self->is_complete = true;
     }
     if (self->is_complete || self->next_piece == self->take.piece_count) {
         finish(engine, self);
         return;
     }
-    if (self->read_count++ == PULL_READS_MAX) {
+    const bool filters = self->group->filter != NULL;
+    if (self->read_count++ == (filters ? PULL_FILTERED_READS_MAX : PULL_READS_MAX)) {
         self->is_cut = true;
         finish(engine, self);
         return;
     }
     const struct ledger *ledger = self->take.pieces[self->next_piece].ledger;
-    const uint64_t left = self->max_bytes > self->bytes ? self->max_bytes - self->bytes : 1;
+    const uint64_t least = filters ? PULL_FILTERED_READ_MIN : 1;
+    const uint64_t left =
+        self->max_bytes > self->bytes + least ? self->max_bytes - self->bytes : least;
     const struct store_read read = {
         .part = ledger->partition->part,
         .from_offset = self->next_from,

@@ -249,6 +249,7 @@ static int group_change(struct group_run *self, const char *group, bool create)
         {"on_dead", &self->on_dead},
         {"expired", &self->expired},
         {"priority", &self->priority},
+        {"filter", &self->filter},
     };
     zspool_figure_t settings[sizeof named / sizeof named[0]];
     zspool_error_t err = {0};
@@ -359,6 +360,7 @@ static int check_flags(const struct group_run *self, const char *action)
         {"on-dead", self->on_dead.given, "create set"},
         {"expired", self->expired.given, "create set"},
         {"priority", self->priority.given, "create set"},
+        {"filter", self->filter.given, "create set"},
         {"to", self->to.kind != ZSPOOL_POSITION_NONE, "seek"},
         {"partition", self->partition != ZSPOOL_PARTITION_ALL, "seek"},
         {"dead", self->dead, "seek"},
@@ -435,6 +437,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.expired},
         {0, "priority", CLI_SETTING_WORD, "WORD", "strict, or weighted: all have turns (strict)",
          &self.priority},
+        {0, "filter", CLI_SETTING_WORD, "FILTER", "take only what matches; the rest is done",
+         &self.filter},
         {0, "to", CLI_POSITION, "POSITION", "seek: where to go", &self.to},
         {'p', "partition", CLI_PARTITION, "NUMBER", "seek: only this one", &self.partition},
         {0, "dead", CLI_FLAG, NULL, "seek: dead messages come again, too", &self.dead},
@@ -461,8 +465,11 @@ const struct cli_verb cli_group = {
     .summary = "list, show, create, change, remove and move groups",
     .details = "seek moves a group: leases out are lost, counts begin anew. seek and rm ask\n"
                "on a terminal, and want --yes without one. POSITION is that of `zspool\n"
-               "read`; a setting `default` is unset. LAG counts from COMMITTED to END.\n",
+               "read`; a setting `default` is unset. LAG counts from COMMITTED to END.\n"
+               "FILTER compares type, key and header.NAME: = != ^= (begins) in exists,\n"
+               "and or not ( ); values are in double quotes.\n",
     .example = "  zspool group create billing --topic orders --lease 2m --max-failures 3\n"
+               "  zspool group create eu --topic orders --filter 'header.to in (\"eu\", \"uk\")'\n"
                "  zspool group ls -l\n"
                "  zspool group seek billing --topic orders --to 10m --dry-run\n",
     .args_min = 1,

@@ -67,6 +67,9 @@ static const struct object_layout layouts[] = {
     {'g', false, "group", "u64:group",
      "v4:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group "
      "texts:group str:name u16*topics(str:name)"},
+    {'g', false, "group", "u64:group",
+     "v5:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group "
+     "texts:group str:name u16*topics(str:name) u8*rules(u8:kind str:text)"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition", "v1:version u64:high u64:water"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition",
      "v2:version u64:high u64:water u64:lost u64:lost_to"},

@@ -15,7 +15,7 @@
 #define ZSP_MATCH_LEN_MAX    255u  /* a glob */
 #define ZSP_SETTINGS_MAX     64u   /* in one request; there are not half as many */
 #define ZSP_SETTING_NAME_MAX 63u   /* bytes */
-#define ZSP_SETTING_TEXT_MAX 1024u /* bytes */
+#define ZSP_SETTING_TEXT_MAX 4096u /* bytes */
 
 /* Is the kind one that exists? NONE is fine. Errors: ZSP_EINVAL */
 int zsp_position_check(const zspool_position_t *position, struct zsp_err *err);

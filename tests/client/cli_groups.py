@@ -135,6 +135,19 @@ class Groups(Case):
         info = self.good("group", "info", "tab-g", "--json").objects()[0]
         self.assertEqual((info["start"], info["parts"][0]["lag"]), ("-5", 3))
 
+    def test_filters(self):
+        self.good("group", "create", "fil-g", "--topic", "fil", "--filter", 'key = "a"')
+        self.good("pub", "fil", "-K", ":", stdin=b"a:one\nb:two\n")
+        self.assertEqual(self.good("pull", "fil", "-g", "fil-g", "-e").lines(), ["one"])
+        self.assertIn('filter = key = "a"', self.good("group", "info", "fil-g").lines())
+        info = self.good("group", "info", "fil-g", "--json").objects()[0]
+        self.assertEqual((info["settings"]["filter"], info["parts"][0]["lag"]), ('key = "a"', 0))
+        self.good("group", "set", "fil-g", "--filter", "default")
+        self.good("pub", "fil", "three")
+        self.assertEqual(self.good("pull", "fil", "-g", "fil-g", "-e").lines(), ["three"])
+        self.assertIn("position 4: wanted =", self.bad(1, "group", "set", "fil-g",
+                                                       "--filter", "key ~ x").err)
+
     def test_patterns(self):
         self.good("pub", "pat.a", "one")
         self.assertEqual(self.good("pull", "pat.?", "-g", "pat-g", "-e").lines(), ["one"])

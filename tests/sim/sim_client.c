@@ -219,6 +219,7 @@ void admin_wake(struct client *self)
         if (model_is_made_by_hand(g) && !sim->model.groups[g].exists) {
             struct sim_request *request = client_request(self, SIM_GROUP_CREATE);
             request->group = g;
+            request->has_filter = sim->model.filters;
             request->is_weighted = g == 0 && sim->weather.weighted;
             client_send(self, request);
             return;

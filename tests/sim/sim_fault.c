@@ -42,6 +42,7 @@ void fault_choose_weather(struct sim *sim)
     weather->sync_files_max = (uint32_t)prng_below(prng, 4);
     weather->weighted = weather->urgent && prng_chance(prng, 500);
     sim->model.is_weighted = weather->weighted;
+    sim->model.filters = sim->options.seed % 3 == 0;
     if (weather->cold_reads) {
         crash_fs_set_cold(sim->world.disk, 500, prng_next(prng));
     }

@@ -83,6 +83,13 @@ bool message_read(struct zsp_slice record, uint32_t *ret_number)
     return same;
 }
 
+bool message_is_wanted(uint32_t number)
+{
+    char text[16];
+    const struct zsp_slice key = key_of(number, text);
+    return number % 5 != 0 && (!key.data || (key.len > 0 && !zsp_slice_equal_str(key, "key-3")));
+}
+
 bool message_partition(uint32_t number, uint32_t partition_count, uint32_t *ret)
 {
     char text[16];

@@ -147,6 +147,7 @@ struct model {
     int64_t wall_max_ms;   /* and at most ever */
     uint64_t wall_step;    /* when it was set back last */
     bool any_expires;      /* some messages do */
+    bool filters;          /* groups that are made by hand have one */
     bool is_weighted;      /* group 0 gives turns to the less urgent */
     int64_t uptime_ms;     /* how long the broker ran, all lives together */
     int64_t slow_ms;       /* until then, of uptime, reads may take long */
@@ -263,6 +264,8 @@ bool model_judge_expired(struct model *self, const struct sim_request *info,
                          const struct sim_part *part);
 /* Perhaps its time is over. */
 bool model_may_be_expired(const struct model *self, uint32_t message);
+/* Or its filter does not want it. */
+bool model_may_be_left_out(const struct model *self, uint32_t group, uint32_t message);
 /* Its grants are not known any more. */
 void model_urgent_crash(struct model *self);
 

@@ -13,7 +13,7 @@ static bool check_ledger(struct model *self, uint32_t group, uint32_t topic, uin
         const struct group_slot *slot = model_group_slot(self, group, topic, partition, o);
         const uint32_t message = model_log_slot(self, topic, partition, o)->message;
         if (!slot->delivered && !slot->optional && message > optional &&
-            !model_may_be_expired(self, message - 1)) {
+            !model_may_be_left_out(self, group, message - 1)) {
             return model_fail(self, "group %s never got %s/%u/%" PRIu64, sim_group_name(group),
                               sim_topic_name(topic), partition, o);
         }

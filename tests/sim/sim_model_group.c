@@ -607,10 +607,10 @@ static bool judge_committed(struct model *self, const struct sim_request *reques
             model_group_slot(self, request->group, part->topic, part->partition, ledger->high);
         const uint32_t message =
             model_log_slot(self, part->topic, part->partition, ledger->high)->message;
-        const bool may_be_over = model_may_be_over(self, slot, request->group) || slot->skipped ||
-                                 slot->optional ||
-                                 (message > 0 && model_may_be_expired(self, message - 1));
-        if (!may_be_over && message == 0 && self->any_expires) {
+        const bool may_be_over =
+            model_may_be_over(self, slot, request->group) || slot->skipped || slot->optional ||
+            (message > 0 && model_may_be_left_out(self, request->group, message - 1));
+        if (!may_be_over && message == 0 && (self->any_expires || self->filters)) {
             break; /* looked at again when it is known which one it is */
         }
         if (!may_be_over && (message == 0 || message > ledger->optional_before)) {

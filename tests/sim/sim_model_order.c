@@ -25,7 +25,7 @@ static bool may_be_finished(const struct model *self, const struct group_slot *s
 {
     return slot->acked || slot->dead || slot->maybe_done || slot->doomed || slot->skipped ||
            slot->optional || message == 0 || message <= optional_before ||
-           model_may_be_expired(self, message - 1);
+           model_may_be_left_out(self, SIM_ORDERED, message - 1);
 }
 
 /* Why the message before it forbids to hand out another one; NULL = it does not. */

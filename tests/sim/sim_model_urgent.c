@@ -6,6 +6,7 @@
  *   - what was expired when the pull came, by a clock that was not set back since, does not come
  *   - GROUP.INFO counts what was left out: at least what cannot be done otherwise, and at most what
  *     may have expired
+ *   - what a group's filter does not want does not come to it
  *   - a pull that was alone does not get a message while a more urgent one, which was confirmed
  *     synced before it came and was never handed out, is left behind; of a weighted group: no more
  *     than 15 messages in a row of such pulls are of the highest priority while another one waits.
@@ -13,6 +14,7 @@
  */
 #include <inttypes.h>
 
+#include "tests/sim/sim_message.h"
 #include "tests/sim/sim_model.h"
 
 void model_wall(struct model *self, int64_t wall_ms)
@@ -46,6 +48,17 @@ bool model_may_be_expired(const struct model *self, uint32_t message)
     return order->expires_at_ms != 0 && order->expires_at_ms <= self->wall_max_ms;
 }
 
+/* Its filter, when it has one, does not want the message. */
+static bool is_filtered(const struct model *self, uint32_t group, uint32_t message)
+{
+    return self->filters && model_is_made_by_hand(group) && !message_is_wanted(message);
+}
+
+bool model_may_be_left_out(const struct model *self, uint32_t group, uint32_t message)
+{
+    return model_may_be_expired(self, message) || is_filtered(self, group, message);
+}
+
 bool model_judge_urgent(struct model *self, const struct sim_request *pull,
                         const struct sim_run *run, uint64_t offset)
 {
@@ -65,6 +78,8 @@ bool model_judge_urgent(struct model *self, const struct sim_request *pull,
     } else if (is_first && order->expires_at_ms != 0 && self->wall_step < pull->entered_step &&
                order->expires_at_ms <= pull->entered_wall_ms) {
         what = "was delivered after it expired";
+    } else if (is_filtered(self, pull->group, message - 1)) {
+        what = "was delivered against its filter";
     }
     return !what || model_fail(self, "group %s: message %u of %s/%u, priority %u, %s",
                                sim_group_name(pull->group), message - 1, sim_topic_name(run->topic),
@@ -76,7 +91,8 @@ static bool must_have_expired(const struct model *self, const struct group_slot 
                               const struct sim_request *info, uint32_t message)
 {
     return !slot->delivered && !slot->acked && !slot->skipped && !slot->optional &&
-           !model_may_be_over(self, slot, info->group) && model_may_be_expired(self, message - 1);
+           !model_may_be_over(self, slot, info->group) &&
+           !is_filtered(self, info->group, message - 1) && model_may_be_expired(self, message - 1);
 }
 
 bool model_judge_expired(struct model *self, const struct sim_request *info,
@@ -123,7 +139,8 @@ static bool find_left_behind(struct model *self, const struct sim_request *pull,
         const struct log_slot *log = model_log_slot(self, topic, partition, o);
         const struct message_fact *fact = &self->messages[log->message > 0 ? log->message - 1 : 0];
         if (log->message == 0 || log->is_stale || fact->order.priority < low ||
-            fact->order.priority > high || model_may_be_expired(self, log->message - 1)) {
+            fact->order.priority > high ||
+            model_may_be_left_out(self, pull->group, log->message - 1)) {
             continue;
         }
         if (is_left_behind(pull, fact, model_group_slot(self, pull->group, topic, partition, o))) {
@@ -189,7 +206,8 @@ bool model_judge_order(struct model *self, const struct sim_request *pull)
         return true;
     }
     if (self->is_weighted && pull->group == 0) {
-        return judge_turns(self, pull, least, most);
+        /* What the filter leaves out had a turn all the same. */
+        return self->filters || judge_turns(self, pull, least, most);
     }
     for (uint32_t t = 0; t < SIM_TOPICS; t++) {
         for (uint32_t p = 0; model_group_has_topic(pull->group, t) && p < model_partition_count(t);
