@@ -579,7 +579,7 @@ static void a_group_is_saved_moved_and_restored(void **state)
     served_end(&f);
 }
 
-static void what_is_not_built_is_unsupported(void **state)
+static void what_is_not_there_is_refused(void **state)
 {
     (void)state;
     struct served f;
@@ -590,9 +590,9 @@ static void what_is_not_built_is_unsupported(void **state)
     zspool_group_spec_init(&spec, "g");
     spec.mode = "keyed";
     assert_int_equal(zspool_group_create(f.client, &spec, WAIT_MS, NULL), ZSPOOL_EUNSUPPORTED);
-    zspool_request_spec_init(&request, "DEAD.LIST");
+    zspool_request_spec_init(&request, "DEAD.WAKE");
     assert_int_equal(zspool_request(f.client, &request, WAIT_MS, &reply, NULL),
-                     ZSPOOL_EUNSUPPORTED);
+                     ZSPOOL_EUNKNOWN_VERB);
     served_end(&f);
 }
 
@@ -687,7 +687,7 @@ int main(void)
         cmocka_unit_test(a_group_is_paused_and_resumed),
         cmocka_unit_test(a_topic_is_purged),
         cmocka_unit_test(a_group_is_saved_moved_and_restored),
-        cmocka_unit_test(what_is_not_built_is_unsupported),
+        cmocka_unit_test(what_is_not_there_is_refused),
         cmocka_unit_test(producers_and_figures_can_be_looked_at),
         cmocka_unit_test(a_named_producer_goes_on_and_fences_the_older),
         cmocka_unit_test(a_stopped_broker_does_not_hold_a_client),
