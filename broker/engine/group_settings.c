@@ -44,14 +44,12 @@ static const struct setting settings_table[] = {
     {"backoff_factor", offsetof(struct group_settings, backoff_factor), 1, ZSP_BACKOFF_FACTOR_MAX,
      ZSP_BACKOFF_FACTOR, NULL},
     {"backoff_jitter", offsetof(struct group_settings, backoff_jitter), 0, 100, 0, NULL},
+    {"dead_retention_ms", offsetof(struct group_settings, dead_retention_ms), 0, ZSP_DELAY_MS_MAX,
+     0, NULL},
+    {"dead_retention_bytes", offsetof(struct group_settings, dead_retention_bytes), 0, INT64_MAX, 0,
+     NULL},
 };
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
-
-static const char *const unsupported_settings[] = {
-    "dead_retention",
-    "dead_retention_ms",
-    "dead_retention_bytes",
-};
 
 static uint64_t *place_of(const struct setting *setting, struct group_settings *settings)
 {
@@ -74,16 +72,6 @@ static int refuse(int code, struct zsp_slice name, const char *wanted, struct zs
     (void)zsp_err_set(err, code, "settings: %s: %s", object, wanted ? wanted : zsp_strerror(code));
     zsp_err_detail(err, object, wanted, NULL);
     return code;
-}
-
-static int unknown(struct zsp_slice name, struct zsp_err *err)
-{
-    for (size_t i = 0; i < sizeof unsupported_settings / sizeof unsupported_settings[0]; i++) {
-        if (zsp_slice_equal_str(name, unsupported_settings[i])) {
-            return refuse(ZSP_EUNSUPPORTED, name, NULL, err);
-        }
-    }
-    return refuse(ZSP_EUNKNOWN_ARGUMENT, name, NULL, err);
 }
 
 static int apply_word(const struct setting *setting, const msgpack_object *value,
@@ -144,7 +132,7 @@ static int apply_one(const msgpack_object_kv *pair, struct group_settings *setti
         *place_of(setting, settings) = pair->val.via.u64;
         return 0;
     }
-    return unknown(name, err);
+    return refuse(ZSP_EUNKNOWN_ARGUMENT, name, NULL, err);
 }
 
 static int apply_all(const msgpack_object *map, struct group_settings *changed, struct zsp_err *err)

@@ -38,6 +38,9 @@ struct group_settings {
     uint64_t expired;        /* enum on_expired */
     uint64_t priority;       /* enum on_priority */
 
+    uint64_t dead_retention_ms;    /* so long retention passes by no dead message; 0 = at all */
+    uint64_t dead_retention_bytes; /* nor keeps more of a partition for it; 0 = any */
+
     /* Told as texts, see setting_texts.h. */
     struct backoff_steps backoff;
     struct zsp_buf *dead_letter_topic; /* holds a reference; NULL = none */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/engine/dead_keep.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/state.h"
 #include "common/limits.h"
@@ -114,6 +115,15 @@ void retention_trimmed(struct engine *engine, struct partition *partition, uint6
     }
 }
 
+/* The same for all but what is kept for the dead messages of groups. */
+static void retention_ask_kept(struct engine *engine, struct partition *partition,
+                               const struct store_retain *what)
+{
+    struct store_retain kept = *what;
+    dead_keep(engine, partition, &kept);
+    retention_ask(engine, partition, &kept);
+}
+
 /* Ages run on wall time: a topic's messages carry it. */
 static void retain_by_limits(struct engine *engine, struct topic *topic)
 {
@@ -124,7 +134,7 @@ static void retain_by_limits(struct engine *engine, struct topic *topic)
         limits.before_ms = engine->now.wall_ms - (int64_t)age_ms;
     }
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        retention_ask(engine, topic->partitions[i], &limits);
+        retention_ask_kept(engine, topic->partitions[i], &limits);
     }
 }
 
@@ -176,7 +186,7 @@ static void is_durable(struct engine *engine, struct engine_op *op,
             .seal_alone = true, /* another one may go back while that is done */
         };
         if (what.before_offset > partition->start_offset) {
-            retention_ask(engine, partition, &what);
+            retention_ask_kept(engine, partition, &what);
         }
     }
     destroy_round(engine, self);

@@ -37,7 +37,10 @@ static size_t count_droppable(const struct store_part *part, const struct store_
         const bool over = (what->max_bytes != 0 && bytes - segment->bytes >= what->max_bytes) ||
                           (what->most_bytes != 0 && bytes > what->most_bytes);
         const bool passed = segment->end_offset <= what->before_offset;
-        if (!old && !over && !passed) {
+        const bool kept = what->keeps && segment->end_offset > what->keep_offset &&
+                          (what->keep_bytes == 0 || bytes <= what->keep_bytes) &&
+                          (what->most_bytes == 0 || bytes <= what->most_bytes);
+        if ((!old && !over && !passed) || kept) {
             break;
         }
         bytes -= segment->bytes;

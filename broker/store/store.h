@@ -131,6 +131,11 @@ struct store_retain {
     uint64_t max_bytes;     /* keep at least this much, 0 = no limit by bytes */
     uint64_t most_bytes;    /* and, whatever that says, not more than this; 0 = no such limit */
     uint64_t before_offset; /* all that ends at or before this offset, 0 = no limit by it */
+    /* With `keeps` nothing that ends behind `keep_offset`, unless there is more than `keep_bytes`
+     * (0 = any) or `most_bytes` of the partition. */
+    bool keeps;
+    uint64_t keep_offset;
+    uint64_t keep_bytes;
     /* First seal the one that takes appends, when it holds so many bytes (0 = never) and some of it
      * is below `before_offset`, or all of it older than `before_ms`, or there is more than
      * `max_bytes` or `most_bytes`; what is asked for then goes once that is done, */

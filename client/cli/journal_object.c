@@ -89,10 +89,19 @@ static const char *const topic_settings[] = {"retention_time_ms",
                                              "when_full",
                                              "dedup_window_ms",
                                              NULL};
-static const char *const group_settings[] = {
-    "lease_ms", "max_leased", "max_failures", "backoff_ms",     "backoff_max_ms",
-    "on_dead",  "expired",    "priority",     "backoff_factor", "backoff_jitter",
-    NULL};
+static const char *const group_settings[] = {"lease_ms",
+                                             "max_leased",
+                                             "max_failures",
+                                             "backoff_ms",
+                                             "backoff_max_ms",
+                                             "on_dead",
+                                             "expired",
+                                             "priority",
+                                             "backoff_factor",
+                                             "backoff_jitter",
+                                             "dead_retention_ms",
+                                             "dead_retention_bytes",
+                                             NULL};
 static const char *const group_texts[] = {"backoff", "dead_letter_topic", NULL};
 
 /* --- Printing one thing --------------------------------------------------------------------- */

@@ -301,7 +301,8 @@ class Groups(Case):
                                             "max_leased": 50, "on_dead": "skip",
                                             "expired": "drop", "priority": "strict",
                                             "backoff_factor": 2, "backoff_jitter": 0, "backoff": "",
-                                            "dead_letter_topic": ""})
+                                            "dead_letter_topic": "", "dead_retention_ms": 0,
+                                            "dead_retention_bytes": 0})
         self.good("group", "set", "adm", "--backoff", "1s,500ms,1m", "--backoff-factor", "3",
                   "--backoff-jitter", "20")
         settings = self.good("group", "info", "adm", "--json").objects()[0]["settings"]

@@ -465,6 +465,9 @@ static bool may_drop(const struct mem_log *log, size_t count, const struct store
     }
     uint64_t dropped = 0;
     bool all_old = retain->before_ms > 0;
+    if (retain->keeps && batch_end(last) > retain->keep_offset) {
+        return false;
+    }
     for (size_t i = 0; i < count; i++) {
         dropped += log->batches[i].batch.body.len;
         all_old = all_old && log->batches[i].batch.timestamp_ms < retain->before_ms;

@@ -98,6 +98,47 @@ static void a_seek_back_keeps_what_is_about_to_go(void **state)
     assert_string_equal(fixture_payloads(steps_pull(f, 10)), "a b c d e");
 }
 
+/* Goal: retention passes by no dead message of a group that wants it, for its time. */
+static void the_dead_may_be_spared_for_a_time(void **state)
+{
+    struct engine_fixture *f = *state;
+    mem_store_segment_batches(f->mem, 2);
+    fixture_ok(f, "TOPIC.CREATE", CONSUMED, NULL);
+    steps_publish_each(f, "t", "a b c d e f g h i");
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'settings': {'dead_retention_ms': 60000}}", NULL);
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    steps_settle(f, 5, 1, lease, "'reject'");
+    steps_settle(f, 0, 5, lease, "'ack'");
+    steps_settle(f, 6, 3, lease, "'ack'");
+    fixture_advance(f, ZSP_RETENTION_MS + 1);
+    assert_int_equal(start_of(f), 4);
+    assert_string_equal(fixture_payloads(fixture_ok(
+                            f, "DEAD.READ", "{'group': 'g', 'runs': [['t', 0, 5, 1]]}", NULL)),
+                        "f");
+    fixture_advance(f, 60000 + ZSP_RETENTION_MS);
+    assert_int_equal(start_of(f), 8);
+}
+
+/* Goal: once it is not dead any more it keeps nothing. */
+static void what_is_redriven_is_spared_no_more(void **state)
+{
+    struct engine_fixture *f = *state;
+    mem_store_segment_batches(f->mem, 2);
+    fixture_ok(f, "TOPIC.CREATE", CONSUMED, NULL);
+    steps_publish_each(f, "t", "a b c d e");
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'settings': {'dead_retention_ms': 3600000}}", NULL);
+    const uint64_t lease = steps_pull(f, 5)->lease;
+    steps_settle(f, 0, 1, lease, "'reject'");
+    steps_settle(f, 1, 4, lease, "'ack'");
+    fixture_advance(f, ZSP_RETENTION_MS + 1);
+    assert_int_equal(start_of(f), 0);
+    fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'all': true}", NULL);
+    fixture_advance(f, ZSP_RETENTION_MS + 1);
+    assert_int_equal(start_of(f), 4);
+}
+
 static void pulls_do_not_make_groups_there(void **state)
 {
     struct engine_fixture *f = *state;
@@ -240,6 +281,8 @@ int main(void)
         TEST(what_all_groups_have_done_goes),
         TEST(only_what_is_durable_counts),
         TEST(a_seek_back_keeps_what_is_about_to_go),
+        TEST(the_dead_may_be_spared_for_a_time),
+        TEST(what_is_redriven_is_spared_no_more),
         TEST(pulls_do_not_make_groups_there),
         TEST(a_full_topic_refuses_until_there_is_room),
         TEST(a_repeated_batch_is_no_new_one),

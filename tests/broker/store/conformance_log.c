@@ -335,6 +335,26 @@ static const char *long_prefix(void)
     return text;
 }
 
+/* Goal: what is to be kept is, with all behind it, whatever else is asked for. */
+static void retention_passes_by_nothing_that_is_kept(void **state)
+{
+    struct conf *c = *state;
+    struct conf_topic *topic = conf_topic(c, 1, "orders", 1);
+    topic->replay_from = UINT64_MAX;
+    conf_fill(c, topic->parts[0], long_prefix(), 1000);
+    struct store_retain wanted = {.max_bytes = 1, .keeps = true, .keep_offset = 600};
+    struct store_part_info info;
+    assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &wanted, NULL), 0);
+    conf_drive(c);
+    c->store->ops->part_info(c->store, topic->parts[0], &info);
+    assert_in_range(info.start_offset, 1, 600);
+    wanted.keeps = false;
+    assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &wanted, NULL), 0);
+    conf_drive(c);
+    c->store->ops->part_info(c->store, topic->parts[0], &info);
+    assert_in_range(info.start_offset, 601, 1000);
+}
+
 static void retention_drops_the_oldest_and_tells_the_new_start(void **state)
 {
     struct conf *c = *state;
@@ -459,6 +479,7 @@ int conformance_log_run(void)
         TEST(a_power_cut_leaves_a_prefix_with_all_that_was_synced),
         TEST(a_start_tells_headers_from_the_wanted_offset_on),
         TEST(a_time_is_found_at_the_first_batch_at_or_after_it),
+        TEST(retention_passes_by_nothing_that_is_kept),
         TEST(retention_drops_the_oldest_and_tells_the_new_start),
         TEST(retention_by_time_keeps_what_is_young_enough),
         TEST(all_below_an_offset_goes_when_the_end_is_sealed),
