@@ -208,7 +208,6 @@ struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice na
         return NULL;
     }
     if (zsp_table_add(&self->by_id, id_key(&group->id), group) < 0) {
-        setting_texts_drop(&group->settings);
         (void)name_index_remove(&engine->catalog.groups, group->name);
         free(group);
         return NULL;
@@ -245,6 +244,7 @@ void group_destroy(struct engine *engine, struct group *group)
     }
     pattern_destroy_all(self, group);
     group_texts_drop(group);
+    setting_texts_drop(&group->settings);
     if (group->dirty) {
         unwake(self, group);
     }
