@@ -52,6 +52,7 @@
     X(ESTORAGE_FAILED, -29, "storage_failed", false, "the broker's storage failed")              \
     X(ESHUTTING_DOWN, -30, "shutting_down", true, "the broker is stopping")                      \
     X(EINTERNAL, -31, "internal", false, "a bug in the broker")                                  \
+    X(EKEY_REQUIRED, -32, "key_required", false, "the topic wants a key in each message")        \
     X(EINVAL, -101, "invalid", false, "the function was called wrongly; nothing changed")        \
     X(ENOMEM, -102, "no_memory", true, "out of memory")                                          \
     X(EIO, -103, "io", false, "an operating system call failed")                                 \

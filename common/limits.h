@@ -39,24 +39,28 @@
 #define ZSP_REASONS_KEPT     3u    /* the last reasons of one message */
 
 /* Storage. */
-#define ZSP_SEGMENT_BYTES        (256u << 20) /* default size at which a segment is sealed */
-#define ZSP_SEGMENT_BYTES_MIN    (64u << 10)  /* tests and simulation use small ones */
-#define ZSP_SEGMENT_IDS_MAX      (1u << 20) /* ids at which it is sealed, if they are looked for */
-#define ZSP_COMPACTION_KEYS_MAX  (1500u * 1000) /* 24 bytes each, and as much again while it grows */
-#define ZSP_COMPACTION_JOB_BYTES (2u << 20)     /* read and written in one go; syncs stay small */
-#define ZSP_COMPACTION_RATE      (64u << 20)    /* bytes a second, so that publishes go on */
-#define ZSP_UNSYNCED_BYTES_MAX   (64u << 20) /* written, not yet synced; beyond it publishes wait */
-#define ZSP_JOURNAL_FILE_BYTES   (64u << 20) /* a journal file ends here */
-#define ZSP_JOURNAL_BYTES_MIN    (256u << 20) /* below it nothing is carried forward */
-#define ZSP_STATE_RECORD_MAX     (4u << 20)   /* entries of the engine in one journal record */
-#define ZSP_ATOMIC_BYTES_MAX     (10u << 20) /* batches in one journal record, as they are stored */
-#define ZSP_JOURNAL_RECORD_MAX   (16u << 20) /* one journal record, all its entries */
-#define ZSP_STATE_KEY_MAX        512u        /* one state object's key */
-#define ZSP_STATE_BLOCK          65536u      /* offsets of one block of group state */
-#define ZSP_FILL_BYTES           (1u << 20)  /* zero-filled space ahead of an active file */
-#define ZSP_TAIL_BYTES           (64u << 20) /* received frames kept for tail reads, all partitions */
-#define ZSP_READ_CACHE_SHARE     2u /* that by this: what was read from files lately, kept likewise */
-#define ZSP_JOURNAL_SYNC_MS      100u /* an unsynced journal record waits no longer */
+#define ZSP_SEGMENT_BYTES          (256u << 20) /* default size at which a segment is sealed */
+#define ZSP_SEGMENT_BYTES_MIN      (64u << 10)  /* tests and simulation use small ones */
+#define ZSP_SEGMENT_IDS_MAX        (1u << 20) /* ids at which it is sealed, if they are looked for */
+#define ZSP_COMPACTION_KEYS_MAX    (1500u * 1000) /* 24 bytes each, and as much again while it grows */
+#define ZSP_COMPACTION_JOB_BYTES   (2u << 20)     /* read and written in one go; syncs stay small */
+#define ZSP_COMPACTION_RATE        (64u << 20)    /* bytes a second, so that publishes go on */
+#define ZSP_COMPACTION_SEAL_BYTES  (1u << 20) /* so much, or nothing new for so long: it is sealed */
+#define ZSP_COMPACTION_IDLE_MS     60000
+#define ZSP_COMPACT_RATIO          50u /* percent */
+#define ZSP_TOMBSTONE_RETENTION_MS (24u * 3600u * 1000u)
+#define ZSP_UNSYNCED_BYTES_MAX     (64u << 20) /* written, not yet synced; beyond it publishes wait */
+#define ZSP_JOURNAL_FILE_BYTES     (64u << 20)  /* a journal file ends here */
+#define ZSP_JOURNAL_BYTES_MIN      (256u << 20) /* below it nothing is carried forward */
+#define ZSP_STATE_RECORD_MAX       (4u << 20)   /* entries of the engine in one journal record */
+#define ZSP_ATOMIC_BYTES_MAX       (10u << 20) /* batches in one journal record, as they are stored */
+#define ZSP_JOURNAL_RECORD_MAX     (16u << 20) /* one journal record, all its entries */
+#define ZSP_STATE_KEY_MAX          512u        /* one state object's key */
+#define ZSP_STATE_BLOCK            65536u      /* offsets of one block of group state */
+#define ZSP_FILL_BYTES             (1u << 20)  /* zero-filled space ahead of an active file */
+#define ZSP_TAIL_BYTES             (64u << 20) /* received frames kept for tail reads, all partitions */
+#define ZSP_READ_CACHE_SHARE       2u /* that by this: what was read from files lately, kept likewise */
+#define ZSP_JOURNAL_SYNC_MS        100u /* an unsynced journal record waits no longer */
 
 /* Groups and producers. */
 #define ZSP_LEASE_MS             30000u /* default lease */

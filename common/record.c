@@ -339,7 +339,8 @@ int zsp_record_position(struct zsp_slice body, uint32_t index, size_t *ret_pos)
     return 0;
 }
 
-int zsp_record_key(struct zsp_slice record, struct zsp_slice *ret_key)
+int zsp_record_key_payload(struct zsp_slice record, struct zsp_slice *ret_key,
+                           struct zsp_slice *ret_payload)
 {
     if (record.len == 0) {
         return ZSP_EBAD_RECORD;
@@ -360,7 +361,14 @@ int zsp_record_key(struct zsp_slice record, struct zsp_slice *ret_key)
         return ZSP_EBAD_RECORD;
     }
     *ret_key = key;
+    *ret_payload = payload;
     return 0;
+}
+
+int zsp_record_key(struct zsp_slice record, struct zsp_slice *ret_key)
+{
+    struct zsp_slice payload;
+    return zsp_record_key_payload(record, ret_key, &payload);
 }
 
 int zsp_record_decode(struct zsp_slice record, struct zsp_record *ret, struct zsp_err *err)

@@ -55,6 +55,10 @@ int zsp_record_position(struct zsp_slice body, uint32_t index, size_t *ret_pos);
 /* The key of one checked record without decoding the rest; data NULL = none. */
 int zsp_record_key(struct zsp_slice record, struct zsp_slice *ret_key);
 
+/* The same, and its payload. */
+int zsp_record_key_payload(struct zsp_slice record, struct zsp_slice *ret_key,
+                           struct zsp_slice *ret_payload);
+
 /* Decode one record from any source; checks as zsp_record_check() does. */
 int zsp_record_decode(struct zsp_slice record, struct zsp_record *ret, struct zsp_err *err);
 

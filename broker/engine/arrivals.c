@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/arrivals.h"
 
+#include "broker/engine/compaction.h"
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/id_lookup.h"
@@ -65,6 +66,7 @@ static void complete(struct engine *self, const struct store_completion *complet
         retention_trimmed(self, completion->owner, completion->offset);
         break;
     case STORE_COMPACTED:
+        compaction_ended(self, completion->owner);
         break;
     case STORE_IMAGE_WANTED:
         state_image_wanted(self, completion->key);

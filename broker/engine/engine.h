@@ -52,6 +52,10 @@ struct engine_options {
     uint32_t part_bytes; /* of records in a PART, about; 0 = ZSP_PART_BYTES; simulation uses less */
     uint32_t pump_work_bytes; /* of engine_work_bytes(), about, in one pump; 0 = some 20 ms of work;
                                * simulation uses less */
+    uint32_t seal_bytes; /* of a topic that is compacted: a segment is sealed for it at so many; 0 =
+                          * ZSP_COMPACTION_SEAL_BYTES; simulation uses less */
+    uint32_t retention_ms; /* between two rounds of retention; 0 = ZSP_RETENTION_MS; simulation uses
+                            * less */
     uint32_t topics_max, groups_max; /* 0 = no limit; beyond: ZSP_ELIMIT_REACHED */
     /* Asked before messages are read for a request: may its reply's body have so many bytes? A
      * first message that is larger may come all the same. What is reserved replaces what was

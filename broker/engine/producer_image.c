@@ -113,11 +113,8 @@ static int put_dirty(struct engine *engine, struct partition *partition, struct 
     return 0;
 }
 
-void producer_image_advanced(struct engine *engine, struct partition *partition)
+static void put_image(struct engine *engine, struct partition *partition)
 {
-    if (partition->image_bytes < ZSP_PRODUCER_IMAGE_BYTES) {
-        return;
-    }
     partition->image_bytes = 0;
     struct zsp_err error = {0};
     if (put_dirty(engine, partition, &error)) {
@@ -132,6 +129,20 @@ void producer_image_advanced(struct engine *engine, struct partition *partition)
     if (put_offset(engine, partition, &error)) {
         partition->image_offset = old_offset;
         partition->image_place = old_place;
+    }
+}
+
+void producer_image_advanced(struct engine *engine, struct partition *partition)
+{
+    if (partition->image_bytes >= ZSP_PRODUCER_IMAGE_BYTES) {
+        put_image(engine, partition);
+    }
+}
+
+void producer_image_now(struct engine *engine, struct partition *partition)
+{
+    if (partition->image_offset < partition->synced_offset) {
+        put_image(engine, partition);
     }
 }
 

@@ -17,6 +17,9 @@ void producer_image_advanced(struct engine *engine, struct partition *partition)
  * Errors: those of state_put, ZSP_ENOMEM */
 int producer_image_put_log(struct engine *engine, const struct producer_log *log,
                            struct engine_op *op, struct zsp_err *err);
+/* Put an image now, unless all that is synced is imaged: image_offset is the mark afterwards, if the
+ * journal takes it. */
+void producer_image_now(struct engine *engine, struct partition *partition);
 /* Put the image of one key ('Q' or 'R'), or a `gone` when there is no such object.
  * Errors: those of state_put, ZSP_ENOMEM */
 int producer_image_put(struct engine *engine, struct zsp_slice key, struct zsp_err *err);

@@ -543,6 +543,15 @@ void publish_given(struct engine *engine, struct publish_part *part, uint32_t co
     part->is_counted = true;
 }
 
+/* Has all of it the keys that a compacted topic wants? */
+static int check_keys(struct engine *engine, const struct publish *self, const struct topic *topic,
+                      struct zsp_err *err)
+{
+    const struct zsp_slice body = {self->frame->data, self->frame->len};
+    const uint32_t raw_bytes = self->codec != ZSP_CODEC_NONE ? self->raw_bytes : 0;
+    return publish_check_keys(engine, topic, body, raw_bytes, err);
+}
+
 static int begin_sequenced(struct engine *engine, struct publish *self, struct zsp_err *err)
 {
     struct publish_part *const part = self->only;
@@ -551,6 +560,9 @@ static int begin_sequenced(struct engine *engine, struct publish *self, struct z
     if (rc == 0 && is_old) {
         publish_echo(engine, self);
         return 0;
+    }
+    if (rc == 0) {
+        rc = check_keys(engine, self, part->partition->topic, err);
     }
     if (rc == 0) {
         rc = topic_limit_admit(engine, part->partition->topic, self->frame->len, err);
@@ -568,7 +580,10 @@ static int begin_sequenced(struct engine *engine, struct publish *self, struct z
 /* The part's ids are looked at before it is appended. */
 static int begin_dedup(struct engine *engine, struct publish *self, struct zsp_err *err)
 {
-    const int rc = dedup_add(engine, self->only, self->frame, self->codec, err);
+    int rc = check_keys(engine, self, self->only->partition->topic, err);
+    if (rc == 0) {
+        rc = dedup_add(engine, self->only, self->frame, self->codec, err);
+    }
     if (rc == 0) {
         zsp_buf_put(&self->frame);
     }
@@ -592,7 +607,10 @@ int publish_whole(struct engine *engine, struct publish *self, struct partition 
     if (self->producer_id > 0) {
         return begin_sequenced(engine, self, err);
     }
-    int rc = topic_limit_admit(engine, partition->topic, self->frame->len, err);
+    int rc = check_keys(engine, self, partition->topic, err);
+    if (rc == 0) {
+        rc = topic_limit_admit(engine, partition->topic, self->frame->len, err);
+    }
     if (rc == 0) {
         rc = publish_append(engine, self->only, self->frame, self->codec, err);
     }

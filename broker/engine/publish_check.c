@@ -2,6 +2,7 @@
 #include "broker/engine/publish_check.h"
 
 #include "broker/engine/engine_priv.h"
+#include "broker/engine/topic.h"
 #include "common/limits.h"
 #include "common/record.h"
 
@@ -54,6 +55,32 @@ int publish_check_body(struct engine *engine, const struct publish_body *args, u
                            (unsigned long long)args->count.value, *ret_count);
     }
     return 0;
+}
+
+static int check_keys(const struct topic *topic, struct zsp_slice body, struct zsp_err *err)
+{
+    struct zsp_slice record, key;
+    for (uint32_t i = 0; zsp_record_next(&body, &record) == 0; i++) {
+        if (zsp_record_key(record, &key) < 0 || !key.data) {
+            zsp_err_set(err, ZSP_EKEY_REQUIRED,
+                        "%s is compacted by key: record %u has no key, every one must have one",
+                        topic->object, i);
+            zsp_err_detail(err, topic->object, "a key", NULL);
+            return ZSP_EKEY_REQUIRED;
+        }
+    }
+    return 0;
+}
+
+int publish_check_keys(struct engine *engine, const struct topic *topic, struct zsp_slice body,
+                       uint32_t raw_bytes, struct zsp_err *err)
+{
+    if (topic->settings.cleanup != CLEANUP_COMPACT) {
+        return 0;
+    }
+    const int rc =
+        raw_bytes > 0 ? unpack_received(&engine->unpack, body, raw_bytes, &body, err) : 0;
+    return rc != 0 ? rc : check_keys(topic, body, err);
 }
 
 int publish_check_place(const struct publish_place *place, uint32_t partition_count,

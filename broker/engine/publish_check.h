@@ -25,6 +25,13 @@ struct publish_body {
 int publish_check_body(struct engine *engine, const struct publish_body *args, uint32_t *ret_count,
                        struct zsp_err *err);
 
+struct topic;
+
+/* Has every record the key that a compacted topic wants? Asked once the topic is there; `body` is as it
+ * came. Errors: ZSP_EKEY_REQUIRED, ZSP_ENOMEM */
+int publish_check_keys(struct engine *engine, const struct topic *topic, struct zsp_slice body,
+                       uint32_t raw_bytes, struct zsp_err *err);
+
 /* Where the client wants it. */
 struct publish_place {
     bool is_given;       /* in the partition `index`; else it is routed */

@@ -78,7 +78,10 @@ static int append_cut(struct engine *engine, struct publish *self, struct zsp_sl
 static int begin_cut(struct engine *engine, struct publish *self, struct topic *topic,
                      struct zsp_slice body, struct zsp_err *err)
 {
-    int rc = make_parts(engine, self, topic, err);
+    int rc = publish_check_keys(engine, topic, body, 0, err);
+    if (rc == 0) {
+        rc = make_parts(engine, self, topic, err);
+    }
     if (rc == 0 && topic->settings.dedup_window_ms == 0) { /* else for what is new, later */
         rc = topic_limit_admit(engine, topic, body.len, err);
     }

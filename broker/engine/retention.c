@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/engine/compaction.h"
 #include "broker/engine/dead_keep.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/state.h"
@@ -30,7 +31,8 @@ static bool has_limit(const struct topic *topic)
 {
     const struct topic_settings *const settings = &topic->settings;
     return settings->retention_time_ms > 0 || settings->retention_bytes > 0 ||
-           settings->until_consumed != 0 || settings->max_topic_bytes > 0;
+           settings->until_consumed != 0 || settings->max_topic_bytes > 0 ||
+           compaction_is_on(topic);
 }
 
 static uint64_t share_of(const struct topic *topic, uint64_t bytes)
@@ -244,6 +246,7 @@ void retention_start(struct engine *engine)
 static void retain_topic(struct engine *engine, struct topic *topic)
 {
     retain_by_limits(engine, topic);
+    compaction_round(engine, topic);
     if (topic->settings.until_consumed != 0 && !topic->is_consuming) {
         begin_round(engine, topic);
     }
@@ -266,7 +269,7 @@ static void retention_arm(struct engine *engine, const struct topic *topic)
     if (!has_limit(topic) || timer_is_armed(&engine->retention)) {
         return;
     }
-    const int64_t period_ms = ZSP_RETENTION_MS;
+    const int64_t period_ms = engine->options.retention_ms;
     engine->retention.fire_fn = retain;
     engine_arm(engine, TIMER_WAIT, &engine->retention,
                (engine->clock.broker_ms / period_ms + 1) * period_ms);

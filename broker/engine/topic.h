@@ -35,6 +35,8 @@ enum agenda_use { AGENDA_UNUSED, AGENDA_MARKING, AGENDA_USED };
 
 enum topic_state { TOPIC_CREATING, TOPIC_LIVE, TOPIC_DELETING };
 
+enum cleanup { CLEANUP_DELETE, CLEANUP_COMPACT };
+
 enum when_full { WHEN_FULL_REJECT, WHEN_FULL_DROP_OLDEST };
 
 struct topic_settings {
@@ -44,6 +46,11 @@ struct topic_settings {
     uint64_t max_topic_bytes;   /* 0 = no limit; beyond it, */
     uint64_t when_full;         /* enum when_full */
     uint64_t dedup_window_ms;   /* ids are looked at so far back; 0 = not at all */
+    uint64_t cleanup;           /* enum cleanup; what follows is of topics that are compacted: */
+    uint64_t tombstone_retention_ms; /* 0 = ZSP_TOMBSTONE_RETENTION_MS */
+    uint64_t min_compaction_lag_ms;  /* younger messages stay as they are */
+    uint64_t compact_ratio;          /* percent that are dirty before it is worth it; 0 =
+                                      * ZSP_COMPACT_RATIO */
 };
 
 struct publish_queue {

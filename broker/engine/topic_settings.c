@@ -14,6 +14,7 @@ struct setting {
 };
 
 static const char *const no_yes[] = {"no", "yes"};
+static const char *const cleanup_words[] = {"delete", "compact"};
 static const char *const when_full_words[] = {"reject", "drop_oldest"};
 
 /* The order is that of the durable form: new ones come last. */
@@ -26,6 +27,12 @@ static const struct setting settings_table[] = {
      when_full_words},
     {"dedup_window_ms", offsetof(struct topic_settings, dedup_window_ms), ZSP_DEDUP_WINDOW_MS_MAX,
      NULL},
+    {"cleanup", offsetof(struct topic_settings, cleanup), CLEANUP_COMPACT, cleanup_words},
+    {"tombstone_retention_ms", offsetof(struct topic_settings, tombstone_retention_ms), INT64_MAX,
+     NULL},
+    {"min_compaction_lag_ms", offsetof(struct topic_settings, min_compaction_lag_ms), INT64_MAX,
+     NULL},
+    {"compact_ratio", offsetof(struct topic_settings, compact_ratio), 100, NULL},
 };
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
 
@@ -169,8 +176,9 @@ int topic_settings_decode(struct zsp_reader *in, struct topic_settings *ret)
         char *const base = (char *)&settings;
         *(uint64_t *)(void *)(base + settings_table[i].place) = zsp_read_u64(in);
     }
-    const bool is_sound =
-        settings.until_consumed <= 1 && settings.when_full <= WHEN_FULL_DROP_OLDEST;
+    const bool is_sound = settings.until_consumed <= 1 &&
+                          settings.when_full <= WHEN_FULL_DROP_OLDEST &&
+                          settings.cleanup <= CLEANUP_COMPACT;
     *ret = settings;
     return in->failed || !is_sound ? ZSP_ECORRUPT : 0;
 }

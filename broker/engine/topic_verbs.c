@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/engine/compaction.h"
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/list.h"
@@ -368,7 +369,7 @@ int verb_topic_info(struct engine *engine, const struct request *request, struct
         return rc;
     }
     struct zsp_writer *const out = reply_begin(engine, &request->to);
-    wire_write_map(out, 5);
+    wire_write_map(out, compaction_is_on(topic) ? 6 : 5);
     wire_write_text_str(out, "topic", topic->name);
     wire_write_text_uint(out, "id", topic->id);
     wire_write_text(out, "created_ms");
@@ -386,6 +387,10 @@ int verb_topic_info(struct engine *engine, const struct request *request, struct
         wire_write_uint(out, partition->start_offset);
         wire_write_uint(out, partition->synced_offset);
         wire_write_uint(out, info.bytes);
+    }
+    if (compaction_is_on(topic)) {
+        wire_write_text(out, "compaction");
+        compaction_write_info(out, engine, topic);
     }
     reply_end(engine);
     return 0;

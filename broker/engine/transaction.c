@@ -268,7 +268,12 @@ static int begin(struct engine *engine, struct transaction *self, struct zsp_err
     for (uint32_t i = 0; i < self->publish_count && rc == 0; i++) {
         struct transaction_publish *const publish = &self->publishes[i];
         struct topic *const topic = topic_find(engine, zsp_slice_str(publish->topic));
-        rc = topic_limit_admit(engine, topic, publish->frame->len, err);
+        const struct zsp_slice body = {publish->frame->data, publish->frame->len};
+        rc = publish_check_keys(engine, topic, body,
+                                publish->codec != ZSP_CODEC_NONE ? publish->raw_bytes : 0, err);
+        if (rc == 0) {
+            rc = topic_limit_admit(engine, topic, body.len, err);
+        }
         if (rc == 0) {
             rc = route_publish(engine, self, publish, topic, err);
         }

@@ -117,9 +117,7 @@ static void give_up(struct log_store *store, struct compaction *self, const stru
 {
     char name[64];
     partition_describe(self->part, name);
-    if (err) {
-        zsp_diag(store->options.diag, ZSP_WARNING, "%s: it was not compacted: %s", name, err->msg);
-    }
+    zsp_diag(store->options.diag, ZSP_WARNING, "%s: it was not compacted: %s", name, err->msg);
     finish(store, self);
 }
 
@@ -415,6 +413,7 @@ static void job_done(struct log_store *store, struct io *io)
         return;
     }
     if (io->job.error.code != 0 && !self->dropping) {
+        self->part->compact_failed = io->job.error.code == ZSP_ECORRUPT;
         give_up(store, self, &io->job.error);
         return;
     }
@@ -486,10 +485,49 @@ static int add_dirty(struct compaction *self, size_t clean)
     return 0;
 }
 
-static bool is_worth_it(const struct store_part *part, const struct store_compact *what)
+/* Shall what is in the segment that takes appends go in? */
+static bool is_full(const struct segment *active, const struct store_compact *what)
+{
+    const bool is_old = what->before_ms == 0 || active->max_timestamp_ms < what->before_ms;
+    return what->seal_bytes != 0 && active->bytes > 0 && is_old &&
+           (active->bytes >= what->seal_bytes || active->max_timestamp_ms < what->idle_before_ms);
+}
+
+/* What there is to do; `may_seal` when it includes the segment that takes appends. */
+static bool is_worth_it(const struct store_part *part, const struct store_compact *what,
+                        bool *ret_may_seal)
 {
     const size_t clean = count_clean(part);
-    bool is_due = clean < part->segment_count && may_go_in(part->segments[clean], what);
+    const struct segment *active = partition_active(part);
+    uint64_t clean_bytes = 0;
+    uint64_t dirty_bytes = is_full(active, what) ? active->bytes : 0;
+    bool is_due = false;
+    for (size_t i = 0; i < clean; i++) {
+        clean_bytes += part->segments[i]->bytes;
+        is_due = is_due || has_due_tombstone(part->segments[i], what);
+    }
+    for (size_t i = clean; i < part->segment_count && may_go_in(part->segments[i], what); i++) {
+        dirty_bytes += part->segments[i]->bytes;
+    }
+    const double most = (double)(clean_bytes + dirty_bytes) * what->dirty_percent;
+    const bool is_dirty = dirty_bytes > 0 && (double)dirty_bytes * 100 >= most;
+    *ret_may_seal = is_dirty && is_full(active, what);
+    return is_due || is_dirty;
+}
+
+static void seal_active(struct store_part *part)
+{
+    if (!part->write && !part->refuses && !roll_busy(part) && !atomic_holds(part)) {
+        (void)roll_start(part);
+        partition_wake(part);
+    }
+}
+
+/* Is anything there that can go in now? */
+static bool has_work(const struct store_part *part, const struct store_compact *what)
+{
+    const size_t clean = count_clean(part);
+    bool is_due = may_go_in(part->segments[clean], what);
     for (size_t i = 0; i < clean && !is_due; i++) {
         is_due = has_due_tombstone(part->segments[i], what);
     }
@@ -499,9 +537,17 @@ static bool is_worth_it(const struct store_part *part, const struct store_compac
 int compact_start(struct log_store *store, struct store_part *part,
                   const struct store_compact *what, struct zsp_err *err)
 {
+    bool may_seal = false;
     if (store->compaction || part->state != PART_OPEN || part->refuses || part->damage_count > 0 ||
-        !store->ready || store->space.refuses || !is_worth_it(part, what)) {
+        part->compact_failed || !store->ready || store->space.refuses ||
+        !is_worth_it(part, what, &may_seal)) {
         return 0;
+    }
+    if (may_seal) {
+        seal_active(part);
+    }
+    if (!has_work(part, what)) {
+        return may_seal ? 1 : 0;
     }
     struct compaction *self = calloc(1, sizeof *self);
     if (!self) {

@@ -124,38 +124,19 @@ static void emit_whole(struct compact_copy *self, const struct batch_header *sou
 
 /* --- Records ---------------------------------------------------------------------------------- */
 
-/* Is the payload of a checked record empty? It comes first. */
-static bool is_empty(struct zsp_slice record)
-{
-    const uint8_t *const bytes = record.data;
-    if (record.len < 3) {
-        return false;
-    }
-    switch (bytes[1]) {
-    case 0xc4: /* bin 8 */
-        return bytes[2] == 0;
-    case 0xc5: /* bin 16 */
-        return record.len >= 4 && bytes[2] == 0 && bytes[3] == 0;
-    case 0xc6: /* bin 32 */
-        return record.len >= 6 && bytes[2] == 0 && bytes[3] == 0 && bytes[4] == 0 && bytes[5] == 0;
-    default:
-        return false;
-    }
-}
-
 enum fate { FATE_KEPT, FATE_TOMBSTONE, FATE_REMOVED };
 
 static enum fate fate_of(const struct compact_copy *self, uint64_t offset, struct zsp_slice record,
                          int64_t tombstone_ms)
 {
-    struct zsp_slice key;
-    if (zsp_record_key(record, &key) < 0 || !key.data) {
+    struct zsp_slice key, payload;
+    if (zsp_record_key_payload(record, &key, &payload) < 0 || !key.data) {
         return FATE_KEPT;
     }
     if (compact_map_has_newer(self->rules.map, key, offset)) {
         return FATE_REMOVED;
     }
-    if (!is_empty(record)) {
+    if (payload.len > 0) {
         return FATE_KEPT;
     }
     return tombstone_ms != 0 && tombstone_ms <= self->rules.tombstones_before_ms ? FATE_REMOVED

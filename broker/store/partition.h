@@ -117,6 +117,7 @@ struct store_part {
     bool dirty;                      /* on the store's dirty list */
     bool unsynced;                   /* on the commit's list */
     bool refuses;                    /* damaged: takes no appends */
+    bool compact_failed;             /* what is there cannot be read: not tried again */
     bool trimming;                   /* a retention is under way */
     struct store_retain retain_next; /* asked while something else was under way; zero = nothing */
     struct store_compacted *compacted; /* NULL = it never was */

@@ -154,6 +154,12 @@ struct store_compact {
     int64_t
         tombstones_before_ms; /* a message with a key and an empty payload goes once it was compacted
                                    * at or before this wall time */
+    uint32_t dirty_percent;   /* only when so much of what may go in and what is compacted is dirty;
+                                   * tombstones that may go are always a reason */
+    /* The segment that takes appends is sealed, to go in the next time, when it holds so many bytes
+     * (0 = never), or anything and nothing newer than this wall time. */
+    uint64_t seal_bytes;
+    int64_t idle_before_ms;
 };
 
 /* What compaction has done for a partition since the start. */
@@ -334,7 +340,8 @@ struct store_ops {
                   struct zsp_err *err);
     /* Of all messages with one key keep the newest, in the background; STORE_COMPACTED tells of the
      * end. Messages without a key stay. Does nothing while a compaction is under way anywhere, or
-     * when there is nothing to do. NULL = the store cannot. Errors: ZSP_ENOMEM */
+     * when there is nothing to do. Returns 0; 1 = a segment is being sealed for it: ask again soon.
+     * NULL = the store cannot. Errors: ZSP_ENOMEM */
     int (*compact)(struct store *self, struct store_part *part, const struct store_compact *what,
                    struct zsp_err *err);
     void (*part_info)(const struct store *self, const struct store_part *part,

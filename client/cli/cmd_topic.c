@@ -88,7 +88,52 @@ static void print_json(const zspool_topic_info_t *info)
         json_close_object(&json);
     }
     json_close_array(&json);
+    if (info->compaction_count > 0) {
+        json_open_array(&json, "compaction");
+    }
+    for (size_t i = 0; i < info->compaction_count; i++) {
+        const zspool_compaction_info_t *compaction = &info->compactions[i];
+        json_open_item(&json);
+        json_uint(&json, "partition", compaction->partition);
+        json_uint(&json, "dirty_percent", compaction->dirty_percent);
+        json_uint(&json, "runs", compaction->runs);
+        json_uint(&json, "messages", compaction->messages);
+        json_uint(&json, "bytes", compaction->bytes);
+        if (compaction->last_ms > 0) {
+            json_time(&json, "last", compaction->last_ms);
+        }
+        json_close_object(&json);
+    }
+    if (info->compaction_count > 0) {
+        json_close_array(&json);
+    }
     json_end(&json);
+}
+
+static bool print_compactions(const zspool_topic_info_t *info)
+{
+    struct columns columns;
+    if (info->compaction_count == 0) {
+        return true;
+    }
+    printf("\ncompacted by key, since the start of the broker:\n");
+    columns_init(&columns, "PARTITION DIRTY% RUNS REMOVED FREED LAST");
+    for (size_t i = 0; i < info->compaction_count; i++) {
+        const zspool_compaction_info_t *compaction = &info->compactions[i];
+        char last[32] = "never";
+        if (compaction->last_ms > 0) {
+            cli_write_time(compaction->last_ms, last);
+        }
+        columns_count(&columns, compaction->partition);
+        columns_count(&columns, compaction->dirty_percent);
+        columns_count(&columns, compaction->runs);
+        columns_count(&columns, compaction->messages);
+        columns_bytes(&columns, compaction->bytes);
+        columns_text(&columns, last);
+    }
+    const bool printed = columns_print(&columns);
+    columns_fini(&columns);
+    return printed;
 }
 
 static int print_plain(const zspool_topic_info_t *info)
@@ -110,7 +155,7 @@ static int print_plain(const zspool_topic_info_t *info)
     }
     const bool printed = columns_print(&columns);
     columns_fini(&columns);
-    return printed ? CLI_OK : CLI_ERROR;
+    return printed && print_compactions(info) ? CLI_OK : CLI_ERROR;
 }
 
 static int topic_info(struct topic_run *self, const char *topic)
@@ -140,14 +185,18 @@ static int topic_change(struct topic_run *self, const char *topic, bool create)
         {"until_consumed", &self->until_consumed},
         {"max_topic_bytes", &self->max_bytes},
         {"when_full", &self->when_full},
+        {"cleanup", &self->cleanup},
+        {"tombstone_retention_ms", &self->tombstone_retention},
+        {"min_compaction_lag_ms", &self->compaction_lag},
+        {"compact_ratio", &self->compact_ratio},
     };
-    zspool_figure_t settings[5];
+    zspool_figure_t settings[sizeof named / sizeof named[0]];
     zspool_error_t err = {0};
     zspool_topic_spec_t spec;
     zspool_topic_spec_init(&spec, topic);
     spec.partitions = (uint32_t)self->partitions;
     spec.settings = settings;
-    spec.setting_count = cli_collect_settings(named, 5, settings);
+    spec.setting_count = cli_collect_settings(named, sizeof named / sizeof named[0], settings);
     if (!create && (spec.setting_count == 0 && spec.partitions == 0)) {
         return cli_usage(self->verb, "nothing to set");
     }
@@ -259,6 +308,10 @@ static int check_flags(const struct topic_run *self, const char *action)
         {"until-consumed", self->until_consumed.given, "create set"},
         {"max-bytes", self->max_bytes.given, "create set"},
         {"when-full", self->when_full.given, "create set"},
+        {"cleanup", self->cleanup.given, "create set"},
+        {"tombstone-retention", self->tombstone_retention.given, "create set"},
+        {"min-compaction-lag", self->compaction_lag.given, "create set"},
+        {"compact-ratio", self->compact_ratio.given, "create set"},
         {"long", self->is_long, "ls"},
         {"all", self->all, "rm"},
         {"before", self->before.kind != ZSPOOL_POSITION_NONE, "purge"},
@@ -322,6 +375,14 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.max_bytes},
         {0, "when-full", CLI_SETTING_WORD, "WORD", "then: reject or drop_oldest (reject)",
          &self.when_full},
+        {0, "cleanup", CLI_SETTING_WORD, "WORD", "compact: of each key keep the newest (delete)",
+         &self.cleanup},
+        {0, "tombstone-retention", CLI_SETTING_DURATION, "TIME",
+         "compacted: how long an empty payload stays (24h)", &self.tombstone_retention},
+        {0, "min-compaction-lag", CLI_SETTING_DURATION, "TIME",
+         "compacted: what is younger stays as it is", &self.compaction_lag},
+        {0, "compact-ratio", CLI_SETTING_COUNT, "PERCENT",
+         "compacted: when so much is new to it (50)", &self.compact_ratio},
         {0, "all", CLI_FLAG, NULL, "rm: every topic", &self.all},
         {0, "before", CLI_POSITION, "POSITION", "purge: what lies before it goes", &self.before},
         {'p', "partition", CLI_PARTITION, "NUMBER", "purge: only this one", &self.partition},

@@ -114,6 +114,7 @@ enum {
     ZSPOOL_ESTORAGE_FAILED = -29,
     ZSPOOL_ESHUTTING_DOWN = -30,
     ZSPOOL_EINTERNAL = -31,
+    ZSPOOL_EKEY_REQUIRED = -32, /* the topic is compacted by key, and a message has none */
 
     ZSPOOL_EINVAL = -101, /* the function was called wrongly; nothing changed */
     ZSPOOL_ENOMEM = -102,
@@ -858,6 +859,14 @@ typedef struct zspool_partition_info_t {
     uint64_t bytes;                    /* on disk */
 } zspool_partition_info_t;
 
+/* Of a partition that is compacted by key. */
+typedef struct zspool_compaction_info_t {
+    uint32_t partition;
+    uint32_t dirty_percent;         /* of its bytes that were not compacted yet */
+    uint64_t runs, messages, bytes; /* since the broker's start; the latter that went */
+    int64_t last_ms;                /* Unix time when the last run ended, 0 = none did */
+} zspool_compaction_info_t;
+
 typedef struct zspool_topic_info_t {
     const char *topic;
     uint64_t id;
@@ -865,6 +874,8 @@ typedef struct zspool_topic_info_t {
     const zspool_figure_t *settings;
     size_t partition_count;
     const zspool_partition_info_t *partitions;
+    size_t compaction_count; /* 0 = it is not compacted */
+    const zspool_compaction_info_t *compactions;
 } zspool_topic_info_t;
 
 /* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EBAD_VALUE, ZSPOOL_EUNKNOWN_ARGUMENT (no such

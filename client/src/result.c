@@ -188,6 +188,33 @@ int zsp_read_stats(const struct zsp_answer *answer, void *arg, struct zsp_err *e
 
 /* --- Topics ------------------------------------------------------------------------ */
 
+/* Rows that are absent are of a topic that is not compacted. */
+static int read_compactions(struct zsp_arena *arena, const msgpack_object *map,
+                            zspool_topic_info_t *info, struct zsp_err *err)
+{
+    const msgpack_object_array *rows = zsp_reply_array(map, "compaction");
+    if (!rows) {
+        return 0;
+    }
+    zspool_compaction_info_t *items =
+        rows->size <= ZSP_PARTITIONS_MAX ? zsp_arena_alloc(arena, rows->size, sizeof *items) : NULL;
+    for (uint32_t i = 0; items && i < rows->size; i++) {
+        uint64_t numbers[6];
+        if (!row_numbers(&rows->ptr[i], 0, numbers, 6)) {
+            return unreadable(err, "compaction");
+        }
+        items[i] = (zspool_compaction_info_t){.partition = (uint32_t)numbers[0],
+                                              .dirty_percent = (uint32_t)numbers[1],
+                                              .runs = numbers[2],
+                                              .messages = numbers[3],
+                                              .bytes = numbers[4],
+                                              .last_ms = (int64_t)numbers[5]};
+        info->compaction_count++;
+    }
+    info->compactions = items;
+    return 0;
+}
+
 int zsp_read_topic_info(const struct zsp_answer *answer, void *arg, struct zsp_err *err)
 {
     struct zsp_result *result = arg;
@@ -217,7 +244,8 @@ int zsp_read_topic_info(const struct zsp_answer *answer, void *arg, struct zsp_e
         info->partition_count++;
     }
     info->partitions = items;
-    return end(result, err);
+    const int rc = read_compactions(arena, answer->map, info, err);
+    return rc != 0 ? rc : end(result, err);
 }
 
 /* --- Groups ------------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 
 #include "common/bytes.h"
 
+#define SIM_KEYS 9
+
 /* Append the encoded record of message `number`. */
 void message_write(struct zsp_writer *out, uint32_t number);
 /* The number of a record's message. False: no message of ours, byte for byte. */
@@ -19,6 +21,8 @@ bool message_read(struct zsp_slice record, uint32_t *ret_number);
 /* Does the filter of the simulator's groups want it? */
 #define MESSAGE_FILTER "not (type = \"order.placed\" or key in (\"key-3\", \"\"))"
 bool message_is_wanted(uint32_t number);
+/* Which of the keys it has; < 0 = none. */
+int message_key(uint32_t number);
 /* The partition that its key leads to; false = it has no key. */
 bool message_partition(uint32_t number, uint32_t partition_count, uint32_t *ret);
 

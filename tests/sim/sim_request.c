@@ -330,28 +330,29 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text_uint(out, "backoff_max_ms", 4 * SIM_BACKOFF_MS);
 }
 
-static void write_topic_create(struct zsp_writer *out, const struct sim_request *self)
+static void write_topic_settings(struct zsp_writer *out, const struct sim_request *self)
 {
     const bool has_limit = self->retention_bytes > 0;
-    wire_write_map(out, has_limit || self->until_consumed ? 3 : 2);
-    wire_write_text(out, "topic");
-    wire_write_text(out, sim_topic_name(self->topic));
-    wire_write_text_uint(out, "partitions", model_first_partitions(self->topic));
-    if (self->until_consumed) {
-        wire_write_text(out, "settings");
+    wire_write_text(out, "settings");
+    if (self->compact_ratio > 0) {
+        wire_write_map(out, 2);
+        wire_write_text(out, "cleanup");
+        wire_write_text(out, "compact");
+        wire_write_text_uint(out, "compact_ratio", self->compact_ratio);
+    } else if (self->until_consumed) {
         wire_write_map(out, 1);
         wire_write_text(out, "until_consumed");
         wire_write_text(out, "yes");
     } else if (has_limit && self->drops_oldest) {
-        wire_write_text(out, "settings");
         wire_write_map(out, 2);
         wire_write_text_uint(out, "max_topic_bytes", self->retention_bytes);
         wire_write_text(out, "when_full");
         wire_write_text(out, "drop_oldest");
-    } else if (has_limit) {
-        wire_write_text(out, "settings");
-        wire_write_map(out, 1);
-        wire_write_text_uint(out, "retention_bytes", self->retention_bytes);
+    } else {
+        wire_write_map(out, has_limit ? 1 : 0);
+        if (has_limit) {
+            wire_write_text_uint(out, "retention_bytes", self->retention_bytes);
+        }
     }
 }
 
@@ -379,6 +380,15 @@ static void write_dead(struct zsp_writer *out, const struct sim_request *self)
         wire_write_uint(out, self->sruns[i].first);
         wire_write_uint(out, self->sruns[i].count);
     }
+}
+
+static void write_topic_create(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 3);
+    wire_write_text(out, "topic");
+    wire_write_text(out, sim_topic_name(self->topic));
+    wire_write_text_uint(out, "partitions", model_first_partitions(self->topic));
+    write_topic_settings(out, self);
 }
 
 static void write_topic_grow(struct zsp_writer *out, const struct sim_request *self)

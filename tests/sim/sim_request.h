@@ -183,6 +183,7 @@ struct sim_request {
     bool force;                        /* */
     uint32_t parts_then;               /* TOPIC_GROW, TOPIC.INFO: so many were sure */
     bool order_may_be_young;           /* TOPIC_GROW: no group surely kept one when it came */
+    uint64_t compact_ratio;            /* cleanup is compact; 0 = it is not */
     uint64_t mark_then;                /* READ: the mark that was known when it entered */
     /* SETTLE, and outcomes that a PULL brings along */
     struct sim_srun *sruns;

@@ -18,6 +18,7 @@
 
 #include "common/assert.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_message.h"
 
 #define SCRATCH_PARTS   2u
 #define SCRATCH_MAX     4000 /* messages of one life of the topic, a partition */
@@ -47,6 +48,8 @@ struct scratch {
     uint32_t rounds; /* of publish, read and pull that are still to come */
     bool trims;      /* the topic has, or may have, a limit */
     bool consumes;   /* it keeps what the group has not done, and nothing takes that */
+    bool compacts;   /* perhaps: of each key the newest message stays */
+    bool seen[SCRATCH_PARTS][SCRATCH_MAX];  /* by the group */
     bool acked[SCRATCH_PARTS][SCRATCH_MAX]; /* perhaps */
     uint32_t messages[SCRATCH_PARTS][SCRATCH_MAX];
     uint64_t counts[SCRATCH_PARTS];
@@ -80,6 +83,7 @@ static void start_over(struct scratch *scratch)
     memset(scratch->counts, 0, sizeof scratch->counts);
     memset(scratch->purged, 0, sizeof scratch->purged);
     memset(scratch->acked, 0, sizeof scratch->acked);
+    memset(scratch->seen, 0, sizeof scratch->seen);
     scratch->pulled = NULL;
     go_to(scratch, STEP_DELETE, 0);
 }
@@ -94,6 +98,12 @@ static void publish(struct client *self, struct sim_request *request)
     request->message_count = (uint32_t)prng_between(&sim->prng, 1, BATCH_MAX);
     request->first_message =
         model_new_messages(&sim->model, request->message_count, self->index, 0, request->partition);
+    if (self->scratch->compacts) { /* one with a key, alone: its neighbours have none */
+        request->message_count = 1;
+        request->first_message =
+            model_new_messages(&sim->model, 2, self->index, 0, request->partition);
+        request->first_message |= 1u;
+    }
 }
 
 static void settle(const struct scratch *scratch, struct sim_request *request)
@@ -142,8 +152,10 @@ void scratch_wake(struct client *self)
     if (scratch->step == STEP_PUBLISH) {
         publish(self, request);
     } else if (scratch->step == STEP_CREATE) {
-        scratch->trims = prng_chance(&self->sim->prng, 500);
+        scratch->compacts = prng_chance(&self->sim->prng, 400);
+        scratch->trims = !scratch->compacts && prng_chance(&self->sim->prng, 700);
         scratch->consumes = scratch->trims && prng_chance(&self->sim->prng, 400);
+        request->compact_ratio = scratch->compacts ? prng_between(&self->sim->prng, 1, 100) : 0;
         request->retention_bytes = scratch->trims && !scratch->consumes ? RETENTION_BYTES : 0;
         request->until_consumed = scratch->consumes;
         request->drops_oldest = !scratch->consumes && prng_chance(&self->sim->prng, 500);
@@ -171,6 +183,36 @@ void scratch_wake(struct client *self)
 static bool is_passing(int code)
 {
     return code == ZSP_ENO_SPACE || code == ZSP_ESTORAGE_FAILED || code == ZSP_ESHUTTING_DOWN;
+}
+
+/* Every message of a topic that is compacted is there, or a newer one with its key: from `start` on
+ * the newest of each key is in `has`. */
+static void check_newest(struct client *self, uint32_t partition, uint64_t start, const bool *has,
+                         const char *what)
+{
+    const struct scratch *scratch = self->scratch;
+    bool found[SIM_KEYS] = {false};
+    for (uint64_t o = scratch->counts[partition]; o-- > start;) {
+        const int key = message_key(scratch->messages[partition][o]);
+        if (key < 0 || (!found[key] && !has[o])) {
+            (void)model_fail(&self->sim->model,
+                             "scratch/%u/%" PRIu64 " is the newest of its key, and %s", partition,
+                             o, what);
+            return;
+        }
+        found[key] = true;
+    }
+}
+
+static void note_seen(const struct sim_reply *reply, uint32_t partition, bool *has)
+{
+    for (size_t i = 0; i < reply->run_count; i++) {
+        const struct sim_run *run = &reply->runs[i];
+        for (uint64_t o = run->first; run->partition == partition && o < run->first + run->count;
+             o++) {
+            has[o] = true;
+        }
+    }
 }
 
 static bool check_runs(struct client *self, const struct sim_reply *reply)
@@ -236,7 +278,7 @@ static void was_read(struct client *self, const struct sim_request *request)
     struct scratch *scratch = self->scratch;
     const struct sim_reply *reply = &request->reply;
     const uint64_t count = scratch->counts[request->partition];
-    const bool all = reply->message_count == count ||
+    const bool all = reply->message_count == count || scratch->compacts ||
                      (scratch->trims && reply->message_count + reply->start >= count);
     if (check_runs(self, reply) && (reply->end != count || reply->next != count || !all ||
                                     (reply->start > 0 && !scratch->trims))) {
@@ -245,6 +287,12 @@ static void was_read(struct client *self, const struct sim_request *request)
                          " of %" PRIu64 ", there are %" PRIu64,
                          request->partition, reply->message_count, reply->start, reply->next,
                          reply->end, count);
+    }
+    if (scratch->compacts && !self->sim->model.failed) {
+        static bool has[SCRATCH_MAX];
+        memset(has, 0, sizeof has);
+        note_seen(reply, (uint32_t)request->partition, has);
+        check_newest(self, (uint32_t)request->partition, reply->start, has, "was not read");
     }
     for (uint64_t o = 0; scratch->consumes && o < reply->start && o < count; o++) {
         if (!scratch->acked[request->partition][o]) {
@@ -277,6 +325,12 @@ static void pulled(struct client *self, const struct sim_request *request)
     struct scratch *scratch = self->scratch;
     if (!check_runs(self, &request->reply)) {
         return;
+    }
+    for (uint32_t p = 0; scratch->compacts && p < SCRATCH_PARTS; p++) {
+        note_seen(&request->reply, p, scratch->seen[p]);
+        if (request->reply.run_count == 0 && strcmp(request->reply.reason, "end") == 0) {
+            check_newest(self, p, scratch->purged[p], scratch->seen[p], "the group never got it");
+        }
     }
     /* Now and then it holds what it got and comes for more. */
     if (request->reply.run_count > 0 && prng_chance(&self->sim->prng, 600)) {
@@ -333,8 +387,9 @@ void scratch_answer(struct client *self, const struct sim_request *request)
     case STEP_CREATE:
         scratch->trims = scratch->trims || request->reply.is_error; /* an earlier one made it */
         scratch->consumes = scratch->consumes && !request->reply.is_error;
-        scratch->rounds =
-            (uint32_t)prng_below(&self->sim->prng, scratch->trims ? TRIM_ROUNDS_MAX : ROUNDS_MAX);
+        scratch->compacts = scratch->compacts || request->reply.is_error;
+        scratch->rounds = (uint32_t)prng_below(
+            &self->sim->prng, scratch->trims || scratch->compacts ? TRIM_ROUNDS_MAX : ROUNDS_MAX);
         go_to(scratch, STEP_CREATE_GROUP, 0);
         break;
     case STEP_CREATE_GROUP:

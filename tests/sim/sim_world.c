@@ -182,6 +182,7 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .random_fn = random_bits,
         .random_arg = &world->random,
         .segment_bytes = sim->weather.segment_bytes,
+        .compaction_keys_max = 7,
         .journal_file_bytes = sim->weather.journal_file_bytes,
         .journal_bytes_min = 3 * sim->weather.journal_file_bytes,
         .unsynced_bytes_max = sim->weather.unsynced_bytes_max,
@@ -204,6 +205,8 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .auto_create_groups = true,
         .default_partitions = model_first_partitions(0),
         .part_bytes = 1500,
+        .seal_bytes = 500,
+        .retention_ms = 1500,
         .pump_work_bytes = 1, /* one costly read tires a pump */
     };
     world->engine = engine_new(&engine_options, err);
