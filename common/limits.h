@@ -80,16 +80,21 @@
 #define ZSP_STALL_MS             1000u  /* a gap between two events longer than this is a stall */
 #define ZSP_STALL_GRACE_MS       10000u /* after a start or a stall no lease ends for this long */
 #define ZSP_TIME_RECORD_MS       10000u /* broker time is journaled this often while a timer runs */
-#define ZSP_PRODUCER_EXPIRE_MS   604800000u /* a named producer is forgotten after 7 days */
-#define ZSP_EPHEMERAL_EXPIRE_MS  600000u    /* an ephemeral one after 10 minutes */
-#define ZSP_PRODUCER_WINDOW      64u        /* batches whose original offsets are remembered */
-#define ZSP_COMMIT_PUBLISHES_MAX 32u        /* bodies of one COMMIT; they fit a message's frames */
-#define ZSP_COMMIT_BYTES_MAX     (8u << 20) /* bytes of these, unpacked as well: any one fits */
-#define ZSP_COMMIT_PARTS_MAX     256u       /* batches that they are cut into */
-#define ZSP_COMMIT_ROWS_MAX      256u       /* rows of the answer, which is remembered */
-#define ZSP_COMMIT_WINDOW        8u         /* answers remembered of one producer */
-#define ZSP_PRODUCERS_MAX        100000u    /* producer names known at once; expiry makes room */
-#define ZSP_PRODUCER_LOGS_MAX    1000000u   /* (producer, partition) pairs with sequences */
+#define ZSP_PRODUCER_EXPIRE_MS   604800000u  /* a named producer is forgotten after 7 days */
+#define ZSP_EPHEMERAL_EXPIRE_MS  600000u     /* an ephemeral one after 10 minutes */
+#define ZSP_PRODUCER_WINDOW      64u         /* batches whose original offsets are remembered */
+#define ZSP_COMMIT_PUBLISHES_MAX 32u         /* bodies of one COMMIT; they fit a message's frames */
+#define ZSP_COMMIT_BYTES_MAX     (8u << 20)  /* bytes of these, unpacked as well: any one fits */
+#define ZSP_COMMIT_PARTS_MAX     256u        /* batches that they are cut into */
+#define ZSP_COMMIT_ROWS_MAX      256u        /* rows of the answer, which is remembered */
+#define ZSP_COMMIT_WINDOW        8u          /* answers remembered of one producer */
+#define ZSP_COMMIT_RUNS_BYTES    (64u << 20) /* memory of the outcomes of all COMMITs at work */
+#define ZSP_COMMIT_FEW_BYTES \
+    (64u << 20)                               /* of the remembered answers of all producers: then of
+                                              * each only the last */
+#define ZSP_COMMIT_ANSWERS_BYTES (256u << 20) /* the same, beyond: no COMMIT is taken */
+#define ZSP_PRODUCERS_MAX        100000u      /* producer names known at once; expiry makes room */
+#define ZSP_PRODUCER_LOGS_MAX    1000000u     /* (producer, partition) pairs with sequences */
 #define ZSP_PRODUCER_IMAGE_BYTES \
     (4u << 20) /* of a partition's log; what a start has to scan for sequences */
 #define ZSP_DEDUP_WINDOW_MS_MAX 31536000000u /* a year: how far back ids are looked at */

@@ -56,6 +56,7 @@ void commit_call_free(struct engine *engine, struct commit_call *self)
     if (self->all_next) {
         self->all_next->all_prev = self->all_prev;
     }
+    engine->commit_run_bytes -= self->run_bytes;
     free_memory(self);
 }
 
@@ -84,9 +85,27 @@ static struct zsp_slice keep_text(char **place, struct zsp_slice text)
     return (struct zsp_slice){(const uint8_t *)at, text.len};
 }
 
-int commit_call_take_runs(struct commit_call *self, const msgpack_object *runs, struct zsp_err *err)
+/* They take more memory here than in the request, which may hold no body, and wait. */
+static int count_runs(struct engine *engine, struct commit_call *self, uint64_t bytes,
+                      struct zsp_err *err)
+{
+    if (bytes > ZSP_COMMIT_RUNS_BYTES - engine->commit_run_bytes) {
+        return zsp_err_set(err, ZSP_ELIMIT_REACHED,
+                           "the outcomes of all commits at work have %u bytes, no more are taken",
+                           ZSP_COMMIT_RUNS_BYTES);
+    }
+    self->run_bytes += bytes;
+    engine->commit_run_bytes += bytes;
+    return 0;
+}
+
+int commit_call_take_runs(struct engine *engine, struct commit_call *self,
+                          const msgpack_object *runs, struct zsp_err *err)
 {
     const uint32_t count = runs->via.array.size;
+    if (count_runs(engine, self, count * sizeof *self->runs, err) < 0) {
+        return ZSP_ELIMIT_REACHED;
+    }
     self->runs = calloc(count, sizeof *self->runs);
     size_t bytes = 1;
     int rc = self->runs ? settle_check(runs, err) : out_of_memory(err);
@@ -101,6 +120,9 @@ int commit_call_take_runs(struct commit_call *self, const msgpack_object *runs, 
             zsp_err_detail(err, "settle", "ack | retry | release | reject", NULL);
         }
         bytes += run->topic.len + run->reason.len;
+    }
+    if (rc == 0) {
+        rc = count_runs(engine, self, bytes, err);
     }
     if (rc != 0) {
         return rc;
@@ -347,7 +369,7 @@ static void is_decided(struct engine *engine, struct transaction *transaction)
 {
     struct commit_call *const self = (struct commit_call *)transaction;
     self->is_decided = true;
-    commit_log_put(commit_log_find(engine, self->producer_id), &self->answer);
+    commit_log_put(engine, commit_log_find(engine, self->producer_id), &self->answer);
     self->answer.rows = NULL; /* the log has it */
     engine->stats.settled_messages += self->applied;
     engine->stats.dead_messages += self->dead;

@@ -44,7 +44,8 @@ struct commit_call {
     char group[ZSP_NAME_MAX + 1];
     struct wire_srun *runs;
     uint32_t run_count;
-    char *texts; /* that the runs point to */
+    char *texts;        /* that the runs point to */
+    uint64_t run_bytes; /* of both, counted in engine->commit_run_bytes */
     uint64_t applied;
     uint64_t dead;
     struct commit_answer answer; /* AT_WORK: to be remembered */
@@ -54,9 +55,10 @@ struct commit_call {
 struct commit_call *commit_call_new(struct engine *engine, uint32_t publish_count);
 /* One that was never started. */
 void commit_call_free(struct engine *engine, struct commit_call *self);
-/* Copy outcomes into it. Errors: those of wire_srun_decode(), ZSP_EBAD_VALUE, ZSP_ENOMEM */
-int commit_call_take_runs(struct commit_call *self, const msgpack_object *runs,
-                          struct zsp_err *err);
+/* Copy outcomes into it. Errors: those of wire_srun_decode(), ZSP_EBAD_VALUE, ZSP_ENOMEM,
+ * ZSP_ELIMIT_REACHED (all commits at work have too many) */
+int commit_call_take_runs(struct engine *engine, struct commit_call *self,
+                          const msgpack_object *runs, struct zsp_err *err);
 
 /* What its sequence says: 0 = it is new, and may be started; 1 = it was answered, or will be with the
  * one that it repeats.

@@ -43,12 +43,30 @@ struct commit_log *commit_log_open(struct engine *engine, uint64_t producer_id)
     return self;
 }
 
-static void destroy(struct commit_log *self)
+static void drop_oldest(struct engine *engine, struct commit_log *self)
 {
-    for (uint32_t i = 0; i < self->answer_count; i++) {
-        zsp_buf_put(&self->answers[i].rows);
+    engine->commit_answer_bytes -= self->answers[0].rows->len;
+    zsp_buf_put(&self->answers[0].rows);
+    self->answer_count--;
+    memmove(self->answers, self->answers + 1, self->answer_count * sizeof self->answers[0]);
+}
+
+static void destroy(struct engine *engine, struct commit_log *self)
+{
+    while (self->answer_count > 0) {
+        drop_oldest(engine, self);
     }
     free(self);
+}
+
+int commit_log_check_room(const struct engine *engine, struct zsp_err *err)
+{
+    if (engine->commit_answer_bytes < ZSP_COMMIT_ANSWERS_BYTES) {
+        return 0;
+    }
+    return zsp_err_set(err, ZSP_ELIMIT_REACHED,
+                       "the answers that are remembered of all producers' commits have %u bytes",
+                       ZSP_COMMIT_ANSWERS_BYTES);
 }
 
 uint64_t commit_log_last(const struct engine *engine, uint64_t producer_id)
@@ -99,12 +117,20 @@ int commit_log_entry(const struct commit_log *self, const struct commit_answer *
     return value->failed ? ZSP_ENOMEM : 0;
 }
 
-void commit_log_put(struct commit_log *self, const struct commit_answer *answer)
+/* What nobody was told yet stays. */
+static bool is_too_much(const struct engine *engine, const struct commit_log *self)
 {
-    if (self->answer_count == ZSP_COMMIT_WINDOW) {
-        zsp_buf_put(&self->answers[0].rows);
-        self->answer_count--;
-        memmove(self->answers, self->answers + 1, self->answer_count * sizeof self->answers[0]);
+    return self->answer_count == ZSP_COMMIT_WINDOW ||
+           (self->answer_count > 0 && self->answers[0].sequence <= self->done_last &&
+            engine->commit_answer_bytes > ZSP_COMMIT_FEW_BYTES);
+}
+
+void commit_log_put(struct engine *engine, struct commit_log *self,
+                    const struct commit_answer *answer)
+{
+    engine->commit_answer_bytes += answer->rows->len;
+    while (is_too_much(engine, self)) {
+        drop_oldest(engine, self);
     }
     self->answers[self->answer_count++] = *answer;
     self->put_last = answer->sequence;
@@ -123,12 +149,13 @@ void commit_log_gone(struct engine *engine, uint64_t producer_id)
         state_put_gone(engine, state_key_slice(&key));
     }
     (void)zsp_table_remove(&engine->commit_logs, id_key(&producer_id));
-    destroy(self);
+    destroy(engine, self);
 }
 
 /* --- start-up ------------------------------------------------------------------------------ */
 
-static int read_answers(struct commit_log *self, struct zsp_reader *in, struct zsp_err *err)
+static int read_answers(struct engine *engine, struct commit_log *self, struct zsp_reader *in,
+                        struct zsp_err *err)
 {
     while (!in->failed && zsp_reader_left(in) > 0) {
         struct commit_answer answer = {.sequence = zsp_read_u64(in)};
@@ -143,7 +170,7 @@ static int read_answers(struct commit_log *self, struct zsp_reader *in, struct z
         if (!answer.rows) {
             return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
         }
-        commit_log_put(self, &answer);
+        commit_log_put(engine, self, &answer);
         self->done_last = self->put_last;
     }
     return 0;
@@ -160,7 +187,7 @@ int commit_log_replay(struct engine *engine, const struct store_entry *entry, st
     struct commit_log *self = commit_log_find(engine, id);
     if (self && entry->kind != STORE_DELTA) {
         (void)zsp_table_remove(&engine->commit_logs, id_key(&id));
-        destroy(self);
+        destroy(engine, self);
     }
     if (entry->kind == STORE_GONE) {
         return 0;
@@ -172,7 +199,7 @@ int commit_log_replay(struct engine *engine, const struct store_entry *entry, st
     struct zsp_reader in = zsp_reader_init(entry->value);
     const bool is_known = zsp_read_u8(&in) == FORM_VERSION;
     self->has_image = true;
-    return is_known ? read_answers(self, &in, err)
+    return is_known ? read_answers(engine, self, &in, err)
                     : zsp_err_set(err, ZSP_ECORRUPT, "commits: an unknown version");
 }
 
@@ -234,7 +261,7 @@ void commit_log_free_all(struct engine *engine)
     size_t cursor = 0;
     struct commit_log *self = NULL;
     while ((self = zsp_table_next(&engine->commit_logs, &cursor))) {
-        destroy(self);
+        destroy(engine, self);
     }
     zsp_table_fini(&engine->commit_logs);
 }

@@ -48,8 +48,12 @@ const struct commit_answer *commit_log_answer(const struct commit_log *self, uin
  * Errors: ZSP_ENOMEM */
 int commit_log_entry(const struct commit_log *self, const struct commit_answer *answer,
                      struct zsp_writer *value, struct store_entry *ret);
-/* That entry was put. Takes over the rows. */
-void commit_log_put(struct commit_log *self, const struct commit_answer *answer);
+/* That entry was put. Takes over the rows. Older answers go: all but ZSP_COMMIT_WINDOW of them, or,
+ * when those of all producers take much memory, all that were told. */
+void commit_log_put(struct engine *engine, struct commit_log *self,
+                    const struct commit_answer *answer);
+/* May one more commit be taken? Errors: ZSP_ELIMIT_REACHED */
+int commit_log_check_room(const struct engine *engine, struct zsp_err *err);
 /* The producer has gone: forget it, durably. */
 void commit_log_gone(struct engine *engine, uint64_t producer_id);
 

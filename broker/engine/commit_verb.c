@@ -168,7 +168,7 @@ static int fill(struct engine *engine, const struct commit_args *args,
                        &settle, err);
         if (rc == 0) {
             copy_name(ret->group, settle.group);
-            rc = commit_call_take_runs(ret, settle.runs, err);
+            rc = commit_call_take_runs(engine, ret, settle.runs, err);
         }
         if (rc != 0) {
             zsp_err_wrap(err, "settle");
@@ -197,6 +197,9 @@ int verb_commit(struct engine *engine, const struct request *request, struct zsp
     }
     if (rc == 0) {
         rc = commit_call_check(engine, producer, args.seq.value, &request->to, err);
+    }
+    if (rc == 0) {
+        rc = commit_log_check_room(engine, err);
     }
     if (rc != 0) {
         return rc < 0 ? rc : 0;

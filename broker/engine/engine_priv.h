@@ -104,6 +104,8 @@ struct engine {
     struct reader *room_first, *room_last;  /* those that wait for room, see reply_room() */
     bool pulls_want_room;                   /* PULLs wait for it */
     bool room_freed;                        /* since the pump began */
+    uint64_t commit_answer_bytes;           /* that commit_logs remember */
+    uint64_t commit_run_bytes;              /* of the outcomes of all calls */
     struct pool publishes, publish_parts, readers, topic_jobs, topic_calls, producer_opens,
         producer_logs;
     struct timer image_retry;      /* see state.h */

@@ -516,21 +516,6 @@ static void each_wrong_use_has_its_error(void **state)
     fixture_ok(f, "COMMIT", commit(1, A, NULL), BODY); /* none of them took the sequence */
 }
 
-static void its_limits_are_told(void **state)
-{
-    struct engine_fixture *const f = *state;
-    char publish[1024] = "";
-    char bodies[1024] = "";
-    for (unsigned i = 0; i <= ZSP_COMMIT_PUBLISHES_MAX; i++) {
-        (void)snprintf(publish + strlen(publish), sizeof publish - strlen(publish), "%s%s",
-                       i > 0 ? ", " : "", A);
-        (void)snprintf(bodies + strlen(bodies), sizeof bodies - strlen(bodies), "%s%s",
-                       i > 0 ? "|" : "", BODY);
-    }
-    fixture_error(f, ZSP_EBAD_VALUE, "COMMIT", commit(1, publish, NULL), bodies);
-    fixture_ok(f, "COMMIT", commit(1, A, NULL), BODY);
-}
-
 /* Goal: however its records are mixed, a commit is taken, and its answer stays small. */
 static void many_rows_become_one_for_each_partition(void **state)
 {
@@ -557,36 +542,6 @@ static void many_rows_become_one_for_each_partition(void **state)
         assert_true(rows->ptr[1].via.array.ptr[0].via.u64 > 0);
     }
     zsp_writer_fini(&body);
-}
-
-static void too_many_bytes_are_refused(void **state)
-{
-    struct engine_fixture *const f = *state;
-    struct zsp_writer body = {0};
-    wire_write_array(&body, 1);
-    uint8_t *const payload = calloc(1, ZSP_COMMIT_BYTES_MAX);
-    assert_non_null(payload);
-    wire_write_bin(&body, (struct zsp_slice){payload, ZSP_COMMIT_BYTES_MAX});
-    free(payload);
-    const uint64_t ticket =
-        fixture_send_bytes(f, "COMMIT", commit(1, A, NULL), zsp_writer_slice(&body));
-    zsp_writer_fini(&body);
-    fixture_pump(f);
-    assert_int_equal(fixture_answer(f, ticket)->code, ZSP_ETOO_LARGE);
-}
-
-/* Goal: what is small only while it is packed is refused before it is unpacked. */
-static void too_many_bytes_unpacked_are_refused(void **state)
-{
-    struct engine_fixture *const f = *state;
-    const char *const packed = "{'topic': 'a', 'codec': 'zstd', 'raw_size': 8388608}";
-    const struct answer *a = fixture_error(f, ZSP_ETOO_LARGE, "COMMIT",
-                                           commit(1, fixture_format("%s, %s", A, packed), NULL),
-                                           "[[b'x']]|[[b'no zstd frame']]");
-    assert_string_equal(a->error.wanted, "8388608");
-    assert_string_equal(a->error.got, "8388616");
-    assert_string_equal(a->error.object, "commit");
-    fixture_ok(f, "COMMIT", commit(1, A, NULL), BODY);
 }
 
 /* --- failures and restarts ------------------------------------------------------------------------- */
@@ -670,10 +625,7 @@ static const struct CMUnitTest over_both[] = {
     TEST(an_unknown_producer_is_told_so),
     TEST(an_expired_producer_leaves_nothing),
     TEST(each_wrong_use_has_its_error),
-    TEST(its_limits_are_told),
     TEST(many_rows_become_one_for_each_partition),
-    TEST(too_many_bytes_are_refused),
-    TEST(too_many_bytes_unpacked_are_refused),
 };
 
 static const struct CMUnitTest over_memory[] = {
