@@ -13,6 +13,7 @@
 #include "client/cli/listing.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
+#include "client/cli/why_text.h"
 
 /* Messages of a group in all its partitions. */
 struct group_sum {
@@ -104,7 +105,29 @@ static const struct listing group_listing = {
 
 /* --- info ---------------------------------------------------------------------------- */
 
-static void json_part(struct json *json, const zspool_group_part_t *part)
+/* Partitions of which the age of the oldest unfinished message is asked for. */
+#define AGES_MAX 100u
+
+/* How old the first unfinished message is, ms; -1 = there is none, or it is not known. Each costs a
+ * request: *left of them may be made. */
+static int64_t age_of(const struct group_run *self, const char *group,
+                      const zspool_group_part_t *part, unsigned *left)
+{
+    zspool_trace_t *trace;
+    if (lag_of(part) == 0 || *left == 0) {
+        return -1;
+    }
+    (*left)--;
+    if (zspool_group_trace(self->client, group, part->topic, part->partition, part->committed,
+                           cli_timeout(), &trace, NULL) != 0) {
+        return -1;
+    }
+    const int64_t age_ms = trace->is_found ? why_now_ms() - trace->timestamp_ms : -1;
+    zspool_free(trace);
+    return age_ms;
+}
+
+static void json_part(struct json *json, const zspool_group_part_t *part, int64_t age_ms)
 {
     const struct group_sum sum = sum_of_part(part);
     json_open_item(json);
@@ -112,12 +135,16 @@ static void json_part(struct json *json, const zspool_group_part_t *part)
     json_uint(json, "partition", part->partition);
     json_uint(json, "committed", part->committed);
     json_uint(json, "end", part->end_offset);
+    if (age_ms >= 0) {
+        json_uint(json, "age_ms", (uint64_t)age_ms);
+    }
     json_sum(json, &sum);
     json_close_object(json);
 }
 
-static void print_json(const zspool_group_info_t *info)
+static void print_json(const struct group_run *self, const zspool_group_info_t *info)
 {
+    unsigned left = AGES_MAX;
     char start[32];
     struct json json = json_begin();
     cli_write_position(&info->start, start);
@@ -142,9 +169,10 @@ static void print_json(const zspool_group_info_t *info)
     }
     json_open_array(&json, "parts");
     for (size_t i = 0; i < info->part_count; i++) {
-        json_part(&json, &info->parts[i]);
+        json_part(&json, &info->parts[i], age_of(self, info->group, &info->parts[i], &left));
     }
     json_close_array(&json);
+    why_json(&json, info);
     json_end(&json);
 }
 
@@ -156,8 +184,21 @@ static void print_patterns(const zspool_group_info_t *info)
     }
 }
 
-static int print_plain(const zspool_group_info_t *info)
+/* Who may take from the partition: a member, or how many. */
+static const char *takers_of(const zspool_group_info_t *info, const zspool_group_part_t *part,
+                             char *room)
 {
+    const zspool_why_t *why = why_of(info, part);
+    if (why && why->holder) {
+        return why->holder;
+    }
+    (void)snprintf(room, 32, "%" PRIu64, info->member_count);
+    return strcmp(info->mode, "ordered") == 0 ? "-" : room;
+}
+
+static int print_plain(const struct group_run *self, const zspool_group_info_t *info)
+{
+    unsigned left = AGES_MAX;
     char start[32];
     struct columns columns;
     cli_write_position(&info->start, start);
@@ -165,16 +206,22 @@ static int print_plain(const zspool_group_info_t *info)
            info->member_count, info->paused ? ", paused" : "");
     cli_print_settings(info->settings, info->setting_count);
     print_patterns(info);
+    why_print(info);
     columns_init(&columns,
-                 "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD LOST EXPIRED");
+                 "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD LOST EXPIRED "
+                 "<AGE <MEMBERS");
     for (size_t i = 0; i < info->part_count; i++) {
         const zspool_group_part_t *part = &info->parts[i];
         const struct group_sum sum = sum_of_part(part);
+        const int64_t age_ms = age_of(self, info->group, part, &left);
+        char span[32];
         columns_text(&columns, part->topic);
         columns_count(&columns, part->partition);
         columns_count(&columns, part->committed);
         columns_count(&columns, part->end_offset);
         row_sum(&columns, &sum);
+        columns_text(&columns, age_ms < 0 ? "-" : why_span(age_ms, span));
+        columns_text(&columns, takers_of(info, part, span));
     }
     const bool printed = columns_print(&columns);
     columns_fini(&columns);
@@ -190,9 +237,9 @@ static int group_info(struct group_run *self, const char *group)
         return cli_fail(&err);
     }
     if (cli_common.json) {
-        print_json(info);
+        print_json(self, info);
     } else {
-        code = print_plain(info);
+        code = print_plain(self, info);
     }
     zspool_free(info);
     return code;

@@ -7,9 +7,11 @@
 #include "client/cli/printer.h"
 #include "client/cli/terminal.h"
 #include "client/cli/verbs.h"
+#include "client/cli/why_text.h"
 
 struct read_run {
-    const char *topic, *format;
+    const char *topic, *format, *group;
+    char *trace; /* an address */
     zspool_position_t from, to;
     int32_t partition;
     uint64_t count;
@@ -154,6 +156,18 @@ static int replay(struct read_run *self)
     return code;
 }
 
+static int trace(const struct cli_verb *verb, struct read_run *self, int topic_count)
+{
+    if (!self->trace || !self->group || topic_count > 0) {
+        return cli_usage(verb, "--trace ADDRESS and -g GROUP go together, without a topic");
+    }
+    self->client = cli_client("zspool-read");
+    const int code =
+        self->client ? trace_run(verb, self->client, self->group, self->trace) : CLI_ERROR;
+    cli_client_destroy(&self->client);
+    return code;
+}
+
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
     struct read_run self = {.partition = ZSPOOL_PARTITION_ALL};
@@ -165,6 +179,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {'n', "count", CLI_COUNT, "COUNT", "end after COUNT messages", &self.count},
         {'f', "follow", CLI_FLAG, NULL, "go on with new messages, until Ctrl-C", &self.follow},
         {0, "format", CLI_TEXT, "FORMAT", "print messages by this", &self.format},
+        {0, "trace", CLI_TEXT, "ADDRESS", "tell how this message stands in the group", &self.trace},
+        {'g', "group", CLI_TEXT, "GROUP", "the group of --trace", &self.group},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
     struct cli_args args;
@@ -174,6 +190,12 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     }
     if (self.follow && self.to.kind != ZSPOOL_POSITION_NONE) {
         return cli_usage(verb, "-f and --to exclude each other");
+    }
+    if (self.trace || self.group) {
+        return trace(verb, &self, args.count);
+    }
+    if (args.count != 1) {
+        return cli_usage(verb, "which topic?");
     }
     self.topic = args.items[0];
     int code = CLI_USAGE;
@@ -192,7 +214,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_read = {
     .name = "read",
-    .synopsis = "[OPTION]... TOPIC",
+    .synopsis = "[OPTION]... TOPIC | --trace ADDRESS -g GROUP",
     .summary = "replay messages; groups are not touched",
     .details =
         "Each payload is printed with a newline; messages of several partitions by time.\n"
@@ -205,8 +227,9 @@ const struct cli_verb cli_read = {
         "%d deliveries, %f failures, %l lease, %% percent; and \\n \\t \\r \\0 \\\\ \\xNN.\n",
     .example = "  zspool read orders --from 10m --json\n"
                "  zspool read orders -f --format '%T %p/%o %k: %s\\n'\n"
+               "  zspool read --trace orders/3/1000 -g billing\n"
                "  zspool read orders --from 1000 --to 2000 -p 3 | wc -l\n",
-    .args_min = 1,
+    .args_min = 0,
     .args_max = 1,
     .run_fn = run,
 };

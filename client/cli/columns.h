@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COLUMNS_MAX 12u
+#define COLUMNS_MAX 16u
 
 struct columns {
     size_t width;            /* columns */

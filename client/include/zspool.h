@@ -962,6 +962,29 @@ typedef struct zspool_group_part_t {
     uint64_t expired; /* left out, because their time to live was over: done, or dead */
 } zspool_group_part_t;
 
+/* Why a group, or a partition of it, does not move; times are wall time in ms. */
+typedef struct zspool_why_t {
+    const char *reason; /* as in GROUP.INFO of the protocol: "nobody_pulls", "retry", ... */
+    const char *topic;  /* where; NULL = the whole group */
+    uint32_t partition;
+    bool has_offset;
+    uint64_t offset;
+    const char *member; /* "worker-1", or "member 7"; NULL = none is meant */
+    int64_t since_ms;   /* 0 = not known */
+    int64_t at_ms;      /* when it is over; 0 = not known */
+    uint64_t limit;     /* of "max_leased" */
+    const char *holder; /* of an ordered group: who has the partition; NULL = nobody */
+} zspool_why_t;
+
+/* A session that pulls for a group. */
+typedef struct zspool_member_t {
+    const char *name; /* its client's, or "member 7" */
+    uint64_t leased;  /* messages that it has out */
+    uint64_t partitions;
+    bool waits;         /* a pull of it waits */
+    uint64_t silent_ms; /* since its last pull */
+} zspool_member_t;
+
 typedef struct zspool_group_info_t {
     const char *group;
     const char *mode;
@@ -976,6 +999,11 @@ typedef struct zspool_group_info_t {
     uint64_t redriven;     /* messages that it redrove up to now */
     size_t pattern_count;
     const char *const *patterns; /* topics that match come into it */
+    const zspool_why_t *why;     /* why it does not move; NULL = the broker does not tell */
+    size_t why_count;
+    const zspool_why_t *whys; /* of partitions that have a reason of their own, or a holder */
+    size_t listed_count;
+    const zspool_member_t *members; /* up to 100, those heard last first */
 } zspool_group_info_t;
 
 /* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EUNSUPPORTED, ZSPOOL_ELIMIT_REACHED */
@@ -993,6 +1021,32 @@ ZSPOOL_EXPORT int zspool_group_list(zspool_client_t *self, const char *match, in
 /* Delete a group with its state; dry_run only checks. Errors: ZSPOOL_ENOT_FOUND */
 ZSPOOL_EXPORT int zspool_group_delete(zspool_client_t *self, const char *group, bool dry_run,
                                       int timeout_ms, zspool_error_t *err);
+
+/* How one message stands in a group, and where it comes from. Times are wall time in ms; 0 = none. */
+typedef struct zspool_trace_t {
+    const char *status; /* "ready", "leased", "waiting", "done" or "dead" */
+    uint32_t deliveries, failures;
+    size_t reason_count;
+    const char *const *reasons; /* of its last failures, newest first */
+    int64_t at_ms;              /* when its lease ends, or when it is due again */
+    const char *holder;         /* who has it in hand; NULL = nobody */
+    int64_t held_since_ms;
+    uint64_t left_ms; /* of its lease */
+    bool is_found;    /* the log has it still; then */
+    bool is_corrupt;  /* it is damaged there */
+    int64_t timestamp_ms;
+    uint8_t priority;
+    const char *producer; /* NULL = one without a name, or not known any more */
+    uint32_t epoch;
+    uint64_t sequence; /* 0 = none */
+    int64_t not_before_ms, expires_at_ms;
+    bool is_expired;
+} zspool_trace_t;
+
+/* Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EOUT_OF_RANGE */
+ZSPOOL_EXPORT int zspool_group_trace(zspool_client_t *self, const char *group, const char *topic,
+                                     uint32_t partition, uint64_t offset, int timeout_ms,
+                                     zspool_trace_t **ret_trace, zspool_error_t *err);
 
 /* Hand nothing out any more, until it is resumed; durable. What is out may be settled, pulls wait or
  * end with the reason "paused". Neither does harm when it is so already.

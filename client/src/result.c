@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "client/src/result.h"
+#include "client/src/why_result.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -358,6 +359,7 @@ int zsp_read_group_info(const struct zsp_answer *answer, void *arg, struct zsp_e
     if (!rows) {
         return unreadable(err, "parts");
     }
+    zsp_read_why(arena, answer->map, info);
     const int rc = read_parts(arena, rows, info, err);
     return rc == 0 ? end(result, err) : rc;
 }

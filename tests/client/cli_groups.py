@@ -130,8 +130,10 @@ class Groups(Case):
         self.assertTrue(lines[0].startswith("group tab-g, mode shared, start -5, "), lines[0])
         self.assertEqual(lines[-2].split(), ["TOPIC", "PARTITION", "COMMITTED", "END", "LAG",
                                             "READY", "LEASED", "WAITING", "DEAD", "LOST",
-                                            "EXPIRED"])
-        self.assertEqual(lines[-1].split(), ["tab", "0", "4", "7", "3", "2", "1", "0", "0", "0", "0"])
+                                            "EXPIRED", "AGE", "MEMBERS"])
+        row = lines[-1].split()
+        self.assertEqual(row[:-2], ["tab", "0", "4", "7", "3", "2", "1", "0", "0", "0", "0"])
+        self.assertRegex(row[-2], "^[0-9]+(ms|s|m)$")
         info = self.good("group", "info", "tab-g", "--json").objects()[0]
         self.assertEqual((info["start"], info["parts"][0]["lag"]), ("-5", 3))
 
@@ -147,6 +149,44 @@ class Groups(Case):
         self.assertEqual(self.good("pull", "fil", "-g", "fil-g", "-e").lines(), ["three"])
         self.assertIn("position 4: wanted =", self.bad(1, "group", "set", "fil-g",
                                                        "--filter", "key ~ x").err)
+
+    def why(self, group):
+        """The sentence and the whole."""
+        info = self.good("group", "info", group, "--json").objects()[0]
+        line = [line for line in self.good("group", "info", group).lines()
+                if line.startswith("why: ")]
+        self.assertEqual(len(line), 1)
+        return line[0][5:], info
+
+    def test_why_it_does_not_move(self):
+        self.good("group", "create", "why-g", "--topic", "why")
+        self.assertEqual(self.why("why-g")[0], "none of its topics exists")
+        self.good("pub", "why", "one")
+        text, info = self.why("why-g")
+        self.assertTrue(text.startswith("messages are ready, but nobody pulls"), text)
+        self.assertEqual(info["why"]["reason"], "nobody_pulls")
+        self.assertGreaterEqual(info["parts"][0]["age_ms"], 0)
+        self.good("pull", "why", "-g", "why-g", "-n", "1", "--outcome", "retry")
+        text, info = self.why("why-g")
+        self.assertRegex(text, r"all that is left waits; the next retry is at \S+Z \(in \S+\)")
+        self.assertEqual(info["whys"][0]["reason"], "retry")
+        self.good("group", "pause", "why-g")
+        self.assertRegex(self.why("why-g")[0], r"it is paused since .* ago\)$")
+
+    def test_a_message_is_traced(self):
+        self.good("pub", "tr", "one", "two")
+        self.good("pull", "tr", "-g", "tr-g", "-n", "1", "--outcome", "reject")
+        told = self.good("read", "--trace", "tr/0/0", "-g", "tr-g", "--json").objects()[0]
+        self.assertEqual((told["status"], told["deliveries"], told["offset"]), ("dead", 1, 0))
+        self.assertGreater(told["message"]["timestamp_ms"], 0)
+        lines = self.good("read", "--trace", "tr/0/1", "-g", "tr-g").lines()
+        self.assertEqual(lines[0], "tr/0/1 in group tr-g: ready")
+        self.assertIn("priority 4", lines)
+        self.bad(4, "read", "--trace", "tr/0/1", "-g", "nobody")
+        self.usage("read", "--trace", "tr/0/1")
+        self.usage("read", "-g", "tr-g", "tr")
+        self.usage("read", "--trace", "tr", "-g", "tr-g")
+        self.usage("read")
 
     def test_patterns(self):
         self.good("pub", "pat.a", "one")

@@ -142,6 +142,12 @@ static int wait_group_set(struct fixture *f, int timeout_ms, zspool_error_t *err
     return zspool_group_set(f->client, &spec, timeout_ms, err);
 }
 
+static int wait_group_trace(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_trace_t *trace;
+    return zspool_group_trace(f->client, "g", "t", 0, 0, timeout_ms, &trace, err);
+}
+
 static int wait_group_info(struct fixture *f, int timeout_ms, zspool_error_t *err)
 {
     zspool_group_info_t *info;
@@ -310,6 +316,7 @@ static const struct {
     {"group_create", wait_group_create, true},
     {"group_set", wait_group_set, true},
     {"group_info", wait_group_info, true},
+    {"group_trace", wait_group_trace, true},
     {"group_list", wait_group_list, true},
     {"group_delete", wait_group_delete, true},
     {"group_pause", wait_group_pause, true},

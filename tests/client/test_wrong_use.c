@@ -112,6 +112,7 @@ static void no_client_for_an_administrative_call(void **state)
     zspool_names_t *names;
     zspool_topic_info_t *topic_info;
     zspool_group_info_t *group_info;
+    zspool_trace_t *trace;
     zspool_producer_info_t *producer_info;
     zspool_seek_result_t *moved;
     zspool_savepoint_list_t *savepoints;
@@ -136,6 +137,7 @@ static void no_client_for_an_administrative_call(void **state)
     WRONG(zspool_group_create(NULL, &group, 0, NULL));
     WRONG(zspool_group_set(NULL, &group, 0, NULL));
     WRONG(zspool_group_info(NULL, "g", 0, &group_info, NULL));
+    WRONG(zspool_group_trace(NULL, "g", "t", 0, 0, 0, &trace, NULL));
     WRONG(zspool_group_list(NULL, NULL, 0, &names, NULL));
     WRONG(zspool_group_delete(NULL, "g", false, 0, NULL));
     WRONG(zspool_group_pause(NULL, "g", 0, NULL));
@@ -177,6 +179,7 @@ static void no_place_for_the_result(void **state)
     WRONG(zspool_topic_info(f->client, "t", 0, NULL, NULL));
     WRONG(zspool_topic_list(f->client, NULL, 0, NULL, NULL));
     WRONG(zspool_group_info(f->client, "g", 0, NULL, NULL));
+    WRONG(zspool_group_trace(f->client, "g", "t", 0, 0, 0, NULL, NULL));
     WRONG(zspool_group_list(f->client, NULL, 0, NULL, NULL));
     WRONG(zspool_group_seek(f->client, &seek, 0, NULL, NULL));
     WRONG(zspool_producer_info(f->client, "p", 0, NULL, NULL));
