@@ -4,6 +4,8 @@
  *
  *   - nothing is handed out before the wall clock has ever been at its time
  *   - what was expired when the pull came, by a clock that was not set back since, does not come
+ *   - a pull that was alone is not told that there is nothing while a message waits that was never
+ *     handed out, and whose time had come LATE_MS before, by the clock as it was then
  *   - GROUP.INFO counts what was left out: at least what cannot be done otherwise, and at most what
  *     may have expired
  *   - what a group's filter does not want does not come to it
@@ -13,9 +15,13 @@
  *     Not while the disk is slow: a group does not wait for ever until it knows what is urgent
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "tests/sim/sim_message.h"
 #include "tests/sim/sim_model.h"
+
+/* The clock may move by half a second before that is looked after. */
+#define LATE_MS 1000
 
 void model_wall(struct model *self, int64_t wall_ms)
 {
@@ -163,6 +169,32 @@ static bool judge_log(struct model *self, const struct sim_request *pull, uint32
                       sim_group_name(pull->group), least, sim_topic_name(topic), partition, offset);
 }
 
+/* The pull got nothing: was there something for it? */
+static bool judge_empty(struct model *self, const struct sim_request *pull)
+{
+    static const char *const excuses[] = {"paused", "loading", "cancelled", "limit", "corrupt"};
+    for (size_t i = 0; i < sizeof excuses / sizeof excuses[0]; i++) {
+        if (strcmp(pull->reply.reason, excuses[i]) == 0) {
+            return true;
+        }
+    }
+    struct sim_request earlier = *pull;
+    earlier.entered_wall_ms -= LATE_MS;
+    for (uint32_t i = 0; i < SIM_TOPICS * SIM_PARTS_MAX; i++) {
+        const uint32_t topic = i / SIM_PARTS_MAX;
+        const uint32_t partition = i % SIM_PARTS_MAX;
+        uint64_t offset = 0;
+        if (model_group_has_topic(pull->group, topic) && partition < model_partition_count(topic) &&
+            find_left_behind(self, &earlier, topic, partition, 0, ZSP_PRIORITY_MAX, &offset)) {
+            return model_fail(self,
+                              "group %s: a pull got nothing (%s), and %s/%u/%" PRIu64 " waits",
+                              sim_group_name(pull->group), pull->reply.reason,
+                              sim_topic_name(topic), partition, offset);
+        }
+    }
+    return true;
+}
+
 /* No turn of the less urgent is left out. */
 static bool judge_turns(struct model *self, const struct sim_request *pull, unsigned least,
                         unsigned most)
@@ -198,12 +230,14 @@ bool model_judge_order(struct model *self, const struct sim_request *pull)
         least = priority < least ? priority : least;
         most = priority > most ? priority : most;
     }
-    if (model_has_order(pull->group) || pull->reply.run_count == 0 || !pull->was_alone ||
-        group->pulls != pull->pulls_then || pull->repeats || group->unseen_grants > 0 ||
-        group->seeks > 0 || self->wall_step >= pull->entered_step ||
-        self->uptime_ms < self->slow_ms) {
+    if (model_has_order(pull->group) || !pull->was_alone || group->pulls != pull->pulls_then ||
+        pull->repeats || group->unseen_grants > 0 || group->seeks > 0 ||
+        self->wall_step >= pull->entered_step || self->uptime_ms < self->slow_ms) {
         group->no_turns = 0;
         return true;
+    }
+    if (pull->reply.run_count == 0) {
+        return self->filters || judge_empty(self, pull);
     }
     if (self->is_weighted && pull->group == 0) {
         /* What the filter leaves out had a turn all the same. */
