@@ -5,6 +5,7 @@
  *
  *   work_loop.c  waits for what comes next: messages, signals, pipes, the clock
  *   work_slot.c  one command: its start, what ends it early, what its end means
+ *   work_order.c  messages that wait for one before them, in groups with an order
  *   work_commit.c  with --to: what it printed and the ack, in one commit
  *
  * One thread does all of it, in one poll(). A slot's life:
@@ -43,6 +44,9 @@ struct slot {
     FILE *output; /* --to: what it prints; NULL = goes to our standard output */
 };
 
+/* What must not be at work at once, nor out of order. */
+enum work_order { WORK_ORDER_UNKNOWN, WORK_ORDER_NONE, WORK_ORDER_PARTITION, WORK_ORDER_KEY };
+
 struct work {
     /* As asked for. */
     const char *group, *mode;
@@ -65,6 +69,9 @@ struct work {
     int signal_fd;
     struct slot *slots; /* `jobs` of them */
     size_t running;
+    enum work_order order;
+    const zspool_message_t *waiting[WORK_JOBS_MAX]; /* for one before them, in their order */
+    size_t waiting_count;
     uint64_t started;
     int64_t signal_ms;     /* when the last of them came */
     unsigned stop_signals; /* that came */
@@ -80,6 +87,19 @@ void work_stop(struct work *self);
 /* Work until stopped, or until there is nothing more by -n, -e or --wait, and every command has
  * ended. Returns self->code. */
 int work_loop(struct work *self);
+
+/* Is the loss one of this message? */
+bool work_is_about(const zspool_lost_t *lost, const zspool_message_t *message);
+
+/* A message was taken: must it wait for one that runs, or waits? Then it is kept. */
+bool work_wait_in_order(struct work *self, const zspool_message_t *message);
+/* One that waited and may run now; NULL = none. */
+const zspool_message_t *work_next_in_order(struct work *self);
+/* The message comes again, or may: what waits for it is handed back, to come behind it. */
+void work_order_broken(struct work *self, const zspool_message_t *message);
+void work_order_lost(struct work *self, const zspool_lost_t *lost);
+/* No more commands are run: hand back all that waits. */
+void work_order_end(struct work *self);
 
 /* Look for signals, and do what they ask for. */
 void work_take_signals(struct work *self);

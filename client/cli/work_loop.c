@@ -31,9 +31,18 @@ static struct slot *free_slot(const struct work *self)
     return NULL;
 }
 
+static void start_waiting(struct work *self)
+{
+    const zspool_message_t *message;
+    while (self->running < self->jobs && (message = work_next_in_order(self)) != NULL) {
+        slot_start(self, free_slot(self), message);
+    }
+}
+
 static void take_messages(struct work *self)
 {
-    while (!self->stopping && self->running < self->jobs) {
+    start_waiting(self);
+    while (!self->stopping && self->running + self->waiting_count < self->jobs) {
         zspool_error_t err = {0};
         const zspool_message_t *message;
         const int rc = zspool_next(self->consumer, &message, 0, &err);
@@ -41,7 +50,9 @@ static void take_messages(struct work *self)
             return;
         }
         if (rc == 0) {
-            slot_start(self, free_slot(self), message);
+            if (!work_wait_in_order(self, message)) {
+                slot_start(self, free_slot(self), message);
+            }
             continue;
         }
         if (rc != ZSPOOL_END) {
@@ -51,7 +62,7 @@ static void take_messages(struct work *self)
     }
 }
 
-static bool is_about(const zspool_lost_t *lost, const zspool_message_t *message)
+bool work_is_about(const zspool_lost_t *lost, const zspool_message_t *message)
 {
     return lost->lease == message->lease && lost->partition == message->partition &&
            message->offset >= lost->first_offset &&
@@ -61,9 +72,10 @@ static bool is_about(const zspool_lost_t *lost, const zspool_message_t *message)
 
 static void lose(struct work *self, const zspool_lost_t *lost)
 {
+    work_order_lost(self, lost);
     for (size_t i = 0; i < self->jobs; i++) {
         struct slot *slot = &self->slots[i];
-        if (lost->held && slot->child.pid != 0 && is_about(lost, slot->message)) {
+        if (lost->held && slot->child.pid != 0 && work_is_about(lost, slot->message)) {
             cli_say("%s/%u/%llu: its lease was lost: the command on it is ended", lost->topic,
                     lost->partition, (unsigned long long)slot->message->offset);
             slot_stop(self, slot, SLOT_LOST);
@@ -111,6 +123,7 @@ void work_take_signals(struct work *self)
         self->stop_signals++;
         self->signal_ms = now_ms;
         work_stop(self);
+        work_order_end(self);
         if (self->stop_signals == 1 && self->running > 0) {
             cli_note("ending: %zu running; once more to stop them", self->running);
         }
@@ -195,7 +208,7 @@ int work_loop(struct work *self)
     for (;;) {
         take_losses(self);
         take_messages(self);
-        if (self->stopping && self->running == 0) {
+        if (self->stopping && self->running == 0) { /* so nothing waits for what runs */
             return self->code;
         }
         const int64_t now_ms = work_now_ms();

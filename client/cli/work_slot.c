@@ -30,6 +30,7 @@ void work_fail(struct work *work, int code)
 {
     work->code = work->code == CLI_OK ? code : work->code;
     work_stop(work);
+    work_order_end(work);
 }
 
 static void settle(struct work *work, const zspool_message_t *message,
@@ -234,6 +235,9 @@ void slot_reap(struct work *work, struct slot *self)
         work->to && verdict.outcome == ZSPOOL_ACK && commit(work, self, &verdict);
     tell(self, &verdict, status);
     if (!is_settled) {
+        if (verdict.outcome != ZSPOOL_ACK) {
+            work_order_broken(work, self->message);
+        }
         settle(work, self->message, &verdict);
     }
     close_output(self);

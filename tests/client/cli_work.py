@@ -237,6 +237,43 @@ class Work(Case):
         self.assertFalse(is_there(shell))
         self.assertEqual(self.part("lost")["ready"], 1)
 
+    # --- order ---
+
+    def test_messages_of_one_partition_of_an_ordered_group_run_one_after_the_other(self):
+        self.good("pub", "row", *"abcdef")
+        self.good("group", "create", "row", "--topic", "row", "--mode", "ordered")
+        with tempfile.TemporaryDirectory(prefix="zspool-work-") as scratch:
+            log = scratch + "/log"
+            run = ["sh", "-c", f"read -r x; echo begin $x >>{log}; sleep 0.02; echo end $x >>{log}"]
+            self.good("work", "row", "-g", "row", "-j", "4", "-n", "6", "--", *run)
+            with open(log, encoding="utf-8") as lines:
+                self.assertEqual(lines.read().split("\n")[:-1],
+                                 [f"{word} {x}" for x in "abcdef" for word in ("begin", "end")])
+
+    def test_what_waits_behind_a_message_that_comes_again_comes_behind_it_again(self):
+        self.good("pub", "again", *"abc")
+        self.good("group", "create", "again", "--topic", "again", "--mode", "ordered")
+        with tempfile.TemporaryDirectory(prefix="zspool-work-") as scratch:
+            log = scratch + "/log"
+            run = ["sh", "-c", f"read -r x; echo $x >>{log}; [ $x != a -o -e {scratch}/once ] || "
+                               f"{{ touch {scratch}/once; exit 1; }}"]
+            self.good("work", "again", "-g", "again", "-j", "3", "--wait", "1s",
+                      "--retry-delay", "10ms", "--", *run)
+            with open(log, encoding="utf-8") as lines:
+                self.assertEqual(lines.read().split(), ["a", "a", "b", "c"])
+        self.assertEqual(self.part("again")["committed"], 3)
+
+    def test_several_partitions_of_an_ordered_group_run_at_once(self):
+        self.good("topic", "create", "rows", "--partitions", "2")
+        self.good("group", "create", "rows", "--topic", "rows", "--mode", "ordered")
+        self.good("pub", "rows", "-p", "0", "a")
+        self.good("pub", "rows", "-p", "1", "b")
+        gate = Gate(self)
+        process = self.start("rows", "-g", "rows", "-j", "2", "-n", "2", *gate.command())
+        self.assertNotEqual(gate.wait(), gate.wait())
+        gate.open(2)
+        self.end(process)
+
     # --- signals ---
 
     def test_the_first_signal_lets_what_runs_finish(self):
