@@ -74,6 +74,8 @@
 #define ZSP_BACKOFF_STEPS_MAX    8u           /* delays that a group may tell one by one */
 #define ZSP_BACKOFF_FACTOR       2u           /* a delay is so many times the one before */
 #define ZSP_BACKOFF_FACTOR_MAX   10u
+#define ZSP_LOOK_AHEAD           1000000u      /* default messages that a keyed group looks at */
+#define ZSP_LOOK_AHEAD_MAX       10000000u     /* 8 bytes each while known, 100 for each key */
 #define ZSP_SAVEPOINTS_MAX       64u           /* of a group */
 #define ZSP_SAVEPOINT_BYTES      (1792u << 10) /* one: it is restored, with an undo, by one record */
 #define ZSP_SAVEPOINTS_BYTES_MAX (256u << 20)  /* all groups' together: they are kept in memory */

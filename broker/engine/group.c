@@ -17,6 +17,7 @@
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/group_texts.h"
 #include "broker/engine/hold.h"
+#include "broker/engine/lanes.h"
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/ledger_compare.h"
 #include "broker/engine/letters.h"
@@ -341,6 +342,8 @@ static uint64_t ready_of(const struct ledger *ledger)
         break;
     case GROUP_ORDERED:
         return hold_ready(ledger);
+    case GROUP_KEYED:
+        return lanes_ready(ledger);
     case GROUP_MODES:
         break;
     }
@@ -358,12 +361,13 @@ static struct ledger_figures figures_of(const struct ledger *ledger)
         .is_unknown = levels_are_awaited(ledger),
         .is_late = levels_are_late(ledger),
         .has_levels = ledger->levels != NULL,
+        .is_stalled = ledger->lanes && ledger->lanes->is_stalled && lanes_ready(ledger) == 0,
     };
 }
 
 static bool is_idle(const struct ledger_figures *now)
 {
-    return !ledger_has_work(now) && !now->has_levels;
+    return !ledger_has_work(now) && !now->has_levels && !now->is_stalled;
 }
 
 /* Move the sums from what was told of the ledger to what is true now. Unsigned differences: also
@@ -380,6 +384,7 @@ static void tell_sums(struct ledger_told *told, const struct ledger_figures *now
     binding->waiting_messages += now->waiting - was->waiting;
     binding->blocked =
         (uint16_t)(binding->blocked + (now->is_blocked ? 1 : 0) - (was->is_blocked ? 1 : 0));
+    binding->stalled = (uint16_t)(binding->stalled + now->is_stalled - was->is_stalled);
     group->unknown += (now->is_unknown ? 1u : 0u) - (was->is_unknown ? 1u : 0u);
     group->busy_ledgers += (ledger_has_work(now) ? 1u : 0u) - (ledger_has_work(was) ? 1u : 0u);
     group->late += (now->is_late ? 1u : 0u) - (was->is_late ? 1u : 0u);
@@ -431,9 +436,11 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     if (!group) {
         return;
     }
-    if (group->mode != GROUP_SHARED) {
+    if (group->mode == GROUP_ORDERED) {
         hold_look(self, ledger);
         recall_look(self, ledger);
+    } else if (group->mode == GROUP_KEYED) {
+        lanes_look(self, ledger);
     }
     if (group->settings.dead_letter_topic) {
         letters_look(self, ledger);
@@ -458,7 +465,8 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
         free(ledger->told); /* it is in no ring, its timer is not armed */
         ledger->told = NULL;
     }
-    if ((group->ready > 0 || group->unknown != unknown) && group->parked_count > 0) {
+    if ((group->ready > 0 || group->unknown != unknown || group->lanes_wanted) &&
+        group->parked_count > 0) {
         group_wake(self, group);
     }
 }
@@ -485,6 +493,7 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
 {
     struct group *group = ledger->group;
     if (group) {
+        lanes_drop(ledger);
         hold_drop(self, ledger);
         recall_forget(self, ledger); /* last: what changes may ask for a recall */
         pull_forget_ledger(group, ledger);
@@ -519,6 +528,7 @@ void group_ledger_put_gone(struct engine *engine, const struct ledger *ledger)
 static void forget_below(struct groups *self, struct ledger *ledger, uint64_t start)
 {
     const struct run none = {.state = RUN_NONE};
+    lanes_drop(ledger); /* some of it was not finished, or dead */
     if (runmap_set(&ledger->runs, 0, start, &none) < 0) {
         group_out_of_memory(self);
         return;

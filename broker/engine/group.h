@@ -42,6 +42,7 @@ struct dead_read;
 struct group_filter;
 struct group_patterns;
 struct join;
+struct lanes;
 struct letter_call;
 struct pull;
 struct redrive;
@@ -74,6 +75,7 @@ struct binding {
     uint64_t ready, leased, waiting_messages; /* of all ledgers; reserved count as leased */
     uint32_t waiting;                         /* parked pulls that named it; binding_wait() */
     uint16_t blocked;                         /* ledgers that stand at damage */
+    uint16_t stalled;                         /* ledgers that look_ahead keeps from going on */
     bool is_found;                            /* by a pattern; it goes with its topic */
     bool joined;                              /* durable: may be pulled from */
     struct ledger_told *ring; /* ledgers with something ready; the next to be served */
@@ -115,6 +117,8 @@ struct group {
     struct savepoint *savepoint_first; /* by number; the first may be the undo */
     struct group_call *creates;        /* CREATING: others that want to create it */
     struct group *dirty_next;
+    struct lanes *lanes_wanted; /* of keyed groups: ledgers whose keys are to be read, */
+    uint32_t lanes_reading;     /* and how many are being read */
 
     uint32_t parked_count; /* pulls */
     uint32_t waiting_all;  /* of them, those that named no topics */
@@ -178,6 +182,8 @@ struct groups {
     struct zsp_writer not_applied;      /* of the SETTLE being worked on */
     struct ledger_order *recalls;       /* ledgers with something to be recalled, see recall.h */
     struct timer recall_retry;
+    struct lanes *lanes_reading; /* all that are being read, also those nobody waits for any more */
+    struct lanes *lanes_recalls; /* of which something is to be recalled */
 };
 
 /* Do dead messages keep back what its order puts behind them? */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/group_mode.h"
 
-static const char *const names[GROUP_MODES] = {"shared", "ordered"};
+static const char *const names[GROUP_MODES] = {"shared", "ordered", "keyed"};
 
 const char *group_mode_name(enum group_mode mode)
 {

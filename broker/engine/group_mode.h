@@ -13,6 +13,7 @@
 enum group_mode {
     GROUP_SHARED,  /* any member; a retry holds nobody back */
     GROUP_ORDERED, /* a partition is at one member at a time; strict order, see ledger_ordered.h */
+    GROUP_KEYED,   /* messages of one key are at one member at a time, in order; see lanes.h */
     GROUP_MODES
 };
 

@@ -48,6 +48,8 @@ static const struct setting settings_table[] = {
      0, NULL},
     {"dead_retention_bytes", offsetof(struct group_settings, dead_retention_bytes), 0, INT64_MAX, 0,
      NULL},
+    {"look_ahead", offsetof(struct group_settings, look_ahead), 1, ZSP_LOOK_AHEAD_MAX,
+     ZSP_LOOK_AHEAD, NULL},
 };
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
 
@@ -175,6 +177,10 @@ int group_settings_fit(const struct group_settings *settings, enum group_mode mo
     if (mode == GROUP_ORDERED && settings->priority != PRIORITY_STRICT) {
         return refuse(ZSP_EBAD_VALUE, zsp_slice_str("priority"),
                       "strict, where all is in order and none is heeded", err);
+    }
+    if (mode != GROUP_KEYED && settings->look_ahead != ZSP_LOOK_AHEAD) {
+        return refuse(ZSP_EBAD_VALUE, zsp_slice_str("look_ahead"),
+                      "left at its default, but in keyed groups", err);
     }
     return 0;
 }

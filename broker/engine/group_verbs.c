@@ -6,6 +6,7 @@
 
 #include "broker/engine/group.h"
 #include "broker/engine/group_texts.h"
+#include "broker/engine/lanes.h"
 #include "broker/engine/letters.h"
 #include "broker/engine/list.h"
 #include "broker/engine/mark_watch.h"
@@ -30,11 +31,8 @@ int group_read_mode(struct zsp_slice name, enum group_mode *ret, struct zsp_err 
     if (!name.data || group_mode_find(name, ret)) {
         return 0;
     }
-    if (zsp_slice_equal_str(name, "keyed")) {
-        return zsp_err_set(err, ZSP_EUNSUPPORTED, "mode: keyed groups are not supported");
-    }
     (void)zsp_err_set(err, ZSP_EBAD_VALUE, "mode: no such mode");
-    zsp_err_detail(err, "mode", "shared or ordered", NULL);
+    zsp_err_detail(err, "mode", "shared, ordered or keyed", NULL);
     return ZSP_EBAD_VALUE;
 }
 
@@ -228,11 +226,14 @@ static const struct wire_arg set_table[] = {
 };
 
 /* What is ready may hang on the settings. */
-static void look_at_ledgers(struct groups *self, const struct group *group)
+static void look_at_ledgers(struct groups *self, const struct group *group, bool anew)
 {
     for (size_t i = 0; i < group->bindings.count; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
         for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
+            if (anew) {
+                lanes_drop(binding->ledgers[k]);
+            }
             group_ledger_changed(self, binding->ledgers[k]);
         }
     }
@@ -269,10 +270,11 @@ static int set(struct engine *engine, struct group *group, const struct group_se
         group_texts_swap(group, texts);
         return rc;
     }
+    const bool anew = before.on_dead != settings->on_dead;
     struct group_settings gone = before;
     setting_texts_drop(&gone);
     letters_kick(self, group);
-    look_at_ledgers(self, group);
+    look_at_ledgers(self, group, anew);
     group_wake(self, group);
     return 0;
 }

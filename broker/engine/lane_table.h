@@ -56,6 +56,7 @@ struct lane {
     uint64_t hold;              /* one of those that hold, LANE_NONE = none does */
     bool is_dirty;              /* to be looked at */
     bool recalls;               /* something out must come back */
+    bool keeps_back;            /* a pull has reserved something that must */
 };
 
 struct lane_chunk {

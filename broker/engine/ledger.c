@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "broker/engine/lanes.h"
 #include "broker/engine/levels.h"
 #include "common/assert.h"
 
@@ -107,6 +108,14 @@ bool ledger_is_blocked(const struct ledger *self)
     return self->blocked < self->mark && self->high >= self->blocked;
 }
 
+/* The runs of [first, end) have changed. */
+static void lanes_told(struct ledger *self, uint64_t first, uint64_t end)
+{
+    if (self->lanes) {
+        lanes_touch(self, first, end);
+    }
+}
+
 /* --- Reserving ------------------------------------------------------------------------ */
 
 /* Reserve [first, end), which is READY as `run` or fresh, and note it. */
@@ -130,6 +139,7 @@ static int take_span(struct ledger *self, struct take *take, uint64_t first, uin
     }
     take->messages -= end - first;
     take->taken += end - first;
+    lanes_told(self, first, end);
     return 0;
 }
 
@@ -261,7 +271,7 @@ static int take_in_turn(struct ledger *self, struct take *take)
 {
     bool alone = false;
     int rc = take_again(self, take, RUN_CLASS_READY, RUN_CLASS_LIMITED, &alone);
-    return rc < 0 || alone ? rc : take_fresh(self, take);
+    return rc < 0 || alone || self->lanes ? rc : take_fresh(self, take);
 }
 
 int ledger_take_priority(struct ledger *self, struct take *take, unsigned priority)
@@ -272,7 +282,7 @@ int ledger_take_priority(struct ledger *self, struct take *take, unsigned priori
     }
     int rc = take_again(self, take, RUN_CLASS_READY_AT(priority), RUN_CLASS_LIMITED_AT(priority),
                         &alone);
-    if (rc < 0 || alone) {
+    if (rc < 0 || alone || self->lanes) {
         return rc;
     }
     if (self->levels) {
@@ -334,7 +344,8 @@ int ledger_untake(struct ledger *self, uint64_t first, uint64_t end)
                 self->journaled; /* what was fresh is fresh again, also next to a READY one */
         }
         first = span.end;
-        const bool is_fresh = span.first >= self->journaled && ledger_is_untouched(&span.run);
+        const bool is_fresh =
+            !self->lanes && span.first >= self->journaled && ledger_is_untouched(&span.run);
         span.run.state = is_fresh ? RUN_NONE : RUN_READY;
         int rc = runmap_set(&self->runs, span.first, span.end, &span.run);
         if (rc < 0) {
@@ -343,6 +354,7 @@ int ledger_untake(struct ledger *self, uint64_t first, uint64_t end)
         if (is_fresh) {
             make_fresh(self, span.first, span.end, run_priority(&span.run));
         }
+        lanes_told(self, span.first, span.end);
     }
     return 0;
 }
@@ -364,6 +376,7 @@ int ledger_wake(struct ledger *self, int64_t now_ms, size_t runs_max, bool *ret_
         if (rc < 0) {
             return rc;
         }
+        lanes_told(self, span.first, span.end);
     }
     return 0;
 }

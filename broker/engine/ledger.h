@@ -30,6 +30,7 @@
 
 struct binding;
 struct group;
+struct lanes;
 struct ledger_order;
 struct levels;
 struct partition;
@@ -53,6 +54,7 @@ struct ledger_figures {
     bool is_unknown; /* the agenda does not know yet what of it is ready, */
     bool is_late;    /* or will not for long */
     bool has_levels;
+    bool is_stalled; /* a scan for keys may not go on, and nothing is ready */
 };
 
 static inline bool ledger_has_work(const struct ledger_figures *self)
@@ -97,6 +99,7 @@ struct ledger {
     struct ledger_told *told;               /* NULL = nothing was told: all of it is 0 */
     struct levels *levels;      /* see levels.h; NULL = all messages are taken in their turn */
     struct ledger_order *order; /* of ordered groups, see hold.h; NULL = there is nothing of it */
+    struct lanes *lanes;        /* of keyed groups, see lanes.h; NULL = it is idle */
 };
 
 void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/engine/lanes.h"
 #include "common/assert.h"
 
 /* --- Counting ---------------------------------------------------------------------------------- */
@@ -204,9 +205,11 @@ int levels_due(struct ledger *ledger, const struct run_span *span)
     struct run_span fresh;
     uint64_t from = span->first;
     while (from < end && ledger_next_fresh(ledger, from, &fresh) && fresh.first < end) {
+        const uint64_t known = lanes_known(ledger); /* those are met no more */
         from = fresh.end < end ? fresh.end : end;
+        from = fresh.first < known && from > known ? known : from;
         levels->delayed -= from - fresh.first;
-        if (levels->next[priority] <= fresh.first) {
+        if (levels->next[priority] <= fresh.first && fresh.first >= known) {
             continue; /* it is met as usual */
         }
         int rc = runmap_set(&ledger->runs, fresh.first, from, &ready);
@@ -215,6 +218,7 @@ int levels_due(struct ledger *ledger, const struct run_span *span)
         }
         ledger->above += from - fresh.first;
         ledger_pass(ledger);
+        lanes_touch(ledger, fresh.first, from);
     }
     return 0;
 }

@@ -34,9 +34,10 @@ struct group_settings {
     uint64_t backoff_factor; /* so many times the one before with each failure, */
     uint64_t backoff_max_ms; /* up to here */
     uint64_t backoff_jitter; /* per cent of a delay that are drawn and come on top */
-    uint64_t on_dead;        /* enum on_dead; of ordered groups */
+    uint64_t on_dead;        /* enum on_dead; of ordered and keyed groups */
     uint64_t expired;        /* enum on_expired */
     uint64_t priority;       /* enum on_priority */
+    uint64_t look_ahead;     /* of keyed groups: messages past the first unfinished one */
 
     uint64_t dead_retention_ms;    /* so long retention passes by no dead message; 0 = at all */
     uint64_t dead_retention_bytes; /* nor keeps more of a partition for it; 0 = any */

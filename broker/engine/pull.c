@@ -14,6 +14,7 @@
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/group_texts.h"
 #include "broker/engine/hold.h"
+#include "broker/engine/lanes.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pull_arrays.h"
@@ -253,8 +254,10 @@ static void write_answer(struct engine *engine, const struct pull *self, const c
     }
     struct zsp_writer *out = reply_begin(engine, &self->parked.to);
     const bool tells_mode = self->group && self->group->mode != GROUP_SHARED;
+    const struct ledger *stalled =
+        reason && strcmp(reason, "look_ahead") == 0 ? pull_stalled(self) : NULL;
     wire_write_map(out, 2u + (reason ? 1u : 0u) + (self->has_outcomes ? 1u : 0u) +
-                            (tells_mode ? 1u : 0u));
+                            (tells_mode ? 1u : 0u) + (stalled ? 1u : 0u));
     write_runs(engine, out, self, from, end);
     wire_write_text_uint(out, "lease_ms", left_ms > 0 ? (uint64_t)left_ms : 0);
     if (reason) {
@@ -264,6 +267,10 @@ static void write_answer(struct engine *engine, const struct pull *self, const c
     if (tells_mode) {
         wire_write_text(out, "mode");
         wire_write_text(out, group_mode_name(self->group->mode));
+    }
+    if (stalled) {
+        wire_write_text(out, "stalled");
+        lanes_write_stalled(out, stalled);
     }
     if (self->has_outcomes) {
         wire_write_text(out, "settled");
@@ -401,6 +408,12 @@ static int reserve(struct groups *groups, struct pull *self)
     const size_t count = pull_binding_count(self);
     const size_t first = pull_takes_turns(self) && count > 0 ? group->next_binding++ % count : 0;
     int rc = pull_take(groups, self, first);
+    if (rc == 0 && group->mode == GROUP_KEYED) {
+        wanted = self->max_messages < room ? self->max_messages : room;
+        wanted = wanted < PULL_MESSAGES_MAX ? wanted : PULL_MESSAGES_MAX;
+        self->most = wanted;
+        rc = wanted > self->take.taken ? lanes_follow(self, wanted - self->take.taken) : 0;
+    }
     self->is_cut = self->take.taken < self->max_messages && ready > self->take.taken;
     return rc;
 }
@@ -483,6 +496,9 @@ static void serve_bound(struct engine *engine, struct pull *self)
         hold_balance(engine->groups, self);
         ready = hold_may_take(engine->groups, self) ? ready : 0;
     }
+    if (self->group->lanes_reading > 0 && (ready == 0 || self->group->with_levels > 0)) {
+        return; /* until the keys of what comes next are known, and of what is more urgent */
+    }
     if (ready > 0 && !get_room(engine, self)) {
         return;
     }
@@ -560,6 +576,7 @@ void pull_serve(struct engine *engine, struct group *group)
     struct pull *next = NULL;
     mark_watch_refresh(engine->groups, group);
     learn(engine, group);
+    lanes_serve(engine, group);
     const size_t count = group->parked_count; /* one that comes back waits for the next turn */
     struct pull *pull = group->parked.first;
     for (size_t i = 0; i < count && pull && !engine->failed; i++) {
@@ -567,6 +584,7 @@ void pull_serve(struct engine *engine, struct group *group)
         serve_one(engine, pull);
         pull = next;
     }
+    lanes_serve(engine, group); /* less is ready now */
 }
 
 /* What the pull has reserved in this ledger (NULL = in any) is void. */

@@ -131,6 +131,8 @@ static inline bool pull_takes_turns(const struct pull *self)
 /* --- pull_reason.c --- */
 /* Why it got less than it asked for; NULL = it did not. */
 const char *pull_reason(const struct engine *engine, const struct pull *self);
+/* With the reason look_ahead: a ledger that may not be looked at any further; else NULL. */
+const struct ledger *pull_stalled(const struct pull *self);
 
 /* --- pull.c --- */
 /* A pull that has done nothing yet, in no list. NULL = out of memory. */

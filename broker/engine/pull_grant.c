@@ -141,7 +141,7 @@ static bool is_taken_back(const struct pull *self, const struct lease *lease)
     for (size_t i = 0; i < self->run_count; i++) {
         const struct pull_run *run = &self->runs[i];
         if (run->ledger &&
-            ((lease && !owns(lease, run)) || recall_is_due(run->ledger, run->end - 1))) {
+            ((lease && !owns(lease, run)) || recall_any_due(run->ledger, run->first, run->end))) {
             return true;
         }
     }

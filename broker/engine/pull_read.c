@@ -9,6 +9,7 @@
 
 #include "broker/engine/batch_walk.h"
 #include "broker/engine/group_texts.h"
+#include "broker/engine/lanes.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/pull_arrays.h"
 #include "broker/engine/pull_take.h"
@@ -265,6 +266,10 @@ static int take_batch(struct engine *engine, struct pull *self, struct ledger *l
            runmap_next(&ledger->runs, self->next_from, wanted, &span) && span.first < end) {
         self->next_from = span.first > self->next_from ? span.first : self->next_from;
         span.end = span.end < end ? span.end : end;
+        if (self->is_resent && ledger->lanes) {
+            (void)lanes_is_recalled(ledger, self->next_from,
+                                    &span.end); /* cut where that changes */
+        }
         if (self->is_resent &&
             (span.run.lease != self->lease || recall_is_due(ledger, self->next_from))) {
             self->next_from = span.end;

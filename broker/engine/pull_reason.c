@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "broker/engine/hold.h"
+#include "broker/engine/lanes.h"
 #include "broker/engine/ledger_ordered.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/pull.h"
 
 /* What holds the messages of its topics back. */
 struct pull_view {
-    bool any_topic, any_blocked;
+    bool any_topic, any_blocked, any_stalled;
     uint64_t leased, waiting, ready;
 };
 
@@ -22,6 +23,7 @@ static void look(const struct pull *self, struct pull_view *ret)
         const struct binding *binding = pull_binding_at(self, i);
         ret->any_topic = ret->any_topic || binding->topic;
         ret->any_blocked = ret->any_blocked || binding->blocked > 0;
+        ret->any_stalled = ret->any_stalled || binding->stalled > 0;
         ret->ready += binding->ready;
         ret->leased += binding->leased;
         ret->waiting += binding->waiting_messages;
@@ -34,15 +36,36 @@ static bool any_held(const struct pull *self)
     if (self->group->mode == GROUP_SHARED || !group_holds_dead(self->group)) {
         return false;
     }
+    bool is_held = false;
     for (size_t i = 0; i < pull_binding_count(self); i++) {
         const struct binding *binding = pull_binding_at(self, i);
         for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
-            if (ordered_is_held(binding->ledgers[k])) {
+            const struct ledger *ledger = binding->ledgers[k];
+            if (self->group->mode == GROUP_ORDERED && ordered_is_held(ledger)) {
                 return true;
+            }
+            if (self->group->mode == GROUP_KEYED && ledger_waiting(ledger) > 0 &&
+                !lanes_all_held(ledger)) {
+                return false;
+            }
+            is_held = is_held || ledger_waiting(ledger) > 0;
+        }
+    }
+    return is_held && self->group->mode == GROUP_KEYED;
+}
+
+const struct ledger *pull_stalled(const struct pull *self)
+{
+    for (size_t i = 0; self->group && i < pull_binding_count(self); i++) {
+        const struct binding *binding = pull_binding_at(self, i);
+        for (uint32_t k = 0; binding->stalled > 0 && k < binding->topic->partition_count; k++) {
+            const struct ledger *ledger = binding->ledgers[k];
+            if (ledger->told && ledger->told->figures.is_stalled) {
+                return ledger;
             }
         }
     }
-    return false;
+    return NULL;
 }
 
 /* Is not known of a partition what of it is ready? */
@@ -105,8 +128,14 @@ const char *pull_reason(const struct engine *engine, const struct pull *self)
     if (self->messages == 0 && self->ending) {
         return self->ending;
     }
+    if (view.any_stalled) {
+        return "look_ahead";
+    }
     if (view.leased > self->messages) {
         return "all_leased";
+    }
+    if (self->group->mode == GROUP_KEYED && any_held(self)) {
+        return "held"; /* what waits behind it is no retry */
     }
     if (view.waiting > 0) {
         return "all_waiting";

@@ -3,6 +3,7 @@
 
 #include "broker/engine/container.h"
 #include "broker/engine/hold.h"
+#include "broker/engine/lanes.h"
 #include "broker/engine/ledger_ordered.h"
 #include "common/diag.h"
 
@@ -24,6 +25,7 @@ void recall_init(struct groups *self)
 void recall_fini(struct groups *self)
 {
     engine_cancel(self->engine, TIMER_WAIT, &self->recall_retry);
+    lanes_fini(self);
     while (self->recalls) {
         recall_forget(self, self->recalls->ledger);
     }
@@ -70,7 +72,7 @@ void recall_forget(struct groups *self, struct ledger *ledger)
 }
 
 /* Nobody has been told of it yet, nor will be. */
-static void take_back(const struct groups *self, struct run *run)
+void recall_take_back(const struct groups *self, struct run *run)
 {
     const struct lease *lease = lease_find(&self->leases, run->lease);
     if (lease && !lease->is_told) {
@@ -88,7 +90,7 @@ static int release_some(struct groups *self, struct ledger *ledger, uint64_t fro
     for (uint32_t left = RUNS_PER_STEP;
          left > 0 && rc == 0 && runmap_next(&ledger->runs, from, RUN_CLASS_LEASED, &span); left--) {
         from = span.end;
-        take_back(self, &span.run);
+        recall_take_back(self, &span.run);
         rc = step_set(&self->step, ledger, span.first, span.end, &span.run);
     }
     return rc;
@@ -118,8 +120,26 @@ static int recall(struct groups *self, struct ledger *ledger, bool *ret_more)
 bool recall_is_due(const struct ledger *ledger, uint64_t offset)
 {
     const struct group *group = ledger->group;
+    if (ledger->lanes) {
+        return lanes_is_recalled(ledger, offset, &(uint64_t){offset + 1});
+    }
     return group->mode == GROUP_ORDERED &&
            ordered_is_recalled(ledger, group_holds_dead(group), offset);
+}
+
+bool recall_any_due(const struct ledger *ledger, uint64_t first, uint64_t end)
+{
+    uint64_t at = end - 1; /* in order, the last comes back first */
+    while (ledger->lanes && at > first && !recall_is_due(ledger, at)) {
+        at--;
+    }
+    return recall_is_due(ledger, at);
+}
+
+static void try_again_later(struct groups *self)
+{
+    engine_arm(self->engine, TIMER_WAIT, &self->recall_retry,
+               self->engine->clock.broker_ms + AGAIN_REFUSED_MS);
 }
 
 void recall_run(struct groups *self)
@@ -134,5 +154,8 @@ void recall_run(struct groups *self)
         } else {
             recall_forget(self, ledger);
         }
+    }
+    if (self->lanes_recalls && !lanes_recall_run(self)) {
+        try_again_later(self);
     }
 }

@@ -12,7 +12,7 @@
 #include "broker/engine/group.h"
 
 void recall_init(struct groups *self);
-/* No recall will be made any more. */
+/* No recall will be made any more, and keys that are being read are forgotten. */
 void recall_fini(struct groups *self);
 /* After a change of the ledger: is something to be recalled? Then it will be. */
 void recall_look(struct groups *self, struct ledger *ledger);
@@ -20,7 +20,11 @@ void recall_look(struct groups *self, struct ledger *ledger);
 void recall_forget(struct groups *self, struct ledger *ledger);
 /* Must a message that is out or reserved come back? */
 bool recall_is_due(const struct ledger *ledger, uint64_t offset);
+/* Must any of [first, end)? */
+bool recall_any_due(const struct ledger *ledger, uint64_t first, uint64_t end);
 /* Recall what is to be recalled; the rest in later turns. */
 void recall_run(struct groups *self);
+/* What becomes of a message that is out and comes back so; of keyed groups as well. */
+void recall_take_back(const struct groups *self, struct run *run);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "broker/engine/dead.h"
+#include "broker/engine/lanes.h"
 #include "broker/engine/ledger_ordered.h"
 #include "broker/engine/state.h"
 #include "broker/engine/verb.h"
@@ -221,6 +222,9 @@ static int apply(struct settling *self, struct ledger *ledger, const struct run_
         dead_note(self->engine, ledger, &run);
         self->dead += span->end - span->first;
     }
+    if (ledger->lanes && run.state != RUN_NONE && (run.state != RUN_DEAD || run.limit != 0)) {
+        lanes_note_back(ledger, span->first, span->end);
+    }
     return rc < 0 ? rc : step_set(step, ledger, span->first, span->end, &run);
 }
 
@@ -257,6 +261,9 @@ static bool comes_too_late(const struct settling *self, const struct ledger *led
     case WIRE_ACK:
     case WIRE_EXTEND:
     case WIRE_STARTED:
+        if (ledger->lanes) {
+            return lanes_is_recalled(ledger, offset, &(uint64_t){offset + 1});
+        }
         return group->mode == GROUP_ORDERED &&
                ordered_is_recalled(ledger, group_holds_dead(group), offset);
     case WIRE_RETRY:
@@ -320,6 +327,10 @@ static int settle_ledger(struct settling *self, struct ledger *ledger, struct zs
             next = span.end < end ? span.end : end;
             span.first = pos;
             span.end = next;
+            if (ledger->lanes) {
+                (void)lanes_is_recalled(ledger, pos, &next);
+                span.end = next;
+            }
             verdict = judge(self, ledger, &span);
             rc = verdict == APPLIED ? apply(self, ledger, &span) : 0;
         } else {

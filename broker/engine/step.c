@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/engine/lanes.h"
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/state.h"
@@ -296,6 +297,7 @@ int step_move(struct step *self, struct ledger *ledger, uint64_t to)
     if (rc < 0) {
         return rc;
     }
+    lanes_drop(ledger);
     ledger->high = ledger->journaled = to;
     ledger->water = ledger->water > to ? ledger->water : to;
     rc = ledger_recount(ledger); /* without a note: no run goes */
@@ -382,6 +384,7 @@ int step_replace(struct step *self, struct ledger *ledger, struct ledger *made)
     zsp_assert(!note->replaced);
     note->replaced = true;
     note->runs = ledger->runs;
+    lanes_drop(ledger);
     ledger->runs = made->runs;
     runmap_init(&made->runs, ledger->runs.slab);
     ledger->high = made->high;
@@ -410,8 +413,20 @@ bool step_is_durable(const struct step *self)
 
 /* --- The end -------------------------------------------------------------------------------- */
 
+/* Tell lanes what has changed. */
+static void tell_lanes(const struct step *self)
+{
+    for (size_t i = 0; i < self->undo_count; i++) {
+        const struct step_undo *undo = &self->undo[i];
+        if (undo->ledger->lanes) {
+            lanes_touch(undo->ledger, undo->span.first, undo->span.end);
+        }
+    }
+}
+
 static void close_step(struct step *self)
 {
+    tell_lanes(self);
     forget_undo(self, 0);
     self->open = false;
     for (size_t i = 0; i < self->lease_count; i++) {

@@ -95,6 +95,7 @@ static bool why_mode(const struct engine *engine, const struct ledger *ledger, s
     case GROUP_ORDERED:
         return why_ordered(engine, ledger, ret);
     case GROUP_SHARED:
+    case GROUP_KEYED:
     case GROUP_MODES:
         break;
     }

@@ -299,6 +299,7 @@ static int group_change(struct group_run *self, const char *group, bool create)
         {"expired", &self->expired},
         {"priority", &self->priority},
         {"filter", &self->filter},
+        {"look_ahead", &self->look_ahead},
     };
     zspool_figure_t settings[sizeof named / sizeof named[0]];
     zspool_error_t err = {0};
@@ -412,6 +413,7 @@ static int check_flags(const struct group_run *self, const char *action)
         {"expired", self->expired.given, "create set"},
         {"priority", self->priority.given, "create set"},
         {"filter", self->filter.given, "create set"},
+        {"look-ahead", self->look_ahead.given, "create set"},
         {"to", self->to.kind != ZSPOOL_POSITION_NONE, "seek"},
         {"partition", self->partition != ZSPOOL_PARTITION_ALL, "seek"},
         {"dead", self->dead, "seek"},
@@ -466,7 +468,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     const struct cli_option table[] = {
         {'l', "long", CLI_FLAG, NULL, "ls: with mode, members, lag ...", &self.is_long},
         {0, "topic", CLI_TEXTS, "TOPIC", "create, seek: a topic; may be given again", &self.topics},
-        {0, "mode", CLI_TEXT, "MODE", "create: shared or ordered (shared)", &self.mode},
+        {0, "mode", CLI_TEXT, "MODE", "create: shared, ordered or keyed (shared)", &self.mode},
         {0, "start", CLI_POSITION, "POSITION", "create: where it begins (earliest)", &self.start},
         {0, "lease", CLI_SETTING_DURATION, "TIME", "how long a lease lasts (30s)", &self.lease},
         {0, "max-leased", CLI_SETTING_COUNT, "NUMBER", "messages out at once (1000000)",
@@ -494,6 +496,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.priority},
         {0, "filter", CLI_SETTING_WORD, "FILTER", "take only what matches; the rest is done",
          &self.filter},
+        {0, "look-ahead", CLI_SETTING_COUNT, "NUMBER", "keyed: messages to look ahead (1000000)",
+         &self.look_ahead},
         {0, "to", CLI_POSITION, "POSITION", "seek: where to go", &self.to},
         {'p', "partition", CLI_PARTITION, "NUMBER", "seek: only this one", &self.partition},
         {0, "dead", CLI_FLAG, NULL, "seek: dead messages come again, too", &self.dead},

@@ -529,7 +529,7 @@ typedef struct zspool_consumer_options_t {
     const char *const *topics; /* names, and patterns with * and ? that stand for all topics that
                                 * match, also later; count 0 = those the group has; a new group needs some */
     size_t topic_count;        /* up to 1,024 */
-    const char *mode; /* "shared", "ordered": of a group created by this pull; NULL = shared */
+    const char *mode; /* of a group created by this pull: "shared" (NULL), "ordered", "keyed" */
     zspool_position_t start;    /* of a group created by this pull; NONE = earliest */
     uint32_t prefetch_messages; /* pulled and not taken yet, at most; 0 = 1,000 */
     size_t prefetch_bytes;      /* the same in bytes; one message always fits; 0 = 1 MiB */
@@ -938,7 +938,7 @@ typedef struct zspool_group_spec_t {
     const char *const
         *topics; /* create: its topics and patterns, count 0 = none yet; set: ignored */
     size_t topic_count;
-    const char *mode;        /* create: "shared", "ordered"; NULL = shared */
+    const char *mode;        /* create: "shared", "ordered", "keyed"; NULL = shared */
     zspool_position_t start; /* create: NONE = earliest */
     const zspool_figure_t *settings;
     size_t setting_count;

@@ -324,7 +324,7 @@ class Groups(Case):
 
     def test_a_pull_of_another_mode_or_start_is_refused(self):
         self.good("pub", "modes", "x")
-        self.bad(1, "pull", "modes", "-g", "m", "--mode", "keyed", "-e")
+        self.bad(1, "pull", "modes", "-g", "m", "--mode", "sorted", "-e")
         self.good("pull", "modes", "-g", "m2", "--start", "earliest", "-e")
         self.bad(1, "pull", "modes", "-g", "m2", "--start", "latest", "-e")
 
@@ -341,7 +341,8 @@ class Groups(Case):
                                             "max_leased": 50, "on_dead": "skip",
                                             "expired": "drop", "priority": "strict",
                                             "backoff_factor": 2, "backoff_jitter": 0, "backoff": "",
-                                            "dead_letter_topic": "", "dead_retention_ms": 0,
+                                            "dead_letter_topic": "", "look_ahead": 1000000,
+                                            "dead_retention_ms": 0,
                                             "dead_retention_bytes": 0})
         self.good("group", "set", "adm", "--backoff", "1s,500ms,1m", "--backoff-factor", "3",
                   "--backoff-jitter", "20")

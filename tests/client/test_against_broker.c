@@ -583,13 +583,9 @@ static void what_is_not_there_is_refused(void **state)
 {
     (void)state;
     struct served f;
-    zspool_group_spec_t spec;
     zspool_request_spec_t request;
     zspool_reply_t *reply;
     served_start(&f);
-    zspool_group_spec_init(&spec, "g");
-    spec.mode = "keyed";
-    assert_int_equal(zspool_group_create(f.client, &spec, WAIT_MS, NULL), ZSPOOL_EUNSUPPORTED);
     zspool_request_spec_init(&request, "DEAD.WAKE");
     assert_int_equal(zspool_request(f.client, &request, WAIT_MS, &reply, NULL),
                      ZSPOOL_EUNKNOWN_VERB);

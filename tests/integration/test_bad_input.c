@@ -215,7 +215,6 @@ static void hostile_names_are_refused(void **state)
 static void what_is_not_built_says_so(void **state)
 {
     static const struct bad_request cases[] = {
-        {"PULL", "{'group': 'g', 'topics': ['kept'], 'mode': 'keyed'}", "unsupported"},
         {"READ", "{'topic': 'kept', 'from': ['id', 'x']}", "unsupported"},
     };
     EXPECT_CODES(*state, cases);

@@ -26,7 +26,7 @@
 #include "tests/sim/sim_model.h"
 #include "tests/support/prng.h"
 
-#define SIM_CLIENTS_MAX 18
+#define SIM_CLIENTS_MAX 21
 #define SIM_JOBS_MAX    512
 
 struct sim_options {

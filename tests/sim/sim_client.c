@@ -221,6 +221,8 @@ void admin_wake(struct client *self)
             request->group = g;
             request->has_filter = sim->model.filters;
             request->is_weighted = g == 0 && sim->weather.weighted;
+            request->look_ahead =
+                g == SIM_KEYED && prng_chance(prng, 500) ? 1 + prng_below(prng, 200) : 0;
             client_send(self, request);
             return;
         }

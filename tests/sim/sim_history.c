@@ -325,6 +325,9 @@ static void begin(struct sim *self)
     for (uint32_t i = 0; i < 3; i++) {
         add_client(self, CLIENT_CONSUMER, SIM_ORDERED);
     }
+    for (uint32_t i = 0; i < 3; i++) {
+        add_client(self, CLIENT_CONSUMER, SIM_KEYED);
+    }
     add_client(self, CLIENT_READER, 0);
     add_client(self, CLIENT_SCRATCH, 0);
     add_client(self, CLIENT_RELAY, 0);

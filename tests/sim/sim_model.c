@@ -40,16 +40,14 @@ static uint32_t asked_partitions(const struct model *self, uint32_t topic)
 bool model_group_has_topic(uint32_t group, uint32_t topic)
 {
     /* audit: orders; billing: orders, bills; search: bills, events; ledger: orders, events;
-     * scratch: scratch */
+     * accounts: orders, bills, events; scratch: scratch */
     if (topic > SIM_SCRATCH || group > SIM_SCRATCH_GROUP) {
         return (group == SIM_RELAY && topic == SIM_SOURCE) ||
                (group == SIM_WARD && topic == SIM_SICK);
     }
-    static const bool has[][SIM_SCRATCH + 1] = {{true, false, false, false},
-                                                {true, true, false, false},
-                                                {false, true, true, false},
-                                                {true, false, true, false},
-                                                {false, false, false, true}};
+    static const bool has[][SIM_SCRATCH + 1] = {
+        {true, false, false, false}, {true, true, false, false}, {false, true, true, false},
+        {true, false, true, false},  {true, true, true, false},  {false, false, false, true}};
     return has[group][topic];
 }
 
@@ -344,7 +342,8 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
         return true;
     case ZSP_EWOULD_REORDER:
         return request->verb == SIM_TOPIC_GROW && !request->force &&
-               model_group_has_topic(SIM_ORDERED, request->topic);
+               (model_group_has_topic(SIM_ORDERED, request->topic) ||
+                model_group_has_topic(SIM_KEYED, request->topic));
     case ZSP_EBAD_VALUE:
         return request->verb == SIM_TOPIC_GROW; /* judged with the answer */
     case ZSP_EEXISTS:

@@ -25,7 +25,7 @@
 
 bool model_is_made_by_hand(uint32_t group)
 {
-    return group == 0 || group == SIM_ORDERED;
+    return group == 0 || group == SIM_ORDERED || group == SIM_KEYED;
 }
 
 static int64_t backoff_ms(uint32_t group)
@@ -35,7 +35,7 @@ static int64_t backoff_ms(uint32_t group)
 
 uint32_t model_max_failures(uint32_t group)
 {
-    return group == 0 ? SIM_MAX_FAILURES : group == SIM_ORDERED ? SIM_PATIENCE : ZSP_MAX_FAILURES;
+    return group == 0 ? SIM_MAX_FAILURES : model_has_order(group) ? SIM_PATIENCE : ZSP_MAX_FAILURES;
 }
 
 /* The longest that a lease lasts which nobody extends. */
@@ -102,7 +102,7 @@ static void settle_enter(struct model *self, struct sim_request *request)
             struct group_slot *slot =
                 model_group_slot(self, request->group, srun->topic, srun->partition, o);
             /* In order, a lease settles what lies before it as well. */
-            const bool holds = slot->lease == srun->lease || model_has_order(request->group);
+            const bool holds = slot->lease == srun->lease || request->group == SIM_ORDERED;
             slot->settling = holds ? request : NULL;
             slot->was_sure = slot->lease == srun->lease && model_lease_lives(self, slot);
             if (srun->outcome == WIRE_EXTEND || srun->outcome == WIRE_STARTED) {
@@ -388,8 +388,7 @@ static bool apply(struct model *self, const struct sim_request *request,
 {
     struct group_slot *slot =
         model_group_slot(self, request->group, srun->topic, srun->partition, offset);
-    const bool reaches =
-        model_has_order(request->group) && slot->grant_step < request->entered_step;
+    const bool reaches = request->group == SIM_ORDERED && slot->grant_step < request->entered_step;
     if (slot->lease != 0 && slot->lease != srun->lease && !reaches &&
         slot->grant_step < request->entered_step) {
         return model_fail(self,
@@ -411,7 +410,7 @@ static bool apply(struct model *self, const struct sim_request *request,
         break;
     case WIRE_EXTEND:
         /* In order, it comes back with one before it that was not extended. */
-        if (slot->lease == srun->lease && !model_has_order(request->group)) {
+        if (slot->lease == srun->lease && request->group != SIM_ORDERED) {
             slot->lease_end_ms = request->entered_ms + (int64_t)srun->delay_ms;
         }
         return true;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Order, of the groups that keep one. When a message is handed out, each one before it in its
- * partition is finished, or out to the same member; so it must not be that one of them
+ * partition (of its key, in a keyed group) is finished, or out to the same member (under the same
+ * lease); so it must not be that one of them
  *
  *   - surely came back (a confirmed retry or release) and was not handed out since
  *   - was never handed out at all
@@ -12,11 +13,36 @@
  */
 #include <inttypes.h>
 
+#include "tests/sim/sim_message.h"
 #include "tests/sim/sim_model.h"
 
 bool model_has_order(uint32_t group)
 {
-    return group == SIM_ORDERED;
+    return group == SIM_ORDERED || group == SIM_KEYED;
+}
+
+/* 1 + the number of the message that is there; 0 = that is not known. */
+static uint32_t message_at(struct model *self, uint32_t topic, uint32_t partition, uint64_t offset)
+{
+    const struct log_slot *slot = model_log_slot(self, topic, partition, offset);
+    return slot->is_stale ? 0 : slot->message;
+}
+
+/* Does the group keep an order between these two of a partition? `unknown` = what to say when it is
+ * not known which messages they are. */
+static bool is_one_order(struct model *self, uint32_t group, uint32_t topic, uint32_t partition,
+                         uint64_t one, uint64_t other, bool unknown)
+{
+    if (group != SIM_KEYED) {
+        return group == SIM_ORDERED;
+    }
+    const uint32_t message = message_at(self, topic, partition, one);
+    const uint32_t another = message_at(self, topic, partition, other);
+    if (message == 0 || another == 0) {
+        return unknown;
+    }
+    const int key = message_key(message - 1);
+    return key >= 0 && key == message_key(another - 1);
 }
 
 /* May the message be finished, as far as one can tell? */
@@ -41,8 +67,8 @@ static const char *forbids(const struct model *self, const struct group_slot *sl
     if (!slot->delivered) {
         return "which was never handed out";
     }
-    if (model_lease_lives(self, slot) &&
-        (request->session == 0 || slot->session != request->session)) {
+    if (model_lease_lives(self, slot) && (request->session == 0 || request->group == SIM_KEYED ||
+                                          slot->session != request->session)) {
         return "which is out to another member";
     }
     return NULL;
@@ -59,6 +85,10 @@ bool model_order_deliver(struct model *self, const struct sim_request *request,
     for (uint64_t before = ledger->low; before < offset; before++) {
         const struct group_slot *other =
             model_group_slot(self, request->group, run->topic, run->partition, before);
+        if (!is_one_order(self, request->group, run->topic, run->partition, before, offset,
+                          false)) {
+            continue;
+        }
         if (other->lease != 0 && other->lease != run->lease) {
             /* When that comes back, so does this. */
             slot->lease_sure = slot->lease_sure && other->lease_sure;
@@ -67,7 +97,7 @@ bool model_order_deliver(struct model *self, const struct sim_request *request,
             slot->lease_base_ms = other->lease_base_ms < slot->lease_base_ms ? other->lease_base_ms
                                                                              : slot->lease_base_ms;
         }
-        const uint32_t message = model_log_slot(self, run->topic, run->partition, before)->message;
+        const uint32_t message = message_at(self, run->topic, run->partition, before);
         const char *what = forbids(self, other, request, run->lease);
         if (judges && what && !may_be_finished(self, other, message, ledger->optional_before)) {
             return model_fail(self,
@@ -85,7 +115,9 @@ void model_order_doubt(struct model *self, uint32_t group, uint32_t topic, uint3
 {
     struct ledger_model *ledger = &self->groups[group].ledgers[topic][partition];
     for (uint64_t o = offset; o < ledger->capacity && model_has_order(group); o++) {
-        ledger->slots[o].lease_sure = false;
+        if (is_one_order(self, group, topic, partition, offset, o, true)) {
+            ledger->slots[o].lease_sure = false;
+        }
     }
 }
 
@@ -96,7 +128,8 @@ void model_order_recall(struct model *self, const struct sim_request *request,
         &self->groups[request->group].ledgers[srun->topic][srun->partition];
     for (uint64_t o = offset + 1; o < ledger->capacity && model_has_order(request->group); o++) {
         struct group_slot *slot = &ledger->slots[o];
-        if (slot->lease != 0 && slot->grant_step < request->entered_step && !slot->maybe_done) {
+        if (slot->lease != 0 && slot->grant_step < request->entered_step && !slot->maybe_done &&
+            is_one_order(self, request->group, srun->topic, srun->partition, offset, o, false)) {
             slot->came_back = true;
             slot->lease = 0;
         }

@@ -21,8 +21,8 @@ const char *sim_topic_name(uint32_t topic)
 
 const char *sim_group_name(uint32_t group)
 {
-    static const char *const names[] = {"audit",   "billing", "search", "ledger",
-                                        "scratch", "relay",   "ward"};
+    static const char *const names[] = {"audit",    "billing", "search", "ledger",
+                                        "accounts", "scratch", "relay",  "ward"};
     zsp_assert(group <= SIM_WARD);
     return names[group];
 }
@@ -185,7 +185,7 @@ static void write_sruns(struct zsp_writer *out, const char *key, const struct si
 /* The mode of a group, NULL = the default. */
 static const char *mode_of(uint32_t group)
 {
-    return group == SIM_ORDERED ? "ordered" : NULL;
+    return group == SIM_ORDERED ? "ordered" : group == SIM_KEYED ? "keyed" : NULL;
 }
 
 static void write_mode(struct zsp_writer *out, uint32_t group)
@@ -307,7 +307,7 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text(out, "earliest");
     wire_write_text(out, "settings");
     wire_write_map(out, (self->is_weighted ? 7u : 6u) + (self->group == SIM_WARD ? 1u : 0u) +
-                            (self->has_filter ? 1u : 0u));
+                            (self->has_filter ? 1u : 0u) + (self->look_ahead != 0 ? 1u : 0u));
     if (self->group == SIM_WARD) {
         wire_write_text(out, "dead_letter_topic");
         wire_write_text(out, sim_topic_name(SIM_GRAVE));
@@ -323,6 +323,9 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     }
     wire_write_text(out, "expired");
     wire_write_text(out, self->group == 0 ? "dead" : "drop");
+    if (self->look_ahead != 0) {
+        wire_write_text_uint(out, "look_ahead", self->look_ahead);
+    }
     wire_write_text_uint(out, "lease_ms", SIM_LEASE_MS);
     wire_write_text_uint(out, "max_failures",
                          self->group > SIM_SCRATCH_GROUP ? 0 : model_max_failures(self->group));

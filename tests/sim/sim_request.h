@@ -19,8 +19,9 @@
 
 #define SIM_TOPICS    3u
 #define SIM_PARTS_MAX 5u
-#define SIM_GROUPS    4u
-#define SIM_ORDERED   3u /* the group of mode ordered */
+#define SIM_GROUPS    5u
+#define SIM_ORDERED   3u /* the group of mode ordered, */
+#define SIM_KEYED     4u /* and the one of mode keyed */
 /* A topic, and a group, that come and go: sim_scratch.c */
 #define SIM_SCRATCH       3u
 #define SIM_SCRATCH_GROUP SIM_GROUPS
@@ -174,6 +175,7 @@ struct sim_request {
     uint32_t *numbers;
     size_t number_count;
     /* PULL, READ */
+    uint64_t look_ahead; /* GROUP.CREATE; 0 = the default */
     uint64_t max_messages, max_bytes, wait_ms, from;
     bool accepts_zstd, wants_parts;
     bool from_earliest;                /* READ: instead of `from` */

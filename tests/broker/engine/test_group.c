@@ -26,6 +26,7 @@ static void a_group_tells_what_it_is(void **state)
             "\"backoff_ms\": 1000, \"backoff_max_ms\": 60000, \"on_dead\": \"skip\", "
             "\"expired\": \"drop\", \"priority\": \"strict\", \"backoff_factor\": 2, "
             "\"backoff_jitter\": 0, \"dead_retention_ms\": 0, \"dead_retention_bytes\": 0, "
+            "\"look_ahead\": 1000000, "
             "\"backoff\": \"\", \"dead_letter_topic\": \"\"}");
         assert_string_equal(fixture_value(answer, "parts"), "[[\"t\", 0, 1, 2, 1, 0, 0, 0, 0, 0]]");
         fixture_restart(f, MEM_KEEP_SYNCED);
@@ -111,8 +112,8 @@ static void bad_settings_are_refused(void **state)
             fixture_format("{'group': 'g', 'topics': ['t'], 'settings': %s}", cases[i].settings),
             NULL);
     }
-    fixture_error(f, ZSP_EUNSUPPORTED, "GROUP.CREATE",
-                  "{'group': 'g', 'topics': ['t'], 'mode': 'keyed'}", NULL);
+    fixture_error(f, ZSP_EBAD_VALUE, "GROUP.CREATE",
+                  "{'group': 'g', 'topics': ['t'], 'mode': 'sorted'}", NULL);
     fixture_error(f, ZSP_ENOT_FOUND, "GROUP.INFO", "{'group': 'g'}", NULL);
 }
 

@@ -137,7 +137,7 @@ static void a_refused_pull_settles_nothing(void **state)
         {ZSP_EBAD_VALUE, "'settle': [%s, ['t', 0, 18446744073709551615, 2, 5, 'ack']]"},
         {ZSP_EBAD_VALUE, "'settle': [%s], 'max_messages': 0"},
         {ZSP_EMODE_MISMATCH, "'settle': [%s], 'start': 'latest'"},
-        {ZSP_EUNSUPPORTED, "'settle': [%s], 'mode': 'keyed'"},
+        {ZSP_EMODE_MISMATCH, "'settle': [%s], 'mode': 'keyed'"},
         {ZSP_EUNKNOWN_ARGUMENT, "'settle': [%s], 'colour': 1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

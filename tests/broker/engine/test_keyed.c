@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Groups of mode `keyed`: messages of one key are at one member, in order, and keep nobody else back.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/broker/engine/group_steps.h"
+#include "tests/common/testing.h"
+
+#define FIRST  5 /* sessions */
+#define SECOND 6
+
+static void begin(struct engine_fixture *f, const char *settings)
+{
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 't'}", NULL);
+    fixture_ok(f, "GROUP.CREATE",
+               fixture_format("{'group': 'g', 'topics': ['t'], 'mode': 'keyed', 'settings': %s}",
+                              settings),
+               NULL);
+}
+
+/* A batch of messages like "a1": of key a, but "-1" has none. */
+static void publish(struct engine_fixture *f, const char *words, const char *more)
+{
+    char body[2048] = "[";
+    while (*words != '\0') {
+        const int len = (int)strcspn(words, " ");
+        const size_t at = strlen(body);
+        char key[8] = "null";
+        if (words[0] != '-') {
+            (void)snprintf(key, sizeof key, "b'%c'", words[0]);
+        }
+        (void)snprintf(body + at, sizeof body - at, "%s[b'%.*s', %s]", at > 1 ? ", " : "", len,
+                       words, key);
+        words += len + (words[len] == ' ' ? 1 : 0);
+    }
+    strcat(body, "]");
+    fixture_ok(f, "PUBLISH", fixture_format("{'topic': 't'%s}", more), body);
+}
+
+static const struct answer *pull_as(struct engine_fixture *f, uint64_t session, unsigned max)
+{
+    f->session = session;
+    return steps_pull(f, max);
+}
+
+static void assert_pulled(struct engine_fixture *f, unsigned max, const char *payloads)
+{
+    assert_string_equal(fixture_payloads(steps_pull(f, max)), payloads);
+}
+
+static const char *not_applied(const struct answer *answer)
+{
+    return fixture_value(answer, "not_applied");
+}
+
+static const char *reason(const struct answer *answer)
+{
+    return fixture_text(answer, "reason");
+}
+
+/* --- One key, one member ------------------------------------------------------------------------ */
+
+static void a_key_is_at_one_member(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 b1 a2 -1 a3 b2 -2", "");
+    assert_string_equal(fixture_payloads(pull_as(f, FIRST, 1)), "a1");
+    assert_string_equal(fixture_payloads(pull_as(f, SECOND, 3)), "b1 -1 -2");
+    const struct answer *answer = pull_as(f, FIRST, 9);
+    assert_string_equal(fixture_payloads(answer), "");
+    assert_string_equal(reason(answer), "all_leased");
+    assert_string_equal(steps_part(f, "t", 0), "0 7 0 4 3 0");
+}
+
+static void several_of_a_key_go_together(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 b1 a2 c1 a3", "");
+    const uint64_t lease = pull_as(f, FIRST, 9)->lease;
+    assert_string_equal(steps_part(f, "t", 0), "0 5 0 5 0 0");
+    publish(f, "b2 a4", "");
+    assert_pulled(f, 9, "");
+    steps_settle(f, 0, 5, lease, "'ack'");
+    assert_pulled(f, 9, "b2 a4");
+}
+
+static void the_next_of_a_key_comes_when_all_before_it_are_settled(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 a2 a3", "");
+    const uint64_t lease = steps_pull(f, 2)->lease;
+    steps_settle(f, 0, 1, lease, "'ack'");
+    assert_pulled(f, 9, "");
+    steps_settle(f, 1, 1, lease, "'ack'");
+    assert_pulled(f, 9, "a3");
+    assert_string_equal(steps_part(f, "t", 0), "2 3 0 1 0 0");
+}
+
+static void an_empty_key_is_a_key(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    fixture_ok(f, "PUBLISH", "{'topic': 't'}", "[[b'1', b''], [b'2', null], [b'3', b''], [b'4']]");
+    assert_pulled(f, 1, "1");
+    assert_pulled(f, 9, "2 4");
+}
+
+static void members_that_wait_share_keys(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    const uint64_t one = steps_wait(f, 100, 5000);
+    const uint64_t other = steps_wait(f, 100, 5000);
+    fixture_pump(f);
+    publish(f, "a1 b1 a2 b2 a3 b3", "");
+    assert_string_equal(fixture_payloads(fixture_answer(f, one)), "a1 a2 a3");
+    assert_string_equal(fixture_payloads(fixture_answer(f, other)), "b1 b2 b3");
+}
+
+/* --- What comes back ---------------------------------------------------------------------------- */
+
+static void a_retry_parks_only_its_key(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 b1 a2 b2 -1", "");
+    const uint64_t lease = steps_pull(f, 2)->lease;
+    steps_settle(f, 0, 1, lease, "'retry', {'delay_ms': 1000}");
+    steps_settle(f, 1, 1, lease, "'ack'");
+    assert_pulled(f, 9, "b2 -1");
+    assert_string_equal(reason(steps_pull(f, 9)), "all_leased");
+    fixture_advance(f, 1000);
+    assert_pulled(f, 9, "a1 a2");
+}
+
+static void a_retry_takes_back_what_is_out_behind_it(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 b1 a2 b2 a3", "");
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    steps_settle(f, 2, 1, lease, "'retry', {'delay_ms': 1000}");
+    assert_string_equal(not_applied(steps_settle(f, 4, 1, lease, "'ack'")),
+                        "[[\"t\", 0, 4, 1, \"lost\"]]");
+    assert_int_equal(fixture_number(steps_settle(f, 0, 2, lease, "'ack'"), "applied"), 2);
+    assert_int_equal(fixture_number(steps_settle(f, 3, 1, lease, "'ack'"), "applied"), 1);
+    fixture_advance(f, 1000);
+    assert_pulled(f, 9, "a2 a3");
+}
+
+static void an_ack_in_the_same_request_comes_too_late(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 b1 a2 b2", "");
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    const char *runs = fixture_format("{'group': 'g', 'runs': [['t', 0, 0, 1, %" PRIu64
+                                      ", 'retry', {'delay_ms': 0}], "
+                                      "['t', 0, 1, 3, %" PRIu64 ", 'ack']]}",
+                                      lease, lease);
+    assert_string_equal(not_applied(fixture_ok(f, "SETTLE", runs, NULL)),
+                        "[[\"t\", 0, 2, 1, \"lost\"]]");
+    fixture_advance(f, 1);
+    assert_pulled(f, 9, "a1 a2");
+}
+
+static void what_is_released_out_of_order_is_put_in_order(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 a2 a3 a4", "");
+    const uint64_t lease = steps_pull(f, 4)->lease;
+    steps_settle(f, 3, 1, lease, "'release'");
+    steps_settle(f, 1, 1, lease, "'release'");
+    assert_pulled(f, 9, "");
+    steps_settle(f, 0, 1, lease, "'release'");
+    assert_pulled(f, 9, "a1 a2 a3 a4");
+}
+
+static void what_a_lost_lease_had_comes_in_order(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'lease_ms': 20000}");
+    publish(f, "a1 b1 a2 b2 a3 -1", "");
+    steps_pull(f, 9);
+    fixture_advance(f, 20000);
+    assert_pulled(f, 9, "a1 b1"); /* in leases half as large */
+    fixture_advance(f, 20000);
+    assert_pulled(f, 9, "a1");
+}
+
+/* --- Dead messages ------------------------------------------------------------------------------ */
+
+static void a_dead_message_is_skipped(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 a2 b1", "");
+    const uint64_t lease = steps_pull(f, 1)->lease;
+    steps_settle(f, 0, 1, lease, "'reject'");
+    assert_pulled(f, 9, "a2 b1");
+}
+
+static void a_dead_message_holds_its_key(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'on_dead': 'hold'}");
+    publish(f, "a1 a2 b1", "");
+    const uint64_t lease = steps_pull(f, 1)->lease;
+    steps_settle(f, 0, 1, lease, "'reject'");
+    publish(f, "b2", "");
+    steps_settle(f, 2, 1, steps_pull(f, 9)->lease, "'ack'");
+    steps_settle(f, 3, 1, steps_pull(f, 9)->lease, "'ack'");
+    const struct answer *answer = steps_pull(f, 9);
+    assert_string_equal(fixture_payloads(answer), "");
+    assert_string_equal(reason(answer), "held");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(reason(steps_pull(f, 9)), "held");
+    fixture_ok(f, "GROUP.SET", "{'group': 'g', 'settings': {'on_dead': 'skip'}}", NULL);
+    assert_pulled(f, 9, "a2");
+}
+
+static void a_seek_lifts_a_hold(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'on_dead': 'hold'}");
+    publish(f, "a1 a2 b1", "");
+    const uint64_t lease = steps_pull(f, 2)->lease;
+    steps_settle(f, 0, 1, lease, "'reject'");
+    assert_pulled(f, 9, "");
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'to': ['offset', 1]}", NULL);
+    assert_pulled(f, 9, "a2 b1");
+}
+
+/* --- Look-ahead ---------------------------------------------------------------------------------- */
+
+static void the_scan_stops_at_look_ahead(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'look_ahead': 4}");
+    publish(f, "a1 a2 a3 b1 c1 d1", "");
+    const uint64_t lease = steps_pull(f, 1)->lease;
+    assert_pulled(f, 9, "b1");
+    const struct answer *answer = steps_pull(f, 9);
+    assert_string_equal(fixture_payloads(answer), "");
+    assert_string_equal(reason(answer), "look_ahead");
+    assert_string_equal(fixture_value(answer, "stalled"), "[\"t\", 0, 0, b\"a\"]");
+    steps_settle(f, 0, 1, lease, "'ack'");
+    assert_pulled(f, 9, "a2 a3");
+    assert_pulled(f, 9, "c1");
+    fixture_ok(f, "GROUP.SET", "{'group': 'g', 'settings': {'look_ahead': 100}}", NULL);
+    assert_pulled(f, 9, "d1");
+}
+
+/* --- Priorities and times ------------------------------------------------------------------------ */
+
+static void the_most_urgent_key_comes_first(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 b1 c1", "");
+    publish(f, "a2 d1", ", 'priority': 9");
+    const uint64_t lease = steps_pull(f, 1)->lease;
+    steps_settle(f, 4, 1, lease, "'ack'"); /* d1: before a2 comes a1 */
+    assert_pulled(f, 1, "a1");
+    assert_pulled(f, 9, "b1 c1");
+}
+
+static void a_delay_parks_only_its_key(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1", "");
+    publish(f, "a2 b1", fixture_format(", 'not_before_ms': %" PRId64, f->now.wall_ms + 5000));
+    publish(f, "a3 b2 c1", "");
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    assert_string_equal(steps_part(f, "t", 0), "0 6 0 2 4 0");
+    steps_settle(f, 0, 1, lease, "'ack'");
+    assert_pulled(f, 9, "");
+    fixture_advance(f, 5000);
+    assert_pulled(f, 9, "a2 b1 a3 b2");
+}
+
+/* --- Starts ---------------------------------------------------------------------------------------- */
+
+static void a_start_finds_the_keys_that_are_out(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'lease_ms': 60000}");
+    publish(f, "a1 b1 a2 b2 c1 c2", "");
+    const uint64_t lease = steps_pull(f, 1)->lease;
+    const uint64_t other = steps_pull(f, 1)->lease;
+    steps_settle(f, 1, 1, other, "'retry', {'delay_ms': 20000}");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_pulled(f, 9, "c1 c2");
+    assert_pulled(f, 9, "");
+    steps_settle(f, 0, 1, lease, "'ack'");
+    assert_pulled(f, 9, "a2");
+    fixture_advance(f, 20000);
+    assert_pulled(f, 9, "b1 b2");
+}
+
+static void messages_without_a_wait_are_found_at_once(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    assert_string_equal(reason(steps_pull(f, 9)), "end");
+    publish(f, "a1", "");
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    steps_settle(f, 0, 1, lease, "'ack'");
+    assert_string_equal(reason(steps_pull(f, 9)), "end");
+    assert_string_equal(steps_part(f, "t", 0), "1 1 0 0 0 0");
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
+    const struct CMUnitTest tests[] = {
+        T(a_key_is_at_one_member),
+        T(several_of_a_key_go_together),
+        T(the_next_of_a_key_comes_when_all_before_it_are_settled),
+        T(an_empty_key_is_a_key),
+        T(members_that_wait_share_keys),
+        T(a_retry_parks_only_its_key),
+        T(a_retry_takes_back_what_is_out_behind_it),
+        T(an_ack_in_the_same_request_comes_too_late),
+        T(what_is_released_out_of_order_is_put_in_order),
+        T(what_a_lost_lease_had_comes_in_order),
+        T(a_dead_message_is_skipped),
+        T(a_dead_message_holds_its_key),
+        T(a_seek_lifts_a_hold),
+        T(the_scan_stops_at_look_ahead),
+        T(the_most_urgent_key_comes_first),
+        T(a_delay_parks_only_its_key),
+        T(a_start_finds_the_keys_that_are_out),
+        T(messages_without_a_wait_are_found_at_once),
+    };
+#undef T
+    return cmocka_run_group_tests_name("engine.keyed", tests, NULL, NULL);
+}
