@@ -352,6 +352,18 @@ struct topic_parts {
     const struct layout_topic *topic;
 };
 
+static int find_bytes(void *arg, const struct fs_entry *entry)
+{
+    (void)arg;
+    return !entry->is_directory && entry->bytes > 0 ? 1 : 0;
+}
+
+/* Is there a file with anything in it? A creation that did not end has made empty ones only. */
+static bool holds_bytes(const struct check *self, const char *path)
+{
+    return self->fs->ops->list(self->fs->self, path, find_bytes, NULL, NULL) == 1;
+}
+
 /* A directory of a partition that the journal does not know: its creation did not end, or the
  * journal has lost it. */
 static int note_unknown_part(void *arg, const struct fs_entry *entry)
@@ -365,9 +377,41 @@ static int note_unknown_part(void *arg, const struct fs_entry *entry)
             return 0;
         }
     }
+    char path[LAYOUT_PATH_MAX];
+    const int len = snprintf(path, sizeof path, "%s/%s", parts->topic->path, entry->name);
+    if (entry->is_directory && len > 0 && (size_t)len < sizeof path &&
+        holds_bytes(parts->check, path)) {
+        check_tell_path(
+            parts->check, CHECK_DAMAGE, path,
+            "it holds messages, but the journal does not know it: the journal's end was "
+            "lost; the partition takes no messages");
+        return 0;
+    }
     check_tell_path(parts->check, CHECK_NOTE, parts->topic->path,
                     "%s: the journal knows no such partition; it is left alone", entry->name);
     return 0;
+}
+
+struct topic_search {
+    const struct check *check;
+    const char *path;
+};
+
+static int find_part_bytes(void *arg, const struct fs_entry *entry)
+{
+    const struct topic_search *search = arg;
+    char path[LAYOUT_PATH_MAX];
+    const int len = snprintf(path, sizeof path, "%s/%s", search->path, entry->name);
+    return entry->is_directory && len > 0 && (size_t)len < sizeof path &&
+                   holds_bytes(search->check, path)
+               ? 1
+               : 0;
+}
+
+static bool topic_holds_bytes(const struct check *self, const char *path)
+{
+    struct topic_search search = {self, path};
+    return self->fs->ops->list(self->fs->self, path, find_part_bytes, &search, NULL) == 1;
 }
 
 static void check_unknown(struct check *self)
@@ -382,6 +426,10 @@ static void check_unknown(struct check *self)
         } else if (carry_is_dropping(&self->carry, topic->id)) {
             check_tell_path(self, CHECK_NOTE, topic->path,
                             "the topic is being removed; the next start goes on with it");
+        } else if (topic_holds_bytes(self, topic->path)) {
+            check_tell_path(self, CHECK_DAMAGE, topic->path,
+                            "it holds messages, but the journal knows no partition of it: the "
+                            "journal's end was lost, or it is of another store; it is left alone");
         } else {
             check_tell_path(self, CHECK_NOTE, topic->path,
                             "the journal knows no partition of it; it is left alone");
