@@ -397,8 +397,11 @@ static int reserve(struct groups *groups, struct pull *self)
         return ZSP_ENOMEM;
     }
     self->most = wanted;
+    const uint64_t reach = wanted << self->reach < room ? wanted << self->reach : room;
     self->take = (struct take){
-        .messages = group->filter && wanted > 0 ? group_filter_reach(group, wanted) : wanted,
+        .messages = group->filter && wanted > 0 ? group_filter_reach(group, wanted)
+                    : reach < PULL_MESSAGES_MAX ? reach
+                                                : PULL_MESSAGES_MAX,
         .pieces = self->take.pieces,
         .piece_max = self->piece_capacity,
     };

@@ -39,6 +39,7 @@
 #define PULL_GAP_MAX 512u
 /* Messages of one reply. */
 #define PULL_MESSAGES_MAX 65536u
+#define PULL_REACH_MAX    16u
 
 /* Where a part of the answer ends. */
 struct pull_cut {
@@ -92,6 +93,7 @@ struct pull {
     uint64_t next_from;    /* in next_piece: read up to here */
     uint32_t read_count;   /* */
     uint32_t tries;        /* times it came back with nothing */
+    uint32_t reach;        /* it reserves 2^reach times as much, while it meets what is absent */
     uint64_t lease;        /* the number drawn for it; 0 = told */
     struct pull_run *runs; /* as granted, adjoining ones together */
     size_t run_count, run_capacity;

@@ -230,7 +230,10 @@ static void grant_nothing(struct engine *engine, struct pull *self)
     if (self->group->filter) {
         group_filter_counted(self);
     }
-    self->tries = self->absent_count > 0 ? 0 : self->tries; /* it came further */
+    if (self->absent_count > 0) { /* it came further; more may be absent, as of compacted topics */
+        self->tries = 0;
+        self->reach += self->reach < PULL_REACH_MAX ? 2 : 0;
+    }
     pull_again(engine, self);
 }
 

@@ -121,6 +121,20 @@ static void a_group_gets_what_is_left(void **state)
     }
 }
 
+/* Goal: who wants one message at a time does not come by every one that is gone. */
+static void what_is_gone_is_passed_over_in_leaps(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "TOPIC.CREATE", COMPACT, NULL);
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['t']}", NULL);
+    publish_rounds(f, 200);
+    fixture_advance(f, ZSP_COMPACTION_IDLE_MS + 6 * ZSP_RETENTION_MS);
+    const uint64_t reads = fixture_number(fixture_ok(f, "STATS", "{}", NULL), "read_requests");
+    assert_int_equal(steps_count(steps_pull(f, 1)), 1);
+    const uint64_t more = fixture_number(fixture_ok(f, "STATS", "{}", NULL), "read_requests");
+    assert_in_range(more - reads, 1, 10);
+}
+
 static void a_producer_knows_where_it_stopped(void **state)
 {
     struct engine_fixture *f = *state;
@@ -212,10 +226,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up_log, fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(old_values_go_and_the_newest_stay), TEST(a_group_gets_what_is_left),
-        TEST(a_producer_knows_where_it_stopped), TEST(a_message_without_key_is_refused),
-        TEST(tombstones_go_after_their_time),    TEST(what_is_young_stays_for_a_while),
-        TEST(settings_are_told_and_kept),
+        TEST(old_values_go_and_the_newest_stay),    TEST(a_group_gets_what_is_left),
+        TEST(what_is_gone_is_passed_over_in_leaps), TEST(a_producer_knows_where_it_stopped),
+        TEST(a_message_without_key_is_refused),     TEST(tombstones_go_after_their_time),
+        TEST(what_is_young_stays_for_a_while),      TEST(settings_are_told_and_kept),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
