@@ -9,7 +9,7 @@
  *   sim_world.c     the broker's host: turns, jobs, crashes, restarts
  *   sim_fault.c     what goes wrong, and when
  *   sim_client.c    what all clients share, and the simple ones
- *   sim_producer.c, sim_consumer.c, sim_scratch.c, sim_relay.c, sim_ward.c     the others
+ *   sim_producer.c, sim_consumer.c, sim_scratch.c, sim_relay.c, sim_ward.c, sim_repeat.c  the others
  *   sim_request*.c  what they ask and are told, as bytes and as plain values
  *   sim_model*.c    the checker
  */
@@ -26,7 +26,7 @@
 #include "tests/sim/sim_model.h"
 #include "tests/support/prng.h"
 
-#define SIM_CLIENTS_MAX 21
+#define SIM_CLIENTS_MAX 22
 #define SIM_JOBS_MAX    512
 
 struct sim_options {
@@ -54,7 +54,7 @@ struct sim_weather {
     unsigned dropped_per_mille, undelivered_per_mille; /* replies */
     /* Of the store: so small that files roll and are carried forward all the time. */
     uint64_t segment_bytes, journal_file_bytes, unsynced_bytes_max, tail_bytes;
-    uint32_t fill_bytes, open_files_max, sync_files_max;
+    uint32_t fill_bytes, open_files_max, sync_files_max, segment_ids_max;
 };
 
 /* The broker and its machine. */

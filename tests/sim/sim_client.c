@@ -272,6 +272,9 @@ void client_wake(struct client *self)
     case CLIENT_ADMIN:
         admin_wake(self);
         break;
+    case CLIENT_REPEAT:
+        repeat_wake(self);
+        break;
     case CLIENT_SCRATCH:
         scratch_wake(self);
         break;
@@ -311,6 +314,9 @@ void client_answer(struct client *self, struct sim_request *request)
     case CLIENT_READER:
         reader_answer(self, request);
         break;
+    case CLIENT_REPEAT:
+        repeat_answer(self, request);
+        break;
     case CLIENT_SCRATCH:
         scratch_answer(self, request);
         break;
@@ -337,6 +343,8 @@ void client_lost(struct client *self, struct sim_request *request)
         break;
     case CLIENT_CONSUMER:
         consumer_lost(self, request);
+        break;
+    case CLIENT_REPEAT: /* it sends all again in any case */
         break;
     case CLIENT_SCRATCH:
         scratch_lost(self, request);

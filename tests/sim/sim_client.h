@@ -25,6 +25,7 @@ enum client_kind {
     CLIENT_ADMIN,
     CLIENT_SCRATCH,
     CLIENT_RELAY,
+    CLIENT_REPEAT,
     CLIENT_WARD
 };
 
@@ -74,6 +75,7 @@ struct client {
     struct scratch *scratch; /* CLIENT_SCRATCH */
     struct relay *relay;     /* CLIENT_RELAY */
     struct ward *ward;       /* CLIENT_WARD */
+    struct repeat *repeat;   /* CLIENT_REPEAT */
 
     /* CLIENT_READER */
     uint64_t read_from[SIM_TOPICS][SIM_PARTS_MAX];
@@ -115,6 +117,12 @@ void ward_wake(struct client *self);
 void ward_answer(struct client *self, const struct sim_request *request);
 void ward_lost(struct client *self, const struct sim_request *request);
 void ward_final(struct client *self);
+void repeat_init(struct client *self);
+void repeat_fini(struct client *self);
+void repeat_wake(struct client *self);
+void repeat_answer(struct client *self, const struct sim_request *request);
+/* Everything is quiet: read all of it. */
+void repeat_final(struct client *self);
 void scratch_init(struct client *self);
 void scratch_fini(struct client *self);
 void scratch_wake(struct client *self);

@@ -40,6 +40,7 @@ void fault_choose_weather(struct sim *sim)
     weather->fill_bytes = (uint32_t)prng_below(prng, 3) * 4096;
     weather->open_files_max = (uint32_t)prng_between(prng, 2, 6);
     weather->sync_files_max = (uint32_t)prng_below(prng, 4);
+    weather->segment_ids_max = (uint32_t)prng_between(prng, 5, 200);
     weather->weighted = weather->urgent && prng_chance(prng, 500);
     sim->model.is_weighted = weather->weighted;
     sim->model.filters = sim->options.seed % 3 == 0;

@@ -260,6 +260,9 @@ static void last_look(struct sim *self)
         } else if (self->clients[i].kind == CLIENT_WARD) {
             ward_final(&self->clients[i]);
         }
+        if (self->clients[i].kind == CLIENT_REPEAT) {
+            repeat_final(&self->clients[i]);
+        }
     }
 }
 
@@ -296,7 +299,9 @@ static void add_client(struct sim *self, enum client_kind kind, uint32_t number)
         client->group = number % SIM_GROUPS;
         client->slow_per_mille = (unsigned)prng_below(&self->prng, 250);
     }
-    if (kind == CLIENT_SCRATCH) {
+    if (kind == CLIENT_REPEAT) {
+        repeat_init(client);
+    } else if (kind == CLIENT_SCRATCH) {
         scratch_init(client);
     } else if (kind == CLIENT_RELAY) {
         relay_init(client);
@@ -329,6 +334,7 @@ static void begin(struct sim *self)
         add_client(self, CLIENT_CONSUMER, SIM_KEYED);
     }
     add_client(self, CLIENT_READER, 0);
+    add_client(self, CLIENT_REPEAT, 0);
     add_client(self, CLIENT_SCRATCH, 0);
     add_client(self, CLIENT_RELAY, 0);
     add_client(self, CLIENT_WARD, 0);
@@ -345,6 +351,7 @@ static void fini(struct sim *self)
         request_destroy(&self->requests[i]);
     }
     for (size_t i = 0; i < self->client_count; i++) {
+        repeat_fini(&self->clients[i]);
         scratch_fini(&self->clients[i]);
         relay_fini(&self->clients[i]);
         ward_fini(&self->clients[i]);

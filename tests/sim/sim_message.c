@@ -29,6 +29,12 @@ static struct zsp_slice key_of(uint32_t number, char text[16])
     return (struct zsp_slice){.data = (const uint8_t *)text, .len = (size_t)len};
 }
 
+struct zsp_slice message_id(uint32_t number, char text[24])
+{
+    (void)snprintf(text, 24, "i%u", (unsigned)number);
+    return zsp_slice_str(text);
+}
+
 void message_write(struct zsp_writer *out, uint32_t number)
 {
     struct prng prng = {.state = ~(uint64_t)number};
@@ -42,7 +48,9 @@ void message_write(struct zsp_writer *out, uint32_t number)
     }
     (void)snprintf((char *)payload, 12, "m%010u", (unsigned)number);
     char key[16];
-    struct zsp_record record = {.payload = {payload, len}, .key = key_of(number, key)};
+    char id[24];
+    struct zsp_record record = {
+        .payload = {payload, len}, .key = key_of(number, key), .id = message_id(number, id)};
     if (number % 5 == 0) {
         record.type = zsp_slice_str("order.placed");
     }

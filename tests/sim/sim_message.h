@@ -14,6 +14,8 @@
 
 #define SIM_KEYS 9
 
+/* The id that message `number` has. */
+struct zsp_slice message_id(uint32_t number, char text[24]);
 /* Append the encoded record of message `number`. */
 void message_write(struct zsp_writer *out, uint32_t number);
 /* The number of a record's message. False: no message of ours, byte for byte. */

@@ -15,7 +15,7 @@
 
 uint32_t model_first_partitions(uint32_t topic)
 {
-    static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1, 2, 1};
+    static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1, 2, 1, 2};
     return counts[topic];
 }
 

@@ -14,8 +14,8 @@
 const char *sim_topic_name(uint32_t topic)
 {
     static const char *const names[] = {"orders", "bills", "events", "scratch", "source",
-                                        "left",   "right", "sick",   "grave"};
-    zsp_assert(topic <= SIM_GRAVE);
+                                        "left",   "right", "sick",   "grave",   "again"};
+    zsp_assert(topic <= SIM_REPEAT);
     return names[topic];
 }
 
@@ -143,11 +143,11 @@ static void write_topics(struct zsp_writer *out, const struct sim_request *self)
     const uint32_t group = self->group;
     wire_write_text(out, "topics");
     uint32_t count = 0;
-    for (uint32_t t = 0; t <= SIM_GRAVE; t++) {
+    for (uint32_t t = 0; t <= SIM_REPEAT; t++) {
         count += model_group_has_topic(group, t);
     }
     wire_write_array(out, count);
-    for (uint32_t t = 0; t <= SIM_GRAVE; t++) {
+    for (uint32_t t = 0; t <= SIM_REPEAT; t++) {
         if (model_group_has_topic(group, t)) {
             wire_write_text(out, self->ticket % 2 == 0 ? patterns[t] : sim_topic_name(t));
         }
@@ -247,9 +247,13 @@ static void write_read(struct zsp_writer *out, const struct sim_request *self)
     wire_write_text(out, sim_topic_name(self->topic));
     wire_write_text_uint(out, "partition", (uint64_t)self->partition);
     wire_write_text(out, "from");
-    const struct wire_position from = {.kind = self->from_earliest ? WIRE_POSITION_EARLIEST
-                                                                   : WIRE_POSITION_OFFSET,
-                                       .value = self->from};
+    char id[24];
+    (void)message_id(self->id_message, id);
+    const struct wire_position from = {.kind = self->is_by_id        ? WIRE_POSITION_ID
+                                               : self->from_earliest ? WIRE_POSITION_EARLIEST
+                                                                     : WIRE_POSITION_OFFSET,
+                                       .value = self->from,
+                                       .id = zsp_slice_str(id)};
     wire_write_position(out, &from);
     wire_write_text_uint(out, "max_messages", self->max_messages);
     wire_write_text_uint(out, "max_bytes", self->max_bytes);
@@ -342,6 +346,9 @@ static void write_topic_settings(struct zsp_writer *out, const struct sim_reques
         wire_write_text(out, "cleanup");
         wire_write_text(out, "compact");
         wire_write_text_uint(out, "compact_ratio", self->compact_ratio);
+    } else if (self->dedup_window_ms > 0) {
+        wire_write_map(out, 1);
+        wire_write_text_uint(out, "dedup_window_ms", self->dedup_window_ms);
     } else if (self->until_consumed) {
         wire_write_map(out, 1);
         wire_write_text(out, "until_consumed");

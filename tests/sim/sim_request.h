@@ -32,6 +32,7 @@
 #define SIM_SICK          7u /* topics of sim_ward.c, and its group */
 #define SIM_GRAVE         8u
 #define SIM_WARD          (SIM_GROUPS + 2)
+#define SIM_REPEAT        9u /* topic of sim_repeat.c */
 
 struct client;
 
@@ -178,7 +179,11 @@ struct sim_request {
     uint64_t look_ahead; /* GROUP.CREATE; 0 = the default */
     uint64_t max_messages, max_bytes, wait_ms, from;
     bool accepts_zstd, wants_parts;
-    bool from_earliest;                /* READ: instead of `from` */
+    bool from_earliest;       /* READ: instead of `from` */
+    uint64_t dedup_window_ms; /* TOPIC.CREATE: 0 = none */
+    bool is_by_id;            /* READ: from the id of this message; */
+    bool was_unsure;          /* of which nothing was certain when it was asked for */
+    uint32_t id_message;
     uint64_t retention_bytes;          /* TOPIC.CREATE: 0 = none */
     bool until_consumed, drops_oldest; /* and the limit is max_topic_bytes */
     uint32_t parts_wanted;             /* TOPIC_GROW: so many, */

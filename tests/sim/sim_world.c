@@ -95,7 +95,7 @@ static void lose(struct sim *sim, struct sim_request *request, int64_t after_ms)
 static bool is_judged(const struct sim_request *request)
 {
     return request->client->kind != CLIENT_SCRATCH && request->client->kind != CLIENT_RELAY &&
-           request->client->kind != CLIENT_WARD;
+           request->client->kind != CLIENT_WARD && request->client->kind != CLIENT_REPEAT;
 }
 
 static void lose_connections(struct sim *sim)
@@ -190,6 +190,7 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .fill_bytes = sim->weather.fill_bytes,
         .open_files_max = sim->weather.open_files_max,
         .sync_files_max = sim->weather.sync_files_max,
+        .segment_ids_max = sim->weather.segment_ids_max,
         .create = true,
     };
     world->log = log_store_open(&store_options, err);
