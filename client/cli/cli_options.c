@@ -287,11 +287,6 @@ int cli_parse(const struct cli_verb *verb, const struct cli_option *table, int a
         if (!option) {
             return wrong_option(verb, &parser, argv[optind - 1]) + 1;
         }
-        if (option->type == CLI_POSITION && strncmp(optarg, "id:", 3) == 0) {
-            return cli_usage(verb, "--%s: positions by message id are not supported",
-                             option->name) +
-                   1;
-        }
         if (!read_value(option, optarg)) {
             return cli_usage(verb, "--%s: \"%s\" is no %s: want %s", option->name, optarg,
                              option->arg, accepted(option->type)) +

@@ -226,6 +226,11 @@ bool cli_read_position(const char *text, zspool_position_t *ret)
         ret->kind = ZSPOOL_POSITION_LATEST;
         return true;
     }
+    if (strncmp(text, "id:", 3) == 0) {
+        ret->kind = ZSPOOL_POSITION_ID;
+        ret->id = text + 3;
+        return ret->id[0] != '\0';
+    }
     if (text[0] == '-') {
         ret->kind = ZSPOOL_POSITION_LAST;
         return cli_read_number(text + 1, INT64_MAX, &ret->value);
@@ -273,6 +278,9 @@ void cli_write_position(const zspool_position_t *position, char *to)
         return;
     case ZSPOOL_POSITION_AGO:
         (void)snprintf(to, 32, "%" PRIu64 "ms", position->value);
+        return;
+    case ZSPOOL_POSITION_ID: /* no group's start, which is what this is for */
+        (void)snprintf(to, 32, "id");
         return;
     case ZSPOOL_POSITION_TIME:
         cli_write_time(

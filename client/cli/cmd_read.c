@@ -10,7 +10,7 @@
 #include "client/cli/why_text.h"
 
 struct read_run {
-    const char *topic, *format, *group;
+    const char *topic, *format, *group, *id;
     char *trace; /* an address */
     zspool_position_t from, to;
     int32_t partition;
@@ -40,6 +40,7 @@ static uint64_t count_of(const struct read_run *self, const zspool_partition_inf
     case ZSPOOL_POSITION_LATEST:
     case ZSPOOL_POSITION_TIME:
     case ZSPOOL_POSITION_AGO:
+    case ZSPOOL_POSITION_ID:
         break;
     }
     return 0;
@@ -174,6 +175,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     const struct cli_option table[] = {
         {0, "from", CLI_POSITION, "POSITION", "begin there (earliest)", &self.from},
         {0, "to", CLI_POSITION, "POSITION", "end before that (the end as it is now)", &self.to},
+        {0, "id", CLI_TEXT, "ID", "only the newest message with this id", &self.id},
         {'p', "partition", CLI_PARTITION, "NUMBER", "only this partition (all, by time)",
          &self.partition},
         {'n', "count", CLI_COUNT, "COUNT", "end after COUNT messages", &self.count},
@@ -197,6 +199,14 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (args.count != 1) {
         return cli_usage(verb, "which topic?");
     }
+    if (self.id && (self.follow || self.count > 0 || self.from.kind != ZSPOOL_POSITION_NONE ||
+                    self.to.kind != ZSPOOL_POSITION_NONE)) {
+        return cli_usage(verb, "--id goes with none of --from, --to, -n and -f");
+    }
+    if (self.id) {
+        self.from = (zspool_position_t){.kind = ZSPOOL_POSITION_ID, .id = self.id};
+        self.count = 1;
+    }
     self.topic = args.items[0];
     int code = CLI_USAGE;
     self.printer = printer_new(verb, self.format, &code);
@@ -219,7 +229,8 @@ const struct cli_verb cli_read = {
     .details =
         "Each payload is printed with a newline; messages of several partitions by time.\n"
         "A POSITION is earliest, latest, an offset, -N (the last N of each partition),\n"
-        "10m (ago), 2026-01-31T12:00:00Z or @UNIXTIME. An offset must be in the log;\n"
+        "10m (ago), 2026-01-31T12:00:00Z, @UNIXTIME, or id:X, the newest message with\n"
+        "the id X, in topics with a dedup window. Offsets and ids must be in the log;\n"
         "the others are moved to what is there. Exit code 3 when there was nothing.\n"
         "With -f, what retention took before it was read is told, and the rest follows.\n"
         "FORMAT: %t topic, %p partition, %o offset, %T timestamp in ms, %k key,\n"

@@ -12,6 +12,7 @@ struct topic_run {
     uint64_t partitions;
     struct cli_setting retention_time, retention_bytes, until_consumed, max_bytes, when_full;
     struct cli_setting cleanup, tombstone_retention, compaction_lag, compact_ratio;
+    struct cli_setting dedup_window;
     zspool_position_t before;
     int32_t partition;
     bool is_long, all, dry_run, yes;

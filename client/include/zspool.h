@@ -267,12 +267,16 @@ typedef enum zspool_position_kind_t {
     ZSPOOL_POSITION_OFFSET,   /* value = offset; not in the log: ZSPOOL_EOUT_OF_RANGE */
     ZSPOOL_POSITION_LAST,     /* value = messages before the end, of each partition */
     ZSPOOL_POSITION_TIME,     /* value = wall ms since 1970: the first batch at or after it */
-    ZSPOOL_POSITION_AGO       /* value = ms before now, by the broker's clock */
+    ZSPOOL_POSITION_AGO,      /* value = ms before now, by the broker's clock */
+    ZSPOOL_POSITION_ID        /* id = that of the newest message that has it, in topics with
+                               * dedup_window_ms; of no group's start. Not there: ZSPOOL_ENOT_FOUND */
 } zspool_position_kind_t;
 
 typedef struct zspool_position_t {
     zspool_position_kind_t kind;
     uint64_t value;
+    const char *id; /* lent for as long as what has the position: for the call, or until its reader
+                     * is destroyed */
 } zspool_position_t;
 
 /* --- Client ---------------------------------------------------------------------- */

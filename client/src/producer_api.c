@@ -238,6 +238,7 @@ static int send_locked(struct zspool_producer *self, const zspool_out_t *message
     const struct zsp_addressed addressed = {
         .partition = message->partition,
         .key = {message->key.data, message->key.len},
+        .id = {message->id.data, message->id.len},
         .bytes = bytes,
         .terms = zsp_terms_of(message),
     };

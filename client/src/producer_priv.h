@@ -67,14 +67,15 @@ struct zsp_batch {
 
     struct zsp_request request;
     struct zsp_writer args;
-    bool closed;            /* it takes no more records, for it is compressed; */
-    bool pack_done;         /* that was tried; */
-    struct zsp_buf *packed; /* the result; NULL = it does not shrink, or was not tried */
-    uint64_t seq;           /* of the first record; 0 = none yet */
-    bool in_flight;         /* sent, not answered */
-    bool uncertain;         /* sent, and the answer was lost: it may be in the log */
-    bool applied;           /* the broker told that its sequence is in the log */
-    bool reported;          /* given up: its fate was told, only the answer is awaited */
+    bool closed;              /* it takes no more records, for it is compressed; */
+    bool pack_done;           /* that was tried; */
+    struct zsp_buf *packed;   /* the result; NULL = it does not shrink, or was not tried */
+    uint64_t seq;             /* of the first record; 0 = none yet */
+    bool in_flight;           /* sent, not answered */
+    bool uncertain;           /* sent, and the answer was lost: it may be in the log */
+    bool applied;             /* the broker told that its sequence is in the log */
+    const msgpack_object *at; /* in confirm(): where its records are, told by rows; else NULL */
+    bool reported;            /* given up: its fate was told, only the answer is awaited */
     struct zsp_err *doom; /* refused for good: reported once it is sure that it is not in the log */
 };
 
@@ -200,8 +201,9 @@ int zsp_topic_out_get(struct zspool_producer *producer, struct zsp_slice name,
 struct zsp_route *zsp_route_get(struct zsp_topic_out *topic, uint32_t partition);
 /* What decides about the batch of a record. */
 struct zsp_addressed {
-    int32_t partition; /* -1 = route it */
-    struct zsp_slice key;
+    int32_t partition;    /* -1 = route it */
+    struct zsp_slice key; /* data NULL = none: routed by the id, if it has one */
+    struct zsp_slice id;
     size_t bytes; /* about */
     struct zsp_terms terms;
 };

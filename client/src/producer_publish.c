@@ -535,6 +535,7 @@ static void confirm(struct zsp_batch *batch, const msgpack_object *map)
         told.timestamp_ms = (int64_t)timestamp_ms;
     }
     const msgpack_object *at = wire_map_find(map, "at");
+    batch->at = at;
     const msgpack_object *row = at && at->type == MSGPACK_OBJECT_ARRAY && at->via.array.size > 0
                                     ? &at->via.array.ptr[0]
                                     : NULL;

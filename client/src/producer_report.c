@@ -96,6 +96,50 @@ static void fail(struct zspool_producer *self, const zspool_report_t *report,
     }
 }
 
+/* --- Where the records are ------------------------------------------------------------------- */
+
+/* A row of a confirm: records of the body, [index, end). */
+struct row {
+    uint64_t index, end;
+    uint64_t first;
+    bool duplicate;
+};
+
+static bool read_row(const msgpack_object *object, struct row *ret)
+{
+    struct row row = {.first = ZSPOOL_OFFSET_UNKNOWN};
+    uint64_t count;
+    if (object->type != MSGPACK_OBJECT_ARRAY || object->via.array.size < 5) {
+        return false;
+    }
+    const msgpack_object *items = object->via.array.ptr;
+    if (wire_get_uint(&items[0], "index", UINT32_MAX, &row.index, NULL) != 0 ||
+        wire_get_uint(&items[1], "count", UINT32_MAX, &count, NULL) != 0 || count == 0) {
+        return false;
+    }
+    (void)wire_get_uint(&items[3], "first", UINT64_MAX - 1, &row.first, NULL); /* or nil */
+    row.end = row.index + count;
+    row.duplicate = items[4].type == MSGPACK_OBJECT_BOOLEAN && items[4].via.boolean;
+    *ret = row;
+    return true;
+}
+
+/* The row of record `index`; *at is where the last one was. Without rows all is as it was told. */
+static struct row row_of(const struct zsp_batch *batch, const zspool_report_t *told, uint64_t index,
+                         uint32_t *at)
+{
+    const msgpack_object *rows = batch->at;
+    const uint32_t count = rows && rows->type == MSGPACK_OBJECT_ARRAY ? rows->via.array.size : 0;
+    struct row row;
+    for (; count > 1 && *at < count; (*at)++) {
+        if (read_row(&rows->via.array.ptr[*at], &row) && index >= row.index && index < row.end) {
+            return row;
+        }
+    }
+    return (struct row){0, UINT64_MAX, count > 1 ? ZSPOOL_OFFSET_UNKNOWN : told->first_offset,
+                        told->duplicate};
+}
+
 void zsp_batch_report(struct zsp_batch *batch, const zspool_report_t *told,
                       const struct zsp_err *err)
 {
@@ -104,12 +148,16 @@ void zsp_batch_report(struct zsp_batch *batch, const zspool_report_t *told,
     report.topic = batch->route->topic->name;
     report.partition = batch->route->partition;
     uint64_t index = 0;
-    for (size_t i = 0; i < batch->run_count; i++) {
-        report.first_ticket = batch->runs[i].first;
-        report.count = batch->runs[i].count;
-        report.first_offset = told->first_offset == ZSPOOL_OFFSET_UNKNOWN
-                                  ? ZSPOOL_OFFSET_UNKNOWN
-                                  : told->first_offset + index;
+    uint64_t in_run = 0;
+    uint32_t at = 0;
+    for (size_t i = 0; i < batch->run_count;) {
+        const struct row row = row_of(batch, told, index, &at);
+        const uint64_t left = batch->runs[i].count - in_run;
+        report.first_ticket = batch->runs[i].first + in_run;
+        report.count = left < row.end - index ? left : row.end - index;
+        report.duplicate = row.duplicate;
+        report.first_offset = row.first == ZSPOOL_OFFSET_UNKNOWN ? ZSPOOL_OFFSET_UNKNOWN
+                                                                 : row.first + (index - row.index);
         if (err) {
             fail(self, &report, err);
         } else {
@@ -117,6 +165,11 @@ void zsp_batch_report(struct zsp_batch *batch, const zspool_report_t *told,
             queue_report(self, &report);
         }
         index += report.count;
+        in_run += report.count;
+        if (in_run == batch->runs[i].count) {
+            in_run = 0;
+            i++;
+        }
         if (!err && report.level == ZSPOOL_WRITTEN) {
             watch_written(self, batch->route, batch->seq + index - 1, &report);
         }

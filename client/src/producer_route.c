@@ -214,6 +214,8 @@ struct zsp_batch *zsp_topic_out_batch(struct zsp_topic_out *topic,
         }
     } else if (record->key.data) {
         route = zsp_route_get(topic, (uint32_t)(zsp_hash(record->key) % topic->partitions));
+    } else if (record->id.data) { /* who sends it again meets it there (dedup_window_ms) */
+        route = zsp_route_get(topic, (uint32_t)(zsp_hash(record->id) % topic->partitions));
     } else {
         route = keyless_route(topic, record);
     }
@@ -250,9 +252,10 @@ static int spread_batch(struct zsp_topic_out *topic, struct zsp_batch *from)
     uint32_t moved = 0;
     size_t run = 0;
     uint64_t in_run = 0;
-    for (; zsp_record_next(&rest, &record) == 0; before = rest) {
+    struct zsp_slice id;
+    for (; zsp_record_next_id(&rest, &record, &id) == 0; before = rest) {
         struct zsp_addressed addressed = {
-            .partition = ZSPOOL_PARTITION_ANY, .bytes = record.len, .terms = from->terms};
+            .partition = ZSPOOL_PARTITION_ANY, .id = id, .bytes = record.len, .terms = from->terms};
         (void)zsp_record_key(record, &addressed.key); /* our own encoding: it is a record */
         struct zsp_batch *to = zsp_topic_out_batch(topic, &addressed);
         const size_t len = to ? to->bytes.len : 0;

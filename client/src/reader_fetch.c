@@ -115,6 +115,7 @@ static void pin(struct zsp_shelf *shelf, const msgpack_object *map)
     case ZSPOOL_POSITION_OFFSET:
     case ZSPOOL_POSITION_TIME:
     case ZSPOOL_POSITION_AGO:
+    case ZSPOOL_POSITION_ID:
         return;
     }
     to->kind = ZSPOOL_POSITION_OFFSET;
@@ -160,6 +161,25 @@ static void take_reply(struct zsp_shelf *shelf, const struct zsp_answer *answer,
     }
 }
 
+/* A message that is looked for is in one partition: in the others there is nothing to read, unless it is
+ * in none. */
+static bool is_elsewhere(const struct zsp_shelf *shelf, int code)
+{
+    const struct zspool_reader *self = shelf->reader;
+    const bool by_id = self->options.from.kind == ZSPOOL_POSITION_ID ||
+                       self->options.to.kind == ZSPOOL_POSITION_ID;
+    if (code != ZSP_ENOT_FOUND || !by_id || shelf->begun) {
+        return false;
+    }
+    for (uint32_t i = 0; i < self->shelf_count; i++) {
+        const struct zsp_shelf *other = &self->shelves[i];
+        if (other != shelf && (other->begun || !other->finished)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void read_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
     struct zsp_shelf *shelf =
@@ -169,6 +189,8 @@ static void read_done(struct zsp_request *request, const struct zsp_answer *answ
     shelf->out = false;
     if (is_passing(answer->code)) {
         shelf->at_ms = answer->now_ms + (answer->code == ZSP_ECLOSED ? 0 : PAUSE_MS);
+    } else if (is_elsewhere(shelf, answer->code)) {
+        shelf->finished = true;
     } else if (answer->code != 0) {
         err = *answer->err;
     } else {
@@ -210,9 +232,9 @@ static void write_read(struct zsp_shelf *shelf, int64_t wait)
     const bool zstd = zsp_hello_has(zsp_link_hello(self->client->link), ZSP_CODEC_ZSTD_NAME);
     zspool_position_t from = self->options.from;
     if (shelf->overtaken) {
-        from = (zspool_position_t){ZSPOOL_POSITION_EARLIEST, 0};
+        from = (zspool_position_t){.kind = ZSPOOL_POSITION_EARLIEST};
     } else if (shelf->begun) {
-        from = (zspool_position_t){ZSPOOL_POSITION_OFFSET, shelf->next_offset};
+        from = (zspool_position_t){.kind = ZSPOOL_POSITION_OFFSET, .value = shelf->next_offset};
     }
     zsp_writer_reset(out);
     wire_write_map(out, 6u + has_to + zstd);

@@ -253,7 +253,7 @@ int zsp_read_topic_info(const struct zsp_answer *answer, void *arg, struct zsp_e
 
 static zspool_position_t read_position(const msgpack_object *map, const char *key)
 {
-    zspool_position_t position = {ZSPOOL_POSITION_NONE, 0};
+    zspool_position_t position = {.kind = ZSPOOL_POSITION_NONE};
     struct wire_position told;
     const msgpack_object *value = wire_map_find(map, key);
     if (!value || wire_get_position(value, key, &told, NULL) != 0) {

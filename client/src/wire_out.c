@@ -5,13 +5,17 @@
 #include "common/codec.h"
 #include "common/wire.h"
 
+#define POSITION_ID_MAX 16384u /* fits a request beside all else; a message may have a longer one */
+
 int zsp_position_check(const zspool_position_t *position, struct zsp_err *err)
 {
     const int kind = (int)position->kind;
-    if (kind < ZSPOOL_POSITION_NONE || kind > ZSPOOL_POSITION_AGO) {
+    if (kind < ZSPOOL_POSITION_NONE || kind > ZSPOOL_POSITION_ID) {
         return zsp_err_set(err, ZSP_EINVAL, "position of kind %d", kind);
     }
-    return 0;
+    return kind == ZSPOOL_POSITION_ID
+               ? zsp_text_check("id of a position", position->id, POSITION_ID_MAX, err)
+               : 0;
 }
 
 void zsp_write_position(struct zsp_writer *out, const zspool_position_t *position)
@@ -24,8 +28,10 @@ void zsp_write_position(struct zsp_writer *out, const zspool_position_t *positio
         [ZSPOOL_POSITION_LAST] = WIRE_POSITION_LAST,
         [ZSPOOL_POSITION_TIME] = WIRE_POSITION_TIME,
         [ZSPOOL_POSITION_AGO] = WIRE_POSITION_AGO,
+        [ZSPOOL_POSITION_ID] = WIRE_POSITION_ID,
     };
-    const struct wire_position told = {.kind = kinds[position->kind], .value = position->value};
+    const struct wire_position told = {
+        .kind = kinds[position->kind], .value = position->value, .id = zsp_slice_str(position->id)};
     wire_write_position(out, &told);
 }
 

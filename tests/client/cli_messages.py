@@ -173,6 +173,22 @@ class Messages(Case):
         self.bad(4, "read", "no-such-topic")
         self.bad(4, "read", "pos", "-p", "7")
 
+    def test_a_topic_with_a_window_takes_each_id_once(self):
+        self.good("topic", "create", "once", "--partitions", "3", "--dedup-window", "1h")
+        lines = "".join('{"payload":"%d","id":"id-%d"}\n' % (i, i) for i in range(20))
+        first = self.good("pub", "once", "--from-json", "--json", stdin=lines.encode()).objects()
+        self.assertEqual({c["duplicate"] for c in first}, {False})
+        lines += '{"payload":"x","id":"id-x"}\n'
+        again = self.good("pub", "once", "--from-json", "--json", stdin=lines.encode()).objects()
+        self.assertEqual(sum(c["count"] for c in again if c["duplicate"]), 20)
+        self.assertEqual(sum(c["count"] for c in again if not c["duplicate"]), 1)
+        self.assertEqual(len(self.good("read", "once").lines()), 21)
+        self.assertEqual(self.good("read", "once", "--id", "id-7").lines(), ["7"])
+        self.assertEqual(self.good("read", "once", "--from", "id:id-x").lines(), ["x"])
+        self.bad(4, "read", "once", "--id", "none")
+        self.good("pub", "window-less", "--id", "a", "b")
+        self.assertIn("dedup_window_ms", self.bad(1, "read", "window-less", "--id", "a").err)
+
     def test_read_follows_all_partitions(self):
         self.good("topic", "create", "follow3", "--partitions", "3")
         self.good("pub", "follow3", "-p", "1", "old")

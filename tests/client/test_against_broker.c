@@ -93,15 +93,15 @@ static void positions_say_where_a_replay_begins_and_ends(void **state)
         zspool_position_t from, to;
         int count, first;
     } cases[] = {
-        {{ZSPOOL_POSITION_EARLIEST, 0}, {ZSPOOL_POSITION_NONE, 0}, 100, 0},
-        {{ZSPOOL_POSITION_OFFSET, 40}, {ZSPOOL_POSITION_NONE, 0}, 60, 40},
-        {{ZSPOOL_POSITION_OFFSET, 40}, {ZSPOOL_POSITION_OFFSET, 50}, 10, 40},
-        {{ZSPOOL_POSITION_LAST, 5}, {ZSPOOL_POSITION_NONE, 0}, 5, 95},
-        {{ZSPOOL_POSITION_EARLIEST, 0}, {ZSPOOL_POSITION_LAST, 5}, 95, 0},
-        {{ZSPOOL_POSITION_LATEST, 0}, {ZSPOOL_POSITION_NONE, 0}, 0, -1},
-        {{ZSPOOL_POSITION_AGO, 3600000}, {ZSPOOL_POSITION_LATEST, 0}, 100, 0},
-        {{ZSPOOL_POSITION_AGO, 3600000}, {ZSPOOL_POSITION_AGO, 3500000}, 0, -1},
-        {{ZSPOOL_POSITION_TIME, 0}, {ZSPOOL_POSITION_NONE, 0}, 100, 0},
+        {{ZSPOOL_POSITION_EARLIEST, 0, NULL}, {ZSPOOL_POSITION_NONE, 0, NULL}, 100, 0},
+        {{ZSPOOL_POSITION_OFFSET, 40, NULL}, {ZSPOOL_POSITION_NONE, 0, NULL}, 60, 40},
+        {{ZSPOOL_POSITION_OFFSET, 40, NULL}, {ZSPOOL_POSITION_OFFSET, 50, NULL}, 10, 40},
+        {{ZSPOOL_POSITION_LAST, 5, NULL}, {ZSPOOL_POSITION_NONE, 0, NULL}, 5, 95},
+        {{ZSPOOL_POSITION_EARLIEST, 0, NULL}, {ZSPOOL_POSITION_LAST, 5, NULL}, 95, 0},
+        {{ZSPOOL_POSITION_LATEST, 0, NULL}, {ZSPOOL_POSITION_NONE, 0, NULL}, 0, -1},
+        {{ZSPOOL_POSITION_AGO, 3600000, NULL}, {ZSPOOL_POSITION_LATEST, 0, NULL}, 100, 0},
+        {{ZSPOOL_POSITION_AGO, 3600000, NULL}, {ZSPOOL_POSITION_AGO, 3500000, NULL}, 0, -1},
+        {{ZSPOOL_POSITION_TIME, 0, NULL}, {ZSPOOL_POSITION_NONE, 0, NULL}, 100, 0},
     };
     struct served f;
     served_start(&f);
@@ -159,7 +159,7 @@ static void a_reader_tells_what_it_cannot_read(void **state)
     publish(&f, "nothing", 0, 9); /* and then there is something */
     assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), 0);
     zspool_reader_destroy(&reader);
-    options.from = (zspool_position_t){ZSPOOL_POSITION_OFFSET, 11};
+    options.from = (zspool_position_t){ZSPOOL_POSITION_OFFSET, 11, NULL};
     reader = reader_of(&f, &options);
     assert_int_equal(zspool_read(reader, &message, WAIT_MS, &err), ZSPOOL_EOUT_OF_RANGE);
     zspool_reader_destroy(&reader);
@@ -456,7 +456,7 @@ static void groups_are_made_shown_changed_moved_and_removed(void **state)
     assert_int_equal(info->parts[0].committed, 10);
     zspool_free(info);
     zspool_seek_spec_init(&seek, "g", "t");
-    seek.to = (zspool_position_t){ZSPOOL_POSITION_OFFSET, 4};
+    seek.to = (zspool_position_t){ZSPOOL_POSITION_OFFSET, 4, NULL};
     seek.dry_run = true;
     assert_int_equal(zspool_group_seek(f.client, &seek, WAIT_MS, &result, NULL), 0);
     assert_int_equal(result->parts[0].redelivered, 6);
@@ -517,7 +517,7 @@ static void a_topic_is_purged(void **state)
     assert_int_equal(zspool_group_create(f.client, &group, WAIT_MS, NULL), 0);
     zspool_purge_spec_init(&spec, "t");
     assert_int_equal(zspool_topic_purge(f.client, &spec, WAIT_MS, &result, NULL), ZSPOOL_EINVAL);
-    spec.before = (zspool_position_t){ZSPOOL_POSITION_OFFSET, 4};
+    spec.before = (zspool_position_t){ZSPOOL_POSITION_OFFSET, 4, NULL};
     for (int i = 0; i < 2; i++) {
         spec.dry_run = i == 0;
         assert_int_equal(zspool_topic_purge(f.client, &spec, WAIT_MS, &result, NULL), 0);

@@ -80,7 +80,7 @@ static void positions_have_their_kinds(void **state)
                  {"@5", ZSPOOL_POSITION_TIME, 5000},
                  {"1970-01-01T00:00:05Z", ZSPOOL_POSITION_TIME, 5000}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        zspool_position_t position = {ZSPOOL_POSITION_NONE, 0};
+        zspool_position_t position = {.kind = ZSPOOL_POSITION_NONE, .value = 0};
         assert_true(cli_read_position(cases[i].text, &position));
         assert_int_equal(position.kind, cases[i].kind);
         assert_int_equal(position.value, cases[i].value);
@@ -115,7 +115,7 @@ static void positions_are_written_as_they_are_read(void **state)
                                         "1500ms",
                                         "2026-11-22T13:58:33.731Z"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        zspool_position_t position = {ZSPOOL_POSITION_OFFSET, UINT64_MAX};
+        zspool_position_t position = {.kind = ZSPOOL_POSITION_OFFSET, .value = UINT64_MAX};
         char text[32];
         assert_true(i == 3 ||
                     cli_read_position(texts[i], &position)); /* offsets are read below 2^63 */

@@ -102,7 +102,7 @@ static void compressed_messages_come_as_they_were_sent(void **state)
         zspool_reader_options_init(&options);
         options.topic = "t";
         options.prefetch_bytes = reads[i];
-        options.from = (zspool_position_t){ZSPOOL_POSITION_OFFSET, 17};
+        options.from = (zspool_position_t){.kind = ZSPOOL_POSITION_OFFSET, .value = 17};
         zspool_reader_t *reader = zspool_reader_new(f.client, &options, NULL);
         for (int k = 17; k < 6000; k++) {
             const zspool_message_t *message;

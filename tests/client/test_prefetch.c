@@ -240,7 +240,7 @@ static void a_reader_that_began_below_the_log_stays_there(void **state)
     set_up(&f, NULL);
     zspool_reader_options_init(&options);
     options.topic = "t";
-    options.from = (zspool_position_t){ZSPOOL_POSITION_OFFSET, 4};
+    options.from = (zspool_position_t){.kind = ZSPOOL_POSITION_OFFSET, .value = 4};
     zspool_reader_t *reader = zspool_reader_new(f.client, &options, NULL);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), ZSPOOL_EOUT_OF_RANGE);
