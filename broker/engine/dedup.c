@@ -8,6 +8,7 @@
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish_priv.h"
 #include "broker/engine/topic_limit.h"
+#include "broker/engine/transaction.h"
 #include "common/assert.h"
 
 /* --- The setting ------------------------------------------------------------------------- */
@@ -44,7 +45,7 @@ void dedup_topic_set(struct engine *engine, struct topic *topic)
 
 /* --- The queue ------------------------------------------------------------------------------ */
 
-static void make_ready(struct engine *engine, struct dedup *self)
+void dedup_make_ready(struct engine *engine, struct dedup *self)
 {
     if (!self->is_ready) {
         self->is_ready = true;
@@ -65,23 +66,54 @@ static struct dedup *dedup_of(struct partition *partition)
     return partition->dedup;
 }
 
+struct dedup_batch *dedup_enqueue(struct engine *engine, struct partition *partition,
+                                  struct zsp_buf *frame, enum zsp_codec codec)
+{
+    struct dedup *const self = dedup_of(partition);
+    struct dedup_batch *const batch = self ? calloc(1, sizeof *batch) : NULL;
+    if (batch) {
+        batch->frame = zsp_buf_get(frame);
+        batch->codec = codec;
+        *(self->last ? &self->last->next : &self->first) = batch;
+        self->last = batch;
+        dedup_make_ready(engine, self);
+    }
+    return batch;
+}
+
 int dedup_add(struct engine *engine, struct publish_part *part, struct zsp_buf *frame,
               enum zsp_codec codec, struct zsp_err *err)
 {
-    struct dedup *const self = dedup_of(part->partition);
-    struct dedup_batch *const batch = self ? calloc(1, sizeof *batch) : NULL;
+    struct dedup_batch *const batch = dedup_enqueue(engine, part->partition, frame, codec);
     if (!batch) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
     batch->part = part;
-    batch->frame = zsp_buf_get(frame);
-    batch->codec = codec;
+    batch->raw_bytes = part->publish->raw_bytes;
+    batch->timestamp_ms = part->publish->timestamp_ms;
     batch->count = part->count;
     part->ids = batch;
-    *(self->last ? &self->last->next : &self->first) = batch;
-    self->last = batch;
-    make_ready(engine, self);
     return 0;
+}
+
+void dedup_discard(struct engine *engine, struct dedup *self, struct dedup_batch *batch)
+{
+    struct dedup_batch *before = NULL;
+    for (struct dedup_batch *at = self->first; at != batch; at = at->next) {
+        before = at;
+    }
+    *(before ? &before->next : &self->first) = batch->next;
+    self->last = self->last == batch ? before : self->last;
+    if (batch->is_at_work && !batch->is_looked_up) {
+        batch->is_gone = true; /* the store will answer */
+        batch->next = self->gone;
+        self->gone = batch;
+    } else {
+        dedup_batch_free(&batch);
+    }
+    if (self->first) {
+        dedup_make_ready(engine, self);
+    }
 }
 
 static struct dedup_batch *take_first(struct dedup *self)
@@ -145,7 +177,7 @@ void dedup_settled(struct engine *engine, struct publish_part *part)
     struct dedup *const self = part->partition->dedup;
     forget_given(self, part->ids);
     if (self->first) {
-        make_ready(engine, self);
+        dedup_make_ready(engine, self);
     }
 }
 
@@ -254,7 +286,7 @@ static int look_up(struct engine *engine, struct dedup *self, struct dedup_batch
     batch->lookup.ids = batch->ids;
     batch->lookup.count = batch->id_count;
     batch->lookup.keep = true;
-    batch->lookup.since_ms = batch->part->publish->timestamp_ms - window_ms;
+    batch->lookup.since_ms = batch->timestamp_ms - window_ms;
     batch->lookup.done_fn = is_known;
     batch->is_at_work = true;
     return id_lookup_start(engine, &batch->lookup, err);
@@ -269,6 +301,33 @@ static int give_as_it_is(struct engine *engine, struct dedup *self, struct zsp_e
     batch->id_count = 0;
     batch->new_count = batch->count;
     return give(engine, self, batch->frame, batch->codec, err);
+}
+
+int dedup_find(struct engine *engine, struct dedup *self, struct dedup_batch *batch,
+               struct zsp_err *err)
+{
+    if (batch->is_at_work && !batch->is_looked_up) {
+        return 0;
+    }
+    if (batch->is_looked_up) {
+        *err = batch->error;
+        return err->code != 0 ? err->code : 1;
+    }
+    if (!batch->is_scanned) {
+        batch->is_scanned = true;
+        batch->new_count = batch->count;
+        const int rc = dedup_batch_scan(engine, batch, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    if (batch->id_count == 0) {
+        return 1;
+    }
+    if (is_on_its_way(self, batch)) {
+        return 0; /* dedup_settled() */
+    }
+    return look_up(engine, self, batch, err);
 }
 
 /* Move the first one on: 1 = there is a next one now, 0 = it waits. */
@@ -286,43 +345,45 @@ static int step(struct engine *engine, struct dedup *self, struct zsp_err *err)
         rc = give_as_it_is(engine, self, err);
         return rc < 0 ? rc : 1;
     }
-    if (batch->is_looked_up) {
-        if (batch->error.code != 0) {
-            *err = batch->error;
-            return err->code;
-        }
-        rc = decide(engine, self, err);
-        return rc < 0 ? rc : 1;
+    rc = dedup_find(engine, self, batch, err);
+    if (rc > 0) {
+        rc = batch->id_count == 0 ? give(engine, self, batch->frame, batch->codec, err)
+                                  : decide(engine, self, err);
+        rc = rc == 0 ? 1 : rc;
     }
-    if (!batch->is_scanned) {
-        batch->is_scanned = true;
-        batch->new_count = batch->count;
-        rc = dedup_batch_scan(engine, batch, err);
-        if (rc < 0) {
-            return rc;
-        }
+    return rc;
+}
+
+/* The one to be moved on: the first, or, behind others of the same transaction, which are held, the next
+ * of that. NULL = there is none. */
+static struct dedup_batch *next_of(const struct dedup *self)
+{
+    struct dedup_batch *batch = self->first;
+    while (batch && batch->is_held) {
+        batch = batch->next;
     }
-    if (batch->id_count == 0) {
-        rc = give(engine, self, batch->frame, batch->codec, err);
-        return rc < 0 ? rc : 1;
-    }
-    if (is_on_its_way(self, batch)) {
-        return 0; /* dedup_settled() */
-    }
-    rc = look_up(engine, self, batch, err);
-    return rc < 0 ? rc : 0;
+    const bool may_move = batch == self->first || (batch && batch->transaction &&
+                                                   batch->transaction == self->first->transaction);
+    return may_move ? batch : NULL;
 }
 
 static void work(struct engine *engine, struct dedup *self)
 {
-    while (self->first && !engine->failed) {
+    struct dedup_batch *batch;
+    while (!engine->failed && (batch = next_of(self))) {
         struct zsp_err refusal = {0};
-        const int rc = step(engine, self, &refusal);
+        struct transaction *const transaction = batch->transaction;
+        const int rc = transaction ? dedup_step_held(engine, self, batch, &refusal)
+                                   : step(engine, self, &refusal);
         if (rc == 0) {
             return;
         }
-        if (rc < 0) {
+        if (rc < 0 && transaction) {
+            transaction_ids_failed(engine, transaction, &refusal);
+        } else if (rc < 0) {
             refuse_first(engine, self, &refusal);
+        } else if (transaction) {
+            transaction_ids_known(engine, transaction);
         }
     }
 }
@@ -361,7 +422,7 @@ static void is_known(struct engine *engine, struct id_lookup *lookup, const stru
     if (error) {
         batch->error = *error;
     }
-    make_ready(engine, self);
+    dedup_make_ready(engine, self);
 }
 
 /* --- Going ------------------------------------------------------------------------------------- */
@@ -371,6 +432,11 @@ void dedup_partition_gone(struct engine *engine, struct partition *partition,
 {
     struct dedup *const self = partition->dedup;
     while (self && self->first) {
+        struct transaction *const transaction = self->first->transaction;
+        if (transaction) { /* all its batches leave their queues */
+            transaction_ids_failed(engine, transaction, error);
+            continue;
+        }
         struct dedup_batch *const batch = take_first(self);
         struct publish_part *const part = batch->part;
         if (batch->is_at_work && !batch->is_looked_up) {

@@ -28,6 +28,8 @@
 #define DEDUP_ROWS_MAX 4096u /* rows of an answer; what is left is told as one row, without place */
 
 struct dedup_batch;
+struct transaction;
+struct transaction_part;
 
 /* Of a partition. */
 struct dedup {
@@ -60,6 +62,18 @@ int dedup_add(struct engine *engine, struct publish_part *part, struct zsp_buf *
 void dedup_settled(struct engine *engine, struct publish_part *part);
 /* Go on where something has changed; called when all the store has told is known. */
 void dedup_pump(struct engine *engine);
+
+/* Likewise a part of a transaction: transaction_ids_known() is told for each. Those of one transaction are
+ * added all at once. Errors: ZSP_ENOMEM */
+int dedup_add_part(struct engine *engine, struct transaction *transaction, uint32_t index,
+                   struct zsp_err *err);
+/* The transaction is over, or given up: its parts leave their queues. */
+void dedup_release(struct engine *engine, struct transaction *transaction);
+/* Rows of such a part for [index, index + count) of a body, the next ones of it; with `out` NULL they are
+ * only counted. *rows_left bounds them. */
+uint32_t dedup_part_rows(struct zsp_writer *out, const struct transaction_part *part,
+                         uint32_t index, uint32_t count, uint32_t *rows_left);
+void dedup_part_rewind(const struct transaction_part *part);
 
 /* Write the rows of the answer, if some record was old; false = all were new. */
 bool dedup_write_rows(struct zsp_writer *out, const struct publish *publish);

@@ -22,8 +22,7 @@ static int unpack(struct engine *engine, struct dedup_batch *self, struct zsp_er
     if (self->codec == ZSP_CODEC_NONE) {
         return 0;
     }
-    const int rc =
-        unpack_received(&engine->unpack, packed, self->part->publish->raw_bytes, &body, err);
+    const int rc = unpack_received(&engine->unpack, packed, self->raw_bytes, &body, err);
     if (rc == 0) {
         self->raw = zsp_buf_copy(body);
     }
@@ -203,19 +202,19 @@ void dedup_batch_free(struct dedup_batch **self_p)
 /* --- The answer ------------------------------------------------------------------------------ */
 
 /* Where a record is. */
-static uint64_t offset_of(const struct publish_part *part, uint64_t fate)
+static uint64_t offset_of(struct dedup_place place, uint64_t fate)
 {
     const bool is_old = (fate & (FATE_NEW | FATE_SAME)) == 0;
-    return is_old ? fate : part->first_offset + (fate & FATE_RANK);
+    return is_old ? fate : place.first_offset + (fate & FATE_RANK);
 }
 
-static void write_row(struct zsp_writer *out, const struct publish_part *part, uint32_t index,
+static void write_row(struct zsp_writer *out, struct dedup_place place, uint32_t index,
                       uint32_t count, uint64_t first, bool is_old)
 {
     wire_write_array(out, 5);
     wire_write_uint(out, index);
     wire_write_uint(out, count);
-    wire_write_uint(out, part->partition->index);
+    wire_write_uint(out, place.partition);
     if (first != ID_NOT_FOUND) {
         wire_write_uint(out, first);
     } else {
@@ -225,34 +224,36 @@ static void write_row(struct zsp_writer *out, const struct publish_part *part, u
 }
 
 /* The records from `at` on that are one row: of one kind, one behind the other. */
-static uint32_t row_from(const struct publish_part *part, const struct dedup_batch *self,
-                         uint32_t at, uint32_t end)
+static uint32_t row_from(struct dedup_place place, const struct dedup_batch *self, uint32_t at,
+                         uint32_t end)
 {
     const uint64_t fate = self->fates[at];
     uint32_t count = 1;
     while (at + count < end && is_new(self->fates[at + count]) == is_new(fate) &&
-           offset_of(part, self->fates[at + count]) == offset_of(part, fate) + count) {
+           offset_of(place, self->fates[at + count]) == offset_of(place, fate) + count) {
         count++;
     }
     return count;
 }
 
-/* Rows of [index, index + count) of the body, which are the next ones of the part; with `out` NULL they
- * are only counted. */
-static uint32_t part_rows(struct zsp_writer *out, const struct publish_part *part, uint32_t index,
-                          uint32_t count, uint32_t *rows_left)
+uint32_t dedup_batch_rows(struct zsp_writer *out, struct dedup_batch *self,
+                          struct dedup_place place, uint32_t index, uint32_t count,
+                          uint32_t *rows_left)
 {
-    struct dedup_batch *const self = part->ids;
     const uint32_t end = self->told + count;
     uint32_t rows = 0;
     for (; self->told < end; rows++) {
         const bool is_last = *rows_left == 0;
         const uint32_t at = self->told;
-        const uint32_t in_row = is_last ? end - at : row_from(part, self, at, end);
+        const uint64_t fate = self->fates ? self->fates[at] : FATE_NEW | at;
+        uint32_t in_row = end - at;
+        if (self->fates && !is_last) {
+            in_row = row_from(place, self, at, end);
+        }
+        const bool is_unknown = is_last && self->fates;
         if (out) {
-            write_row(out, part, index, in_row,
-                      is_last ? ID_NOT_FOUND : offset_of(part, self->fates[at]),
-                      is_last || !is_new(self->fates[at]));
+            write_row(out, place, index, in_row, is_unknown ? ID_NOT_FOUND : offset_of(place, fate),
+                      is_unknown || !is_new(fate));
         }
         self->told += in_row;
         index += in_row;
@@ -261,14 +262,9 @@ static uint32_t part_rows(struct zsp_writer *out, const struct publish_part *par
     return rows;
 }
 
-/* The same for a part none of whose records was old. */
-static uint32_t plain_row(struct zsp_writer *out, const struct publish_part *part, uint32_t index,
-                          uint32_t count, uint32_t told)
+static struct dedup_place place_of(const struct publish_part *part)
 {
-    if (out) {
-        write_row(out, part, index, count, part->first_offset + told, false);
-    }
-    return 1;
+    return (struct dedup_place){part->partition->index, part->first_offset};
 }
 
 static uint32_t all_rows(struct zsp_writer *out, const struct publish *publish)
@@ -281,16 +277,12 @@ static uint32_t all_rows(struct zsp_writer *out, const struct publish *publish)
     for (uint32_t i = 0; i < publish->stretch_count; i++) {
         const struct stretch *const stretch = &publish->stretches[i];
         const struct publish_part *const part = publish->parts[stretch->target];
-        struct dedup_batch *const batch = part->ids;
-        if (batch->fates) {
-            rows += part_rows(out, part, stretch->index, stretch->count, &rows_left);
-        } else {
-            rows += plain_row(out, part, stretch->index, stretch->count, batch->told);
-            batch->told += stretch->count;
-        }
+        rows += dedup_batch_rows(out, part->ids, place_of(part), stretch->index, stretch->count,
+                                 &rows_left);
     }
     if (!publish->stretches) {
-        rows += part_rows(out, publish->only, 0, publish->record_count, &rows_left);
+        rows += dedup_batch_rows(out, publish->only->ids, place_of(publish->only), 0,
+                                 publish->record_count, &rows_left);
     }
     return rows;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * What dedup.c (the order of things) and dedup_batch.c (the records of one batch) share. Included by
- * these only.
+ * What dedup.c (the order of things), dedup_commit.c (those of transactions) and dedup_batch.c (the
+ * records of one batch) share. Included by these only.
  */
 #ifndef ZSP_ENGINE_DEDUP_BATCH_H
 #define ZSP_ENGINE_DEDUP_BATCH_H
@@ -17,10 +17,15 @@
 struct dedup_batch {
     struct id_lookup lookup; /* first */
     struct dedup_batch *next;
-    struct publish_part *part;
+    struct publish_part *part;       /* whose it is; or, with NULL: */
+    struct transaction *transaction; /* */
+    uint32_t part_index;             /* of the transaction's parts */
+    bool is_held;          /* of a transaction: decided; it stands in front until that is over */
+    uint32_t raw_bytes;    /* compressed: of the records */
+    int64_t timestamp_ms;  /* of the batch: the window ends there */
     struct zsp_buf *frame; /* NULL = given, or not needed any more */
-    enum zsp_codec codec;
-    uint32_t count; /* records */
+    enum zsp_codec codec;  /* of the frame */
+    uint32_t count;        /* records */
     uint32_t new_count;
     bool is_scanned;       /* ids are known; id_count 0 = there are none */
     bool is_at_work;       /* the store was asked, */
@@ -36,6 +41,37 @@ struct dedup_batch {
     uint32_t told;   /* records that are in the answer */
 };
 
+/* --- dedup.c --- */
+
+/* There may be something to do. */
+void dedup_make_ready(struct engine *engine, struct dedup *self);
+/* At the end of the queue. NULL: out of memory. */
+struct dedup_batch *dedup_enqueue(struct engine *engine, struct partition *partition,
+                                  struct zsp_buf *frame, enum zsp_codec codec);
+/* Out of the queue, wherever it is; freed when the store has answered. */
+void dedup_discard(struct engine *engine, struct dedup *self, struct dedup_batch *batch);
+/* Find its ids, and where they are: 1 = lookup.found tells, or it has none; 0 = it waits. */
+int dedup_find(struct engine *engine, struct dedup *self, struct dedup_batch *batch,
+               struct zsp_err *err);
+
+/* --- dedup_commit.c --- */
+
+/* Move on one of a transaction, which is the first but for others of the same. 1 = it is held, 0 = it
+ * waits. */
+int dedup_step_held(struct engine *engine, struct dedup *self, struct dedup_batch *batch,
+                    struct zsp_err *err);
+
+/* --- dedup_batch.c --- */
+
+/* Write rows of [index, index + count) of a body, which are the next ones of the batch; with `out` NULL
+ * they are only counted. Its new records begin at `first_offset`. *rows_left bounds them. */
+struct dedup_place {
+    uint32_t partition;
+    uint64_t first_offset;
+};
+uint32_t dedup_batch_rows(struct zsp_writer *out, struct dedup_batch *self,
+                          struct dedup_place place, uint32_t index, uint32_t count,
+                          uint32_t *rows_left);
 /* Find the ids in the records. Errors: ZSP_ENOMEM, those of unpack_received() */
 int dedup_batch_scan(struct engine *engine, struct dedup_batch *self, struct zsp_err *err);
 /* The lookup has ended: decide about each record. Errors: ZSP_ENOMEM */

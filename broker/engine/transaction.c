@@ -6,6 +6,7 @@
 
 #include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
+#include "broker/engine/dedup.h"
 #include "broker/engine/group.h"
 #include "broker/engine/topic_limit.h"
 #include "common/assert.h"
@@ -43,6 +44,7 @@ static void free_memory(struct transaction *self)
     }
     for (uint32_t i = 0; i < self->part_count; i++) {
         zsp_buf_put(&self->parts[i].frame);
+        dedup_batch_free(&self->parts[i].ids); /* at the end of the engine; else it is gone */
     }
     free(self->publishes);
     free(self->parts);
@@ -89,6 +91,7 @@ void transaction_free_all(struct engine *engine)
 
 static void is_over(struct engine *engine, struct transaction *self, const struct zsp_err *error)
 {
+    dedup_release(engine, self);
     self->hooks->over_fn(engine, self, error);
 }
 
@@ -197,12 +200,6 @@ static int route_publish(struct engine *engine, struct transaction *self,
     if (rc != 0) {
         return rc;
     }
-    if (topic->settings.dedup_window_ms > 0) {
-        zsp_err_set(err, ZSP_EUNSUPPORTED,
-                    "%s: commits to topics with dedup_window_ms are not supported", topic->object);
-        zsp_err_detail(err, topic->object, NULL, NULL);
-        return ZSP_EUNSUPPORTED;
-    }
     if (publish->place.is_given || topic->partition_count == 1) {
         return add_whole(self, publish, topic->partitions[publish->place.index], err);
     }
@@ -234,11 +231,15 @@ static int hold(struct engine *engine, struct transaction *self, struct zsp_err 
     struct store_batch *const batches = calloc(self->part_count + 1, sizeof *batches);
     struct store_append *const appends = calloc(self->part_count + 1, sizeof *appends);
     int rc = batches && appends ? 0 : out_of_memory(err);
+    uint32_t count = 0;
     for (uint32_t i = 0; i < self->part_count && rc == 0; i++) {
         const struct transaction_part *const part = &self->parts[i];
         const bool is_packed =
             part->frame == part->publish->frame && part->publish->codec != ZSP_CODEC_NONE;
-        batches[i] = (struct store_batch){
+        if (part->count == 0) {
+            continue;
+        }
+        batches[count] = (struct store_batch){
             .frame = part->frame,
             .body = {part->frame->data, part->frame->len},
             .record_count = part->count,
@@ -249,14 +250,32 @@ static int hold(struct engine *engine, struct transaction *self, struct zsp_err 
             .not_before_ms = part->publish->not_before_ms,
             .expires_at_ms = part->publish->expires_at_ms,
         };
-        appends[i] = (struct store_append){part->partition->part, &batches[i]};
+        appends[count] = (struct store_append){part->partition->part, &batches[count]};
+        count++;
     }
     if (rc == 0) {
-        rc = engine->store->ops->atomic_begin(engine->store, appends, self->part_count,
+        rc = engine->store->ops->atomic_begin(engine->store, appends, count,
                                               engine_op_tag(&self->op), &self->atomic, err);
     }
     free(batches);
     free(appends);
+    return rc;
+}
+
+/* Parts of topics that look at ids wait until these are known. */
+static int find_ids(struct engine *engine, struct transaction *self, struct zsp_err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < self->part_count && rc == 0; i++) {
+        if (self->parts[i].partition->topic->settings.dedup_window_ms > 0) {
+            rc = dedup_add_part(engine, self, i, err);
+            self->ids_open += rc == 0 ? 1 : 0;
+        }
+    }
+    if (rc != 0) {
+        self->ids_open = 0;
+        dedup_release(engine, self);
+    }
     return rc;
 }
 
@@ -278,7 +297,30 @@ static int begin(struct engine *engine, struct transaction *self, struct zsp_err
             rc = route_publish(engine, self, publish, topic, err);
         }
     }
-    return rc != 0 ? rc : hold(engine, self, err);
+    if (rc == 0) {
+        rc = find_ids(engine, self, err);
+    }
+    return rc != 0 || self->ids_open > 0 ? rc : hold(engine, self, err);
+}
+
+void transaction_ids_known(struct engine *engine, struct transaction *self)
+{
+    zsp_assert(self->ids_open > 0);
+    struct zsp_err refusal = {0};
+    if (--self->ids_open == 0 && hold(engine, self, &refusal) != 0) {
+        is_over(engine, self, &refusal);
+    }
+}
+
+void transaction_ids_failed(struct engine *engine, struct transaction *self,
+                            const struct zsp_err *error)
+{
+    const bool is_refused = self->ids_open > 0;
+    self->ids_open = 0;
+    dedup_release(engine, self);
+    if (is_refused) {
+        is_over(engine, self, error);
+    } /* else the store tells */
 }
 
 /* A topic that is deleted again and again is not waited for. */
@@ -388,8 +430,11 @@ static int put(struct engine *engine, struct transaction *self, struct zsp_err *
 static void is_ready(struct engine *engine, struct transaction *self)
 {
     const uint64_t *const offsets = engine->store->ops->atomic_offsets(self->atomic);
+    uint32_t appended = 0;
     for (uint32_t i = 0; i < self->part_count; i++) {
-        self->parts[i].first_offset = offsets[i];
+        if (self->parts[i].count > 0) {
+            self->parts[i].first_offset = offsets[appended++];
+        }
     }
     struct zsp_err refusal = {0};
     int rc = check_topics(self, &refusal);
@@ -415,6 +460,9 @@ static void is_done(struct engine *engine, struct transaction *self)
         const struct transaction_part *const part = &self->parts[i];
         struct partition *const partition = part->partition;
         const uint64_t end = part->first_offset + part->count;
+        if (part->count == 0) {
+            continue;
+        }
         if (end > partition->synced_offset) {
             partition->synced_offset = end;
         }
@@ -490,6 +538,27 @@ static void write_targets(struct zsp_writer *out, const struct transaction *self
     }
 }
 
+/* Rows of a publish some of whose parts were looked at for ids; with `out` NULL they are counted. */
+static uint32_t rows_of(struct zsp_writer *out, const struct transaction *self,
+                        const struct transaction_publish *publish, uint32_t *rows_left)
+{
+    const struct transaction_part *const parts = &self->parts[publish->first_part];
+    if (!publish->stretches) {
+        dedup_part_rewind(parts);
+        return dedup_part_rows(out, parts, 0, publish->record_count, rows_left);
+    }
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < publish->stretch_count; i++) {
+        dedup_part_rewind(&parts[publish->stretches[i].target]);
+    }
+    for (uint32_t i = 0; i < publish->stretch_count; i++) {
+        const struct stretch *const stretch = &publish->stretches[i];
+        rows += dedup_part_rows(out, &parts[stretch->target], stretch->index, stretch->count,
+                                rows_left);
+    }
+    return rows;
+}
+
 void transaction_write_rows(struct zsp_writer *out, const struct transaction *self)
 {
     const bool is_short = self->row_count <= ZSP_COMMIT_ROWS_MAX;
@@ -497,6 +566,13 @@ void transaction_write_rows(struct zsp_writer *out, const struct transaction *se
     for (uint32_t p = 0; p < self->publish_count; p++) {
         const struct transaction_publish *const publish = &self->publishes[p];
         const struct transaction_part *const parts = &self->parts[publish->first_part];
+        if (parts->ids) {
+            uint32_t counted_left = ZSP_COMMIT_ROWS_MAX;
+            uint32_t rows_left = ZSP_COMMIT_ROWS_MAX;
+            wire_write_array(out, rows_of(NULL, self, publish, &counted_left));
+            (void)rows_of(out, self, publish, &rows_left);
+            continue;
+        }
         if (publish->stretches && !is_short) {
             write_targets(out, self, publish);
             continue;

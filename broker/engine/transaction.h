@@ -58,8 +58,10 @@ struct transaction_part {
     struct partition *partition;
     struct zsp_buf *frame; /* holds a reference */
     const struct transaction_publish *publish;
-    uint32_t count;
-    size_t len;            /* bytes of records */
+    struct dedup_batch
+        *ids;       /* NULL = its topic does not look at ids; else in its queue until the end */
+    uint32_t count; /* of what is appended: 0 = all of it was there before */
+    size_t len;     /* bytes of records */
     uint64_t first_offset; /* from is_ready on */
 };
 
@@ -76,6 +78,7 @@ struct transaction {
     uint32_t part_count;
     uint32_t row_count;
     int64_t timestamp_ms;
+    uint32_t ids_open;           /* parts whose ids are looked for */
     struct store_atomic *atomic; /* HELD */
     bool is_decided;
 };
@@ -87,6 +90,12 @@ ZSP_MUST_CHECK int transaction_init(struct transaction *self, struct engine *eng
 /* Begin. over_fn may be called before it returns.
  * Errors: definite, over_fn is not called then */
 int transaction_start(struct engine *engine, struct transaction *self, struct zsp_err *err);
+/* The ids of one part are known: what is new of it is its frame now. */
+void transaction_ids_known(struct engine *engine, struct transaction *self);
+/* They cannot be known, or its topic went: it is refused, unless it was HELD already. Its parts have
+ * left their queues afterwards. */
+void transaction_ids_failed(struct engine *engine, struct transaction *self,
+                            const struct zsp_err *error);
 /* Free what it holds, and forget it. Not while it is at work. */
 void transaction_fini(struct engine *engine, struct transaction *self);
 

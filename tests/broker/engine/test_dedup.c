@@ -297,6 +297,89 @@ static void sequences_of_what_is_old_survive_a_power_cut(void **state)
     publish_sequenced(f, 6, 1, "[[b'6', null, null, 'c']]", "[[0, 1, 0, 2, false]]");
 }
 
+/* --- commits ------------------------------------------------------------------------------------------ */
+
+static const char *commit(unsigned seq, const char *publishes)
+{
+    return fixture_format("{'producer': 'p', 'epoch': 1, 'seq': %u, 'publish': [%s]}", seq,
+                          publishes);
+}
+
+static void commit_ok(struct engine_fixture *f, unsigned seq, const char *publishes,
+                      const char *body, const char *at)
+{
+    const struct answer *const a = fixture_ok(f, "COMMIT", commit(seq, publishes), body);
+    assert_string_equal(fixture_value(a, "at"), at);
+}
+
+static void a_commit_appends_what_is_new(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'plain'}", NULL);
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    publish(f, "[[b'1', null, null, 'a']]", "[[0, 1, 0, 0, false]]");
+    const char *const both = "{'topic': 'orders'}, {'topic': 'plain'}";
+    commit_ok(f, 1, both,
+              "[[b'2', null, null, 'a'], [b'3', null, null, 'b']]|[[b'p', null, null, 'a']]",
+              "[[[0, 1, 0, 0, true], [1, 1, 0, 1, false]], [[0, 1, 0, 0, false]]]");
+    commit_ok(f, 2, both, "[[b'4', null, null, 'b'], [b'5', null, null, 'a']]|[[b'q']]",
+              "[[[0, 1, 0, 1, true], [1, 1, 0, 0, true]], [[0, 1, 0, 1, false]]]");
+    commit_ok(f, 2, both, "[[b'4', null, null, 'b'], [b'5', null, null, 'a']]|[[b'q']]",
+              "[[[0, 1, 0, 1, true], [1, 1, 0, 0, true]], [[0, 1, 0, 1, false]]]");
+    commit_ok(f, 3, "{'topic': 'orders'}", "[[b'6', null, null, 'c'], [b'7']]",
+              "[[[0, 2, 0, 2, false]]]");
+    publish(f, "[[b'8', null, null, 'c'], [b'9', null, null, 'd']]",
+            "[[0, 1, 0, 2, true], [1, 1, 0, 4, false]]");
+    assert_string_equal(payloads(f), "1 3 6 7 9");
+}
+
+static void commits_and_publishes_see_each_other(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    const uint64_t first =
+        fixture_send(f, "PUBLISH", "{'topic': 'orders'}", "[[b'1', null, null, 'a']]");
+    const uint64_t second = fixture_send(f, "COMMIT", commit(1, "{'topic': 'orders'}"),
+                                         "[[b'2', null, null, 'a'], [b'3', null, null, 'b']]");
+    const uint64_t third = fixture_send(f, "PUBLISH", "{'topic': 'orders'}",
+                                        "[[b'4', null, null, 'b'], [b'5', null, null, 'c']]");
+    const uint64_t fourth = fixture_send(f, "COMMIT", commit(2, "{'topic': 'orders'}"),
+                                         "[[b'6', null, null, 'c'], [b'7', null, null, 'b']]");
+    fixture_pump(f);
+    assert_string_equal(fixture_value(fixture_answer(f, first), "at"), "[[0, 1, 0, 0, false]]");
+    assert_string_equal(fixture_value(fixture_answer(f, second), "at"),
+                        "[[[0, 1, 0, 0, true], [1, 1, 0, 1, false]]]");
+    assert_string_equal(fixture_value(fixture_answer(f, third), "at"),
+                        "[[0, 1, 0, 1, true], [1, 1, 0, 2, false]]");
+    assert_string_equal(fixture_value(fixture_answer(f, fourth), "at"),
+                        "[[[0, 1, 0, 2, true], [1, 1, 0, 1, true]]]");
+    assert_string_equal(payloads(f), "1 3 5");
+}
+
+static void a_commit_with_one_id_twice_is_refused(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    fixture_error(f, ZSP_EBAD_VALUE, "COMMIT",
+                  commit(1, "{'topic': 'orders'}, {'topic': 'orders'}"),
+                  "[[b'1', null, null, 'a']]|[[b'2', null, null, 'b'], [b'3', null, null, 'a']]");
+    commit_ok(f, 1, "{'topic': 'orders'}, {'topic': 'orders'}",
+              "[[b'1', null, null, 'a']]|[[b'2', null, null, 'b'], [b'3', null, null, 'b']]",
+              "[[[0, 1, 0, 0, false]], [[0, 1, 0, 1, false], [1, 1, 0, 1, true]]]");
+    assert_string_equal(payloads(f), "1 2");
+}
+
+static void a_commit_to_a_topic_that_goes_is_answered(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    publish(f, "[[b'1', null, null, 'a']]", "[[0, 1, 0, 0, false]]");
+    const uint64_t commit_1 = fixture_send(f, "COMMIT", commit(1, "{'topic': 'orders'}"),
+                                           "[[b'2', null, null, 'a'], [b'3', null, null, 'b']]");
+    fixture_ok(f, "TOPIC.DELETE", "{'topic': 'orders'}", NULL);
+    assert_non_null(fixture_answer(f, commit_1));
+}
+
 /* --- positions ---------------------------------------------------------------------------------------- */
 
 static void a_message_is_found_by_its_id(void **state)
@@ -384,6 +467,10 @@ static int run(enum fixture_store kind)
         TEST(sequences_go_on_over_what_is_old),
         TEST(a_repeated_sequence_comes_before_ids),
         TEST(sequences_of_what_is_old_survive_a_power_cut),
+        TEST(a_commit_appends_what_is_new),
+        TEST(commits_and_publishes_see_each_other),
+        TEST(a_commit_with_one_id_twice_is_refused),
+        TEST(a_commit_to_a_topic_that_goes_is_answered),
         TEST(a_message_is_found_by_its_id),
         TEST(an_older_message_than_the_window_is_found_as_well),
         TEST(a_group_goes_to_the_message_with_an_id),
