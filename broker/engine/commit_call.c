@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/engine/producer.h"
+#include "broker/engine/publish.h"
 #include "broker/engine/settle.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
@@ -140,6 +141,42 @@ int commit_call_take_runs(struct engine *engine, struct commit_call *self,
     return 0;
 }
 
+/* --- publishes behind it ------------------------------------------------------------------- */
+
+struct commit_call *commit_call_before(const struct engine *engine, const struct reply_to *to,
+                                       struct zsp_slice topic)
+{
+    struct commit_call *self = to->session != 0 ? engine->commit_call_first : NULL;
+    for (; self; self = self->all_next) { /* the last one that came is the first */
+        if (self->to.session != to->session || self->is_decided || self->transaction.atomic) {
+            continue;
+        }
+        for (uint32_t i = 0; i < self->transaction.publish_count; i++) {
+            if (zsp_slice_equal_str(topic, self->transaction.publishes[i].topic)) {
+                return self;
+            }
+        }
+    }
+    return NULL;
+}
+
+void commit_call_follow(struct commit_call *self, struct publish *publish)
+{
+    publish->behind_next = NULL;
+    *(self->behind_last ? &self->behind_last->behind_next : &self->behind_first) = publish;
+    self->behind_last = publish;
+}
+
+static void let_go_on(struct engine *engine, struct commit_call *self)
+{
+    while (self->behind_first) {
+        struct publish *const publish = self->behind_first;
+        self->behind_first = publish->behind_next;
+        publish_go_on(engine, publish);
+    }
+    self->behind_last = NULL;
+}
+
 /* --- answers ---------------------------------------------------------------------------- */
 
 static void answer(struct engine *engine, const struct reply_to *to,
@@ -244,6 +281,7 @@ static void end(struct engine *engine, struct commit_call *self)
 {
     struct producer *const producer = producer_by_id(engine, self->producer_id);
     leave(engine, self);
+    let_go_on(engine, self);
     commit_call_free(engine, self);
     producer_batch_ends(engine, producer);
 }
@@ -369,6 +407,7 @@ static void is_decided(struct engine *engine, struct transaction *transaction)
 {
     struct commit_call *const self = (struct commit_call *)transaction;
     self->is_decided = true;
+    let_go_on(engine, self); /* before the next commit is queued */
     commit_log_put(engine, commit_log_find(engine, self->producer_id), &self->answer);
     self->answer.rows = NULL; /* the log has it */
     engine->stats.settled_messages += self->applied;

@@ -22,6 +22,7 @@
 #include "broker/engine/transaction.h"
 
 struct producer;
+struct publish;
 
 /* Whoever repeats it. */
 struct commit_echo {
@@ -49,6 +50,9 @@ struct commit_call {
     uint64_t applied;
     uint64_t dead;
     struct commit_answer answer; /* AT_WORK: to be remembered */
+    /* PUBLISHes of its session to its topics, that came after it: they go on when its place in the
+     * log is taken, or it is refused. */
+    struct publish *behind_first, *behind_last;
 };
 
 /* A call that is not started, for `publish_count` bodies. NULL: out of memory. */
@@ -68,6 +72,13 @@ int commit_call_check(struct engine *engine, struct producer *producer, uint64_t
 /* Take it in; the answer comes later or was given. Errors: ZSP_ENOMEM, it is still the caller's */
 int commit_call_start(struct engine *engine, struct producer *producer, struct commit_call *self,
                       struct zsp_err *err);
+
+/* The last COMMIT of the request's session that publishes to the topic and has no place in the log
+ * yet; NULL = none: what comes now may go on. */
+struct commit_call *commit_call_before(const struct engine *engine, const struct reply_to *to,
+                                       struct zsp_slice topic);
+/* The publish goes on when the call is queued, or over. */
+void commit_call_follow(struct commit_call *self, struct publish *publish);
 
 /* Free all calls, at the end. */
 void commit_call_free_all(struct engine *engine);

@@ -47,6 +47,7 @@ static void release_part(struct engine *engine, struct publish_part *part)
 static void free_memory(struct publish *self)
 {
     zsp_buf_put(&self->frame);
+    free(self->behind_topic);
     free(self->stretches);
     if (self->parts != &self->only) {
         free(self->parts);

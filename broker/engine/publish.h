@@ -41,9 +41,11 @@ struct publish {
     uint32_t part_count;
     struct stretch *stretches; /* several parts: the body in order; else NULL */
     uint32_t stretch_count;
-    uint32_t open_count;  /* parts that have not reached the level yet */
-    bool applied;         /* some part may be in the log */
-    struct zsp_err error; /* the first failure of a part; code 0 = none */
+    uint32_t open_count;         /* parts that have not reached the level yet */
+    bool applied;                /* some part may be in the log */
+    struct zsp_err error;        /* the first failure of a part; code 0 = none */
+    struct publish *behind_next; /* of those behind a COMMIT, see commit_call.h; */
+    char *behind_topic;          /* the topic's name meanwhile; else NULL */
 };
 
 /* The part of a publish that goes to one partition. Held by a queue, by its publish, or by
@@ -83,5 +85,8 @@ void publish_partition_gone(struct engine *engine, struct partition *partition,
                             const struct zsp_err *error);
 /* Drop all publishes at work, at the end. */
 void publish_free_all(struct engine *engine);
+
+/* The COMMIT that it was behind is queued: go on. */
+void publish_go_on(struct engine *engine, struct publish *self);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "broker/engine/commit_call.h"
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/producer.h"
 #include "broker/engine/publish.h"
@@ -154,6 +155,55 @@ static int create_and_wait(struct engine *engine, struct publish *self, struct z
     return topic_create(engine, name, partition_count, &settings, &self->waiter, err);
 }
 
+/* Append to the topic, when it is there, or wait for it. */
+static int find_and_go(struct engine *engine, struct publish *self, struct zsp_slice name,
+                       struct zsp_err *err)
+{
+    struct topic *const topic = topic_by_name(engine, name);
+    struct topic *none = NULL;
+    if (!topic) {
+        return create_and_wait(engine, self, name, err);
+    }
+    switch (topic->state) {
+    case TOPIC_CREATING:
+        topic_wait(topic, &self->waiter);
+        return 0;
+    case TOPIC_LIVE:
+        return go(engine, self, topic, err);
+    case TOPIC_DELETING:
+        break;
+    }
+    return topic_require(engine, name, &none, err);
+}
+
+/* A COMMIT of the same session for the same topic came before it, and its place in the log is not
+ * taken yet. */
+static int wait_behind(struct commit_call *before, struct publish *self, struct zsp_slice name,
+                       struct zsp_err *err)
+{
+    self->behind_topic = malloc(name.len + 1);
+    if (!self->behind_topic) {
+        return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+    }
+    memcpy(self->behind_topic, name.data, name.len);
+    self->behind_topic[name.len] = '\0';
+    commit_call_follow(before, self);
+    return 0;
+}
+
+void publish_go_on(struct engine *engine, struct publish *self)
+{
+    struct zsp_err refusal = {0};
+    char *const name = self->behind_topic;
+    self->behind_topic = NULL;
+    self->behind_next = NULL;
+    if (find_and_go(engine, self, zsp_slice_str(name), &refusal) != 0) {
+        reply_error(engine, &self->to, &refusal);
+        publish_free(engine, self);
+    }
+    free(name);
+}
+
 int verb_publish(struct engine *engine, const struct request *request, struct zsp_err *err)
 {
     struct publish_args args = {0};
@@ -169,17 +219,10 @@ int verb_publish(struct engine *engine, const struct request *request, struct zs
     self->waiter.ready_fn = topic_is_ready;
     rc = fill(engine, &args, request, self, err);
     if (rc == 0) {
-        struct topic *const topic = topic_by_name(engine, args.topic);
-        if (!topic) {
-            rc = create_and_wait(engine, self, args.topic, err);
-        } else if (topic->state == TOPIC_CREATING) {
-            topic_wait(topic, &self->waiter);
-        } else if (topic->state == TOPIC_LIVE) {
-            rc = go(engine, self, topic, err);
-        } else {
-            struct topic *none = NULL;
-            rc = topic_require(engine, args.topic, &none, err);
-        }
+        struct commit_call *const before =
+            engine->commit_call_first ? commit_call_before(engine, &request->to, args.topic) : NULL;
+        rc = before ? wait_behind(before, self, args.topic, err)
+                    : find_and_go(engine, self, args.topic, err);
     }
     if (rc != 0) {
         publish_free(engine, self);
