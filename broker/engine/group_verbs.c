@@ -19,7 +19,10 @@
 /* Bytes of a header that one row of `parts` may take beside the topic's name. */
 #define PART_BYTES 90u
 /* What else a reply's header holds, generously. */
-#define INFO_BYTES   (4096u + WHY_MEMBERS_BYTES)
+#define INFO_BYTES (4096u + WHY_MEMBERS_BYTES)
+
+/* The same for `keys` of a keyed group. */
+#define KEYS_BYTES   8192u
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
@@ -459,7 +462,8 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     const struct redrive *const redrive = redrive_find(engine->groups, group);
     const struct letter_call *const letters = letters_find(engine->groups, group);
     wire_write_map(out, 7u + WHY_TOLD + (all ? 0u : 1u) + (has_patterns ? 1u : 0u) +
-                            (redrive ? 1u : 0u) + (letters ? 1u : 0u) + (group->filter ? 1u : 0u));
+                            (redrive ? 1u : 0u) + (letters ? 1u : 0u) + (group->filter ? 1u : 0u) +
+                            (group->mode == GROUP_KEYED ? 1u : 0u));
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
     wire_write_text(out, group_mode_name(group->mode));
@@ -475,12 +479,18 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
         wire_write_text_bool(out, "more", true);
     }
     wire_write_text_uint(out, "members", count_members(engine, group));
-    why_tell(engine, out, group, left);
+    const bool has_keys = group->mode == GROUP_KEYED;
+    const size_t spared = has_keys && left > KEYS_BYTES ? KEYS_BYTES : has_keys ? left : 0;
+    why_tell(engine, out, group, left - spared);
     if (group->filter) {
         wire_write_text_uint(out, "filtered", group->filter->filtered);
     }
     if (has_patterns) {
         write_patterns(out, group->patterns);
+    }
+    if (has_keys) {
+        wire_write_text(out, "keys");
+        lanes_write_hot(out, group, spared);
     }
     if (redrive) {
         wire_write_text(out, "redrive");

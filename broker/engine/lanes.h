@@ -114,6 +114,13 @@ bool lanes_all_held(const struct ledger *ledger);
 /* What keeps a scan from going on: [topic, partition, offset, key], the first unfinished message and
  * its key (nil = it has none). */
 void lanes_write_stalled(struct zsp_writer *out, const struct ledger *ledger);
+/* The keys of the group of which most messages wait, most first, up to LANES_HOT of them that fit
+ * `bytes`; each: [topic, partition, key, waiting, offset, state], of the message that they wait for.
+ * The cost is that of all lanes. */
+#define LANES_HOT 10u
+void lanes_write_hot(struct zsp_writer *out, const struct group *group, size_t bytes);
+/* What keeps back most messages of the ledger: the number of its lane, 0 = nothing does. */
+uint32_t lanes_hottest(const struct ledger *ledger, uint64_t *ret_offset, const char **ret_state);
 
 /* --- Taking (lanes_follow.c) --- */
 /* Reserve up to `messages` more for a pull: what follows in the lanes of which it took something.

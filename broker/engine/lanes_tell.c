@@ -5,6 +5,119 @@
 #include "broker/engine/group.h"
 #include "broker/engine/lanes.h"
 
+/* A key of which messages wait. */
+struct hot {
+    const struct ledger *ledger;
+    uint32_t lane;
+    uint64_t waiting;
+};
+
+/* Messages of the lane that wait for others of it. */
+static uint64_t waiting_of(const struct lane *lane)
+{
+    return lane->out > 0 || lane->holds > 0 ? lane->waits : lane->waits > 0 ? lane->waits - 1 : 0;
+}
+
+/* Keep the most of them, first found first among equals. */
+static void keep(struct hot *hot, size_t *count, size_t max, struct hot one)
+{
+    size_t at = *count;
+    while (at > 0 && hot[at - 1].waiting < one.waiting) {
+        at--;
+    }
+    if (at == max) {
+        return;
+    }
+    *count += *count < max ? 1 : 0;
+    for (size_t i = *count - 1; i > at; i--) {
+        hot[i] = hot[i - 1];
+    }
+    hot[at] = one;
+}
+
+static void find_hot(const struct ledger *ledger, struct hot *hot, size_t *count, size_t max)
+{
+    const struct lane_table *table = ledger->lanes ? &ledger->lanes->table : NULL;
+    for (uint32_t i = table ? lane_table_next(table, 0) : 0; i != 0;
+         i = lane_table_next(table, i)) {
+        const uint64_t waiting = waiting_of(lane_at(table, i));
+        if (waiting > 0) {
+            keep(hot, count, max, (struct hot){ledger, i, waiting});
+        }
+    }
+}
+
+/* The message that those of the lane wait for, and how it stands. */
+static uint64_t blocks(const struct ledger *ledger, const struct lane *lane, const char **ret_state)
+{
+    struct run_span span;
+    *ret_state = "dead";
+    if (lane->holds > 0 && lane->hold != LANE_NONE && lane->out == 0) {
+        return lane->hold;
+    }
+    *ret_state = lane->head == LANE_NONE ? "dead" : "waiting";
+    const bool found = lane->head != LANE_NONE &&
+                       runmap_next(&ledger->runs, lane->head, RUN_CLASS_ANY, &span) &&
+                       span.first <= lane->head;
+    if (found && span.run.state == RUN_READY) {
+        *ret_state = "ready";
+    } else if (found && (span.run.state == RUN_LEASED || span.run.state == RUN_RESERVED)) {
+        *ret_state = "leased";
+    }
+    return lane->head != LANE_NONE ? lane->head : 0;
+}
+
+uint32_t lanes_hottest(const struct ledger *ledger, uint64_t *ret_offset, const char **ret_state)
+{
+    struct hot hot = {0};
+    size_t count = 0;
+    find_hot(ledger, &hot, &count, 1);
+    if (count == 0) {
+        return 0;
+    }
+    *ret_offset = blocks(ledger, lane_at(&ledger->lanes->table, hot.lane), ret_state);
+    return hot.lane;
+}
+
+static void write_hot(struct zsp_writer *out, const struct hot *hot)
+{
+    const struct lane *lane = lane_at(&hot->ledger->lanes->table, hot->lane);
+    const char *state = NULL;
+    const uint64_t offset = blocks(hot->ledger, lane, &state);
+    wire_write_array(out, 6);
+    wire_write_str(out, hot->ledger->binding->followers->name);
+    wire_write_uint(out, ledger_partition_index(hot->ledger));
+    wire_write_bin(out, lane_key(lane));
+    wire_write_uint(out, hot->waiting);
+    wire_write_uint(out, offset);
+    wire_write_text(out, state);
+}
+
+void lanes_write_hot(struct zsp_writer *out, const struct group *group, size_t bytes)
+{
+    struct hot hot[LANES_HOT];
+    size_t count = 0;
+    size_t fitting = 0;
+    for (size_t i = 0; i < group->bindings.count; i++) {
+        const struct binding *binding = group->bindings.slots[i].value;
+        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
+            find_hot(binding->ledgers[k], hot, &count, LANES_HOT);
+        }
+    }
+    for (; fitting < count; fitting++) {
+        const struct lane *lane = lane_at(&hot[fitting].ledger->lanes->table, hot[fitting].lane);
+        const size_t row = hot[fitting].ledger->binding->followers->name.len + lane->key_len + 50u;
+        if (row > bytes) {
+            break;
+        }
+        bytes -= row;
+    }
+    wire_write_array(out, (uint32_t)fitting);
+    for (size_t i = 0; i < fitting; i++) {
+        write_hot(out, &hot[i]);
+    }
+}
+
 bool lanes_all_held(const struct ledger *ledger)
 {
     uint64_t held = 0;

@@ -3,6 +3,7 @@
 
 #include "broker/engine/agenda.h"
 #include "broker/engine/hold.h"
+#include "broker/engine/lanes.h"
 #include "broker/engine/ledger_ordered.h"
 #include "broker/engine/levels.h"
 #include "common/assert.h"
@@ -88,14 +89,33 @@ static bool why_ordered(const struct engine *engine, const struct ledger *ledger
     return false;
 }
 
+/* Nothing is ready, and messages wait for others of their key: the one that keeps back most. */
+static bool why_keyed(const struct ledger *ledger, struct why *ret)
+{
+    uint64_t offset = 0;
+    const char *state = NULL;
+    if (lanes_ready(ledger) > 0 || runmap_count(&ledger->runs, RUN_PARKED) == 0) {
+        return false;
+    }
+    const uint32_t lane = lanes_hottest(ledger, &offset, &state);
+    if (lane == 0) {
+        return false;
+    }
+    ret->reason = WHY_KEY;
+    tell_offset(ret, offset);
+    ret->key = lane_key(lane_at(&ledger->lanes->table, lane));
+    return true;
+}
+
 /* What the mode of its group says; false = nothing. */
 static bool why_mode(const struct engine *engine, const struct ledger *ledger, struct why *ret)
 {
     switch (ledger->group->mode) {
     case GROUP_ORDERED:
         return why_ordered(engine, ledger, ret);
-    case GROUP_SHARED:
     case GROUP_KEYED:
+        return why_keyed(ledger, ret);
+    case GROUP_SHARED:
     case GROUP_MODES:
         break;
     }

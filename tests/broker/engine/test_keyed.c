@@ -258,6 +258,29 @@ static void the_scan_stops_at_look_ahead(void **state)
     assert_pulled(f, 9, "d1");
 }
 
+/* --- Telling ------------------------------------------------------------------------------------ */
+
+static void the_hottest_keys_are_told(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'on_dead': 'hold'}");
+    publish(f, "a1 b1 c1 -1 a2 b2 b3 b4 a3 d1", "");
+    const uint64_t lease = steps_pull(f, 2)->lease;
+    steps_settle(f, 1, 1, lease, "'reject'");
+    const uint64_t other = steps_pull(f, 9)->lease;
+    const struct answer *answer = fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
+    assert_string_equal(
+        fixture_value(answer, "keys"),
+        "[[\"t\", 0, b\"b\", 3, 1, \"dead\"], [\"t\", 0, b\"a\", 2, 0, \"leased\"]]");
+    steps_settle(f, 0, 1, lease, "'retry', {'delay_ms': 5000}");
+    assert_int_not_equal(other, 0);
+    answer = fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
+    assert_string_equal(
+        fixture_value(answer, "keys"),
+        "[[\"t\", 0, b\"b\", 3, 1, \"dead\"], [\"t\", 0, b\"a\", 2, 0, \"waiting\"]]");
+    assert_non_null(strstr(fixture_value(answer, "whys"), "\"reason\": \"key\""));
+}
+
 /* --- Priorities and times ------------------------------------------------------------------------ */
 
 static void the_most_urgent_key_comes_first(void **state)
@@ -336,6 +359,7 @@ int main(void)
         T(a_dead_message_holds_its_key),
         T(a_seek_lifts_a_hold),
         T(the_scan_stops_at_look_ahead),
+        T(the_hottest_keys_are_told),
         T(the_most_urgent_key_comes_first),
         T(a_delay_parks_only_its_key),
         T(a_start_finds_the_keys_that_are_out),
