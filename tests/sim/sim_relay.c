@@ -145,6 +145,8 @@ static struct sim_request *next_request(struct client *self)
     case RELAY_CREATE:
         request = client_request(self, SIM_TOPIC_CREATE);
         request->topic = SIM_SOURCE + relay->creating;
+        /* What it commits has ids, which are all different: a window changes nothing of it. */
+        request->dedup_window_ms = prng_chance(prng, 500) ? ZSP_DEDUP_WINDOW_MS_MAX : 0;
         return request;
     case RELAY_GROUP:
         request = client_request(self, SIM_GROUP_CREATE);
