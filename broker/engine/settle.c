@@ -257,6 +257,9 @@ static bool comes_too_late(const struct settling *self, const struct ledger *led
                            uint64_t offset)
 {
     const struct group *group = self->group;
+    if (self->srun->outcome == WIRE_EXTEND && self->lease && self->lease->ending != LEASE_LIVES) {
+        return true; /* it is over, only not written down yet */
+    }
     switch (self->srun->outcome) {
     case WIRE_ACK:
     case WIRE_EXTEND:

@@ -158,11 +158,13 @@ static void a_full_journal_delays_the_end_of_a_lease(void **state)
     fixture_ok(f, "GROUP.CREATE",
                "{'group': 'g', 'topics': ['t'], 'settings': {'lease_ms': 15000}}", NULL);
     steps_publish(f, "t", 1);
-    steps_pull(f, 1);
+    const uint64_t lease = steps_pull(f, 1)->lease;
     fixture_advance(f, 14999);
     mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
     fixture_advance(f, 1);
     assert_string_equal(steps_part(f, "t", 0), "0 1 0 1 0 0");
+    const struct answer *late = steps_settle(f, 0, 1, lease, "'extend', {'ms': 60000}");
+    assert_string_equal(fixture_value(late, "not_applied"), "[[\"t\", 0, 0, 1, \"lost\"]]");
     fixture_advance(f, 1000);
     assert_string_equal(steps_part(f, "t", 0), "0 1 1 0 0 0");
 }
