@@ -58,6 +58,7 @@ struct inspect_journal {
     bool any;
     uint64_t next_number;
     uint64_t epoch;
+    uint64_t searched; /* bytes that what pretends to be a record of version 1 made to be summed */
 };
 
 /* Errors: ZSP_ENOT_FOUND, ZSP_ETOO_LARGE, ZSP_EIO, ZSP_ENOMEM */

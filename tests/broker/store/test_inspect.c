@@ -200,6 +200,27 @@ static void every_flip_in_a_journal_is_met_and_passed(void **state)
     }
 }
 
+/* Goal: bytes that pretend to be headers of the old version, whose bodies would all be summed, do not
+ * make the walk quadratic: 4 MiB of them would take a minute. */
+static void forged_headers_of_the_old_version_are_passed_quickly(void **state)
+{
+    struct log_case *c = *state;
+    static uint8_t forged[4u << 20];
+    log_case_put(c, "A", STORE_IMAGE, "1");
+    log_case_close(c);
+    const uint64_t begin = log_case_file_size(c, CASE_JOURNAL);
+    for (size_t pos = 0; pos + 64 <= sizeof forged; pos += 64) {
+        memcpy(forged + pos, "ZSPJ\x01", 5);
+        zsp_put_u32(forged + pos + 8, 64);
+        zsp_put_u32(forged + pos + 12, (uint32_t)(sizeof forged - pos - 64));
+        zsp_put_u32(forged + pos + 16, 1);
+    }
+    log_case_file_write(c, CASE_JOURNAL, begin, forged, sizeof forged);
+    const struct shown shown = show_journal(c);
+    assert_true(shown.items >= 1);
+    assert_int_equal(shown.damages, 1);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, log_case_set_up, log_case_tear_down)
 
 int main(void)
@@ -214,6 +235,7 @@ int main(void)
         CASE(a_segment_cut_anywhere_is_shown_up_to_there),
         CASE(a_journal_is_shown_behind_its_damage),
         CASE(every_flip_in_a_journal_is_met_and_passed),
+        CASE(forged_headers_of_the_old_version_are_passed_quickly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
