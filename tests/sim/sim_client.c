@@ -211,6 +211,9 @@ void admin_wake(struct client *self)
         if (!sim->model.topic_exists[t]) {
             struct sim_request *request = client_request(self, SIM_TOPIC_CREATE);
             request->topic = t;
+            /* All messages have ids of their own: what is published again by its sequence is known by
+             * that, and a window changes nothing else. */
+            request->dedup_window_ms = prng_chance(prng, 300) ? ZSP_DEDUP_WINDOW_MS_MAX : 0;
             client_send(self, request);
             return;
         }
