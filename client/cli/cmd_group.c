@@ -158,6 +158,15 @@ static void print_json(const struct group_run *self, const zspool_group_info_t *
         json_uint(&json, "messages", info->redriven);
         json_close_object(&json);
     }
+    if (info->owes_letters) {
+        json_open_object(&json, "dead_letters");
+        json_uint(&json, "copied", info->letters_copied);
+        json_uint(&json, "failed", info->letters_failed);
+        if (info->letters_error) {
+            json_text(&json, "error", info->letters_error);
+        }
+        json_close_object(&json);
+    }
     json_uint(&json, "members", info->member_count);
     cli_json_settings(&json, info->settings, info->setting_count);
     if (info->pattern_count > 0) {
@@ -204,6 +213,15 @@ static int print_plain(const struct group_run *self, const zspool_group_info_t *
     cli_write_position(&info->start, start);
     printf("group %s, mode %s, start %s, %" PRIu64 " members%s\n", info->group, info->mode, start,
            info->member_count, info->paused ? ", paused" : "");
+    if (info->redrive_rate > 0) {
+        printf("redriving %" PRIu64 " dead messages a second, %" PRIu64 " up to now\n",
+               info->redrive_rate, info->redriven);
+    }
+    if (info->owes_letters) {
+        printf("copying dead messages, %" PRIu64 " up to now%s%s\n", info->letters_copied,
+               info->letters_error ? ", waiting: " : "",
+               info->letters_error ? info->letters_error : "");
+    }
     cli_print_settings(info->settings, info->setting_count);
     print_patterns(info);
     why_print(info);

@@ -1001,6 +1001,9 @@ typedef struct zspool_group_info_t {
     bool paused;           /* nothing is handed out */
     uint64_t redrive_rate; /* of zspool_dead_redrive() with a rate that is under way; 0 = none */
     uint64_t redriven;     /* messages that it redrove up to now */
+    bool owes_letters;     /* copies for the dead letter topic are owed; then */
+    uint64_t letters_copied, letters_failed; /* made since; that cannot be made */
+    const char *letters_error;               /* why they wait; NULL = they do not */
     size_t pattern_count;
     const char *const *patterns; /* topics that match come into it */
     const zspool_why_t *why;     /* why it does not move; NULL = the broker does not tell */

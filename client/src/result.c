@@ -350,6 +350,14 @@ int zsp_read_group_info(const struct zsp_answer *answer, void *arg, struct zsp_e
         info->redrive_rate = zsp_reply_uint(redrive, "rate", 0);
         info->redriven = zsp_reply_uint(redrive, "messages", 0);
     }
+    const msgpack_object *letters = wire_map_find(answer->map, "dead_letters");
+    if (letters && letters->type == MSGPACK_OBJECT_MAP) {
+        const struct zsp_slice error = zsp_reply_text(letters, "error");
+        info->owes_letters = true;
+        info->letters_copied = zsp_reply_uint(letters, "copied", 0);
+        info->letters_failed = zsp_reply_uint(letters, "failed", 0);
+        info->letters_error = error.data ? zsp_arena_text(result->arena, error) : NULL;
+    }
     info->patterns = read_texts(arena, answer->map, "patterns", &info->pattern_count);
     const msgpack_object_array *members = zsp_reply_array(answer->map, "members");
     info->member_count = members ? members->size : zsp_reply_uint(answer->map, "members", 0);

@@ -266,6 +266,7 @@ class Groups(Case):
         self.good("dead", "redrive", "dd-g", "--all", "--rate", "1", "--yes")
         redrive = self.good("group", "info", "dd-g", "--json").objects()[0]["redrive"]
         self.assertEqual(redrive["rate"], 1)
+        self.assertIn("redriving 1 dead", self.good("group", "info", "dd-g").out.decode())
         self.good("dead", "redrive", "dd-g", "--stop")
         self.bad(4, "dead", "redrive", "dd-g", "--stop")
         self.usage("dead", "redrive", "dd-g", "dd/0/1", "--rate", "5")
@@ -277,6 +278,12 @@ class Groups(Case):
         self.usage("dead", "ls", "dd-g", "--all")
         self.usage("dead", "drop", "dd-g", "--all", "--keep-counts")
         self.bad(4, "dead", "ls", "no-such-group")
+        self.good("topic", "create", "dd-full", "--max-bytes", "64")  # nothing fits
+        self.good("group", "set", "dd-g", "--dead-letter-topic", "dd-full")
+        self.good("pub", "dd", "last")
+        self.good("pull", "dd", "-g", "dd-g", "-e", "--outcome", "reject")
+        info = self.good("group", "info", "dd-g", "--json").objects()[0]["dead_letters"]
+        self.assertEqual((info["copied"], info["failed"]), (0, 0))
 
     def test_purge(self):
         self.good("pub", "pg", *"abcd")
