@@ -431,6 +431,48 @@ static void a_hold_is_lifted(void **state)
     }
 }
 
+/* Goal: the same for the messages of one key, while others go on. */
+static void a_hold_of_a_key_is_lifted(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'mode': 'keyed', 'settings': {'on_dead': 'hold'}}",
+               NULL);
+    fixture_ok(f, "PUBLISH", "{'topic': 't'}",
+               "[[b'a1', b'a'], [b'a2', b'a'], [b'b1', b'b'], [b'a3', b'a']]");
+    steps_settle(f, 0, 1, steps_pull(f, 1)->lease, "'reject'");
+    const struct answer *const others = steps_pull(f, 10);
+    assert_string_equal(fixture_payloads(others), "b1");
+    steps_settle(f, 2, 1, others->lease, "'ack'");
+    fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'all': true}", NULL);
+    const struct answer *const next = steps_pull(f, 1);
+    assert_string_equal(fixture_payloads(next), "a2");
+    steps_settle(f, 1, 1, next->lease, "'reject'");
+    assert_int_equal(steps_count(steps_pull(f, 10)), 0);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 1, 1]]}", NULL);
+    const struct answer *const again = steps_pull(f, 1);
+    assert_string_equal(fixture_payloads(again), "a2");
+    steps_settle(f, 1, 1, again->lease, "'ack'");
+    assert_string_equal(fixture_payloads(steps_pull(f, 10)), "a3");
+}
+
+/* Goal: where dead messages are passed, one that comes back keeps back those of its key which are not
+ * out, and no other. */
+static void a_redriven_message_comes_before_others_of_its_key(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['t'], 'mode': 'keyed'}", NULL);
+    fixture_ok(f, "PUBLISH", "{'topic': 't'}", "[[b'a1', b'a'], [b'a2', b'a'], [b'b1', b'b']]");
+    steps_settle(f, 0, 1, steps_pull(f, 1)->lease, "'reject'");
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    const struct answer *const first = steps_pull(f, 1);
+    assert_string_equal(fixture_payloads(first), "a1");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(fixture_payloads(steps_pull(f, 10)), "b1");
+    steps_settle(f, 0, 1, first->lease, "'ack'");
+    assert_string_equal(fixture_payloads(steps_pull(f, 10)), "a2");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -459,6 +501,8 @@ int main(void)
         TEST(a_redrive_is_stopped),
         TEST(a_redrive_ends_with_its_group),
         TEST(a_hold_is_lifted),
+        TEST(a_hold_of_a_key_is_lifted),
+        TEST(a_redriven_message_comes_before_others_of_its_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
