@@ -149,6 +149,27 @@ static bool is_said(const zspool_group_info_t *info, const zspool_why_t *why)
            strcmp(info->why->topic, why->topic) == 0;
 }
 
+/* A key as people read it, within reason. */
+static void print_key(const zspool_hot_key_t *key)
+{
+    const char *const bytes = key->key.data;
+    for (size_t i = 0; i < key->key.len && i < 60; i++) {
+        const bool plain = bytes[i] >= ' ' && bytes[i] < 127;
+        putchar(plain ? bytes[i] : '.');
+    }
+}
+
+static void print_keys(const zspool_group_info_t *info)
+{
+    for (size_t i = 0; i < info->key_count; i++) {
+        const zspool_hot_key_t *key = &info->keys[i];
+        printf("key ");
+        print_key(key);
+        printf(": %" PRIu64 " wait for %s/%u/%" PRIu64 " (%s)\n", key->waiting, key->topic,
+               key->partition, key->offset, key->state);
+    }
+}
+
 void why_print(const zspool_group_info_t *info)
 {
     char text[WHY_TEXT_SIZE];
@@ -177,6 +198,7 @@ void why_print(const zspool_group_info_t *info)
                member->leased, why_span((int64_t)(member->silent_ms & INT64_MAX), span),
                member->waits ? " and waits" : "");
     }
+    print_keys(info);
 }
 
 static void json_why(struct json *json, const zspool_why_t *why, int64_t now_ms)
@@ -233,6 +255,19 @@ void why_json(struct json *json, const zspool_group_info_t *info)
         json_uint(json, "partitions", member->partitions);
         json_bool(json, "waits", member->waits);
         json_uint(json, "silent_ms", member->silent_ms);
+        json_close_object(json);
+    }
+    json_close_array(json);
+    json_open_array(json, "keys");
+    for (size_t i = 0; i < info->key_count; i++) {
+        const zspool_hot_key_t *key = &info->keys[i];
+        json_open_item(json);
+        json_text(json, "topic", key->topic);
+        json_uint(json, "partition", key->partition);
+        json_bytes(json, "key", key->key);
+        json_uint(json, "waiting", key->waiting);
+        json_uint(json, "offset", key->offset);
+        json_text(json, "state", key->state);
         json_close_object(json);
     }
     json_close_array(json);

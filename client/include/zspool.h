@@ -994,6 +994,16 @@ typedef struct zspool_member_t {
     uint64_t silent_ms; /* since its last pull */
 } zspool_member_t;
 
+/* A key of a keyed group of which messages wait for another one. */
+typedef struct zspool_hot_key_t {
+    const char *topic;
+    uint32_t partition;
+    zspool_bytes_t key;
+    uint64_t waiting;  /* messages */
+    uint64_t offset;   /* of the one that they wait for */
+    const char *state; /* of that: "leased", "waiting", "dead", "ready" */
+} zspool_hot_key_t;
+
 typedef struct zspool_group_info_t {
     const char *group;
     const char *mode;
@@ -1016,6 +1026,8 @@ typedef struct zspool_group_info_t {
     const zspool_why_t *whys; /* of partitions that have a reason of their own, or a holder */
     size_t listed_count;
     const zspool_member_t *members; /* up to 100, those heard last first */
+    size_t key_count;
+    const zspool_hot_key_t *keys; /* of a keyed group: up to 10, those with most that wait first */
 } zspool_group_info_t;
 
 /* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EUNSUPPORTED, ZSPOOL_ELIMIT_REACHED */

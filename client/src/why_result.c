@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "client/src/why_result.h"
 
+#include <string.h>
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -94,6 +96,48 @@ static void read_members(struct zsp_arena *arena, const msgpack_object *reply,
     info->members = members;
 }
 
+/* A row of `keys`; false = it is none. */
+static bool read_key(struct zsp_arena *arena, const msgpack_object *row, zspool_hot_key_t *ret)
+{
+    const msgpack_object *item = row->type == MSGPACK_OBJECT_ARRAY ? row->via.array.ptr : NULL;
+    if (!item || row->via.array.size < 6 || item[0].type != MSGPACK_OBJECT_STR ||
+        item[2].type != MSGPACK_OBJECT_BIN || item[5].type != MSGPACK_OBJECT_STR ||
+        item[1].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+        item[3].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+        item[4].type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
+        return false;
+    }
+    const struct zsp_slice topic = {(const uint8_t *)item[0].via.str.ptr, item[0].via.str.size};
+    const struct zsp_slice state = {(const uint8_t *)item[5].via.str.ptr, item[5].via.str.size};
+    char *key = zsp_arena_alloc(arena, item[2].via.bin.size + 1u, 1);
+    if (!key) {
+        return false;
+    }
+    if (item[2].via.bin.size > 0) {
+        memcpy(key, item[2].via.bin.ptr, item[2].via.bin.size);
+    }
+    *ret = (zspool_hot_key_t){
+        .topic = zsp_arena_text(arena, topic),
+        .partition = (uint32_t)item[1].via.u64,
+        .key = {key, item[2].via.bin.size},
+        .waiting = item[3].via.u64,
+        .offset = item[4].via.u64,
+        .state = zsp_arena_text(arena, state),
+    };
+    return true;
+}
+
+static void read_keys(struct zsp_arena *arena, const msgpack_object *reply,
+                      zspool_group_info_t *info)
+{
+    const msgpack_object_array *rows = zsp_reply_array(reply, "keys");
+    zspool_hot_key_t *keys = rows ? zsp_arena_alloc(arena, rows->size + 1u, sizeof *keys) : NULL;
+    for (uint32_t i = 0; keys && i < rows->size; i++) {
+        info->key_count += read_key(arena, &rows->ptr[i], &keys[info->key_count]) ? 1 : 0;
+    }
+    info->keys = keys;
+}
+
 void zsp_read_why(struct zsp_arena *arena, const msgpack_object *map, zspool_group_info_t *info)
 {
     const msgpack_object *told = wire_map_find(map, "why");
@@ -114,6 +158,7 @@ void zsp_read_why(struct zsp_arena *arena, const msgpack_object *map, zspool_gro
     info->why = &why[0];
     info->whys = &why[1];
     read_members(arena, map, info);
+    read_keys(arena, map, info);
 }
 
 /* --- GROUP.TRACE ------------------------------------------------------------------------------- */

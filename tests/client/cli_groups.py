@@ -335,6 +335,16 @@ class Groups(Case):
         self.good("pull", "modes", "-g", "m2", "--start", "earliest", "-e")
         self.bad(1, "pull", "modes", "-g", "m2", "--start", "latest", "-e")
 
+    def test_a_keyed_group_tells_its_hottest_keys(self):
+        self.good("pub", "hot", "-K", " ", "a 1", "b 1", "a 2", "a 3")
+        self.good("pull", "hot", "-g", "hot", "--mode", "keyed", "-n", "1", "--outcome", "none")
+        self.good("pull", "hot", "-g", "hot", "-e")
+        key = self.good("group", "info", "hot", "--json").objects()[0]["keys"]
+        self.assertEqual(key, [{"topic": "hot", "partition": 0, "key": "a", "waiting": 2,
+                                "offset": 0, "state": "leased"}])
+        self.assertIn("key a: 2 wait for hot/0/0 (leased)",
+                      self.good("group", "info", "hot").lines())
+
     def test_group_administration(self):
         self.good("pub", "adm", *[str(i) for i in range(10)])
         self.good("group", "create", "adm", "--topic", "adm", "--lease", "5s",
