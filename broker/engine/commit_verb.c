@@ -28,24 +28,8 @@ static const struct wire_arg commit_table[] = {
 #undef PLACE
 
 /* What a PUBLISH may say, less what the commit says for all of them. */
-struct part_args {
-    struct zsp_slice topic, codec;
-    struct wire_uint partition, partitions, count, raw_size;
-    struct wire_uint priority, not_before_ms, expires_at_ms;
-};
-
-#define PLACE(field) offsetof(struct part_args, field)
-static const struct wire_arg part_table[] = {
-    {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
-    {"partition", WIRE_UINT, PLACE(partition), false, 0, ZSP_PARTITIONS_MAX - 1},
-    {"partitions", WIRE_UINT, PLACE(partitions), false, 1, ZSP_PARTITIONS_MAX},
-    {"count", WIRE_UINT, PLACE(count), false, 1, UINT32_MAX},
-    {"codec", WIRE_STR, PLACE(codec), false, 0, 0},
-    {"raw_size", WIRE_UINT, PLACE(raw_size), false, 1, UINT32_MAX},
-    {"priority", WIRE_UINT, PLACE(priority), false, 0, ZSP_PRIORITY_MAX},
-    {"not_before_ms", WIRE_UINT, PLACE(not_before_ms), false, 0, INT64_MAX},
-    {"expires_at_ms", WIRE_UINT, PLACE(expires_at_ms), false, 1, INT64_MAX},
-};
+#define PLACE(field) offsetof(struct body_args, field)
+static const struct wire_arg part_table[] = {BODY_ARGS(PLACE)};
 #undef PLACE
 
 struct settle_args {
@@ -121,7 +105,7 @@ static int fill_publish(struct engine *engine, const msgpack_object *object, str
     if (object->type != MSGPACK_OBJECT_MAP) {
         return zsp_err_set(err, ZSP_EBAD_TYPE, "not a map");
     }
-    struct part_args args = {0};
+    struct body_args args = {0};
     int rc = wire_args(object, part_table, sizeof part_table / sizeof part_table[0], &args, err);
     const struct publish_body body = {
         .frame = frame, .codec = args.codec, .raw_size = args.raw_size, .count = args.count};

@@ -101,3 +101,22 @@ int publish_check_place(const struct publish_place *place, uint32_t partition_co
     }
     return 0;
 }
+
+int publish_await_topic(struct engine *engine, struct zsp_slice name,
+                        const struct publish_place *place, struct topic_waiter *waiter,
+                        struct zsp_err *err)
+{
+    struct topic *const topic = topic_by_name(engine, name);
+    const struct topic_settings settings = {0};
+    const uint32_t partition_count = engine->options.default_partitions;
+    if (topic && topic->state == TOPIC_CREATING) {
+        topic_wait(topic, waiter);
+        return 0;
+    }
+    if (topic || !engine->options.auto_create_topics) {
+        struct topic *none = NULL;
+        return topic_require(engine, name, &none, err);
+    }
+    const int rc = publish_check_place(place, partition_count, "a new topic", err);
+    return rc != 0 ? rc : topic_create(engine, name, partition_count, &settings, waiter, err);
+}

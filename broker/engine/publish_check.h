@@ -9,9 +9,32 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "common/limits.h"
 #include "common/wire.h"
 
 struct engine;
+struct topic_waiter;
+
+/* What is said of one body, alone or in a commit. */
+struct body_args {
+    struct zsp_slice topic, codec;
+    struct wire_uint partition, partitions, count, raw_size;
+    struct wire_uint priority, not_before_ms, expires_at_ms;
+};
+
+/* Its rows of a table of arguments; PLACE(field) tells where each lies. */
+#define BODY_ARGS(PLACE)                                                              \
+    {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},                                   \
+        {"partition", WIRE_UINT, PLACE(partition), false, 0, ZSP_PARTITIONS_MAX - 1}, \
+        {"partitions", WIRE_UINT, PLACE(partitions), false, 1, ZSP_PARTITIONS_MAX},   \
+        {"count", WIRE_UINT, PLACE(count), false, 1, UINT32_MAX},                     \
+        {"codec", WIRE_STR, PLACE(codec), false, 0, 0},                               \
+        {"raw_size", WIRE_UINT, PLACE(raw_size), false, 1, UINT32_MAX},               \
+        {"priority", WIRE_UINT, PLACE(priority), false, 0, ZSP_PRIORITY_MAX},         \
+        {"not_before_ms", WIRE_UINT, PLACE(not_before_ms), false, 0, INT64_MAX},      \
+    {                                                                                 \
+        "expires_at_ms", WIRE_UINT, PLACE(expires_at_ms), false, 1, INT64_MAX         \
+    }
 
 /* A body, and what the client says of it. */
 struct publish_body {
@@ -43,5 +66,13 @@ struct publish_place {
  * Errors: ZSP_ENOT_FOUND, ZSP_EWOULD_REORDER */
 int publish_check_place(const struct publish_place *place, uint32_t partition_count,
                         const char *object, struct zsp_err *err);
+
+/* The topic of that name, which is not LIVE, is to be published to: wait until it is made, or, when there
+ * is none and that is allowed, make it with as many partitions as the broker likes, if they fit `place`.
+ * Errors (the waiter hears nothing): ZSP_ENOT_FOUND, those of publish_check_place() and
+ *         topic_create() */
+int publish_await_topic(struct engine *engine, struct zsp_slice name,
+                        const struct publish_place *place, struct topic_waiter *waiter,
+                        struct zsp_err *err);
 
 #endif

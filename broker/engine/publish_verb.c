@@ -15,27 +15,21 @@
 #include "common/limits.h"
 
 struct publish_args {
-    struct zsp_slice topic, level, producer, codec;
-    struct wire_uint partition, partitions, count, epoch, seq, raw_size;
-    struct wire_uint priority, not_before_ms, expires_at_ms;
+    struct body_args body;
+    struct zsp_slice level, producer;
+    struct wire_uint epoch, seq;
 };
 
-#define PLACE(field) offsetof(struct publish_args, field)
+#define PLACE(field)      offsetof(struct publish_args, field)
+#define BODY_PLACE(field) offsetof(struct publish_args, body.field)
 static const struct wire_arg publish_table[] = {
-    {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
-    {"partition", WIRE_UINT, PLACE(partition), false, 0, ZSP_PARTITIONS_MAX - 1},
-    {"partitions", WIRE_UINT, PLACE(partitions), false, 1, ZSP_PARTITIONS_MAX},
-    {"count", WIRE_UINT, PLACE(count), false, 1, UINT32_MAX},
+    BODY_ARGS(BODY_PLACE),
     {"level", WIRE_STR, PLACE(level), false, 0, 0},
     {"producer", WIRE_NAME, PLACE(producer), false, 0, 0},
     {"epoch", WIRE_UINT, PLACE(epoch), false, 1, UINT32_MAX},
     {"seq", WIRE_UINT, PLACE(seq), false, 1, INT64_MAX},
-    {"codec", WIRE_STR, PLACE(codec), false, 0, 0},
-    {"raw_size", WIRE_UINT, PLACE(raw_size), false, 1, UINT32_MAX},
-    {"priority", WIRE_UINT, PLACE(priority), false, 0, ZSP_PRIORITY_MAX},
-    {"not_before_ms", WIRE_UINT, PLACE(not_before_ms), false, 0, INT64_MAX},
-    {"expires_at_ms", WIRE_UINT, PLACE(expires_at_ms), false, 1, INT64_MAX},
 };
+#undef BODY_PLACE
 #undef PLACE
 
 static int bad_level(struct zsp_err *err)
@@ -51,12 +45,12 @@ static int check_sequenced(const struct publish_args *args, struct zsp_err *err)
     if (!args->producer.data && !args->epoch.set && !args->seq.set) {
         return 0;
     }
-    const char *const missing = !args->producer.data   ? "producer"
-                                : !args->epoch.set     ? "epoch"
-                                : !args->seq.set       ? "seq"
-                                : !args->partition.set ? "partition"
-                                : !args->count.set     ? "count"
-                                                       : NULL;
+    const char *const missing = !args->producer.data        ? "producer"
+                                : !args->epoch.set          ? "epoch"
+                                : !args->seq.set            ? "seq"
+                                : !args->body.partition.set ? "partition"
+                                : !args->body.count.set     ? "count"
+                                                            : NULL;
     if (!missing) {
         return 0;
     }
@@ -78,9 +72,9 @@ static int fill(struct engine *engine, const struct publish_args *args,
         return rc;
     }
     const struct publish_body body = {.frame = request->bodies[0],
-                                      .codec = args->codec,
-                                      .raw_size = args->raw_size,
-                                      .count = args->count};
+                                      .codec = args->body.codec,
+                                      .raw_size = args->body.raw_size,
+                                      .count = args->body.count};
     rc = publish_check_body(engine, &body, &ret->record_count, err);
     if (rc != 0) {
         return rc;
@@ -95,22 +89,22 @@ static int fill(struct engine *engine, const struct publish_args *args,
     const bool is_written = args->level.data && zsp_slice_equal_str(args->level, "written");
     ret->to = request->to;
     ret->frame = zsp_buf_get(request->bodies[0]);
-    ret->codec = args->codec.data ? ZSP_CODEC_ZSTD : ZSP_CODEC_NONE;
-    ret->raw_bytes = (uint32_t)args->raw_size.value;
+    ret->codec = args->body.codec.data ? ZSP_CODEC_ZSTD : ZSP_CODEC_NONE;
+    ret->raw_bytes = (uint32_t)args->body.raw_size.value;
     ret->level = is_written ? STORE_WRITTEN : STORE_SYNCED_LEVEL;
     engine->sync_wait_count += is_written ? 0u : 1u;
     ret->place = (struct publish_place){
-        .is_given = args->partition.set,
-        .index = args->partition.value,
-        .partitions = args->partitions.value,
+        .is_given = args->body.partition.set,
+        .index = args->body.partition.value,
+        .partitions = args->body.partitions.value,
     };
     ret->producer_id = producer ? producer->id : 0;
     ret->epoch = args->epoch.value;
     ret->sequence = args->seq.value;
     ret->timestamp_ms = engine->now.wall_ms;
-    ret->priority = args->priority.set ? (uint8_t)args->priority.value : ZSP_PRIORITY;
-    ret->not_before_ms = (int64_t)args->not_before_ms.value;
-    ret->expires_at_ms = (int64_t)args->expires_at_ms.value;
+    ret->priority = args->body.priority.set ? (uint8_t)args->body.priority.value : ZSP_PRIORITY;
+    ret->not_before_ms = (int64_t)args->body.not_before_ms.value;
+    ret->expires_at_ms = (int64_t)args->body.expires_at_ms.value;
     return 0;
 }
 
@@ -138,42 +132,13 @@ static void topic_is_ready(struct engine *engine, struct topic_waiter *waiter, s
     publish_free(engine, self);
 }
 
-/* A publish to a topic that is not there: it waits for its creation. */
-static int create_and_wait(struct engine *engine, struct publish *self, struct zsp_slice name,
-                           struct zsp_err *err)
-{
-    if (!engine->options.auto_create_topics) {
-        struct topic *none = NULL;
-        return topic_require(engine, name, &none, err);
-    }
-    const uint32_t partition_count = engine->options.default_partitions;
-    const int rc = publish_check_place(&self->place, partition_count, "a new topic", err);
-    if (rc != 0) {
-        return rc;
-    }
-    const struct topic_settings settings = {0};
-    return topic_create(engine, name, partition_count, &settings, &self->waiter, err);
-}
-
 /* Append to the topic, when it is there, or wait for it. */
 static int find_and_go(struct engine *engine, struct publish *self, struct zsp_slice name,
                        struct zsp_err *err)
 {
-    struct topic *const topic = topic_by_name(engine, name);
-    struct topic *none = NULL;
-    if (!topic) {
-        return create_and_wait(engine, self, name, err);
-    }
-    switch (topic->state) {
-    case TOPIC_CREATING:
-        topic_wait(topic, &self->waiter);
-        return 0;
-    case TOPIC_LIVE:
-        return go(engine, self, topic, err);
-    case TOPIC_DELETING:
-        break;
-    }
-    return topic_require(engine, name, &none, err);
+    struct topic *const topic = topic_find(engine, name);
+    return topic ? go(engine, self, topic, err)
+                 : publish_await_topic(engine, name, &self->place, &self->waiter, err);
 }
 
 /* A COMMIT of the same session for the same topic came before it, and its place in the log is not
@@ -220,9 +185,10 @@ int verb_publish(struct engine *engine, const struct request *request, struct zs
     rc = fill(engine, &args, request, self, err);
     if (rc == 0) {
         struct commit_call *const before =
-            engine->commit_call_first ? commit_call_before(engine, &request->to, args.topic) : NULL;
-        rc = before ? wait_behind(before, self, args.topic, err)
-                    : find_and_go(engine, self, args.topic, err);
+            engine->commit_call_first ? commit_call_before(engine, &request->to, args.body.topic)
+                                      : NULL;
+        rc = before ? wait_behind(before, self, args.body.topic, err)
+                    : find_and_go(engine, self, args.body.topic, err);
     }
     if (rc != 0) {
         publish_free(engine, self);

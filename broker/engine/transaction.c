@@ -335,34 +335,17 @@ static bool is_urgent(const struct transaction_publish *publish)
     return topic_is_urgent(publish->priority, publish->not_before_ms);
 }
 
-/* The topic is not there: wait for it, or make it. */
-static int find_topic(struct engine *engine, struct transaction *self, struct zsp_slice name,
-                      struct zsp_err *err)
-{
-    struct topic *const topic = topic_by_name(engine, name);
-    struct topic *none = NULL;
-    if (is_tired_of_waiting(self)) {
-        return topic_require(engine, name, &none, err);
-    }
-    if (topic && topic->state == TOPIC_CREATING) {
-        topic_wait(topic, &self->waiter);
-        return 0;
-    }
-    if (topic || !engine->options.auto_create_topics) {
-        return topic_require(engine, name, &none, err);
-    }
-    const struct topic_settings settings = {0};
-    return topic_create(engine, name, engine->options.default_partitions, &settings, &self->waiter,
-                        err);
-}
-
 int transaction_start(struct engine *engine, struct transaction *self, struct zsp_err *err)
 {
     for (uint32_t i = 0; i < self->publish_count; i++) {
         const struct zsp_slice name = zsp_slice_str(self->publishes[i].topic);
         struct topic *const topic = topic_find(engine, name);
+        if (!topic && is_tired_of_waiting(self)) {
+            struct topic *none = NULL;
+            return topic_require(engine, name, &none, err);
+        }
         if (!topic) {
-            return find_topic(engine, self, name, err);
+            return publish_await_topic(engine, name, &self->publishes[i].place, &self->waiter, err);
         }
         if (topic_must_mark_agenda(topic, is_urgent(&self->publishes[i]))) {
             return topic_mark_agenda(engine, topic, &self->waiter, err);

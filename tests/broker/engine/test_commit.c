@@ -165,6 +165,15 @@ static void a_missing_topic_is_refused_when_none_may_be_made(void **state)
     fixture_ok(f, "COMMIT", commit(1, A, NULL), BODY); /* the sequence was not used */
 }
 
+/* Goal: no topic is left behind that the commit could never have used. */
+static void a_missing_topic_is_not_made_for_other_partitions(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_error(f, ZSP_EWOULD_REORDER, "COMMIT",
+                  commit(1, "{'topic': 'new', 'partitions': 7}", NULL), BODY);
+    fixture_error(f, ZSP_ENOT_FOUND, "TOPIC.INFO", "{'topic': 'new'}", NULL);
+}
+
 /* --- together or not at all --------------------------------------------------------------- */
 
 static void one_lost_lease_refuses_the_whole(void **state)
@@ -610,6 +619,7 @@ static const struct CMUnitTest over_both[] = {
     TEST(priority_and_delay_hold_as_in_a_publish),
     TEST(a_missing_topic_is_made_before),
     TEST(a_missing_topic_is_refused_when_none_may_be_made),
+    TEST(a_missing_topic_is_not_made_for_other_partitions),
     TEST(one_lost_lease_refuses_the_whole),
     TEST(one_full_topic_refuses_the_whole),
     TEST(what_is_settled_already_cannot_be_committed),
