@@ -55,12 +55,12 @@ static void stall(struct sim *sim)
     sim_trace(sim, "STALL of %lld ms", (long long)ms);
     sim->now_ms += ms;
     if (sim->world.up) {
+        model_grace(&sim->model, ms); /* of what lives before it */
         sim->model.uptime_ms += ms;
         sim->world.stalled_ms = sim->model.uptime_ms;
         if (sim->model.slow_ms < sim->model.uptime_ms + SLOW_AFTER_MS) {
             sim->model.slow_ms = sim->model.uptime_ms + SLOW_AFTER_MS;
         }
-        model_grace(&sim->model);
     }
 }
 

@@ -190,7 +190,7 @@ void model_cut(struct model *self, struct sim_request *request);
 
 /* The broker dies; comes back; or did not run for a while. */
 void model_crash(struct model *self, bool power_loss);
-void model_grace(struct model *self);
+void model_grace(struct model *self, int64_t stall_ms);
 /* The connection of an unanswered PULL is gone: it may be granted all the same. */
 void model_pull_gone(struct model *self, const struct sim_request *pull);
 /* The session was silent for too long: its leases may be over. */

@@ -686,12 +686,13 @@ static void grace_slot(struct model *self, struct group_slot *slot, uint64_t gra
     }
 }
 
-void model_grace(struct model *self)
+void model_grace(struct model *self, int64_t stall_ms)
 {
-    each_slot(self, grace_slot, ZSP_STALL_GRACE_MS);
+    const int64_t grace_ms = stall_ms + ZSP_STALL_GRACE_MS;
+    each_slot(self, grace_slot, (uint64_t)grace_ms);
     for (uint32_t g = 0; g < SIM_GROUPS; g++) {
         struct group_model *group = &self->groups[g];
-        const int64_t end_ms = self->uptime_ms + ZSP_STALL_GRACE_MS;
+        const int64_t end_ms = self->uptime_ms + grace_ms;
         if (group->unseen_until_ms > self->uptime_ms && group->unseen_until_ms < end_ms) {
             group->unseen_until_ms = end_ms;
         }

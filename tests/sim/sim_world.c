@@ -228,7 +228,7 @@ void world_start(struct sim *sim)
         sim_trace(sim, "the broker is up, life %u", world->life);
         world->up = true;
         world->failing = false;
-        model_grace(&sim->model);
+        model_grace(&sim->model, 0);
         world_pump_soon(sim);
         return;
     }
