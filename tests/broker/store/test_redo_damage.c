@@ -42,6 +42,7 @@ struct what {
     enum segments segments;
     uint64_t journal_file_bytes; /* 0 = one file */
     uint64_t step;               /* every byte, every second, ... */
+    bool is_atomic;              /* the batches are atomic appends, whose record brings them */
 };
 
 /* --- The store ------------------------------------------------------------------------------ */
@@ -52,6 +53,41 @@ static void append_to_both(struct log_case *c, int n)
     assert_int_equal(log_case_append(c, 1, texts[1][n]), 0);
     log_case_run(c);
     assert_int_equal(c->synced[1], n + 1);
+}
+
+/* The same batches as one. */
+static void commit_to_both(struct log_case *c, int n)
+{
+    struct store_batch batches[CASE_PARTS];
+    struct store_append appends[CASE_PARTS];
+    struct store_atomic *atomic = NULL;
+    for (size_t i = 0; i < CASE_PARTS; i++) {
+        struct zsp_buf *frame = zsp_buf_copy(zsp_slice_str(texts[i][n]));
+        assert_non_null(frame);
+        batches[i] = (struct store_batch){.frame = frame,
+                                          .body = {frame->data, frame->len},
+                                          .record_count = 1,
+                                          .timestamp_ms = c->now.wall_ms};
+        appends[i] = (struct store_append){c->parts[i], &batches[i]};
+    }
+    const struct store_ops *const ops = c->store->ops;
+    assert_int_equal(ops->atomic_begin(c->store, appends, CASE_PARTS, 7, &atomic, NULL), 0);
+    for (size_t i = 0; i < CASE_PARTS; i++) {
+        zsp_buf_put(&batches[i].frame);
+    }
+    log_case_run(c); /* ready */
+    assert_int_equal(ops->atomic_put(c->store, atomic, NULL, 0, NULL), 0);
+    log_case_run(c);
+    assert_int_equal(c->synced[1], n + 1);
+}
+
+static void add_to_both(struct log_case *c, const struct what *what, int n)
+{
+    if (what->is_atomic) {
+        commit_to_both(c, n);
+    } else {
+        append_to_both(c, n);
+    }
 }
 
 static void lose(struct log_case *c, const char *path)
@@ -72,15 +108,15 @@ static struct log_case *make(const struct what *what)
     }
     assert_int_equal(log_case_open(c), 0);
     log_case_put(c, "a", STORE_IMAGE, "1");
-    append_to_both(c, 0);
+    add_to_both(c, what, 0);
     if (what->segments != MISSING) {
         log_case_settle(c);
         c->now.mono_ms += REDO_IDLE_MS;
         log_case_settle(c);
     }
     log_case_put(c, "a", STORE_DELTA, "2");
-    append_to_both(c, 1);
-    append_to_both(c, 2);
+    add_to_both(c, what, 1);
+    add_to_both(c, what, 2);
     log_case_put(c, "b", STORE_IMAGE, "5");
     log_case_put(c, "c", STORE_IMAGE, "9");
     log_case_kill(c);
@@ -375,6 +411,15 @@ static void every_flip_is_judged_right_when_the_segments_are_missing(void **stat
     flip_all(&(struct what){.segments = MISSING, .step = 1});
 }
 
+/* Goal: the same of commits, whose batches are in no segment before their record is synced. */
+static void every_flip_is_judged_right_in_atomic_appends(void **state)
+{
+    (void)state;
+    for (int segments = INTACT; segments < SEGMENTS_END; segments++) {
+        flip_all(&(struct what){.segments = (enum segments)segments, .step = 1, .is_atomic = true});
+    }
+}
+
 /* Files differ in little: some bytes of each. */
 static void flips_are_judged_right_over_several_files(void **state)
 {
@@ -391,6 +436,7 @@ int main(void)
         cmocka_unit_test(every_flip_is_judged_right_while_the_segments_hold_it),
         cmocka_unit_test(every_flip_is_judged_right_when_the_segments_lack_it),
         cmocka_unit_test(every_flip_is_judged_right_when_the_segments_are_missing),
+        cmocka_unit_test(every_flip_is_judged_right_in_atomic_appends),
         cmocka_unit_test(flips_are_judged_right_over_several_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
