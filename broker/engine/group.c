@@ -14,6 +14,7 @@
 #include "broker/engine/container.h"
 #include "broker/engine/dead.h"
 #include "broker/engine/expired.h"
+#include "broker/engine/fair.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/group_texts.h"
 #include "broker/engine/hold.h"
@@ -69,6 +70,8 @@ int group_init(struct engine *engine, struct zsp_err *err)
     zsp_table_init(&self->savepoints, options->random_fn(options->random_arg));
     settle_init(self);
     pool_init(&self->calls, sizeof(struct group_call));
+    pool_init(&self->fair_lanes, sizeof(struct fair_lane));
+    pool_init(&self->fair_entries, sizeof(struct fair_entry));
     bye_init(self);
     recall_init(self);
     self->lost_reason = zsp_buf_copy(zsp_slice_str("lease lost"));
@@ -116,6 +119,7 @@ void group_fini(struct engine *engine)
     }
     group_state_fini(self);
     step_fini(&self->step);
+    fair_fini(self);
     lease_table_fini(&self->leases);
     session_notes_fini(&self->notes);
     pool_fini(&self->bye_pool);
@@ -144,21 +148,6 @@ void group_out_of_memory(struct groups *self)
 }
 
 /* --- Groups ---------------------------------------------------------------------------------- */
-
-int group_require(const struct engine *engine, struct zsp_slice name, struct group **ret,
-                  struct zsp_err *err)
-{
-    struct group *group = name_index_find(&engine->catalog.groups, name);
-    if (group && group->state == GROUP_LIVE) {
-        *ret = group;
-        return 0;
-    }
-    char object[ZSP_NAME_MAX + 8];
-    (void)snprintf(object, sizeof object, "group %.*s", (int)name.len, (const char *)name.data);
-    (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s does not exist", object);
-    zsp_err_detail(err, object, NULL, NULL);
-    return ZSP_ENOT_FOUND;
-}
 
 int group_new(struct engine *engine, const struct group_plan *plan, struct group **ret,
               struct zsp_err *err)
@@ -358,7 +347,7 @@ static struct ledger_figures figures_of(const struct ledger *ledger)
         .reserved = runmap_count(&ledger->runs, RUN_RESERVED),
         .waiting = ledger_waiting(ledger),
         .is_blocked = ledger_is_blocked(ledger),
-        .is_unknown = levels_are_awaited(ledger),
+        .is_unknown = levels_are_awaited(ledger) || !fair_is_known(ledger),
         .is_late = levels_are_late(ledger),
         .has_levels = ledger->levels != NULL,
         .is_stalled = ledger->lanes && ledger->lanes->is_stalled && lanes_ready(ledger) == 0,
@@ -444,6 +433,10 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     }
     if (group->settings.dead_letter_topic) {
         letters_look(self, ledger);
+    }
+    if ((group->fair || ledger->fair) && fair_look(self, ledger) < 0) {
+        group_out_of_memory(self);
+        return;
     }
     const struct ledger_figures now = figures_of(ledger);
     const uint32_t unknown = group->unknown;

@@ -39,6 +39,8 @@
 struct bye;
 struct dead_call;
 struct dead_read;
+struct fair_read;
+struct group_fair;
 struct group_filter;
 struct group_patterns;
 struct join;
@@ -102,6 +104,7 @@ struct group {
     uint64_t start_value;  /* of start_kind */
     struct group_settings settings;
     struct name_index bindings;      /* struct binding */
+    struct group_fair *fair;         /* NULL = nothing is shared fairly; fair.h */
     struct group_filter *filter;     /* NULL = it takes all; group_texts.h */
     struct group_patterns *patterns; /* NULL = it never had any; pattern.h */
 
@@ -151,6 +154,8 @@ struct groups {
     struct ledger *loose_first, *loose_last; /* replayed, their partition is not known yet */
     struct zsp_table members;                /* of all groups, see members.h */
     struct zsp_table by_id;                  /* groups */
+    struct pool fair_lanes, fair_entries;    /* struct fair_lane, struct fair_entry */
+    struct fair_read *fair_reads;            /* all that are under way */
     struct zsp_table followers;              /* by the topic's name; see binding.c */
     struct name_index patterns;              /* struct pattern_text, of all groups */
     struct group *dirty_first, *dirty_last;

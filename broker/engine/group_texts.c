@@ -3,13 +3,14 @@
 
 #include <stdlib.h>
 
+#include "broker/engine/fair.h"
 #include "broker/engine/group.h"
 #include "broker/engine/pull.h"
 
 #define REACH_MAX 16u
 
 /* In images. */
-enum text_kind { TEXT_FILTER = 1 };
+enum text_kind { TEXT_FILTER = 1, TEXT_FAIR_BY = 2 };
 
 static void destroy_filter(struct group_filter **filter_p)
 {
@@ -41,26 +42,64 @@ static int make_filter(struct zsp_slice text, struct group_filter **ret, struct 
 
 bool group_texts_has(struct zsp_slice name)
 {
-    return zsp_slice_equal_str(name, "filter");
+    return zsp_slice_equal_str(name, "filter") || zsp_slice_equal_str(name, "fair_by");
+}
+
+/* A text of the map. False in *ret_has: it is not named; *ret_text without data: it is nil. */
+static int read_text(const msgpack_object *settings, const char *name, bool *ret_has,
+                     struct zsp_slice *ret_text, struct zsp_err *err)
+{
+    const msgpack_object *value = settings ? wire_map_find(settings, name) : NULL;
+    *ret_has = value != NULL;
+    if (!value || value->type == MSGPACK_OBJECT_NIL) {
+        return 0;
+    }
+    if (value->type != MSGPACK_OBJECT_STR) {
+        (void)zsp_err_set(err, ZSP_EBAD_TYPE, "settings: %s: a text, or nil", name);
+        zsp_err_detail(err, name, "a text, or nil", NULL);
+        return ZSP_EBAD_TYPE;
+    }
+    *ret_text = (struct zsp_slice){(const uint8_t *)value->via.str.ptr, value->via.str.size};
+    return 0;
 }
 
 int group_texts_read(const msgpack_object *settings, struct group_texts *ret, struct zsp_err *err)
 {
-    const msgpack_object *value = settings ? wire_map_find(settings, "filter") : NULL;
-    if (!value) {
+    struct zsp_slice filter = {0};
+    struct zsp_slice fair_by = {0};
+    int rc = read_text(settings, "filter", &ret->has_filter, &filter, err);
+    if (rc == 0) {
+        rc = read_text(settings, "fair_by", &ret->has_fair, &fair_by, err);
+    }
+    if (rc == 0 && filter.data) {
+        rc = make_filter(filter, &ret->filter, err);
+    }
+    if (rc == 0 && fair_by.data) {
+        rc = group_fair_new(fair_by, &ret->fair, err);
+    }
+    return rc;
+}
+
+int group_texts_fit(const struct group_texts *self, enum group_mode mode, struct zsp_err *err)
+{
+    if (!self->fair || mode == GROUP_SHARED) {
         return 0;
     }
-    ret->has_filter = true;
-    if (value->type == MSGPACK_OBJECT_NIL) {
-        return 0;
+    (void)zsp_err_set(err, ZSP_EBAD_VALUE,
+                      "settings: fair_by: only in shared groups, order has none");
+    zsp_err_detail(err, "fair_by", "a group of mode shared", group_mode_name(mode));
+    return ZSP_EBAD_VALUE;
+}
+
+/* Windows know tenants by the setting. */
+static void drop_windows(struct group *group)
+{
+    for (size_t i = 0; i < group->bindings.count; i++) {
+        const struct binding *binding = group->bindings.slots[i].value;
+        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
+            fair_drop(binding->ledgers[k]);
+        }
     }
-    if (value->type != MSGPACK_OBJECT_STR) {
-        (void)zsp_err_set(err, ZSP_EBAD_TYPE, "settings: filter: a text, or nil");
-        zsp_err_detail(err, "filter", "a text, or nil", NULL);
-        return ZSP_EBAD_TYPE;
-    }
-    const struct zsp_slice text = {(const uint8_t *)value->via.str.ptr, value->via.str.size};
-    return make_filter(text, &ret->filter, err);
 }
 
 void group_texts_swap(struct group *group, struct group_texts *texts)
@@ -70,27 +109,38 @@ void group_texts_swap(struct group *group, struct group_texts *texts)
         group->filter = texts->filter;
         texts->filter = before;
     }
+    if (texts->has_fair) {
+        struct group_fair *const before = group->fair;
+        drop_windows(group);
+        group->fair = texts->fair;
+        texts->fair = before;
+    }
 }
 
 void group_texts_fini(struct group_texts *self)
 {
     destroy_filter(&self->filter);
+    group_fair_destroy(&self->fair);
 }
 
 void group_texts_drop(struct group *group)
 {
     destroy_filter(&group->filter);
+    group_fair_destroy(&group->fair);
 }
 
 uint32_t group_texts_count(const struct group *group)
 {
-    return group->filter ? 1 : 0;
+    return (group->filter ? 1u : 0u) + (group->fair ? 1u : 0u);
 }
 
 void group_texts_write(struct zsp_writer *out, const struct group *group)
 {
     if (group->filter) {
         wire_write_text_str(out, "filter", zsp_filter_text(group->filter->program));
+    }
+    if (group->fair) {
+        wire_write_text_str(out, "fair_by", group_fair_text(group->fair));
     }
 }
 
@@ -103,6 +153,10 @@ void group_texts_encode(struct zsp_writer *out, const struct group *group)
         zsp_write_u8(out, TEXT_FILTER);
         zsp_write_short(out, zsp_filter_text(group->filter->program));
     }
+    if (group->fair) {
+        zsp_write_u8(out, TEXT_FAIR_BY);
+        zsp_write_short(out, group_fair_text(group->fair));
+    }
 }
 
 static int decode_text(uint8_t kind, struct zsp_slice text, struct group *group)
@@ -110,6 +164,8 @@ static int decode_text(uint8_t kind, struct zsp_slice text, struct group *group)
     int rc = ZSP_ECORRUPT;
     if (kind == TEXT_FILTER && !group->filter) {
         rc = make_filter(text, &group->filter, NULL);
+    } else if (kind == TEXT_FAIR_BY && !group->fair) {
+        rc = group_fair_new(text, &group->fair, NULL);
     }
     return rc == ZSP_EBAD_VALUE ? ZSP_ECORRUPT : rc;
 }

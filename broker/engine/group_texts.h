@@ -4,16 +4,19 @@
  * have none.
  *
  *   filter   which messages the group takes, see filter.h; the others are done for it as they are met
+ *   fair_by  who takes turns, see fair.h
  *
  * Durable: in the group's image, see group.h.
  */
 #ifndef ZSP_ENGINE_GROUP_TEXTS_H
 #define ZSP_ENGINE_GROUP_TEXTS_H
 
+#include "broker/engine/group_mode.h"
 #include "common/filter.h"
 #include "common/wire.h"
 
 struct group;
+struct group_fair;
 struct pull;
 
 /* The filter of a group that has one. */
@@ -25,14 +28,17 @@ struct group_filter {
 
 /* What the settings of a request make of the texts; zero-initialise. */
 struct group_texts {
-    bool has_filter; /* it was named */
+    bool has_filter, has_fair; /* it was named */
     struct group_filter *filter;
+    struct group_fair *fair;
 };
 
 /* Is it the name of such a setting? */
 bool group_texts_has(struct zsp_slice name);
 /* Those of a map of settings (NULL = none). Errors: ZSP_EBAD_TYPE, ZSP_EBAD_VALUE, ZSP_ENOMEM */
 int group_texts_read(const msgpack_object *settings, struct group_texts *ret, struct zsp_err *err);
+/* Do they fit the mode? Errors: ZSP_EBAD_VALUE */
+int group_texts_fit(const struct group_texts *self, enum group_mode mode, struct zsp_err *err);
 /* Give the group what was named, and take what it had: twice is as if nothing had been. */
 void group_texts_swap(struct group *group, struct group_texts *texts);
 void group_texts_fini(struct group_texts *self);
@@ -42,7 +48,7 @@ void group_texts_drop(struct group *group);
 /* As settings are told: how many the group has, and these. */
 uint32_t group_texts_count(const struct group *group);
 void group_texts_write(struct zsp_writer *out, const struct group *group);
-/* The durable form: how many (u8), then each as what it is (u8, 1 filter) and a short text. Errors: ZSP_ECORRUPT, ZSP_ENOMEM */
+/* The durable form: how many (u8), then each as what it is (u8, 1 filter, 2 fair_by) and a short text. Errors: ZSP_ECORRUPT, ZSP_ENOMEM */
 void group_texts_encode(struct zsp_writer *out, const struct group *group);
 int group_texts_decode(struct zsp_reader *in, struct group *group);
 

@@ -28,6 +28,21 @@
 
 /* --- Arguments -------------------------------------------------------------------------------- */
 
+int group_require(const struct engine *engine, struct zsp_slice name, struct group **ret,
+                  struct zsp_err *err)
+{
+    struct group *group = name_index_find(&engine->catalog.groups, name);
+    if (group && group->state == GROUP_LIVE) {
+        *ret = group;
+        return 0;
+    }
+    char object[ZSP_NAME_MAX + 8];
+    (void)snprintf(object, sizeof object, "group %.*s", (int)name.len, (const char *)name.data);
+    (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s does not exist", object);
+    zsp_err_detail(err, object, NULL, NULL);
+    return ZSP_ENOT_FOUND;
+}
+
 int group_read_mode(struct zsp_slice name, enum group_mode *ret, struct zsp_err *err)
 {
     *ret = GROUP_SHARED;
@@ -151,6 +166,9 @@ static int create(struct engine *engine, const struct request *request,
     }
     struct group_texts texts = {0};
     int rc = group_texts_read(args->settings, &texts, err);
+    if (rc == 0) {
+        rc = group_texts_fit(&texts, plan->mode, err);
+    }
     if (rc == 0) {
         rc = group_new(engine, plan, &group, err);
     }
@@ -307,6 +325,9 @@ int verb_group_set(struct engine *engine, const struct request *request, struct 
     struct group_texts texts = {0};
     if (rc == 0) {
         rc = group_texts_read(args.settings, &texts, err);
+    }
+    if (rc == 0) {
+        rc = group_texts_fit(&texts, group->mode, err);
     }
     struct group_call *call = rc == 0 ? group_call_new(engine, request, err) : NULL;
     if (!call) {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "broker/engine/fair.h"
 #include "broker/engine/lanes.h"
 #include "broker/engine/levels.h"
 #include "common/assert.h"
@@ -23,6 +24,7 @@ void ledger_fini(struct ledger *self)
     runmap_fini(&self->runs);
     block_set_fini(&self->blocks);
     levels_drop(self);
+    fair_drop(self);
 }
 
 uint64_t ledger_group_id(const struct ledger *self)
@@ -129,13 +131,18 @@ static int take_span(struct ledger *self, struct take *take, uint64_t first, uin
         return rc;
     }
     struct piece *last = take->piece_count > 0 ? &take->pieces[take->piece_count - 1] : NULL;
-    if (last && last->ledger == self && last->end == first && last->kind == take->kind) {
+    if (last && last->ledger == self && last->end == first && last->kind == take->kind &&
+        last->tenant == take->tenant && last->priority == run_priority(run)) {
         last->end = end;
     } else {
         zsp_assert(take->pieces);
         zsp_assert(take->piece_count < take->piece_max);
-        take->pieces[take->piece_count++] =
-            (struct piece){.ledger = self, .first = first, .end = end, .kind = take->kind};
+        take->pieces[take->piece_count++] = (struct piece){.ledger = self,
+                                                           .first = first,
+                                                           .end = end,
+                                                           .tenant = take->tenant,
+                                                           .priority = (uint8_t)run_priority(run),
+                                                           .kind = take->kind};
     }
     take->messages -= end - first;
     take->taken += end - first;
@@ -271,7 +278,10 @@ static int take_in_turn(struct ledger *self, struct take *take)
 {
     bool alone = false;
     int rc = take_again(self, take, RUN_CLASS_READY, RUN_CLASS_LIMITED, &alone);
-    return rc < 0 || alone || self->lanes ? rc : take_fresh(self, take);
+    if (rc < 0 || alone || self->lanes) {
+        return rc;
+    }
+    return fair_is_used(self) ? fair_take_fresh(self, take, ZSP_PRIORITY) : take_fresh(self, take);
 }
 
 int ledger_take_priority(struct ledger *self, struct take *take, unsigned priority)
@@ -285,6 +295,12 @@ int ledger_take_priority(struct ledger *self, struct take *take, unsigned priori
     if (rc < 0 || alone || self->lanes) {
         return rc;
     }
+    if (fair_is_used(self)) {
+        rc = fair_take_fresh(self, take, priority);
+        if (rc < 0 || !self->levels || self->fair->next >= self->mark) {
+            return rc;
+        } /* else what lies behind the window comes before what is less urgent */
+    }
     if (self->levels) {
         return levels_take_fresh(self, take, priority);
     }
@@ -295,7 +311,7 @@ unsigned ledger_priorities(const struct ledger *self)
 {
     const unsigned classes = runmap_classes(&self->runs);
     return (classes & RUN_CLASS_READY) | (classes & RUN_CLASS_LIMITED) >> 10 |
-           levels_priorities(self);
+           (fair_is_used(self) ? fair_priorities(self) : 0u) | levels_priorities(self);
 }
 
 int ledger_take(struct ledger *self, struct take *take)
@@ -326,10 +342,13 @@ static void make_fresh(struct ledger *self, uint64_t first, uint64_t end, unsign
     levels_back(self, first, priority);
     if (first >= self->high) {
         self->above -= end - first;
-        return;
+    } else {
+        self->above += count_runs(self, end, self->high);
+        self->high = first;
     }
-    self->above += count_runs(self, end, self->high);
-    self->high = first;
+    if (self->fair) {
+        fair_back(self, first, end, priority);
+    }
 }
 
 int ledger_untake(struct ledger *self, uint64_t first, uint64_t end)

@@ -29,6 +29,7 @@
 #include "common/err.h"
 
 struct binding;
+struct fair;
 struct group;
 struct lanes;
 struct ledger_order;
@@ -97,6 +98,7 @@ struct ledger {
     struct ledger *next, *prev;             /* of the partition, or the loose ones */
     struct ledger *watch_next, *watch_prev; /* of a list of mark_watch.h */
     struct ledger_told *told;               /* NULL = nothing was told: all of it is 0 */
+    struct fair *fair;          /* see fair.h; NULL = fresh messages are taken by offset */
     struct levels *levels;      /* see levels.h; NULL = all messages are taken in their turn */
     struct ledger_order *order; /* of ordered groups, see hold.h; NULL = there is nothing of it */
     struct lanes *lanes;        /* of keyed groups, see lanes.h; NULL = it is idle */
@@ -129,6 +131,9 @@ enum take_kind { TAKE_PLAIN, TAKE_BETWEEN, TAKE_TURN };
 struct piece {
     struct ledger *ledger; /* NULL = void meanwhile (topic gone, seek) */
     uint64_t first, end;
+    uint64_t tenant; /* of fair sharing; 0 = none */
+    uint32_t weight; /* messages of the tenant in the take, see fair_sort() */
+    uint8_t priority;
     enum take_kind kind;
 };
 
@@ -137,7 +142,8 @@ struct take {
     uint64_t messages;   /* still wanted */
     uint64_t taken;      /* so far */
     bool alone;          /* a lease of limited messages: nothing else comes with them */
-    enum take_kind kind; /* of what is taken now */
+    enum take_kind kind; /* of what is taken now, */
+    uint64_t tenant;     /* and whose it is */
     struct piece *pieces;
     size_t piece_count, piece_max;
 };

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/engine/fair.h"
 #include "broker/engine/lanes.h"
 #include "common/assert.h"
 
@@ -209,7 +210,8 @@ int levels_due(struct ledger *ledger, const struct run_span *span)
         from = fresh.end < end ? fresh.end : end;
         from = fresh.first < known && from > known ? known : from;
         levels->delayed -= from - fresh.first;
-        if (levels->next[priority] <= fresh.first && fresh.first >= known) {
+        const uint64_t next = ledger->fair ? ledger->fair->next : levels->next[priority];
+        if (next <= fresh.first && fresh.first >= known) {
             continue; /* it is met as usual */
         }
         int rc = runmap_set(&ledger->runs, fresh.first, from, &ready);

@@ -11,6 +11,7 @@
 
 #include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
+#include "broker/engine/fair.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/group_texts.h"
 #include "broker/engine/hold.h"
@@ -417,6 +418,9 @@ static int reserve(struct groups *groups, struct pull *self)
         self->most = wanted;
         rc = wanted > self->take.taken ? lanes_follow(self, wanted - self->take.taken) : 0;
     }
+    if (group->fair && group->settings.priority != PRIORITY_WEIGHTED) {
+        fair_sort(&self->take);
+    }
     self->is_cut = self->take.taken < self->max_messages && ready > self->take.taken;
     return rc;
 }
@@ -580,6 +584,9 @@ void pull_serve(struct engine *engine, struct group *group)
     mark_watch_refresh(engine->groups, group);
     learn(engine, group);
     lanes_serve(engine, group);
+    if (group->fair) {
+        fair_want(engine, group);
+    }
     const size_t count = group->parked_count; /* one that comes back waits for the next turn */
     struct pull *pull = group->parked.first;
     for (size_t i = 0; i < count && pull && !engine->failed; i++) {
@@ -588,6 +595,9 @@ void pull_serve(struct engine *engine, struct group *group)
         pull = next;
     }
     lanes_serve(engine, group); /* less is ready now */
+    if (group->fair) {
+        group_fair_served(group->fair);
+    }
 }
 
 /* What the pull has reserved in this ledger (NULL = in any) is void. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "broker/engine/batch_walk.h"
+#include "broker/engine/fair.h"
 #include "broker/engine/group_texts.h"
 #include "broker/engine/lanes.h"
 #include "broker/engine/pull.h"
@@ -35,13 +36,26 @@ static void untake(struct engine *engine, struct ledger *ledger, uint64_t first,
     group_ledger_changed(engine->groups, ledger);
 }
 
+/* A piece, from `from` on. */
+static void untake_piece(struct engine *engine, const struct piece *piece, uint64_t from)
+{
+    struct fair *const fair = piece->ledger ? piece->ledger->fair : NULL;
+    if (fair) {
+        fair->tenant_back = piece->tenant;
+    }
+    untake(engine, piece->ledger, from, piece->end);
+    if (fair && piece->ledger->fair == fair) {
+        fair->tenant_back = 0;
+    }
+}
+
 /* Last to first, so that fresh messages at the end become fresh again. */
 void pull_put_back(struct engine *engine, struct pull *self)
 {
     for (size_t i = self->take.piece_count; i > self->next_piece && !self->is_resent; i--) {
         const struct piece *piece = &self->take.pieces[i - 1];
         const uint64_t from = i - 1 == self->next_piece ? self->next_from : piece->first;
-        untake(engine, piece->ledger, from, piece->end);
+        untake_piece(engine, piece, from);
         pull_take_back(self->group,
                        &(struct piece){.first = from, .end = piece->end, .kind = piece->kind});
     }
@@ -378,7 +392,7 @@ static void skip_ledger(struct engine *engine, struct pull *self, const struct l
     for (size_t i = end; i > self->next_piece && !self->is_resent; i--) {
         const struct piece *piece = &self->take.pieces[i - 1];
         const uint64_t from = i - 1 == self->next_piece ? self->next_from : piece->first;
-        untake(engine, piece->ledger, from, piece->end);
+        untake_piece(engine, piece, from);
     }
     self->next_piece = end;
     if (end < self->take.piece_count) {

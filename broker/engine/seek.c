@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "broker/engine/container.h"
+#include "broker/engine/fair.h"
 #include "broker/engine/group.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/places.h"
@@ -155,6 +156,7 @@ static struct binding *binding_of(const struct engine *engine, const struct seek
 void group_ledger_moved(struct groups *self, struct ledger *ledger)
 {
     ledger->blocked = UINT64_MAX; /* damage is found again when it is met */
+    fair_restart(ledger);
     pull_forget_ledger(ledger->group, ledger);
     group_ledger_changed(self, ledger);
 }

@@ -318,6 +318,7 @@ static int group_change(struct group_run *self, const char *group, bool create)
         {"priority", &self->priority},
         {"filter", &self->filter},
         {"look_ahead", &self->look_ahead},
+        {"fair_by", &self->fair_by},
     };
     zspool_figure_t settings[sizeof named / sizeof named[0]];
     zspool_error_t err = {0};
@@ -432,6 +433,7 @@ static int check_flags(const struct group_run *self, const char *action)
         {"priority", self->priority.given, "create set"},
         {"filter", self->filter.given, "create set"},
         {"look-ahead", self->look_ahead.given, "create set"},
+        {"fair-by", self->fair_by.given, "create set"},
         {"to", self->to.kind != ZSPOOL_POSITION_NONE, "seek"},
         {"partition", self->partition != ZSPOOL_PARTITION_ALL, "seek"},
         {"dead", self->dead, "seek"},
@@ -516,6 +518,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.filter},
         {0, "look-ahead", CLI_SETTING_COUNT, "NUMBER", "keyed: messages to look ahead (1000000)",
          &self.look_ahead},
+        {0, "fair-by", CLI_SETTING_WORD, "WHAT", "key, producer or header.NAME: they take turns",
+         &self.fair_by},
         {0, "to", CLI_POSITION, "POSITION", "seek: where to go", &self.to},
         {'p', "partition", CLI_PARTITION, "NUMBER", "seek: only this one", &self.partition},
         {0, "dead", CLI_FLAG, NULL, "seek: dead messages come again, too", &self.dead},

@@ -13,7 +13,7 @@ struct group_run {
     const char *mode;
     zspool_position_t start, to;
     struct cli_setting lease, max_leased, max_failures, backoff, backoff_max, on_dead, expired,
-        priority, filter, look_ahead;
+        priority, filter, look_ahead, fair_by;
     struct cli_setting backoff_word, backoff_steps, backoff_factor, backoff_jitter;
     struct cli_setting dead_letter_topic, dead_retention, dead_retention_bytes;
     char backoff_text[128]; /* of backoff_steps, in ms */

@@ -42,7 +42,7 @@ class Help(Case):
 
     def test_help_fits_on_a_screen(self):
         for verb in VERBS:
-            self.assertLessEqual(len(self.good(verb, "--help", server=False).lines()), 50, verb)
+            self.assertLessEqual(len(self.good(verb, "--help", server=False).lines()), 60, verb)
 
     def test_a_slip_gets_a_suggestion(self):
         self.assertIn("is topic meant", self.usage("topci", "ls").err)

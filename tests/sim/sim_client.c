@@ -223,6 +223,9 @@ void admin_wake(struct client *self)
             struct sim_request *request = client_request(self, SIM_GROUP_CREATE);
             request->group = g;
             request->has_filter = sim->model.filters;
+            if (g == 0 && sim->model.shares_fairly) {
+                request->fair_by = sim->options.seed % 8 == 1 ? "key" : "producer";
+            }
             request->is_weighted = g == 0 && sim->weather.weighted;
             request->look_ahead =
                 g == SIM_KEYED && prng_chance(prng, 500) ? 1 + prng_below(prng, 200) : 0;

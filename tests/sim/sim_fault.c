@@ -44,6 +44,7 @@ void fault_choose_weather(struct sim *sim)
     weather->weighted = weather->urgent && prng_chance(prng, 500);
     sim->model.is_weighted = weather->weighted;
     sim->model.filters = sim->options.seed % 3 == 0;
+    sim->model.shares_fairly = sim->options.seed % 4 == 1;
     if (weather->cold_reads) {
         crash_fs_set_cold(sim->world.disk, 500, prng_next(prng));
     }

@@ -147,6 +147,7 @@ struct model {
     int64_t wall_max_ms;   /* and at most ever */
     uint64_t wall_step;    /* when it was set back last */
     bool any_expires;      /* some messages do */
+    bool shares_fairly;    /* group 0 does, by key or by producer */
     bool filters;          /* groups that are made by hand have one */
     bool is_weighted;      /* group 0 gives turns to the less urgent */
     int64_t uptime_ms;     /* how long the broker ran, all lives together */

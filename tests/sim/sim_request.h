@@ -199,6 +199,7 @@ struct sim_request {
     uint64_t lows[SIM_TOPICS][SIM_PARTS_MAX]; /* GROUP.INFO: what was surely done by then */
     /* SEEK */
     struct wire_position position;
+    const char *fair_by;       /* GROUP.CREATE: NULL = nobody */
     bool has_filter;           /* GROUP.CREATE: MESSAGE_FILTER */
     bool is_weighted;          /* GROUP.CREATE: priority = weighted */
     bool dry_run;              /* and of SAVEPOINT.RESTORE and UNDO */

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/fair.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/group.h"
+#include "broker/engine/group_texts.h"
+#include "broker/engine/levels.h"
+#include "common/assert.h"
+
+/* --- Lanes ------------------------------------------------------------------------------------------ */
+
+static void list_add(struct fair_list *list, struct fair_lane *lane)
+{
+    lane->next = NULL;
+    *(list->last ? &list->last->next : &list->first) = lane;
+    list->last = lane;
+}
+
+static struct fair_lane *list_take(struct fair_list *list)
+{
+    struct fair_lane *const lane = list->first;
+    if (lane) {
+        list->first = lane->next;
+        list->last = list->first ? list->last : NULL;
+    }
+    return lane;
+}
+
+/* The lane, made when it is not there. NULL = out of memory. */
+static struct fair_lane *lane_of(struct fair *self, uint64_t tenant, unsigned priority)
+{
+    uint8_t key[FAIR_KEY_LEN];
+    zsp_put_u64(key, tenant);
+    key[8] = (uint8_t)priority;
+    struct fair_lane *lane = zsp_table_find(&self->lanes, (struct zsp_slice){key, sizeof key});
+    if (lane) {
+        return lane;
+    }
+    lane = pool_get(&self->groups->fair_lanes);
+    if (!lane) {
+        return NULL;
+    }
+    memcpy(lane->key, key, sizeof key);
+    lane->tenant = tenant;
+    if (zsp_table_add(&self->lanes, (struct zsp_slice){lane->key, sizeof lane->key}, lane) < 0) {
+        pool_put(&self->groups->fair_lanes, lane);
+        return NULL;
+    }
+    list_add(&self->fresh[priority], lane);
+    return lane;
+}
+
+static void drop_entry(struct fair *self, struct fair_lane *lane)
+{
+    struct fair_entry *const entry = lane->first;
+    lane->first = entry->next;
+    lane->last = lane->first ? lane->last : NULL;
+    pool_put(&self->groups->fair_entries, entry);
+    self->entry_count--;
+}
+
+/* It is in no list. */
+static void drop_lane(struct fair *self, struct fair_lane *lane)
+{
+    while (lane->first) {
+        drop_entry(self, lane);
+    }
+    (void)zsp_table_remove(&self->lanes, (struct zsp_slice){lane->key, sizeof lane->key});
+    pool_put(&self->groups->fair_lanes, lane);
+}
+
+static struct fair_entry *new_entry(struct fair *self, uint64_t first, uint64_t end)
+{
+    struct fair_entry *const entry = pool_get(&self->groups->fair_entries);
+    if (entry) {
+        *entry = (struct fair_entry){.first = first, .end = end};
+        self->entry_count++;
+    }
+    return entry;
+}
+
+int fair_add(struct fair *self, uint64_t tenant, unsigned priority, uint64_t first, uint64_t end)
+{
+    struct fair_lane *const lane = lane_of(self, tenant, priority);
+    if (lane && lane->last && lane->last->end == first) {
+        lane->last->end = end;
+        return 0;
+    }
+    struct fair_entry *const entry = lane ? new_entry(self, first, end) : NULL;
+    if (!entry) {
+        return ZSP_ENOMEM; /* an empty lane goes when it has its turn */
+    }
+    *(lane->last ? &lane->last->next : &lane->first) = entry;
+    lane->last = entry;
+    return 0;
+}
+
+void fair_back(struct ledger *ledger, uint64_t first, uint64_t end, unsigned priority)
+{
+    struct fair *const self = ledger->fair;
+    if (!self || first >= self->next) {
+        return;
+    }
+    struct fair_lane *const lane = lane_of(self, self->tenant_back, priority);
+    if (lane && lane->first && lane->first->first == end) {
+        lane->first->first = first;
+        return;
+    }
+    struct fair_entry *const entry = lane ? new_entry(self, first, end) : NULL;
+    if (!entry) {
+        group_out_of_memory(self->groups);
+        return;
+    }
+    entry->next = lane->first;
+    lane->first = entry;
+    lane->last = lane->last ? lane->last : entry;
+}
+
+/* --- Life ------------------------------------------------------------------------------------------- */
+
+static void clear(struct fair *self)
+{
+    for (unsigned i = 0; i <= ZSP_PRIORITY_MAX; i++) {
+        struct fair_lane *lane = NULL;
+        while ((lane = list_take(&self->fresh[i])) || (lane = list_take(&self->served[i]))) {
+            drop_lane(self, lane);
+        }
+    }
+    zsp_assert(self->entry_count == 0);
+    fair_forget_read(self);
+}
+
+void fair_drop(struct ledger *ledger)
+{
+    struct fair *const self = ledger->fair;
+    if (!self) {
+        return;
+    }
+    clear(self);
+    if (self->is_behind && ledger->group->fair) {
+        fair_not_behind(ledger->group->fair, self);
+    }
+    zsp_table_fini(&self->lanes);
+    free(self);
+    ledger->fair = NULL;
+}
+
+void fair_restart(struct ledger *ledger)
+{
+    if (ledger->fair) {
+        clear(ledger->fair);
+        ledger->fair->next = ledger->high;
+    }
+}
+
+static int make(struct groups *groups, struct ledger *ledger)
+{
+    struct fair *const self = calloc(1, sizeof *self);
+    if (!self) {
+        return ZSP_ENOMEM;
+    }
+    self->groups = groups;
+    self->ledger = ledger;
+    self->next = ledger->high;
+    zsp_table_init(&self->lanes, groups->ledgers.seed);
+    ledger->fair = self;
+    return 0;
+}
+
+int fair_look(struct groups *groups, struct ledger *ledger)
+{
+    struct group_fair *const wanted = ledger->group->fair;
+    if (!wanted) {
+        fair_drop(ledger);
+        return 0;
+    }
+    int rc = ledger->fair ? 0 : make(groups, ledger);
+    struct fair *const self = ledger->fair;
+    if (rc < 0) {
+        return rc;
+    }
+    self->next = self->next > ledger->high ? self->next : ledger->high;
+    if (!self->is_behind && !self->read && self->next < ledger->mark &&
+        self->entry_count < FAIR_ENTRIES_MAX / 2) {
+        fair_behind(wanted, self);
+    }
+    return 0;
+}
+
+bool fair_is_used(const struct ledger *ledger)
+{
+    return ledger->fair && ledger->blocked >= ledger->mark;
+}
+
+bool fair_is_known(const struct ledger *ledger)
+{
+    const struct fair *self = ledger->fair;
+    return !fair_is_used(ledger) || self->next >= ledger->mark ||
+           (self->entry_count > 0 && (self->looked == group_fair_turns(ledger->group->fair) + 1 ||
+                                      self->entry_count >= FAIR_ENTRIES_MAX / 2));
+}
+
+unsigned fair_priorities(const struct ledger *ledger)
+{
+    const struct fair *self = ledger->fair;
+    unsigned ret = 0;
+    for (unsigned i = 0; i <= ZSP_PRIORITY_MAX; i++) {
+        ret |= self->fresh[i].first || self->served[i].first ? 1u << i : 0;
+    }
+    return ret;
+}
+
+/* --- Taking ----------------------------------------------------------------------------------------- */
+
+/* The first messages of the lane that can be taken; what cannot leaves it. False = the lane is empty. */
+static bool next_of(struct fair *self, struct fair_lane *lane, struct run_span *ret)
+{
+    struct run_span delayed;
+    while (lane->first) {
+        struct fair_entry *const entry = lane->first;
+        if (!ledger_next_fresh(self->ledger, entry->first, ret) || ret->first >= entry->end) {
+            drop_entry(self, lane);
+            continue;
+        }
+        entry->first = ret->first;
+        ret->end = ret->end < entry->end ? ret->end : entry->end;
+        if (!levels_next_delayed(self->ledger, ret->first, &delayed) || delayed.first >= ret->end) {
+            return true;
+        }
+        if (delayed.first > ret->first) {
+            ret->end = delayed.first;
+            return true;
+        }
+        if (delayed.end >= entry->end) {
+            drop_entry(self, lane);
+        } else {
+            entry->first = delayed.end;
+        }
+    }
+    return false;
+}
+
+static int lane_take(struct fair *self, struct fair_lane *lane, struct take *take,
+                     unsigned priority, uint64_t quantum)
+{
+    struct run_span span;
+    int rc = 0;
+    while (rc == 0 && quantum > 0 && take->messages > 0 && take->piece_count < take->piece_max &&
+           next_of(self, lane, &span)) {
+        uint64_t count = span.end - span.first;
+        count = count < quantum ? count : quantum;
+        count = count < take->messages ? count : take->messages;
+        span.end = span.first + count;
+        span.run.urgency = (int8_t)((int)priority - (int)ZSP_PRIORITY);
+        take->tenant = lane->tenant;
+        rc = ledger_take_urgent(self->ledger, take, &span);
+        if (rc == 0) {
+            lane->first->first = span.end;
+            quantum -= count;
+        }
+    }
+    take->tenant = 0;
+    return rc;
+}
+
+/* Whose turn it is. */
+static struct fair_lane *next_lane(struct fair *self, unsigned priority)
+{
+    struct fair_lane *lane =
+        list_take(self->served_next ? &self->served[priority] : &self->fresh[priority]);
+    lane = lane ? lane : list_take(&self->fresh[priority]);
+    lane = lane ? lane : list_take(&self->served[priority]);
+    self->served_next = !self->served_next;
+    return lane;
+}
+
+int fair_take_fresh(struct ledger *ledger, struct take *take, unsigned priority)
+{
+    struct fair *const self = ledger->fair;
+    int rc = 0;
+    while (rc == 0 && take->messages > 0 && take->piece_count < take->piece_max) {
+        struct fair_lane *const lane = next_lane(self, priority);
+        struct run_span span;
+        if (!lane) {
+            break;
+        }
+        const bool is_alone = !self->fresh[priority].first && !self->served[priority].first;
+        rc = lane_take(self, lane, take, priority, is_alone ? UINT64_MAX : 1);
+        if (next_of(self, lane, &span)) {
+            list_add(&self->served[priority], lane);
+        } else {
+            drop_lane(self, lane);
+        }
+    }
+    return rc;
+}
+
+/* --- What a pull has reserved ------------------------------------------------------------------------ */
+
+static int by_ledger(const struct piece *a, const struct piece *b)
+{
+    const int order =
+        a->ledger == b->ledger ? 0 : memcmp(a->ledger->key, b->ledger->key, LEDGER_KEY_LEN);
+    return order != 0 ? order : (a->first > b->first) - (a->first < b->first);
+}
+
+static int by_tenant(const void *left, const void *right)
+{
+    const struct piece *a = left;
+    const struct piece *b = right;
+    const int order = (a->tenant > b->tenant) - (a->tenant < b->tenant);
+    return order != 0 ? order : by_ledger(a, b);
+}
+
+/* The most urgent first; of one priority what was out before, then who has least. */
+static int by_weight(const void *left, const void *right)
+{
+    const struct piece *a = left;
+    const struct piece *b = right;
+    int order = (a->priority < b->priority) - (a->priority > b->priority);
+    order = order != 0 ? order : (a->tenant != 0) - (b->tenant != 0);
+    order = order != 0 ? order : (a->weight > b->weight) - (a->weight < b->weight);
+    return order != 0 ? order : by_ledger(a, b);
+}
+
+void fair_sort(struct take *take)
+{
+    struct piece *const pieces = take->pieces;
+    const size_t count = take->piece_count;
+    if (count < 2 || take->alone) {
+        return;
+    }
+    qsort(pieces, count, sizeof *pieces, by_tenant);
+    for (size_t i = 0, next = 0; i < count; i = next) {
+        uint64_t sum = 0;
+        for (next = i; next < count && pieces[next].tenant == pieces[i].tenant; next++) {
+            sum += pieces[next].end - pieces[next].first;
+        }
+        for (size_t k = i; k < next; k++) {
+            pieces[k].weight = (uint32_t)sum; /* at most 65,536 */
+        }
+    }
+    qsort(pieces, count, sizeof *pieces, by_weight);
+}

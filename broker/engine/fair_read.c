@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * How windows learn whose messages are whose: they are read ahead, in stretches.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/fair.h"
+#include "broker/engine/group.h"
+#include "broker/engine/unpack.h"
+#include "common/hash.h"
+
+/* Bytes of one read, and how many may follow each other before a pull looks again. */
+#define READ_BYTES (1u * ZSP_MIB)
+#define READS_MAX  8u
+/* Of messages without that field; a hash of others is odd. */
+#define NO_TENANT 2u
+
+enum fair_kind { FAIR_KEY, FAIR_PRODUCER, FAIR_HEADER };
+
+struct group_fair {
+    enum fair_kind kind;
+    uint64_t turns; /* of the group's pulls */
+    struct fair *behind_first;
+    struct zsp_slice text, header; /* into bytes */
+    uint8_t bytes[];
+};
+
+struct fair_read {
+    struct engine_op op;           /* first: its address is the tag */
+    struct fair *fair;             /* NULL = gone meanwhile */
+    struct fair_read *next, *prev; /* of all */
+    uint64_t first, end;
+    uint32_t left; /* reads that may follow */
+};
+
+/* --- The setting -------------------------------------------------------------------------------------- */
+
+int group_fair_new(struct zsp_slice text, struct group_fair **ret, struct zsp_err *err)
+{
+    static const char header[] = "header.";
+    const size_t len = sizeof header - 1;
+    const bool is_header =
+        text.len > len && text.len <= len + ZSP_NAME_MAX && memcmp(text.data, header, len) == 0;
+    const bool is_key = zsp_slice_equal_str(text, "key");
+    if (!is_header && !is_key && !zsp_slice_equal_str(text, "producer")) {
+        (void)zsp_err_set(err, ZSP_EBAD_VALUE, "settings: fair_by: key, producer or header.NAME");
+        zsp_err_detail(err, "fair_by", "key, producer or header.NAME", NULL);
+        return ZSP_EBAD_VALUE;
+    }
+    struct group_fair *made = calloc(1, sizeof *made + text.len);
+    if (!made) {
+        return zsp_err_set(err, ZSP_ENOMEM, "fair_by: out of memory");
+    }
+    memcpy(made->bytes, text.data, text.len);
+    made->text = (struct zsp_slice){made->bytes, text.len};
+    made->kind = is_header ? FAIR_HEADER : is_key ? FAIR_KEY : FAIR_PRODUCER;
+    made->header =
+        (struct zsp_slice){made->bytes + (is_header ? len : 0), text.len - (is_header ? len : 0)};
+    *ret = made;
+    return 0;
+}
+
+void group_fair_destroy(struct group_fair **self_p)
+{
+    free(*self_p);
+    *self_p = NULL;
+}
+
+struct zsp_slice group_fair_text(const struct group_fair *self)
+{
+    return self->text;
+}
+
+void group_fair_served(struct group_fair *self)
+{
+    self->turns++;
+}
+
+uint64_t group_fair_turns(const struct group_fair *self)
+{
+    return self->turns;
+}
+
+/* --- Who is behind ------------------------------------------------------------------------------------ */
+
+void fair_behind(struct group_fair *self, struct fair *fair)
+{
+    fair->behind_next = self->behind_first;
+    self->behind_first = fair;
+    fair->is_behind = true;
+}
+
+void fair_not_behind(struct group_fair *self, struct fair *fair)
+{
+    struct fair **at = &self->behind_first;
+    while (*at && *at != fair) {
+        at = &(*at)->behind_next;
+    }
+    if (*at) {
+        *at = fair->behind_next;
+    }
+    fair->is_behind = false;
+}
+
+/* --- Tenants ------------------------------------------------------------------------------------------ */
+
+static uint64_t tenant_of_bytes(struct zsp_slice bytes)
+{
+    return bytes.data ? zsp_hash(bytes) | 1u : NO_TENANT;
+}
+
+static uint64_t tenant_of(const struct group_fair *by, const struct zsp_record *record)
+{
+    struct zsp_slice rest, name, value;
+    bool is_text;
+    if (by->kind == FAIR_KEY) {
+        return tenant_of_bytes(record->key);
+    }
+    rest = zsp_record_headers(record);
+    while (zsp_record_header_next(&rest, &name, &value, &is_text) == 0) {
+        if (zsp_slice_equal(name, by->header)) {
+            return tenant_of_bytes(value);
+        }
+    }
+    return NO_TENANT;
+}
+
+static bool is_full(const struct fair *self)
+{
+    return self->entry_count >= FAIR_ENTRIES_MAX;
+}
+
+/* The records of the batch from `next` on, as far as there is room. */
+static int look_at_records(struct fair *self, const struct store_batch *batch,
+                           struct zsp_slice body)
+{
+    uint64_t offset = batch->first_offset;
+    struct zsp_record record;
+    while (!is_full(self) && zsp_record_look(&body, &record) == 0) {
+        if (offset >= self->next) {
+            const uint64_t tenant = tenant_of(self->ledger->group->fair, &record);
+            if (fair_add(self, tenant, batch->priority, offset, offset + 1) < 0) {
+                return ZSP_ENOMEM;
+            }
+            self->next = offset + 1;
+        }
+        offset++;
+    }
+    return 0;
+}
+
+static int look_at_batch(struct engine *engine, struct fair *self, const struct store_batch *batch)
+{
+    const uint64_t end = batch->first_offset + batch->record_count;
+    const uint64_t from = self->next > batch->first_offset ? self->next : batch->first_offset;
+    int rc = 0;
+    if (end <= self->next) {
+        return 0;
+    }
+    if (self->next < batch->first_offset) { /* absent: found so by whoever takes it */
+        rc = fair_add(self, 0, ZSP_PRIORITY, self->next, batch->first_offset);
+        self->next = batch->first_offset;
+    }
+    if (rc < 0 || batch->not_before_ms > engine->now.wall_ms) { /* it is told when it is due */
+        self->next = end;
+        return rc;
+    }
+    if (self->ledger->group->fair->kind == FAIR_PRODUCER) {
+        const uint64_t id = batch->producer_id;
+        const struct zsp_slice bytes = {id != 0 ? (const uint8_t *)&id : NULL, sizeof id};
+        self->next = end;
+        return fair_add(self, tenant_of_bytes(bytes), batch->priority, from, end);
+    }
+    if (batch->codec == ZSP_CODEC_NONE) {
+        return look_at_records(self, batch, batch->body);
+    }
+    struct zsp_buf *raw = NULL;
+    rc = unpack_stored(&engine->unpack, self->ledger->partition, batch, &raw, NULL);
+    if (rc == ZSP_ECORRUPT) { /* whoever takes it will tell */
+        self->next = end;
+        return fair_add(self, 0, batch->priority, from, end);
+    }
+    rc = rc == 0 ? look_at_records(self, batch, (struct zsp_slice){raw->data, raw->len}) : rc;
+    zsp_buf_put(&raw);
+    return rc;
+}
+
+/* --- Reading ------------------------------------------------------------------------------------------ */
+
+static void leave(struct groups *groups, struct fair_read *read)
+{
+    *(read->prev ? &read->prev->next : &groups->fair_reads) = read->next;
+    if (read->next) {
+        read->next->prev = read->prev;
+    }
+    free(read);
+}
+
+void fair_forget_read(struct fair *self)
+{
+    if (self->read) {
+        self->read->fair = NULL;
+        self->read = NULL;
+    }
+}
+
+void fair_fini(struct groups *self)
+{
+    while (self->fair_reads) {
+        leave(self, self->fair_reads);
+    }
+    pool_fini(&self->fair_lanes);
+    pool_fini(&self->fair_entries);
+}
+
+static void begin(struct engine *engine, struct fair *self, uint32_t reads_left);
+
+/* What was read comes into the window. */
+static int take_in(struct engine *engine, struct fair *self, const struct fair_read *read,
+                   const struct store_completion *completion)
+{
+    uint64_t covered = completion->covered.end_offset;
+    int rc = 0;
+    switch (completion->error.code) {
+    case 0:
+        break;
+    case ZSP_EOUT_OF_RANGE: /* retention was faster */
+        covered = self->ledger->partition->start_offset;
+        break;
+    default: /* by offset: whoever takes it is told what is wrong */
+        covered = read->end;
+        break;
+    }
+    covered = covered < read->end ? covered : read->end;
+    for (uint32_t i = 0; i < completion->batch_count && rc == 0 && !is_full(self); i++) {
+        rc = look_at_batch(engine, self, &completion->batches[i]);
+    }
+    if (rc == 0 && self->next < covered && !is_full(self)) {
+        rc = fair_add(self, 0, ZSP_PRIORITY, self->next, covered);
+        self->next = covered;
+    }
+    return rc;
+}
+
+static void read_done(struct engine *engine, struct engine_op *op,
+                      const struct store_completion *completion)
+{
+    struct fair_read *const read = (struct fair_read *)op;
+    struct fair *const self = read->fair;
+    const uint32_t left = read->left;
+    if (!self || completion->error.code == ZSP_ENOT_FOUND) { /* the topic is going */
+        if (self) {
+            self->read = NULL;
+        }
+        leave(engine->groups, read);
+        return;
+    }
+    self->read = NULL;
+    const int rc = take_in(engine, self, read, completion);
+    leave(engine->groups, read);
+    if (rc < 0) {
+        group_out_of_memory(engine->groups);
+        return;
+    }
+    if (left > 0 && self->next < self->ledger->mark && !is_full(self)) {
+        begin(engine, self, left - 1);
+    } else {
+        self->looked = self->ledger->group->fair->turns + 1;
+    }
+    group_ledger_changed(engine->groups, self->ledger);
+    if (self->ledger->group->parked_count > 0) {
+        group_wake(engine->groups, self->ledger->group);
+    }
+}
+
+static void begin(struct engine *engine, struct fair *self, uint32_t reads_left)
+{
+    struct groups *const groups = engine->groups;
+    struct fair_read *const made = calloc(1, sizeof *made);
+    if (!made) {
+        group_out_of_memory(groups);
+        return;
+    }
+    *made = (struct fair_read){.op.done_fn = read_done,
+                               .fair = self,
+                               .next = groups->fair_reads,
+                               .first = self->next,
+                               .end = self->ledger->mark,
+                               .left = reads_left};
+    if (made->next) {
+        made->next->prev = made;
+    }
+    groups->fair_reads = made;
+    const struct store_read read = {
+        .part = self->ledger->partition->part,
+        .from_offset = made->first,
+        .to_offset = made->end,
+        .max_bytes = READ_BYTES,
+        .tag = engine_op_tag(&made->op),
+    };
+    struct zsp_err error = {0};
+    self->read = made;
+    if (engine->store->ops->read(engine->store, &read, &error) < 0) {
+        self->read = NULL;
+        leave(groups, made);
+        if (fair_add(self, 0, ZSP_PRIORITY, read.from_offset, read.to_offset) < 0) {
+            group_out_of_memory(groups);
+        }
+        self->looked = self->ledger->group->fair->turns + 1;
+        self->next = read.to_offset; /* by offset: whoever takes it is told what is wrong */
+    }
+}
+
+void fair_want(struct engine *engine, struct group *group)
+{
+    while (group->fair && group->fair->behind_first && !engine->failed) {
+        struct fair *const fair = group->fair->behind_first;
+        fair_not_behind(group->fair, fair);
+        if (!fair->read && fair->next < fair->ledger->mark && !is_full(fair)) {
+            begin(engine, fair, READS_MAX);
+            group_ledger_changed(engine->groups, fair->ledger); /* it waits for that */
+        }
+    }
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Fair sharing: a noisy tenant does not raise the waiting time of the others.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/engine/fair.h"
+#include "common/limits.h"
+#include "common/wire.h"
+#include "tests/broker/engine/group_steps.h"
+#include "tests/common/testing.h"
+#include "tests/support/prng.h"
+
+static void create(struct engine_fixture *f, const char *fair_by)
+{
+    fixture_ok(
+        f, "GROUP.CREATE",
+        fixture_format("{'group': 'g', 'topics': ['t'], 'settings': {'fair_by': '%s'}}", fair_by),
+        NULL);
+}
+
+/* One batch: a message for each letter, which is its payload and its key. */
+static void publish_more(struct engine_fixture *f, const char *letters, const char *more)
+{
+    char body[3500] = "[";
+    size_t len = 1;
+    for (const char *at = letters; *at; at++) {
+        len += (size_t)snprintf(body + len, sizeof body - len, "%s[b'%c', b'%c']",
+                                at == letters ? "" : ", ", *at, *at);
+    }
+    (void)snprintf(body + len, sizeof body - len, "]");
+    fixture_ok(f, "PUBLISH", fixture_format("{'topic': 't'%s}", more), body);
+}
+
+static void publish(struct engine_fixture *f, const char *letters)
+{
+    publish_more(f, letters, "");
+}
+
+/* What the next pulls for one message each get, one letter each, until there is nothing. */
+static const char *order_of(struct engine_fixture *f)
+{
+    static char got[1024];
+    size_t len = 0;
+    for (;;) {
+        const char *payloads = fixture_payloads(steps_pull(f, 1));
+        if (payloads[0] == '\0') {
+            break;
+        }
+        assert_true(len < sizeof got - 1);
+        got[len++] = payloads[0];
+    }
+    got[len] = '\0';
+    return got;
+}
+
+static void a_quiet_tenant_does_not_wait_behind_a_noisy_one(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish(f, "aaaaaaaaaaaaaaaaaaaaaaaa");
+    publish(f, "b");
+    publish(f, "aaaaaaaa");
+    assert_string_equal(fixture_payloads(steps_pull(f, 6)), "b a a a a a");
+    publish(f, "c");
+    assert_string_equal(fixture_payloads(steps_pull(f, 3)), "c a a");
+}
+
+/* Alternately: one that is new, and one that had a turn. */
+static void tenants_take_turns(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish(f, "aaaaaaaaaaaabbbbbbbbbc");
+    assert_string_equal(order_of(f), "aabacbabababababababaa");
+}
+
+static void all_of_it_arrives_once(void **state)
+{
+    struct engine_fixture *f = *state;
+    struct prng prng = {.state = 5};
+    create(f, "key");
+    unsigned sent[26] = {0};
+    unsigned got[26] = {0};
+    for (int round = 0; round < 60; round++) {
+        char letters[41];
+        const size_t count = prng_between(&prng, 1, 40);
+        for (size_t i = 0; i < count; i++) {
+            const uint64_t letter = prng_chance(&prng, 700) ? 0 : prng_below(&prng, 26);
+            letters[i] = (char)('a' + letter);
+            sent[letter]++;
+        }
+        letters[count] = '\0';
+        publish_more(f, letters, prng_chance(&prng, 200) ? ", 'priority': 7" : "");
+        const uint64_t max = prng_between(&prng, 1, 30);
+        const struct answer *answer =
+            fixture_ok(f, "PULL",
+                       fixture_format("{'group': 'g', 'max_messages': %u, 'max_bytes': %u}",
+                                      (unsigned)max, prng_chance(&prng, 300) ? 40 : 100000),
+                       NULL);
+        for (const char *at = fixture_payloads(answer); *at; at++) {
+            got[*at - 'a'] += *at != ' ' ? 1 : 0;
+        }
+        if (prng_chance(&prng, 100)) {
+            fixture_restart(f, MEM_KEEP_WRITTEN);
+        }
+    }
+    for (const char *at = fixture_payloads(steps_pull(f, 65536)); *at; at++) {
+        got[*at - 'a'] += *at != ' ' ? 1 : 0;
+    }
+    assert_memory_equal(sent, got, sizeof sent);
+}
+
+/* Goal: a bound. Whatever the others publish, a tenant that waits in the window waits for at most two
+ * messages for each of them. */
+static void nobody_waits_for_more_than_two_messages_for_each_other_tenant(void **state)
+{
+    struct engine_fixture *f = *state;
+    struct prng prng = {.state = 11};
+    create(f, "key");
+    for (int round = 0; round < 20; round++) {
+        char letters[33] = {0};
+        for (size_t i = 0; i < 32; i++) {
+            letters[i] = (char)('a' + (prng_chance(&prng, 800) ? 0 : prng_below(&prng, 8)));
+        }
+        publish(f, letters);
+    }
+    const char *order = order_of(f);
+    assert_int_equal(strlen(order), 640);
+    for (char tenant = 'a'; tenant < 'a' + 8; tenant++) {
+        unsigned others = 0;
+        const char *last = strrchr(order, tenant);
+        for (const char *at = order; at <= last; at++) {
+            others = *at == tenant ? 0 : others + 1;
+            assert_true(others <= 2 * 7);
+        }
+    }
+}
+
+static void priority_stands_above_fairness(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish(f, "aab");
+    publish_more(f, "aaa", ", 'priority': 9");
+    publish_more(f, "c", ", 'priority': 5");
+    assert_string_equal(order_of(f), "aaacaba");
+}
+
+static void what_was_out_before_comes_first(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish(f, "aaaabbc");
+    const struct answer *answer = steps_pull(f, 2);
+    assert_string_equal(fixture_payloads(answer), "a a");
+    steps_settle(f, 0, 2, answer->lease, "'retry', {'delay_ms': 0}");
+    assert_string_equal(fixture_payloads(steps_pull(f, 3)), "a a b");
+}
+
+/* The limit of bytes cuts off who has most of the reply. */
+static void a_limit_cuts_off_the_noisy(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish(f, "aaaaaaaaaab");
+    /* A record here has 11 bytes. */
+    const struct answer *answer =
+        fixture_ok(f, "PULL", "{'group': 'g', 'max_messages': 10, 'max_bytes': 33}", NULL);
+    assert_string_equal(fixture_payloads(answer), "b a a");
+    publish(f, "c");
+    assert_string_equal(fixture_payloads(steps_pull(f, 2)), "a c");
+}
+
+static void producers_and_headers_are_tenants_too(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "header.tenant");
+    fixture_ok(f, "PUBLISH", "{'topic': 't'}",
+               "[[b'a', null, null, null, {'tenant': 'x'}], [b'a', null, null, null, {'tenant': "
+               "'x'}], [b'a', null, null, null, {'tenant': 'x'}], [b'b', null, null, null, "
+               "{'tenant': 'y'}], [b'c']]");
+    assert_string_equal(order_of(f), "aabac");
+    fixture_ok(f, "GROUP.SET", "{'group': 'g', 'settings': {'fair_by': 'producer'}}", NULL);
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    publish(f, "aaaa");
+    fixture_ok(f, "PUBLISH",
+               "{'topic': 't', 'producer': 'p', 'epoch': 1, 'seq': 1, 'partition': 0, 'count': 1}",
+               "[[b'q']]");
+    assert_string_equal(order_of(f), "aaqaa");
+}
+
+static void delayed_messages_come_in_their_time(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish_more(
+        f, "d",
+        fixture_format(", 'not_before_ms': %llu", (unsigned long long)f->now.wall_ms + 5000));
+    publish(f, "ab");
+    assert_string_equal(order_of(f), "ab");
+    fixture_advance(f, 6000);
+    assert_string_equal(order_of(f), "d");
+}
+
+static void a_seek_begins_the_window_anew(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish(f, "aaab");
+    assert_string_equal(order_of(f), "aaba");
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'to': 'earliest'}", NULL);
+    assert_string_equal(order_of(f), "aaba");
+    fixture_ok(f, "TOPIC.PURGE", "{'topic': 't', 'before': ['offset', 2]}", NULL);
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'to': 'earliest'}", NULL);
+    assert_string_equal(order_of(f), "ab");
+}
+
+static void it_is_told_changed_and_refused(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish(f, "aaab");
+    assert_string_equal(fixture_payloads(steps_pull(f, 1)), "a");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_non_null(
+        strstr(fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "settings"),
+               "\"fair_by\": \"key\""));
+    fixture_ok(f, "GROUP.SET", "{'group': 'g', 'settings': {'fair_by': null}}", NULL);
+    assert_string_equal(order_of(f), "aab");
+    fixture_error(f, ZSP_EBAD_VALUE, "GROUP.SET", "{'group': 'g', 'settings': {'fair_by': 'x'}}",
+                  NULL);
+    fixture_error(f, ZSP_EBAD_VALUE, "GROUP.SET",
+                  "{'group': 'g', 'settings': {'fair_by': 'header.'}}", NULL);
+    fixture_error(f, ZSP_EBAD_VALUE, "GROUP.CREATE",
+                  "{'group': 'o', 'topics': ['t'], 'mode': 'ordered', 'settings': {'fair_by': "
+                  "'key'}}",
+                  NULL);
+}
+
+static void a_group_that_goes_leaves_no_read_behind(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish(f, "aaab");
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t ticket = steps_wait(f, 1, 1000);
+    fixture_pump(f);
+    fixture_ok(f, "GROUP.DELETE", "{'group': 'g'}", NULL);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, ticket)->code, ZSP_ENOT_FOUND);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_quiet_tenant_does_not_wait_behind_a_noisy_one),
+        TEST(tenants_take_turns),
+        TEST(all_of_it_arrives_once),
+        TEST(nobody_waits_for_more_than_two_messages_for_each_other_tenant),
+        TEST(priority_stands_above_fairness),
+        TEST(what_was_out_before_comes_first),
+        TEST(a_limit_cuts_off_the_noisy),
+        TEST(producers_and_headers_are_tenants_too),
+        TEST(delayed_messages_come_in_their_time),
+        TEST(a_seek_begins_the_window_anew),
+        TEST(it_is_told_changed_and_refused),
+        TEST(a_group_that_goes_leaves_no_read_behind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
