@@ -226,6 +226,47 @@ static void a_dead_message_holds_its_key(void **state)
     assert_pulled(f, 9, "a2");
 }
 
+static void a_redrive_lifts_a_hold(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'on_dead': 'hold'}");
+    publish(f, "a1 a2 a3 b1", "");
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    steps_settle(f, 0, 1, lease, "'ack'");
+    steps_settle(f, 3, 1, lease, "'ack'");
+    steps_settle(f, 1, 1, lease, "'reject'");
+    assert_string_equal(reason(steps_pull(f, 9)), "held");
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    assert_pulled(f, 9, "a2 a3");
+}
+
+static void a_drop_lifts_a_hold(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'on_dead': 'hold'}");
+    publish(f, "a1 a2 b1", "");
+    steps_settle(f, 0, 1, steps_pull(f, 1)->lease, "'reject'");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    steps_settle(f, 2, 1, steps_pull(f, 9)->lease, "'ack'");
+    assert_string_equal(reason(steps_pull(f, 9)), "held");
+    fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'all': true}", NULL);
+    assert_pulled(f, 9, "a2");
+}
+
+/* Goal: it comes before what is not finished of its key, also when that is out. */
+static void a_redriven_message_comes_first_of_its_key(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 a2 -1 a3", "");
+    steps_settle(f, 0, 1, steps_pull(f, 1)->lease, "'reject'");
+    const uint64_t lease = steps_pull(f, 1)->lease; /* a2 */
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    assert_pulled(f, 9, "a1 a2 -1 a3");
+    assert_string_equal(not_applied(steps_settle(f, 1, 1, lease, "'ack'")),
+                        "[[\"t\", 0, 1, 1, \"lost\"]]");
+}
+
 static void a_seek_lifts_a_hold(void **state)
 {
     struct engine_fixture *f = *state;
@@ -357,6 +398,9 @@ int main(void)
         T(what_a_lost_lease_had_comes_in_order),
         T(a_dead_message_is_skipped),
         T(a_dead_message_holds_its_key),
+        T(a_redrive_lifts_a_hold),
+        T(a_drop_lifts_a_hold),
+        T(a_redriven_message_comes_first_of_its_key),
         T(a_seek_lifts_a_hold),
         T(the_scan_stops_at_look_ahead),
         T(the_hottest_keys_are_told),
