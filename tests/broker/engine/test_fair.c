@@ -101,14 +101,18 @@ static void all_of_it_arrives_once(void **state)
                                       (unsigned)max, prng_chance(&prng, 300) ? 40 : 100000),
                        NULL);
         for (const char *at = fixture_payloads(answer); *at; at++) {
-            got[*at - 'a'] += *at != ' ' ? 1 : 0;
+            if (*at != ' ') {
+                got[*at - 'a']++;
+            }
         }
         if (prng_chance(&prng, 100)) {
             fixture_restart(f, MEM_KEEP_WRITTEN);
         }
     }
     for (const char *at = fixture_payloads(steps_pull(f, 65536)); *at; at++) {
-        got[*at - 'a'] += *at != ' ' ? 1 : 0;
+        if (*at != ' ') {
+            got[*at - 'a']++;
+        }
     }
     assert_memory_equal(sent, got, sizeof sent);
 }
