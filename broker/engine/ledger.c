@@ -314,6 +314,33 @@ unsigned ledger_priorities(const struct ledger *self)
            (fair_is_used(self) ? fair_priorities(self) : 0u) | levels_priorities(self);
 }
 
+unsigned ledger_priorities_ready(struct ledger *self)
+{
+    const unsigned classes = runmap_classes(&self->runs);
+    unsigned ret = (classes & RUN_CLASS_READY) | (classes & RUN_CLASS_LIMITED) >> 10;
+    struct run_span fresh;
+    if (!levels_are_known(self)) {
+        return 0;
+    }
+    if (self->lanes) {
+        return ret;
+    }
+    if (fair_is_used(self)) {
+        ret |= fair_priorities(self);
+        if (self->fair->next >= self->mark) {
+            return ret;
+        }
+    }
+    if (!self->levels) {
+        return ret | (ledger_next_fresh(self, self->high, &fresh) ? 1u << ZSP_PRIORITY : 0u);
+    }
+    const unsigned perhaps = levels_priorities(self) & ~ret;
+    for (unsigned i = 0; i <= ZSP_PRIORITY_MAX; i++) {
+        ret |= (perhaps >> i & 1u) != 0 && levels_has_fresh(self, i) ? 1u << i : 0;
+    }
+    return ret;
+}
+
 int ledger_take(struct ledger *self, struct take *take)
 {
     if (!self->levels) {

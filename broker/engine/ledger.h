@@ -158,6 +158,8 @@ ZSP_MUST_CHECK int ledger_take(struct ledger *self, struct take *take);
 ZSP_MUST_CHECK int ledger_take_priority(struct ledger *self, struct take *take, unsigned priority);
 /* Priorities at which something may be ready, a bit each. */
 unsigned ledger_priorities(const struct ledger *self);
+/* Those at which something is. What may come only alone in a reply is counted as well. */
+unsigned ledger_priorities_ready(struct ledger *self);
 /* The end of what may be handed out. */
 uint64_t ledger_visible_end(const struct ledger *self);
 /* For other orders: a stretch cut to what may be handed out and to `messages` (false = nothing is

@@ -195,6 +195,25 @@ int levels_take_fresh(struct ledger *ledger, struct take *take, unsigned priorit
     return rc;
 }
 
+bool levels_has_fresh(struct ledger *ledger, unsigned priority)
+{
+    const uint64_t end = ledger_visible_end(ledger);
+    uint64_t *next = &ledger->levels->next[priority];
+    struct run_span stretch;
+    struct run_span fresh;
+    *next = *next > ledger->high ? *next : ledger->high;
+    while (next_of(ledger->levels->agenda, *next, priority, end, &stretch)) {
+        *next = *next > stretch.first ? *next : stretch.first;
+        if (ledger_next_fresh(ledger, *next, &fresh) && fresh.first < stretch.end) {
+            *next = *next > fresh.first ? *next : fresh.first;
+            return true;
+        }
+        *next = stretch.end;
+    }
+    *next = *next > end ? *next : end;
+    return false;
+}
+
 /* --- Due ------------------------------------------------------------------------------------------- */
 
 int levels_due(struct ledger *ledger, const struct run_span *span)

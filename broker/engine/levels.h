@@ -43,6 +43,8 @@ void levels_back(struct ledger *ledger, uint64_t first, unsigned priority);
 
 /* Reserve fresh messages of one priority for `take`, as ledger_take(). Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int levels_take_fresh(struct ledger *ledger, struct take *take, unsigned priority);
+/* Is there any? Amortised as cheap as taking them. */
+bool levels_has_fresh(struct ledger *ledger, unsigned priority);
 /* The mark is `mark` now, and the agenda knows what lies below it. */
 void levels_mark(struct ledger *ledger, uint64_t mark);
 /* Messages of the agenda have come due; the agenda knows that already.

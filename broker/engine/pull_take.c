@@ -60,7 +60,7 @@ static int take_by_priority(struct groups *groups, struct pull *self, size_t fir
 
 /* --- Turns -------------------------------------------------------------------------------------- */
 
-/* Priorities at which the pull may get something, a bit each. */
+/* Priorities at which the pull gets something, a bit each. */
 static unsigned priorities_of(const struct pull *self)
 {
     unsigned ret = 0;
@@ -68,7 +68,7 @@ static unsigned priorities_of(const struct pull *self)
         const struct ledger_told *const first = pull_binding_at(self, i)->ring;
         const struct ledger_told *told = first;
         for (bool more = first != NULL; more; more = told != first) {
-            ret |= ledger_ready(told->ledger) > 0 ? ledger_priorities(told->ledger) : 0;
+            ret |= ledger_ready(told->ledger) > 0 ? ledger_priorities_ready(told->ledger) : 0;
             told = told->ring_next;
         }
     }
@@ -145,6 +145,9 @@ static int take_next(struct groups *groups, struct pull *self, size_t first, uin
         }
         *has_turns = false;
         group->owed = BETWEEN; /* the next pull begins with it */
+        if (before > 0) {
+            return 0; /* now: what is to be alone in its reply does not come behind others */
+        }
     }
     const uint64_t count = *has_turns ? turn * BETWEEN - (uint64_t)group->owed : take->messages;
     take->kind = *has_turns ? TAKE_BETWEEN : TAKE_PLAIN;

@@ -115,7 +115,8 @@ struct group_model {
     int64_t unseen_until_ms; /* their leases are over by then, uptime */
     uint64_t pulls;          /* that entered */
     uint32_t pulls_out;      /* of them, those that nothing was heard of */
-    uint64_t no_turns;       /* weighted: messages since the less urgent that waited had a turn */
+    uint64_t no_turns;       /* weighted: messages since the less urgent that waited had a turn, */
+    unsigned no_turns_of;    /* all of this priority */
     bool paused;             /* surely */
     bool maybe_paused;
     uint64_t pause_step;  /* when the last PAUSE came, */

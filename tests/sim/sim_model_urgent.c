@@ -195,25 +195,41 @@ static bool judge_empty(struct model *self, const struct sim_request *pull)
     return true;
 }
 
+/* Has anything expired there that may have used up a turn of its priority? */
+static bool may_lose_turns(struct model *self, uint32_t topic, uint32_t partition, unsigned below)
+{
+    for (uint64_t o = 0; o < self->logs[topic][partition].mark; o++) {
+        const uint32_t message = model_log_slot(self, topic, partition, o)->message;
+        if (message != 0 && self->messages[message - 1].order.priority < below &&
+            model_may_be_expired(self, message - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* No turn of the less urgent is left out. */
 static bool judge_turns(struct model *self, const struct sim_request *pull, unsigned least,
                         unsigned most)
 {
     struct group_model *group = &self->groups[pull->group];
     bool waits = false;
-    for (uint32_t i = 0; least == most && most > 0 && !waits && i < SIM_TOPICS * SIM_PARTS_MAX;
-         i++) {
+    bool loses = false;
+    for (uint32_t i = 0; least == most && most > 0 && i < SIM_TOPICS * SIM_PARTS_MAX; i++) {
         const uint32_t topic = i / SIM_PARTS_MAX;
         const uint32_t partition = i % SIM_PARTS_MAX;
         uint64_t offset = 0;
-        waits = model_group_has_topic(pull->group, topic) &&
-                partition < model_partition_count(topic) &&
-                find_left_behind(self, pull, topic, partition, 0, most - 1, &offset);
+        if (model_group_has_topic(pull->group, topic) && partition < model_partition_count(topic)) {
+            waits = waits || find_left_behind(self, pull, topic, partition, 0, most - 1, &offset);
+            loses = loses || may_lose_turns(self, topic, partition, most);
+        }
     }
+    group->no_turns = most == group->no_turns_of ? group->no_turns : 0; /* else this was a turn */
+    group->no_turns_of = most;
     for (size_t i = 0; i < pull->reply.run_count; i++) {
         group->no_turns += pull->reply.runs[i].count;
     }
-    group->no_turns = waits ? group->no_turns : 0;
+    group->no_turns = waits && !loses ? group->no_turns : 0;
     return group->no_turns < 16 ||
            model_fail(self,
                       "group %s: %" PRIu64 " messages of priority %u without a turn of others",

@@ -100,6 +100,22 @@ static void without_others_there_are_no_turns(void **state)
     assert_string_equal(digits + 11, "444444444"); /* at most one came before */
 }
 
+/* What was more urgent has come and gone: the turns are those of what is less urgent now. */
+static void urgent_ones_that_are_gone_take_no_turns(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f);
+    for (unsigned priority = 5; priority <= 9; priority++) {
+        publish_at(f, priority, 1);
+    }
+    assert_int_equal(strlen(pulled(f, 5, 5)), 5);
+    publish_at(f, 4, 40);
+    publish_at(f, 3, 4);
+    const char *digits = pulled(f, 32, 8);
+    assert_int_equal(digits_of(digits, '3'), 2);
+    assert_non_null(memchr(digits, '3', 16));
+}
+
 static void a_strict_group_lets_them_wait(void **state)
 {
     struct engine_fixture *f = *state;
@@ -184,6 +200,7 @@ int main(void)
         TEST(pulls_of_one_have_turns_as_well),
         TEST(the_turns_go_round),
         TEST(without_others_there_are_no_turns),
+        TEST(urgent_ones_that_are_gone_take_no_turns),
         TEST(a_strict_group_lets_them_wait),
         TEST(a_large_pull_has_turns_of_several),
         TEST(a_turn_that_does_not_fit_is_made_up_for),
