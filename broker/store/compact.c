@@ -176,9 +176,15 @@ static struct compact_source source_of(const struct store_part *part, size_t ind
     };
 }
 
+/* Is retention about to drop it? Its record is on its way to the journal. */
+static bool is_going(const struct store_part *part, const struct segment *segment)
+{
+    return part->trimming && segment->number < part->trim_end;
+}
+
 static bool is_wanted(const struct compaction *self, const struct segment *segment)
 {
-    return segment->base_offset >= self->copy_next &&
+    return segment->base_offset >= self->copy_next && !is_going(self->part, segment) &&
            (!self->only_tombstones || has_due_tombstone(segment, &self->what));
 }
 
@@ -538,8 +544,8 @@ int compact_start(struct log_store *store, struct store_part *part,
                   const struct store_compact *what, struct zsp_err *err)
 {
     bool may_seal = false;
-    if (store->compaction || part->state != PART_OPEN || part->refuses || part->damage_count > 0 ||
-        part->compact_failed || !store->ready || store->space.refuses ||
+    if (store->compaction || part->state != PART_OPEN || part->trimming || part->refuses ||
+        part->damage_count > 0 || part->compact_failed || !store->ready || store->space.refuses ||
         !is_worth_it(part, what, &may_seal)) {
         return 0;
     }

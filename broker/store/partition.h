@@ -118,7 +118,8 @@ struct store_part {
     bool unsynced;                   /* on the commit's list */
     bool refuses;                    /* damaged: takes no appends */
     bool compact_failed;             /* what is there cannot be read: not tried again */
-    bool trimming;                   /* a retention is under way */
+    bool trimming;                   /* a retention is under way: */
+    uint64_t trim_end;               /* segments before this one go */
     struct store_retain retain_next; /* asked while something else was under way; zero = nothing */
     struct store_compacted *compacted; /* NULL = it never was */
     struct terms_place terms_place;    /* where the last look at the active segment ended */

@@ -200,6 +200,7 @@ int retain_start(struct log_store *store, struct store_part *part, const struct 
     trim->end_number = part->segments[dropped]->number;
     memcpy(trim->directory, part->path, strlen(part->path) + 1);
     part->trimming = true;
+    part->trim_end = trim->end_number;
     part->busy++;
     store->works++;
     if (put_trim(store, trim, dropped) < 0) {
