@@ -7,7 +7,7 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/json.h"
-#include "zspool.h"
+#include <zspool.h>
 
 #define WHY_TEXT_SIZE 640
 

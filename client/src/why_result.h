@@ -6,7 +6,7 @@
 #define ZSP_CLIENT_WHY_RESULT_H
 
 #include "client/src/result.h"
-#include "zspool.h"
+#include <zspool.h>
 
 /* What a GROUP.INFO tells of it; older brokers tell nothing. Memory that runs out is found in the
  * arena. */
