@@ -129,7 +129,7 @@ class Figures(Case):
         self.good("pull", "alarm", "-g", "alarm", "-n", "1", "--outcome", "reject")
         run = Terminal("group", "info", "alarm")
         self.assertEqual(run.end(), 0)
-        self.assertIn(b"\x1b[1;31m1\x1b[0m     0\r\n", run.seen)
+        self.assertIn(b"\x1b[1;31m1\x1b[0m     0 ", run.seen)
 
 
 class Progress(Case):
