@@ -87,7 +87,7 @@ await_group() { # GROUP TOPIC
     done
 }
 left_over() { # GROUP TOPIC: messages that are not done
-    zspool group info "$1" | awk -v topic="$2" '$1 == topic { n += $4 - $3 } END { print n + 0 }'
+    zspool group info "$1" | awk -v topic="$2" '$1 == topic && $2 ~ /^[0-9]+$/ { n += $4 - $3 } END { print n + 0 }'
 }
 
 # End these workers as Ctrl-C would: what they have not printed is handed back.
