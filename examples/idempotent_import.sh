@@ -14,7 +14,7 @@ sed 's/[\\"]/\\&/g; s/.*/{"payload":"&","id":"&"}/' "$work/lines" >"$work/lines.
 
 say "The import runs, and is killed in the middle; then the broker is, too."
 zspool pub files --from-json --json >"$work/confirms" \
-    < <(head -n 12345 "$work/lines.json"; exec sleep 60) &
+    < <(head -n 12345 "$work/lines.json"; exec sleep 60 2>/dev/null) &
 import=$!
 until [[ $(confirmed "$work/confirms") -ge 1000 ]]; do sleep 0.05; done
 { kill -9 "$import" && wait "$import"; } 2>/dev/null || true
