@@ -30,6 +30,13 @@ static uint64_t binding(const struct batch_place *place)
     return zsp_hash((struct zsp_slice){bytes, sizeof bytes});
 }
 
+uint64_t batch_segment_binding(const struct batch_place *place)
+{
+    struct batch_place first = *place;
+    first.pos = 0;
+    return binding(&first);
+}
+
 static uint64_t header_sum(const uint8_t *bytes, const struct batch_place *place)
 {
     return zsp_hash_seeded((struct zsp_slice){bytes, BATCH_HEADER_BYTES - 8}, binding(place));

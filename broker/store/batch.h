@@ -66,6 +66,9 @@ struct batch_header {
 /* Bytes of a stored batch with header and padding. */
 uint64_t batch_bytes(uint64_t body_bytes);
 
+/* The binding of a file that belongs to the segment: that of a batch at pos 0, whatever `pos` is. */
+uint64_t batch_segment_binding(const struct batch_place *place);
+
 /* Write the header; every field of `header` is used but the frame. */
 void batch_encode(uint8_t out[BATCH_HEADER_BYTES], const struct batch_header *header,
                   const struct batch_place *place);

@@ -16,15 +16,7 @@ static const uint8_t magic[4] = {'Z', 'S', 'P', 'D'};
 
 static uint64_t header_sum(const uint8_t *bytes, const struct batch_place *place)
 {
-    uint8_t binding[STORE_UUID_BYTES + 32];
-    memcpy(binding, place->uuid, STORE_UUID_BYTES);
-    zsp_put_u64(binding + 16, place->topic_id);
-    zsp_put_u32(binding + 24, place->partition);
-    zsp_put_u32(binding + 28, place->generation);
-    zsp_put_u64(binding + 32, place->segment);
-    zsp_put_u64(binding + 40, 0);
-    const uint64_t seed = zsp_hash((struct zsp_slice){binding, sizeof binding});
-    return zsp_hash_seeded((struct zsp_slice){bytes, SUM_POS}, seed);
+    return zsp_hash_seeded((struct zsp_slice){bytes, SUM_POS}, batch_segment_binding(place));
 }
 
 static uint64_t page_sum(const uint8_t *entries, uint32_t count, uint64_t sum, uint32_t number)

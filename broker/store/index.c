@@ -94,14 +94,7 @@ void index_fini(struct seg_index *self)
 
 static uint64_t index_sum(const uint8_t *bytes, size_t entry_bytes, const struct batch_place *place)
 {
-    uint8_t binding[STORE_UUID_BYTES + 32];
-    memcpy(binding, place->uuid, STORE_UUID_BYTES);
-    zsp_put_u64(binding + 16, place->topic_id);
-    zsp_put_u32(binding + 24, place->partition);
-    zsp_put_u32(binding + 28, place->generation);
-    zsp_put_u64(binding + 32, place->segment);
-    zsp_put_u64(binding + 40, 0);
-    const uint64_t seed = zsp_hash((struct zsp_slice){binding, sizeof binding});
+    const uint64_t seed = batch_segment_binding(place);
     const uint64_t header = zsp_hash_seeded((struct zsp_slice){bytes, SUM_POS}, seed);
     return zsp_hash_seeded((struct zsp_slice){bytes + INDEX_HEADER_BYTES, entry_bytes}, header);
 }
