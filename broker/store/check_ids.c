@@ -22,25 +22,34 @@ static void tell_bad(struct check *self, const char *path, const char *why)
     check_tell(self, &finding, "%s", why);
 }
 
-int check_ids(struct check *self, const char *directory, const struct batch_place *place,
-              const struct sealed_fact *fact, struct zsp_err *err)
+/* Is it a valid file of a segment with these facts? Errors: ZSP_ECORRUPT, ZSP_ENOMEM */
+typedef int valid_fn(struct zsp_slice bytes, const struct index_facts *want,
+                     const struct batch_place *place, struct zsp_err *err);
+
+static int valid_ids(struct zsp_slice bytes, const struct index_facts *want,
+                     const struct batch_place *place, struct zsp_err *err)
 {
-    char path[LAYOUT_PATH_MAX];
-    layout_generation_path(path, directory, fact->number, fact->generation, ".ids");
+    struct id_entry *entries = NULL;
+    uint32_t count;
+    const int rc = id_file_decode(bytes, want, place, &entries, &count, err);
+    if (rc == 0) {
+        free(entries);
+    }
+    return rc;
+}
+
+static int check_derived(struct check *self, const char *path, uint64_t bytes_max, valid_fn *valid,
+                         const struct batch_place *place, const struct sealed_fact *fact,
+                         struct zsp_err *err)
+{
     const struct index_facts want = {fact->base_offset, fact->end_offset, fact->bytes,
                                      fact->max_timestamp_ms};
-    const uint64_t max = id_file_bytes_max(fact->end_offset - fact->base_offset);
     struct zsp_writer bytes = {0};
     struct zsp_err why = {0};
-    int rc = layout_read_file(self->fs, path, max, &bytes, &why);
+    int rc = layout_read_file(self->fs, path, bytes_max, &bytes, &why);
     if (rc == 0) {
-        struct id_entry *entries = NULL;
-        uint32_t count;
         self->summary.read_bytes += bytes.len;
-        rc = id_file_decode(zsp_writer_slice(&bytes), &want, place, &entries, &count, &why);
-        if (rc == 0) {
-            free(entries);
-        }
+        rc = valid(zsp_writer_slice(&bytes), &want, place, &why);
     }
     zsp_writer_fini(&bytes);
     if (rc == ZSP_ENOMEM) {
@@ -52,27 +61,20 @@ int check_ids(struct check *self, const char *directory, const struct batch_plac
     return 0;
 }
 
+int check_ids(struct check *self, const char *directory, const struct batch_place *place,
+              const struct sealed_fact *fact, struct zsp_err *err)
+{
+    char path[LAYOUT_PATH_MAX];
+    layout_generation_path(path, directory, fact->number, fact->generation, ".ids");
+    const uint64_t max = id_file_bytes_max(fact->end_offset - fact->base_offset);
+    return check_derived(self, path, max, valid_ids, place, fact, err);
+}
+
 int check_terms(struct check *self, const char *directory, const struct batch_place *place,
                 const struct sealed_fact *fact, struct zsp_err *err)
 {
     char path[LAYOUT_PATH_MAX];
     layout_generation_path(path, directory, fact->number, fact->generation, ".pri");
-    const struct index_facts want = {fact->base_offset, fact->end_offset, fact->bytes,
-                                     fact->max_timestamp_ms};
     const uint64_t max = terms_file_bytes_max(fact->end_offset - fact->base_offset);
-    struct zsp_writer bytes = {0};
-    struct zsp_err why = {0};
-    int rc = layout_read_file(self->fs, path, max, &bytes, &why);
-    if (rc == 0) {
-        self->summary.read_bytes += bytes.len;
-        rc = terms_file_check(zsp_writer_slice(&bytes), &want, place, &why);
-    }
-    zsp_writer_fini(&bytes);
-    if (rc == ZSP_ENOMEM) {
-        return zsp_err_set(err, rc, "%s", path);
-    }
-    if (rc < 0 && rc != ZSP_ENOT_FOUND) {
-        tell_bad(self, path, why.msg);
-    }
-    return 0;
+    return check_derived(self, path, max, terms_file_check, place, fact, err);
 }
