@@ -293,14 +293,25 @@ static void take_batches(const struct mem_log *log, const struct store_read *rea
     }
 }
 
-static void run_read(struct mem_store *self, const struct mem_call *call)
+/* The answer to a call, told already where the topic was dropped: then NULL. */
+static const struct mem_log *answer(struct mem_store *self, const struct mem_call *call,
+                                    enum store_completion_kind kind, struct store_completion **ret)
 {
-    struct store_completion *done = mem_complete(self, STORE_READ);
+    struct store_completion *done = mem_complete(self, kind);
     done->tag = call->tag;
     done->owner = call->part->owner;
-    const struct mem_log *log = call->part->log;
-    if (!log) {
+    if (!call->part->log) {
         (void)zsp_err_set(&done->error, ZSP_ENOT_FOUND, "the topic was dropped");
+    }
+    *ret = done;
+    return call->part->log;
+}
+
+static void run_read(struct mem_store *self, const struct mem_call *call)
+{
+    struct store_completion *done;
+    const struct mem_log *log = answer(self, call, STORE_READ, &done);
+    if (!log) {
         return;
     }
     const struct store_read *read = &call->read;
@@ -333,12 +344,9 @@ static void run_read(struct mem_store *self, const struct mem_call *call)
 
 static void run_find(struct mem_store *self, const struct mem_call *call)
 {
-    struct store_completion *done = mem_complete(self, STORE_FOUND);
-    done->tag = call->tag;
-    done->owner = call->part->owner;
-    const struct mem_log *log = call->part->log;
+    struct store_completion *done;
+    const struct mem_log *log = answer(self, call, STORE_FOUND, &done);
     if (!log) {
-        (void)zsp_err_set(&done->error, ZSP_ENOT_FOUND, "the topic was dropped");
         return;
     }
     done->offset = log->synced_offset;
@@ -395,15 +403,11 @@ static void hunt_id(const struct mem_log *log, const struct mem_call *call, uint
 
 static void run_find_ids(struct mem_store *self, struct mem_call *call)
 {
-    struct store_completion *done = mem_complete(self, STORE_IDS_FOUND);
-    done->tag = call->tag;
-    done->owner = call->part->owner;
-    const struct mem_log *log = call->part->log;
-    if (!log) {
-        (void)zsp_err_set(&done->error, ZSP_ENOT_FOUND, "the topic was dropped");
-    } else if (!call->part->has_ids) {
+    struct store_completion *done;
+    const struct mem_log *log = answer(self, call, STORE_IDS_FOUND, &done);
+    if (log && !call->part->has_ids) {
         (void)zsp_err_set(&done->error, ZSP_EUNSUPPORTED, "there is no index of ids");
-    } else {
+    } else if (log) {
         const uint64_t records = log->end_offset - log->start_offset;
         done->hits = mem_alloc((size_t)(call->print_count * STORE_ID_HITS_MAX + records + 1) *
                                sizeof *done->hits);
@@ -419,12 +423,9 @@ static void run_find_ids(struct mem_store *self, struct mem_call *call)
 
 static void run_read_terms(struct mem_store *self, const struct mem_call *call)
 {
-    struct store_completion *done = mem_complete(self, STORE_TERMS_READ);
-    done->tag = call->tag;
-    done->owner = call->part->owner;
-    const struct mem_log *log = call->part->log;
+    struct store_completion *done;
+    const struct mem_log *log = answer(self, call, STORE_TERMS_READ, &done);
     if (!log) {
-        (void)zsp_err_set(&done->error, ZSP_ENOT_FOUND, "the topic was dropped");
         return;
     }
     if (log->read_error != 0) {
