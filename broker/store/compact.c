@@ -230,6 +230,7 @@ static int next_target(struct log_store *store, struct compaction *self)
         return ZSP_ENOMEM;
     }
     const struct compact_rules rules = {.map = &run->map,
+                                        .map_end = run->map_end,
                                         .now_ms = self->what.now_ms,
                                         .tombstones_before_ms = self->what.tombstones_before_ms};
     const struct batch_place place = {

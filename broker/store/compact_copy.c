@@ -66,15 +66,16 @@ static void flush(struct compact_copy *self, uint64_t end)
 {
     struct batch_header header = {.batch = self->meta, .epoch = self->open_epoch};
     const size_t start = self->out.len;
+    const int64_t since =
+        self->open_tombstone_ms == COMPACT_UNCOUNTED ? 0 : self->open_tombstone_ms;
     header.batch.first_offset = self->out_offset;
     header.batch.record_count = (uint32_t)(end - self->out_offset);
     (void)zsp_write_room(&self->out, BATCH_HEADER_BYTES);
-    sparse_writer_end(&self->sparse, self->open_tombstone_ms, &self->out);
+    sparse_writer_end(&self->sparse, since, &self->out);
     emit(self, &header, start);
     self->open = false;
-    if (self->open_tombstone_ms != 0 &&
-        (self->tombstone_ms == 0 || self->open_tombstone_ms < self->tombstone_ms)) {
-        self->tombstone_ms = self->open_tombstone_ms;
+    if (since != 0 && (self->tombstone_ms == 0 || since < self->tombstone_ms)) {
+        self->tombstone_ms = since;
     }
 }
 
@@ -124,7 +125,7 @@ static void emit_whole(struct compact_copy *self, const struct batch_header *sou
 
 /* --- Records ---------------------------------------------------------------------------------- */
 
-enum fate { FATE_KEPT, FATE_TOMBSTONE, FATE_REMOVED };
+enum fate { FATE_KEPT, FATE_UNCOUNTED, FATE_TOMBSTONE, FATE_REMOVED };
 
 static enum fate fate_of(const struct compact_copy *self, uint64_t offset, struct zsp_slice record,
                          int64_t tombstone_ms)
@@ -138,6 +139,9 @@ static enum fate fate_of(const struct compact_copy *self, uint64_t offset, struc
     }
     if (payload.len > 0) {
         return FATE_KEPT;
+    }
+    if (offset >= self->rules.map_end) {
+        return FATE_UNCOUNTED;
     }
     return tombstone_ms != 0 && tombstone_ms <= self->rules.tombstones_before_ms ? FATE_REMOVED
                                                                                  : FATE_TOMBSTONE;
@@ -242,7 +246,7 @@ static int copy_record(void *arg, uint64_t offset, struct zsp_slice record, int6
         self->removed++;
         return 0;
     }
-    int64_t since = 0;
+    int64_t since = fate == FATE_UNCOUNTED ? COMPACT_UNCOUNTED : 0;
     if (fate == FATE_TOMBSTONE) {
         since = tombstone_ms != 0 ? tombstone_ms : self->rules.now_ms;
     }
@@ -265,7 +269,7 @@ static int copy_record(void *arg, uint64_t offset, struct zsp_slice record, int6
 /* Ends the walk with 1 at a record that does not simply stay. */
 static int is_affected(void *arg, uint64_t offset, struct zsp_slice record, int64_t tombstone_ms)
 {
-    return fate_of(arg, offset, record, tombstone_ms) == FATE_KEPT ? 0 : 1;
+    return fate_of(arg, offset, record, tombstone_ms) <= FATE_UNCOUNTED ? 0 : 1;
 }
 
 int compact_copy_batch(struct compact_copy *self, const struct batch_header *header,

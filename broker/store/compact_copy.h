@@ -3,7 +3,8 @@
  * What compaction leaves of a stretch of the log: batches go in, in order; the bytes of those that take
  * their place come out. Does no I/O.
  *
- * A batch that keeps all its records, and has no tombstone, stays as it is. What is left of others
+ * A batch that keeps all its records, and has no tombstone, stays as it is. A tombstone behind the
+ * end of the map simply stays, and its time does not run: older messages of its key may still be there. What is left of others
  * gathers in sparse batches (sparse.h), which also take the offsets behind them that are gone, so that
  * no offset is without a batch. Timestamps, priorities and times of delivery stay those of each
  * record; so do broker epochs, for a batch must not have a lower one than its predecessor. Producers
@@ -20,9 +21,13 @@
 
 struct compact_rules {
     const struct compact_map *map; /* lent */
+    uint64_t map_end;              /* keys of messages from here on may have older ones left */
     int64_t now_ms;                /* wall: what a new tombstone is counted from */
     int64_t tombstones_before_ms;  /* wall: one that was compacted first at or before this goes */
 };
+
+/* As the time of a tombstone: that does not run yet. 0 = it is none. */
+#define COMPACT_UNCOUNTED INT64_MIN
 
 /* Zero-initialise, then compact_copy_begin(). */
 struct compact_copy {
@@ -38,7 +43,7 @@ struct compact_copy {
     bool open;               /* a sparse batch gathers */
     struct store_batch meta; /* what its records have in common */
     uint64_t open_epoch;
-    int64_t open_tombstone_ms;
+    int64_t open_tombstone_ms; /* of its tombstones, COMPACT_UNCOUNTED = of those behind map_end */
     struct sparse_writer sparse;
 
     struct zsp_unpacker *unpacker;

@@ -373,6 +373,48 @@ static void tombstones_stay_for_their_time(void **state)
     tear_down(&world);
 }
 
+/* Of a key whose newest message is a tombstone that went, nothing older is left. */
+static void assert_nothing_comes_back(const struct world *self)
+{
+    bool known[KEYS] = {false};
+    bool is_over[KEYS] = {false};
+    for (uint64_t offset = self->end; offset-- > 0;) {
+        const struct put *put = &self->at[offset];
+        if (put->key < 0) {
+            continue;
+        }
+        if (is_over[put->key] && self->is_there[offset]) {
+            fail_msg("offset %" PRIu64 " of key %d is there, and the tombstone behind it is gone",
+                     offset, put->key);
+        }
+        is_over[put->key] = known[put->key] ? is_over[put->key] : !self->is_there[offset];
+        known[put->key] = true;
+    }
+}
+
+/* Goal: a tombstone of which a compaction has not got the key, for want of room, is as if it had never
+ * been looked at. */
+static void a_tombstone_stays_while_older_values_may_be_there(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        static struct world world;
+        set_up(&world, seed + 200);
+        world.store->options.compaction_keys_max = 8;
+        log_case_reopen(world.store);
+        publish_some(&world, 150);
+        look(&world);
+        world.tombstones_may_go = true;
+        for (int i = 0; i < 40; i++) {
+            world.store->now.wall_ms += 10;
+            compact_to(&world, UINT64_MAX, world.store->now.wall_ms);
+            assert_newest(&world);
+            assert_nothing_comes_back(&world);
+        }
+        tear_down(&world);
+    }
+}
+
 static void what_is_not_to_go_in_stays_as_it_is(void **state)
 {
     (void)state;
@@ -509,6 +551,7 @@ int main(void)
         cmocka_unit_test(it_goes_on_where_it_was_and_merges),
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(tombstones_stay_for_their_time),
+        cmocka_unit_test(a_tombstone_stays_while_older_values_may_be_there),
         cmocka_unit_test(what_is_not_to_go_in_stays_as_it_is),
         cmocka_unit_test(others_may_come_in_between),
         cmocka_unit_test(a_power_cut_at_any_call_leaves_the_old_or_the_new),
