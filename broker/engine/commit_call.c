@@ -29,11 +29,7 @@ struct commit_call *commit_call_new(struct engine *engine, uint32_t publish_coun
         free(self);
         return NULL;
     }
-    self->all_next = engine->commit_call_first;
-    if (self->all_next) {
-        self->all_next->all_prev = self;
-    }
-    engine->commit_call_first = self;
+    LIST_INSERT_HEAD(&engine->commit_call_list, self, link);
     return self;
 }
 
@@ -52,20 +48,17 @@ static void free_memory(struct commit_call *self)
 
 void commit_call_free(struct engine *engine, struct commit_call *self)
 {
-    transaction_fini(engine, &self->transaction);
-    *(self->all_prev ? &self->all_prev->all_next : &engine->commit_call_first) = self->all_next;
-    if (self->all_next) {
-        self->all_next->all_prev = self->all_prev;
-    }
+    transaction_fini(&self->transaction);
+    LIST_REMOVE(self, link);
     engine->commit_run_bytes -= self->run_bytes;
     free_memory(self);
 }
 
 void commit_call_free_all(struct engine *engine)
 {
-    while (engine->commit_call_first) {
-        struct commit_call *const self = engine->commit_call_first;
-        engine->commit_call_first = self->all_next;
+    while (!LIST_EMPTY(&engine->commit_call_list)) {
+        struct commit_call *const self = LIST_FIRST(&engine->commit_call_list);
+        LIST_REMOVE(self, link);
         free_memory(self);
     }
 }
@@ -146,8 +139,11 @@ int commit_call_take_runs(struct engine *engine, struct commit_call *self,
 struct commit_call *commit_call_before(const struct engine *engine, const struct reply_to *to,
                                        struct zsp_slice topic)
 {
-    struct commit_call *self = to->session != 0 ? engine->commit_call_first : NULL;
-    for (; self; self = self->all_next) { /* the last one that came is the first */
+    struct commit_call *self = NULL;
+    if (to->session == 0) {
+        return NULL;
+    }
+    LIST_FOREACH (self, &engine->commit_call_list, link) { /* the last one that came is the first */
         if (self->to.session != to->session || self->is_decided || self->transaction.atomic) {
             continue;
         }

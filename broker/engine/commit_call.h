@@ -33,7 +33,7 @@ struct commit_echo {
 struct commit_call {
     struct transaction transaction; /* first */
     struct commit_call *next;       /* of its producer, in order */
-    struct commit_call *all_next, *all_prev;
+    LIST_ENTRY(commit_call) link;
     struct reply_to to;
     struct commit_echo *echoes;
     uint64_t producer_id;

@@ -5,6 +5,7 @@
  * until the reply is full.
  */
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "broker/engine/batch_walk.h"
 #include "broker/engine/dead_verbs.h"
@@ -34,7 +35,7 @@ struct dead_found {
 struct dead_read {
     struct engine_op op; /* first: its address is the tag */
     struct reply_to to;
-    struct dead_read *next, *prev;
+    LIST_ENTRY(dead_read) link;
     struct dead_piece *pieces;
     size_t piece_count, piece_capacity;
     size_t at;            /* the piece being read, */
@@ -50,8 +51,9 @@ struct dead_read {
 
 /* --- The object ------------------------------------------------------------------------------ */
 
-static void drop(const struct groups *self, struct dead_read *read)
+static void end(const struct groups *self, struct dead_read *read)
 {
+    LIST_REMOVE(read, link);
     for (size_t i = 0; i < read->found_count; i++) {
         zsp_buf_put(&read->found[i].piece.part.buf);
     }
@@ -63,23 +65,11 @@ static void drop(const struct groups *self, struct dead_read *read)
     free(read);
 }
 
-static void end(struct groups *self, struct dead_read *read)
-{
-    *(read->prev ? &read->prev->next : &self->dead_reads) = read->next;
-    if (read->next) {
-        read->next->prev = read->prev;
-    }
-    drop(self, read);
-}
-
 void dead_reads_fini(struct groups *self)
 {
-    struct dead_read *next = NULL;
-    for (struct dead_read *read = self->dead_reads; read; read = next) {
-        next = read->next;
-        drop(self, read);
+    while (!LIST_EMPTY(&self->dead_reads)) {
+        end(self, LIST_FIRST(&self->dead_reads));
     }
-    self->dead_reads = NULL;
 }
 
 static struct dead_read *new_read(struct groups *self, const struct reply_to *to)
@@ -87,11 +77,7 @@ static struct dead_read *new_read(struct groups *self, const struct reply_to *to
     struct dead_read *const read = calloc(1, sizeof *read);
     if (read) {
         read->to = *to;
-        read->next = self->dead_reads;
-        if (read->next) {
-            read->next->prev = read;
-        }
-        self->dead_reads = read;
+        LIST_INSERT_HEAD(&self->dead_reads, read, link);
     }
     return read;
 }

@@ -7,6 +7,7 @@
 #include "broker/engine/dead_verbs.h"
 
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "broker/engine/redrive.h"
 
@@ -141,7 +142,7 @@ int verb_dead_list(struct engine *engine, const struct request *request, struct 
 struct dead_call {
     struct engine_op op; /* first: its address is the tag */
     struct reply_to to;
-    struct dead_call *next, *prev;
+    LIST_ENTRY(dead_call) link;
     uint64_t messages;
     bool more;
     struct dead_place place; /* with `more` */
@@ -156,23 +157,17 @@ struct changing {
     uint32_t runs;
 };
 
-void dead_fini(struct groups *self)
+static void free_call(struct dead_call *call)
 {
-    struct dead_call *next = NULL;
-    for (struct dead_call *call = self->dead_calls; call; call = next) {
-        next = call->next;
-        free(call);
-    }
-    self->dead_calls = NULL;
+    LIST_REMOVE(call, link);
+    free(call);
 }
 
-static void free_call(struct groups *self, struct dead_call *call)
+void dead_fini(struct groups *self)
 {
-    *(call->prev ? &call->prev->next : &self->dead_calls) = call->next;
-    if (call->next) {
-        call->next->prev = call->prev;
+    while (!LIST_EMPTY(&self->dead_calls)) {
+        free_call(LIST_FIRST(&self->dead_calls));
     }
-    free(call);
 }
 
 static struct dead_call *new_call(struct groups *self, const struct reply_to *to)
@@ -180,11 +175,7 @@ static struct dead_call *new_call(struct groups *self, const struct reply_to *to
     struct dead_call *const call = calloc(1, sizeof *call);
     if (call) {
         call->to = *to;
-        call->next = self->dead_calls;
-        if (call->next) {
-            call->next->prev = call;
-        }
-        self->dead_calls = call;
+        LIST_INSERT_HEAD(&self->dead_calls, call, link);
     }
     return call;
 }
@@ -210,7 +201,7 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     } else {
         answer(engine, call);
     }
-    free_call(engine->groups, call);
+    free_call(call);
 }
 
 static int change(void *arg, struct ledger *ledger, const struct run_span *span)
@@ -254,7 +245,7 @@ static int put(struct engine *engine, struct dead_call *call, int rc, struct zsp
         reply_may_apply(engine, &call->to);
     } else if (rc == 0) {
         answer(engine, call);
-        free_call(engine->groups, call);
+        free_call(call);
     }
     return rc;
 }
@@ -368,7 +359,7 @@ static int change_dead(struct engine *engine, const struct request *request,
     call->messages = changing.messages;
     rc = put(engine, call, rc, err);
     if (rc < 0) {
-        free_call(groups, call);
+        free_call(call);
     }
     return rc;
 }

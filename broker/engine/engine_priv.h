@@ -7,6 +7,8 @@
 #ifndef ZSP_ENGINE_ENGINE_PRIV_H
 #define ZSP_ENGINE_ENGINE_PRIV_H
 
+#include <sys/queue.h>
+
 #include "broker/engine/catalog.h"
 #include "broker/engine/clock.h"
 #include "broker/engine/effects.h"
@@ -87,25 +89,25 @@ struct engine {
     struct catalog catalog;
     struct zsp_table producer_log_keys; /* struct producer_log by its key */
     struct groups *groups;
-    struct kept_entries *kept;              /* only during start, see producer_image.h */
-    struct publish *publish_first;          /* all at work, see publish.h */
-    struct transaction *transaction_first;  /* likewise, see transaction.h */
-    struct commit_call *commit_call_first;  /* likewise, see commit_call.h */
-    struct zsp_table commit_logs;           /* struct commit_log by the producer's id */
-    size_t sync_wait_count;                 /* of them, those confirmed when synced */
-    struct route route;                     /* of the batch being cut */
-    struct unpack unpack;                   /* compressed batches */
-    uint64_t work_before;                   /* of engine_work_bytes(), when the pump began */
-    struct reader *reader_first;            /* all READs at work or parked, see replay.h */
-    struct dedup *dedup_first, *dedup_last; /* partitions where there may be something to do */
-    struct id_place *id_place_first;        /* all that are looked for, see id_place.h */
-    struct consumed *consumed_first;        /* all that are under way, retention.h */
-    struct purge *purge_first;              /* all that are under way, topic_purge.h */
-    struct reader *room_first, *room_last;  /* those that wait for room, see reply_room() */
-    bool pulls_want_room;                   /* PULLs wait for it */
-    bool room_freed;                        /* since the pump began */
-    uint64_t commit_answer_bytes;           /* that commit_logs remember */
-    uint64_t commit_run_bytes;              /* of the outcomes of all calls */
+    struct kept_entries *kept;                 /* only during start, see producer_image.h */
+    LIST_HEAD(, publish) publish_list;         /* all at work, see publish.h */
+    LIST_HEAD(, transaction) transaction_list; /* likewise, see transaction.h */
+    LIST_HEAD(, commit_call) commit_call_list; /* likewise, see commit_call.h */
+    struct zsp_table commit_logs;              /* struct commit_log by the producer's id */
+    size_t sync_wait_count;                    /* of them, those confirmed when synced */
+    struct route route;                        /* of the batch being cut */
+    struct unpack unpack;                      /* compressed batches */
+    uint64_t work_before;                      /* of engine_work_bytes(), when the pump began */
+    LIST_HEAD(, reader) reader_list;           /* all READs at work or parked, see replay.h */
+    struct dedup *dedup_first, *dedup_last;    /* partitions where there may be something to do */
+    LIST_HEAD(, id_place) id_place_list;       /* all that are looked for, see id_place.h */
+    LIST_HEAD(, consumed) consumed_list;       /* all that are under way, retention.h */
+    LIST_HEAD(, purge) purge_list;             /* all that are under way, topic_purge.h */
+    struct reader *room_first, *room_last;     /* those that wait for room, see reply_room() */
+    bool pulls_want_room;                      /* PULLs wait for it */
+    bool room_freed;                           /* since the pump began */
+    uint64_t commit_answer_bytes;              /* that commit_logs remember */
+    uint64_t commit_run_bytes;                 /* of the outcomes of all calls */
     struct pool publishes, publish_parts, readers, topic_jobs, topic_calls, producer_opens,
         producer_logs;
     struct timer image_retry;      /* see state.h */

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "broker/engine/fair.h"
 #include "broker/engine/group.h"
@@ -28,9 +29,9 @@ struct group_fair {
 };
 
 struct fair_read {
-    struct engine_op op;           /* first: its address is the tag */
-    struct fair *fair;             /* NULL = gone meanwhile */
-    struct fair_read *next, *prev; /* of all */
+    struct engine_op op;        /* first: its address is the tag */
+    struct fair *fair;          /* NULL = gone meanwhile */
+    LIST_ENTRY(fair_read) link; /* of all */
     uint64_t first, end;
     uint32_t left; /* reads that may follow */
 };
@@ -189,12 +190,9 @@ static int look_at_batch(struct engine *engine, struct fair *self, const struct 
 
 /* --- Reading ------------------------------------------------------------------------------------------ */
 
-static void leave(struct groups *groups, struct fair_read *read)
+static void leave(struct fair_read *read)
 {
-    *(read->prev ? &read->prev->next : &groups->fair_reads) = read->next;
-    if (read->next) {
-        read->next->prev = read->prev;
-    }
+    LIST_REMOVE(read, link);
     free(read);
 }
 
@@ -208,8 +206,8 @@ void fair_forget_read(struct fair *self)
 
 void fair_fini(struct groups *self)
 {
-    while (self->fair_reads) {
-        leave(self, self->fair_reads);
+    while (!LIST_EMPTY(&self->fair_reads)) {
+        leave(LIST_FIRST(&self->fair_reads));
     }
     pool_fini(&self->fair_lanes);
     pool_fini(&self->fair_entries);
@@ -254,12 +252,12 @@ static void read_done(struct engine *engine, struct engine_op *op,
         if (self) {
             self->read = NULL;
         }
-        leave(engine->groups, read);
+        leave(read);
         return;
     }
     self->read = NULL;
     const int rc = take_in(engine, self, read, completion);
-    leave(engine->groups, read);
+    leave(read);
     if (rc < 0) {
         group_out_of_memory(engine->groups);
         return;
@@ -285,14 +283,10 @@ static void begin(struct engine *engine, struct fair *self, uint32_t reads_left)
     }
     *made = (struct fair_read){.op.done_fn = read_done,
                                .fair = self,
-                               .next = groups->fair_reads,
                                .first = self->next,
                                .end = self->ledger->mark,
                                .left = reads_left};
-    if (made->next) {
-        made->next->prev = made;
-    }
-    groups->fair_reads = made;
+    LIST_INSERT_HEAD(&groups->fair_reads, made, link);
     const struct store_read read = {
         .part = self->ledger->partition->part,
         .from_offset = made->first,
@@ -304,7 +298,7 @@ static void begin(struct engine *engine, struct fair *self, uint32_t reads_left)
     self->read = made;
     if (engine->store->ops->read(engine->store, &read, &error) < 0) {
         self->read = NULL;
-        leave(groups, made);
+        leave(made);
         if (fair_add(self, 0, ZSP_PRIORITY, read.from_offset, read.to_offset) < 0) {
             group_out_of_memory(groups);
         }

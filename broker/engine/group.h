@@ -22,6 +22,8 @@
 #ifndef ZSP_ENGINE_GROUP_H
 #define ZSP_ENGINE_GROUP_H
 
+#include <sys/queue.h>
+
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/group_mode.h"
 #include "broker/engine/group_settings.h"
@@ -155,7 +157,7 @@ struct groups {
     struct zsp_table members;                /* of all groups, see members.h */
     struct zsp_table by_id;                  /* groups */
     struct pool fair_lanes, fair_entries;    /* struct fair_lane, struct fair_entry */
-    struct fair_read *fair_reads;            /* all that are under way */
+    LIST_HEAD(, fair_read) fair_reads;       /* all that are under way */
     struct zsp_table followers;              /* by the topic's name; see binding.c */
     struct name_index patterns;              /* struct pattern_text, of all groups */
     struct group *dirty_first, *dirty_last;
@@ -169,14 +171,14 @@ struct groups {
     struct settle *settles_last;
     struct pool settle_pool;
     struct pool bye_pool;               /* struct bye */
-    struct join *joins;                 /* all that are under way */
-    struct seek *seeks;                 /* all that are under way */
-    struct restore_call *restores;      /* likewise */
-    struct dead_call *dead_calls;       /* likewise, see dead_verbs.c */
-    struct dead_read *dead_reads;       /* likewise, see dead_read.c */
-    struct trace *traces;               /* likewise, see trace.c */
-    struct redrive *redrives;           /* likewise, see redrive.h */
-    struct letter_call *letters;        /* likewise, see letters.h */
+    LIST_HEAD(, join) joins;            /* all that are under way */
+    LIST_HEAD(, seek) seeks;            /* all that are under way */
+    LIST_HEAD(, restore_call) restores; /* likewise */
+    LIST_HEAD(, dead_call) dead_calls;  /* likewise, see dead_verbs.c */
+    LIST_HEAD(, dead_read) dead_reads;  /* likewise, see dead_read.c */
+    LIST_HEAD(, trace) traces;          /* likewise, see trace.c */
+    LIST_HEAD(, redrive) redrives;      /* likewise, see redrive.h */
+    LIST_HEAD(, letter_call) letters;   /* likewise, see letters.h */
     struct zsp_table savepoints;        /* of all groups, by key; savepoint.h */
     struct savepoint *loose_savepoints; /* replayed, their group is not known yet */
     size_t savepoint_bytes;             /* of all values */

@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "broker/engine/group.h"
 #include "broker/engine/pattern.h"
@@ -45,39 +46,29 @@ struct join {
     size_t next_find; /* behind the last that was looked for: they are looked for in order */
     size_t open_finds;
     struct zsp_err error; /* of a find */
-    struct join *next, *prev;
+    LIST_ENTRY(join) link;
 };
 
-static void free_join(struct join *join)
+static void destroy_join(struct join *join)
 {
+    LIST_REMOVE(join, link);
     free(join->names);
     free(join->name_bytes);
     free(join->finds);
     free(join);
 }
 
-static void destroy_join(struct groups *self, struct join *join)
-{
-    *(join->prev ? &join->prev->next : &self->joins) = join->next;
-    if (join->next) {
-        join->next->prev = join->prev;
-    }
-    free_join(join);
-}
-
 void group_joins_fini(struct groups *self)
 {
-    struct join *next = NULL;
-    for (struct join *join = self->joins; join; join = next) {
-        next = join->next;
-        free_join(join);
+    while (!LIST_EMPTY(&self->joins)) {
+        destroy_join(LIST_FIRST(&self->joins));
     }
-    self->joins = NULL;
 }
 
 void group_join_forget(struct groups *self, const struct group *group)
 {
-    for (struct join *join = self->joins; join; join = join->next) {
+    struct join *join = NULL;
+    LIST_FOREACH (join, &self->joins, link) {
         if (join->group == group) {
             join->group = NULL;
         }
@@ -88,7 +79,6 @@ void group_join_forget(struct groups *self, const struct group *group)
 
 static void join_failed(struct engine *engine, struct join *join, const struct zsp_err *error)
 {
-    struct groups *self = engine->groups;
     struct group *group = join->group;
     if (join->has_to) {
         reply_error(engine, &join->to, error);
@@ -100,7 +90,7 @@ static void join_failed(struct engine *engine, struct join *join, const struct z
     } else if (group) {
         pull_join_failed(engine, group, join, error);
     }
-    destroy_join(self, join);
+    destroy_join(join);
 }
 
 static void join_done(struct engine *engine, struct engine_op *op,
@@ -131,7 +121,7 @@ static void join_done(struct engine *engine, struct engine_op *op,
         reply_ok(engine, &join->to);
     }
     group_wake(engine->groups, group);
-    destroy_join(engine->groups, join);
+    destroy_join(join);
 }
 
 /* --- The record ------------------------------------------------------------------------------- */
@@ -484,11 +474,7 @@ int group_join(struct engine *engine, struct group *group, const struct zsp_slic
         join->has_to = true;
         join->to = *to;
     }
-    join->next = self->joins;
-    if (join->next) {
-        join->next->prev = join;
-    }
-    self->joins = join;
+    LIST_INSERT_HEAD(&self->joins, join, link);
     int rc = resolve(engine, join, err);
     if (rc == 0) {
         ask(engine, join);
@@ -501,7 +487,7 @@ int group_join(struct engine *engine, struct group *group, const struct zsp_slic
         rc = rc == 0 ? put_join(engine, join, err) : rc;
     }
     if (rc < 0) {
-        destroy_join(self, join);
+        destroy_join(join);
         return rc;
     }
     if (ret_join) {

@@ -4,13 +4,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "broker/engine/dedup.h"
 #include "broker/engine/topic.h"
 
 struct id_place {
     struct id_lookup lookup; /* first */
-    struct id_place *next, *prev;
+    LIST_ENTRY(id_place) link;
     void (*found_fn)(struct engine *engine, void *arg, uint64_t offset,
                      const struct zsp_err *error);
     void *arg;
@@ -18,12 +19,9 @@ struct id_place {
     uint8_t bytes[];
 };
 
-static void destroy(struct engine *engine, struct id_place *self)
+static void destroy(struct id_place *self)
 {
-    *(self->prev ? &self->prev->next : &engine->id_place_first) = self->next;
-    if (self->next) {
-        self->next->prev = self->prev;
-    }
+    LIST_REMOVE(self, link);
     id_lookup_fini(&self->lookup);
     free(self);
 }
@@ -32,7 +30,7 @@ static void is_known(struct engine *engine, struct id_lookup *lookup, const stru
 {
     struct id_place *const self = (struct id_place *)lookup;
     self->found_fn(engine, self->arg, error ? ID_NOT_FOUND : lookup->found[0], error);
-    destroy(engine, self);
+    destroy(self);
 }
 
 int id_place_find(struct engine *engine, struct partition *partition, struct zsp_slice id,
@@ -52,11 +50,7 @@ int id_place_find(struct engine *engine, struct partition *partition, struct zsp
     self->id = (struct zsp_slice){self->bytes, id.len};
     self->found_fn = found_fn;
     self->arg = arg;
-    self->next = engine->id_place_first;
-    if (self->next) {
-        self->next->prev = self;
-    }
-    engine->id_place_first = self;
+    LIST_INSERT_HEAD(&engine->id_place_list, self, link);
     self->lookup.partition = partition;
     self->lookup.ids = &self->id;
     self->lookup.count = 1;
@@ -64,7 +58,7 @@ int id_place_find(struct engine *engine, struct partition *partition, struct zsp
     self->lookup.done_fn = is_known;
     rc = id_lookup_start(engine, &self->lookup, err);
     if (rc != 0) {
-        destroy(engine, self);
+        destroy(self);
     }
     return rc;
 }
@@ -79,7 +73,7 @@ int id_place_not_found(const struct partition *partition, struct zsp_err *err)
 
 void id_place_free_all(struct engine *engine)
 {
-    while (engine->id_place_first) {
-        destroy(engine, engine->id_place_first);
+    while (!LIST_EMPTY(&engine->id_place_list)) {
+        destroy(LIST_FIRST(&engine->id_place_list));
     }
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "broker/engine/batch_walk.h"
 #include "broker/engine/container.h"
@@ -23,7 +24,7 @@ enum letter_state { LETTER_WAITING, LETTER_READING, LETTER_SENDING };
 struct letter_call {
     struct transaction transaction; /* SENDING; publishes NULL = not made */
     struct engine_op read;          /* READING */
-    struct letter_call *next, *prev;
+    LIST_ENTRY(letter_call) link;
     struct groups *groups;
     uint64_t group_id;
     enum letter_state state;
@@ -44,13 +45,15 @@ static void fired(struct engine *engine, struct timer *timer);
 
 /* --- The object ------------------------------------------------------------------------------- */
 
-const struct letter_call *letters_find(const struct groups *self, const struct group *group)
+struct letter_call *letters_find(const struct groups *self, const struct group *group)
 {
-    const struct letter_call *call = self->letters;
-    while (call && call->group_id != group->id) {
-        call = call->next;
+    struct letter_call *call = NULL;
+    LIST_FOREACH (call, &self->letters, link) {
+        if (call->group_id == group->id) {
+            return call;
+        }
     }
-    return call;
+    return NULL;
 }
 
 static void drop_span(struct letter_call *call)
@@ -63,19 +66,16 @@ static void end(struct letter_call *call)
 {
     struct groups *const groups = call->groups;
     engine_cancel(groups->engine, TIMER_WAIT, &call->timer);
-    transaction_fini(groups->engine, &call->transaction);
+    transaction_fini(&call->transaction);
     drop_span(call);
-    *(call->prev ? &call->prev->next : &groups->letters) = call->next;
-    if (call->next) {
-        call->next->prev = call->prev;
-    }
+    LIST_REMOVE(call, link);
     free(call);
 }
 
 void letters_fini(struct groups *self)
 {
-    while (self->letters) {
-        end(self->letters);
+    while (!LIST_EMPTY(&self->letters)) {
+        end(LIST_FIRST(&self->letters));
     }
 }
 
@@ -99,11 +99,7 @@ void letters_look(struct groups *self, const struct ledger *ledger)
     }
     call->groups = self;
     call->group_id = ledger->group->id;
-    call->next = self->letters;
-    if (call->next) {
-        call->next->prev = call;
-    }
-    self->letters = call;
+    LIST_INSERT_HEAD(&self->letters, call, link);
     call->timer.fire_fn = fired;
     engine_arm(self->engine, TIMER_WAIT, &call->timer, self->engine->clock.broker_ms);
 }
@@ -141,10 +137,7 @@ static void go_on(struct letter_call *call, int64_t wait_ms)
 
 void letters_kick(struct groups *self, const struct group *group)
 {
-    struct letter_call *call = self->letters;
-    while (call && call->group_id != group->id) {
-        call = call->next;
-    }
+    struct letter_call *const call = letters_find(self, group);
     if (call && call->state == LETTER_WAITING) {
         engine_arm(self->engine, TIMER_WAIT, &call->timer, self->engine->clock.broker_ms);
     }
@@ -257,10 +250,11 @@ static void is_decided(struct engine *engine, struct transaction *transaction)
 static void is_over(struct engine *engine, struct transaction *transaction,
                     const struct zsp_err *error)
 {
+    (void)engine;
     struct letter_call *const call = call_of(transaction);
     const uint64_t count = call->end - call->span.first;
     const struct zsp_err why = error ? *error : (struct zsp_err){0};
-    transaction_fini(engine, transaction);
+    transaction_fini(transaction);
     if (error && !call->has_changed) {
         try_later(call, &why);
         return;
@@ -294,7 +288,7 @@ static void send_copies(struct letter_call *call, const struct group *group, str
     call->has_changed = false;
     call->state = LETTER_SENDING;
     if (transaction_start(engine, &call->transaction, &error) < 0) {
-        transaction_fini(engine, &call->transaction);
+        transaction_fini(&call->transaction);
         try_later(call, &error);
     }
 }

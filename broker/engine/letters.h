@@ -31,7 +31,7 @@ bool letters_are_owed(const struct ledger *ledger);
 /* After a change of the ledger, and of the group's settings: is a copy owed? Then it will be made. */
 void letters_look(struct groups *self, const struct ledger *ledger);
 /* The group's call, NULL = it owes nothing; and what GROUP.INFO tells of it: a map. */
-const struct letter_call *letters_find(const struct groups *self, const struct group *group);
+struct letter_call *letters_find(const struct groups *self, const struct group *group);
 void letters_write(struct zsp_writer *out, const struct letter_call *call);
 /* The group's settings changed: who waits tries at once. */
 void letters_kick(struct groups *self, const struct group *group);

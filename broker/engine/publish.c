@@ -28,11 +28,7 @@ struct publish *publish_new(struct engine *engine)
     if (!self) {
         return NULL;
     }
-    self->next = engine->publish_first;
-    if (self->next) {
-        self->next->prev = self;
-    }
-    engine->publish_first = self;
+    LIST_INSERT_HEAD(&engine->publish_list, self, link);
     return self;
 }
 
@@ -67,16 +63,14 @@ void publish_free(struct engine *engine, struct publish *self)
     }
     free_memory(self);
     engine->sync_wait_count -= self->level == STORE_SYNCED_LEVEL ? 1u : 0u;
-    *(self->prev ? &self->prev->next : &engine->publish_first) = self->next;
-    if (self->next) {
-        self->next->prev = self->prev;
-    }
+    LIST_REMOVE(self, link);
     pool_put(&engine->publishes, self);
 }
 
 void publish_free_all(struct engine *engine)
 {
-    for (struct publish *self = engine->publish_first; self; self = self->next) {
+    struct publish *self = NULL;
+    LIST_FOREACH (self, &engine->publish_list, link) {
         for (uint32_t i = 0; i < self->part_count; i++) {
             if (self->parts[i]) {
                 dedup_batch_free(&self->parts[i]->ids);
@@ -84,7 +78,7 @@ void publish_free_all(struct engine *engine)
         }
         free_memory(self);
     }
-    engine->publish_first = NULL;
+    LIST_INIT(&engine->publish_list);
 }
 
 static void enqueue(struct publish_queue *queue, struct publish_part *part)

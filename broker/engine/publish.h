@@ -15,6 +15,8 @@
 #ifndef ZSP_ENGINE_PUBLISH_H
 #define ZSP_ENGINE_PUBLISH_H
 
+#include <sys/queue.h>
+
 #include "broker/engine/publish_check.h"
 #include "broker/engine/topic.h"
 
@@ -22,8 +24,8 @@ struct publish;
 
 /* A PUBLISH that is not answered yet. */
 struct publish {
-    struct topic_waiter waiter;  /* while its topic is being created */
-    struct publish *next, *prev; /* all of the engine */
+    struct topic_waiter waiter; /* while its topic is being created */
+    LIST_ENTRY(publish) link;   /* all of the engine */
     struct reply_to to;
     struct zsp_buf *frame; /* until the parts are made; holds a reference */
     enum zsp_codec codec;  /* of the frame; NONE: it is the records */

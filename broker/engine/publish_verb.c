@@ -185,8 +185,7 @@ int verb_publish(struct engine *engine, const struct request *request, struct zs
     rc = fill(engine, &args, request, self, err);
     if (rc == 0) {
         struct commit_call *const before =
-            engine->commit_call_first ? commit_call_before(engine, &request->to, args.body.topic)
-                                      : NULL;
+            commit_call_before(engine, &request->to, args.body.topic);
         rc = before ? wait_behind(before, self, args.body.topic, err)
                     : find_and_go(engine, self, args.body.topic, err);
     }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "broker/engine/container.h"
 #include "common/diag.h"
@@ -14,7 +15,7 @@
 #define BEHIND_MAX_MS    1000 /* what a stall held up is not made up for beyond this */
 
 struct redrive {
-    struct redrive *next, *prev;
+    LIST_ENTRY(redrive) link;
     struct groups *groups;
     uint64_t group_id;
     struct timer timer;
@@ -31,11 +32,13 @@ struct redrive {
 
 struct redrive *redrive_find(const struct groups *self, const struct group *group)
 {
-    struct redrive *redrive = self->redrives;
-    while (redrive && redrive->group_id != group->id) {
-        redrive = redrive->next;
+    struct redrive *redrive = NULL;
+    LIST_FOREACH (redrive, &self->redrives, link) {
+        if (redrive->group_id == group->id) {
+            return redrive;
+        }
     }
-    return redrive;
+    return NULL;
 }
 
 uint64_t redrive_rate(const struct redrive *self)
@@ -51,17 +54,14 @@ uint64_t redrive_messages(const struct redrive *self)
 void redrive_stop(struct groups *groups, struct redrive *self)
 {
     engine_cancel(groups->engine, TIMER_WAIT, &self->timer);
-    *(self->prev ? &self->prev->next : &groups->redrives) = self->next;
-    if (self->next) {
-        self->next->prev = self->prev;
-    }
+    LIST_REMOVE(self, link);
     free(self);
 }
 
 void redrive_fini(struct groups *self)
 {
-    while (self->redrives) {
-        redrive_stop(self, self->redrives);
+    while (!LIST_EMPTY(&self->redrives)) {
+        redrive_stop(self, LIST_FIRST(&self->redrives));
     }
 }
 
@@ -191,11 +191,7 @@ int redrive_begin(struct groups *self, const struct group *group, const struct d
     if (from) {
         made->place = *from;
     }
-    made->next = self->redrives;
-    if (made->next) {
-        made->next->prev = made;
-    }
-    self->redrives = made;
+    LIST_INSERT_HEAD(&self->redrives, made, link);
     made->timer.fire_fn = fired;
     engine_arm(engine, TIMER_WAIT, &made->timer, engine->clock.broker_ms + tick_ms(made));
     return 0;

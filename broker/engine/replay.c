@@ -108,20 +108,18 @@ void reader_free(struct engine *engine, struct reader *self)
     reader_drop_ids(self);
     parked_remove(engine, &self->parked);
     drop_runs(self);
-    *(self->prev ? &self->prev->next : &engine->reader_first) = self->next;
-    if (self->next) {
-        self->next->prev = self->prev;
-    }
+    LIST_REMOVE(self, link);
     pool_put(&engine->readers, self);
 }
 
 void read_free_all(struct engine *engine)
 {
-    for (struct reader *self = engine->reader_first; self; self = self->next) {
+    struct reader *self = NULL;
+    LIST_FOREACH (self, &engine->reader_list, link) {
         reader_drop_ids(self);
         drop_runs(self);
     }
-    engine->reader_first = NULL;
+    LIST_INIT(&engine->reader_list);
     engine->room_first = engine->room_last = NULL;
 }
 
@@ -131,11 +129,7 @@ static struct reader *reader_new(struct engine *engine)
     if (!self) {
         return NULL;
     }
-    self->next = engine->reader_first;
-    if (self->next) {
-        self->next->prev = self;
-    }
-    engine->reader_first = self;
+    LIST_INSERT_HEAD(&engine->reader_list, self, link);
     return self;
 }
 

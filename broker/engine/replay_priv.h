@@ -5,6 +5,8 @@
 #ifndef ZSP_ENGINE_REPLAY_PRIV_H
 #define ZSP_ENGINE_REPLAY_PRIV_H
 
+#include <sys/queue.h>
+
 #include "broker/engine/batch_walk.h"
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/position.h"
@@ -22,7 +24,7 @@ enum reader_state { READER_LOCATING, READER_READING, READER_WAITING };
 struct reader {
     struct engine_op op;
     struct parked parked;
-    struct reader *next, *prev;           /* all of the engine */
+    LIST_ENTRY(reader) link;              /* all of the engine */
     struct reader *wait_next, *wait_prev; /* WAITING: of the partition */
     struct reader *room_next, *room_prev; /* with wants_room: of the engine */
     struct partition *partition;

@@ -5,6 +5,7 @@
  * group had done becomes its undo in the same step, so that an undo can be undone.
  */
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "broker/engine/ledger_compare.h"
 #include "broker/engine/mark_watch.h"
@@ -38,7 +39,7 @@ struct restore {
 struct restore_call {
     struct engine_op op; /* first: its address is the tag */
     struct reply_to to;
-    struct restore_call *next, *prev;
+    LIST_ENTRY(restore_call) link;
     struct zsp_writer answer;
 };
 
@@ -52,20 +53,17 @@ static void fini(struct restore *self)
     zsp_writer_fini(&self->missing);
 }
 
-static void destroy_call(struct groups *groups, struct restore_call *call)
+static void destroy_call(struct restore_call *call)
 {
-    *(call->prev ? &call->prev->next : &groups->restores) = call->next;
-    if (call->next) {
-        call->next->prev = call->prev;
-    }
+    LIST_REMOVE(call, link);
     zsp_writer_fini(&call->answer);
     free(call);
 }
 
 void restore_fini(struct groups *groups)
 {
-    while (groups->restores) {
-        destroy_call(groups, groups->restores);
+    while (!LIST_EMPTY(&groups->restores)) {
+        destroy_call(LIST_FIRST(&groups->restores));
     }
 }
 
@@ -85,7 +83,7 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     } else {
         tell(engine, &call->to, &call->answer);
     }
-    destroy_call(engine->groups, call);
+    destroy_call(call);
 }
 
 /* --- What is to be ----------------------------------------------------------------------------- */
@@ -308,11 +306,7 @@ static int go(struct engine *engine, const struct request *request, struct resto
     }
     call->op.done_fn = is_durable;
     call->to = request->to;
-    call->next = groups->restores;
-    if (call->next) {
-        call->next->prev = call;
-    }
-    groups->restores = call;
+    LIST_INSERT_HEAD(&groups->restores, call, link);
     write_answer(&call->answer, self, true);
     int rc = call->answer.failed ? zsp_err_set(err, ZSP_ENOMEM, "savepoint: out of memory") : 0;
     if (rc == 0) {
@@ -320,7 +314,7 @@ static int go(struct engine *engine, const struct request *request, struct resto
     }
     if (rc < 0) {
         savepoint_end(groups, &self->undo, false);
-        destroy_call(groups, call);
+        destroy_call(call);
         return rc;
     }
     reply_may_apply(engine, &request->to);

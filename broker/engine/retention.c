@@ -2,6 +2,7 @@
 #include "broker/engine/retention.h"
 
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "broker/engine/compaction.h"
 #include "broker/engine/dead_keep.h"
@@ -20,7 +21,7 @@
 struct consumed {
     struct engine_op op; /* first: its address is the tag */
     uint64_t topic_id;
-    struct consumed *next, *prev; /* of all that are under way */
+    LIST_ENTRY(consumed) link; /* of all that are under way */
     uint32_t count;
     uint64_t offsets[]; /* of the partitions; 0 = nothing */
 };
@@ -142,19 +143,16 @@ static void retain_by_limits(struct engine *engine, struct topic *topic)
 
 /* --- until_consumed ------------------------------------------------------------------------ */
 
-static void destroy_round(struct engine *engine, struct consumed *self)
+static void destroy_round(struct consumed *self)
 {
-    *(self->prev ? &self->prev->next : &engine->consumed_first) = self->next;
-    if (self->next) {
-        self->next->prev = self->prev;
-    }
+    LIST_REMOVE(self, link);
     free(self);
 }
 
 void retention_fini(struct engine *engine)
 {
-    while (engine->consumed_first) {
-        destroy_round(engine, engine->consumed_first);
+    while (!LIST_EMPTY(&engine->consumed_list)) {
+        destroy_round(LIST_FIRST(&engine->consumed_list));
     }
 }
 
@@ -191,7 +189,7 @@ static void is_durable(struct engine *engine, struct engine_op *op,
             retention_ask_kept(engine, partition, &what);
         }
     }
-    destroy_round(engine, self);
+    destroy_round(self);
 }
 
 /* Note what is consumed, and put a record behind it. Trouble is no harm: the next time does it. */
@@ -210,14 +208,10 @@ static void begin_round(struct engine *engine, struct topic *topic)
         self->offsets[i] = consumed_to(topic->partitions[i]);
         any = any || self->offsets[i] > topic->partitions[i]->start_offset;
     }
-    self->next = engine->consumed_first;
-    if (self->next) {
-        self->next->prev = self;
-    }
-    engine->consumed_first = self;
+    LIST_INSERT_HEAD(&engine->consumed_list, self, link);
     topic->is_consuming = any && state_put_time(engine, &self->op) == 0;
     if (!topic->is_consuming) {
-        destroy_round(engine, self);
+        destroy_round(self);
     }
 }
 

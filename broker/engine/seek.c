@@ -7,6 +7,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "broker/engine/container.h"
 #include "broker/engine/fair.h"
@@ -30,39 +31,28 @@ struct seek {
     bool has_undo; /* put with it */
     struct places places;
     struct seek_row *rows; /* of the places */
-    struct seek *next, *prev;
+    LIST_ENTRY(seek) link;
 };
 
-static void free_seek(struct seek *seek)
+static void destroy_seek(struct seek *seek)
 {
+    LIST_REMOVE(seek, link);
     places_fini(&seek->places);
     free(seek->rows);
     free(seek);
 }
 
-static void destroy_seek(struct groups *self, struct seek *seek)
-{
-    *(seek->prev ? &seek->prev->next : &self->seeks) = seek->next;
-    if (seek->next) {
-        seek->next->prev = seek->prev;
-    }
-    free_seek(seek);
-}
-
 void seek_fini(struct groups *self)
 {
-    struct seek *next = NULL;
-    for (struct seek *seek = self->seeks; seek; seek = next) {
-        next = seek->next;
-        free_seek(seek);
+    while (!LIST_EMPTY(&self->seeks)) {
+        destroy_seek(LIST_FIRST(&self->seeks));
     }
-    self->seeks = NULL;
 }
 
 static void fail(struct engine *engine, struct seek *seek, const struct zsp_err *error)
 {
     reply_error(engine, &seek->to, error);
-    destroy_seek(engine->groups, seek);
+    destroy_seek(seek);
 }
 
 static void answer(struct engine *engine, struct seek *seek)
@@ -85,7 +75,7 @@ static void answer(struct engine *engine, struct seek *seek)
         wire_write_uint(out, row->skipped);
     }
     reply_end(engine);
-    destroy_seek(engine->groups, seek);
+    destroy_seek(seek);
 }
 
 static void is_durable(struct engine *engine, struct engine_op *op,
@@ -327,14 +317,10 @@ static int begin(struct engine *engine, const struct request *request, const str
     seek->topic_id = binding->topic->id;
     seek->dead = args->dead.value != 0;
     seek->dry_run = args->dry_run.value != 0;
-    seek->next = self->seeks;
-    if (seek->next) {
-        seek->next->prev = seek;
-    }
-    self->seeks = seek;
+    LIST_INSERT_HEAD(&self->seeks, seek, link);
     const int rc = find_places(engine, seek, binding, args, err);
     if (rc < 0) {
-        destroy_seek(self, seek);
+        destroy_seek(seek);
     }
     return rc;
 }

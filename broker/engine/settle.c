@@ -523,8 +523,8 @@ static void kept(struct settling *self, struct settle *settle, struct zsp_buf **
 /* May something that was done before still be on its way to the disk? */
 static bool may_be_unsynced(const struct groups *groups)
 {
-    return groups->settles || groups->seeks || groups->restores ||
-           groups->engine->transaction_first;
+    return groups->settles || !LIST_EMPTY(&groups->seeks) || !LIST_EMPTY(&groups->restores) ||
+           !LIST_EMPTY(&groups->engine->transaction_list);
 }
 
 /* Everything is in the open step: write it. */

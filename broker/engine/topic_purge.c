@@ -2,6 +2,7 @@
 #include "broker/engine/topic_purge.h"
 
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "broker/engine/container.h"
 #include "broker/engine/group.h"
@@ -24,15 +25,12 @@ struct purge {
     bool dry_run;
     struct places places;
     uint64_t *before; /* purged offsets as they were, while the record is put */
-    struct purge *next, *prev;
+    LIST_ENTRY(purge) link;
 };
 
-static void destroy(struct engine *engine, struct purge *self)
+static void destroy(struct purge *self)
 {
-    *(self->prev ? &self->prev->next : &engine->purge_first) = self->next;
-    if (self->next) {
-        self->next->prev = self->prev;
-    }
+    LIST_REMOVE(self, link);
     places_fini(&self->places);
     free(self->before);
     free(self);
@@ -40,15 +38,15 @@ static void destroy(struct engine *engine, struct purge *self)
 
 void purge_fini(struct engine *engine)
 {
-    while (engine->purge_first) {
-        destroy(engine, engine->purge_first);
+    while (!LIST_EMPTY(&engine->purge_list)) {
+        destroy(LIST_FIRST(&engine->purge_list));
     }
 }
 
 static void fail(struct engine *engine, struct purge *self, const struct zsp_err *error)
 {
     reply_error(engine, &self->to, error);
-    destroy(engine, self);
+    destroy(self);
 }
 
 /* --- The answer ---------------------------------------------------------------------------------- */
@@ -168,7 +166,7 @@ static void is_durable(struct engine *engine, struct engine_op *op,
         const struct place *place = &self->places.items[i];
         move_start(engine, topic->partitions[place->partition_index], place->offset);
     }
-    destroy(engine, self);
+    destroy(self);
 }
 
 /* Raise what the image will say. */
@@ -202,7 +200,7 @@ static int go(struct engine *engine, struct purge *self, struct zsp_err *err)
     clamp(self, topic);
     if (self->dry_run) {
         answer(engine, self, topic);
-        destroy(engine, self);
+        destroy(self);
         return 0;
     }
     const int rc = put(engine, self, topic, err);
@@ -251,17 +249,13 @@ static int begin(struct engine *engine, const struct request *request,
     self->topic_id = topic->id;
     self->dry_run = args->dry_run.value != 0;
     self->places.found_fn = found;
-    self->next = engine->purge_first;
-    if (self->next) {
-        self->next->prev = self;
-    }
-    engine->purge_first = self;
+    LIST_INSERT_HEAD(&engine->purge_list, self, link);
     int rc = places_find(engine, &self->places, topic, first, end, &args->before, err);
     if (rc == 0 && self->places.open == 0) {
         rc = go(engine, self, err);
     }
     if (rc < 0) {
-        destroy(engine, self);
+        destroy(self);
     }
     return rc;
 }

@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "broker/engine/group.h"
 #include "broker/engine/levels.h"
@@ -16,7 +17,7 @@
 struct trace {
     struct engine_op op; /* first: its address is the tag */
     struct reply_to to;
-    struct trace *next, *prev;
+    LIST_ENTRY(trace) link;
     uint64_t group_id, topic_id, offset;
     uint32_t partition;
 };
@@ -33,19 +34,16 @@ struct traced {
 
 /* --- The object --------------------------------------------------------------------------------- */
 
-static void end(struct groups *self, struct trace *trace)
+static void end(struct trace *trace)
 {
-    *(trace->prev ? &trace->prev->next : &self->traces) = trace->next;
-    if (trace->next) {
-        trace->next->prev = trace->prev;
-    }
+    LIST_REMOVE(trace, link);
     free(trace);
 }
 
 void traces_fini(struct groups *self)
 {
-    while (self->traces) {
-        end(self, self->traces);
+    while (!LIST_EMPTY(&self->traces)) {
+        end(LIST_FIRST(&self->traces));
     }
 }
 
@@ -209,7 +207,7 @@ static void is_read(struct engine *engine, struct engine_op *op,
         look(engine, ledger, trace->offset, &traced);
         answer(engine, &trace->to, &traced, trace->offset);
     }
-    end(engine->groups, trace);
+    end(trace);
 }
 
 struct trace_args {
@@ -286,11 +284,7 @@ int verb_group_trace(struct engine *engine, const struct request *request, struc
     self->topic_id = ledger_topic_id(ledger);
     self->partition = ledger_partition_index(ledger);
     self->offset = args.offset.value;
-    self->next = engine->groups->traces;
-    if (self->next) {
-        self->next->prev = self;
-    }
-    engine->groups->traces = self;
+    LIST_INSERT_HEAD(&engine->groups->traces, self, link);
     const struct store_read read = {
         .part = ledger->partition->part,
         .from_offset = self->offset,
@@ -300,7 +294,7 @@ int verb_group_trace(struct engine *engine, const struct request *request, struc
     };
     rc = engine->store->ops->read(engine->store, &read, err);
     if (rc < 0) {
-        end(engine->groups, self);
+        end(self);
     }
     return rc;
 }

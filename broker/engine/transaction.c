@@ -28,11 +28,7 @@ int transaction_init(struct transaction *self, struct engine *engine,
         return ZSP_ENOMEM;
     }
     self->publish_count = count;
-    self->next = engine->transaction_first;
-    if (self->next) {
-        self->next->prev = self;
-    }
-    engine->transaction_first = self;
+    LIST_INSERT_HEAD(&engine->transaction_list, self, link);
     return 0;
 }
 
@@ -53,24 +49,21 @@ static void free_memory(struct transaction *self)
     self->publish_count = self->part_count = 0;
 }
 
-void transaction_fini(struct engine *engine, struct transaction *self)
+void transaction_fini(struct transaction *self)
 {
     if (!self->publishes) {
         return;
     }
     free_memory(self);
-    *(self->prev ? &self->prev->next : &engine->transaction_first) = self->next;
-    if (self->next) {
-        self->next->prev = self->prev;
-    }
+    LIST_REMOVE(self, link);
 }
 
 uint64_t transaction_bytes_open(const struct engine *engine, const struct topic *topic,
                                 uint64_t batch_bytes)
 {
     uint64_t bytes = 0;
-    const struct transaction *self = engine->transaction_first;
-    for (; self; self = self->next) {
+    const struct transaction *self = NULL;
+    LIST_FOREACH (self, &engine->transaction_list, link) {
         for (uint32_t i = 0; i < self->part_count; i++) {
             const struct transaction_part *const part = &self->parts[i];
             bytes += part->partition->topic != topic || !part->frame
@@ -83,10 +76,11 @@ uint64_t transaction_bytes_open(const struct engine *engine, const struct topic 
 
 void transaction_free_all(struct engine *engine)
 {
-    for (struct transaction *self = engine->transaction_first; self; self = self->next) {
+    struct transaction *self = NULL;
+    LIST_FOREACH (self, &engine->transaction_list, link) {
         free_memory(self);
     }
-    engine->transaction_first = NULL;
+    LIST_INIT(&engine->transaction_list);
 }
 
 static void is_over(struct engine *engine, struct transaction *self, const struct zsp_err *error)

@@ -17,6 +17,8 @@
 #ifndef ZSP_ENGINE_TRANSACTION_H
 #define ZSP_ENGINE_TRANSACTION_H
 
+#include <sys/queue.h>
+
 #include "broker/engine/publish_check.h"
 #include "broker/engine/route.h"
 #include "broker/engine/step.h"
@@ -70,7 +72,7 @@ struct transaction {
     struct engine_op op; /* first */
     struct topic_waiter waiter;
     const struct transaction_hooks *hooks;
-    struct transaction *next, *prev; /* all of the engine */
+    LIST_ENTRY(transaction) link; /* all of the engine */
     struct transaction_publish *publishes;
     uint32_t publish_count;
     uint32_t searches; /* topics waited for */
@@ -97,7 +99,7 @@ void transaction_ids_known(struct engine *engine, struct transaction *self);
 void transaction_ids_failed(struct engine *engine, struct transaction *self,
                             const struct zsp_err *error);
 /* Free what it holds, and forget it. Not while it is at work. */
-void transaction_fini(struct engine *engine, struct transaction *self);
+void transaction_fini(struct transaction *self);
 
 /* Write where the records of each publish are: an array of arrays of rows [index, count, partition,
  * first, false], as PUBLISH answers them; when these are more than
