@@ -153,7 +153,7 @@ struct zspool_producer {
     uint32_t epoch;
     uint8_t instance[16]; /* of the broker that was told the name */
     bool resync;
-    uint32_t fruitless_resyncs; /* without a confirm in between */
+    uint32_t fruitless_resyncs; /* since the last confirm or growth of a topic */
     int64_t open_at_ms;         /* not before, after a refusal */
     struct zsp_request open;
     struct zsp_writer open_args;

@@ -306,7 +306,11 @@ static void info_done(struct zsp_request *request, const struct zsp_answer *answ
         const msgpack_object *list = wire_map_find(answer->map, "partitions");
         const bool sane = list && list->type == MSGPACK_OBJECT_ARRAY && list->via.array.size > 0 &&
                           list->via.array.size <= ZSP_PARTITIONS_MAX;
-        topic->partitions = sane ? list->via.array.size : 1;
+        const uint32_t partitions = sane ? list->via.array.size : 1;
+        if (partitions != topic->partitions) {
+            self->fruitless_resyncs = 0; /* it has grown: that was the reason */
+        }
+        topic->partitions = partitions;
         topic->state = TOPIC_KNOWN;
         if (zsp_topic_out_spread(topic) != 0) {
             topic->ask_at_ms = answer->now_ms + PAUSE_MS;
@@ -601,10 +605,12 @@ static bool about_producer(const struct zsp_err *err)
     return strncmp(err->object, "producer", 8) == 0;
 }
 
+/* What was in flight together comes back together, and asks for one resync. */
 static void resync_for(struct zsp_batch *batch, const struct zsp_err *err)
 {
     struct zspool_producer *self = batch->producer;
-    if (++self->fruitless_resyncs > FRUITLESS_RESYNCS_MAX) {
+    self->fruitless_resyncs += self->resync ? 0 : 1;
+    if (self->fruitless_resyncs > FRUITLESS_RESYNCS_MAX) {
         refuse(batch, err);
         return;
     }
