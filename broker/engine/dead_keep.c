@@ -23,7 +23,7 @@ void dead_keep(const struct engine *engine, const struct partition *partition,
                struct store_retain *what)
 {
     for (const struct ledger *ledger = partition->ledger_first; ledger; ledger = ledger->next) {
-        const struct group_settings *const settings = &ledger->group->settings;
+        const struct group_settings *const settings = group_settings_of(ledger->group);
         if (settings->dead_retention_ms == 0 || ledger_dead(ledger) == 0) {
             continue;
         }

@@ -38,7 +38,7 @@ int expired_leave_out(struct groups *self, struct ledger *ledger, const struct r
     const uint64_t count = span->end - span->first;
     struct run run = span->run;
     uint32_t set = 0;
-    outcome_expired(&ledger->group->settings, &run);
+    outcome_expired(group_settings_of(ledger->group), &run);
     const bool is_dead = run.state == RUN_DEAD;
     int rc = 0;
     if (is_dead) {

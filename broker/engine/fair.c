@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "broker/engine/group.h"
-#include "broker/engine/group_texts.h"
+#include "broker/engine/group_rules.h"
 #include "broker/engine/levels.h"
 #include "common/assert.h"
 

@@ -97,10 +97,11 @@ ZSP_MUST_CHECK int fair_add(struct fair *self, uint64_t tenant, unsigned priorit
                             uint64_t end);
 
 /* --- fair_read.c --- */
-/* What a setting asks for: "key", "producer", "header.NAME". Errors: ZSP_EBAD_VALUE, ZSP_ENOMEM */
-int group_fair_new(struct zsp_slice text, struct group_fair **ret, struct zsp_err *err);
+/* What a setting asks for: "key", "producer", "header.NAME". Errors: ZSP_EBAD_VALUE */
+int group_fair_check(struct zsp_slice text, struct zsp_err *err);
+/* Of one that is good. NULL = out of memory. */
+struct group_fair *group_fair_new(struct zsp_slice text);
 void group_fair_destroy(struct group_fair **self_p);
-struct zsp_slice group_fair_text(const struct group_fair *self);
 /* Something of the ledger is to be looked at. */
 void fair_behind(struct group_fair *self, struct fair *fair);
 void fair_not_behind(struct group_fair *self, struct fair *fair);

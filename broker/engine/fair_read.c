@@ -24,7 +24,7 @@ struct group_fair {
     enum fair_kind kind;
     uint64_t turns; /* of the group's pulls */
     struct fair *behind_first;
-    struct zsp_slice text, header; /* into bytes */
+    struct zsp_slice header; /* into bytes */
     uint8_t bytes[];
 };
 
@@ -38,40 +38,45 @@ struct fair_read {
 
 /* --- The setting -------------------------------------------------------------------------------------- */
 
-int group_fair_new(struct zsp_slice text, struct group_fair **ret, struct zsp_err *err)
+static const char of_header[] = "header.";
+#define OF_HEADER_LEN (sizeof of_header - 1)
+
+static bool is_of_header(struct zsp_slice text)
 {
-    static const char header[] = "header.";
-    const size_t len = sizeof header - 1;
-    const bool is_header =
-        text.len > len && text.len <= len + ZSP_NAME_MAX && memcmp(text.data, header, len) == 0;
-    const bool is_key = zsp_slice_equal_str(text, "key");
-    if (!is_header && !is_key && !zsp_slice_equal_str(text, "producer")) {
+    return text.len > OF_HEADER_LEN && text.len <= OF_HEADER_LEN + ZSP_NAME_MAX &&
+           memcmp(text.data, of_header, OF_HEADER_LEN) == 0;
+}
+
+int group_fair_check(struct zsp_slice text, struct zsp_err *err)
+{
+    if (!is_of_header(text) && !zsp_slice_equal_str(text, "key") &&
+        !zsp_slice_equal_str(text, "producer")) {
         (void)zsp_err_set(err, ZSP_EBAD_VALUE, "settings: fair_by: key, producer or header.NAME");
         zsp_err_detail(err, "fair_by", "key, producer or header.NAME", NULL);
         return ZSP_EBAD_VALUE;
     }
-    struct group_fair *made = calloc(1, sizeof *made + text.len);
-    if (!made) {
-        return zsp_err_set(err, ZSP_ENOMEM, "fair_by: out of memory");
-    }
-    memcpy(made->bytes, text.data, text.len);
-    made->text = (struct zsp_slice){made->bytes, text.len};
-    made->kind = is_header ? FAIR_HEADER : is_key ? FAIR_KEY : FAIR_PRODUCER;
-    made->header =
-        (struct zsp_slice){made->bytes + (is_header ? len : 0), text.len - (is_header ? len : 0)};
-    *ret = made;
     return 0;
+}
+
+struct group_fair *group_fair_new(struct zsp_slice text)
+{
+    const bool is_header = is_of_header(text);
+    const size_t skip = is_header ? OF_HEADER_LEN : text.len;
+    struct group_fair *made = calloc(1, sizeof *made + text.len - skip);
+    if (made) {
+        made->kind = is_header                          ? FAIR_HEADER
+                     : zsp_slice_equal_str(text, "key") ? FAIR_KEY
+                                                        : FAIR_PRODUCER;
+        memcpy(made->bytes, text.data + skip, text.len - skip);
+        made->header = (struct zsp_slice){made->bytes, text.len - skip};
+    }
+    return made;
 }
 
 void group_fair_destroy(struct group_fair **self_p)
 {
     free(*self_p);
     *self_p = NULL;
-}
-
-struct zsp_slice group_fair_text(const struct group_fair *self)
-{
-    return self->text;
 }
 
 void group_fair_served(struct group_fair *self)

@@ -16,7 +16,7 @@
 #include "broker/engine/expired.h"
 #include "broker/engine/fair.h"
 #include "broker/engine/group_hooks.h"
-#include "broker/engine/group_texts.h"
+#include "broker/engine/group_rules.h"
 #include "broker/engine/hold.h"
 #include "broker/engine/lanes.h"
 #include "broker/engine/ledger_codec.h"
@@ -28,7 +28,6 @@
 #include "broker/engine/recall.h"
 #include "broker/engine/redrive.h"
 #include "broker/engine/savepoint.h"
-#include "broker/engine/setting_texts.h"
 #include "broker/engine/settle.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
@@ -169,8 +168,13 @@ int group_new(struct engine *engine, const struct group_plan *plan, struct group
     group->start_kind = plan->start.kind;
     group->start_value = plan->start.value;
     group->mode = plan->mode;
-    group->settings = plan->settings;
-    setting_texts_hold(&group->settings);
+    struct group_rules rules = {0};
+    const int rc = group_rules_make(group, &plan->settings, &rules, err);
+    if (rc < 0) {
+        group_destroy(engine, group);
+        return rc;
+    }
+    group_rules_swap(group, &rules);
     *ret = group;
     return 0;
 }
@@ -233,8 +237,7 @@ void group_destroy(struct engine *engine, struct group *group)
         binding_destroy(self, group->bindings.slots[i - 1].value);
     }
     pattern_destroy_all(self, group);
-    group_texts_drop(group);
-    setting_texts_drop(&group->settings);
+    group_rules_drop(group);
     if (group->dirty) {
         unwake(self, group);
     }
@@ -431,7 +434,7 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     } else if (group->mode == GROUP_KEYED) {
         lanes_look(self, ledger);
     }
-    if (group->settings.dead_letter_topic) {
+    if (group_settings_of(group)->texts.of[TEXT_DEAD_LETTER_TOPIC]) {
         letters_look(self, ledger);
     }
     if ((group->fair || ledger->fair) && fair_look(self, ledger) < 0) {

@@ -15,7 +15,7 @@
  *
  * Durable: 'g' group u64 -> version u8 = 5, mode u8 (enum group_mode), flags u8 (1 paused), epoch u64,
  * start kind u8 and value u64, the settings (group_settings_encode, setting_texts_encode), name (short
- * text), topic count u16 and the names and patterns (short texts), the rules (group_texts_encode).
+ * text), topic count u16 and the names and patterns (short texts), the rules (setting_texts_encode_rules).
  * Version 4 had no rules, version 3 no texts among the settings, version 2 no patterns, version 1 no flags and the first five settings as u64 each, without
  * their number. The ledgers: ledger_codec.h. Leases: lease.h.
  */
@@ -99,15 +99,15 @@ struct pull_list {
 /* In an order without holes: there are many, and most are idle. */
 struct group {
     uint64_t id;
-    struct zsp_slice name; /* into object */
-    uint64_t epoch;        /* raised by every seek */
-    int64_t pulled_ms;     /* broker time of the last PULL; 0 = none since the start */
-    int64_t paused_ms;     /* of the PAUSE; 0 = it was before the start */
-    uint64_t start_value;  /* of start_kind */
-    struct group_settings settings;
+    struct zsp_slice name;           /* into object */
+    uint64_t epoch;                  /* raised by every seek */
+    int64_t pulled_ms;               /* broker time of the last PULL; 0 = none since the start */
+    int64_t paused_ms;               /* of the PAUSE; 0 = it was before the start */
+    uint64_t start_value;            /* of start_kind */
+    struct group_settings *settings; /* NULL = all at their defaults, group_settings_of() */
     struct name_index bindings;      /* struct binding */
     struct group_fair *fair;         /* NULL = nothing is shared fairly; fair.h */
-    struct group_filter *filter;     /* NULL = it takes all; group_texts.h */
+    struct group_filter *filter;     /* NULL = it takes all; group_rules.h */
     struct group_patterns *patterns; /* NULL = it never had any; pattern.h */
 
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
@@ -193,10 +193,15 @@ struct groups {
     struct lanes *lanes_recalls; /* of which something is to be recalled */
 };
 
+static inline const struct group_settings *group_settings_of(const struct group *self)
+{
+    return self->settings ? self->settings : &group_settings_default;
+}
+
 /* Do dead messages keep back what its order puts behind them? */
 static inline bool group_holds_dead(const struct group *self)
 {
-    return self->settings.on_dead == ON_DEAD_HOLD;
+    return group_settings_of(self)->on_dead == ON_DEAD_HOLD;
 }
 
 /* The LIVE group of that name. Errors: ZSP_ENOT_FOUND */

@@ -19,7 +19,6 @@
 #include "broker/engine/group.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/position.h"
-#include "broker/engine/setting_texts.h"
 #include "common/assert.h"
 #include "common/name.h"
 
@@ -446,10 +445,11 @@ static size_t count_new(const struct group *group, const struct zsp_slice *topic
 static bool has_dead_letter_topic(const struct group *group, const struct zsp_slice *topics,
                                   size_t count)
 {
-    const struct zsp_buf *const topic = group->settings.dead_letter_topic;
+    const struct zsp_slice topic =
+        setting_text(&group_settings_of(group)->texts, TEXT_DEAD_LETTER_TOPIC);
     bool found = false;
-    for (size_t i = 0; topic && i < count && !found; i++) {
-        found = zsp_slice_equal(topics[i], (struct zsp_slice){topic->data, topic->len});
+    for (size_t i = 0; topic.data && i < count && !found; i++) {
+        found = zsp_slice_equal(topics[i], topic);
     }
     return found;
 }
@@ -464,7 +464,7 @@ int group_join(struct engine *engine, struct group *group, const struct zsp_slic
                            group->object, ZSP_GROUP_TOPICS_MAX);
     }
     if (has_dead_letter_topic(group, topics, topic_count)) {
-        return setting_texts_refuse_loop(group->object, &group->settings, err);
+        return setting_texts_refuse_loop(group->object, &group_settings_of(group)->texts, err);
     }
     struct join *join = new_join(group, topics, topic_count);
     if (!join) {

@@ -4,20 +4,29 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/group_texts.h"
-#include "broker/engine/setting_texts.h"
 #include "broker/engine/settings_map.h"
 #include "common/limits.h"
 
 /* A bound that no group reaches; sums of figures stay far from wrapping. */
 #define COUNT_MAX UINT32_MAX
 
+const struct group_settings group_settings_default = {
+    .lease_ms = ZSP_LEASE_MS,
+    .max_leased = ZSP_MAX_LEASED,
+    .max_failures = ZSP_MAX_FAILURES,
+    .backoff_ms = ZSP_BACKOFF_MS,
+    .backoff_factor = ZSP_BACKOFF_FACTOR,
+    .backoff_max_ms = ZSP_BACKOFF_MS_MAX,
+    .look_ahead = ZSP_LOOK_AHEAD,
+};
+
 struct setting {
     const char *name;
     size_t place; /* in struct group_settings */
-    uint64_t min, max, by_default;
+    uint64_t min, max;
     const char *const *words; /* told as one of these; the value is its index. NULL = a number */
 };
 
@@ -25,31 +34,22 @@ static const char *const on_dead_words[] = {"skip", "hold"};
 static const char *const expired_words[] = {"drop", "dead"};
 static const char *const priority_words[] = {"strict", "weighted"};
 
+#define PLACE(field) offsetof(struct group_settings, field)
+
 static const struct setting settings_table[] = {
-    {"lease_ms", offsetof(struct group_settings, lease_ms), ZSP_LEASE_MS_MIN, ZSP_LEASE_MS_MAX,
-     ZSP_LEASE_MS, NULL},
-    {"max_leased", offsetof(struct group_settings, max_leased), 1, COUNT_MAX, ZSP_MAX_LEASED, NULL},
-    {"max_failures", offsetof(struct group_settings, max_failures), 0, COUNT_MAX, ZSP_MAX_FAILURES,
-     NULL},
-    {"backoff_ms", offsetof(struct group_settings, backoff_ms), 0, ZSP_DELAY_MS_MAX, ZSP_BACKOFF_MS,
-     NULL},
-    {"backoff_max_ms", offsetof(struct group_settings, backoff_max_ms), 0, ZSP_DELAY_MS_MAX,
-     ZSP_BACKOFF_MS_MAX, NULL},
-    {"on_dead", offsetof(struct group_settings, on_dead), ON_DEAD_SKIP, ON_DEAD_HOLD, ON_DEAD_SKIP,
-     on_dead_words},
-    {"expired", offsetof(struct group_settings, expired), EXPIRED_DROP, EXPIRED_DEAD, EXPIRED_DROP,
-     expired_words},
-    {"priority", offsetof(struct group_settings, priority), PRIORITY_STRICT, PRIORITY_WEIGHTED,
-     PRIORITY_STRICT, priority_words},
-    {"backoff_factor", offsetof(struct group_settings, backoff_factor), 1, ZSP_BACKOFF_FACTOR_MAX,
-     ZSP_BACKOFF_FACTOR, NULL},
-    {"backoff_jitter", offsetof(struct group_settings, backoff_jitter), 0, 100, 0, NULL},
-    {"dead_retention_ms", offsetof(struct group_settings, dead_retention_ms), 0, ZSP_DELAY_MS_MAX,
-     0, NULL},
-    {"dead_retention_bytes", offsetof(struct group_settings, dead_retention_bytes), 0, INT64_MAX, 0,
-     NULL},
-    {"look_ahead", offsetof(struct group_settings, look_ahead), 1, ZSP_LOOK_AHEAD_MAX,
-     ZSP_LOOK_AHEAD, NULL},
+    {"lease_ms", PLACE(lease_ms), ZSP_LEASE_MS_MIN, ZSP_LEASE_MS_MAX, NULL},
+    {"max_leased", PLACE(max_leased), 1, COUNT_MAX, NULL},
+    {"max_failures", PLACE(max_failures), 0, COUNT_MAX, NULL},
+    {"backoff_ms", PLACE(backoff_ms), 0, ZSP_DELAY_MS_MAX, NULL},
+    {"backoff_max_ms", PLACE(backoff_max_ms), 0, ZSP_DELAY_MS_MAX, NULL},
+    {"on_dead", PLACE(on_dead), ON_DEAD_SKIP, ON_DEAD_HOLD, on_dead_words},
+    {"expired", PLACE(expired), EXPIRED_DROP, EXPIRED_DEAD, expired_words},
+    {"priority", PLACE(priority), PRIORITY_STRICT, PRIORITY_WEIGHTED, priority_words},
+    {"backoff_factor", PLACE(backoff_factor), 1, ZSP_BACKOFF_FACTOR_MAX, NULL},
+    {"backoff_jitter", PLACE(backoff_jitter), 0, 100, NULL},
+    {"dead_retention_ms", PLACE(dead_retention_ms), 0, ZSP_DELAY_MS_MAX, NULL},
+    {"dead_retention_bytes", PLACE(dead_retention_bytes), 0, INT64_MAX, NULL},
+    {"look_ahead", PLACE(look_ahead), 1, ZSP_LOOK_AHEAD_MAX, NULL},
 };
 #define SETTING_COUNT (sizeof settings_table / sizeof settings_table[0])
 
@@ -58,13 +58,52 @@ static uint64_t *place_of(const struct setting *setting, struct group_settings *
     return (uint64_t *)(void *)((char *)settings + setting->place);
 }
 
-void group_settings_default(struct group_settings *self)
+static uint64_t value_of(const struct setting *setting, const struct group_settings *settings)
 {
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        *place_of(&settings_table[i], self) = settings_table[i].by_default;
-    }
-    setting_texts_default(self);
+    return *(const uint64_t *)(const void *)((const char *)settings + setting->place);
 }
+
+static uint64_t default_of(const struct setting *setting)
+{
+    return value_of(setting, &group_settings_default);
+}
+
+/* --- Life ------------------------------------------------------------------------------------ */
+
+static bool is_default(const struct group_settings *self)
+{
+    bool same = !setting_texts_any(&self->texts);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        same = same && value_of(&settings_table[i], self) == default_of(&settings_table[i]);
+    }
+    return same;
+}
+
+int group_settings_keep(const struct group_settings *self, struct group_settings **ret)
+{
+    struct group_settings *kept = NULL;
+    if (!is_default(self)) {
+        kept = malloc(sizeof *kept);
+        if (!kept) {
+            return ZSP_ENOMEM;
+        }
+        *kept = *self;
+        setting_texts_hold(&kept->texts);
+    }
+    *ret = kept;
+    return 0;
+}
+
+void group_settings_forget(struct group_settings **kept_p)
+{
+    if (*kept_p) {
+        setting_texts_drop(&(*kept_p)->texts);
+        free(*kept_p);
+        *kept_p = NULL;
+    }
+}
+
+/* --- As the protocol tells them -------------------------------------------------------------- */
 
 static int refuse(int code, struct zsp_slice name, const char *wanted, struct zsp_err *err)
 {
@@ -105,10 +144,7 @@ static int apply_one(const msgpack_object_kv *pair, struct group_settings *setti
     }
     const struct zsp_slice name = settings_name(pair);
     if (setting_texts_has(name)) {
-        return setting_texts_apply(name, &pair->val, settings, err);
-    }
-    if (group_texts_has(name)) {
-        return 0; /* read for itself */
+        return setting_texts_apply(name, &pair->val, &settings->texts, err);
     }
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &settings_table[i];
@@ -116,7 +152,7 @@ static int apply_one(const msgpack_object_kv *pair, struct group_settings *setti
             continue;
         }
         if (pair->val.type == MSGPACK_OBJECT_NIL) {
-            *place_of(setting, settings) = setting->by_default;
+            *place_of(setting, settings) = default_of(setting);
             return 0;
         }
         if (setting->words) {
@@ -158,9 +194,9 @@ int group_settings_apply(const msgpack_object *map, struct group_settings *setti
                          struct zsp_err *err)
 {
     struct group_settings changed = *settings;
-    setting_texts_hold(&changed);
+    setting_texts_hold(&changed.texts);
     const int rc = apply_all(map, &changed, err);
-    setting_texts_drop(rc == 0 ? settings : &changed);
+    setting_texts_drop(rc == 0 ? &settings->texts : &changed.texts);
     if (rc == 0) {
         *settings = changed;
     }
@@ -182,17 +218,19 @@ int group_settings_fit(const struct group_settings *settings, enum group_mode mo
         return refuse(ZSP_EBAD_VALUE, zsp_slice_str("look_ahead"),
                       "left at its default, but in keyed groups", err);
     }
+    if (mode != GROUP_SHARED && settings->texts.of[TEXT_FAIR_BY]) {
+        return refuse(ZSP_EBAD_VALUE, zsp_slice_str("fair_by"),
+                      "only in shared groups, order has none", err);
+    }
     return 0;
 }
 
-void group_settings_write(struct zsp_writer *out, const struct group_settings *settings,
-                          uint32_t more)
+void group_settings_write(struct zsp_writer *out, const struct group_settings *settings)
 {
-    struct group_settings copy = *settings;
-    wire_write_map(out, SETTING_COUNT + SETTING_TEXTS + more);
+    wire_write_map(out, (uint32_t)SETTING_COUNT + setting_texts_told(&settings->texts));
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &settings_table[i];
-        const uint64_t value = *place_of(setting, &copy);
+        const uint64_t value = value_of(setting, settings);
         wire_write_text(out, setting->name);
         if (setting->words) {
             wire_write_text(out, setting->words[value]);
@@ -200,26 +238,24 @@ void group_settings_write(struct zsp_writer *out, const struct group_settings *s
             wire_write_uint(out, value);
         }
     }
-    setting_texts_write(out, settings);
+    setting_texts_write(out, &settings->texts);
 }
 
 void group_settings_encode(struct zsp_writer *out, const struct group_settings *settings)
 {
-    struct group_settings copy = *settings;
     zsp_write_u8(out, SETTING_COUNT);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
-        zsp_write_u64(out, *place_of(&settings_table[i], &copy));
+        zsp_write_u64(out, value_of(&settings_table[i], settings));
     }
 }
 
 int group_settings_decode(struct zsp_reader *in, struct group_settings *ret)
 {
-    struct group_settings settings;
+    struct group_settings settings = group_settings_default;
     const uint8_t count = zsp_read_u8(in);
     if (in->failed || count > SETTING_COUNT) {
         return ZSP_ECORRUPT;
     }
-    group_settings_default(&settings);
     for (size_t i = 0; i < count; i++) {
         const uint64_t value = zsp_read_u64(in);
         if (settings_table[i].words && value > settings_table[i].max) {

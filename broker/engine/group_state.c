@@ -12,11 +12,10 @@
 
 #include "broker/engine/group.h"
 #include "broker/engine/group_hooks.h"
-#include "broker/engine/group_texts.h"
+#include "broker/engine/group_rules.h"
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/savepoint.h"
-#include "broker/engine/setting_texts.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
 #include "common/diag.h"
@@ -46,8 +45,8 @@ static void write_group(struct zsp_writer *out, const struct group *group)
     zsp_write_u64(out, group->epoch);
     zsp_write_u8(out, (uint8_t)group->start_kind);
     zsp_write_u64(out, group->start_value);
-    group_settings_encode(out, &group->settings);
-    setting_texts_encode(out, &group->settings);
+    group_settings_encode(out, group_settings_of(group));
+    setting_texts_encode(out, &group_settings_of(group)->texts);
     zsp_write_short(out, group->name);
     zsp_write_u16(out, (uint16_t)pattern_name_count(group));
     for (size_t i = 0; i < group->bindings.count; i++) {
@@ -59,7 +58,7 @@ static void write_group(struct zsp_writer *out, const struct group *group)
     for (size_t i = 0; group->patterns && i < group->patterns->index.count; i++) {
         zsp_write_short(out, group->patterns->index.slots[i].name);
     }
-    group_texts_encode(out, group);
+    setting_texts_encode_rules(out, &group_settings_of(group)->texts);
 }
 
 int group_step_image(struct groups *self, const struct group *group)
@@ -264,14 +263,24 @@ static int read_bindings(struct groups *self, struct group *group, struct zsp_re
     return in->failed ? corrupt(err, "group", group->id) : 0;
 }
 
-static int read_texts(struct zsp_reader *in, uint8_t version, struct group *group,
-                      struct zsp_err *err)
+/* The rules end the image; the settings are whole with them. */
+static int read_rules(struct zsp_reader *in, uint8_t version, struct group *group,
+                      struct group_settings *settings, struct zsp_err *err)
 {
-    const int rc = version > 4 ? group_texts_decode(in, group) : 0;
+    int rc = version > 4 ? setting_texts_decode_rules(in, &settings->texts) : 0;
     if (rc == ZSP_ENOMEM) {
         return zsp_err_set(err, rc, "group: out of memory");
     }
-    return rc < 0 || zsp_reader_left(in) > 0 ? corrupt(err, "group", group->id) : 0;
+    if (rc < 0 || zsp_reader_left(in) > 0) {
+        return corrupt(err, "group", group->id);
+    }
+    struct group_rules rules = {0};
+    rc = group_rules_make(group, settings, &rules, err);
+    if (rc == 0) {
+        group_rules_swap(group, &rules);
+        group_rules_fini(&rules);
+    }
+    return rc;
 }
 
 /* The group of a replayed image, made when it is not known yet. */
@@ -299,13 +308,13 @@ static int read_settings(struct zsp_reader *in, uint8_t version, struct group_se
 {
     if (version != 1) {
         const int rc = group_settings_decode(in, ret);
-        return rc < 0 || version < 4 ? rc : setting_texts_decode(in, ret);
+        return rc < 0 || version < 4 ? rc : setting_texts_decode(in, &ret->texts);
     }
     uint64_t numbers[SETTINGS_1];
     for (int i = 0; i < SETTINGS_1; i++) {
         numbers[i] = zsp_read_u64(in);
     }
-    group_settings_default(ret);
+    *ret = group_settings_default;
     ret->lease_ms = numbers[0];
     ret->max_leased = numbers[1];
     ret->max_failures = numbers[2];
@@ -314,47 +323,65 @@ static int read_settings(struct zsp_reader *in, uint8_t version, struct group_se
     return 0;
 }
 
+/* What a group's image tells before its topics; the texts of the settings are the caller's. */
+struct group_image {
+    uint8_t version, mode, flags, start_kind;
+    uint64_t epoch, start_value;
+    struct group_settings settings;
+    struct zsp_slice name;
+};
+
+/* Is it one? */
+static bool read_image(struct zsp_reader *in, struct group_image *ret)
+{
+    ret->version = zsp_read_u8(in);
+    ret->mode = zsp_read_u8(in);
+    ret->flags = ret->version > 1 ? zsp_read_u8(in) : 0;
+    ret->epoch = zsp_read_u64(in);
+    ret->start_kind = zsp_read_u8(in);
+    ret->start_value = zsp_read_u64(in);
+    const int rc = read_settings(in, ret->version, &ret->settings);
+    ret->name = zsp_read_short(in);
+    return !in->failed && rc == 0 && ret->version > 0 && ret->version <= GROUP_VERSION &&
+           ret->mode < GROUP_MODES && (ret->flags & ~FLAG_PAUSED) == 0 &&
+           ret->start_kind < WIRE_POSITION_ID;
+}
+
+static int apply_image(struct engine *engine, uint64_t id, struct group_image *image,
+                       struct zsp_reader *in, struct zsp_err *err)
+{
+    struct group *group = NULL;
+    int rc = open_group(engine, id, image->name, &group, err);
+    if (rc < 0) {
+        return rc;
+    }
+    group->mode = (enum group_mode)image->mode;
+    group->epoch = image->epoch;
+    group->start_kind = (enum wire_position_kind)image->start_kind;
+    group->start_value = image->start_value;
+    group->paused = (image->flags & FLAG_PAUSED) != 0;
+    forget_bindings(engine->groups, group);
+    rc = read_bindings(engine->groups, group, in, err);
+    return rc < 0 ? rc : read_rules(in, image->version, group, &image->settings, err);
+}
+
 static int replay_group(struct engine *engine, uint64_t id, const struct store_entry *entry,
                         struct zsp_err *err)
 {
-    struct group *group = group_by_id(engine->groups, id);
     if (entry->kind == STORE_GONE) {
+        struct group *group = group_by_id(engine->groups, id);
         if (group) {
             group_destroy(engine, group);
         }
         return 0;
     }
     struct zsp_reader in = zsp_reader_init(entry->value);
-    struct group_settings settings = {0};
-    const uint8_t version = zsp_read_u8(&in);
-    const uint8_t mode = zsp_read_u8(&in);
-    const uint8_t flags = version > 1 ? zsp_read_u8(&in) : 0;
-    const uint64_t epoch = zsp_read_u64(&in);
-    const uint8_t start_kind = zsp_read_u8(&in);
-    const uint64_t start_value = zsp_read_u64(&in);
-    const int settings_rc = read_settings(&in, version, &settings);
-    const struct zsp_slice name = zsp_read_short(&in);
-    if (in.failed || settings_rc < 0 || version == 0 || version > GROUP_VERSION ||
-        mode >= GROUP_MODES || (flags & ~FLAG_PAUSED) != 0 || start_kind >= WIRE_POSITION_ID ||
-        entry->kind != STORE_IMAGE) {
-        setting_texts_drop(&settings);
-        return corrupt(err, "group", id);
-    }
-    int rc = open_group(engine, id, name, &group, err);
-    if (rc < 0) {
-        setting_texts_drop(&settings);
-        return rc;
-    }
-    group->mode = (enum group_mode)mode;
-    group->epoch = epoch;
-    group->start_kind = (enum wire_position_kind)start_kind;
-    group->start_value = start_value;
-    setting_texts_drop(&group->settings);
-    group->settings = settings;
-    group->paused = (flags & FLAG_PAUSED) != 0;
-    forget_bindings(engine->groups, group);
-    rc = read_bindings(engine->groups, group, &in, err);
-    return rc < 0 ? rc : read_texts(&in, version, group, err);
+    struct group_image image = {0};
+    const int rc = entry->kind == STORE_IMAGE && read_image(&in, &image)
+                       ? apply_image(engine, id, &image, &in, err)
+                       : corrupt(err, "group", id);
+    setting_texts_drop(&image.settings.texts);
+    return rc;
 }
 
 static int replay_lease(struct groups *self, uint64_t group_id, uint64_t number,
@@ -503,7 +530,7 @@ static void start_leases(struct engine *engine)
         lease->next = lease->prev = NULL;
         struct group *group = group_by_id(self, lease->group_id);
         if (group && lease->outstanding > 0) {
-            lease->granted_ms = lease->deadline_ms - (int64_t)group->settings.lease_ms;
+            lease->granted_ms = lease->deadline_ms - (int64_t)group_settings_of(group)->lease_ms;
             group_lease_live(self, group, lease);
             continue;
         }

@@ -5,14 +5,13 @@
 #include <stdlib.h>
 
 #include "broker/engine/group.h"
-#include "broker/engine/group_texts.h"
+#include "broker/engine/group_rules.h"
 #include "broker/engine/lanes.h"
 #include "broker/engine/letters.h"
 #include "broker/engine/list.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/redrive.h"
-#include "broker/engine/setting_texts.h"
 #include "broker/engine/verb.h"
 #include "broker/engine/why.h"
 
@@ -164,23 +163,14 @@ static int create(struct engine *engine, const struct request *request,
     if (!names) {
         return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
     }
-    struct group_texts texts = {0};
-    int rc = group_texts_read(args->settings, &texts, err);
+    int rc = group_new(engine, plan, &group, err);
     if (rc == 0) {
-        rc = group_texts_fit(&texts, plan->mode, err);
-    }
-    if (rc == 0) {
-        rc = group_new(engine, plan, &group, err);
-    }
-    if (rc == 0) {
-        group_texts_swap(group, &texts);
         rc =
             group_join(engine, group, names, args->topics->via.array.size, &request->to, NULL, err);
         if (rc < 0) {
             group_destroy(engine, group);
         }
     }
-    group_texts_fini(&texts);
     free(names);
     return rc;
 }
@@ -215,14 +205,14 @@ int verb_group_create(struct engine *engine, const struct request *request, stru
 {
     struct group_args args = {0};
     int rc = wire_args(request->args, create_table, COUNT(create_table), &args, err);
-    struct group_plan plan = {.name = args.group, .start = args.start};
+    struct group_plan plan = {
+        .name = args.group, .start = args.start, .settings = group_settings_default};
     if (rc == 0) {
         rc = group_read_mode(args.mode, &plan.mode, err);
     }
     if (rc == 0) {
         rc = group_check_position(&args.start, err);
     }
-    group_settings_default(&plan.settings);
     if (rc == 0 && args.settings) {
         rc = group_settings_apply(args.settings, &plan.settings, err);
     }
@@ -231,11 +221,11 @@ int verb_group_create(struct engine *engine, const struct request *request, stru
     }
     struct group *known = name_index_find(&engine->catalog.groups, args.group);
     if (rc == 0 && known && known->state == GROUP_CREATING) {
-        setting_texts_drop(&plan.settings);
-        return wait_for_creation(engine, request, known, err);
+        rc = wait_for_creation(engine, request, known, err);
+    } else if (rc == 0) {
+        rc = create(engine, request, &args, &plan, err);
     }
-    rc = rc != 0 ? rc : create(engine, request, &args, &plan, err);
-    setting_texts_drop(&plan.settings);
+    setting_texts_drop(&plan.settings.texts);
     return rc;
 }
 
@@ -264,22 +254,26 @@ static void look_at_ledgers(struct groups *self, const struct group *group, bool
 static int check_loop(const struct group *group, const struct group_settings *settings,
                       struct zsp_err *err)
 {
-    const struct zsp_buf *const topic = settings->dead_letter_topic;
-    if (topic && name_index_find(&group->bindings, (struct zsp_slice){topic->data, topic->len})) {
-        return setting_texts_refuse_loop(group->object, settings, err);
+    const struct zsp_slice topic = setting_text(&settings->texts, TEXT_DEAD_LETTER_TOPIC);
+    if (topic.data && name_index_find(&group->bindings, topic)) {
+        return setting_texts_refuse_loop(group->object, &settings->texts, err);
     }
     return 0;
 }
 
 static int set(struct engine *engine, struct group *group, const struct group_settings *settings,
-               struct group_texts *texts, struct group_call *call, struct zsp_err *err)
+               struct group_call *call, struct zsp_err *err)
 {
     struct groups *self = engine->groups;
-    const struct group_settings before = group->settings;
-    group->settings = *settings;
-    group_texts_swap(group, texts);
+    const bool anew = group_settings_of(group)->on_dead != settings->on_dead;
+    struct group_rules rules = {0};
+    int rc = group_rules_make(group, settings, &rules, err);
+    if (rc < 0) {
+        return rc;
+    }
+    group_rules_swap(group, &rules);
     step_begin(&self->step);
-    int rc = group_step_image(self, group);
+    rc = group_step_image(self, group);
     if (rc < 0) {
         step_undo(&self->step);
         (void)zsp_err_set(err, rc, "%s: out of memory", group->object);
@@ -287,13 +281,12 @@ static int set(struct engine *engine, struct group *group, const struct group_se
         rc = step_put(&self->step, engine, STORE_SYNCED_LEVEL, &call->op, err);
     }
     if (rc < 0) {
-        group->settings = before;
-        group_texts_swap(group, texts);
+        group_rules_swap(group, &rules);
+    }
+    group_rules_fini(&rules);
+    if (rc < 0) {
         return rc;
     }
-    const bool anew = before.on_dead != settings->on_dead;
-    struct group_settings gone = before;
-    setting_texts_drop(&gone);
     letters_kick(self, group);
     look_at_ledgers(self, group, anew);
     group_wake(self, group);
@@ -311,8 +304,8 @@ int verb_group_set(struct engine *engine, const struct request *request, struct 
     if (rc != 0) {
         return rc;
     }
-    struct group_settings settings = group->settings;
-    setting_texts_hold(&settings);
+    struct group_settings settings = *group_settings_of(group);
+    setting_texts_hold(&settings.texts);
     if (args.settings) {
         rc = group_settings_apply(args.settings, &settings, err);
     }
@@ -322,23 +315,14 @@ int verb_group_set(struct engine *engine, const struct request *request, struct 
     if (rc == 0) {
         rc = check_loop(group, &settings, err);
     }
-    struct group_texts texts = {0};
-    if (rc == 0) {
-        rc = group_texts_read(args.settings, &texts, err);
-    }
-    if (rc == 0) {
-        rc = group_texts_fit(&texts, group->mode, err);
-    }
     struct group_call *call = rc == 0 ? group_call_new(engine, request, err) : NULL;
     if (!call) {
-        setting_texts_drop(&settings);
-        group_texts_fini(&texts);
+        setting_texts_drop(&settings.texts);
         return rc < 0 ? rc : ZSP_ENOMEM;
     }
-    rc = set(engine, group, &settings, &texts, call, err);
-    group_texts_fini(&texts);
+    rc = set(engine, group, &settings, call, err);
+    setting_texts_drop(&settings.texts);
     if (rc < 0) {
-        setting_texts_drop(&settings);
         pool_put(&engine->groups->calls, call);
         return rc;
     }
@@ -447,7 +431,7 @@ static void write_parts(struct zsp_writer *out, const struct group *group, uint3
  * that waits now. */
 static uint64_t count_members(const struct engine *engine, const struct group *group)
 {
-    int64_t since_ms = (int64_t)group->settings.lease_ms;
+    int64_t since_ms = (int64_t)group_settings_of(group)->lease_ms;
     since_ms = since_ms > (int64_t)ZSP_STALL_GRACE_MS ? since_ms : (int64_t)ZSP_STALL_GRACE_MS;
     return members_count(&group->members, engine->clock.broker_ms - since_ms) +
            pull_count_sessionless(group);
@@ -491,8 +475,7 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     wire_write_text(out, "start");
     wire_write_position(out, &start);
     wire_write_text(out, "settings");
-    group_settings_write(out, &group->settings, group_texts_count(group));
-    group_texts_write(out, group);
+    group_settings_write(out, group_settings_of(group));
     wire_write_text_bool(out, "paused", group->paused);
     wire_write_text(out, "parts");
     write_parts(out, group, parts);

@@ -169,7 +169,7 @@ static void lapse_fired(struct engine *engine, struct timer *timer)
     struct member *member = CONTAINER_OF(timer, struct member, lapse);
     struct group *const group = member->held_first->ledger->group;
     const int64_t now_ms = engine->clock.broker_ms;
-    const int64_t lease_ms = (int64_t)group->settings.lease_ms;
+    const int64_t lease_ms = (int64_t)group_settings_of(group)->lease_ms;
     bool pulls = false;
     for (const struct pull *pull = group->parked.first; pull && !pulls; pull = pull->next) {
         pulls = pull->parked.to.session == member->session;
@@ -204,7 +204,7 @@ static int hold_take(struct groups *self, struct ledger *ledger, struct member *
     if (!timer_is_armed(&member->lapse)) {
         member->lapse.fire_fn = lapse_fired;
         engine_arm(self->engine, TIMER_WAIT, &member->lapse,
-                   member->seen_ms + (int64_t)ledger->group->settings.lease_ms);
+                   member->seen_ms + (int64_t)group_settings_of(ledger->group)->lease_ms);
     }
     group_ledger_changed(self, ledger);
     return 0;

@@ -110,7 +110,7 @@ static uint64_t find_next(struct lanes *self)
 static uint64_t limit_of(const struct lanes *self)
 {
     const uint64_t committed = ledger_committed(self->ledger);
-    const uint64_t ahead = self->ledger->group->settings.look_ahead;
+    const uint64_t ahead = group_settings_of(self->ledger->group)->look_ahead;
     const uint64_t limit = committed < UINT64_MAX - ahead ? committed + ahead : UINT64_MAX;
     return limit > self->must ? limit : self->must;
 }

@@ -136,7 +136,7 @@ void group_lease_end(struct groups *self, struct lease *lease, enum lease_end wh
 static int judge(struct groups *self, struct lease *lease, struct ledger *ledger,
                  const struct run_span *span)
 {
-    const struct group_settings *settings = &lease->group->settings;
+    const struct group_settings *settings = group_settings_of(lease->group);
     struct run run = span->run;
     uint32_t made = 0;
     int rc = 0;

@@ -79,11 +79,16 @@ void letters_fini(struct groups *self)
     }
 }
 
+/* Where its copies go; without data when there are none. */
+static struct zsp_slice topic_of(const struct group *group)
+{
+    return setting_text(&group_settings_of(group)->texts, TEXT_DEAD_LETTER_TOPIC);
+}
+
 bool letters_are_owed(const struct ledger *ledger)
 {
-    const struct zsp_buf *const topic = ledger->group->settings.dead_letter_topic;
-    return topic && !zsp_slice_equal((struct zsp_slice){topic->data, topic->len},
-                                     ledger->binding->followers->name);
+    const struct zsp_slice topic = topic_of(ledger->group);
+    return topic.data && !zsp_slice_equal(topic, ledger->binding->followers->name);
 }
 
 void letters_look(struct groups *self, const struct ledger *ledger)
@@ -273,7 +278,7 @@ static void send_copies(struct letter_call *call, const struct group *group, str
                         uint8_t priority)
 {
     struct engine *const engine = call->groups->engine;
-    const struct zsp_buf *const name = group->settings.dead_letter_topic;
+    const struct zsp_slice name = topic_of(group);
     struct zsp_err error = {0};
     if (transaction_init(&call->transaction, engine, &hooks, 1) < 0) {
         (void)zsp_err_set(&error, ZSP_ENOMEM, "dead letter: out of memory");
@@ -281,7 +286,7 @@ static void send_copies(struct letter_call *call, const struct group *group, str
         return;
     }
     struct transaction_publish *const publish = &call->transaction.publishes[0];
-    memcpy(publish->topic, name->data, name->len);
+    memcpy(publish->topic, name.data, name.len);
     publish->frame = zsp_buf_get(frame);
     publish->record_count = (uint32_t)(call->end - call->span.first);
     publish->priority = priority;
@@ -354,7 +359,7 @@ static void is_read(struct engine *engine, struct engine_op *op,
     struct letter_call *const call = CONTAINER_OF(op, struct letter_call, read);
     const struct group *const group = group_by_id(call->groups, call->group_id);
     (void)engine;
-    if (!group || !ledger_of(call) || !group->settings.dead_letter_topic) {
+    if (!group || !ledger_of(call) || !topic_of(group).data) {
         go_on(call, 0); /* looks anew */
     } else if (completion->error.code == ZSP_ECORRUPT &&
                completion->covered.end_offset > call->span.first) {

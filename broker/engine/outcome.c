@@ -48,11 +48,8 @@ static uint64_t grow(const struct group_settings *settings, uint32_t failures)
 uint64_t outcome_backoff_ms(const struct group_settings *settings, uint32_t failures,
                             uint64_t drawn)
 {
-    const struct backoff_steps *steps = &settings->backoff;
     uint64_t delay_ms = 0;
-    if (steps->count > 0) {
-        delay_ms = steps->ms[failures < steps->count ? failures - 1 : steps->count - 1];
-    } else {
+    if (!setting_texts_delay(&settings->texts, failures, &delay_ms)) {
         delay_ms = grow(settings, failures);
     }
     const uint64_t jitter_ms = delay_ms * settings->backoff_jitter / 100;

@@ -15,55 +15,8 @@
 #ifndef ZSP_ENGINE_OUTCOME_H
 #define ZSP_ENGINE_OUTCOME_H
 
+#include "broker/engine/group_settings.h"
 #include "broker/engine/runmap.h"
-#include "common/buf.h"
-
-/* Delays one by one, before the first retry, the second, ...; the last one for all behind it. Count 0
- * = they grow. */
-struct backoff_steps {
-    uint64_t count;
-    uint64_t ms[ZSP_BACKOFF_STEPS_MAX];
-};
-
-/* A group's settings. */
-struct group_settings {
-    uint64_t lease_ms;
-    uint64_t max_leased;     /* messages out at once */
-    uint64_t max_failures;   /* then dead; 0 = never */
-    uint64_t backoff_ms;     /* before the first retry; */
-    uint64_t backoff_factor; /* so many times the one before with each failure, */
-    uint64_t backoff_max_ms; /* up to here */
-    uint64_t backoff_jitter; /* per cent of a delay that are drawn and come on top */
-    uint64_t on_dead;        /* enum on_dead; of ordered and keyed groups */
-    uint64_t expired;        /* enum on_expired */
-    uint64_t priority;       /* enum on_priority */
-    uint64_t look_ahead;     /* of keyed groups: messages past the first unfinished one */
-
-    uint64_t dead_retention_ms;    /* so long retention passes by no dead message; 0 = at all */
-    uint64_t dead_retention_bytes; /* nor keeps more of a partition for it; 0 = any */
-
-    /* Told as texts, see setting_texts.h. */
-    struct backoff_steps backoff;
-    struct zsp_buf *dead_letter_topic; /* holds a reference; NULL = none */
-};
-
-/* What becomes of messages whose time to live is over. */
-enum on_expired {
-    EXPIRED_DROP, /* they are done, and counted */
-    EXPIRED_DEAD
-};
-
-/* What a dead message does to what its group's order puts behind it. */
-enum on_dead {
-    ON_DEAD_SKIP, /* nothing: it counts as done */
-    ON_DEAD_HOLD  /* keeps it back */
-};
-
-/* Who comes before whom. */
-enum on_priority {
-    PRIORITY_STRICT,  /* the most urgent, as long as there are any */
-    PRIORITY_WEIGHTED /* the less urgent have turns, see pull_take.h */
-};
 
 /* The delay before the retry after `failures` failures (>= 1); `drawn` are random bits, looked at
  * only where there is a jitter. */

@@ -13,7 +13,7 @@
 #include "broker/engine/container.h"
 #include "broker/engine/fair.h"
 #include "broker/engine/group_hooks.h"
-#include "broker/engine/group_texts.h"
+#include "broker/engine/group_rules.h"
 #include "broker/engine/hold.h"
 #include "broker/engine/lanes.h"
 #include "broker/engine/levels.h"
@@ -386,7 +386,8 @@ static int reserve(struct groups *groups, struct pull *self)
     uint64_t waiting = 1;
     share_of(self, &ready, &waiting);
     const uint64_t out = group->leased + group->reserved;
-    const uint64_t room = group->settings.max_leased > out ? group->settings.max_leased - out : 0;
+    const uint64_t most = group_settings_of(group)->max_leased;
+    const uint64_t room = most > out ? most - out : 0;
     /* Members of ordered groups share partitions, not messages. */
     const uint64_t share =
         group->mode == GROUP_ORDERED ? UINT64_MAX : (ready + waiting - 1) / waiting;
@@ -418,7 +419,7 @@ static int reserve(struct groups *groups, struct pull *self)
         self->most = wanted;
         rc = wanted > self->take.taken ? lanes_follow(self, wanted - self->take.taken) : 0;
     }
-    if (group->fair && group->settings.priority != PRIORITY_WEIGHTED) {
+    if (group->fair && group_settings_of(group)->priority != PRIORITY_WEIGHTED) {
         fair_sort(&self->take);
     }
     self->is_cut = self->take.taken < self->max_messages && ready > self->take.taken;
@@ -532,7 +533,7 @@ static void serve_bound(struct engine *engine, struct pull *self)
 static bool may_give(const struct group *group)
 {
     return group->ready > 0 && !group->paused &&
-           group->leased + group->reserved < group->settings.max_leased &&
+           group->leased + group->reserved < group_settings_of(group)->max_leased &&
            (group->waiting_all > 0 || group->claimed > 0);
 }
 

@@ -5,7 +5,7 @@
  * (its sync follows within ZSP_JOURNAL_SYNC_MS), a crash of the broker not.
  */
 #include "broker/engine/expired.h"
-#include "broker/engine/group_texts.h"
+#include "broker/engine/group_rules.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/pull_take.h"
 #include "broker/engine/recall.h"
@@ -71,7 +71,7 @@ static struct lease *new_lease(struct groups *groups, struct pull *self)
     lease->granted = (uint32_t)self->messages;
     lease->uses_started = member && member->uses_started;
     lease->granted_ms = groups->engine->clock.broker_ms;
-    lease->deadline_ms = lease->granted_ms + (int64_t)self->group->settings.lease_ms;
+    lease->deadline_ms = lease->granted_ms + (int64_t)group_settings_of(self->group)->lease_ms;
     return lease;
 }
 

@@ -9,7 +9,7 @@
 
 #include "broker/engine/batch_walk.h"
 #include "broker/engine/fair.h"
-#include "broker/engine/group_texts.h"
+#include "broker/engine/group_rules.h"
 #include "broker/engine/lanes.h"
 #include "broker/engine/pull.h"
 #include "broker/engine/pull_arrays.h"

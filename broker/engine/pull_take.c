@@ -197,6 +197,7 @@ int pull_take(struct groups *groups, struct pull *self, size_t first)
     if (group->with_levels == 0) {
         return take_topics(groups, self, first, ANY_PRIORITY);
     }
-    return group->settings.priority == PRIORITY_WEIGHTED ? take_weighted(groups, self, first)
-                                                         : take_by_priority(groups, self, first);
+    return group_settings_of(group)->priority == PRIORITY_WEIGHTED
+               ? take_weighted(groups, self, first)
+               : take_by_priority(groups, self, first);
 }

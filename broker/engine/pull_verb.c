@@ -183,7 +183,8 @@ static int check_may_make(const struct engine *engine, const struct pull_args *a
 static int open_group(struct engine *engine, const struct pull_args *args, struct group **ret,
                       bool *ret_made, struct zsp_err *err)
 {
-    struct group_plan plan = {.name = args->group, .start = args->start};
+    struct group_plan plan = {
+        .name = args->group, .start = args->start, .settings = group_settings_default};
     int rc = group_read_mode(args->mode, &plan.mode, err);
     if (rc < 0) {
         return rc;
@@ -198,7 +199,6 @@ static int open_group(struct engine *engine, const struct pull_args *args, struc
     if (!engine->options.auto_create_groups || !args->topics || args->settle) {
         return group_require(engine, args->group, ret, err);
     }
-    group_settings_default(&plan.settings);
     rc = group_check_position(&args->start, err);
     if (rc == 0) {
         rc = check_may_make(engine, args, err);
@@ -210,7 +210,7 @@ static int open_group(struct engine *engine, const struct pull_args *args, struc
 static void count_member(struct engine *engine, struct group *group, uint64_t session)
 {
     const int64_t now_ms = engine->clock.broker_ms;
-    const int64_t lease_ms = (int64_t)group->settings.lease_ms;
+    const int64_t lease_ms = (int64_t)group_settings_of(group)->lease_ms;
     const int64_t keep_ms = lease_ms > MEMBER_MS ? lease_ms : MEMBER_MS;
     group->pulled_ms = now_ms;
     if (session != 0) {

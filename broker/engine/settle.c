@@ -177,7 +177,7 @@ static void retry(const struct settling *self, struct run *run)
 {
     const struct engine *engine = self->engine;
     const struct engine_options *options = &engine->options;
-    const struct group_settings *settings = &self->group->settings;
+    const struct group_settings *settings = group_settings_of(self->group);
     if (self->srun->has_delay) {
         outcome_retry(settings, self->srun->delay_ms, engine->clock.broker_ms, run);
         return;
@@ -191,7 +191,7 @@ static void retry(const struct settling *self, struct run *run)
 static int apply(struct settling *self, struct ledger *ledger, const struct run_span *span)
 {
     struct step *step = &self->groups->step;
-    const struct group_settings *settings = &self->group->settings;
+    const struct group_settings *settings = group_settings_of(self->group);
     const struct wire_srun *srun = self->srun;
     struct run run = span->run;
     int rc = 0;

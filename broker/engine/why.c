@@ -206,9 +206,9 @@ struct why why_group(const struct engine *engine, const struct group *group)
         return ret;
     }
     ret = (struct why){.reason = WHY_MOVING};
-    if (oldest && group->leased + group->reserved >= group->settings.max_leased) {
+    if (oldest && group->leased + group->reserved >= group_settings_of(group)->max_leased) {
         ret = (struct why){.reason = WHY_MAX_LEASED,
-                           .limit = group->settings.max_leased,
+                           .limit = group_settings_of(group)->max_leased,
                            .has_member = true,
                            .session = oldest->session,
                            .since_ms = why_wall_ms(engine, oldest->granted_ms),

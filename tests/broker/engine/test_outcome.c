@@ -53,11 +53,15 @@ static void delays_may_be_listed(void **state)
 {
     (void)state;
     struct group_settings listed = settings;
-    listed.backoff = (struct backoff_steps){3, {5, 70000, 10}};
+    struct zsp_buf *const text = zsp_buf_copy(zsp_slice_str("5,70000,10"));
+    assert_non_null(text);
+    listed.texts.of[TEXT_BACKOFF] = text;
     const uint64_t expected[] = {5, 70000, 10, 10};
     for (uint32_t i = 0; i < 4; i++) {
         assert_int_equal(outcome_backoff_ms(&listed, i + 1, 7), expected[i]);
     }
+    assert_int_equal(outcome_backoff_ms(&listed, UINT32_MAX, 7), 10);
+    setting_texts_drop(&listed.texts);
 }
 
 /* Goal: never before its delay, and never later than the jitter allows. */
