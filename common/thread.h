@@ -32,7 +32,7 @@ void zsp_monitor_fini(struct zsp_monitor *self);
 void zsp_monitor_lock(struct zsp_monitor *self);
 void zsp_monitor_unlock(struct zsp_monitor *self);
 
-/* Locked: wake all who wait, or one of them. */
+/* Wake all who wait, or one of them. What they look at was changed under the lock. */
 void zsp_monitor_wake(struct zsp_monitor *self);
 void zsp_monitor_wake_one(struct zsp_monitor *self);
 /* Locked: wait, the lock being given up meanwhile, until woken or a monotonic time, INT64_MAX =

@@ -69,13 +69,19 @@ static bool start_new_jobs(struct driver *self)
     return moved;
 }
 
-bool driver_step(struct driver *self, struct instant now)
+bool driver_pump(struct driver *self, struct instant now)
 {
-    bool moved = start_waiting_syncs(self);
-    moved = collect(self) || moved;
+    const bool moved = collect(self);
     engine_pump(self->engine, now);
-    moved = start_new_jobs(self) || moved;
-    return moved || self->syncs;
+    return moved;
+}
+
+bool driver_start(struct driver *self)
+{
+    if (start_waiting_syncs(self)) {
+        return true; /* what it confirms is sent before anything else is done */
+    }
+    return start_new_jobs(self) || self->syncs;
 }
 
 bool driver_busy(const struct driver *self)

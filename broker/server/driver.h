@@ -6,7 +6,7 @@
  * it; they differ in the host.
  *
  *     engine_request() ... per event
- *     do { more = driver_step(); take the engine's effects } while (more)
+ *     do { more = driver_pump(); take the engine's effects; more |= driver_start() } while (more)
  */
 #ifndef ZSP_SERVER_DRIVER_H
 #define ZSP_SERVER_DRIVER_H
@@ -45,11 +45,13 @@ void driver_init(struct driver *self, struct engine *engine, struct log_store *l
 /* Bytes that one step reads at once; the other jobs wait for the next step. */
 #define DRIVER_STEP_BYTES (16u << 20)
 
-/* One step: hand finished jobs back, pump the engine, start the store's new
- * jobs. Syncs wait for the following step, so that the host can send what is
- * ready before it may block in one. True = something moved, or a sync waits:
- * call again soon. */
-bool driver_step(struct driver *self, struct instant now);
+/* The first half of a step: hand finished jobs back, pump the engine. What it has to say then is
+ * sent before the second half, which may block. True = jobs came back. */
+bool driver_pump(struct driver *self, struct instant now);
+/* The second half: start the syncs that the step before left, or, if none of them has run, the
+ * store's new jobs. Their own syncs wait for the next step, so that what the writes before them
+ * allow is sent first. True = a job has run, or a sync waits: call again soon. */
+bool driver_start(struct driver *self);
 
 /* Work that will end without a further event from outside: a sync that waits or
  * jobs at the host. */
@@ -60,7 +62,7 @@ bool driver_busy(const struct driver *self);
  * broker, after the host has stopped running jobs. A zeroed driver is fine. */
 void driver_stop(struct driver *self);
 
-/* When driver_step() wants to be called at the latest; monotonic, INT64_MAX =
+/* When driver_pump() wants to be called at the latest; monotonic, INT64_MAX =
  * only after an event. */
 int64_t driver_deadline_ms(const struct driver *self);
 

@@ -82,10 +82,11 @@ static int set_options(void *router)
     return rc;
 }
 
-void *listen_new(void *context, struct zsp_err *err)
+void *listen_new(void *context, int *ret_fd, struct zsp_err *err)
 {
     void *const router = make_router(context, err);
-    if (router && set_options(router) != 0) {
+    size_t len = sizeof *ret_fd;
+    if (router && (set_options(router) != 0 || zmq_getsockopt(router, ZMQ_FD, ret_fd, &len) != 0)) {
         (void)zsp_err_set(err, ZSP_EIO, "set up the ROUTER socket: %s", zmq_strerror(errno));
         (void)zmq_close(router); /* a socket of ours */
         return NULL;

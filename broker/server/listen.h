@@ -14,8 +14,8 @@
 
 /* A ROUTER socket with all options set, not bound. libc's generator, on which
  * libzmq draws when it makes one, goes on afterwards as if nothing had been.
- * NULL: ZSP_EIO */
-void *listen_new(void *context, struct zsp_err *err);
+ * *ret_fd = its ZMQ_FD. NULL: ZSP_EIO */
+void *listen_new(void *context, int *ret_fd, struct zsp_err *err);
 
 /* Bind to a checked endpoint. A socket file that nobody listens on any more is
  * replaced; anything else at the path of an ipc endpoint is left alone.

@@ -29,9 +29,10 @@ bool runner_sync_is_quick(const struct runner *self)
  * than it took, when much is going on; but then it had better stay there. */
 static bool run_sync(struct runner *self, struct job *job)
 {
-    const bool alone = !self->ready_fn || !self->ready_fn(self->ready_arg);
-    if (!job->awaited || !alone || executor_job_count(self->executor) > 0 ||
-        !runner_sync_is_quick(self)) {
+    if (!job->awaited || executor_job_count(self->executor) > 0 || !runner_sync_is_quick(self)) {
+        return false;
+    }
+    if (self->ready_fn && self->ready_fn(self->ready_arg)) { /* last: it costs system calls */
         return false;
     }
     const int64_t start_us = now_us();

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +58,7 @@ static int init(struct server *self, struct zsp_err *err)
     if (!self->decoder) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
-    self->socket = listen_new(self->options.context, err);
+    self->socket = listen_new(self->options.context, &self->socket_fd, err);
     return self->socket ? bind_all(self, err) : ZSP_EIO;
 }
 
@@ -70,6 +71,7 @@ struct server *server_new(const struct server_options *options, struct zsp_err *
     }
     self->options = *options;
     self->now = now_instant();
+    self->has_messages = true; /* perhaps */
     if (init(self, err) < 0) {
         server_destroy(&self);
     }
@@ -185,9 +187,13 @@ static bool step(struct server *self)
         if (self->turn_bytes + self->options.driver->read_bytes - read_before > TURN_BYTES_MAX) {
             break;
         }
-        const bool more = driver_step(self->options.driver, self->now);
+        const bool came_back = driver_pump(self->options.driver, self->now);
         deliver_effects(self);
-        if (!more || self->state == SERVER_STOPPING) {
+        if (self->state == SERVER_STOPPING) {
+            return false;
+        }
+        const bool started = driver_start(self->options.driver);
+        if (!came_back && !started) {
             return false;
         }
         if (engine_work_bytes(engine) - work_before > TURN_WORK_MAX) {
@@ -221,18 +227,22 @@ static long wait_ms(const struct server *self, bool more)
     return (long)earlier(deadline_ms - now_ms, POLL_MS_MAX);
 }
 
+/* Not zmq_poll(): for a ROUTER it asks the socket twice and polls twice, each time.
+ * The socket's descriptor is edge-triggered, so the socket itself is asked before every wait. */
 static int wait_for_events(struct server *self, long timeout_ms, struct zsp_err *err)
 {
-    zmq_pollitem_t items[POLL_ITEMS] = {
-        {.socket = self->socket, .events = ZMQ_POLLIN},
-        {.fd = self->options.jobs_fd, .events = ZMQ_POLLIN},
-        {.fd = self->options.host_fd, .events = ZMQ_POLLIN},
+    struct pollfd items[POLL_ITEMS] = {
+        {.fd = self->socket_fd, .events = POLLIN},
+        {.fd = self->options.jobs_fd, .events = POLLIN},
+        {.fd = self->options.host_fd, .events = POLLIN}, /* ignored below 0 */
     };
-    const int count = self->options.host_fd < 0 ? POLL_ITEMS - 1 : POLL_ITEMS;
-    if (zmq_poll(items, count, timeout_ms) < 0 && errno != EINTR) {
-        return zsp_err_set(err, ZSP_EIO, "poll: %s", zmq_strerror(errno));
+    const bool has_messages = self->has_more_messages || server_ready(self);
+    const int rc = poll(items, POLL_ITEMS, has_messages ? 0 : (int)timeout_ms);
+    if (rc < 0 && errno != EINTR) {
+        return zsp_err_set_errno(err, ZSP_EIO, errno, "poll");
     }
-    if (count == POLL_ITEMS && (items[2].revents & ZMQ_POLLIN)) {
+    self->has_messages = has_messages || rc < 0 || items[0].revents != 0;
+    if (rc > 0 && (items[2].revents & POLLIN)) {
         self->options.host_fn(self->options.host_arg, self);
     }
     return ZSP_OK;
@@ -286,9 +296,11 @@ static void give_memory_back(struct server *self)
 static int turn(struct server *self, struct zsp_err *err)
 {
     look_at_clock(self);
-    const int rc = intake(self, &self->has_more_messages, err);
-    if (rc < 0) {
-        return rc;
+    if (self->has_messages) {
+        const int rc = intake(self, &self->has_more_messages, err);
+        if (rc < 0) {
+            return rc;
+        }
     }
     const bool more_steps = step(self);
     deliver_retry(self);

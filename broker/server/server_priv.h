@@ -31,7 +31,8 @@ enum server_state {
  */
 struct server {
     struct server_options options;
-    void *socket; /* the ROUTER */
+    void *socket;  /* the ROUTER */
+    int socket_fd; /* readable when there may be news of it */
     char endpoints[CONFIG_ENDPOINTS_MAX][ENDPOINT_MAX];
     size_t endpoint_count;
     enum server_state state;
@@ -42,6 +43,7 @@ struct server {
     int64_t asleep_ms;      /* for how long it was late for its turns, all in all */
     int64_t grace_until_ms; /* nobody is found silent before; monotonic */
     bool has_more_messages; /* the socket was not drained in this turn */
+    bool has_messages;      /* the next turn looks at the socket */
 
     struct connection_table connections;
     struct session_table sessions;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * One mutex guards both lists and the stop flag. The eventfd follows the list
- * of finished jobs under the same mutex: it is written when the list gets its
- * first job and drained when the last one is taken, so it is readable exactly
- * while there is something to take.
+ * One mutex guards both lists and the stop flag. The eventfd follows the list of finished jobs: it
+ * is written once each time the list gets a first job, and drained when the last one is taken. It
+ * is written after the mutex was given up, as it wakes the owner, who wants the mutex at once. An
+ * owner who was quicker than that write drains it the next time that it finds nothing.
  */
 #include "broker/store/executor.h"
 
@@ -28,11 +28,13 @@ struct executor {
     int event_fd;
     unsigned thread_count; /* started; 0 after stop */
     pthread_t threads[EXECUTOR_THREADS_MAX];
-    size_t job_count; /* the owner's: submitted, not taken */
+    size_t job_count;     /* the owner's: submitted, not taken */
+    uint64_t event_count; /* the owner's: writes of the eventfd that it has read */
 
     struct zsp_monitor monitor; /* guards what follows; wakes for a job, or to stop */
     struct job_list queue;
     struct job_list finished;
+    uint64_t first_count; /* times that `finished` got a first job: writes of the eventfd, soon */
     bool stopping;
 };
 
@@ -73,14 +75,15 @@ static void event_set(const struct executor *self)
     zsp_assert(written == (ssize_t)sizeof one);
 }
 
-static void event_clear(const struct executor *self)
+static void event_clear(struct executor *self)
 {
     uint64_t count = 0;
     ssize_t got = 0;
     do {
         got = read(self->event_fd, &count, sizeof count);
     } while (got < 0 && errno == EINTR);
-    zsp_assert(got == (ssize_t)sizeof count);
+    zsp_assert(got == (ssize_t)sizeof count || errno == EAGAIN);
+    self->event_count += got > 0 ? count : 0;
 }
 
 static void *thread_main(void *arg)
@@ -101,7 +104,10 @@ static void *thread_main(void *arg)
         const bool was_empty = !self->finished.first;
         list_push(&self->finished, job);
         if (was_empty) {
+            self->first_count++;
+            zsp_monitor_unlock(&self->monitor);
             event_set(self);
+            zsp_monitor_lock(&self->monitor);
         }
     }
     zsp_monitor_unlock(&self->monitor);
@@ -158,18 +164,19 @@ void executor_submit(struct executor *self, struct job *job)
     zsp_assert(!self->stopping);
     list_push(&self->queue, job);
     self->job_count++;
-    zsp_monitor_wake_one(&self->monitor);
     zsp_monitor_unlock(&self->monitor);
+    zsp_monitor_wake_one(&self->monitor); /* who wakes up finds the lock free */
 }
 
 struct job *executor_take(struct executor *self)
 {
     zsp_monitor_lock(&self->monitor);
     struct job *job = list_pop(&self->finished);
-    if (job && !self->finished.first) {
+    const bool is_readable = !self->finished.first && self->event_count != self->first_count;
+    zsp_monitor_unlock(&self->monitor);
+    if (is_readable) { /* or about to be */
         event_clear(self);
     }
-    zsp_monitor_unlock(&self->monitor);
     if (job) {
         self->job_count--;
     }

@@ -38,7 +38,8 @@ void executor_submit(struct executor *self, struct job *job);
 struct job *executor_take(struct executor *self);
 
 /* A descriptor to poll: readable for as long as a finished job waits to be
- * taken (level-triggered). Owned by the executor; never read it. */
+ * taken (level-triggered), and once more than that, perhaps, when a job was taken in the moment
+ * in which it finished. Owned by the executor; never read it. */
 int executor_fd(const struct executor *self);
 
 /* Jobs submitted and not taken yet. */

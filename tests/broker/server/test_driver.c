@@ -102,13 +102,19 @@ static void begin(struct driver *driver, struct board *board)
 
 static const struct instant NOW = {.mono_ms = 1, .wall_ms = 1};
 
+static bool step(struct driver *driver)
+{
+    const bool came_back = driver_pump(driver, NOW);
+    return driver_start(driver) || came_back;
+}
+
 static void without_jobs_one_step_is_enough(void **state)
 {
     (void)state;
     struct board board = {0};
     struct driver driver;
     begin(&driver, &board);
-    assert_false(driver_step(&driver, NOW));
+    assert_false(step(&driver));
     assert_string_equal(board.story, "p");
     assert_false(driver_busy(&driver));
     assert_int_equal(driver_deadline_ms(&driver), 77);
@@ -124,13 +130,29 @@ static void a_sync_waits_for_the_step_after_its_writes(void **state)
     add_job(&board, JOB_WRITE);
     add_job(&board, JOB_READ);
     add_job(&board, JOB_SYNC);
-    assert_true(driver_step(&driver, NOW));
+    assert_true(step(&driver));
     assert_string_equal(board.story, "p12");
     assert_true(driver_busy(&driver));
-    assert_true(driver_step(&driver, NOW));
-    assert_string_equal(board.story, "p1203p");
-    assert_false(driver_step(&driver, NOW));
+    assert_true(step(&driver));
+    assert_string_equal(board.story, "p12p03");
+    assert_false(step(&driver));
     assert_false(driver_busy(&driver));
+}
+
+/* Goal: who was waiting for a sync hears of it before the next write is made. */
+static void new_jobs_wait_for_the_step_after_a_sync(void **state)
+{
+    (void)state;
+    struct board board = {0};
+    struct driver driver;
+    begin(&driver, &board);
+    add_job(&board, JOB_SYNC);
+    assert_true(step(&driver));
+    add_job(&board, JOB_WRITE);
+    assert_true(step(&driver));
+    assert_string_equal(board.story, "pp0");
+    assert_true(step(&driver));
+    assert_string_equal(board.story, "pp0p1");
 }
 
 /* Goal: a step reads a bounded number of bytes, then what was read may be sent. */
@@ -144,9 +166,9 @@ static void large_reads_wait_for_the_next_step(void **state)
         board.jobs[i].len = DRIVER_STEP_BYTES / 2;
         add_job(&board, JOB_READ);
     }
-    assert_true(driver_step(&driver, NOW));
+    assert_true(step(&driver));
     assert_string_equal(board.story, "p01");
-    assert_true(driver_step(&driver, NOW));
+    assert_true(step(&driver));
     assert_string_equal(board.story, "p01p2");
     assert_int_equal(driver.read_bytes, 3 * DRIVER_STEP_BYTES / 2);
 }
@@ -158,10 +180,10 @@ static void kept_jobs_come_back_before_the_pump(void **state)
     struct driver driver;
     begin(&driver, &board);
     add_job(&board, JOB_TASK);
-    assert_false(driver_step(&driver, NOW));
+    assert_false(step(&driver));
     assert_true(driver_busy(&driver));
     assert_string_equal(board.story, "p");
-    assert_true(driver_step(&driver, NOW));
+    assert_true(step(&driver));
     assert_string_equal(board.story, "p0p");
     assert_false(driver_busy(&driver));
 }
@@ -174,7 +196,7 @@ static void a_stop_hands_every_job_back(void **state)
     begin(&driver, &board);
     add_job(&board, JOB_TASK);
     add_job(&board, JOB_SYNC);
-    assert_true(driver_step(&driver, NOW));
+    assert_true(step(&driver));
     driver_stop(&driver);
     assert_string_equal(board.story, "p01");
     assert_int_equal(board.jobs[0].error.code, 0);
@@ -189,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_jobs_one_step_is_enough),
         cmocka_unit_test(a_sync_waits_for_the_step_after_its_writes),
+        cmocka_unit_test(new_jobs_wait_for_the_step_after_a_sync),
         cmocka_unit_test(large_reads_wait_for_the_next_step),
         cmocka_unit_test(kept_jobs_come_back_before_the_pump),
         cmocka_unit_test(a_stop_hands_every_job_back),
