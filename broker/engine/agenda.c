@@ -7,6 +7,7 @@
 #include "broker/engine/container.h"
 #include "broker/engine/group.h"
 #include "broker/engine/levels.h"
+#include "broker/engine/side_replay.h"
 #include "common/diag.h"
 
 /* The timer runs on broker time, which knows nothing of what happens to the clock meanwhile. */
@@ -268,7 +269,8 @@ void agenda_tell(struct groups *groups, struct ledger *ledger)
         group_out_of_memory(groups);
         return;
     }
-    levels_mark(ledger, partition->synced_offset);
+    levels_mark(ledger, ledger->group->side ? side_replay_mark(ledger, partition->synced_offset)
+                                            : partition->synced_offset);
 }
 
 /* --- Loading --------------------------------------------------------------------------------------- */

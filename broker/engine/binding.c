@@ -4,6 +4,7 @@
  * All bindings to one name are in one list, found by the name: a topic that is
  * made costs what its groups cost, however many others there are.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +155,35 @@ struct ledger *group_ledger(const struct group *group, struct zsp_slice topic, u
         return NULL;
     }
     return binding->ledgers[partition];
+}
+
+int group_find_binding(const struct group *group, struct zsp_slice topic,
+                       const struct wire_uint *partition, struct binding **ret, struct zsp_err *err)
+{
+    struct binding *binding = NULL;
+    if (topic.data) {
+        binding = name_index_find(&group->bindings, topic);
+    } else if (group->bindings.count == 1) {
+        binding = group->bindings.slots[0].value;
+    } else {
+        (void)zsp_err_set(err, ZSP_EBAD_VALUE, "topic: %s has %" PRIu32 " topics, name one",
+                          group->object, group->bindings.count);
+        zsp_err_detail(err, "topic", "the name of one topic", NULL);
+        return ZSP_EBAD_VALUE;
+    }
+    if (!binding || !binding->topic) {
+        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s does not have such a topic", group->object);
+        zsp_err_detail(err, group->object, NULL, NULL);
+        return ZSP_ENOT_FOUND;
+    }
+    if (partition->set && partition->value >= binding->topic->partition_count) {
+        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s has no partition %" PRIu64,
+                          binding->topic->object, partition->value);
+        zsp_err_detail(err, binding->topic->object, NULL, NULL);
+        return ZSP_ENOT_FOUND;
+    }
+    *ret = binding;
+    return 0;
 }
 
 /* --- Hooks of the core ------------------------------------------------------------------------- */

@@ -66,6 +66,7 @@ static const struct verb verbs[] = {
     {"GROUP.INFO", verb_group_info, 0},
     {"GROUP.LIST", verb_group_list, 0},
     {"GROUP.TRACE", verb_group_trace, 0},
+    {"GROUP.REPLAY", verb_group_replay, 0},
     {"GROUP.DELETE", verb_group_delete, 0},
     {"GROUP.PAUSE", verb_group_pause, 0},
     {"GROUP.RESUME", verb_group_resume, 0},

@@ -29,6 +29,7 @@
 #include "broker/engine/redrive.h"
 #include "broker/engine/savepoint.h"
 #include "broker/engine/settle.h"
+#include "broker/engine/side_replay.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
 #include "common/diag.h"
@@ -109,6 +110,7 @@ void group_fini(struct engine *engine)
     session_names_fini(&self->names);
     redrive_fini(self);
     letters_fini(self);
+    side_replays_fini(self);
     pool_fini(&self->calls);
     while (engine->catalog.groups.count > 0) {
         group_destroy(engine, engine->catalog.groups.slots[0].value);
@@ -238,6 +240,7 @@ void group_destroy(struct engine *engine, struct group *group)
     }
     pattern_destroy_all(self, group);
     group_rules_drop(group);
+    side_replay_drop(engine, group);
     if (group->dirty) {
         unwake(self, group);
     }
@@ -440,6 +443,9 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     if ((group->fair || ledger->fair) && fair_look(self, ledger) < 0) {
         group_out_of_memory(self);
         return;
+    }
+    if (group->side) {
+        side_replay_look(self, ledger);
     }
     const struct ledger_figures now = figures_of(ledger);
     const uint32_t unknown = group->unknown;
@@ -646,11 +652,6 @@ void group_session_end(struct engine *engine, uint64_t session, enum engine_sess
             group_lease_end(engine->groups, lease, LEASE_EXPIRED);
         }
     }
-}
-
-void group_session_name(struct engine *engine, uint64_t session, struct zsp_slice name)
-{
-    session_names_set(&engine->groups->names, session, name);
 }
 
 void group_undelivered(struct engine *engine, uint64_t lease_number)

@@ -13,9 +13,10 @@
  * name, it has one ledger for each partition. A re-created topic is another one:
  * its ledgers begin at the earliest offset.
  *
- * Durable: 'g' group u64 -> version u8 = 5, mode u8 (enum group_mode), flags u8 (1 paused), epoch u64,
+ * Durable: 'g' group u64 -> version u8 = 5, mode u8 (enum group_mode), flags u8 (1 paused, 2 replay), epoch u64,
  * start kind u8 and value u64, the settings (group_settings_encode, setting_texts_encode), name (short
- * text), topic count u16 and the names and patterns (short texts), the rules (setting_texts_encode_rules).
+ * text), topic count u16 and the names and patterns (short texts), the rules (setting_texts_encode_rules);
+ * with the flag, what it replays (side_replay_encode).
  * Version 4 had no rules, version 3 no texts among the settings, version 2 no patterns, version 1 no flags and the first five settings as u64 each, without
  * their number. The ledgers: ledger_codec.h. Leases: lease.h.
  */
@@ -55,6 +56,9 @@ struct restore_call;
 struct savepoint;
 struct seek;
 struct settle;
+struct side_call;
+struct side_end;
+struct side_replay;
 
 #define GROUP_KEY 'g'
 
@@ -109,6 +113,7 @@ struct group {
     struct group_fair *fair;         /* NULL = nothing is shared fairly; fair.h */
     struct group_filter *filter;     /* NULL = it takes all; group_rules.h */
     struct group_patterns *patterns; /* NULL = it never had any; pattern.h */
+    struct side_replay *side;        /* NULL = it is no replay; side_replay.h */
 
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
     struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
@@ -179,6 +184,8 @@ struct groups {
     LIST_HEAD(, trace) traces;          /* likewise, see trace.c */
     LIST_HEAD(, redrive) redrives;      /* likewise, see redrive.h */
     LIST_HEAD(, letter_call) letters;   /* likewise, see letters.h */
+    LIST_HEAD(, side_call) side_calls;  /* likewise, see side_replay_verb.c */
+    LIST_HEAD(, side_end) side_ends;    /* likewise, see side_replay.c */
     struct zsp_table savepoints;        /* of all groups, by key; savepoint.h */
     struct savepoint *loose_savepoints; /* replayed, their group is not known yet */
     size_t savepoint_bytes;             /* of all values */
@@ -219,6 +226,12 @@ int group_check_start(const struct group *group, const struct wire_position *sta
                       struct zsp_err *err);
 /* Where topics begin that come into it. */
 struct wire_position group_position(const struct group *group);
+
+/* The binding to a topic that is there; `topic` without data: its only one.
+ * Errors: ZSP_EBAD_VALUE, ZSP_ENOT_FOUND (also of `partition`, when it is set) */
+int group_find_binding(const struct group *group, struct zsp_slice topic,
+                       const struct wire_uint *partition, struct binding **ret,
+                       struct zsp_err *err);
 
 /* What a new group is to be. */
 struct group_plan {

@@ -19,6 +19,7 @@
 #include "broker/engine/group.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/position.h"
+#include "broker/engine/side_replay.h"
 #include "common/assert.h"
 #include "common/name.h"
 
@@ -116,7 +117,9 @@ static void join_done(struct engine *engine, struct engine_op *op,
             binding->joined = true;
         }
     }
-    if (join->has_to) {
+    if (join->has_to && group->side) {
+        side_replay_answer(engine, group->side, &join->to, group->name);
+    } else if (join->has_to) {
         reply_ok(engine, &join->to);
     }
     group_wake(engine->groups, group);
@@ -305,10 +308,13 @@ static int resolve_topic(struct engine *engine, struct join *join, struct topic 
 {
     const struct wire_position start = group_position(join->group);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        struct position_place place;
+        struct position_place place = {0};
         int rc = position_resolve(engine, topic->partitions[i], &start, &place, err);
         if (rc < 0) {
             return rc;
+        }
+        if (join->group->side) {
+            place.offset = side_replay_first(join->group->side, i);
         }
         join->finds[join->find_count++] = (struct join_find){
             .op.done_fn = found,
@@ -462,6 +468,9 @@ int group_join(struct engine *engine, struct group *group, const struct zsp_slic
     if (pattern_name_count(group) + count_new(group, topics, topic_count) > ZSP_GROUP_TOPICS_MAX) {
         return zsp_err_set(err, ZSP_ELIMIT_REACHED, "%s: more than %u topics and patterns",
                            group->object, ZSP_GROUP_TOPICS_MAX);
+    }
+    if (group->side && group->state == GROUP_LIVE && count_new(group, topics, topic_count) > 0) {
+        return side_replay_refuse(group, "it has the topic of its range and no other", err);
     }
     if (has_dead_letter_topic(group, topics, topic_count)) {
         return setting_texts_refuse_loop(group->object, &group_settings_of(group)->texts, err);

@@ -16,6 +16,7 @@
 #include "broker/engine/ledger_codec.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/savepoint.h"
+#include "broker/engine/side_replay.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
 #include "common/diag.h"
@@ -26,7 +27,7 @@
 /* Settings of an image of version 1. */
 #define SETTINGS_1 5
 
-enum group_flag { FLAG_PAUSED = 1 };
+enum group_flag { FLAG_PAUSED = 1, FLAG_REPLAY = 2 };
 
 /* --- Group image ----------------------------------------------------------------------------- */
 
@@ -41,7 +42,8 @@ static void write_group(struct zsp_writer *out, const struct group *group)
 {
     zsp_write_u8(out, GROUP_VERSION);
     zsp_write_u8(out, (uint8_t)group->mode);
-    zsp_write_u8(out, group->paused ? FLAG_PAUSED : 0u);
+    zsp_write_u8(out,
+                 (uint8_t)((group->paused ? FLAG_PAUSED : 0u) | (group->side ? FLAG_REPLAY : 0u)));
     zsp_write_u64(out, group->epoch);
     zsp_write_u8(out, (uint8_t)group->start_kind);
     zsp_write_u64(out, group->start_value);
@@ -59,6 +61,9 @@ static void write_group(struct zsp_writer *out, const struct group *group)
         zsp_write_short(out, group->patterns->index.slots[i].name);
     }
     setting_texts_encode_rules(out, &group_settings_of(group)->texts);
+    if (group->side) {
+        side_replay_encode(out, group->side);
+    }
 }
 
 int group_step_image(struct groups *self, const struct group *group)
@@ -263,11 +268,34 @@ static int read_bindings(struct groups *self, struct group *group, struct zsp_re
     return in->failed ? corrupt(err, "group", group->id) : 0;
 }
 
-/* The rules end the image; the settings are whole with them. */
-static int read_rules(struct zsp_reader *in, uint8_t version, struct group *group,
-                      struct group_settings *settings, struct zsp_err *err)
+/* What a group's image tells before its topics; the texts of the settings are the caller's. */
+struct group_image {
+    uint8_t version, mode, flags, start_kind;
+    uint64_t epoch, start_value;
+    struct group_settings settings;
+    struct zsp_slice name;
+};
+
+static int read_side(struct engine *engine, struct zsp_reader *in, struct group *group)
 {
-    int rc = version > 4 ? setting_texts_decode_rules(in, &settings->texts) : 0;
+    struct side_replay *side = NULL;
+    side_replay_drop(engine, group); /* of an older image */
+    const int rc = side_replay_decode(in, &side);
+    if (rc == 0) {
+        side_replay_join(engine, group, side);
+    }
+    return rc;
+}
+
+/* The rules end the image, but for the range of a replay; the settings are whole with them. */
+static int read_rules(struct engine *engine, struct group_image *image, struct zsp_reader *in,
+                      struct group *group, struct zsp_err *err)
+{
+    struct group_settings *const settings = &image->settings;
+    int rc = image->version > 4 ? setting_texts_decode_rules(in, &settings->texts) : 0;
+    if (rc == 0 && (image->flags & FLAG_REPLAY) != 0) {
+        rc = read_side(engine, in, group);
+    }
     if (rc == ZSP_ENOMEM) {
         return zsp_err_set(err, rc, "group: out of memory");
     }
@@ -323,14 +351,6 @@ static int read_settings(struct zsp_reader *in, uint8_t version, struct group_se
     return 0;
 }
 
-/* What a group's image tells before its topics; the texts of the settings are the caller's. */
-struct group_image {
-    uint8_t version, mode, flags, start_kind;
-    uint64_t epoch, start_value;
-    struct group_settings settings;
-    struct zsp_slice name;
-};
-
 /* Is it one? */
 static bool read_image(struct zsp_reader *in, struct group_image *ret)
 {
@@ -343,7 +363,7 @@ static bool read_image(struct zsp_reader *in, struct group_image *ret)
     const int rc = read_settings(in, ret->version, &ret->settings);
     ret->name = zsp_read_short(in);
     return !in->failed && rc == 0 && ret->version > 0 && ret->version <= GROUP_VERSION &&
-           ret->mode < GROUP_MODES && (ret->flags & ~FLAG_PAUSED) == 0 &&
+           ret->mode < GROUP_MODES && (ret->flags & ~(FLAG_PAUSED | FLAG_REPLAY)) == 0 &&
            ret->start_kind < WIRE_POSITION_ID;
 }
 
@@ -362,7 +382,7 @@ static int apply_image(struct engine *engine, uint64_t id, struct group_image *i
     group->paused = (image->flags & FLAG_PAUSED) != 0;
     forget_bindings(engine->groups, group);
     rc = read_bindings(engine->groups, group, in, err);
-    return rc < 0 ? rc : read_rules(in, image->version, group, &image->settings, err);
+    return rc < 0 ? rc : read_rules(engine, image, in, group, err);
 }
 
 static int replay_group(struct engine *engine, uint64_t id, const struct store_entry *entry,
@@ -548,6 +568,9 @@ static int start_group(struct engine *engine, struct group *group, struct zsp_er
         if (topic && binding_attach(engine->groups, binding, topic) < 0) {
             return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", group->object);
         }
+    }
+    if (group->side) {
+        side_replay_start(engine, group);
     }
     return 0;
 }

@@ -12,6 +12,7 @@
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/redrive.h"
+#include "broker/engine/side_replay.h"
 #include "broker/engine/verb.h"
 #include "broker/engine/why.h"
 
@@ -467,8 +468,8 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     const struct redrive *const redrive = redrive_find(engine->groups, group);
     const struct letter_call *const letters = letters_find(engine->groups, group);
     wire_write_map(out, 7u + WHY_TOLD + (all ? 0u : 1u) + (has_patterns ? 1u : 0u) +
-                            (redrive ? 1u : 0u) + (letters ? 1u : 0u) + (group->filter ? 1u : 0u) +
-                            (group->mode == GROUP_KEYED ? 1u : 0u));
+                            (group->side ? 1u : 0u) + (redrive ? 1u : 0u) + (letters ? 1u : 0u) +
+                            (group->filter ? 1u : 0u) + (group->mode == GROUP_KEYED ? 1u : 0u));
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
     wire_write_text(out, group_mode_name(group->mode));
@@ -495,6 +496,9 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     if (has_keys) {
         wire_write_text(out, "keys");
         lanes_write_hot(out, group, spared);
+    }
+    if (group->side) {
+        side_replay_write(out, engine, group->side);
     }
     if (redrive) {
         wire_write_text(out, "redrive");

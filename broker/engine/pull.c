@@ -20,6 +20,7 @@
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pull_arrays.h"
 #include "broker/engine/pull_take.h"
+#include "broker/engine/side_replay.h"
 #include "common/assert.h"
 
 /* Times in a row that a pull may come back with nothing, and nothing done, before it is told so. */
@@ -558,6 +559,13 @@ static void serve_one(struct engine *engine, struct pull *self)
         pull_answer(engine, self);
         return;
     }
+    if (side_replay_is_ending(self->group)) {
+        return;
+    }
+    if (side_replay_is_finished(self->group)) {
+        pull_answer(engine, self);
+        return;
+    }
     if (self->group->unknown > 0) {
         return; /* until the agendas are read */
     }
@@ -583,6 +591,9 @@ void pull_serve(struct engine *engine, struct group *group)
 {
     struct pull *next = NULL;
     mark_watch_refresh(engine->groups, group);
+    if (group->side) {
+        side_replay_serve(engine, group);
+    }
     learn(engine, group);
     lanes_serve(engine, group);
     if (group->fair) {

@@ -9,6 +9,7 @@
 #include "broker/engine/ledger_ordered.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/pull.h"
+#include "broker/engine/side_replay.h"
 
 /* What holds the messages of its topics back. */
 struct pull_view {
@@ -104,6 +105,9 @@ const char *pull_reason(const struct engine *engine, const struct pull *self)
     }
     if (!self->group || !(self->all_topics || self->topics)) {
         return self->ending ? self->ending : "end";
+    }
+    if (side_replay_is_finished(self->group)) {
+        return "finished";
     }
     if (self->group->paused) {
         return "paused";

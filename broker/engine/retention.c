@@ -7,6 +7,7 @@
 #include "broker/engine/compaction.h"
 #include "broker/engine/dead_keep.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/side_replay.h"
 #include "broker/engine/state.h"
 #include "common/limits.h"
 
@@ -156,15 +157,19 @@ void retention_fini(struct engine *engine)
     }
 }
 
-/* Up to where all groups have done it; 0 when there is none. */
+/* Up to where all groups have done it; 0 when there is none. A replay keeps what it still has to do,
+ * and lets nothing go by itself. */
 static uint64_t consumed_to(const struct partition *partition)
 {
-    uint64_t offset = partition->ledger_first ? UINT64_MAX : 0;
+    uint64_t offset = UINT64_MAX;
+    bool any = false;
     for (const struct ledger *ledger = partition->ledger_first; ledger; ledger = ledger->next) {
-        const uint64_t committed = ledger_committed(ledger);
+        const uint64_t committed =
+            side_replay_has_all(ledger) ? UINT64_MAX : ledger_committed(ledger);
         offset = committed < offset ? committed : offset;
+        any = any || !ledger->group->side;
     }
-    return offset;
+    return any ? offset : 0;
 }
 
 static void is_durable(struct engine *engine, struct engine_op *op,

@@ -16,6 +16,7 @@
 #include "broker/engine/places.h"
 #include "broker/engine/position.h"
 #include "broker/engine/savepoint.h"
+#include "broker/engine/side_replay.h"
 #include "broker/engine/verb.h"
 
 /* What the answer tells of a partition, beside its place. */
@@ -259,36 +260,6 @@ static const struct wire_arg seek_table[] = {
 };
 #undef PLACE
 
-/* The topic that is meant. */
-static int find_binding(const struct group *group, const struct seek_args *args,
-                        struct binding **ret, struct zsp_err *err)
-{
-    struct binding *binding = NULL;
-    if (args->topic.data) {
-        binding = name_index_find(&group->bindings, args->topic);
-    } else if (group->bindings.count == 1) {
-        binding = group->bindings.slots[0].value;
-    } else {
-        (void)zsp_err_set(err, ZSP_EBAD_VALUE, "topic: %s has %" PRIu32 " topics, name one",
-                          group->object, group->bindings.count);
-        zsp_err_detail(err, "topic", "the name of one topic", NULL);
-        return ZSP_EBAD_VALUE;
-    }
-    if (!binding || !binding->topic) {
-        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s does not have such a topic", group->object);
-        zsp_err_detail(err, group->object, NULL, NULL);
-        return ZSP_ENOT_FOUND;
-    }
-    if (args->partition.set && args->partition.value >= binding->topic->partition_count) {
-        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s has no partition %" PRIu64,
-                          binding->topic->object, args->partition.value);
-        zsp_err_detail(err, binding->topic->object, NULL, NULL);
-        return ZSP_ENOT_FOUND;
-    }
-    *ret = binding;
-    return 0;
-}
-
 /* Find the places, and go there if all are known. */
 static int find_places(struct engine *engine, struct seek *seek, const struct binding *binding,
                        const struct seek_args *args, struct zsp_err *err)
@@ -335,8 +306,11 @@ int verb_seek(struct engine *engine, const struct request *request, struct zsp_e
     if (rc == 0) {
         rc = group_require(engine, args.group, &group, err);
     }
+    if (rc == 0 && group->side) {
+        rc = side_replay_refuse(group, "it does not move, make another one", err);
+    }
     if (rc == 0) {
-        rc = find_binding(group, &args, &binding, err);
+        rc = group_find_binding(group, args.topic, &args.partition, &binding, err);
     }
     return rc != 0 ? rc : begin(engine, request, &args, binding, err);
 }

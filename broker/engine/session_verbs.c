@@ -12,6 +12,7 @@
  *                                   +---a record refused---> answered; freed when its leases are over
  */
 #include "broker/engine/group.h"
+#include "broker/engine/group_hooks.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
 
@@ -187,4 +188,9 @@ int verb_cancel(struct engine *engine, const struct request *request, struct zsp
     wire_write_text_bool(out, "cancelled", parked != NULL);
     reply_end(engine);
     return 0;
+}
+
+void group_session_name(struct engine *engine, uint64_t session, struct zsp_slice name)
+{
+    session_names_set(&engine->groups->names, session, name);
 }

@@ -55,6 +55,7 @@ verb_fn verb_group_set;
 verb_fn verb_group_info;
 verb_fn verb_group_list;
 verb_fn verb_group_trace;
+verb_fn verb_group_replay;
 verb_fn verb_group_delete;
 verb_fn verb_group_pause;
 verb_fn verb_group_resume;

@@ -98,7 +98,7 @@ static void write_features(struct zsp_writer *out)
         "resume",   "bye",     "cancel",     "heartbeat", "coalesce", "zstd",
         "parts",    "pause",   "savepoints", "priority",  "delay",    "ttl",
         "purge",    "commit",  "retention",  "dead",      "dedup",    "grow",
-        "patterns", "filter",  "fair_by",    "compact",   "trace"};
+        "patterns", "filter",  "fair_by",    "compact",   "trace",    "replay"};
     const uint32_t count = sizeof features / sizeof features[0];
     wire_write_text(out, "features");
     wire_write_array(out, count);
