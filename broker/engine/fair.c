@@ -18,6 +18,13 @@ static void list_add(struct fair_list *list, struct fair_lane *lane)
     list->last = lane;
 }
 
+static void list_add_front(struct fair_list *list, struct fair_lane *lane)
+{
+    lane->next = list->first;
+    list->first = lane;
+    list->last = list->last ? list->last : lane;
+}
+
 static struct fair_lane *list_take(struct fair_list *list)
 {
     struct fair_lane *const lane = list->first;
@@ -28,12 +35,17 @@ static struct fair_lane *list_take(struct fair_list *list)
     return lane;
 }
 
+static void lane_key(uint64_t tenant, unsigned priority, uint8_t ret[FAIR_KEY_LEN])
+{
+    zsp_put_u64(ret, tenant);
+    ret[8] = (uint8_t)priority;
+}
+
 /* The lane, made when it is not there. NULL = out of memory. */
 static struct fair_lane *lane_of(struct fair *self, uint64_t tenant, unsigned priority)
 {
     uint8_t key[FAIR_KEY_LEN];
-    zsp_put_u64(key, tenant);
-    key[8] = (uint8_t)priority;
+    lane_key(tenant, priority, key);
     struct fair_lane *lane = zsp_table_find(&self->lanes, (struct zsp_slice){key, sizeof key});
     if (lane) {
         return lane;
@@ -288,13 +300,28 @@ int fair_take_fresh(struct ledger *ledger, struct take *take, unsigned priority)
         }
         const bool is_alone = !self->fresh[priority].first && !self->served[priority].first;
         rc = lane_take(self, lane, take, priority, is_alone ? UINT64_MAX : 1);
-        if (next_of(self, lane, &span)) {
-            list_add(&self->served[priority], lane);
-        } else {
+        if (!next_of(self, lane, &span)) {
             drop_lane(self, lane);
+        } else if (lane->owed > 0) {
+            lane->owed--;
+            list_add_front(&self->served[priority], lane);
+        } else {
+            list_add(&self->served[priority], lane);
         }
     }
     return rc;
+}
+
+void fair_turn_back(struct ledger *ledger, uint64_t tenant, unsigned priority, uint32_t count)
+{
+    uint8_t key[FAIR_KEY_LEN];
+    lane_key(tenant, priority, key);
+    struct fair_lane *const lane =
+        ledger->fair ? zsp_table_find(&ledger->fair->lanes, (struct zsp_slice){key, sizeof key})
+                     : NULL;
+    if (lane) {
+        lane->owed = count < FAIR_OWED_MAX - lane->owed ? lane->owed + count : FAIR_OWED_MAX;
+    }
 }
 
 /* --- What a pull has reserved ------------------------------------------------------------------------ */

@@ -32,6 +32,7 @@
 #include "common/table.h"
 
 #define FAIR_ENTRIES_MAX 16384u /* of one window */
+#define FAIR_OWED_MAX    16u
 #define FAIR_KEY_LEN     9u
 
 struct engine;
@@ -51,6 +52,7 @@ struct fair_lane {
     struct fair_lane *next;    /* of its list */
     struct fair_entry *first, *last;
     uint64_t tenant; /* a hash; 0 = not known */
+    uint32_t owed;   /* turns that came to nothing: it has them before the others have theirs */
 };
 
 struct fair_list {
@@ -89,6 +91,9 @@ unsigned fair_priorities(const struct ledger *ledger);
 ZSP_MUST_CHECK int fair_take_fresh(struct ledger *ledger, struct take *take, unsigned priority);
 /* [first, end) is fresh again: of tenant_back. Memory that runs out stops the broker. */
 void fair_back(struct ledger *ledger, uint64_t first, uint64_t end, unsigned priority);
+/* Of a tenant's turns `count` messages came to nothing: it has as many more, at most
+ * FAIR_OWED_MAX. */
+void fair_turn_back(struct ledger *ledger, uint64_t tenant, unsigned priority, uint32_t count);
 /* What a pull has reserved, so that its limits cut off who has most of it. */
 void fair_sort(struct take *take);
 

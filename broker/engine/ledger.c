@@ -130,7 +130,8 @@ static int take_span(struct ledger *self, struct take *take, uint64_t first, uin
     if (rc < 0) {
         return rc;
     }
-    struct piece *last = take->piece_count > 0 ? &take->pieces[take->piece_count - 1] : NULL;
+    struct piece *last =
+        take->piece_count > take->piece_fixed ? &take->pieces[take->piece_count - 1] : NULL;
     if (last && last->ledger == self && last->end == first && last->kind == take->kind &&
         last->tenant == take->tenant && last->priority == run_priority(run)) {
         last->end = end;

@@ -131,8 +131,9 @@ enum take_kind { TAKE_PLAIN, TAKE_BETWEEN, TAKE_TURN };
 struct piece {
     struct ledger *ledger; /* NULL = void meanwhile (topic gone, seek) */
     uint64_t first, end;
-    uint64_t tenant; /* of fair sharing; 0 = none */
-    uint32_t weight; /* messages of the tenant in the take, see fair_sort() */
+    uint64_t tenant;   /* of fair sharing; 0 = none */
+    uint32_t weight;   /* messages of the tenant in the take, see fair_sort() */
+    uint32_t left_out; /* messages of it that nobody gets: expired, not wanted, or absent */
     uint8_t priority;
     enum take_kind kind;
 };
@@ -146,6 +147,7 @@ struct take {
     uint64_t tenant;     /* and whose it is */
     struct piece *pieces;
     size_t piece_count, piece_max;
+    size_t piece_fixed; /* those before it are not made longer */
 };
 
 /* Reserve for `take`, the most urgent first; of one priority retries that are due and what was

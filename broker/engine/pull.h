@@ -110,6 +110,8 @@ struct pull {
     uint64_t messages, bytes;
     bool is_cut;      /* a limit left something out */
     bool is_complete; /* nothing more is read */
+    bool lost_turn;   /* what came last was a turn, and nobody gets it: see pull_take_again() */
+    bool any_lost;    /* nobody gets some of what was reserved last */
 };
 
 /* The topics of a pull: those it named, or all of the group. */

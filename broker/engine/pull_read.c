@@ -36,10 +36,12 @@ static void untake(struct engine *engine, struct ledger *ledger, uint64_t first,
     group_ledger_changed(engine->groups, ledger);
 }
 
-/* A piece, from `from` on. */
-static void untake_piece(struct engine *engine, const struct piece *piece, uint64_t from)
+/* A piece, from `from` on; what lies before stays taken. */
+static void untake_piece(struct engine *engine, struct pull *self, struct piece *piece,
+                         uint64_t from)
 {
     struct fair *const fair = piece->ledger ? piece->ledger->fair : NULL;
+    struct piece rest = *piece;
     if (fair) {
         fair->tenant_back = piece->tenant;
     }
@@ -47,19 +49,31 @@ static void untake_piece(struct engine *engine, const struct piece *piece, uint6
     if (fair && piece->ledger->fair == fair) {
         fair->tenant_back = 0;
     }
+    rest.first = from;
+    pull_take_back(self->group, &rest);
+    piece->end = from;
 }
 
-/* Last to first, so that fresh messages at the end become fresh again. */
+/* Pieces from `next_piece`, `next_from` on, to the one before `end`; last to first, so that fresh
+ * messages at the end become fresh again. */
+static void untake_pieces(struct engine *engine, struct pull *self, size_t end)
+{
+    for (size_t i = end; i > self->next_piece && !self->is_resent; i--) {
+        struct piece *piece = &self->take.pieces[i - 1];
+        untake_piece(engine, self, piece,
+                     i - 1 == self->next_piece ? self->next_from : piece->first);
+    }
+}
+
 void pull_put_back(struct engine *engine, struct pull *self)
 {
-    for (size_t i = self->take.piece_count; i > self->next_piece && !self->is_resent; i--) {
-        const struct piece *piece = &self->take.pieces[i - 1];
-        const uint64_t from = i - 1 == self->next_piece ? self->next_from : piece->first;
-        untake_piece(engine, piece, from);
-        pull_take_back(self->group,
-                       &(struct piece){.first = from, .end = piece->end, .kind = piece->kind});
+    struct take *const take = &self->take;
+    untake_pieces(engine, self, take->piece_count);
+    if (self->next_piece < take->piece_count && !self->is_resent &&
+        take->pieces[self->next_piece].end > take->pieces[self->next_piece].first) {
+        self->next_piece++; /* some of it was used */
     }
-    self->take.piece_count = self->next_piece;
+    take->piece_count = self->next_piece;
 }
 
 void pull_forget_gathered(struct pull *self)
@@ -120,6 +134,8 @@ static int add_absent(struct pull *self, struct ledger *ledger, uint64_t first, 
                       enum absent_why why)
 {
     const struct pull_run stretch = {ledger, first, end, why};
+    self->take.pieces[self->next_piece].left_out += (uint32_t)(end - first);
+    self->any_lost = true;
     return add_stretch(&self->absent, &self->absent_count, &self->absent_capacity, &stretch);
 }
 
@@ -317,6 +333,8 @@ static int take_batch(struct engine *engine, struct pull *self, struct ledger *l
 
 static void next_piece(struct pull *self)
 {
+    const struct piece *piece = &self->take.pieces[self->next_piece];
+    self->lost_turn = piece->kind == TAKE_TURN && piece->left_out == piece->end - piece->first;
     self->next_piece++;
     if (self->next_piece < self->take.piece_count) {
         self->next_from = self->take.pieces[self->next_piece].first;
@@ -354,7 +372,8 @@ static int gather(struct engine *engine, struct pull *self, struct ledger *ledge
     uint32_t index = 0;
     struct batch_walk walk = {0}; /* over batches[index] */
     int rc = 0;
-    while (self->next_piece < self->take.piece_count && !self->is_complete && rc == 0) {
+    while (self->next_piece < self->take.piece_count && !self->is_complete && !self->lost_turn &&
+           rc == 0) {
         const struct piece *piece = &self->take.pieces[self->next_piece];
         if (piece->ledger != ledger || self->next_from >= covered_end || self->next_from < passed) {
             break;
@@ -389,11 +408,7 @@ static void skip_ledger(struct engine *engine, struct pull *self, const struct l
     while (end < self->take.piece_count && self->take.pieces[end].ledger == ledger) {
         end++;
     }
-    for (size_t i = end; i > self->next_piece && !self->is_resent; i--) {
-        const struct piece *piece = &self->take.pieces[i - 1];
-        const uint64_t from = i - 1 == self->next_piece ? self->next_from : piece->first;
-        untake_piece(engine, piece, from);
-    }
+    untake_pieces(engine, self, end);
     self->next_piece = end;
     if (end < self->take.piece_count) {
         self->next_from = self->take.pieces[end].first;
@@ -467,6 +482,7 @@ static void finish(struct engine *engine, struct pull *self)
 {
     pull_put_back(engine, self);
     if (!self->is_resent) {
+        pull_take_left_out(self);
         pull_grant(engine, self);
     } else if (self->messages > 0) {
         pull_hand_over(engine, self);
@@ -493,6 +509,24 @@ static uint64_t window_end(const struct pull *self)
     return end;
 }
 
+/* Has a turn come to nothing, which is made up for before what was to come behind it, or was less reserved
+ * than the pull may have, lest there are too many turns? */
+static bool is_to_take_again(const struct pull *self)
+{
+    return self->any_lost && (self->lost_turn || self->next_piece == self->take.piece_count) &&
+           !self->is_complete && group_settings_of(self->group)->priority == PRIORITY_WEIGHTED;
+}
+
+static int take_again(struct engine *engine, struct pull *self)
+{
+    pull_put_back(engine, self);
+    int rc = pull_take_again(engine->groups, self);
+    if (self->next_piece < self->take.piece_count) {
+        self->next_from = self->take.pieces[self->next_piece].first;
+    }
+    return rc;
+}
+
 static void read_next(struct engine *engine, struct pull *self)
 {
     while (self->next_piece < self->take.piece_count &&
@@ -501,6 +535,10 @@ static void read_next(struct engine *engine, struct pull *self)
     }
     if (self->messages >= most_of(self) || (self->messages > 0 && self->bytes >= self->max_bytes)) {
         self->is_complete = true;
+    }
+    if (is_to_take_again(self) && take_again(engine, self) < 0) {
+        group_out_of_memory(engine->groups);
+        return;
     }
     if (self->is_complete || self->next_piece == self->take.piece_count) {
         finish(engine, self);
@@ -536,7 +574,7 @@ static void begin(struct engine *engine, struct pull *self)
     self->next_piece = 0;
     self->next_from = self->take.piece_count > 0 ? self->take.pieces[0].first : 0;
     self->read_count = 0;
-    self->is_complete = false;
+    self->is_complete = self->lost_turn = self->any_lost = false;
     read_next(engine, self);
 }
 

@@ -3,6 +3,9 @@
 
 #include <limits.h>
 
+#include "broker/engine/fair.h"
+#include "broker/engine/group_rules.h"
+
 /* Instead of a priority. */
 #define ANY_PRIORITY UINT_MAX
 /* Messages by priority for each one of a turn. */
@@ -157,15 +160,17 @@ static int take_next(struct groups *groups, struct pull *self, size_t first, uin
     return rc;
 }
 
+/* So much at a time that turns, of the same number of messages each, are few. */
 static int take_weighted(struct groups *groups, struct pull *self, size_t first)
 {
     struct take *take = &self->take;
-    const uint64_t turn = take->messages / (TURN_EVERY * TURNS_MAX) + 1;
+    const uint64_t turn = self->most / (TURN_EVERY * TURNS_MAX) + 1;
+    const uint64_t limit = take->taken + turn * TURN_EVERY * TURNS_MAX;
     bool has_turns = true;
     uint64_t before = UINT64_MAX;
     int rc = 0;
     while (rc == 0 && take->messages > 0 && take->piece_count < take->piece_max && !take->alone &&
-           take->taken != before) {
+           take->taken != before && (take->taken < limit || !has_turns)) {
         before = take->taken;
         rc = take_next(groups, self, first, turn, &has_turns);
     }
@@ -175,7 +180,7 @@ static int take_weighted(struct groups *groups, struct pull *self, size_t first)
 void pull_take_back(struct group *group, const struct piece *piece)
 {
     const int64_t count = (int64_t)(piece->end - piece->first);
-    if (!group || piece->kind == TAKE_PLAIN) {
+    if (!group || piece->kind == TAKE_PLAIN || count == 0) {
         return;
     }
     owe(group, piece->kind == TAKE_TURN ? count * BETWEEN : -count);
@@ -189,6 +194,43 @@ void pull_take_undone(const struct pull *self)
     for (size_t i = self->take.piece_count; i > 0; i--) {
         pull_take_back(self->group, &self->take.pieces[i - 1]);
     }
+}
+
+/* The turn is due again, but goes to the next priority: one of which all has expired does not keep the
+ * others from theirs. */
+void pull_take_left_out(struct pull *self)
+{
+    struct group *group = self->group;
+    for (size_t i = 0; i < self->take.piece_count; i++) {
+        struct piece *piece = &self->take.pieces[i];
+        const int64_t count = (int64_t)piece->left_out;
+        if (count == 0) {
+            continue;
+        }
+        if (piece->kind != TAKE_PLAIN) {
+            owe(group, piece->kind == TAKE_TURN ? count * BETWEEN : -count);
+        }
+        if (piece->ledger && piece->tenant != 0) {
+            fair_turn_back(piece->ledger, piece->tenant, piece->priority, piece->left_out);
+        }
+        piece->first += piece->left_out; /* no part of what may still be put back */
+        piece->left_out = 0;
+    }
+}
+
+int pull_take_again(struct groups *groups, struct pull *self)
+{
+    const struct group *group = self->group;
+    const uint64_t out = group->leased + group->reserved;
+    const uint64_t most = group_settings_of(group)->max_leased;
+    const uint64_t room = most > out ? most - out : 0;
+    const uint64_t wanted = self->most > self->messages ? self->most - self->messages : 0;
+    const uint64_t reach = group->filter && wanted > 0 ? group_filter_reach(group, wanted) : wanted;
+    self->lost_turn = self->any_lost = false;
+    pull_take_left_out(self);
+    self->take.piece_fixed = self->take.piece_count; /* they were read */
+    self->take.messages = reach < room ? reach : room;
+    return pull_take(groups, self, group->next_binding);
 }
 
 int pull_take(struct groups *groups, struct pull *self, size_t first)

@@ -7,7 +7,8 @@
  * TURN_EVERY-th message is one of theirs. Whose turn it is goes round, from the more urgent
  * priorities to the less urgent ones. A pull of very many messages has at most TURNS_MAX turns of
  * several messages. A turn that came to nothing, because the reply was full, is made up for by the
- * next pull, whose first message it is.
+ * next pull, whose first message it is. One whose messages have expired, or are not wanted, is made up
+ * for in the same pull, before what lies behind it.
  */
 #ifndef ZSP_ENGINE_PULL_TAKE_H
 #define ZSP_ENGINE_PULL_TAKE_H
@@ -24,5 +25,10 @@ ZSP_MUST_CHECK int pull_take(struct groups *groups, struct pull *self, size_t fi
 void pull_take_back(struct group *group, const struct piece *piece);
 /* All of it is. */
 void pull_take_undone(const struct pull *self);
+/* Nobody gets some of what was taken: the turns that it had are still due, a tenant's as well. */
+void pull_take_left_out(struct pull *self);
+/* In a group with turns: nobody gets some of what was taken, and what lay behind it is put back: reserve
+ * once more, what the pull may still have. Errors: ZSP_ENOMEM (what was taken so far stays reserved) */
+ZSP_MUST_CHECK int pull_take_again(struct groups *groups, struct pull *self);
 
 #endif

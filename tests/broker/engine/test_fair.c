@@ -2,6 +2,7 @@
  *
  * Fair sharing: a noisy tenant does not raise the waiting time of the others.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +210,25 @@ static void delayed_messages_come_in_their_time(void **state)
     assert_string_equal(order_of(f), "d");
 }
 
+/* Goal: whose messages have expired has the turns that they took again. */
+static void an_expired_message_takes_no_turn(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish(f, "aaaaaaaa");
+    publish_more(f, "bb", fixture_format(", 'expires_at_ms': %" PRId64, f->now.wall_ms + 5));
+    publish(f, "bbbbbb");
+    assert_string_equal(fixture_payloads(steps_pull(f, 1)), "a");
+    fixture_advance(f, 5);
+    unsigned of_b = 0;
+    const char *order = order_of(f);
+    assert_int_equal(strlen(order), 13);
+    for (unsigned i = 0; i < 6; i++) {
+        of_b += order[i] == 'b' ? 1 : 0;
+    }
+    assert_in_range(of_b, 2, 4);
+}
+
 static void a_seek_begins_the_window_anew(void **state)
 {
     struct engine_fixture *f = *state;
@@ -271,6 +291,7 @@ int main(void)
         TEST(a_limit_cuts_off_the_noisy),
         TEST(producers_and_headers_are_tenants_too),
         TEST(delayed_messages_come_in_their_time),
+        TEST(an_expired_message_takes_no_turn),
         TEST(a_seek_begins_the_window_anew),
         TEST(it_is_told_changed_and_refused),
         TEST(a_group_that_goes_leaves_no_read_behind),

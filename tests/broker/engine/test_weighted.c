@@ -2,12 +2,14 @@
  *
  * Groups with `priority = weighted`: the less urgent have one turn of 16.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
 
-static void publish_at(struct engine_fixture *f, unsigned priority, unsigned count)
+static void publish_until(struct engine_fixture *f, unsigned priority, unsigned count,
+                          int64_t expires_at_ms)
 {
     char records[8192] = "";
     size_t len = 0;
@@ -17,7 +19,16 @@ static void publish_at(struct engine_fixture *f, unsigned priority, unsigned cou
     }
     (void)snprintf(records + len, sizeof records - len, "]");
     fixture_ok(f, "PUBLISH",
-               fixture_format("{'topic': 't', 'partition': 0, 'priority': %u}", priority), records);
+               fixture_format("{'topic': 't', 'partition': 0, 'priority': %u%s}", priority,
+                              expires_at_ms > 0
+                                  ? fixture_format(", 'expires_at_ms': %" PRId64, expires_at_ms)
+                                  : ""),
+               records);
+}
+
+static void publish_at(struct engine_fixture *f, unsigned priority, unsigned count)
+{
+    publish_until(f, priority, count, 0);
 }
 
 static void begin(struct engine_fixture *f)
@@ -181,6 +192,48 @@ static void the_mode_can_be_changed_and_holds_over_a_restart(void **state)
     assert_int_equal(digits_of(pulled(f, 60, 8), '4'), 0);
 }
 
+/* Goal: a turn is given back when nobody gets its message. */
+static void what_has_expired_takes_no_turns(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f);
+    publish_until(f, 4, 40, f->now.wall_ms + 10);
+    publish_at(f, 4, 10);
+    publish_at(f, 9, 100);
+    fixture_advance(f, 10);
+    assert_string_equal(pulled(f, 40, 40), "9999999999999994999999999999999499999999");
+    assert_string_equal(pulled(f, 8, 1), "99999994");
+}
+
+static void a_priority_that_has_expired_keeps_no_other_from_its_turn(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f);
+    publish_until(f, 4, 200, f->now.wall_ms + 10);
+    publish_at(f, 3, 10);
+    publish_at(f, 9, 100);
+    fixture_advance(f, 10);
+    assert_string_equal(pulled(f, 17, 4), "99999999999999939");
+}
+
+static void what_is_not_wanted_takes_no_turns(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'settings': {'priority': 'weighted', 'filter': "
+               "'type = \"w\"'}}",
+               NULL);
+    publish_at(f, 4, 20);
+    fixture_ok(f, "PUBLISH", "{'topic': 't', 'partition': 0}",
+               "[[b'p4', null, 'w'], [b'p4', null, 'w'], [b'p4', null, 'w']]");
+    for (unsigned i = 0; i < 60; i++) {
+        fixture_ok(f, "PUBLISH", "{'topic': 't', 'partition': 0, 'priority': 9}",
+                   "[[b'p9', null, 'w']]");
+    }
+    assert_string_equal(pulled(f, 20, 1), "99999999999999949999");
+    assert_string_equal(pulled(f, 12, 4), "999999999994");
+}
+
 static void an_order_heeds_no_priority(void **state)
 {
     struct engine_fixture *f = *state;
@@ -206,6 +259,9 @@ int main(void)
         TEST(a_turn_that_does_not_fit_is_made_up_for),
         TEST(one_that_came_back_has_its_turn),
         TEST(the_mode_can_be_changed_and_holds_over_a_restart),
+        TEST(what_has_expired_takes_no_turns),
+        TEST(a_priority_that_has_expired_keeps_no_other_from_its_turn),
+        TEST(what_is_not_wanted_takes_no_turns),
         TEST(an_order_heeds_no_priority),
 #undef TEST
     };
