@@ -256,8 +256,12 @@ static int learn_absent(struct scan *self, uint64_t end)
         uint64_t next = run.state != RUN_NONE ? self->run.end : self->run.first;
         next = next < end ? next : end;
         const uint64_t at = self->at;
+        const uint64_t journaled = self->ledger->journaled;
+        if (run.state == RUN_NONE && at < journaled && next > journaled) {
+            next = journaled; /* what is behind is fresh */
+        }
         self->at = next;
-        if (run.state == RUN_NONE && at >= self->ledger->journaled && !self->lanes->reads_back) {
+        if (run.state == RUN_NONE && at >= journaled && !self->lanes->reads_back) {
             rc = gather(self, at, next, RUN_READY, ZSP_PRIORITY);
         } else if (run.state == RUN_PARKED) {
             rc = unpark(self, at, next);

@@ -121,6 +121,25 @@ static void a_group_gets_what_is_left(void **state)
     }
 }
 
+/* Goal: what is gone may reach from what the group had when the broker ended to what it had not. */
+static void a_keyed_group_goes_on_after_a_restart(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "TOPIC.CREATE", COMPACT, NULL);
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['t'], 'mode': 'keyed'}", NULL);
+    publish_rounds(f, 100);
+    const uint64_t lease = steps_pull(f, 30)->lease;
+    (void)steps_settle(f, 10, 20, lease, "'ack'");
+    (void)steps_settle(f, 0, 10, lease, "'release'");
+    fixture_advance(f, ZSP_COMPACTION_IDLE_MS + 6 * ZSP_RETENTION_MS);
+    assert_int_equal(count_all(f), KEYS);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    const struct answer *a = steps_pull(f, 100);
+    assert_int_equal(steps_count(a), KEYS);
+    (void)steps_settle(f, 1990, KEYS, a->lease, "'ack'");
+    assert_string_equal(steps_part(f, "t", 0), "2000 2000 0 0 0 0");
+}
+
 /* Goal: who wants one message at a time does not come by every one that is gone. */
 static void what_is_gone_is_passed_over_in_leaps(void **state)
 {
@@ -226,10 +245,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up_log, fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(old_values_go_and_the_newest_stay),    TEST(a_group_gets_what_is_left),
-        TEST(what_is_gone_is_passed_over_in_leaps), TEST(a_producer_knows_where_it_stopped),
-        TEST(a_message_without_key_is_refused),     TEST(tombstones_go_after_their_time),
-        TEST(what_is_young_stays_for_a_while),      TEST(settings_are_told_and_kept),
+        TEST(old_values_go_and_the_newest_stay),     TEST(a_group_gets_what_is_left),
+        TEST(what_is_gone_is_passed_over_in_leaps),  TEST(a_producer_knows_where_it_stopped),
+        TEST(a_message_without_key_is_refused),      TEST(tombstones_go_after_their_time),
+        TEST(what_is_young_stays_for_a_while),       TEST(settings_are_told_and_kept),
+        TEST(a_keyed_group_goes_on_after_a_restart),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
