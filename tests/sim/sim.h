@@ -9,7 +9,8 @@
  *   sim_world.c     the broker's host: turns, jobs, crashes, restarts
  *   sim_fault.c     what goes wrong, and when
  *   sim_client.c    what all clients share, and the simple ones
- *   sim_producer.c, sim_consumer.c, sim_scratch.c, sim_relay.c, sim_ward.c, sim_repeat.c  the others
+ *   sim_producer.c, sim_consumer.c, sim_scratch.c, sim_relay.c, sim_ward.c, sim_repeat.c,
+ *   sim_market.c    the others
  *   sim_request*.c  what they ask and are told, as bytes and as plain values
  *   sim_model*.c    the checker
  */
@@ -26,7 +27,7 @@
 #include "tests/sim/sim_model.h"
 #include "tests/support/prng.h"
 
-#define SIM_CLIENTS_MAX 22
+#define SIM_CLIENTS_MAX 23
 #define SIM_JOBS_MAX    512
 
 struct sim_options {
@@ -49,8 +50,9 @@ struct sim_weather {
     bool power_losses, process_crashes, freezes, stalls, wall_jumps, urgent, full_disk,
         sync_failures, disconnects, seeks, savepoints, pauses, grows, cold_reads, slow_disk,
         weighted;
-    int64_t tempo;   /* clients do nothing for so much longer; 1 = they are busy */
-    int64_t calm_ms; /* between two faults, about */
+    int64_t tempo;         /* clients do nothing for so much longer; 1 = they are busy */
+    unsigned retention_ms; /* between two looks at what may go */
+    int64_t calm_ms;       /* between two faults, about */
     unsigned dropped_per_mille, undelivered_per_mille; /* replies */
     /* Of the store: so small that files roll and are carried forward all the time. */
     uint64_t segment_bytes, journal_file_bytes, unsynced_bytes_max, tail_bytes;

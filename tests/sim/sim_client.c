@@ -30,6 +30,7 @@ void client_send(struct client *self, struct sim_request *request)
     }
     sim->requests[sim->request_count++] = request;
     request->ticket = sim->request_count;
+    request->sent_step = sim->step;
     if (self->wants_session && self->session == 0) {
         self->session = ++sim->world.session;
         self->next_id = 1;
@@ -290,6 +291,9 @@ void client_wake(struct client *self)
     case CLIENT_WARD:
         ward_wake(self);
         break;
+    case CLIENT_MARKET:
+        market_wake(self);
+        break;
     }
 }
 
@@ -332,6 +336,9 @@ void client_answer(struct client *self, struct sim_request *request)
     case CLIENT_WARD:
         ward_answer(self, request);
         break;
+    case CLIENT_MARKET:
+        market_answer(self, request);
+        break;
     case CLIENT_PRODUCER:
     case CLIENT_ADMIN:
         break;
@@ -360,6 +367,9 @@ void client_lost(struct client *self, struct sim_request *request)
         break;
     case CLIENT_WARD:
         ward_lost(self, request);
+        break;
+    case CLIENT_MARKET:
+        market_lost(self, request);
         break;
     case CLIENT_PRODUCER:
     case CLIENT_READER:

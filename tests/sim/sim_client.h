@@ -26,7 +26,8 @@ enum client_kind {
     CLIENT_SCRATCH,
     CLIENT_RELAY,
     CLIENT_REPEAT,
-    CLIENT_WARD
+    CLIENT_WARD,
+    CLIENT_MARKET
 };
 
 /* A batch of a sequenced producer that is not confirmed. */
@@ -76,6 +77,7 @@ struct client {
     struct relay *relay;     /* CLIENT_RELAY */
     struct ward *ward;       /* CLIENT_WARD */
     struct repeat *repeat;   /* CLIENT_REPEAT */
+    struct market *market;   /* CLIENT_MARKET */
 
     /* CLIENT_READER */
     uint64_t read_from[SIM_TOPICS][SIM_PARTS_MAX];
@@ -117,6 +119,12 @@ void ward_wake(struct client *self);
 void ward_answer(struct client *self, const struct sim_request *request);
 void ward_lost(struct client *self, const struct sim_request *request);
 void ward_final(struct client *self);
+void market_init(struct client *self);
+void market_fini(struct client *self);
+void market_wake(struct client *self);
+void market_answer(struct client *self, const struct sim_request *request);
+void market_lost(struct client *self, const struct sim_request *request);
+void market_final(struct client *self);
 void repeat_init(struct client *self);
 void repeat_fini(struct client *self);
 void repeat_wake(struct client *self);

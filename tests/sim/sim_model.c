@@ -15,7 +15,7 @@
 
 uint32_t model_first_partitions(uint32_t topic)
 {
-    static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1, 2, 1, 2};
+    static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1, 2, 1, 2, 2};
     return counts[topic];
 }
 
@@ -43,7 +43,8 @@ bool model_group_has_topic(uint32_t group, uint32_t topic)
      * accounts: orders, bills, events; scratch: scratch */
     if (topic > SIM_SCRATCH || group > SIM_SCRATCH_GROUP) {
         return (group == SIM_RELAY && topic == SIM_SOURCE) ||
-               (group == SIM_WARD && topic == SIM_SICK);
+               (group == SIM_WARD && topic == SIM_SICK) ||
+               (group >= SIM_BUYERS && topic == SIM_PRICES);
     }
     static const bool has[][SIM_SCRATCH + 1] = {
         {true, false, false, false}, {true, true, false, false}, {false, true, true, false},

@@ -13,17 +13,18 @@
 
 const char *sim_topic_name(uint32_t topic)
 {
-    static const char *const names[] = {"orders", "bills", "events", "scratch", "source",
-                                        "left",   "right", "sick",   "grave",   "again"};
-    zsp_assert(topic <= SIM_REPEAT);
+    static const char *const names[] = {"orders", "bills", "events", "scratch", "source", "left",
+                                        "right",  "sick",  "grave",  "again",   "prices"};
+    zsp_assert(topic < SIM_TOPICS_ALL);
     return names[topic];
 }
 
 const char *sim_group_name(uint32_t group)
 {
     static const char *const names[] = {"audit",    "billing", "search", "ledger",
-                                        "accounts", "scratch", "relay",  "ward"};
-    zsp_assert(group <= SIM_WARD);
+                                        "accounts", "scratch", "relay",  "ward",
+                                        "buyers",   "brokers", "traders"};
+    zsp_assert(group < SIM_BUYERS + SIM_BUYERS_COUNT);
     return names[group];
 }
 
@@ -138,16 +139,16 @@ static void write_wishes(struct zsp_writer *out, const struct sim_request *self)
  * so, the next one so. */
 static void write_topics(struct zsp_writer *out, const struct sim_request *self)
 {
-    static const char *const patterns[] = {"ord*", "b?lls", "*nts", "scr*", "sourc?",
-                                           "l*",   "r*",    "si*",  "gr?ve"};
+    static const char *const patterns[] = {"ord*", "b?lls", "*nts",  "scr*", "sourc?", "l*",
+                                           "r*",   "si*",   "gr?ve", "ag*",  "pr?ces"};
     const uint32_t group = self->group;
     wire_write_text(out, "topics");
     uint32_t count = 0;
-    for (uint32_t t = 0; t <= SIM_REPEAT; t++) {
+    for (uint32_t t = 0; t < SIM_TOPICS_ALL; t++) {
         count += model_group_has_topic(group, t);
     }
     wire_write_array(out, count);
-    for (uint32_t t = 0; t <= SIM_REPEAT; t++) {
+    for (uint32_t t = 0; t < SIM_TOPICS_ALL; t++) {
         if (model_group_has_topic(group, t)) {
             wire_write_text(out, self->ticket % 2 == 0 ? patterns[t] : sim_topic_name(t));
         }
@@ -185,7 +186,9 @@ static void write_sruns(struct zsp_writer *out, const char *key, const struct si
 /* The mode of a group, NULL = the default. */
 static const char *mode_of(uint32_t group)
 {
-    return group == SIM_ORDERED ? "ordered" : group == SIM_KEYED ? "keyed" : NULL;
+    return group == SIM_ORDERED || group == SIM_BUYERS + 1 ? "ordered"
+           : group == SIM_KEYED || group == SIM_BUYERS + 2 ? "keyed"
+                                                           : NULL;
 }
 
 static void write_mode(struct zsp_writer *out, uint32_t group)
@@ -311,8 +314,11 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text(out, "earliest");
     wire_write_text(out, "settings");
     wire_write_map(out, (self->is_weighted ? 7u : 6u) + (self->group == SIM_WARD ? 1u : 0u) +
-                            (self->has_filter ? 1u : 0u) + (self->look_ahead != 0 ? 1u : 0u) +
-                            (self->fair_by ? 1u : 0u));
+                            (self->spares_dead ? 1u : 0u) + (self->has_filter ? 1u : 0u) +
+                            (self->look_ahead != 0 ? 1u : 0u) + (self->fair_by ? 1u : 0u));
+    if (self->spares_dead) {
+        wire_write_text_uint(out, "dead_retention_ms", 5000);
+    }
     if (self->group == SIM_WARD) {
         wire_write_text(out, "dead_letter_topic");
         wire_write_text(out, sim_topic_name(SIM_GRAVE));
@@ -342,11 +348,27 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text_uint(out, "backoff_max_ms", 4 * SIM_BACKOFF_MS);
 }
 
+static void write_settings(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, (uint32_t)self->setting_count);
+    for (size_t i = 0; i < self->setting_count; i++) {
+        const struct sim_setting *setting = &self->settings[i];
+        wire_write_text(out, setting->name);
+        if (setting->text) {
+            wire_write_text(out, setting->text);
+        } else {
+            wire_write_uint(out, setting->number);
+        }
+    }
+}
+
 static void write_topic_settings(struct zsp_writer *out, const struct sim_request *self)
 {
     const bool has_limit = self->retention_bytes > 0;
     wire_write_text(out, "settings");
-    if (self->compact_ratio > 0) {
+    if (self->setting_count > 0) {
+        write_settings(out, self);
+    } else if (self->compact_ratio > 0) {
         wire_write_map(out, 2);
         wire_write_text(out, "cleanup");
         wire_write_text(out, "compact");
@@ -502,7 +524,7 @@ static void encode_body(struct sim_request *self, size_t *ret_raw_bytes)
 {
     struct zsp_writer out = {0};
     for (uint32_t i = 0; i < self->message_count; i++) {
-        message_write(&out, self->first_message + i);
+        message_write(&out, self->number_count > 0 ? self->numbers[i] : self->first_message + i);
     }
     self->body = writer_to_buf(&out);
     *ret_raw_bytes = self->body->len;

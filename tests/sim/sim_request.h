@@ -32,7 +32,12 @@
 #define SIM_SICK          7u /* topics of sim_ward.c, and its group */
 #define SIM_GRAVE         8u
 #define SIM_WARD          (SIM_GROUPS + 2)
-#define SIM_REPEAT        9u /* topic of sim_repeat.c */
+#define SIM_REPEAT        9u               /* topic of sim_repeat.c */
+#define SIM_PRICES        10u              /* topic of sim_market.c, */
+#define SIM_BUYERS        (SIM_GROUPS + 3) /* and the first of its groups: shared, ordered, keyed */
+#define SIM_BUYERS_COUNT  3u
+#define SIM_TOPICS_ALL    11u
+#define SIM_SETTINGS_MAX  6u
 
 struct client;
 
@@ -70,6 +75,12 @@ enum sim_verb {
     SIM_DEAD_LIST,
     SIM_DEAD_REDRIVE,
     SIM_DEAD_DROP
+};
+
+/* A setting of a topic: a text, or NULL and a number. */
+struct sim_setting {
+    const char *name, *text;
+    uint64_t number;
 };
 
 enum request_state {
@@ -158,7 +169,8 @@ struct sim_request {
     struct zsp_buf *second_body;   /* COMMIT */
     enum request_state state;
     bool is_lost;          /* the client was told, or will be, that no answer came */
-    uint64_t entered_step; /* when it entered */
+    uint64_t sent_step;    /* when its client sent it, */
+    uint64_t entered_step; /* and when it entered */
     int64_t entered_ms;    /* of the broker's uptime */
     int64_t entered_wall_ms;
 
@@ -172,7 +184,7 @@ struct sim_request {
     struct sim_order order;
     uint32_t producer; /* 1 + index, 0 = anonymous */
     uint64_t epoch, sequence;
-    /* COMMIT: messages that go to both topics */
+    /* COMMIT: messages that go to both topics; PUBLISH: those that do not have numbers in a row */
     uint32_t *numbers;
     size_t number_count;
     /* PULL, READ */
@@ -184,7 +196,11 @@ struct sim_request {
     bool is_by_id;            /* READ: from the id of this message; */
     bool was_unsure;          /* of which nothing was certain when it was asked for */
     uint32_t id_message;
-    uint64_t retention_bytes;          /* TOPIC.CREATE: 0 = none */
+    struct sim_setting
+        settings[SIM_SETTINGS_MAX]; /* TOPIC.CREATE: these, instead of the next ones */
+    size_t setting_count;
+    bool spares_dead;         /* GROUP.CREATE: retention leaves dead messages for a while */
+    uint64_t retention_bytes; /* TOPIC.CREATE: 0 = none */
     bool until_consumed, drops_oldest; /* and the limit is max_topic_bytes */
     uint32_t parts_wanted;             /* TOPIC_GROW: so many, */
     bool force;                        /* */

@@ -52,7 +52,7 @@ static const msgpack_object_array *map_array(const msgpack_object *map, const ch
 
 static bool topic_number(struct zsp_slice name, uint32_t *ret)
 {
-    for (uint32_t t = 0; t <= SIM_REPEAT; t++) {
+    for (uint32_t t = 0; t < SIM_TOPICS_ALL; t++) {
         if (zsp_slice_equal_str(name, sim_topic_name(t))) {
             *ret = t;
             return true;

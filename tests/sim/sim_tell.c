@@ -44,6 +44,9 @@ void sim_tell_reply(const struct sim *sim, const struct sim_request *request)
                   sim_topic_name(request->topic), request->partition, reply->start, reply->next,
                   reply->end);
     }
+    if (request->verb == SIM_PULL && !reply->is_error && reply->run_count == 0) {
+        sim_trace(sim, "       %s: nothing (%s)", sim_group_name(request->group), reply->reason);
+    }
     for (size_t i = 0; i < reply->run_count; i++) {
         const struct sim_run *run = &reply->runs[i];
         sim_trace(sim,

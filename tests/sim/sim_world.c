@@ -95,7 +95,8 @@ static void lose(struct sim *sim, struct sim_request *request, int64_t after_ms)
 static bool is_judged(const struct sim_request *request)
 {
     return request->client->kind != CLIENT_SCRATCH && request->client->kind != CLIENT_RELAY &&
-           request->client->kind != CLIENT_WARD && request->client->kind != CLIENT_REPEAT;
+           request->client->kind != CLIENT_WARD && request->client->kind != CLIENT_REPEAT &&
+           request->client->kind != CLIENT_MARKET;
 }
 
 static void lose_connections(struct sim *sim)
@@ -207,7 +208,7 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .default_partitions = model_first_partitions(0),
         .part_bytes = 1500,
         .seal_bytes = 500,
-        .retention_ms = 1500,
+        .retention_ms = sim->weather.retention_ms,
         .pump_work_bytes = 1, /* one costly read tires a pump */
     };
     world->engine = engine_new(&engine_options, err);
