@@ -24,12 +24,24 @@ struct terms_read {
 
 /* --- Appends and sealing --------------------------------------------------------------------- */
 
+void segment_terms_drop(struct segment *segment)
+{
+    if (segment->terms) {
+        terms_list_fini(segment->terms);
+        free(segment->terms);
+        segment->terms = NULL;
+    }
+}
+
 void part_terms_take(struct store_part *part, struct segment *segment,
                      const struct store_batch *batch)
 {
     part->has_terms = true;
     if (segment->bytes == 0 || segment->knows_terms) {
-        if (terms_add(&segment->terms, batch) < 0) {
+        if (!segment->terms) {
+            segment->terms = calloc(1, sizeof *segment->terms);
+        }
+        if (!segment->terms || terms_add(segment->terms, batch) < 0) {
             store_fail_memory(part->store, "priorities of messages");
         }
     }
@@ -37,8 +49,12 @@ void part_terms_take(struct store_part *part, struct segment *segment,
 
 void terms_seal_init(struct terms_seal *self, const struct segment *segment)
 {
+    static const struct terms_list none = {0};
     id_source_init(&self->source, segment);
-    self->list = segment->part->has_terms && segment->knows_terms ? &segment->terms : NULL;
+    self->list = NULL;
+    if (segment->part->has_terms && segment->knows_terms) {
+        self->list = segment->terms ? segment->terms : &none;
+    }
 }
 
 static int write_file(struct id_source *source, struct fs *fs, const struct terms_list *list)
@@ -72,7 +88,7 @@ void terms_seal_run(struct terms_seal *self, struct fs *fs)
 
 void terms_seal_done(struct segment *segment)
 {
-    terms_list_fini(&segment->terms);
+    segment_terms_drop(segment);
     segment->knows_terms = false;
 }
 
@@ -262,6 +278,20 @@ static bool is_replaced(const struct terms_read *self)
            segment->generation != self->source.segment.generation;
 }
 
+/* Where the walk over a segment that takes appends has ended. Without memory the next one begins
+ * earlier. */
+static void remember_place(const struct terms_read *self)
+{
+    struct store_part *part = self->part;
+    if (!part->terms_place) {
+        part->terms_place = calloc(1, sizeof *part->terms_place);
+    }
+    if (part->terms_place) {
+        *part->terms_place =
+            (struct terms_place){self->source.segment.number, self->walk_offset, self->walk_pos};
+    }
+}
+
 static void read_done(struct log_store *store, struct io *io)
 {
     struct terms_read *self = (struct terms_read *)io;
@@ -284,8 +314,7 @@ static void read_done(struct log_store *store, struct io *io)
         answer(store, self, &io->job.error);
     } else {
         if (!self->source.is_sealed && self->end < self->to) { /* the next question begins there */
-            part->terms_place = (struct terms_place){self->source.segment.number, self->walk_offset,
-                                                     self->walk_pos};
+            remember_place(self);
         }
         self->end = self->end < self->to ? self->end : self->to;
         answer(store, self, NULL);
@@ -295,11 +324,11 @@ static void read_done(struct log_store *store, struct io *io)
 /* Where a walk over the segment's headers begins: as near below `from` as is known. */
 static void choose_begin(struct terms_read *self, const struct segment *segment)
 {
-    const struct terms_place *place = &self->part->terms_place;
+    const struct terms_place *place = self->part->terms_place;
     const struct index_entry *entry = index_find_offset(&segment->index, self->from);
     self->walk_pos = entry ? entry->pos : 0;
     self->walk_offset = entry ? entry->offset : segment->base_offset;
-    if (place->segment == segment->number && place->offset <= self->from &&
+    if (place && place->segment == segment->number && place->offset <= self->from &&
         place->offset > self->walk_offset) {
         self->walk_pos = place->pos;
         self->walk_offset = place->offset;

@@ -27,6 +27,9 @@ int part_terms_read(struct log_store *store, const struct store_read_terms *read
 void part_terms_take(struct store_part *part, struct segment *segment,
                      const struct store_batch *batch);
 
+/* Forget what is remembered of it. */
+void segment_terms_drop(struct segment *segment);
+
 /* Sealing: in the task that seals, and when that has ended. */
 struct terms_seal {
     struct id_source source;

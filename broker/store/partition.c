@@ -87,6 +87,8 @@ void partition_destroy(struct store_part **self_p)
     free_segments(self);
     free(self->damages);
     free(self->compacted);
+    free(self->retain_next);
+    free(self->terms_place);
     free(self);
     *self_p = NULL;
 }

@@ -112,22 +112,22 @@ struct store_part {
 
     struct damage *damages; /* by offset */
     uint32_t damage_count;
-    uint32_t busy;                   /* jobs out and records waited for that point here */
-    uint32_t reads;                  /* read requests under way */
-    bool dirty;                      /* on the store's dirty list */
-    bool unsynced;                   /* on the commit's list */
-    bool refuses;                    /* damaged: takes no appends */
-    bool compact_failed;             /* what is there cannot be read: not tried again */
-    bool trimming;                   /* a retention is under way: */
-    uint64_t trim_end;               /* segments before this one go */
-    struct store_retain retain_next; /* asked while something else was under way; zero = nothing */
+    uint32_t busy;                    /* jobs out and records waited for that point here */
+    uint32_t reads;                   /* read requests under way */
+    bool dirty;                       /* on the store's dirty list */
+    bool unsynced;                    /* on the commit's list */
+    bool refuses;                     /* damaged: takes no appends */
+    bool trimming;                    /* a retention is under way, up to trim_end */
+    uint64_t trim_end;                /* segments before this one go */
+    struct store_retain *retain_next; /* asked while something else was under way; NULL = nothing */
     struct store_compacted *compacted; /* NULL = it never was */
-    struct terms_place terms_place;    /* where the last look at the active segment ended */
-    uint64_t segment_bytes_max;        /* of this one's segments; 0 = as the store says */
-    bool has_ids;                      /* its messages are found by their ids (part_ids.h) */
-    bool has_terms;                    /* priorities or times, perhaps (part_terms.h) */
-    bool orphaned;                     /* its creation failed: freed when idle */
-    char path[];                       /* of its directory, relative to the data directory */
+    struct terms_place *terms_place; /* where the last look at the active segment ended, or NULL */
+    uint64_t segment_bytes_max;      /* of this one's segments; 0 = as the store says */
+    bool compact_failed;             /* what is there cannot be read: not tried again */
+    bool has_ids;                    /* its messages are found by their ids (part_ids.h) */
+    bool has_terms;                  /* priorities or times, perhaps (part_terms.h) */
+    bool orphaned;                   /* its creation failed: freed when idle */
+    char path[];                     /* of its directory, relative to the data directory */
 };
 
 /* Make one in state CREATING, linked into the store. `path` is copied.

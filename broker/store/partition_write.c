@@ -296,7 +296,7 @@ bool partition_write(struct store_part *self)
         return roll_continue(self);
     }
     if (!self->queue_first) {
-        if (self->retain_next.seal_bytes != 0) {
+        if (self->retain_next) {
             retain_again(store, self);
         }
         return true;

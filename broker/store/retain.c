@@ -140,12 +140,28 @@ static bool wants_seal(const struct store_part *part, const struct store_retain 
            (what->most_bytes != 0 && bytes_of(part) > what->most_bytes);
 }
 
+static void forget_next(struct store_part *part)
+{
+    free(part->retain_next);
+    part->retain_next = NULL;
+}
+
+/* Once it can be done; without memory the next call does it. */
+static void do_later(struct store_part *part, const struct store_retain *what, uint64_t seal_bytes)
+{
+    forget_next(part);
+    part->retain_next = seal_bytes != 0 ? malloc(sizeof *part->retain_next) : NULL;
+    if (part->retain_next) {
+        *part->retain_next = *what;
+        part->retain_next->seal_bytes = seal_bytes;
+    }
+}
+
 static void seal(struct store_part *part, const struct store_retain *what)
 {
-    part->retain_next = (struct store_retain){0};
+    forget_next(part);
     if (!what->seal_alone) {
-        part->retain_next = *what;
-        part->retain_next.seal_bytes = UINT64_MAX; /* once is enough */
+        do_later(part, what, UINT64_MAX); /* once is enough */
     }
     (void)roll_start(part);
     partition_wake(part);
@@ -153,9 +169,9 @@ static void seal(struct store_part *part, const struct store_retain *what)
 
 void retain_again(struct log_store *store, struct store_part *part)
 {
-    const struct store_retain what = part->retain_next;
-    part->retain_next = (struct store_retain){0};
-    if (what.seal_bytes != 0 && !store->failed) {
+    if (part->retain_next && !store->failed) {
+        const struct store_retain what = *part->retain_next;
+        forget_next(part);
         (void)retain_start(store, part, &what, NULL); /* no memory: the next call does it */
     }
 }
@@ -175,7 +191,7 @@ int retain_start(struct log_store *store, struct store_part *part, const struct 
         return 0;
     }
     if (what->before_offset != 0 && !what->seal_alone && (seals || part->trimming)) {
-        part->retain_next = *what; /* once it can be done */
+        do_later(part, what, what->seal_bytes);
     }
     if (part->trimming) {
         return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/store/log_store_priv.h"
+#include "broker/store/part_terms.h"
 #include "broker/store/partition.h"
 #include "broker/store/scan.h"
 #include "common/assert.h"
@@ -82,7 +83,7 @@ void segment_destroy(struct log_store *store, struct segment **self_p)
     }
     index_fini(&self->index);
     segment_ids_drop(self);
-    terms_list_fini(&self->terms);
+    segment_terms_drop(self);
     free(self->load_error);
     free(self);
     *self_p = NULL;

@@ -45,8 +45,8 @@ struct segment {
                                * looked at again */
     int64_t tombstone_ms;     /* compacted: since when its oldest tombstone is, 0 = it has none */
     struct seg_index index;
-    struct segment_ids *ids; /* NULL = nothing is known (part_ids.h) */
-    struct terms_list terms; /* of one that takes appends (part_terms.h) */
+    struct segment_ids *ids;  /* NULL = nothing is known (part_ids.h) */
+    struct terms_list *terms; /* of one that takes appends (part_terms.h); NULL = nothing */
 
     struct zsp_err *load_error; /* why the last load failed; taken by who asks next */
     struct segment *files_prev; /* in a list of open_files.c */
@@ -56,12 +56,12 @@ struct segment {
     struct segment *redo_prev;
     struct segment *redo_next;
 
-    enum segment_state state;
     uint32_t generation; /* 0 = as appended, else how often it was compacted */
-    bool compacting;     /* it is being read by a compaction: retention lets it be */
     uint32_t fill_bytes; /* how much the next fill adds, 0 = no more */
     int file;            /* < 0 = closed */
     uint32_t pins;       /* users of the file */
+    enum segment_state state : 8;
+    bool compacting; /* it is being read by a compaction: retention lets it be */
     bool loading;
     bool knows_terms; /* `terms` has all of it */
     bool in_files;
