@@ -8,7 +8,7 @@
 
 bool compaction_is_on(const struct topic *topic)
 {
-    return topic->settings.cleanup == CLEANUP_COMPACT;
+    return topic_settings_of(topic)->cleanup == CLEANUP_COMPACT;
 }
 
 static uint64_t or_default(uint64_t value, uint64_t otherwise)
@@ -32,7 +32,7 @@ static bool is_due(const struct store_part_info *info, const struct store_compac
 
 static void ask(struct engine *engine, struct partition *partition)
 {
-    const struct topic_settings *const settings = &partition->topic->settings;
+    const struct topic_settings *const settings = topic_settings_of(partition->topic);
     const int64_t now_ms = engine->now.wall_ms;
     /* Ids that are still looked for are found in the log. */
     const uint64_t lag_ms = settings->min_compaction_lag_ms > settings->dedup_window_ms

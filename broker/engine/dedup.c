@@ -18,7 +18,7 @@ int dedup_require(const struct engine *engine, const struct topic *topic, struct
     if ((engine->store->ops->capabilities & STORE_IDS) == 0) {
         return zsp_err_set(err, ZSP_EUNSUPPORTED, "this broker's storage does not look for ids");
     }
-    if (topic->settings.dedup_window_ms == 0) {
+    if (topic_settings_of(topic)->dedup_window_ms == 0) {
         zsp_err_set(err, ZSP_EUNSUPPORTED,
                     "%s: messages are found by their ids only with the setting dedup_window_ms",
                     topic->object);
@@ -32,7 +32,7 @@ void dedup_partition_set(struct engine *engine, struct partition *partition)
 {
     if ((engine->store->ops->capabilities & STORE_IDS) != 0) {
         engine->store->ops->index_ids(engine->store, partition->part,
-                                      partition->topic->settings.dedup_window_ms > 0);
+                                      topic_settings_of(partition->topic)->dedup_window_ms > 0);
     }
 }
 
@@ -281,7 +281,7 @@ static void is_known(struct engine *engine, struct id_lookup *lookup, const stru
 static int look_up(struct engine *engine, struct dedup *self, struct dedup_batch *batch,
                    struct zsp_err *err)
 {
-    const int64_t window_ms = (int64_t)self->partition->topic->settings.dedup_window_ms;
+    const int64_t window_ms = (int64_t)topic_settings_of(self->partition->topic)->dedup_window_ms;
     batch->lookup.partition = self->partition;
     batch->lookup.ids = batch->ids;
     batch->lookup.count = batch->id_count;
@@ -341,7 +341,7 @@ static int step(struct engine *engine, struct dedup *self, struct zsp_err *err)
     if (rc <= 0) {
         return rc < 0 ? rc : 1;
     }
-    if (self->partition->topic->settings.dedup_window_ms == 0) {
+    if (topic_settings_of(self->partition->topic)->dedup_window_ms == 0) {
         rc = give_as_it_is(engine, self, err);
         return rc < 0 ? rc : 1;
     }

@@ -44,7 +44,7 @@ struct dedup {
 /* Does the partition's next batch have to be looked at first? */
 static inline bool dedup_wants(const struct partition *partition)
 {
-    return partition->topic->settings.dedup_window_ms > 0 ||
+    return topic_settings_of(partition->topic)->dedup_window_ms > 0 ||
            (partition->dedup && partition->dedup->first);
 }
 

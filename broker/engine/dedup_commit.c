@@ -87,7 +87,7 @@ int dedup_step_held(struct engine *engine, struct dedup *self, struct dedup_batc
 {
     const bool is_asking = batch->is_at_work && !batch->is_looked_up;
     int rc = 0;
-    if (!is_asking && self->partition->topic->settings.dedup_window_ms == 0) {
+    if (!is_asking && topic_settings_of(self->partition->topic)->dedup_window_ms == 0) {
         batch->id_count = 0; /* the setting was taken away meanwhile */
         rc = 1;
     } else {

@@ -75,7 +75,7 @@ static int check_keys(const struct topic *topic, struct zsp_slice body, struct z
 int publish_check_keys(struct engine *engine, const struct topic *topic, struct zsp_slice body,
                        uint32_t raw_bytes, struct zsp_err *err)
 {
-    if (topic->settings.cleanup != CLEANUP_COMPACT) {
+    if (topic_settings_of(topic)->cleanup != CLEANUP_COMPACT) {
         return 0;
     }
     const int rc =
@@ -107,7 +107,6 @@ int publish_await_topic(struct engine *engine, struct zsp_slice name,
                         struct zsp_err *err)
 {
     struct topic *const topic = topic_by_name(engine, name);
-    const struct topic_settings settings = {0};
     const uint32_t partition_count = engine->options.default_partitions;
     if (topic && topic->state == TOPIC_CREATING) {
         topic_wait(topic, waiter);
@@ -118,5 +117,7 @@ int publish_await_topic(struct engine *engine, struct zsp_slice name,
         return topic_require(engine, name, &none, err);
     }
     const int rc = publish_check_place(place, partition_count, "a new topic", err);
-    return rc != 0 ? rc : topic_create(engine, name, partition_count, &settings, waiter, err);
+    return rc != 0
+               ? rc
+               : topic_create(engine, name, partition_count, &topic_settings_default, waiter, err);
 }

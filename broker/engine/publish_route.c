@@ -82,7 +82,8 @@ static int begin_cut(struct engine *engine, struct publish *self, struct topic *
     if (rc == 0) {
         rc = make_parts(engine, self, topic, err);
     }
-    if (rc == 0 && topic->settings.dedup_window_ms == 0) { /* else for what is new, later */
+    if (rc == 0 &&
+        topic_settings_of(topic)->dedup_window_ms == 0) { /* else for what is new, later */
         rc = topic_limit_admit(engine, topic, body.len, err);
     }
     if (rc != 0) {
@@ -115,7 +116,7 @@ static int route(struct engine *engine, const struct publish *self, struct topic
         rc = unpack_received(&engine->unpack, body, self->raw_bytes, &body, err);
     }
     if (rc == 0) {
-        engine->route.by_id = topic->settings.dedup_window_ms > 0;
+        engine->route.by_id = topic_settings_of(topic)->dedup_window_ms > 0;
         rc = route_body(&engine->route, body, topic->partition_count, topic->next_partition, err);
     }
     if (rc == 0 && engine->route.took_turn) {

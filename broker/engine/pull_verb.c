@@ -139,7 +139,7 @@ static int copy_names(struct pull *self, const msgpack_object *topics)
 
 static bool is_kept(const struct topic *topic)
 {
-    return topic && topic->state == TOPIC_LIVE && topic->settings.until_consumed != 0;
+    return topic && topic->state == TOPIC_LIVE && topic_settings_of(topic)->until_consumed != 0;
 }
 
 /* A topic of that name, or that the pattern matches, which keeps messages until they are consumed. */

@@ -31,7 +31,7 @@ static void retention_arm(struct engine *engine, const struct topic *topic);
 
 static bool has_limit(const struct topic *topic)
 {
-    const struct topic_settings *const settings = &topic->settings;
+    const struct topic_settings *const settings = topic_settings_of(topic);
     return settings->retention_time_ms > 0 || settings->retention_bytes > 0 ||
            settings->until_consumed != 0 || settings->max_topic_bytes > 0 ||
            compaction_is_on(topic);
@@ -56,7 +56,7 @@ static bool gives_way(const struct topic_settings *settings)
  * one when all is kept that is to be kept. */
 static uint64_t segment_bytes(const struct topic *topic)
 {
-    const struct topic_settings *const settings = &topic->settings;
+    const struct topic_settings *const settings = topic_settings_of(topic);
     if (settings->max_topic_bytes == 0) {
         return 0;
     }
@@ -74,7 +74,7 @@ static uint64_t segment_bytes(const struct topic *topic)
 /* What of a partition is kept, and what is not, by `retention_bytes` and `max_topic_bytes`. */
 static void limit_bytes(const struct topic *topic, struct store_retain *limits)
 {
-    const struct topic_settings *const settings = &topic->settings;
+    const struct topic_settings *const settings = topic_settings_of(topic);
     const uint64_t segment = segment_bytes(topic);
     limits->segment_bytes = segment > 0 ? segment : UINT64_MAX;
     limits->seal_bytes = segment;
@@ -131,7 +131,7 @@ static void retention_ask_kept(struct engine *engine, struct partition *partitio
 /* Ages run on wall time: a topic's messages carry it. */
 static void retain_by_limits(struct engine *engine, struct topic *topic)
 {
-    const uint64_t age_ms = topic->settings.retention_time_ms;
+    const uint64_t age_ms = topic_settings_of(topic)->retention_time_ms;
     struct store_retain limits = {0};
     limit_bytes(topic, &limits);
     if (age_ms > 0 && engine->now.wall_ms > (int64_t)age_ms) {
@@ -180,8 +180,8 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     if (topic) {
         topic->is_consuming = false;
     }
-    const bool may = topic && topic->state == TOPIC_LIVE && topic->settings.until_consumed != 0 &&
-                     completion->error.code == 0;
+    const bool may = topic && topic->state == TOPIC_LIVE &&
+                     topic_settings_of(topic)->until_consumed != 0 && completion->error.code == 0;
     for (uint32_t i = 0; may && i < self->count; i++) {
         struct partition *const partition = topic->partitions[i];
         const uint64_t now = consumed_to(partition); /* a seek may have gone back */
@@ -246,7 +246,7 @@ static void retain_topic(struct engine *engine, struct topic *topic)
 {
     retain_by_limits(engine, topic);
     compaction_round(engine, topic);
-    if (topic->settings.until_consumed != 0 && !topic->is_consuming) {
+    if (topic_settings_of(topic)->until_consumed != 0 && !topic->is_consuming) {
         begin_round(engine, topic);
     }
 }

@@ -24,6 +24,7 @@
 #include "broker/engine/state.h"
 #include "broker/engine/topic_grow.h"
 #include "broker/engine/topic_priv.h"
+#include "broker/engine/topic_settings.h"
 #include "common/assert.h"
 
 /* Ids made durable at once. */
@@ -102,6 +103,7 @@ void topic_destroy(struct topic **self_p)
         return;
     }
     topic_grow_fini(self);
+    free(self->special);
     free(self);
     *self_p = NULL;
 }
@@ -118,6 +120,32 @@ static void close_agendas(struct engine *engine, struct topic *self)
     }
 }
 
+/* NULL in *ret: they are all at their defaults. */
+static int special_new(const struct topic_settings *settings, struct topic_special **ret)
+{
+    struct topic_special *made = NULL;
+    if (!topic_settings_are_default(settings)) {
+        made = calloc(1, sizeof *made);
+        if (!made) {
+            return ZSP_ENOMEM;
+        }
+        made->settings = *settings;
+    }
+    *ret = made;
+    return 0;
+}
+
+int topic_keep(struct topic *self, const struct topic_settings *settings)
+{
+    struct topic_special *special = NULL;
+    const int rc = special_new(settings, &special);
+    if (rc == 0) {
+        free(self->special);
+        self->special = special;
+    }
+    return rc;
+}
+
 struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_count,
                         const struct topic_settings *settings)
 {
@@ -126,11 +154,11 @@ struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_c
     const size_t each =
         sizeof(struct partition) + sizeof(struct partition *) + sizeof(struct store_part *);
     struct topic *self = calloc(1, sizeof *self + partition_count * each + sizeof kind + name.len);
-    if (!self) {
+    if (!self || topic_keep(self, settings) < 0) {
+        free(self);
         return NULL;
     }
     self->id = id;
-    self->settings = *settings;
     self->partition_count = self->made_count = partition_count;
     self->partitions = (struct partition **)(void *)(self->first + partition_count);
     self->parts = (struct store_part **)(void *)(self->partitions + partition_count);
@@ -310,7 +338,8 @@ static void logs_are_made(struct engine *engine, struct engine_op *op,
     }
     struct zsp_err error = {0};
     job->op.done_fn = entry_is_put;
-    if (topic_put_image(engine, topic, &topic->settings, STORE_SYNCED_LEVEL, &job->op, &error)) {
+    if (topic_put_image(engine, topic, topic_settings_of(topic), STORE_SYNCED_LEVEL, &job->op,
+                        &error)) {
         undo_logs(engine, job, &error);
     }
 }
@@ -458,7 +487,7 @@ static int put_mark(struct engine *engine, struct topic *self, struct zsp_err *e
     job->op.done_fn = mark_is_durable;
     self->agenda_use = AGENDA_MARKING;
     const int rc =
-        topic_put_image(engine, self, &self->settings, STORE_SYNCED_LEVEL, &job->op, err);
+        topic_put_image(engine, self, topic_settings_of(self), STORE_SYNCED_LEVEL, &job->op, err);
     if (rc != 0) {
         self->agenda_use = AGENDA_UNUSED;
         pool_put(&engine->topic_jobs, job);
@@ -497,19 +526,26 @@ int topic_mark_agenda(struct engine *engine, struct topic *self, struct topic_wa
 int topic_set(struct engine *engine, struct topic *self, const struct topic_settings *settings,
               struct engine_op *op, struct zsp_err *err)
 {
-    const int rc = topic_put_image(engine, self, settings, STORE_SYNCED_LEVEL, op, err);
-    if (rc == 0) {
-        self->settings = *settings;
-        retention_apply(engine, self);
-        dedup_topic_set(engine, self);
+    struct topic_special *special = NULL;
+    if (special_new(settings, &special) < 0) {
+        return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", self->object);
     }
-    return rc;
+    const int rc = topic_put_image(engine, self, settings, STORE_SYNCED_LEVEL, op, err);
+    if (rc != 0) {
+        free(special);
+        return rc;
+    }
+    free(self->special);
+    self->special = special;
+    retention_apply(engine, self);
+    dedup_topic_set(engine, self);
+    return 0;
 }
 
 int topic_put_purge(struct engine *engine, struct topic *self, struct engine_op *op,
                     struct zsp_err *err)
 {
-    return topic_put_image(engine, self, &self->settings, STORE_SYNCED_LEVEL, op, err);
+    return topic_put_image(engine, self, topic_settings_of(self), STORE_SYNCED_LEVEL, op, err);
 }
 
 /* Everything that waits on a partition of a topic that is gone hears of it. */

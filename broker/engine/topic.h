@@ -53,6 +53,14 @@ struct topic_settings {
                                       * ZSP_COMPACT_RATIO */
 };
 
+/* What only a topic has whose settings are not all at their defaults. */
+struct topic_special {
+    struct topic_settings settings;
+    uint64_t bytes_seen;  /* with max_topic_bytes: what it held when it was measured last, */
+    uint64_t bytes_since; /* what was taken since then, */
+    int64_t bytes_ms;     /* and when that was; monotonic; 0 = not since the settings are these */
+};
+
 struct publish_queue {
     struct publish_part *first, *last;
 };
@@ -97,19 +105,16 @@ struct topic_waiter {
  * their own. */
 struct topic {
     uint64_t id;
-    struct zsp_slice name; /* into object */
-    enum topic_state state;
-    bool is_gone;       /* DELETING, and that is durable: nothing more is asked of its partitions */
-    int64_t created_ms; /* wall */
-    struct topic_settings settings;
-    struct topic_waiter *waiter_first, *waiter_last;   /* CREATING, DELETING */
+    struct zsp_slice name;                           /* into object */
+    int64_t created_ms;                              /* wall */
+    struct topic_special *special;                   /* NULL = all settings are at their defaults */
+    struct topic_waiter *waiter_first, *waiter_last; /* CREATING, DELETING */
     struct topic_waiter *marking_first, *marking_last; /* AGENDA_MARKING */
-    enum agenda_use agenda_use;
+    enum topic_state state : 8;
+    enum agenda_use agenda_use : 8;
+    bool is_gone;      /* DELETING, and that is durable: nothing more is asked of its partitions */
+    bool is_consuming; /* a round of `until_consumed` is under way, see retention.c */
     uint32_t next_partition; /* for the next batch of keyless records */
-    bool is_consuming;       /* a round of `until_consumed` is under way, see retention.c */
-    uint64_t bytes_seen;     /* with max_topic_bytes: what it held when it was measured last, */
-    uint64_t bytes_since;    /* what was taken since then, */
-    int64_t bytes_ms;        /* and when that was; monotonic */
     uint32_t partition_count;
     uint32_t made_count;           /* those behind partition_count are empty, see topic_grow.h */
     struct partition **partitions; /* so many; they stay where they are until the topic goes */
@@ -120,6 +125,13 @@ struct topic {
     const char *object;          /* "topic <name>", for errors */
     struct partition first[];    /* behind them partitions, parts and object */
 };
+
+extern const struct topic_settings topic_settings_default;
+
+static inline const struct topic_settings *topic_settings_of(const struct topic *self)
+{
+    return self->special ? &self->special->settings : &topic_settings_default;
+}
 
 /* Prepare the memory of topics. */
 void topic_init(struct engine *engine);

@@ -179,8 +179,8 @@ static int put(struct engine *engine, struct topic_growth *self, struct zsp_err 
     struct topic *const topic = self->topic;
     self->op.done_fn = image_is_synced;
     self->is_put = true;
-    const int rc =
-        topic_put_image(engine, topic, &topic->settings, STORE_SYNCED_LEVEL, &self->op, err);
+    const int rc = topic_put_image(engine, topic, topic_settings_of(topic), STORE_SYNCED_LEVEL,
+                                   &self->op, err);
     self->is_put = rc == 0;
     return rc;
 }

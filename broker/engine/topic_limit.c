@@ -28,7 +28,7 @@ static uint64_t measure(const struct engine *engine, const struct topic *topic)
     return bytes + transaction_bytes_open(engine, topic, BATCH_BYTES);
 }
 
-static bool has_room(const struct topic *topic, uint64_t bytes)
+static bool has_room(const struct topic_special *topic, uint64_t bytes)
 {
     const uint64_t limit = topic->settings.max_topic_bytes;
     const uint64_t held = topic->bytes_seen + topic->bytes_since;
@@ -38,23 +38,24 @@ static bool has_room(const struct topic *topic, uint64_t bytes)
 int topic_limit_admit(struct engine *engine, struct topic *topic, size_t bytes, struct zsp_err *err)
 {
     const uint64_t taken = bytes + BATCH_BYTES;
-    const uint64_t limit = topic->settings.max_topic_bytes;
+    const uint64_t limit = topic_settings_of(topic)->max_topic_bytes;
     if (limit == 0) {
         return 0;
     }
-    if ((topic->bytes_ms == 0 || !has_room(topic, taken)) &&
-        topic->bytes_ms != engine->now.mono_ms) {
-        topic->bytes_seen = measure(engine, topic);
-        topic->bytes_since = 0;
-        topic->bytes_ms = engine->now.mono_ms;
+    struct topic_special *const special = topic->special;
+    if ((special->bytes_ms == 0 || !has_room(special, taken)) &&
+        special->bytes_ms != engine->now.mono_ms) {
+        special->bytes_seen = measure(engine, topic);
+        special->bytes_since = 0;
+        special->bytes_ms = engine->now.mono_ms;
     }
-    if (has_room(topic, taken)) {
-        topic->bytes_since += taken;
+    if (has_room(special, taken)) {
+        special->bytes_since += taken;
         return 0;
     }
     retention_hurry(engine);
-    if (topic->settings.when_full == WHEN_FULL_DROP_OLDEST) {
-        topic->bytes_since += taken;
+    if (special->settings.when_full == WHEN_FULL_DROP_OLDEST) {
+        special->bytes_since += taken;
         return 0;
     }
     if (taken > limit) {

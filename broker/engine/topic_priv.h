@@ -7,6 +7,8 @@
 
 #include "broker/engine/topic.h"
 
+/* The settings are these now. Errors: ZSP_ENOMEM (nothing changed) */
+int topic_keep(struct topic *self, const struct topic_settings *settings);
 /* A topic in nobody's list. NULL: out of memory. */
 struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_count,
                         const struct topic_settings *settings);

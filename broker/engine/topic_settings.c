@@ -127,10 +127,21 @@ int topic_settings_apply(const msgpack_object *map, struct topic_settings *setti
     return 0;
 }
 
+const struct topic_settings topic_settings_default = {0};
+
 static uint64_t value_of(const struct topic_settings *settings, size_t index)
 {
     const char *const base = (const char *)settings;
     return *(const uint64_t *)(const void *)(base + settings_table[index].place);
+}
+
+bool topic_settings_are_default(const struct topic_settings *settings)
+{
+    bool same = true;
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        same = same && value_of(settings, i) == 0;
+    }
+    return same;
 }
 
 static void write_one(struct zsp_writer *out, const struct setting *setting, uint64_t value)

@@ -9,6 +9,8 @@
 #include "broker/engine/topic.h"
 #include "common/wire.h"
 
+bool topic_settings_are_default(const struct topic_settings *settings);
+
 /* Change what the map names. Errors (nothing changed): ZSP_EUNKNOWN_ARGUMENT, ZSP_EUNSUPPORTED,
  *         ZSP_EBAD_TYPE, ZSP_EBAD_VALUE; each names the setting. */
 int topic_settings_apply(const msgpack_object *map, struct topic_settings *settings,

@@ -73,7 +73,7 @@ int topic_image(struct engine *engine, uint64_t id, struct zsp_err *err)
 {
     const struct topic *const topic = topic_by_id(engine, id);
     if (topic && topic->state == TOPIC_LIVE) {
-        return topic_put_image(engine, topic, &topic->settings, STORE_WRITTEN, NULL, err);
+        return topic_put_image(engine, topic, topic_settings_of(topic), STORE_WRITTEN, NULL, err);
     }
     const struct state_key key = state_key_object('T', id);
     const struct store_entry entry = {.key = state_key_slice(&key), .kind = STORE_GONE};
@@ -148,7 +148,9 @@ static int replay_image(struct engine *engine, uint64_t id, const struct topic_i
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
     if (topic) {
-        topic->settings = image->settings;
+        if (topic_keep(topic, &image->settings) < 0) {
+            return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
+        }
         topic->agenda_use = image->uses_agenda ? AGENDA_USED : AGENDA_UNUSED;
         return read_purged(topic, image, err);
     }

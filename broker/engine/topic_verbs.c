@@ -185,7 +185,7 @@ static void is_set(struct engine *engine, struct engine_op *op,
     if (completion->error.code != 0) {
         reply_error(engine, &call->to, &completion->error);
     } else if (topic) {
-        answer_set(engine, &call->to, &topic->settings, topic->partition_count);
+        answer_set(engine, &call->to, topic_settings_of(topic), topic->partition_count);
     } else {
         reply_ok(engine, &call->to);
     }
@@ -195,7 +195,7 @@ static void is_set(struct engine *engine, struct engine_op *op,
 static int set_settings(struct engine *engine, const struct request *request,
                         const struct topic_args *args, struct topic *topic, struct zsp_err *err)
 {
-    struct topic_settings settings = topic->settings;
+    struct topic_settings settings = *topic_settings_of(topic);
     int rc = topic_settings_apply(args->settings, &settings, err);
     if (rc != 0) {
         return rc;
@@ -271,7 +271,7 @@ static void is_grown(struct engine *engine, struct topic_waiter *waiter, struct 
     if (error) {
         reply_error(engine, &call->to, error);
     } else {
-        answer_set(engine, &call->to, &topic->settings, topic->partition_count);
+        answer_set(engine, &call->to, topic_settings_of(topic), topic->partition_count);
     }
     pool_put(&engine->topic_calls, call);
 }
@@ -313,7 +313,7 @@ static int set_partitions(struct engine *engine, const struct request *request,
         return rc;
     }
     if (args->dry_run.value) {
-        answer_set(engine, &request->to, &topic->settings, count);
+        answer_set(engine, &request->to, topic_settings_of(topic), count);
         return 0;
     }
     struct topic_call *const call = call_new(engine, request, err);
@@ -375,7 +375,7 @@ int verb_topic_info(struct engine *engine, const struct request *request, struct
     wire_write_text(out, "created_ms");
     wire_write_int(out, topic->created_ms);
     wire_write_text(out, "settings");
-    topic_settings_write(out, &topic->settings);
+    topic_settings_write(out, topic_settings_of(topic));
     wire_write_text(out, "partitions");
     wire_write_array(out, topic->partition_count);
     for (uint32_t i = 0; i < topic->partition_count; i++) {

@@ -202,7 +202,7 @@ static int route_publish(struct engine *engine, struct transaction *self,
         rc = unpack_received(&engine->unpack, body, publish->raw_bytes, &body, err);
     }
     if (rc == 0) {
-        engine->route.by_id = topic->settings.dedup_window_ms > 0;
+        engine->route.by_id = topic_settings_of(topic)->dedup_window_ms > 0;
         rc = route_body(&engine->route, body, topic->partition_count, topic->next_partition, err);
     }
     if (rc != 0) {
@@ -261,7 +261,7 @@ static int find_ids(struct engine *engine, struct transaction *self, struct zsp_
 {
     int rc = 0;
     for (uint32_t i = 0; i < self->part_count && rc == 0; i++) {
-        if (self->parts[i].partition->topic->settings.dedup_window_ms > 0) {
+        if (topic_settings_of(self->parts[i].partition->topic)->dedup_window_ms > 0) {
             rc = dedup_add_part(engine, self, i, err);
             self->ids_open += rc == 0 ? 1 : 0;
         }
