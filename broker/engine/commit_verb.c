@@ -110,6 +110,9 @@ static int fill_publish(struct engine *engine, const msgpack_object *object, str
     const struct publish_body body = {
         .frame = frame, .codec = args.codec, .raw_size = args.raw_size, .count = args.count};
     if (rc == 0) {
+        rc = publish_check_times(&args, err);
+    }
+    if (rc == 0) {
         const uint64_t unpacked = args.raw_size.set ? args.raw_size.value : frame->len;
         rc = add_bytes(bytes, unpacked, ", unpacked,", err);
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/publish_check.h"
 
+#include <inttypes.h>
+
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/topic.h"
 #include "common/limits.h"
@@ -29,6 +31,21 @@ static int check_codec(const struct publish_body *args, struct zsp_err *err)
                            (unsigned long long)args->raw_size.value, ZSP_FRAME_MAX);
     }
     return 0;
+}
+
+int publish_check_times(const struct body_args *args, struct zsp_err *err)
+{
+    const uint64_t before_ms = args->not_before_ms.value;
+    const uint64_t end_ms = args->expires_at_ms.value;
+    if (!args->expires_at_ms.set || end_ms > before_ms) {
+        return 0;
+    }
+    (void)zsp_err_set(err, ZSP_EBAD_VALUE,
+                      "expires_at_ms %" PRIu64 " is not after not_before_ms %" PRIu64
+                      ": nobody would ever get it",
+                      end_ms, before_ms);
+    zsp_err_detail(err, "expires_at_ms", "a time after not_before_ms", NULL);
+    return ZSP_EBAD_VALUE;
 }
 
 int publish_check_body(struct engine *engine, const struct publish_body *args, uint32_t *ret_count,

@@ -36,6 +36,9 @@ struct body_args {
         "expires_at_ms", WIRE_UINT, PLACE(expires_at_ms), false, 1, INT64_MAX         \
     }
 
+/* Is there a time at which its messages may be handed out? Errors: ZSP_EBAD_VALUE */
+int publish_check_times(const struct body_args *args, struct zsp_err *err);
+
 /* A body, and what the client says of it. */
 struct publish_body {
     const struct zsp_buf *frame;

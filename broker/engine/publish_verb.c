@@ -68,6 +68,9 @@ static int fill(struct engine *engine, const struct publish_args *args,
         return bad_level(err);
     }
     int rc = check_sequenced(args, err);
+    if (rc == 0) {
+        rc = publish_check_times(&args->body, err);
+    }
     if (rc != 0) {
         return rc;
     }

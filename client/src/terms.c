@@ -20,6 +20,19 @@ static int check_time(const char *what, int64_t at_ms, int64_t from_now_ms, stru
     return 0;
 }
 
+/* Would nobody ever get it? */
+static bool expires_first(const zspool_out_t *message)
+{
+    if (message->expires_at_ms != 0 && message->delay_ms != 0) {
+        return zsp_wall_ms() + message->delay_ms >= message->expires_at_ms;
+    }
+    if (message->ttl_ms != 0 && message->not_before_ms != 0) {
+        return message->not_before_ms >= zsp_wall_ms() + message->ttl_ms;
+    }
+    return (message->expires_at_ms != 0 || message->ttl_ms != 0) &&
+           message->delay_ms >= message->ttl_ms && message->not_before_ms >= message->expires_at_ms;
+}
+
 int zsp_terms_check(const zspool_out_t *message, struct zsp_err *err)
 {
     if (message->priority > ZSP_PRIORITY_MAX) {
@@ -33,9 +46,7 @@ int zsp_terms_check(const zspool_out_t *message, struct zsp_err *err)
     if (rc == 0) {
         rc = check_time("the time to live", message->expires_at_ms, message->ttl_ms, err);
     }
-    const bool expires = message->expires_at_ms != 0 || message->ttl_ms != 0;
-    if (rc == 0 && expires && message->delay_ms >= message->ttl_ms &&
-        message->not_before_ms >= message->expires_at_ms) {
+    if (rc == 0 && expires_first(message)) {
         rc = zsp_err_set(err, ZSP_EBAD_VALUE, "the message expires before its delay is over");
     }
     return rc;
@@ -86,12 +97,14 @@ void zsp_terms_write(struct zsp_writer *out, const struct zsp_terms *self, int64
     if (self->priority != ZSP_PRIORITY) {
         wire_write_text_uint(out, "priority", self->priority);
     }
+    uint64_t before_ms = 0;
     if (self->not_before_ms != 0) {
-        wire_write_text_uint(out, "not_before_ms",
-                             told_ms(self->not_before_ms, self->delayed_here, clock_ahead_ms));
+        before_ms = told_ms(self->not_before_ms, self->delayed_here, clock_ahead_ms);
+        wire_write_text_uint(out, "not_before_ms", before_ms);
     }
     if (self->expires_at_ms != 0) {
-        wire_write_text_uint(out, "expires_at_ms",
-                             told_ms(self->expires_at_ms, self->expires_here, clock_ahead_ms));
+        const uint64_t end_ms = told_ms(self->expires_at_ms, self->expires_here, clock_ahead_ms);
+        /* What was rounded may have become the same, which the broker refuses. */
+        wire_write_text_uint(out, "expires_at_ms", end_ms > before_ms ? end_ms : before_ms + 1);
     }
 }

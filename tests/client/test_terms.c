@@ -200,6 +200,21 @@ static void times_from_now_are_rounded_up_a_little(void **state)
                     before_ms + spent_ms + INT64_C(10) * HOUR_MS + HOUR_MS / 25);
 }
 
+/* Goal: what rounding makes one time is no reason for a refusal. */
+static void a_delay_is_over_before_the_end_of_the_time_to_live(void **state)
+{
+    struct fixture *const f = *state;
+    for (int i = 0; i < 4; i++) {
+        zspool_out_t out = text_out("x");
+        out.delay_ms = HOUR_MS;
+        out.ttl_ms = HOUR_MS + 1;
+        send_one(f, &out);
+    }
+    flush(f);
+    const zspool_message_t got = read_one(f);
+    assert_true(got.expires_at_ms > got.not_before_ms);
+}
+
 static void one_made_for_an_older_library_has_the_usual_terms(void **state)
 {
     struct fixture *const f = *state;
@@ -233,6 +248,8 @@ static void terms_that_cannot_be_are_refused(void **state)
         {0, 0, 0, 0, 1, 1, "the time to live is given twice, as a time and from now on"},
         {0, 0, 5, 0, 5, 0, "the message expires before its delay is over"},
         {0, 0, 0, 5, 0, 4, "the message expires before its delay is over"},
+        {0, 0, 0, 1000, 5, 0, "the message expires before its delay is over"},
+        {0, 0, ZSPOOL_TIME_MAX_MS, 0, 0, 5, "the message expires before its delay is over"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         zspool_error_t err = {0};
@@ -276,6 +293,7 @@ int main(void)
         TEST(what_expired_is_not_handed_out),
         TEST(a_reader_is_told_the_terms),
         TEST(times_from_now_are_rounded_up_a_little),
+        TEST(a_delay_is_over_before_the_end_of_the_time_to_live),
         TEST(one_made_for_an_older_library_has_the_usual_terms),
         TEST(terms_that_cannot_be_are_refused),
         TEST(a_commit_keeps_terms_too),

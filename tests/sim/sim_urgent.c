@@ -22,6 +22,7 @@ void urgent_choose(struct sim *sim, uint32_t first, uint32_t count)
         if (prng_chance(prng, 200)) {
             sim->model.any_expires = true;
             order.expires_at_ms = now_ms + 1 + (int64_t)prng_below(prng, TTL_MAX_MS);
+            order.expires_at_ms += order.expires_at_ms <= order.not_before_ms ? DELAY_MAX_MS : 0;
         }
     }
     for (uint32_t i = 0; i < count; i++) {

@@ -497,6 +497,10 @@ static void each_wrong_use_has_its_error(void **state)
          "{'producer': 'p', 'epoch': 1, 'seq': 1, 'publish': [{'topic': 'a', 'priority': 10}]}",
          BODY},
         {ZSP_EBAD_VALUE,
+         "{'producer': 'p', 'epoch': 1, 'seq': 1, 'publish': [{'topic': 'a', 'not_before_ms': 7, "
+         "'expires_at_ms': 7}]}",
+         BODY},
+        {ZSP_EBAD_VALUE,
          "{'producer': 'p', 'epoch': 1, 'seq': 1, 'level': 'written', 'publish': [{'topic': "
          "'a'}]}",
          BODY},

@@ -41,6 +41,8 @@ static void wrong_arguments_are_refused_before_anything_happens(void **state)
         {"{'topic': 'orders', 'priority': 10}", ZSP_EBAD_VALUE},
         {"{'topic': 'orders', 'not_before_ms': -1}", ZSP_EBAD_VALUE},
         {"{'topic': 'orders', 'expires_at_ms': 0}", ZSP_EBAD_VALUE},
+        {"{'topic': 'orders', 'not_before_ms': 7, 'expires_at_ms': 6}", ZSP_EBAD_VALUE},
+        {"{'topic': 'orders', 'not_before_ms': 7, 'expires_at_ms': 7}", ZSP_EBAD_VALUE},
         {"{'topic': 'orders', 'producer': 'p'}", ZSP_EBAD_VALUE},
         {"{'topic': 'orders', 'seq': 1}", ZSP_EBAD_VALUE},
         {"{'topic': 'orders', 'epoch': 1}", ZSP_EBAD_VALUE},
