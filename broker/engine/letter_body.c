@@ -7,11 +7,22 @@
 #include "common/record.h"
 
 /* Headers that tell where a copy is from. */
-enum origin_header { TOPIC, PARTITION, OFFSET, GROUP, DELIVERIES, FAILURES, DIED, REASON, HEADERS };
+enum origin_header {
+    TOPIC,
+    PARTITION,
+    OFFSET,
+    GROUP,
+    DELIVERIES,
+    FAILURES,
+    DIED,
+    REASON,
+    COPIES,
+    HEADERS
+};
 
 static const char *const names[HEADERS] = {"zspool-topic", "zspool-partition",  "zspool-offset",
                                            "zspool-group", "zspool-deliveries", "zspool-failures",
-                                           "zspool-died",  "zspool-reason"};
+                                           "zspool-died",  "zspool-reason",     "zspool-copies"};
 
 static bool is_ours(struct zsp_slice name)
 {
@@ -72,22 +83,47 @@ static void write_origin(struct zsp_writer *out, const struct letter_origin *ori
     }
 }
 
-/* False = it has no room for the headers. */
+/* How often the message was copied on its way here. The first copy does not tell. */
+static uint32_t copies_of(const struct zsp_record *record)
+{
+    struct zsp_slice rest = zsp_record_headers(record);
+    struct zsp_slice name, value;
+    bool is_text = false;
+    bool is_copy = false;
+    uint32_t told = 0;
+    while (zsp_record_header_next(&rest, &name, &value, &is_text) == 0) {
+        is_copy = is_copy || zsp_slice_equal_str(name, names[GROUP]);
+        if (!zsp_slice_equal_str(name, names[COPIES])) {
+            continue;
+        }
+        for (size_t i = 0; i < value.len && i < 4; i++) {
+            const uint8_t digit = (uint8_t)(value.data[i] - '0');
+            told = told * 10 + (digit <= 9 ? digit : 0);
+        }
+    }
+    return told > 0 ? told : is_copy;
+}
+
+/* False = it has no room for the headers, or goes in circles. */
 static bool write_copy(struct zsp_writer *out, const struct letter_origin *origin,
                        const struct zsp_record *record, uint64_t offset)
 {
     const bool has_reason = reasons_count(origin->reasons, origin->run->reasons) > 0;
-    const uint32_t own = HEADERS - (has_reason ? 0u : 1u);
+    const uint32_t copies = copies_of(record) + 1;
+    const uint32_t own = HEADERS - (has_reason ? 0u : 1u) - (copies > 1 ? 0u : 1u);
     const uint32_t kept = count_kept(record);
     struct zsp_writer headers = {0};
     struct zsp_record copy = *record;
     const size_t before = out->len;
-    if (kept + own > ZSP_HEADERS_MAX) {
+    if (kept + own > ZSP_HEADERS_MAX || copies > LETTER_COPIES_MAX) {
         return false;
     }
     zsp_record_write_headers_begin(&headers, kept + own);
     write_kept(&headers, record);
     write_origin(&headers, origin, offset);
+    if (copies > 1) {
+        write_number(&headers, COPIES, copies);
+    }
     copy.headers = zsp_writer_slice(&headers);
     copy.header_count = kept + own;
     zsp_record_write(out, &copy);

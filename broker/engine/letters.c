@@ -346,7 +346,8 @@ static void copy(struct letter_call *call, const struct group *group,
         const uint64_t first = batch->first_offset;
         const bool is_behind = first > call->span.first;
         give_up(call, is_behind ? first : call->span.first + 1,
-                is_behind ? "it is not in the log any more" : "it is too large with its headers");
+                is_behind ? "it is not in the log any more"
+                          : "it is too large with its headers, or was copied too often");
     } else {
         send_copies(call, group, frame, batch->priority);
     }

@@ -14,15 +14,20 @@
  * and goes on. While the topic is missing and may not be made, or is full, it tries again after 1 s, 2 s,
  * ... 60 s, and GROUP.INFO tells why. What cannot be copied at all (too large with its headers, damaged)
  * stays dead without a copy, is counted and logged. A message that dies in the dead letter topic
- * itself is not copied.
+ * itself is not copied; one that dies again and again on a longer way, where copies of copies come back,
+ * is copied LETTER_COPIES_MAX times: it carries the number.
  *
  * A copy has payload, key, type, id, priority, time and headers of the message, and the headers
- * zspool-topic, -partition, -offset, -group, -deliveries, -failures, -died (ms since 1970), -reason.
+ * zspool-topic, -partition, -offset, -group, -deliveries, -failures, -died (ms since 1970), -reason; a copy
+ * of a copy also zspool-copies.
  */
 #ifndef ZSP_ENGINE_LETTERS_H
 #define ZSP_ENGINE_LETTERS_H
 
 #include "broker/engine/dead.h"
+
+/* Copies of copies; then one stays dead without another. */
+#define LETTER_COPIES_MAX 16u
 
 struct letter_call;
 
