@@ -177,6 +177,7 @@ void fault_end_all(struct sim *sim)
     }
     crash_fs_fail_sync(world->disk, UINT64_MAX, 0);
     world->job_delay_ms = 3;
+    world->stalled_ms = sim->model.uptime_ms; /* who waited so far, waited for the disk */
     sim->model.slow_ms = sim->model.uptime_ms + SLOW_AFTER_MS;
     urgent_end(sim);
 }
