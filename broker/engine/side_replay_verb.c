@@ -35,6 +35,7 @@ struct side_call {
     char name[ZSP_NAME_MAX]; /* none: it gets one */
     struct group_settings settings;
     struct places from, until;
+    bool to_latest; /* which is looked at last: nothing that was found lies behind it */
     uint64_t *lost; /* of the places of `from` at first: gone from where it was to begin */
     uint32_t first; /* partition of the first of them */
     struct zsp_err error;
@@ -76,7 +77,7 @@ static int add_part(const struct side_call *self, const struct partition *partit
 {
     struct side_part *const part = &made->parts[partition->index];
     part->first = position_clamp(partition, from);
-    part->end = position_clamp(partition, until);
+    part->end = self->to_latest ? partition->synced_offset : position_clamp(partition, until);
     part->lost = self->lost[partition->index - self->first];
     if (part->first <= part->end) {
         return 0;
@@ -396,6 +397,8 @@ static struct side_call *new_call(struct groups *groups, const struct request *r
     self->dry_run = args->dry_run.value != 0;
     self->expires_ms = args->expires_ms.set ? args->expires_ms.value : ZSP_REPLAY_EXPIRES_MS;
     self->first = args->partition.set ? (uint32_t)args->partition.value : 0;
+    self->to_latest = !args->to_savepoint.data && (args->to.kind == WIRE_POSITION_NONE ||
+                                                   args->to.kind == WIRE_POSITION_LATEST);
     self->from.found_fn = found_from;
     self->until.found_fn = found_until;
     self->name_len = args->name.len;

@@ -294,6 +294,9 @@ void client_wake(struct client *self)
     case CLIENT_MARKET:
         market_wake(self);
         break;
+    case CLIENT_SIDE:
+        side_wake(self);
+        break;
     }
 }
 
@@ -339,6 +342,9 @@ void client_answer(struct client *self, struct sim_request *request)
     case CLIENT_MARKET:
         market_answer(self, request);
         break;
+    case CLIENT_SIDE:
+        side_answer(self, request);
+        break;
     case CLIENT_PRODUCER:
     case CLIENT_ADMIN:
         break;
@@ -370,6 +376,9 @@ void client_lost(struct client *self, struct sim_request *request)
         break;
     case CLIENT_MARKET:
         market_lost(self, request);
+        break;
+    case CLIENT_SIDE:
+        side_lost(self, request);
         break;
     case CLIENT_PRODUCER:
     case CLIENT_READER:

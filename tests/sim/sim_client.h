@@ -27,7 +27,8 @@ enum client_kind {
     CLIENT_RELAY,
     CLIENT_REPEAT,
     CLIENT_WARD,
-    CLIENT_MARKET
+    CLIENT_MARKET,
+    CLIENT_SIDE
 };
 
 /* A batch of a sequenced producer that is not confirmed. */
@@ -76,6 +77,7 @@ struct client {
     struct scratch *scratch; /* CLIENT_SCRATCH */
     struct relay *relay;     /* CLIENT_RELAY */
     struct ward *ward;       /* CLIENT_WARD */
+    struct side *side;       /* CLIENT_SIDE */
     struct repeat *repeat;   /* CLIENT_REPEAT */
     struct market *market;   /* CLIENT_MARKET */
 
@@ -125,6 +127,12 @@ void market_wake(struct client *self);
 void market_answer(struct client *self, const struct sim_request *request);
 void market_lost(struct client *self, const struct sim_request *request);
 void market_final(struct client *self);
+void side_init(struct client *self);
+void side_fini(struct client *self);
+void side_wake(struct client *self);
+void side_answer(struct client *self, const struct sim_request *request);
+void side_lost(struct client *self, const struct sim_request *request);
+void side_final(struct client *self);
 void repeat_init(struct client *self);
 void repeat_fini(struct client *self);
 void repeat_wake(struct client *self);

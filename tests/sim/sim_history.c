@@ -261,6 +261,8 @@ static void last_look(struct sim *self)
             ward_final(&self->clients[i]);
         } else if (self->clients[i].kind == CLIENT_MARKET) {
             market_final(&self->clients[i]);
+        } else if (self->clients[i].kind == CLIENT_SIDE) {
+            side_final(&self->clients[i]);
         }
         if (self->clients[i].kind == CLIENT_REPEAT) {
             repeat_final(&self->clients[i]);
@@ -311,6 +313,8 @@ static void add_client(struct sim *self, enum client_kind kind, uint32_t number)
         ward_init(client);
     } else if (kind == CLIENT_MARKET) {
         market_init(client);
+    } else if (kind == CLIENT_SIDE) {
+        side_init(client);
     }
     self->client_count++;
     client_wake_in(client, (int64_t)prng_below(&self->prng, 50));
@@ -345,6 +349,7 @@ static void begin(struct sim *self)
     if (self->options.seed % 2 == 0) {
         add_client(self, CLIENT_MARKET, 0);
     }
+    add_client(self, CLIENT_SIDE, 0);
     add_client(self, CLIENT_READER, 1); /* the judge, in the end */
     events_add(&self->events, self->now_ms, EVENT_RESTART, 0, NULL);
     events_add(&self->events, self->now_ms + self->weather.calm_ms, EVENT_FAULT, 0, NULL);
@@ -363,6 +368,7 @@ static void fini(struct sim *self)
         relay_fini(&self->clients[i]);
         ward_fini(&self->clients[i]);
         market_fini(&self->clients[i]);
+        side_fini(&self->clients[i]);
     }
     free(self->requests);
     model_fini(&self->model);

@@ -372,6 +372,7 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
         case SIM_PULL:
         case SIM_TOPIC_CREATE:
         case SIM_GROUP_CREATE:
+        case SIM_GROUP_REPLAY:
         case SIM_STATS:
         case SIM_DEAD_LIST:
         case SIM_DEAD_REDRIVE:
@@ -468,6 +469,7 @@ void model_answer(struct model *self, struct sim_request *request)
         model_cancel_answer(self, request);
         break;
     case SIM_STATS:
+    case SIM_GROUP_REPLAY:
     case SIM_DEAD_LIST:
     case SIM_DEAD_REDRIVE:
     case SIM_DEAD_DROP:

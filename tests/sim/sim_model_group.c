@@ -119,8 +119,7 @@ static void settle_enter(struct model *self, struct sim_request *request)
     }
 }
 
-/* The state of the group is kept, to be brought back: with grants that nobody was told of yet, and
- * will not be when it is moved meanwhile. */
+/* The group's state is kept, with grants that nobody was told of, nor will be when it is moved. */
 static void keep_unseen(struct group_model *group)
 {
     group->unseen_grants += group->pulls_out;
@@ -171,6 +170,7 @@ void model_group_enter(struct model *self, struct sim_request *request)
     case SIM_TOPIC_GROW:
     case SIM_TOPIC_INFO:
     case SIM_GROUP_CREATE:
+    case SIM_GROUP_REPLAY:
     case SIM_STATS:
     case SIM_DEAD_LIST:
     case SIM_DEAD_REDRIVE:

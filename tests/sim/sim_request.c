@@ -21,28 +21,42 @@ const char *sim_topic_name(uint32_t topic)
 
 const char *sim_group_name(uint32_t group)
 {
-    static const char *const names[] = {"audit",    "billing", "search", "ledger",
-                                        "accounts", "scratch", "relay",  "ward",
-                                        "buyers",   "brokers", "traders"};
-    zsp_assert(group < SIM_BUYERS + SIM_BUYERS_COUNT);
+    static const char *const names[] = {"audit",    "billing", "search",  "ledger",
+                                        "accounts", "scratch", "relay",   "ward",
+                                        "buyers",   "brokers", "traders", "side"};
+    zsp_assert(group <= SIM_SIDE);
     return names[group];
 }
 
 const char *sim_verb_name(enum sim_verb verb)
 {
-    static const char *const names[] = {"PUBLISH",        "PRODUCER.OPEN",
-                                        "PULL",           "SETTLE",
-                                        "READ",           "SEEK",
-                                        "TOPIC.CREATE",   "TOPIC.SET",
-                                        "TOPIC.INFO",     "GROUP.CREATE",
-                                        "GROUP.INFO",     "TOPIC.DELETE",
-                                        "TOPIC.PURGE",    "GROUP.DELETE",
-                                        "GROUP.PAUSE",    "GROUP.RESUME",
-                                        "SAVEPOINT.SAVE", "SAVEPOINT.RESTORE",
-                                        "SAVEPOINT.UNDO", "COMMIT",
-                                        "STATS",          "BYE",
-                                        "CANCEL",         "DEAD.LIST",
-                                        "DEAD.REDRIVE",   "DEAD.DROP"};
+    static const char *const names[] = {"PUBLISH",
+                                        "PRODUCER.OPEN",
+                                        "PULL",
+                                        "SETTLE",
+                                        "READ",
+                                        "SEEK",
+                                        "TOPIC.CREATE",
+                                        "TOPIC.SET",
+                                        "TOPIC.INFO",
+                                        "GROUP.CREATE",
+                                        "GROUP.INFO",
+                                        "GROUP.REPLAY",
+                                        "TOPIC.DELETE",
+                                        "TOPIC.PURGE",
+                                        "GROUP.DELETE",
+                                        "GROUP.PAUSE",
+                                        "GROUP.RESUME",
+                                        "SAVEPOINT.SAVE",
+                                        "SAVEPOINT.RESTORE",
+                                        "SAVEPOINT.UNDO",
+                                        "COMMIT",
+                                        "STATS",
+                                        "BYE",
+                                        "CANCEL",
+                                        "DEAD.LIST",
+                                        "DEAD.REDRIVE",
+                                        "DEAD.DROP"};
     return names[verb];
 }
 
@@ -201,10 +215,13 @@ static void write_mode(struct zsp_writer *out, uint32_t group)
 
 static void write_pull(struct zsp_writer *out, const struct sim_request *self)
 {
-    wire_write_map(out, 5u + (mode_of(self->group) ? 1u : 0u) + (self->srun_count > 0 ? 1u : 0u) +
-                            wish_count(self));
+    const bool names_topics = self->group != SIM_SIDE;
+    wire_write_map(out, 4u + (names_topics ? 1u : 0u) + (mode_of(self->group) ? 1u : 0u) +
+                            (self->srun_count > 0 ? 1u : 0u) + wish_count(self));
     write_group(out, self);
-    write_topics(out, self);
+    if (names_topics) {
+        write_topics(out, self);
+    }
     write_mode(out, self->group);
     wire_write_text_uint(out, "max_messages", self->max_messages);
     wire_write_text_uint(out, "max_bytes", self->max_bytes);
@@ -272,6 +289,27 @@ static void write_seek(struct zsp_writer *out, const struct sim_request *self)
     wire_write_text(out, "to");
     wire_write_position(out, &self->position);
     wire_write_text_bool(out, "dry_run", self->dry_run);
+    if (self->partition >= 0) {
+        wire_write_text_uint(out, "partition", (uint64_t)self->partition);
+    }
+}
+
+static void write_replay(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, self->partition >= 0 ? 7 : 6);
+    write_group(out, self);
+    wire_write_text(out, "name");
+    wire_write_text(out, sim_group_name(SIM_SIDE));
+    wire_write_text(out, "topic");
+    wire_write_text(out, sim_topic_name(self->topic));
+    wire_write_text(out, "from");
+    wire_write_position(out, &self->position);
+    wire_write_text(out, "to");
+    wire_write_position(out, &self->until);
+    wire_write_text(out, "settings");
+    wire_write_map(out, 2);
+    wire_write_text_uint(out, "max_failures", 0);
+    wire_write_text_uint(out, "lease_ms", SIM_LEASE_MS / 4);
     if (self->partition >= 0) {
         wire_write_text_uint(out, "partition", (uint64_t)self->partition);
     }
@@ -476,6 +514,9 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
         break;
     case SIM_TOPIC_PURGE:
         write_purge(out, self);
+        break;
+    case SIM_GROUP_REPLAY:
+        write_replay(out, self);
         break;
     case SIM_GROUP_CREATE:
         write_group_create(out, self);

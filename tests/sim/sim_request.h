@@ -36,6 +36,7 @@
 #define SIM_PRICES        10u              /* topic of sim_market.c, */
 #define SIM_BUYERS        (SIM_GROUPS + 3) /* and the first of its groups: shared, ordered, keyed */
 #define SIM_BUYERS_COUNT  3u
+#define SIM_SIDE          (SIM_BUYERS + SIM_BUYERS_COUNT) /* group of sim_side.c */
 #define SIM_TOPICS_ALL    11u
 #define SIM_SETTINGS_MAX  6u
 
@@ -60,6 +61,7 @@ enum sim_verb {
     SIM_TOPIC_INFO,
     SIM_GROUP_CREATE,
     SIM_GROUP_INFO,
+    SIM_GROUP_REPLAY,
     SIM_TOPIC_DELETE,
     SIM_TOPIC_PURGE,
     SIM_GROUP_DELETE,
@@ -213,8 +215,8 @@ struct sim_request {
     size_t srun_count;
     uint64_t seeks_then; /* SETTLE, PULL, GROUP.INFO: seeks of the group begun or ended by then */
     uint64_t lows[SIM_TOPICS][SIM_PARTS_MAX]; /* GROUP.INFO: what was surely done by then */
-    /* SEEK */
-    struct wire_position position;
+    /* SEEK, REPLAY */
+    struct wire_position position, until;
     const char *fair_by;       /* GROUP.CREATE: NULL = nobody */
     bool has_filter;           /* GROUP.CREATE: MESSAGE_FILTER */
     bool is_weighted;          /* GROUP.CREATE: priority = weighted */

@@ -96,7 +96,7 @@ static bool is_judged(const struct sim_request *request)
 {
     return request->client->kind != CLIENT_SCRATCH && request->client->kind != CLIENT_RELAY &&
            request->client->kind != CLIENT_WARD && request->client->kind != CLIENT_REPEAT &&
-           request->client->kind != CLIENT_MARKET;
+           request->client->kind != CLIENT_MARKET && request->client->kind != CLIENT_SIDE;
 }
 
 static void lose_connections(struct sim *sim)
