@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include "broker/engine/dead_answers.h"
 #include "broker/engine/redrive.h"
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
@@ -143,9 +144,8 @@ struct dead_call {
     struct engine_op op; /* first: its address is the tag */
     struct reply_to to;
     LIST_ENTRY(dead_call) link;
-    uint64_t messages;
-    bool more;
-    struct dead_place place; /* with `more` */
+    struct dead_answer answer;
+    const struct dead_call *first; /* it is this one, sent again; NULL = it is no repetition */
 };
 
 /* What is being put into one step. */
@@ -168,6 +168,7 @@ void dead_fini(struct groups *self)
     while (!LIST_EMPTY(&self->dead_calls)) {
         free_call(LIST_FIRST(&self->dead_calls));
     }
+    dead_answers_fini(self);
 }
 
 static struct dead_call *new_call(struct groups *self, const struct reply_to *to)
@@ -180,28 +181,73 @@ static struct dead_call *new_call(struct groups *self, const struct reply_to *to
     return call;
 }
 
-static void answer(struct engine *engine, const struct dead_call *call)
+static void tell(struct engine *engine, const struct reply_to *to, const struct dead_answer *answer)
 {
-    struct zsp_writer *const out = reply_begin(engine, &call->to);
-    wire_write_map(out, call->more ? 3 : 2);
-    wire_write_text_uint(out, "messages", call->messages);
-    wire_write_text_bool(out, "more", call->more);
-    if (call->more) {
-        dead_write_next(out, &call->place);
+    struct zsp_writer *const out = reply_begin(engine, to);
+    wire_write_map(out, answer->more ? 3 : 2);
+    wire_write_text_uint(out, "messages", answer->messages);
+    wire_write_text_bool(out, "more", answer->more);
+    if (answer->more) {
+        dead_write_next(out, &answer->place);
     }
     reply_end(engine);
+}
+
+/* For the first time. */
+static void answer(struct engine *engine, const struct reply_to *to,
+                   const struct dead_answer *answer)
+{
+    dead_answers_keep(engine->groups, to, answer);
+    tell(engine, to, answer);
 }
 
 static void is_durable(struct engine *engine, struct engine_op *op,
                        const struct store_completion *completion)
 {
     struct dead_call *const call = (struct dead_call *)op;
+    struct dead_call *next = NULL;
     if (completion->error.code != 0) {
         reply_error(engine, &call->to, &completion->error);
     } else {
-        answer(engine, call);
+        answer(engine, &call->to, &call->answer);
+    }
+    for (struct dead_call *other = LIST_FIRST(&engine->groups->dead_calls); other; other = next) {
+        next = LIST_NEXT(other, link);
+        if (other->first != call) {
+            continue;
+        }
+        if (completion->error.code != 0) {
+            reply_error(engine, &other->to, &completion->error);
+        } else {
+            tell(engine, &other->to, &call->answer);
+        }
+        free_call(other);
     }
     free_call(call);
+}
+
+/* Was it sent before, by the same session? Then it has the answer of that, or will. */
+static bool repeats(struct engine *engine, const struct request *request)
+{
+    struct groups *const groups = engine->groups;
+    const struct dead_answer *const known = dead_answers_find(groups, &request->to);
+    const struct dead_call *call, *first = NULL;
+    if (known) {
+        tell(engine, &request->to, known);
+        return true;
+    }
+    LIST_FOREACH (call, &groups->dead_calls, link) {
+        if (!call->first && call->to.session != 0 && call->to.session == request->to.session &&
+            call->to.id == request->to.id) {
+            first = call;
+        }
+    }
+    struct dead_call *const again = first ? new_call(groups, &request->to) : NULL;
+    if (again) {
+        again->first = first;
+        reply_may_apply(engine, &again->to);
+    }
+    return again != NULL;
 }
 
 static int change(void *arg, struct ledger *ledger, const struct run_span *span)
@@ -244,7 +290,7 @@ static int put(struct engine *engine, struct dead_call *call, int rc, struct zsp
     if (rc == 0 && is_durable_change) {
         reply_may_apply(engine, &call->to);
     } else if (rc == 0) {
-        answer(engine, call);
+        answer(engine, &call->to, &call->answer);
         free_call(call);
     }
     return rc;
@@ -258,16 +304,16 @@ static int change_chosen(const struct dead_args *args, struct group *group,
     if (args->runs) {
         return dead_read_runs(group, args, change, self, err);
     }
-    int rc = args->from ? dead_read_place(args, &call->place, err) : 0;
+    int rc = args->from ? dead_read_place(args, &call->answer.place, err) : 0;
     if (rc < 0) {
         return rc;
     }
-    dead_walk_begin(&walk, group, filter, args->from ? &call->place : NULL);
+    dead_walk_begin(&walk, group, filter, args->from ? &call->answer.place : NULL);
     walk.looks = LOOKS_MAX;
     rc = change_found(self, &walk);
-    call->more = !walk.is_over;
-    if (call->more) {
-        dead_walk_place(&walk, &call->place);
+    call->answer.more = !walk.is_over;
+    if (call->answer.more) {
+        dead_walk_place(&walk, &call->answer.place);
     }
     return rc;
 }
@@ -313,8 +359,8 @@ static int begin_redrive(struct engine *engine, const struct request *request,
                            args->rate.value, err);
     }
     if (rc == 0) {
-        const struct dead_call begun = {.to = request->to};
-        answer(engine, &begun);
+        const struct dead_answer begun = {0};
+        answer(engine, &request->to, &begun);
     }
     return rc;
 }
@@ -331,9 +377,9 @@ static int stop_redrive(struct engine *engine, const struct request *request,
         return ZSP_ENOT_FOUND;
     }
     if (rc == 0) {
-        const struct dead_call stopped = {.to = request->to, .messages = redrive_messages(redrive)};
+        const struct dead_answer stopped = {.messages = redrive_messages(redrive)};
         redrive_stop(engine->groups, redrive);
-        answer(engine, &stopped);
+        answer(engine, &request->to, &stopped);
     }
     return rc;
 }
@@ -356,7 +402,7 @@ static int change_dead(struct engine *engine, const struct request *request,
         .groups = groups, .fate = fate, .dry_run = args->dry_run.value != 0};
     step_begin(&groups->step);
     rc = change_chosen(args, group, &filter, &changing, call, err);
-    call->messages = changing.messages;
+    call->answer.messages = changing.messages;
     rc = put(engine, call, rc, err);
     if (rc < 0) {
         free_call(call);
@@ -379,7 +425,7 @@ int verb_dead_redrive(struct engine *engine, const struct request *request, stru
     struct dead_args args = {0};
     const int rc = wire_args(request->args, redrive_table, COUNT(redrive_table), &args, err);
     const enum dead_fate fate = args.keep_counts.value ? DEAD_REDRIVEN_COUNTED : DEAD_REDRIVEN;
-    if (rc < 0) {
+    if (rc < 0 || repeats(engine, request)) {
         return rc;
     }
     if (args.stop.value) {
@@ -400,5 +446,7 @@ int verb_dead_drop(struct engine *engine, const struct request *request, struct 
 {
     struct dead_args args = {0};
     const int rc = wire_args(request->args, drop_table, COUNT(drop_table), &args, err);
-    return rc < 0 ? rc : change_dead(engine, request, &args, DEAD_DROPPED, err);
+    return rc < 0 || repeats(engine, request)
+               ? rc
+               : change_dead(engine, request, &args, DEAD_DROPPED, err);
 }

@@ -40,6 +40,7 @@
 #include "common/wire.h"
 
 struct bye;
+struct dead_answers;
 struct dead_call;
 struct dead_read;
 struct fair_read;
@@ -180,6 +181,7 @@ struct groups {
     LIST_HEAD(, seek) seeks;            /* all that are under way */
     LIST_HEAD(, restore_call) restores; /* likewise */
     LIST_HEAD(, dead_call) dead_calls;  /* likewise, see dead_verbs.c */
+    struct dead_answers *dead_answers;  /* NULL = none yet, see dead_answers.h */
     LIST_HEAD(, dead_read) dead_reads;  /* likewise, see dead_read.c */
     LIST_HEAD(, trace) traces;          /* likewise, see trace.c */
     LIST_HEAD(, redrive) redrives;      /* likewise, see redrive.h */

@@ -92,6 +92,7 @@ static struct call *call_new(struct zspool_client *client, const struct zsp_call
     self->port.wake_ms = INT64_MAX;
     self->request.verb = spec->verb;
     self->request.args = zsp_writer_slice(&self->args);
+    self->request.repeats = spec->in_session;
     self->request.wait_ms = spec->wait_ms;
     self->request.done_fn = call_done;
     if (spec->body.data) {

@@ -27,6 +27,7 @@ struct zsp_call_spec {
     struct zsp_buf *const *bodies; /* body frames instead of `body`, lent for the call */
     size_t body_count;
     bool repeatable;           /* may be sent again after a lost connection */
+    bool in_session;           /* the same, but by the same session alone: it knows the answer */
     int64_t wait_ms;           /* how long the broker is told to wait */
     zsp_call_read_fn *read_fn; /* NULL = the reply's content does not matter */
     void *arg;

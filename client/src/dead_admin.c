@@ -197,6 +197,7 @@ static int change(zspool_client_t *self, const char *verb, const zspool_dead_cho
     struct zsp_call_spec call = {.verb = verb,
                                  .args = &args,
                                  .repeatable = wanted->dry_run,
+                                 .in_session = !wanted->dry_run,
                                  .read_fn = zsp_read_dead_result};
     const int rc = zsp_admin_ask(self, &call, NULL, timeout_ms, &result, err);
     if (rc == 0) {

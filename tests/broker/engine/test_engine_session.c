@@ -53,6 +53,56 @@ static void a_resent_pull_gets_the_same_lease(void **state)
     assert_string_equal(steps_part(f, "t", 0), "0 6 2 2 0 0");
 }
 
+/* Three dead messages of the group g. */
+static void bury(struct engine_fixture *f)
+{
+    steps_publish(f, "t", 3);
+    const uint64_t lease = steps_pull(f, 3)->lease;
+    steps_settle(f, 0, 3, lease, "'reject'");
+}
+
+static void a_resent_redrive_or_drop_is_told_the_first_answer(void **state)
+{
+    struct engine_fixture *f = *state;
+    f->session = 5;
+    bury(f);
+    uint64_t first =
+        fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 0, 1]]}", NULL)->ticket;
+    f->resent_id = first;
+    const struct answer *again =
+        fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 0, 1]]}", NULL);
+    assert_int_equal(fixture_number(again, "messages"), 1);
+    first = fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'all': true}", NULL)->ticket;
+    f->resent_id = first;
+    again = fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'all': true}", NULL);
+    assert_int_equal(fixture_number(again, "messages"), 2);
+    again = fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'all': true}", NULL);
+    assert_int_equal(fixture_number(again, "messages"), 0);
+    f->session = 6;
+    fixture_error(f, ZSP_ENOT_FOUND, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 0, 1]]}",
+                  NULL);
+}
+
+static void a_resent_redrive_waits_for_the_first(void **state)
+{
+    struct engine_fixture *f = *state;
+    f->session = 5;
+    bury(f);
+    mem_store_hold(f->mem, MEM_SYNCS);
+    const uint64_t first =
+        fixture_send(f, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 0, 2]]}", NULL);
+    fixture_pump(f);
+    engine_abandon(f->engine, f->now, first);
+    f->resent_id = first;
+    const uint64_t again =
+        fixture_send(f, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 0, 2]]}", NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, again));
+    go_on(f);
+    assert_int_equal(fixture_number(fixture_answer(f, again), "messages"), 2);
+    assert_string_equal(steps_part(f, "t", 0), "0 3 2 0 0 1");
+}
+
 static void another_session_with_that_id_is_another_request(void **state)
 {
     struct engine_fixture *f = *state;
@@ -510,6 +560,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_resent_pull_gets_the_same_lease),
+        TEST(a_resent_redrive_or_drop_is_told_the_first_answer),
+        TEST(a_resent_redrive_waits_for_the_first),
         TEST(another_session_with_that_id_is_another_request),
         TEST(a_resent_pull_whose_lease_is_over_is_a_pull_like_any_other),
         TEST(a_pull_resent_while_the_first_is_granting_gets_its_lease),
