@@ -6,14 +6,19 @@
 #include <string.h>
 
 #include "broker/engine/letters.h"
+#include "broker/engine/redrive.h"
 #include "common/assert.h"
 #include "common/name.h"
 
 void dead_note(const struct engine *engine, const struct ledger *ledger, struct run *run)
 {
     const int64_t now_ms = engine->now.wall_ms;
+    struct run_slab *const slab = ledger->runs.slab;
     zsp_assert(run->state == RUN_DEAD);
-    run->due_ms = now_ms > 0 ? now_ms - now_ms % 1000 : 0;
+    const int64_t died_ms = now_ms > 0 ? now_ms - now_ms % 1000 : 0;
+    const int64_t least_ms = redrive_end_ms(engine->groups, ledger->group);
+    run->due_ms = died_ms > least_ms ? died_ms : least_ms;
+    slab->died_max_ms = run->due_ms > slab->died_max_ms ? run->due_ms : slab->died_max_ms;
     run->started = letters_are_owed(ledger) ? 1 : 0;
 }
 

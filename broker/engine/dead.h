@@ -17,7 +17,8 @@
 #include "broker/engine/group.h"
 
 /* A run of the ledger became dead now: it remembers since when, as wall time in full seconds, so that
- * neighbours which die together stay one run; and whether a copy of it is owed (letters.h). */
+ * neighbours which die together stay one run; and whether a copy of it is owed (letters.h). While a
+ * redrive of the group is under way that is no earlier than of all that were dead when it began. */
 void dead_note(const struct engine *engine, const struct ledger *ledger, struct run *run);
 
 /* A place in a group. */

@@ -362,15 +362,19 @@ static int read_run(struct block_reader *self, struct run_span *ret)
 
 static int read_block(struct ledger *self, uint64_t block, struct zsp_slice value)
 {
+    struct run_slab *const slab = self->runs.slab;
     struct block_reader reader = {
         .in = zsp_reader_init(value),
-        .reasons = self->runs.slab->reasons,
+        .reasons = slab->reasons,
         .base = block * ZSP_STATE_BLOCK,
     };
     int rc = zsp_read_u8(&reader.in) == CODEC_VERSION ? 0 : ZSP_ECORRUPT;
     while (rc == 0 && zsp_reader_left(&reader.in) > 0) {
         struct run_span span;
         rc = read_run(&reader, &span);
+        if (rc == 0 && span.run.state == RUN_DEAD && span.run.due_ms > slab->died_max_ms) {
+            slab->died_max_ms = span.run.due_ms;
+        }
         if (rc == 0) {
             rc = runmap_set(&self->runs, span.first, span.end, &span.run);
         }

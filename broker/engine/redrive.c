@@ -24,6 +24,7 @@ struct redrive {
     int64_t counted_ms; /* broker time up to which `owed` is counted */
     uint64_t owed;      /* thousandths of messages that may be redriven now */
     uint64_t messages;
+    int64_t end_ms;            /* times of death in full seconds: the first that is too late */
     struct dead_filter filter; /* its texts are in `texts` */
     struct dead_place place;   /* the next one looked at; with has_place */
     bool has_place;
@@ -39,6 +40,12 @@ struct redrive *redrive_find(const struct groups *self, const struct group *grou
         }
     }
     return NULL;
+}
+
+int64_t redrive_end_ms(const struct groups *self, const struct group *group)
+{
+    const struct redrive *const redrive = redrive_find(self, group);
+    return redrive ? redrive->end_ms : 0;
 }
 
 uint64_t redrive_rate(const struct redrive *self)
@@ -162,6 +169,14 @@ static struct zsp_slice keep(uint8_t *to, struct zsp_slice text)
     return (struct zsp_slice){to, text.len};
 }
 
+/* Later than all that are dead now, also when the clock was set back since. */
+static int64_t end_of_dead(const struct groups *self)
+{
+    const int64_t now_ms = self->engine->now.wall_ms;
+    const int64_t died_max_ms = self->slab.died_max_ms;
+    return (now_ms > died_max_ms ? now_ms - now_ms % 1000 : died_max_ms) + 1000;
+}
+
 int redrive_begin(struct groups *self, const struct group *group, const struct dead_filter *filter,
                   const struct dead_place *from, enum dead_fate fate, uint64_t rate,
                   struct zsp_err *err)
@@ -184,8 +199,9 @@ int redrive_begin(struct groups *self, const struct group *group, const struct d
     made->filter = *filter;
     made->filter.topic = keep(made->texts, filter->topic);
     made->filter.reason = keep(made->texts + ZSP_NAME_MAX, filter->reason);
-    if (made->filter.died_end_ms == 0) {
-        made->filter.died_end_ms = engine->now.wall_ms + 1; /* those that die from now on are new */
+    made->end_ms = end_of_dead(self);
+    if (made->filter.died_end_ms == 0 || made->filter.died_end_ms > made->end_ms) {
+        made->filter.died_end_ms = made->end_ms; /* those that die from now on are new */
     }
     made->has_place = from != NULL;
     if (from) {

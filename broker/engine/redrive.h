@@ -20,6 +20,9 @@ int redrive_begin(struct groups *self, const struct group *group, const struct d
                   struct zsp_err *err);
 /* The group's, NULL = it has none. */
 struct redrive *redrive_find(const struct groups *self, const struct group *group);
+/* What was dead when the group's redrive began died before this time, what dies now must not seem
+ * to have; 0 = it has none. */
+int64_t redrive_end_ms(const struct groups *self, const struct group *group);
 uint64_t redrive_rate(const struct redrive *self);
 /* Messages redriven up to now. */
 uint64_t redrive_messages(const struct redrive *self);

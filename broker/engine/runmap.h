@@ -99,6 +99,7 @@ struct run_slab {
     uint32_t free_count;     /* */
     uint32_t draw;           /* state of the drawn numbers */
     struct reasons *reasons; /* lent */
+    int64_t died_max_ms;     /* of all DEAD runs that there ever were: the highest due_ms */
 };
 
 void run_slab_init(struct run_slab *self, struct reasons *reasons);

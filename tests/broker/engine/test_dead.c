@@ -368,6 +368,34 @@ static void a_redrive_may_have_a_rate(void **state)
     assert_string_equal(steps_part(f, "t", 0), "20 50 30 0 0 20");
 }
 
+/* Goal: those that were dead when it began, whatever the clock says of the others. */
+static void a_redrive_leaves_what_dies_later(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 2, "bad");
+    steps_publish(f, "t", 2);
+    const uint64_t lease = steps_pull(f, 2)->lease;
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true, 'rate': 10}", NULL);
+    steps_settle(f, 2, 1, lease, "'reject'");
+    f->now.wall_ms -= 60000;
+    steps_settle(f, 3, 1, lease, "'reject'");
+    fixture_advance(f, 2000);
+    assert_string_equal(redrive_told(f), "");
+    assert_string_equal(steps_part(f, "t", 0), "0 4 2 0 0 2");
+}
+
+static void a_redrive_finds_what_died_before_the_clock_was_set_back(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 2, "bad");
+    f->now.wall_ms -= 60000;
+    kill_each(f, 1, "bad");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true, 'rate': 10}", NULL);
+    fixture_advance(f, 2000);
+    assert_string_equal(steps_part(f, "t", 0), "0 3 3 0 0 0");
+}
+
 static void a_slow_rate_is_kept(void **state)
 {
     struct engine_fixture *f = *state;
@@ -497,6 +525,8 @@ int main(void)
         TEST(what_is_not_dead_is_not_read),
         TEST(a_topic_goes_while_its_dead_are_read),
         TEST(a_redrive_may_have_a_rate),
+        TEST(a_redrive_leaves_what_dies_later),
+        TEST(a_redrive_finds_what_died_before_the_clock_was_set_back),
         TEST(a_slow_rate_is_kept),
         TEST(a_redrive_is_stopped),
         TEST(a_redrive_ends_with_its_group),
