@@ -30,6 +30,7 @@ void lane_table_fini(struct lane_table *self)
         if (is_copied(lane_at(self, i))) {
             free(lane_at(self, i)->key.copy);
         }
+        lane_holds_free(&lane_at(self, i)->held);
     }
     while ((chunk = zsp_table_next(&self->chunks, &cursor))) {
         free(chunk);
@@ -161,8 +162,7 @@ static int make_lane(struct lane_table *self, struct zsp_slice key, uint32_t has
                           .head = LANE_NONE,
                           .tail = LANE_NONE,
                           .ready = LANE_NONE,
-                          .back = LANE_NONE,
-                          .hold = LANE_NONE};
+                          .back = LANE_NONE};
     if (copy) {
         lane->key.copy = copy;
     } else if (key.len > 0) {
@@ -348,6 +348,10 @@ int lane_entry_add(struct lane_table *self, uint64_t offset, uint32_t lane, enum
     if (!chunk) {
         return ZSP_ENOMEM;
     }
+    if (lane != LANE_FREE && state == LANE_HOLDS &&
+        lane_holds_add(&lane_at(self, lane)->held, offset) < 0) {
+        return ZSP_ENOMEM; /* an empty chunk is used by whoever comes next */
+    }
     struct lane_entry *const entry = &chunk->entries[offset % LANE_CHUNK];
     zsp_assert(entry->state == LANE_UNKNOWN && state != LANE_UNKNOWN && state != LANE_OVER);
     *entry = (struct lane_entry){.lane = lane, .state = state & 7u};
@@ -362,23 +366,30 @@ int lane_entry_add(struct lane_table *self, uint64_t offset, uint32_t lane, enum
     return 0;
 }
 
-void lane_entry_set(struct lane_table *self, uint64_t offset, enum lane_state state)
+int lane_entry_set(struct lane_table *self, uint64_t offset, enum lane_state state)
 {
     struct lane_entry *const entry = known(self, offset);
     const enum lane_state was = (enum lane_state)entry->state;
     if (was == state) {
-        return;
+        return 0;
     }
-    entry->state = state & 7u;
     if (entry->lane == LANE_FREE) {
+        entry->state = state & 7u;
         if (state == LANE_OVER || state == LANE_HOLDS) {
             forget(self, offset);
         }
-        return;
+        return 0;
     }
     struct lane *const lane = lane_at(self, entry->lane);
+    if (state == LANE_HOLDS && lane_holds_add(&lane->held, offset) < 0) {
+        return ZSP_ENOMEM;
+    }
+    entry->state = state & 7u;
     count(lane, was, UINT32_MAX); /* unsigned: minus one */
     count(lane, state, 1);
+    if (was == LANE_HOLDS) {
+        lane_holds_remove(&lane->held, offset);
+    }
     if (was == LANE_HOLDS && state == LANE_OVER) {
         forget(self, offset);
     } else if (was == LANE_HOLDS) {
@@ -386,6 +397,12 @@ void lane_entry_set(struct lane_table *self, uint64_t offset, enum lane_state st
     } else if (state == LANE_HOLDS) {
         chain_out(self, lane, offset);
     }
+    return 0;
+}
+
+bool lane_is_held(const struct lane *self)
+{
+    return lane_holds_first(self->held) < self->head;
 }
 
 void lane_advance(struct lane_table *self, struct lane *lane)

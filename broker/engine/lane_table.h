@@ -5,7 +5,7 @@
  *
  * The messages of a lane are a chain, by offset. Those that are finished are left in it until its
  * head passes them, so a message is taken off in O(1), in whatever order they finish. A dead
- * message that holds its lane is in no chain.
+ * message that holds its lane is in no chain, but in a list of its own (lane_holds.h).
  *
  * Memory only, and only for what is known: chunks of LANE_CHUNK offsets that have any message.
  */
@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/engine/lane_holds.h"
 #include "common/bytes.h"
 #include "common/compiler.h"
 #include "common/table.h"
@@ -32,7 +33,7 @@ enum lane_state {
     LANE_WAITS,   /* unfinished, not out */
     LANE_OUT,     /* reserved or leased */
     LANE_OVER,    /* finished; still in the chain */
-    LANE_HOLDS    /* dead, and keeps its key back; in no chain */
+    LANE_HOLDS    /* dead, and keeps back what lies behind it; in no chain */
 };
 
 struct lane_entry {
@@ -53,7 +54,7 @@ struct lane {
     uint64_t head, tail;        /* of the chain; LANE_NONE = it is empty */
     uint64_t ready;             /* the message that may be handed out, LANE_NONE = none does */
     uint64_t back;              /* the first that came back before something that is out; or none */
-    uint64_t hold;              /* one of those that hold, LANE_NONE = none does */
+    struct lane_holds *held;    /* the dead that hold what lies behind them */
     bool is_dirty;              /* to be looked at */
     bool recalls;               /* something out must come back */
     bool keeps_back;            /* a pull has reserved something that must */
@@ -103,8 +104,11 @@ uint64_t lane_entry_skip(struct lane_table *self, uint64_t from, uint64_t end);
  * Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int lane_entry_add(struct lane_table *self, uint64_t offset, uint32_t lane,
                                   enum lane_state state);
-/* Count another state; into HOLDS and out of it the message leaves or enters the chain. */
-void lane_entry_set(struct lane_table *self, uint64_t offset, enum lane_state state);
+/* Count another state; into HOLDS and out of it the message leaves or enters the chain.
+ * Errors: ZSP_ENOMEM (only into HOLDS; nothing has changed) */
+ZSP_MUST_CHECK int lane_entry_set(struct lane_table *self, uint64_t offset, enum lane_state state);
+/* Does a dead message keep back the first of the chain? */
+bool lane_is_held(const struct lane *self);
 /* Drop what is over from the chain's front. */
 void lane_advance(struct lane_table *self, struct lane *lane);
 /* The next of the chain that is not over; LANE_NONE = there is none. */

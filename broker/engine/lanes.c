@@ -214,7 +214,7 @@ static int make_dirty(struct lanes *self, uint32_t number)
 /* The message of the lane that may be handed out; LANE_NONE = none. */
 static uint64_t first_of(struct lanes *self, const struct lane *lane)
 {
-    if (lane->out > 0 || lane->holds > 0 || lane->head == LANE_NONE) {
+    if (lane->out > 0 || lane->head == LANE_NONE || lane_is_held(lane)) {
         return LANE_NONE;
     }
     const enum run_state state = state_at(self->ledger, lane->head);
@@ -284,11 +284,8 @@ int lanes_learn(struct lanes *self, uint64_t offset, uint32_t number, const stru
         return rc;
     }
     struct lane *lane = lane_at(&self->table, number);
-    if (state == LANE_HOLDS) {
-        lane->hold = offset;
-    }
     if (run->state == RUN_NONE && lane->tail == offset) {
-        const bool is_first = lane->head == offset && lane->out == 0 && lane->holds == 0;
+        const bool is_first = lane->head == offset && lane->out == 0 && !lane_is_held(lane);
         lane->ready = is_first ? offset : lane->ready;
         *ret_fresh = is_first ? RUN_READY : RUN_PARKED;
         return 0;
@@ -305,8 +302,7 @@ static int change(struct lanes *self, uint64_t offset, enum lane_state state)
     const struct lane_entry *entry = lane_entry(&self->table, offset);
     const uint32_t number = entry->lane;
     if (number == LANE_FREE) {
-        lane_entry_set(&self->table, offset, state);
-        return 0;
+        return lane_entry_set(&self->table, offset, state);
     }
     const bool was_out = entry->state == LANE_OUT;
     const bool came_back = state == LANE_WAITS || state == LANE_HOLDS;
@@ -316,18 +312,14 @@ static int change(struct lanes *self, uint64_t offset, enum lane_state state)
     }
     uint64_t next = came_back && was_out ? lane_after(&self->table, offset) : LANE_NONE;
     const bool held = entry->state == LANE_HOLDS;
-    lane_entry_set(&self->table, offset, state);
+    if (lane_entry_set(&self->table, offset, state) < 0) {
+        return ZSP_ENOMEM;
+    }
     if (held && state == LANE_WAITS) {
         next = lane_after(&self->table, offset);
     }
     if (next != LANE_NONE && lane_entry(&self->table, next)->state == LANE_OUT) {
         lanes_recall_later(self, number, offset);
-    }
-    struct lane *lane = lane_at(&self->table, number);
-    if (state == LANE_HOLDS) {
-        lane->hold = offset;
-    } else if (lane->hold == offset) {
-        lane->hold = LANE_NONE;
     }
     return make_dirty(self, number);
 }

@@ -15,7 +15,7 @@
  *
  * What is true of a lane between events:
  *  (1) All that is out of it is under one lease, or reserved by one pull.
- *  (2) Nothing is READY while something is out, or a dead message holds it (on_dead = hold).
+ *  (2) Nothing is READY while something is out, or behind a dead message that holds (on_dead = hold).
  *  (3) At most one message is READY: the first that is unfinished.
  *  (4) What is out comes before what is not; else it is recalled (lanes_recall.c): a message that
  *      came back calls back those behind it, as in an `ordered` group.

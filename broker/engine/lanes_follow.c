@@ -72,7 +72,8 @@ static int note_next(struct followers_heap *heap, const struct ledger *ledger, u
         return 0;
     }
     const uint64_t next = lane_after(table, offset);
-    return next == LANE_NONE ? 0 : push(heap, (struct follower){rank, next});
+    const bool is_held = lane_holds_first(lane_at(table, entry->lane)->held) < next;
+    return next == LANE_NONE || is_held ? 0 : push(heap, (struct follower){rank, next});
 }
 
 static int note_all(const struct pull *pull, struct followers_heap *heap)

@@ -15,7 +15,9 @@ struct hot {
 /* Messages of the lane that wait for others of it. */
 static uint64_t waiting_of(const struct lane *lane)
 {
-    return lane->out > 0 || lane->holds > 0 ? lane->waits : lane->waits > 0 ? lane->waits - 1 : 0;
+    return lane->out > 0 || lane_is_held(lane) ? lane->waits
+           : lane->waits > 0                   ? lane->waits - 1
+                                               : 0;
 }
 
 /* Keep the most of them, first found first among equals. */
@@ -52,8 +54,8 @@ static uint64_t blocks(const struct ledger *ledger, const struct lane *lane, con
 {
     struct run_span span;
     *ret_state = "dead";
-    if (lane->holds > 0 && lane->hold != LANE_NONE && lane->out == 0) {
-        return lane->hold;
+    if (lane->out == 0 && lane_is_held(lane)) {
+        return lane_holds_first(lane->held);
     }
     *ret_state = lane->head == LANE_NONE ? "dead" : "waiting";
     const bool found = lane->head != LANE_NONE &&
@@ -125,7 +127,7 @@ bool lanes_all_held(const struct ledger *ledger)
     for (uint32_t i = table ? lane_table_next(table, 0) : 0; i != 0;
          i = lane_table_next(table, i)) {
         const struct lane *lane = lane_at(table, i);
-        held += lane->holds > 0 ? lane->waits : 0;
+        held += lane_is_held(lane) ? lane->waits : 0;
     }
     return ledger_waiting(ledger) <= held;
 }

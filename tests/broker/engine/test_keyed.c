@@ -226,6 +226,27 @@ static void a_dead_message_holds_its_key(void **state)
     assert_pulled(f, 9, "a2");
 }
 
+/* Goal: what lies before it goes on, in this life and the next one. */
+static void a_dead_message_holds_only_what_lies_behind_it(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'on_dead': 'hold'}");
+    publish(f, "a1 a2 a3", "");
+    uint64_t lease = steps_pull(f, 9)->lease;
+    steps_settle(f, 1, 1, lease, "'reject'");
+    steps_settle(f, 0, 1, lease, "'release'");
+    const struct answer *answer = steps_pull(f, 9);
+    assert_string_equal(fixture_payloads(answer), "a1");
+    steps_settle(f, 0, 1, answer->lease, "'release'");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    answer = steps_pull(f, 9);
+    assert_string_equal(fixture_payloads(answer), "a1");
+    steps_settle(f, 0, 1, answer->lease, "'ack'");
+    assert_string_equal(reason(steps_pull(f, 9)), "held");
+    fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'all': true}", NULL);
+    assert_pulled(f, 9, "a3");
+}
+
 static void a_redrive_lifts_a_hold(void **state)
 {
     struct engine_fixture *f = *state;
@@ -398,6 +419,7 @@ int main(void)
         T(what_a_lost_lease_had_comes_in_order),
         T(a_dead_message_is_skipped),
         T(a_dead_message_holds_its_key),
+        T(a_dead_message_holds_only_what_lies_behind_it),
         T(a_redrive_lifts_a_hold),
         T(a_drop_lifts_a_hold),
         T(a_redriven_message_comes_first_of_its_key),

@@ -91,10 +91,10 @@ static void change(struct world *world)
         assert_int_equal(lane_entry_add(&world->table, at, lane_of(world, world->key[at]), state),
                          0);
     } else if (world->state[at] == LANE_HOLDS && state == LANE_OVER) {
-        lane_entry_set(&world->table, at, state);
+        assert_int_equal(lane_entry_set(&world->table, at, state), 0);
         state = LANE_UNKNOWN;
     } else {
-        lane_entry_set(&world->table, at, state);
+        assert_int_equal(lane_entry_set(&world->table, at, state), 0);
         state = world->key[at] == 0 && state >= LANE_OVER ? LANE_UNKNOWN : state;
     }
     world->state[at] = state;
@@ -107,12 +107,14 @@ static void check_lane(struct world *world, unsigned key)
 {
     uint32_t counts[LANE_HOLDS + 1] = {0};
     uint64_t at = LANE_NONE;
+    uint64_t held = LANE_NONE;
     const struct lane *lane = lane_at(&world->table, lane_of(world, key));
     for (unsigned i = 0; i < OFFSETS; i++) {
         if (world->key[i] != key || world->state[i] == LANE_UNKNOWN) {
             continue;
         }
         counts[world->state[i]]++;
+        held = world->state[i] == LANE_HOLDS && held == LANE_NONE ? i : held;
         if (world->state[i] == LANE_WAITS || world->state[i] == LANE_OUT) {
             assert_int_equal(at == LANE_NONE ? lane->head : lane_after(&world->table, at), i);
             at = i;
@@ -122,6 +124,7 @@ static void check_lane(struct world *world, unsigned key)
     assert_int_equal(lane->waits, counts[LANE_WAITS]);
     assert_int_equal(lane->out, counts[LANE_OUT]);
     assert_int_equal(lane->holds, counts[LANE_HOLDS]);
+    assert_int_equal(lane_holds_first(lane->held), held);
 }
 
 static void check(struct world *world)
@@ -162,7 +165,7 @@ static void a_table_whose_messages_are_over_is_empty(void **state)
     for (unsigned i = 0; i < OFFSETS; i++) {
         if (world->state[i] == LANE_WAITS || world->state[i] == LANE_OUT ||
             world->state[i] == LANE_HOLDS) {
-            lane_entry_set(&world->table, i, LANE_OVER);
+            assert_int_equal(lane_entry_set(&world->table, i, LANE_OVER), 0);
             world->state[i] =
                 world->state[i] == LANE_HOLDS || world->key[i] == 0 ? LANE_UNKNOWN : LANE_OVER;
         }
@@ -186,7 +189,7 @@ static void lanes_are_used_again(void **state)
         assert_int_equal(lane_entry_add(&world->table, i, lane, LANE_WAITS), 0);
         if (i >= 100) {
             const uint32_t old = lane_entry(&world->table, i - 100)->lane;
-            lane_entry_set(&world->table, i - 100, LANE_OVER);
+            assert_int_equal(lane_entry_set(&world->table, i - 100, LANE_OVER), 0);
             lane_advance(&world->table, lane_at(&world->table, old));
             lane_table_close(&world->table, old);
         }
