@@ -30,18 +30,18 @@ void ledger_order_close(struct ledger *ledger)
     }
 }
 
-static void link_last(struct member *member, struct ledger_order *order)
+static void link_last(struct member_holds *holds, struct ledger_order *order)
 {
     order->next = NULL;
-    order->prev = member->held_last;
-    *(member->held_last ? &member->held_last->next : &member->held_first) = order;
-    member->held_last = order;
+    order->prev = holds->last;
+    *(holds->last ? &holds->last->next : &holds->first) = order;
+    holds->last = order;
 }
 
-static void unlink_held(struct member *member, struct ledger_order *order)
+static void unlink_held(struct member_holds *holds, struct ledger_order *order)
 {
-    *(order->prev ? &order->prev->next : &member->held_first) = order->next;
-    *(order->next ? &order->next->prev : &member->held_last) = order->prev;
+    *(order->prev ? &order->prev->next : &holds->first) = order->next;
+    *(order->next ? &order->next->prev : &holds->last) = order->prev;
     order->next = order->prev = NULL;
 }
 
@@ -68,11 +68,13 @@ void hold_drop(struct groups *self, struct ledger *ledger)
         return;
     }
     struct member *const member = order->holder;
-    unlink_held(member, order);
+    unlink_held(member->holds, order);
     order->holder = NULL;
     order->leaves = false;
-    if (!member->held_first) {
-        engine_cancel(self->engine, TIMER_WAIT, &member->lapse);
+    if (!member->holds->first) {
+        engine_cancel(self->engine, TIMER_WAIT, &member->holds->lapse);
+        free(member->holds);
+        member->holds = NULL;
     }
     ledger_order_close(ledger);
     group_ledger_changed(self, ledger);
@@ -87,8 +89,8 @@ void hold_look(struct groups *self, struct ledger *ledger)
 
 void hold_member_left(struct groups *self, struct member *member)
 {
-    while (member->held_first) {
-        hold_drop(self, member->held_first->ledger);
+    while (member->holds) {
+        hold_drop(self, member->holds->first->ledger);
     }
 }
 
@@ -104,7 +106,7 @@ static bool is_busy(const struct ledger *ledger)
 static uint32_t count_held(const struct member *member)
 {
     uint32_t count = 0;
-    for (const struct ledger_order *order = member ? member->held_first : NULL; order;
+    for (const struct ledger_order *order = member ? hold_first(member) : NULL; order;
          order = order->next) {
         count += is_busy(order->ledger) && !order->leaves ? 1 : 0;
     }
@@ -113,7 +115,7 @@ static uint32_t count_held(const struct member *member)
 
 static bool is_leaving(const struct member *member)
 {
-    for (const struct ledger_order *order = member->held_first; order; order = order->next) {
+    for (const struct ledger_order *order = hold_first(member); order; order = order->next) {
         if (order->leaves) {
             return true;
         }
@@ -166,8 +168,8 @@ static bool others_wait(const struct groups *self, const struct pull *one, uint3
 
 static void lapse_fired(struct engine *engine, struct timer *timer)
 {
-    struct member *member = CONTAINER_OF(timer, struct member, lapse);
-    struct group *const group = member->held_first->ledger->group;
+    struct member *member = CONTAINER_OF(timer, struct member_holds, lapse)->member;
+    struct group *const group = member->holds->first->ledger->group;
     const int64_t now_ms = engine->clock.broker_ms;
     const int64_t lease_ms = (int64_t)group_settings_of(group)->lease_ms;
     bool pulls = false;
@@ -183,7 +185,7 @@ static void lapse_fired(struct engine *engine, struct timer *timer)
         return;
     }
     struct ledger_order *next = NULL;
-    for (struct ledger_order *order = member->held_first; order; order = next) {
+    for (struct ledger_order *order = hold_first(member); order; order = next) {
         next = order->next;
         if (out_of(order->ledger) == 0) {
             hold_drop(engine->groups, order->ledger); /* the last one disarms the timer */
@@ -198,12 +200,20 @@ static int hold_take(struct groups *self, struct ledger *ledger, struct member *
         return ZSP_ENOMEM;
     }
     zsp_assert(!order->holder);
+    if (!member->holds) {
+        member->holds = calloc(1, sizeof *member->holds);
+        if (!member->holds) {
+            ledger_order_close(ledger);
+            return ZSP_ENOMEM;
+        }
+        member->holds->member = member;
+        member->holds->lapse.fire_fn = lapse_fired;
+    }
     order->holder = member;
     order->since_ms = self->engine->clock.broker_ms;
-    link_last(member, order);
-    if (!timer_is_armed(&member->lapse)) {
-        member->lapse.fire_fn = lapse_fired;
-        engine_arm(self->engine, TIMER_WAIT, &member->lapse,
+    link_last(member->holds, order);
+    if (!timer_is_armed(&member->holds->lapse)) {
+        engine_arm(self->engine, TIMER_WAIT, &member->holds->lapse,
                    member->seen_ms + (int64_t)group_settings_of(ledger->group)->lease_ms);
     }
     group_ledger_changed(self, ledger);
@@ -253,7 +263,7 @@ bool hold_may_take(struct groups *self, const struct pull *pull)
 {
     const uint64_t stamp = mark_bindings(self, pull);
     const struct member *member = member_of(self, pull);
-    for (const struct ledger_order *order = member ? member->held_first : NULL; order;
+    for (const struct ledger_order *order = member ? hold_first(member) : NULL; order;
          order = order->next) {
         if (is_wanted(order->ledger, stamp) && hold_ready(order->ledger) > 0) {
             return true;
@@ -270,12 +280,12 @@ void hold_balance(struct groups *self, struct pull *pull)
     struct ledger_order *found = NULL;
     uint32_t most = held + 1;
     for (struct member *other = pull->group->members.first; other; other = other->next) {
-        const uint32_t count = other != member && other->held_first ? count_held(other) : 0;
+        const uint32_t count = other != member && other->holds ? count_held(other) : 0;
         if (count <= most || is_leaving(other)) {
             continue;
         }
         struct ledger_order *best = NULL;
-        for (struct ledger_order *order = other->held_first; order; order = order->next) {
+        for (struct ledger_order *order = hold_first(other); order; order = order->next) {
             if (is_wanted(order->ledger, stamp) && is_busy(order->ledger) &&
                 (!best || out_of(order->ledger) < out_of(best->ledger))) {
                 best = order;
@@ -319,8 +329,8 @@ static int take_own(struct groups *self, struct pull *pull, struct member *membe
     const bool holds_dead = group_holds_dead(pull->group);
     const uint64_t stamp = mark_bindings(self, pull);
     struct take *take = &pull->take;
-    struct ledger_order *const last = member->held_last;
-    struct ledger_order *order = member->held_first;
+    struct ledger_order *const last = member->holds ? member->holds->last : NULL;
+    struct ledger_order *order = hold_first(member);
     bool more = order != NULL;
     while (more && take->messages > 0 && take->piece_count < take->piece_max && !take->alone) {
         struct ledger_order *const next = order->next;
@@ -334,8 +344,8 @@ static int take_own(struct groups *self, struct pull *pull, struct member *membe
             }
         }
         if (take->taken > taken) { /* the next pull begins with another one */
-            unlink_held(member, order);
-            link_last(member, order);
+            unlink_held(member->holds, order);
+            link_last(member->holds, order);
         }
         order = next;
     }

@@ -39,6 +39,19 @@ struct ledger_order {
     struct ledger_order *recall_next; /* */
 };
 
+/* What a member holds: one partition at least. */
+struct member_holds {
+    struct member *member;
+    struct ledger_order *first, *last;
+    struct timer lapse;
+};
+
+/* The first of them, NULL = it holds none. */
+static inline struct ledger_order *hold_first(const struct member *member)
+{
+    return member->holds ? member->holds->first : NULL;
+}
+
 /* The ledger's, made when there is none. NULL = out of memory. */
 struct ledger_order *ledger_order_open(struct ledger *ledger);
 /* Free it if nothing is in it. */

@@ -35,7 +35,7 @@ static void link_last(struct members *self, struct member *member)
 
 void members_forget(struct member *member, struct zsp_table *table)
 {
-    if (member->held_first) {
+    if (member->holds) {
         hold_member_left(CONTAINER_OF(table, struct groups, members), member);
     }
     session_note_remove_member(member);

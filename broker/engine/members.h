@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "broker/engine/timers.h"
 #include "common/compiler.h"
 #include "common/table.h"
 
 struct ledger_order;
+struct member_holds;
 struct session_note;
 
 struct member {
@@ -27,11 +27,9 @@ struct member {
     struct member *next, *prev;                 /* in order of seen_ms */
     struct session_note *note;                  /* of the session, see session_note.h */
     struct member *session_next, *session_prev; /* of the note */
-
-    /* Of an ordered group: the partitions it holds, see hold.h. */
-    struct ledger_order *held_first, *held_last;
-    uint64_t stamp;     /* of the round that counted it last */
-    struct timer lapse; /* armed while it holds one */
+    uint64_t stamp;                             /* of the round that counted it last, hold.c */
+    struct member_holds
+        *holds; /* the partitions it holds of an ordered group, hold.h; NULL = none */
 };
 
 /* Of one group. Zero-initialise; `table` is that of all groups' members, by session and group. */

@@ -68,7 +68,7 @@ static void write_member(const struct engine *engine, struct zsp_writer *out,
 {
     const struct zsp_slice name = session_names_find(&engine->groups->names, member->session);
     uint64_t held = 0;
-    for (const struct ledger_order *order = member->held_first; order; order = order->next) {
+    for (const struct ledger_order *order = hold_first(member); order; order = order->next) {
         held++;
     }
     wire_write_map(out, 5u + (name.data ? 1u : 0u));
