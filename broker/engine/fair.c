@@ -151,8 +151,8 @@ void fair_drop(struct ledger *ledger)
         return;
     }
     clear(self);
-    if (self->is_behind && ledger->group->fair) {
-        fair_not_behind(ledger->group->fair, self);
+    if (self->is_behind && group_fair_of(ledger->group)) {
+        fair_not_behind(group_fair_of(ledger->group), self);
     }
     zsp_table_fini(&self->lanes);
     free(self);
@@ -183,7 +183,7 @@ static int make(struct groups *groups, struct ledger *ledger)
 
 int fair_look(struct groups *groups, struct ledger *ledger)
 {
-    struct group_fair *const wanted = ledger->group->fair;
+    struct group_fair *const wanted = group_fair_of(ledger->group);
     if (!wanted) {
         fair_drop(ledger);
         return 0;
@@ -203,15 +203,16 @@ int fair_look(struct groups *groups, struct ledger *ledger)
 
 bool fair_is_used(const struct ledger *ledger)
 {
-    return ledger->fair && ledger->blocked >= ledger->mark;
+    return ledger->fair && ledger_rare_of(ledger)->blocked >= ledger->mark;
 }
 
 bool fair_is_known(const struct ledger *ledger)
 {
     const struct fair *self = ledger->fair;
     return !fair_is_used(ledger) || self->next >= ledger->mark ||
-           (self->entry_count > 0 && (self->looked == group_fair_turns(ledger->group->fair) + 1 ||
-                                      self->entry_count >= FAIR_ENTRIES_MAX / 2));
+           (self->entry_count > 0 &&
+            (self->looked == group_fair_turns(group_fair_of(ledger->group)) + 1 ||
+             self->entry_count >= FAIR_ENTRIES_MAX / 2));
 }
 
 unsigned fair_priorities(const struct ledger *ledger)

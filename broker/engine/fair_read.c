@@ -79,6 +79,12 @@ void group_fair_destroy(struct group_fair **self_p)
     *self_p = NULL;
 }
 
+/* Who has a window shares fairly. */
+static struct group_fair *rules_of(const struct fair *self)
+{
+    return self->ledger->group->rules->fair;
+}
+
 void group_fair_served(struct group_fair *self)
 {
     self->turns++;
@@ -146,7 +152,7 @@ static int look_at_records(struct fair *self, const struct store_batch *batch,
     struct zsp_record record;
     while (!is_full(self) && zsp_record_look(&body, &record) == 0) {
         if (offset >= self->next) {
-            const uint64_t tenant = tenant_of(self->ledger->group->fair, &record);
+            const uint64_t tenant = tenant_of(rules_of(self), &record);
             if (fair_add(self, tenant, batch->priority, offset, offset + 1) < 0) {
                 return ZSP_ENOMEM;
             }
@@ -173,7 +179,7 @@ static int look_at_batch(struct engine *engine, struct fair *self, const struct 
         self->next = end;
         return rc;
     }
-    if (self->ledger->group->fair->kind == FAIR_PRODUCER) {
+    if (rules_of(self)->kind == FAIR_PRODUCER) {
         const uint64_t id = batch->producer_id;
         const struct zsp_slice bytes = {id != 0 ? (const uint8_t *)&id : NULL, sizeof id};
         self->next = end;
@@ -270,7 +276,7 @@ static void read_done(struct engine *engine, struct engine_op *op,
     if (left > 0 && self->next < self->ledger->mark && !is_full(self)) {
         begin(engine, self, left - 1);
     } else {
-        self->looked = self->ledger->group->fair->turns + 1;
+        self->looked = rules_of(self)->turns + 1;
     }
     group_ledger_changed(engine->groups, self->ledger);
     if (self->ledger->group->parked_count > 0) {
@@ -307,16 +313,16 @@ static void begin(struct engine *engine, struct fair *self, uint32_t reads_left)
         if (fair_add(self, 0, ZSP_PRIORITY, read.from_offset, read.to_offset) < 0) {
             group_out_of_memory(groups);
         }
-        self->looked = self->ledger->group->fair->turns + 1;
+        self->looked = rules_of(self)->turns + 1;
         self->next = read.to_offset; /* by offset: whoever takes it is told what is wrong */
     }
 }
 
 void fair_want(struct engine *engine, struct group *group)
 {
-    while (group->fair && group->fair->behind_first && !engine->failed) {
-        struct fair *const fair = group->fair->behind_first;
-        fair_not_behind(group->fair, fair);
+    while (group_fair_of(group) && group_fair_of(group)->behind_first && !engine->failed) {
+        struct fair *const fair = group_fair_of(group)->behind_first;
+        fair_not_behind(group_fair_of(group), fair);
         if (!fair->read && fair->next < fair->ledger->mark && !is_full(fair)) {
             begin(engine, fair, READS_MAX);
             group_ledger_changed(engine->groups, fair->ledger); /* it waits for that */

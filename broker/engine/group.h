@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Groups: a name, settings, the topics it consumes, and what its members wait
- * for. What the files of the group side share: group.c (life, sums, driving),
+ * for. What the files of the group side share: group.c (life, driving), group_ledger.c (ledgers, sums),
  * binding.c (which topics), group_state.c (durable form), group_join.c (topics come in),
  * group_verbs.c (administration), pull*.c, settle.c, seek.c, lease_end.c.
  *
@@ -27,7 +27,7 @@
 
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/group_mode.h"
-#include "broker/engine/group_settings.h"
+#include "broker/engine/group_rules.h"
 #include "broker/engine/lease.h"
 #include "broker/engine/ledger.h"
 #include "broker/engine/members.h"
@@ -44,8 +44,6 @@ struct dead_answers;
 struct dead_call;
 struct dead_read;
 struct fair_read;
-struct group_fair;
-struct group_filter;
 struct group_patterns;
 struct join;
 struct lanes;
@@ -109,10 +107,8 @@ struct group {
     int64_t pulled_ms;               /* broker time of the last PULL; 0 = none since the start */
     int64_t paused_ms;               /* of the PAUSE; 0 = it was before the start */
     uint64_t start_value;            /* of start_kind */
-    struct group_settings *settings; /* NULL = all at their defaults, group_settings_of() */
+    struct group_rules *rules;       /* NULL = all settings are at their defaults, group_rules.h */
     struct name_index bindings;      /* struct binding */
-    struct group_fair *fair;         /* NULL = nothing is shared fairly; fair.h */
-    struct group_filter *filter;     /* NULL = it takes all; group_rules.h */
     struct group_patterns *patterns; /* NULL = it never had any; pattern.h */
     struct side_replay *side;        /* NULL = it is no replay; side_replay.h */
 
@@ -121,6 +117,8 @@ struct group {
     uint32_t unknown;                 /* ledgers whose partition's agenda must be read first */
     uint32_t late;                    /* ledgers that give nothing until it is */
     uint32_t with_levels;             /* ledgers with priorities, see levels.h */
+    uint32_t lanes_reading;           /* ledgers whose keys are being read, */
+    struct lanes *lanes_wanted;       /* and that are to be read; of keyed groups */
     struct pull_list parked;          /* in order of arrival */
     struct pull_list working;         /* reading or granting */
     struct lease *lease_first, *lease_last;
@@ -128,9 +126,6 @@ struct group {
     struct savepoint *savepoint_first; /* by number; the first may be the undo */
     struct group_call *creates;        /* CREATING: others that want to create it */
     struct group *dirty_next;
-    struct lanes *lanes_wanted; /* of keyed groups: ledgers whose keys are to be read, */
-    uint32_t lanes_reading;     /* and how many are being read */
-
     uint32_t parked_count; /* pulls */
     uint32_t waiting_all;  /* of them, those that named no topics */
     uint32_t claimed;      /* bindings with something ready that parked pulls named */
@@ -204,7 +199,19 @@ struct groups {
 
 static inline const struct group_settings *group_settings_of(const struct group *self)
 {
-    return self->settings ? self->settings : &group_settings_default;
+    return self->rules ? &self->rules->settings : &group_settings_default;
+}
+
+/* NULL = it takes all. */
+static inline struct group_filter *group_filter_of(const struct group *self)
+{
+    return self->rules ? self->rules->filter : NULL;
+}
+
+/* NULL = nothing is shared fairly. */
+static inline struct group_fair *group_fair_of(const struct group *self)
+{
+    return self->rules ? self->rules->fair : NULL;
 }
 
 /* Do dead messages keep back what its order puts behind them? */
@@ -280,6 +287,9 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger);
 bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start);
 /* The same for a ledger that was replayed: none of its messages counts for a lease yet. */
 void group_ledger_trim_replayed(struct groups *self, struct ledger *ledger, uint64_t start);
+/* The message at `first` is damaged: nothing from there on is handed out. Memory that runs out stops
+ * the broker. */
+void group_ledger_block(struct groups *self, struct ledger *ledger, uint64_t first);
 /* The same for a new one, that has lost nothing. */
 void group_ledger_begin_at(struct groups *self, struct ledger *ledger, uint64_t start);
 

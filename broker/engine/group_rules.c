@@ -29,31 +29,48 @@ static struct group_filter *make_filter(struct zsp_slice text)
     return made;
 }
 
-static bool is_new(const struct group *group, const struct group_settings *settings,
+static const struct zsp_buf *text_of(const struct group_rules *rules, enum setting_text which)
+{
+    return rules ? rules->settings.texts.of[which] : NULL;
+}
+
+/* Is the text another one than that of the group? */
+static bool is_new(const struct group *group, const struct group_rules *rules,
                    enum setting_text which)
 {
-    return group_settings_of(group)->texts.of[which] != settings->texts.of[which];
+    return text_of(group->rules, which) != text_of(rules, which);
+}
+
+static int make_parts(const struct group *group, struct group_rules *self)
+{
+    const struct zsp_slice filter = setting_text(&self->settings.texts, TEXT_FILTER);
+    const struct zsp_slice fair_by = setting_text(&self->settings.texts, TEXT_FAIR_BY);
+    int rc = 0;
+    if (is_new(group, self, TEXT_FILTER) && filter.data) {
+        self->filter = make_filter(filter);
+        rc = self->filter ? 0 : ZSP_ENOMEM;
+    }
+    if (rc == 0 && is_new(group, self, TEXT_FAIR_BY) && fair_by.data) {
+        self->fair = group_fair_new(fair_by);
+        rc = self->fair ? 0 : ZSP_ENOMEM;
+    }
+    return rc;
 }
 
 int group_rules_make(const struct group *group, const struct group_settings *settings,
-                     struct group_rules *ret, struct zsp_err *err)
+                     struct group_rules **ret, struct zsp_err *err)
 {
-    const struct zsp_slice filter = setting_text(&settings->texts, TEXT_FILTER);
-    const struct zsp_slice fair_by = setting_text(&settings->texts, TEXT_FAIR_BY);
-    struct group_rules made = {.has_filter = is_new(group, settings, TEXT_FILTER),
-                               .has_fair = is_new(group, settings, TEXT_FAIR_BY)};
-    int rc = group_settings_keep(settings, &made.settings);
-    if (rc == 0 && made.has_filter && filter.data) {
-        made.filter = make_filter(filter);
-        rc = made.filter ? 0 : ZSP_ENOMEM;
-    }
-    if (rc == 0 && made.has_fair && fair_by.data) {
-        made.fair = group_fair_new(fair_by);
-        rc = made.fair ? 0 : ZSP_ENOMEM;
-    }
-    if (rc < 0) {
-        group_rules_fini(&made);
-        return zsp_err_set(err, rc, "%s: out of memory", group->object);
+    struct group_rules *made = NULL;
+    if (!group_settings_are_default(settings)) {
+        made = calloc(1, sizeof *made);
+        if (made) {
+            made->settings = *settings;
+            setting_texts_hold(&made->settings.texts);
+        }
+        if (!made || make_parts(group, made) < 0) {
+            group_rules_destroy(&made);
+            return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", group->object);
+        }
     }
     *ret = made;
     return 0;
@@ -70,49 +87,47 @@ static void drop_windows(struct group *group)
     }
 }
 
-void group_rules_swap(struct group *group, struct group_rules *rules)
+void group_rules_destroy(struct group_rules **self_p)
 {
-    struct group_settings *const settings = group->settings;
-    group->settings = rules->settings;
-    rules->settings = settings;
-    if (rules->has_filter) {
-        struct group_filter *const filter = group->filter;
-        group->filter = rules->filter;
-        rules->filter = filter;
+    struct group_rules *const self = *self_p;
+    if (self) {
+        setting_texts_drop(&self->settings.texts);
+        destroy_filter(&self->filter);
+        group_fair_destroy(&self->fair);
+        free(self);
+        *self_p = NULL;
     }
-    if (rules->has_fair) {
-        struct group_fair *const fair = group->fair;
+}
+
+void group_rules_swap(struct group *group, struct group_rules **rules)
+{
+    struct group_rules *const before = group->rules;
+    struct group_rules *const after = *rules;
+    if (before && after && !is_new(group, after, TEXT_FILTER)) {
+        after->filter = before->filter; /* with what it has counted */
+        before->filter = NULL;
+    }
+    if (is_new(group, after, TEXT_FAIR_BY)) {
         drop_windows(group);
-        group->fair = rules->fair;
-        rules->fair = fair;
+    } else if (before && after) {
+        after->fair = before->fair;
+        before->fair = NULL;
     }
-}
-
-void group_rules_fini(struct group_rules *self)
-{
-    group_settings_forget(&self->settings);
-    destroy_filter(&self->filter);
-    group_fair_destroy(&self->fair);
-}
-
-void group_rules_drop(struct group *group)
-{
-    group_settings_forget(&group->settings);
-    destroy_filter(&group->filter);
-    group_fair_destroy(&group->fair);
+    group->rules = after;
+    *rules = before;
 }
 
 /* --- At work --------------------------------------------------------------------------------------- */
 
 uint64_t group_filter_reach(const struct group *group, uint64_t wanted)
 {
-    const uint64_t reach = wanted << group->filter->reach; /* at most 65,536 wanted */
+    const uint64_t reach = wanted << group->rules->filter->reach; /* at most 65,536 wanted */
     return reach < PULL_MESSAGES_MAX ? reach : PULL_MESSAGES_MAX;
 }
 
 void group_filter_counted(struct pull *pull)
 {
-    struct group_filter *const filter = pull->group->filter;
+    struct group_filter *const filter = pull->group->rules->filter;
     uint64_t filtered = 0;
     for (size_t i = 0; i < pull->absent_count; i++) {
         const struct pull_run *run = &pull->absent[i];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Settings of a group at work: what it keeps of them, and what two of their texts are made into, a filter
- * that looks at messages, and what a group that shares fairly knows of turns. Most groups have nothing of that.
+ * The settings of a group, and what two of their texts are made into: a filter that looks at
+ * messages, and what a group that shares fairly knows of turns. Most groups leave all at its
+ * default, and have nothing of this.
  *
  * What the filter leaves out is done for the group as it is met.
  */
@@ -21,23 +22,21 @@ struct group_filter {
     unsigned reach;    /* a pull looks at 2^reach times as many messages as it wants */
 };
 
-/* What a group has, or is to have, by its settings. */
 struct group_rules {
-    struct group_settings *settings; /* see group_settings_of() */
-    struct group_filter *filter;
-    struct group_fair *fair;
-    bool has_filter, has_fair; /* they take the place of what the group has */
+    struct group_settings settings; /* holds references of the texts */
+    struct group_filter *filter;    /* NULL = it takes all */
+    struct group_fair *fair;        /* NULL = nothing is shared fairly; fair.h */
 };
 
-/* What the group is to have by these settings; a text that it had already is not made into anything again.
+/* What the group is to have by these settings: NULL in *ret when all are at their defaults. A text that
+ * it has already is made into nothing new.
  * Errors: ZSP_ENOMEM */
 int group_rules_make(const struct group *group, const struct group_settings *settings,
-                     struct group_rules *ret, struct zsp_err *err);
+                     struct group_rules **ret, struct zsp_err *err);
 /* Give them to the group, and take what it had: twice is as if nothing had been. */
-void group_rules_swap(struct group *group, struct group_rules *rules);
-void group_rules_fini(struct group_rules *self);
-/* The group goes. */
-void group_rules_drop(struct group *group);
+void group_rules_swap(struct group *group, struct group_rules **rules);
+/* NULL inside is fine. */
+void group_rules_destroy(struct group_rules **self_p);
 
 /* --- filters at work --- */
 /* So many messages are to be looked at for a pull that wants `wanted`. */

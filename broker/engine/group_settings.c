@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/engine/settings_map.h"
@@ -68,39 +67,13 @@ static uint64_t default_of(const struct setting *setting)
     return value_of(setting, &group_settings_default);
 }
 
-/* --- Life ------------------------------------------------------------------------------------ */
-
-static bool is_default(const struct group_settings *self)
+bool group_settings_are_default(const struct group_settings *self)
 {
     bool same = !setting_texts_any(&self->texts);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         same = same && value_of(&settings_table[i], self) == default_of(&settings_table[i]);
     }
     return same;
-}
-
-int group_settings_keep(const struct group_settings *self, struct group_settings **ret)
-{
-    struct group_settings *kept = NULL;
-    if (!is_default(self)) {
-        kept = malloc(sizeof *kept);
-        if (!kept) {
-            return ZSP_ENOMEM;
-        }
-        *kept = *self;
-        setting_texts_hold(&kept->texts);
-    }
-    *ret = kept;
-    return 0;
-}
-
-void group_settings_forget(struct group_settings **kept_p)
-{
-    if (*kept_p) {
-        setting_texts_drop(&(*kept_p)->texts);
-        free(*kept_p);
-        *kept_p = NULL;
-    }
 }
 
 /* --- As the protocol tells them -------------------------------------------------------------- */

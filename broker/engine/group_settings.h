@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The settings of a group, and how the protocol tells them: a map. nil takes a setting back to its
- * default. Most groups leave all at their defaults and keep none, see group_settings_of().
+ * default. Most groups leave all at their defaults and keep none, see group_rules.h.
  */
 #ifndef ZSP_ENGINE_GROUP_SETTINGS_H
 #define ZSP_ENGINE_GROUP_SETTINGS_H
@@ -48,12 +48,7 @@ enum on_priority {
 
 /* All at their defaults. */
 extern const struct group_settings group_settings_default;
-
-/* What a group keeps of them: a copy with references of its own, or NULL when all are at their defaults.
- * Errors: ZSP_ENOMEM */
-int group_settings_keep(const struct group_settings *self, struct group_settings **ret);
-/* NULL is fine. */
-void group_settings_forget(struct group_settings **kept_p);
+bool group_settings_are_default(const struct group_settings *self);
 
 /* Change what the map names. Errors (nothing changed): ZSP_EUNKNOWN_ARGUMENT, ZSP_EUNSUPPORTED,
  *         ZSP_EBAD_TYPE, ZSP_EBAD_VALUE; each names the setting. */

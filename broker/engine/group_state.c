@@ -18,7 +18,6 @@
 #include "broker/engine/savepoint.h"
 #include "broker/engine/side_replay.h"
 #include "broker/engine/state.h"
-#include "common/assert.h"
 #include "common/diag.h"
 #include "common/name.h"
 
@@ -302,11 +301,11 @@ static int read_rules(struct engine *engine, struct group_image *image, struct z
     if (rc < 0 || zsp_reader_left(in) > 0) {
         return corrupt(err, "group", group->id);
     }
-    struct group_rules rules = {0};
+    struct group_rules *rules = NULL;
     rc = group_rules_make(group, settings, &rules, err);
     if (rc == 0) {
         group_rules_swap(group, &rules);
-        group_rules_fini(&rules);
+        group_rules_destroy(&rules);
     }
     return rc;
 }
@@ -450,7 +449,7 @@ static int replay_ledger(struct groups *self, const struct store_entry *entry, s
     }
     if (entry->kind == STORE_GONE) {
         ledger->high = ledger->journaled = ledger->water = 0;
-        ledger->lost = ledger->lost_to = ledger->expired = 0;
+        ledger_rare_forget(ledger);
         return 0;
     }
     return ledger_read_head(ledger, entry->value, err);

@@ -267,7 +267,7 @@ static int set(struct engine *engine, struct group *group, const struct group_se
 {
     struct groups *self = engine->groups;
     const bool anew = group_settings_of(group)->on_dead != settings->on_dead;
-    struct group_rules rules = {0};
+    struct group_rules *rules = NULL;
     int rc = group_rules_make(group, settings, &rules, err);
     if (rc < 0) {
         return rc;
@@ -284,7 +284,7 @@ static int set(struct engine *engine, struct group *group, const struct group_se
     if (rc < 0) {
         group_rules_swap(group, &rules);
     }
-    group_rules_fini(&rules);
+    group_rules_destroy(&rules);
     if (rc < 0) {
         return rc;
     }
@@ -412,8 +412,8 @@ static void write_part(struct zsp_writer *out, const struct binding *binding, ui
     wire_write_uint(out, ledger_leased(ledger));
     wire_write_uint(out, ledger_waiting(ledger));
     wire_write_uint(out, ledger_dead(ledger));
-    wire_write_uint(out, ledger->lost);
-    wire_write_uint(out, ledger->expired);
+    wire_write_uint(out, ledger_rare_of(ledger)->lost);
+    wire_write_uint(out, ledger_rare_of(ledger)->expired);
 }
 
 static void write_parts(struct zsp_writer *out, const struct group *group, uint32_t count)
@@ -469,7 +469,8 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     const struct letter_call *const letters = letters_find(engine->groups, group);
     wire_write_map(out, 7u + WHY_TOLD + (all ? 0u : 1u) + (has_patterns ? 1u : 0u) +
                             (group->side ? 1u : 0u) + (redrive ? 1u : 0u) + (letters ? 1u : 0u) +
-                            (group->filter ? 1u : 0u) + (group->mode == GROUP_KEYED ? 1u : 0u));
+                            (group_filter_of(group) ? 1u : 0u) +
+                            (group->mode == GROUP_KEYED ? 1u : 0u));
     wire_write_text_str(out, "group", group->name);
     wire_write_text(out, "mode");
     wire_write_text(out, group_mode_name(group->mode));
@@ -487,8 +488,8 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
     const bool has_keys = group->mode == GROUP_KEYED;
     const size_t spared = has_keys && left > KEYS_BYTES ? KEYS_BYTES : has_keys ? left : 0;
     why_tell(engine, out, group, left - spared);
-    if (group->filter) {
-        wire_write_text_uint(out, "filtered", group->filter->filtered);
+    if (group_filter_of(group)) {
+        wire_write_text_uint(out, "filtered", group_filter_of(group)->filtered);
     }
     if (has_patterns) {
         write_patterns(out, group->patterns);

@@ -347,17 +347,13 @@ static void put_back(struct lanes *self, uint64_t from)
     self->reads_back = false;
 }
 
-static void meet_damage(struct engine *engine, struct lanes *self, uint64_t first)
+static void meet_damage(struct lanes *self, uint64_t first)
 {
     struct ledger *ledger = self->ledger;
-    if (self->reads_back || first >= ledger->blocked) {
+    if (self->reads_back || first >= ledger_rare_of(ledger)->blocked) {
         return; /* what key a dead message there has, nobody knows */
     }
-    ledger->blocked = first;
-    zsp_diag(engine->diag, ZSP_ERROR,
-             "%s stops before damage in topic %s partition %" PRIu32 " at offset %" PRIu64,
-             ledger->group->object, ledger->binding->followers->name_bytes,
-             ledger_partition_index(ledger), first);
+    group_ledger_block(self->groups, ledger, first);
 }
 
 /* Up to where is it read? */
@@ -373,7 +369,7 @@ static uint64_t take_in(struct engine *engine, struct lanes *self,
         self->cursor = self->cursor > end ? self->cursor : end;
     }
     if (rc == ZSP_ECORRUPT) {
-        meet_damage(engine, self, end);
+        meet_damage(self, end);
     } else if (rc == 0 && end == self->from) {
         (void)zsp_err_set(err, ZSP_EINTERNAL, "the store read nothing at %" PRIu64, end);
         try_again_later(engine, self, err);
@@ -406,9 +402,9 @@ static void scan_done(struct engine *engine, struct engine_op *op,
         end = take_in(engine, self, completion, &error);
         break;
     case ZSP_ECORRUPT:
-        meet_damage(engine, self,
-                    completion->covered.first_offset > self->from ? completion->covered.first_offset
-                                                                  : self->from);
+        meet_damage(self, completion->covered.first_offset > self->from
+                              ? completion->covered.first_offset
+                              : self->from);
         end = completion->covered.end_offset;
         break;
     case ZSP_EOUT_OF_RANGE: /* retention was faster */

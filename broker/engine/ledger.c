@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/ledger.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/engine/fair.h"
@@ -16,11 +17,30 @@ void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,
     zsp_put_u64(self->key + 8, topic_id);
     zsp_put_u32(self->key + 16, partition_index);
     runmap_init(&self->runs, slab);
-    self->blocked = UINT64_MAX;
+}
+
+const struct ledger_rare ledger_common = {.blocked = UINT64_MAX};
+
+struct ledger_rare *ledger_rare_open(struct ledger *self)
+{
+    if (!self->rare) {
+        self->rare = malloc(sizeof *self->rare);
+        if (self->rare) {
+            *self->rare = ledger_common;
+        }
+    }
+    return self->rare;
+}
+
+void ledger_rare_forget(struct ledger *self)
+{
+    free(self->rare);
+    self->rare = NULL;
 }
 
 void ledger_fini(struct ledger *self)
 {
+    ledger_rare_forget(self);
     runmap_fini(&self->runs);
     block_set_fini(&self->blocks);
     levels_drop(self);
@@ -55,7 +75,8 @@ uint64_t ledger_committed(const struct ledger *self)
 
 uint64_t ledger_visible_end(const struct ledger *self)
 {
-    return self->mark < self->blocked ? self->mark : self->blocked;
+    const uint64_t blocked = ledger_rare_of(self)->blocked;
+    return self->mark < blocked ? self->mark : blocked;
 }
 
 static int add_length(void *arg, const struct run_span *span)
@@ -107,7 +128,8 @@ uint64_t ledger_dead(const struct ledger *self)
 
 bool ledger_is_blocked(const struct ledger *self)
 {
-    return self->blocked < self->mark && self->high >= self->blocked;
+    const uint64_t blocked = ledger_rare_of(self)->blocked;
+    return blocked < self->mark && self->high >= blocked;
 }
 
 /* The runs of [first, end) have changed. */
@@ -154,10 +176,11 @@ static int take_span(struct ledger *self, struct take *take, uint64_t first, uin
 /* A span cut to what may be handed out and to `messages`; false when nothing is left. */
 bool ledger_clip(const struct ledger *self, struct run_span *span, uint64_t messages)
 {
-    if (span->first >= self->blocked || messages == 0) {
+    const uint64_t blocked = ledger_rare_of(self)->blocked;
+    if (span->first >= blocked || messages == 0) {
         return false;
     }
-    span->end = span->end < self->blocked ? span->end : self->blocked;
+    span->end = span->end < blocked ? span->end : blocked;
     if (span->end - span->first > messages) {
         span->end = span->first + messages;
     }

@@ -74,6 +74,15 @@ struct ledger_told {
     struct timer due;                          /* of the first retry */
 };
 
+/* What few ledgers have. */
+struct ledger_rare {
+    uint64_t blocked; /* the first damaged offset: not passed; UINT64_MAX = none */
+    uint64_t lost;    /* messages that went from the log before they were done; */
+    uint64_t lost_to; /* counted up to this offset */
+    uint64_t expired; /* messages left out because their time to live was over */
+};
+extern const struct ledger_rare ledger_common;
+
 struct ledger {
     uint8_t key[LEDGER_KEY_LEN]; /* names it; in the table of all ledgers */
     uint32_t step_slot : 30;     /* 1 + index in the open step, 0 = not in it */
@@ -84,12 +93,9 @@ struct ledger {
     uint64_t journaled; /* `high` as it is durable */
     uint64_t water;     /* the end of all that was ever handed out */
     uint64_t mark;      /* the partition's synced mark, or an older one, see mark_watch.h */
-    uint64_t blocked;   /* the first damaged offset: not passed; UINT64_MAX = none */
     uint64_t above;     /* messages with a run at or above `high` */
-    uint64_t lost;      /* messages that went from the log before they were done; */
-    uint64_t lost_to;   /* counted up to this offset */
-    uint64_t expired;   /* messages left out because their time to live was over */
     struct block_set blocks;
+    struct ledger_rare *rare; /* NULL = as ledger_common */
 
     /* group.c's */
     struct group *group;                    /* NULL = nobody asked for it yet (start only) */
@@ -107,6 +113,15 @@ struct ledger {
 void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,
                  uint32_t partition_index, struct run_slab *slab);
 void ledger_fini(struct ledger *self);
+
+static inline const struct ledger_rare *ledger_rare_of(const struct ledger *self)
+{
+    return self->rare ? self->rare : &ledger_common;
+}
+
+/* To change it. NULL = out of memory. */
+struct ledger_rare *ledger_rare_open(struct ledger *self);
+void ledger_rare_forget(struct ledger *self);
 
 /* Whose it is. */
 uint64_t ledger_group_id(const struct ledger *self);

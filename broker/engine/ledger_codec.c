@@ -54,18 +54,19 @@ struct zsp_slice ledger_block_key(const struct ledger *self, uint64_t block, uin
 
 void ledger_write_head(struct zsp_writer *out, const struct ledger *self)
 {
-    const uint8_t version = self->expired > 0 ? HEAD_EXPIRED_VERSION
-                            : self->lost > 0  ? HEAD_LOST_VERSION
+    const struct ledger_rare *const rare = ledger_rare_of(self);
+    const uint8_t version = rare->expired > 0 ? HEAD_EXPIRED_VERSION
+                            : rare->lost > 0  ? HEAD_LOST_VERSION
                                               : CODEC_VERSION;
     zsp_write_u8(out, version);
     zsp_write_u64(out, self->journaled);
     zsp_write_u64(out, self->water);
     if (version >= HEAD_LOST_VERSION) {
-        zsp_write_u64(out, self->lost);
-        zsp_write_u64(out, self->lost_to);
+        zsp_write_u64(out, rare->lost);
+        zsp_write_u64(out, rare->lost_to);
     }
     if (version >= HEAD_EXPIRED_VERSION) {
-        zsp_write_u64(out, self->expired);
+        zsp_write_u64(out, rare->expired);
     }
 }
 
@@ -86,9 +87,17 @@ int ledger_read_head(struct ledger *self, struct zsp_slice value, struct zsp_err
     }
     self->high = self->journaled = high;
     self->water = water;
-    self->lost = lost;
-    self->lost_to = lost_to;
-    self->expired = expired;
+    if (!has_lost) {
+        ledger_rare_forget(self);
+        return 0;
+    }
+    struct ledger_rare *const rare = ledger_rare_open(self);
+    if (!rare) {
+        return zsp_err_set(err, ZSP_ENOMEM, "group state: out of memory");
+    }
+    rare->lost = lost;
+    rare->lost_to = lost_to;
+    rare->expired = expired;
     return 0;
 }
 

@@ -402,9 +402,9 @@ static int reserve(struct groups *groups, struct pull *self)
     self->most = wanted;
     const uint64_t reach = wanted << self->reach < room ? wanted << self->reach : room;
     self->take = (struct take){
-        .messages = group->filter && wanted > 0 ? group_filter_reach(group, wanted)
-                    : reach < PULL_MESSAGES_MAX ? reach
-                                                : PULL_MESSAGES_MAX,
+        .messages = group_filter_of(group) && wanted > 0 ? group_filter_reach(group, wanted)
+                    : reach < PULL_MESSAGES_MAX          ? reach
+                                                         : PULL_MESSAGES_MAX,
         .pieces = self->take.pieces,
         .piece_max = self->piece_capacity,
     };
@@ -420,7 +420,7 @@ static int reserve(struct groups *groups, struct pull *self)
         self->most = wanted;
         rc = wanted > self->take.taken ? lanes_follow(self, wanted - self->take.taken) : 0;
     }
-    if (group->fair && group_settings_of(group)->priority != PRIORITY_WEIGHTED) {
+    if (group_fair_of(group) && group_settings_of(group)->priority != PRIORITY_WEIGHTED) {
         fair_sort(&self->take);
     }
     self->is_cut = self->take.taken < self->max_messages && ready > self->take.taken;
@@ -596,7 +596,7 @@ void pull_serve(struct engine *engine, struct group *group)
     }
     learn(engine, group);
     lanes_serve(engine, group);
-    if (group->fair) {
+    if (group_fair_of(group)) {
         fair_want(engine, group);
     }
     const size_t count = group->parked_count; /* one that comes back waits for the next turn */
@@ -607,8 +607,8 @@ void pull_serve(struct engine *engine, struct group *group)
         pull = next;
     }
     lanes_serve(engine, group); /* less is ready now */
-    if (group->fair) {
-        group_fair_served(group->fair);
+    if (group_fair_of(group)) {
+        group_fair_served(group_fair_of(group));
     }
 }
 

@@ -227,7 +227,7 @@ static void grant_nothing(struct engine *engine, struct pull *self)
         pull_fail(engine, self, &error);
         return;
     }
-    if (self->group->filter) {
+    if (group_filter_of(self->group)) {
         group_filter_counted(self);
     }
     if (self->absent_count > 0) { /* it came further; more may be absent, as of compacted topics */
@@ -271,7 +271,7 @@ void pull_grant(struct engine *engine, struct pull *self)
         reply_may_apply(engine, &self->parked.to);
         group_lease_live(groups, self->group, lease);
         engine->stats.delivered_messages += self->messages;
-        if (self->group->filter) {
+        if (group_filter_of(self->group)) {
             group_filter_counted(self);
         }
         return;

@@ -237,7 +237,7 @@ static int choose(struct pull *self, struct ledger *ledger, struct batch_walk *w
                   const struct batch_reader *reader, uint64_t *ret_end, bool *ret_any,
                   struct zsp_err *err)
 {
-    const struct batch_chooser chooser = {wants_record, self->group->filter->program};
+    const struct batch_chooser chooser = {wants_record, self->group->rules->filter->program};
     const struct store_range range = {self->next_from, *ret_end};
     const uint64_t first = self->next_from;
     int rc = batch_walk_choose(walk, reader, range, &chooser, ret_any, ret_end, err);
@@ -250,7 +250,7 @@ static int choose(struct pull *self, struct ledger *ledger, struct batch_walk *w
 
 static bool is_filtered(const struct pull *self, const struct run *run)
 {
-    return self->group->filter && run->deliveries == 0 && !self->is_resent;
+    return group_filter_of(self->group) && run->deliveries == 0 && !self->is_resent;
 }
 
 /* Messages that it may have, all in all. */
@@ -349,7 +349,7 @@ static int gather_some(struct engine *engine, struct pull *self, struct ledger *
     if (batch && batch->first_offset < end && batch->first_offset <= self->next_from) {
         const uint64_t batch_end = batch->first_offset + batch->record_count;
         const uint64_t to = end < batch_end ? end : batch_end;
-        if (!is_expired(engine, batch) || self->is_resent || self->group->filter) {
+        if (!is_expired(engine, batch) || self->is_resent || group_filter_of(self->group)) {
             return take_batch(engine, self, ledger, walk, to, err);
         }
         const uint64_t first = self->next_from;
@@ -421,13 +421,10 @@ static bool read_failed(struct engine *engine, struct pull *self, struct ledger 
 {
     switch (completion->error.code) {
     case ZSP_ECORRUPT:
-        if (completion->covered.first_offset < ledger->blocked) {
+        if (completion->covered.first_offset < ledger_rare_of(ledger)->blocked) {
             const uint64_t first = completion->covered.first_offset;
-            ledger->blocked = first > self->next_from ? first : self->next_from;
-            zsp_diag(engine->diag, ZSP_ERROR,
-                     "%s stops before damage in topic %s partition %" PRIu32 " at offset %" PRIu64,
-                     self->group->object, ledger->binding->followers->name_bytes,
-                     ledger_partition_index(ledger), ledger->blocked);
+            group_ledger_block(engine->groups, ledger,
+                               first > self->next_from ? first : self->next_from);
         }
         skip_ledger(engine, self, ledger);
         return true;
@@ -544,7 +541,7 @@ static void read_next(struct engine *engine, struct pull *self)
         finish(engine, self);
         return;
     }
-    const bool filters = self->group->filter != NULL;
+    const bool filters = group_filter_of(self->group) != NULL;
     if (self->read_count++ == (filters ? PULL_FILTERED_READS_MAX : PULL_READS_MAX)) {
         self->is_cut = true;
         finish(engine, self);

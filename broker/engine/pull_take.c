@@ -225,7 +225,8 @@ int pull_take_again(struct groups *groups, struct pull *self)
     const uint64_t most = group_settings_of(group)->max_leased;
     const uint64_t room = most > out ? most - out : 0;
     const uint64_t wanted = self->most > self->messages ? self->most - self->messages : 0;
-    const uint64_t reach = group->filter && wanted > 0 ? group_filter_reach(group, wanted) : wanted;
+    const uint64_t reach =
+        group_filter_of(group) && wanted > 0 ? group_filter_reach(group, wanted) : wanted;
     self->lost_turn = self->any_lost = false;
     pull_take_left_out(self);
     self->take.piece_fixed = self->take.piece_count; /* they were read */

@@ -146,7 +146,9 @@ static struct binding *binding_of(const struct engine *engine, const struct seek
 
 void group_ledger_moved(struct groups *self, struct ledger *ledger)
 {
-    ledger->blocked = UINT64_MAX; /* damage is found again when it is met */
+    if (ledger->rare) {
+        ledger->rare->blocked = UINT64_MAX; /* damage is found again when it is met */
+    }
     fair_restart(ledger);
     pull_forget_ledger(ledger->group, ledger);
     group_ledger_changed(self, ledger);

@@ -72,7 +72,7 @@ static int note_ledger(struct step *self, struct ledger *ledger)
         .journaled = ledger->journaled,
         .water = ledger->water,
         .above = ledger->above,
-        .expired = ledger->expired,
+        .expired = ledger_rare_of(ledger)->expired,
     };
     ledger->step_slot = (uint32_t)self->ledger_count & LEDGER_STEP_SLOT_MAX;
     return 0;
@@ -278,11 +278,13 @@ int step_set(struct step *self, struct ledger *ledger, uint64_t first, uint64_t 
 int step_count_expired(struct step *self, struct ledger *ledger, uint64_t count)
 {
     int rc = note_ledger(self, ledger);
-    if (rc == 0) {
-        ledger->expired += count;
-        self->durable = true;
+    struct ledger_rare *const rare = rc == 0 ? ledger_rare_open(ledger) : NULL;
+    if (!rare) {
+        return ZSP_ENOMEM;
     }
-    return rc;
+    rare->expired += count;
+    self->durable = true;
+    return 0;
 }
 
 int step_mark(struct step *self, struct ledger *ledger, uint64_t first, uint64_t end,
@@ -458,7 +460,9 @@ void step_undo(struct step *self)
         note->ledger->journaled = note->journaled;
         note->ledger->water = note->water;
         note->ledger->above = note->above;
-        note->ledger->expired = note->expired;
+        if (note->ledger->rare) {
+            note->ledger->rare->expired = note->expired;
+        }
         if (note->replaced) {
             levels_restart(note->ledger);
         }

@@ -146,7 +146,7 @@ struct why why_ledger(const struct engine *engine, const struct ledger *ledger)
         ret.reason = WHY_LOADING;
     } else if (ledger_is_blocked(ledger) && ledger_ready(ledger) == 0) {
         ret.reason = WHY_CORRUPT;
-        tell_offset(&ret, ledger->blocked);
+        tell_offset(&ret, ledger_rare_of(ledger)->blocked);
     } else if (why_mode(engine, ledger, &ret)) {
         return ret;
     } else if (ledger_ready(ledger) > 0) {

@@ -172,7 +172,7 @@ static void nothing_passes_a_damaged_range(void **state)
     struct world *world = *state;
     struct piece pieces[8];
     world->ledger.mark = 100;
-    world->ledger.blocked = 30;
+    ledger_rare_open(&world->ledger)->blocked = 30;
     const struct take take = world_take(world, 100, pieces, 8);
     assert_int_equal(take.taken, 30);
     assert_int_equal(ledger_ready(&world->ledger), 0);

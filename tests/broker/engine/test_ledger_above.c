@@ -404,7 +404,7 @@ static void figures_count_only_what_lies_before_damage(void **state)
     struct world *world = *state;
     world->ledger.mark = 1000;
     (void)grant_at(world, 500, 900);
-    world->ledger.blocked = 100;
+    ledger_rare_open(&world->ledger)->blocked = 100;
     assert_int_equal(ledger_ready(&world->ledger), 100);
     struct run_span span;
     assert_true(ledger_next_fresh(&world->ledger, 0, &span));
