@@ -270,7 +270,7 @@ bool atomic_at_head(struct atomic_part *part)
                           (!partition->unsynced && partition->mark.offset == partition->end_offset);
     const bool too_much =
         store->atomics.placed_first && store->atomics.placed_bytes + self->bytes > PLACED_BYTES_MAX;
-    if (!is_quiet || too_much) {
+    if (!is_quiet || too_much || deferred_flush(partition)) {
         return true;
     }
     const struct mark end = end_of(partition);

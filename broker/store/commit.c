@@ -9,12 +9,12 @@
 #include "broker/store/partition.h"
 #include "common/assert.h"
 
-#define MARKS_PER_RECORD  32u              /* bounds the stack; a record may hold far more */
-#define REDO_PER_RECORD   64u              /* likewise */
-#define REDO_RANGE_MAX    (256u * ZSP_KIB) /* a file with more unsynced bytes is synced itself */
-#define REDO_RECORD_BYTES (1u * ZSP_MIB)   /* of one record, the last range aside */
-#define REDO_CYCLE_BYTES  (16u * ZSP_MIB)  /* of one cycle; files beyond are synced themselves */
-#define REDO_JOURNAL_RATE 2u               /* a journal so many times its fine size takes no more */
+#define MARKS_PER_RECORD  32u                /* bounds the stack; a record may hold far more */
+#define REDO_PER_RECORD   64u                /* likewise */
+#define REDO_RANGE_MAX    COMMIT_PLACE_BYTES /* a file with more unsynced bytes is synced itself */
+#define REDO_RECORD_BYTES (1u * ZSP_MIB)     /* of one record, the last range aside */
+#define REDO_CYCLE_BYTES  (16u * ZSP_MIB)    /* of one cycle; files beyond are synced themselves */
+#define REDO_JOURNAL_RATE 2u /* a journal so many times its fine size takes no more */
 
 _Static_assert(REDO_RECORD_BYTES + REDO_RANGE_MAX + REDO_PER_RECORD * 256u < ZSP_JOURNAL_RECORD_MAX,
                "a record of redo entries fits");
@@ -26,6 +26,7 @@ struct commit_item {
     struct mark mark; /* what is synced when the cycle ends */
     uint8_t *redo;    /* the redo entry's value, its bytes behind it; NULL = the file is synced */
     size_t redo_bytes;
+    struct partition_write *write; /* that has them; NULL = they are in the segment, too */
 };
 
 /* --- Who is unsynced ------------------------------------------------------------------- */
@@ -46,6 +47,20 @@ void commit_add(struct log_store *store, struct store_part *part)
     segment_pin(store, partition_active(part));
     part->unsynced = true;
     list_append(self, part);
+}
+
+void commit_place(struct log_store *store, struct partition_write *write)
+{
+    struct commit *self = &store->commit;
+    write->next = NULL;
+    *(self->placed_last ? &self->placed_last->next : &self->placed_first) = write;
+    self->placed_last = write;
+}
+
+bool commit_may_place(const struct log_store *store)
+{
+    return !store->journal.blocked &&
+           journal_bytes(&store->journal) <= carry_fine_bytes(store) * REDO_JOURNAL_RATE;
 }
 
 uint64_t commit_redo_record(const struct log_store *store)
@@ -110,6 +125,10 @@ static void put_marks(struct log_store *store)
 static void item_done(struct log_store *store, const struct commit_item *item)
 {
     struct store_part *part = item->part;
+    if (item->write) {
+        partition_record_synced(item->write, store->commit.first_record);
+        return;
+    }
     part->unsynced = false;
     part->busy--;
     item->segment->own_syncing = false;
@@ -140,6 +159,20 @@ static void end_cycle(struct log_store *store)
         store->stats.commit_cycles++;
     }
     self->item_count = 0;
+}
+
+void commit_fail(struct log_store *store)
+{
+    struct commit *self = &store->commit;
+    while (self->placed_first) {
+        struct partition_write *write = self->placed_first;
+        self->placed_first = write->next;
+        partition_record_synced(write, 0);
+    }
+    self->placed_last = NULL;
+    if (self->phase == COMMIT_RECORDING) {
+        end_cycle(store);
+    }
 }
 
 /* --- Syncing ------------------------------------------------------------------------------- */
@@ -256,7 +289,7 @@ static void submit_gather(struct log_store *store)
     size_t len = 0;
     for (size_t i = 0; i < self->item_count; i++) {
         struct commit_item *item = &self->items[i];
-        if (item->redo_bytes == 0) {
+        if (item->redo_bytes == 0 || item->write) {
             continue;
         }
         const size_t bytes = item->redo_bytes - JOURNAL_REDO_BYTES;
@@ -278,14 +311,35 @@ static void submit_gather(struct log_store *store)
 
 /* --- The beginning ------------------------------------------------------------------------------- */
 
+/* Take what goes there in any case, at most about REDO_CYCLE_BYTES. */
+static void take_placed(struct log_store *store)
+{
+    struct commit *self = &store->commit;
+    size_t bytes = 0;
+    while (self->placed_first && bytes < REDO_CYCLE_BYTES && self->item_count < self->capacity) {
+        struct partition_write *write = self->placed_first;
+        self->placed_first = write->next;
+        self->items[self->item_count++] = (struct commit_item){
+            .part = write->part,
+            .segment = write->segment,
+            .mark = write->end,
+            .redo = write->scratch,
+            .redo_bytes = JOURNAL_REDO_BYTES + (size_t)write->batch_bytes,
+            .write = write,
+        };
+        bytes += (size_t)write->batch_bytes;
+    }
+    if (!self->placed_first) {
+        self->placed_last = NULL;
+    }
+}
+
 /* Shall a cycle over so many files go through the journal? While a checkpoint runs it does in any
  * case, for it may not sync what that syncs. */
 static bool journal_takes(const struct log_store *store, size_t count)
 {
-    const struct journal *journal = &store->journal;
-    const uint64_t most = carry_fine_bytes(store) * REDO_JOURNAL_RATE;
-    return (count > store->options.sync_files_max || store->redo.checkpoint) && !journal->blocked &&
-           journal_bytes(journal) <= most;
+    return (count > store->options.sync_files_max || store->redo.checkpoint) &&
+           commit_may_place(store);
 }
 
 /* Take the unsynced partitions into the cycle. What has to be synced itself while a checkpoint
@@ -298,10 +352,14 @@ static int take_items(struct log_store *store, size_t *ret_redo)
     for (const struct store_part *part = self->first; part; part = part->unsynced_next) {
         count++;
     }
+    const size_t unsynced_count = count;
+    for (const struct partition_write *write = self->placed_first; write; write = write->next) {
+        count++;
+    }
     if (reserve(self, count + 1) < 0) {
         return ZSP_ENOMEM;
     }
-    const bool through_journal = journal_takes(store, count);
+    const bool through_journal = journal_takes(store, unsynced_count);
     struct store_part *part = self->first;
     struct store_part *next = NULL;
     self->first = NULL;
@@ -335,24 +393,40 @@ static void begin(struct log_store *store)
     struct commit *self = &store->commit;
     const bool want_journal = journal_wants_sync(store);
     size_t redo = 0;
-    if (!self->first && !want_journal) {
+    if (!self->first && !self->placed_first && !want_journal) {
         return;
     }
     if (take_items(store, &redo) < 0) {
         store_fail_memory(store, "a commit");
         return;
     }
+    const size_t unplaced = self->item_count;
+    take_placed(store);
+    const bool has_placed = self->item_count > unplaced;
     if (self->item_count == 0 && !want_journal) {
         return; /* a checkpoint has to end before */
     }
     self->end_record = 0;
-    if (redo == 0) {
+    if (redo == 0 && !has_placed) {
         submit_sync(store, true, want_journal);
+    } else if (redo == 0) {
+        put_redo(store);
+        self->phase = COMMIT_RECORDING;
     } else if (reserve_bytes(self, redo) == 0) {
         submit_gather(store);
     } else {
         store_fail_memory(store, "a commit");
         end_cycle(store);
+    }
+}
+
+static void tell_recorded(struct log_store *store)
+{
+    const struct commit *self = &store->commit;
+    for (size_t i = 0; i < self->item_count; i++) {
+        if (self->items[i].write) {
+            partition_recorded(self->items[i].write);
+        }
     }
 }
 
@@ -366,6 +440,7 @@ void commit_start(struct log_store *store)
         begin(store);
     } else if (self->phase == COMMIT_RECORDING) {
         if (store->journal.written_record >= self->end_record) {
+            tell_recorded(store);
             submit_sync(store, true, true);
         } else if (journal_wants_sync(store)) {
             submit_sync(store, false, true);

@@ -9,6 +9,7 @@
  *     and for the journal how many records are written;
  *   - if these are few files, one job syncs them. If they are many, their unsynced bytes are
  *     read back, put into the journal with the marks to be, and the job syncs the journal (redo.h);
+ *   - what partitions have written for the journal alone (commit_place()) is put there with them;
  *   - sync_done() moves the marks (STORE_SYNCED), confirms journal records, and puts the marks of
  *     the files that were synced themselves into the journal, before anything that
  *     names the new offsets can be put there.
@@ -42,6 +43,8 @@ struct commit {
     enum commit_phase phase;
     struct store_part *first; /* unsynced, in the order of their first unsynced write */
     struct store_part *last;
+    struct partition_write *placed_first; /* for the journal: of the next cycle */
+    struct partition_write *placed_last;
     struct commit_item *items; /* of the cycle under way */
     size_t item_count;
     size_t capacity; /* of items, files and ranges; files has one more, for the journal */
@@ -57,6 +60,12 @@ struct commit {
 
 /* The partition has unsynced bytes; its active segment is pinned until they are synced. */
 void commit_add(struct log_store *store, struct store_part *part);
+/* The write goes into the journal with the next cycle. */
+void commit_place(struct log_store *store, struct partition_write *write);
+/* Does the journal take such writes now? */
+bool commit_may_place(const struct log_store *store);
+/* At most so many bytes in one. */
+#define COMMIT_PLACE_BYTES (256u << 10)
 /* Begin a cycle if there is something to sync and none is under way, or go on with it. */
 void commit_start(struct log_store *store);
 /* The oldest redo record that nobody owes for yet, because its cycle is under way; UINT64_MAX =
@@ -66,6 +75,8 @@ uint64_t commit_redo_record(const struct log_store *store);
 bool commit_busy(const struct log_store *store);
 /* Nothing has gone through the journal for a while: give its memory back. */
 void commit_trim(struct log_store *store);
+/* The store has failed: end the writes that nothing else brings to an end. */
+void commit_fail(struct log_store *store);
 void commit_fini(struct commit *self);
 
 #endif

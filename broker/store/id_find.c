@@ -297,6 +297,9 @@ static int load_all(struct log_store *store, const struct id_find *find)
             continue;
         }
         rc = 0;
+        if (segment->state == SEGMENT_ACTIVE && deferred_flush(segment->part)) {
+            continue; /* the file is looked into when it has everything */
+        }
         const bool is_loading = segment->ids && segment->ids->loading;
         if (!is_loading && store->id_finds.loads < ID_LOADS_MAX && !load_start(store, segment)) {
             return ZSP_ENOMEM;

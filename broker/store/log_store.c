@@ -42,12 +42,25 @@ static void keep_dirty(struct log_store *self, struct store_part *rest, struct s
     }
 }
 
+/* Are more partitions to be written than one by one would do? */
+static bool many_write(const struct log_store *self)
+{
+    uint32_t left = self->options.sync_files_max;
+    for (const struct store_part *part = self->dirty_first; part; part = part->dirty_next) {
+        if (part->queue_first && left-- == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Start the partitions' writes; who has to wait stays on the list. When no more files may be
  * open, those behind wait for their turn, and are not even looked at. */
 static void write_dirty(struct log_store *self)
 {
     struct store_part *part = self->dirty_first;
     struct store_part *const last = self->dirty_last;
+    self->many_write = many_write(self);
     self->dirty_first = NULL;
     self->dirty_last = NULL;
     bool more = true;
@@ -68,6 +81,7 @@ static void look_at_writers(struct log_store *self)
 {
     open_files_asking(self, FILES_WRITERS);
     write_dirty(self);
+    deferred_step(self);
     atomics_step(self);
 }
 
@@ -76,6 +90,7 @@ static void look_at_readers(struct log_store *self)
     open_files_asking(self, FILES_READERS);
     reads_step(self);
     id_finds_step(self);
+    part_terms_step(self);
 }
 
 /* Make the jobs that can be made now. */
@@ -110,6 +125,12 @@ struct job *log_store_next_job(struct log_store *self)
     }
     if (!self->jobs_first && self->writes_live == 0) {
         commit_start(self); /* nothing else to do: commit what is written */
+    }
+    if (!self->jobs_first) {
+        journal_flush(self); /* what the cycle put there */
+    }
+    if (self->failed) {
+        commit_fail(self);
     }
     struct job *job = self->jobs_first;
     if (job) {
@@ -182,6 +203,7 @@ void store_fail(struct log_store *self, const struct zsp_err *err)
     atomics_fail(self);
     reads_fail(self);
     id_finds_fail(self);
+    part_terms_fail(self);
     const struct completion completion = {.kind = STORE_FAILED};
     store_complete(self, &completion, &self->failure);
 }
@@ -422,9 +444,9 @@ static int64_t op_deadline_ms(const struct store *base)
         return INT64_MAX;
     }
     int64_t deadline = journal_deadline_ms(self);
-    const int64_t others[] = {carry_deadline_ms(self), space_deadline_ms(self),
-                              redo_deadline_ms(self), atomics_deadline_ms(self),
-                              compact_deadline_ms(self)};
+    const int64_t others[] = {carry_deadline_ms(self),   space_deadline_ms(self),
+                              redo_deadline_ms(self),    atomics_deadline_ms(self),
+                              compact_deadline_ms(self), deferred_deadline_ms(self)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i] < deadline) {
             deadline = others[i];
@@ -450,9 +472,9 @@ static bool op_busy(const struct store *base)
         return self->jobs_out > 0 || self->completions.count > 0;
     }
     return self->jobs_first || self->jobs_out > 0 || self->dirty_first || self->commit.first ||
-           commit_busy(self) || self->reads.count > 0 || self->id_finds.count > 0 ||
-           self->terms_reads > 0 || self->works > 0 || atomics_busy(self) ||
-           self->completions.count > 0 || journal_busy(self);
+           self->commit.placed_first || commit_busy(self) || self->reads.count > 0 ||
+           self->id_finds.count > 0 || self->terms_reads > 0 || self->works > 0 ||
+           atomics_busy(self) || self->completions.count > 0 || journal_busy(self);
 }
 
 static void append_pool_fini(struct log_store *self)
@@ -489,8 +511,10 @@ static void op_destroy(struct store *base)
     journal_fail(self);
     compact_fini(self);
     atomics_fini(self);
+    commit_fail(self);
     reads_fail(self);
     id_finds_fail(self);
+    part_terms_fail(self);
     topic_log_fini(self);
     redo_forget_all(self);
     redo_log_fini(&self->redo_log);

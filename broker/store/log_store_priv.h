@@ -16,6 +16,7 @@
 #include "broker/store/atomic_append.h"
 #include "broker/store/commit.h"
 #include "broker/store/completions.h"
+#include "broker/store/deferred.h"
 #include "broker/store/journal.h"
 #include "broker/store/layout.h"
 #include "broker/store/log_store.h"
@@ -33,6 +34,7 @@ struct append;
 struct compaction;
 struct drop;
 struct partition_write;
+struct terms_read;
 
 struct log_store {
     struct store base; /* first */
@@ -59,6 +61,7 @@ struct log_store {
     struct store_part *parts_last;
     struct store_part *dirty_first; /* with queued appends, in the order of the first */
     struct store_part *dirty_last;
+    bool many_write; /* in this turn more than options.sync_files_max */
     struct append *append_pool;
     struct partition_write *write_pool;
     size_t write_pool_bytes; /* of their memory */
@@ -71,12 +74,15 @@ struct log_store {
     struct commit commit;
     struct redo redo;
     struct atomics atomics;
+    struct deferreds deferreds;
     struct redo_log redo_log; /* what the journal held at the start; empty when ready */
     struct tail tail;
     struct read_cache read_cache;
     struct reads reads;
     struct id_finds id_finds;
-    size_t terms_reads; /* not answered */
+    size_t terms_reads;               /* not answered */
+    struct terms_read *terms_waiting; /* of these, for what is put off */
+    bool terms_woken;
     struct open_files files;
     struct space space;
     struct compaction *compaction; /* NULL = none is under way */

@@ -11,7 +11,8 @@
 
 /* A question under way. */
 struct terms_read {
-    struct io io; /* the task */
+    struct io io;            /* the task */
+    struct terms_read *next; /* of those that wait */
     struct store_part *part;
     uint64_t tag;
     uint64_t from, to;
@@ -354,6 +355,11 @@ static void look(struct log_store *store, struct terms_read *self)
         answer(store, self, NULL);
         return;
     }
+    if (segment->state == SEGMENT_ACTIVE && deferred_flush(part)) { /* the file is looked into */
+        self->next = store->terms_waiting;
+        store->terms_waiting = self;
+        return;
+    }
     id_source_init(&self->source, segment);
     choose_begin(self, segment);
     self->io.job.kind = JOB_TASK;
@@ -364,6 +370,35 @@ static void look(struct log_store *store, struct terms_read *self)
     part->busy++;
     store->works++;
     store_submit(store, &self->io);
+}
+
+void part_terms_wake(struct log_store *store)
+{
+    store->terms_woken = true;
+}
+
+void part_terms_step(struct log_store *store)
+{
+    if (!store->terms_woken) {
+        return;
+    }
+    store->terms_woken = false;
+    struct terms_read *self = store->terms_waiting;
+    store->terms_waiting = NULL;
+    while (self) {
+        struct terms_read *next = self->next;
+        look(store, self);
+        self = next;
+    }
+}
+
+void part_terms_fail(struct log_store *store)
+{
+    while (store->terms_waiting) {
+        struct terms_read *self = store->terms_waiting;
+        store->terms_waiting = self->next;
+        answer(store, self, &store->failure);
+    }
 }
 
 int part_terms_read(struct log_store *store, const struct store_read_terms *read,

@@ -22,6 +22,11 @@ struct segment;
 int part_terms_read(struct log_store *store, const struct store_read_terms *read,
                     struct zsp_err *err);
 
+/* Look again at what waits until the file has what was put off. */
+void part_terms_wake(struct log_store *store);
+void part_terms_step(struct log_store *store);
+void part_terms_fail(struct log_store *store);
+
 /* The batch, which has terms, is in the active segment now; called before that one's bytes count
  * it. */
 void part_terms_take(struct store_part *part, struct segment *segment,

@@ -76,6 +76,7 @@ void partition_destroy(struct store_part **self_p)
     } else {
         store->parts_last = self->prev;
     }
+    deferred_drop(self);
     tail_drop(&store->tail, &self->tail);
     read_cache_drop(&store->read_cache, &self->read_cache);
     if (self->roll.next) {
@@ -177,6 +178,7 @@ void partition_drop(struct store_part *self)
     for (size_t i = 0; i < self->segment_count; i++) {
         redo_paid(self->store, self->segments[i]);
     }
+    deferred_drop(self);
     tail_drop(&self->store->tail, &self->tail);
     read_cache_drop(&self->store->read_cache, &self->read_cache);
 }

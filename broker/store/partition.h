@@ -11,6 +11,9 @@
  *     index; the partition joins the unsynced ones (commit.c);
  *   - commit.c syncs, partition_synced() moves the mark: STORE_SYNCED.
  *
+ * When many partitions are written to in one turn, the write goes into the journal instead, and its end
+ * is that of a commit cycle: partition_recorded(), partition_record_synced().
+ *
  * What can go wrong:
  *   - the write ends early: the whole batches of what was written are kept, the rest
  *     is rolled back (its offsets and positions are used again, under a higher broker
@@ -31,6 +34,7 @@
 #define ZSP_STORE_PARTITION_H
 
 #include "broker/store/atomic_append.h"
+#include "broker/store/deferred.h"
 #include "broker/store/io.h"
 #include "broker/store/read_cache.h"
 #include "broker/store/roll.h"
@@ -47,20 +51,6 @@ struct append {
     struct atomic_part *atomic; /* a marker (atomic_append.h): no batch; else NULL */
 };
 
-/* A write in flight. Pooled, with its memory: most partitions have none. */
-struct partition_write {
-    struct io io;
-    struct partition_write *next; /* of the pool */
-    struct segment *segment;      /* pinned */
-    struct append *first;         /* in the order of their offsets */
-    uint64_t batch_bytes;         /* without the zeros behind */
-    uint64_t epoch;               /* of its batches */
-    uint8_t *scratch;             /* headers, and bodies too small for an iovec of their own */
-    size_t scratch_capacity;
-    struct iovec *iov;
-    size_t iov_capacity;
-};
-
 /* The mark and all that a scan from there needs to know. */
 struct mark {
     uint64_t segment;
@@ -68,6 +58,24 @@ struct mark {
     uint64_t offset; /* first offset not synced */
     int64_t max_timestamp_ms;
     uint64_t epoch; /* of the last batch below */
+};
+
+/* A write in flight. Pooled, with its memory: most partitions have none. It goes to the segment, or, when
+ * many partitions are written to, into the journal with the next commit cycle: then `scratch` has a
+ * redo entry's value, and what it holds goes to the segment later (deferred.h). */
+struct partition_write {
+    struct io io;
+    struct partition_write *next; /* of the pool, or of those for the next commit cycle */
+    struct store_part *part;
+    struct segment *segment; /* pinned */
+    struct append *first;    /* in the order of their offsets */
+    uint64_t batch_bytes;    /* without the zeros behind */
+    uint64_t epoch;          /* of its batches */
+    struct mark end;         /* through the journal: where the log ends with them */
+    uint8_t *scratch;        /* headers, and bodies too small for an iovec of their own */
+    size_t scratch_capacity;
+    struct iovec *iov;
+    size_t iov_capacity;
 };
 
 /* A stretch of the log that cannot be read. */
@@ -107,6 +115,7 @@ struct store_part {
     struct atomic_part *placed_last; /* in the journal, not yet in the segment: the newest; NULL =
                                       * none, else nothing is written here */
     struct store_part *unsynced_next;
+    struct deferred *deferred; /* NULL = the active segment's file has all that the segment has */
     struct tail_part tail;
     struct read_cache_part read_cache;
 
@@ -173,6 +182,10 @@ void partition_wake(struct store_part *self);
 /* Start what can be started for the queue. False = no more files may be open now: nobody else's
  * can be opened either. */
 bool partition_write(struct store_part *self);
+/* The journal has written the batches of a write that went there: they are told. */
+void partition_recorded(struct partition_write *write);
+/* The commit cycle of such a write is over; `record` has it. */
+void partition_record_synced(struct partition_write *write, uint64_t record);
 /* Free the pool of writes. */
 void partition_writes_fini(struct log_store *store);
 /* All queued batches fail (not those in a write). */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/journal_record.h"
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition.h"
 #include "broker/store/retain.h"
@@ -188,22 +189,34 @@ static void iov_add(struct partition_write *write, int *count, const void *data,
     write->iov[(*count)++] = (struct iovec){(void *)(uintptr_t)data, len};
 }
 
+static void encode_header(const struct store_part *self, const struct append *append, uint64_t pos,
+                          uint8_t *scratch)
+{
+    const struct batch_header header = {.batch = append->batch,
+                                        .synced_to = self->mark.offset,
+                                        .epoch = self->store->epoch,
+                                        .body_sum = zsp_hash(append->batch.body)};
+    const struct batch_place place = segment_place(self->write->segment, pos);
+    batch_encode(scratch, &header, &place);
+}
+
+static void copy_body(const struct append *append, uint8_t *scratch)
+{
+    const struct zsp_slice body = append->batch.body;
+    memcpy(scratch + BATCH_HEADER_BYTES, body.data, body.len);
+    memset(scratch + BATCH_HEADER_BYTES + body.len, 0,
+           (size_t)append->bytes - BATCH_HEADER_BYTES - body.len);
+}
+
 /* Lay one batch out: header and a small body into scratch, a large one by reference. */
 static uint8_t *lay_out(struct store_part *self, struct append *append, uint64_t pos,
                         uint8_t *scratch, int *iov_count)
 {
-    struct log_store *store = self->store;
     const struct zsp_slice body = append->batch.body;
-    const struct batch_header header = {.batch = append->batch,
-                                        .synced_to = self->mark.offset,
-                                        .epoch = store->epoch,
-                                        .body_sum = zsp_hash(body)};
-    const struct batch_place place = segment_place(self->write->segment, pos);
-    batch_encode(scratch, &header, &place);
+    encode_header(self, append, pos, scratch);
     const size_t padding = (size_t)append->bytes - BATCH_HEADER_BYTES - body.len;
     if (is_copied(append)) {
-        memcpy(scratch + BATCH_HEADER_BYTES, body.data, body.len);
-        memset(scratch + BATCH_HEADER_BYTES + body.len, 0, padding);
+        copy_body(append, scratch);
         iov_add(self->write, iov_count, scratch, (size_t)append->bytes);
         return scratch + append->bytes;
     }
@@ -215,28 +228,53 @@ static uint8_t *lay_out(struct store_part *self, struct append *append, uint64_t
 
 static void write_done(struct log_store *store, struct io *io);
 
-static void submit_write(struct store_part *self, struct segment *segment,
-                         const struct selection *selection)
+/* Begin a write of the front of the queue. NULL = out of memory, the store has failed. */
+static struct partition_write *begin_write(struct store_part *self, struct segment *segment,
+                                           const struct selection *selection, size_t iov_count)
 {
     struct log_store *store = self->store;
     struct partition_write *write = write_new(store);
-    uint64_t fill = fill_behind(segment, selection->bytes);
-    const size_t fill_iovs = (size_t)(fill / sizeof zeros) + 1;
-    if (!write || reserve(write, selection->scratch_bytes, selection->iov_count + fill_iovs) < 0) {
+    if (!write || reserve(write, selection->scratch_bytes, iov_count) < 0) {
         if (write) {
             write_release(store, write);
         }
         store_fail_memory(store, "a write");
-        return;
+        return NULL;
     }
-    zsp_assert(write->iov); /* for one batch at least */
-    zsp_assert(write->scratch);
+    zsp_assert(write->scratch); /* for one batch at least */
     self->write = write;
+    write->part = self;
     write->segment = segment;
     segment_pin(store, segment);
     write->first = self->queue_first;
     write->batch_bytes = selection->bytes;
     write->epoch = store->epoch;
+    store->stats.unsynced_bytes += write->batch_bytes;
+    self->busy++;
+    return write;
+}
+
+/* The batches up to `last` are on their way. */
+static void leave_queue(struct store_part *self, struct append *last)
+{
+    zsp_assert(last); /* a selection holds one batch at least */
+    self->queue_first = last->next;
+    self->queue_last = last->next ? self->queue_last : NULL;
+    last->next = NULL;
+}
+
+static void submit_write(struct store_part *self, struct segment *segment,
+                         const struct selection *selection)
+{
+    struct log_store *store = self->store;
+    uint64_t fill = fill_behind(segment, selection->bytes);
+    const size_t fill_iovs = (size_t)(fill / sizeof zeros) + 1;
+    struct partition_write *write =
+        begin_write(self, segment, selection, selection->iov_count + fill_iovs);
+    if (!write) {
+        return;
+    }
+    zsp_assert(write->iov);
     uint8_t *scratch = write->scratch;
     uint64_t pos = segment->bytes;
     uint64_t offset = self->end_offset;
@@ -252,10 +290,7 @@ static void submit_write(struct store_part *self, struct segment *segment,
         last = append;
         append = append->next;
     }
-    zsp_assert(last); /* a selection holds one batch at least */
-    last->next = NULL;
-    self->queue_first = append;
-    self->queue_last = append ? self->queue_last : NULL;
+    leave_queue(self, last);
     write->io.job = (struct job){.kind = JOB_WRITE,
                                  .owner = self,
                                  .file = segment->file,
@@ -267,12 +302,55 @@ static void submit_write(struct store_part *self, struct segment *segment,
     write->io.job.iov = write->iov;
     write->io.job.iov_count = iov_count;
     write->io.done_fn = write_done;
-    store->stats.unsynced_bytes += write->batch_bytes;
     const uint64_t end = write->io.job.pos + write->io.job.len;
     space_spend(store, end > segment->file_bytes ? end - segment->file_bytes : 0);
-    self->busy++;
     store->writes_live++;
     store_submit(store, &write->io);
+}
+
+/* --- Through the journal ------------------------------------------------------------------ */
+
+/* Many files would have to be synced, or this one has something put off already, so that its end is not
+ * where the next bytes would go. Nothing of the partition may be in the segment and not synced. */
+static bool goes_through_journal(const struct store_part *self, const struct selection *selection)
+{
+    const struct log_store *store = self->store;
+    return (store->many_write || self->deferred) && !self->has_ids && !self->unsynced &&
+           self->mark.offset == self->end_offset && selection->bytes <= COMMIT_PLACE_BYTES &&
+           commit_may_place(store);
+}
+
+static void place_write(struct store_part *self, struct segment *segment,
+                        const struct selection *selection)
+{
+    struct selection whole = *selection;
+    whole.scratch_bytes = JOURNAL_REDO_BYTES + (size_t)selection->bytes;
+    struct partition_write *write = begin_write(self, segment, &whole, 0);
+    if (!write) {
+        return;
+    }
+    uint8_t *p = write->scratch + JOURNAL_REDO_BYTES;
+    struct mark end = partition_written(self);
+    struct append *append = self->queue_first;
+    struct append *last = NULL;
+    for (size_t i = 0; i < selection->count; i++) {
+        const int64_t timestamp_ms = append->batch.timestamp_ms;
+        append->batch.first_offset = end.offset;
+        encode_header(self, append, end.pos, p);
+        copy_body(append, p);
+        p += append->bytes;
+        end.pos += append->bytes;
+        end.offset += append->batch.record_count;
+        end.max_timestamp_ms =
+            timestamp_ms > end.max_timestamp_ms ? timestamp_ms : end.max_timestamp_ms;
+        self->store->stats.waiting_bytes -= append->bytes;
+        last = append;
+        append = append->next;
+    }
+    end.epoch = write->epoch;
+    write->end = end;
+    leave_queue(self, last);
+    commit_place(self->store, write);
 }
 
 void partition_open_failed(struct store_part *self, const struct zsp_err *err)
@@ -329,7 +407,12 @@ bool partition_write(struct store_part *self)
         return roll_start(self);
     }
     const struct selection selection = select_batches(self, segment);
-    if (selection.count > 0) {
+    if (selection.count == 0) {
+        return true;
+    }
+    if (goes_through_journal(self, &selection)) {
+        place_write(self, segment, &selection);
+    } else if (!deferred_flush(self)) {
         submit_write(self, segment, &selection);
     }
     return true;
@@ -404,6 +487,43 @@ static void roll_back(struct store_part *self, struct append *append, const stru
         append = next;
     }
     partition_fail_queue(self, &err);
+}
+
+void partition_recorded(struct partition_write *write)
+{
+    struct store_part *self = write->part;
+    struct append *append = write->first;
+    if (self->state != PART_OPEN || self->store->failed) {
+        return; /* its end tells them */
+    }
+    write->first = NULL;
+    while (append) {
+        struct append *next = append->next;
+        append_written(self, append);
+        append = next;
+    }
+}
+
+void partition_record_synced(struct partition_write *write, uint64_t record)
+{
+    struct store_part *self = write->part;
+    struct log_store *store = self->store;
+    struct segment *segment = write->segment;
+    const bool is_kept = !store->failed && self->state == PART_OPEN && !write->first;
+    if (is_kept) {
+        redo_owe(store, segment, record);
+        deferred_add(self, write->scratch + JOURNAL_REDO_BYTES, (size_t)write->batch_bytes, record);
+        partition_synced(self, &write->end);
+    } else {
+        store->stats.unsynced_bytes -= write->batch_bytes;
+        roll_back(self, write->first, &(struct zsp_err){0});
+    }
+    self->write = NULL;
+    write_release(store, write);
+    self->busy--;
+    segment_unpin(store, segment);
+    roll_ahead(self);
+    partition_wake(self);
 }
 
 static void write_done(struct log_store *store, struct io *io)

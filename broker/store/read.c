@@ -277,6 +277,7 @@ static bool is_coming(const struct reads *self, struct read_request *request,
     return false;
 }
 
+/* 1 = it is out, 0 = wait until the file has it. Errors: ZSP_ENOMEM, ZSP_ECORRUPT */
 static int read_start(struct log_store *store, struct read_request *request,
                       struct segment *segment)
 {
@@ -298,6 +299,10 @@ static int read_start(struct log_store *store, struct read_request *request,
     if (len > end - pos) {
         len = end - pos;
     }
+    if (segment == partition_active(request->part) && pos + len > deferred_written(request->part)) {
+        (void)deferred_flush(request->part);
+        return 0;
+    }
     request->buf = zsp_buf_new((size_t)len);
     if (!request->buf) {
         return ZSP_ENOMEM;
@@ -316,7 +321,7 @@ static int read_start(struct log_store *store, struct read_request *request,
     store->reads.out++;
     store->stats.cold_reads++;
     store_submit(store, &request->io);
-    return 0;
+    return 1;
 }
 
 /* The segment cannot be read at all. */
@@ -377,8 +382,8 @@ static bool read_step(struct log_store *store, struct read_request *request)
             return false;
         }
         rc = read_start(store, request, segment);
-        if (rc == 0) {
-            return true;
+        if (rc >= 0) {
+            return rc == 1;
         }
         (void)zsp_err_set(&err, rc, "a read at offset %" PRIu64, request->want.from_offset);
     }

@@ -31,10 +31,9 @@ static void list_remove(struct redo *self, struct segment *segment)
     segment->in_redo = false;
 }
 
-void redo_owe(struct log_store *store, struct segment *segment, uint64_t record)
+static void owe(struct log_store *store, struct segment *segment, uint64_t record)
 {
     struct redo *self = &store->redo;
-    self->since_ms = store->now.mono_ms;
     if (segment->in_redo && segment->redo_record <= record) {
         return; /* for an older record already */
     }
@@ -51,6 +50,12 @@ void redo_owe(struct log_store *store, struct segment *segment, uint64_t record)
     *(before ? &before->redo_next : &self->first) = segment;
     *(segment->redo_next ? &segment->redo_next->redo_prev : &self->last) = segment;
     segment->in_redo = true;
+}
+
+void redo_owe(struct log_store *store, struct segment *segment, uint64_t record)
+{
+    store->redo.since_ms = store->now.mono_ms;
+    owe(store, segment, record);
 }
 
 void redo_paid(struct log_store *store, struct segment *segment)
@@ -126,6 +131,13 @@ static void checkpoint_done(struct log_store *store, struct io *io)
     free(self);
 }
 
+/* What is put off for the segment; NULL = nothing. */
+static const struct deferred *deferred_of(const struct segment *segment)
+{
+    const struct deferred *deferred = segment->part->deferred;
+    return deferred && deferred->segment == segment ? deferred : NULL;
+}
+
 /* Records below this number are to be paid without delay; 0 = none. */
 static uint64_t due_below(const struct log_store *store)
 {
@@ -149,16 +161,29 @@ void redo_step(struct log_store *store)
         return; /* tried again in the next turn */
     }
     checkpoint->oldest = self->first->redo_record;
-    /* One that a commit cycle or its seal syncs is left to it. */
+    /* One that a commit cycle or its seal syncs is left to it; what was put off is written first. */
     struct segment *next = NULL;
-    for (struct segment *segment = self->first; segment && checkpoint->count < CHECKPOINT_FILES_MAX;
-         segment = next) {
+    struct segment *const last = self->last;
+    size_t flushed = 0;
+    bool is_last = false;
+    for (struct segment *segment = self->first;
+         !is_last && checkpoint->count + flushed < CHECKPOINT_FILES_MAX; segment = next) {
         next = segment->redo_next;
+        is_last = segment == last;
         if (segment->own_syncing) {
+            continue;
+        }
+        const struct deferred *rest = deferred_of(segment);
+        if (rest && (rest->out || rest->record <= segment->redo_record)) {
+            (void)deferred_flush(segment->part);
+            flushed++;
             continue;
         }
         segment_pin(store, segment);
         redo_paid(store, segment);
+        if (rest) {
+            owe(store, segment, rest->record); /* for that it goes on owing */
+        }
         segment->redo_syncing = true;
         segment->part->busy++;
         checkpoint->files[checkpoint->count] = segment->file;
@@ -177,12 +202,18 @@ void redo_step(struct log_store *store)
     store_submit(store, &checkpoint->io);
 }
 
+static bool is_being_written(const struct segment *segment)
+{
+    const struct deferred *deferred = deferred_of(segment);
+    return deferred && deferred->out;
+}
+
 int64_t redo_deadline_ms(const struct log_store *store)
 {
     const struct redo *self = &store->redo;
     const struct segment *segment = self->first;
-    while (segment && segment->own_syncing) { /* whose end brings the next turn */
-        segment = segment->redo_next;
+    while (segment && (segment->own_syncing || is_being_written(segment))) {
+        segment = segment->redo_next; /* whose end brings the next turn */
     }
     return segment && !self->checkpoint ? self->since_ms + (int64_t)REDO_IDLE_MS : INT64_MAX;
 }

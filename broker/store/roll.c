@@ -289,7 +289,8 @@ bool roll_continue(struct store_part *part)
         return make_start(part);
     }
     struct segment *segment = partition_active(part);
-    if (part->unsynced || part->mark.offset != part->end_offset || segment->redo_syncing) {
+    if (part->unsynced || part->mark.offset != part->end_offset || segment->redo_syncing ||
+        deferred_flush(part)) {
         return true;
     }
     struct zsp_err err = {0};

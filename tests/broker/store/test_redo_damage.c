@@ -107,6 +107,9 @@ static struct log_case *make(const struct what *what)
         c->options.journal_file_bytes = what->journal_file_bytes;
     }
     assert_int_equal(log_case_open(c), 0);
+    for (size_t i = 0; i < CASE_PARTS && what->segments == INTACT; i++) {
+        c->store->ops->index_ids(c->store, c->parts[i], true); /* so they are written at once */
+    }
     log_case_put(c, "a", STORE_IMAGE, "1");
     add_to_both(c, what, 0);
     if (what->segments != MISSING) {
