@@ -31,13 +31,13 @@ struct bench {
     const char *const *topics; /* W1, W2: more of them; `topic` is the first */
     uint64_t topic_count;
     uint64_t payload_bytes;
-    uint64_t seconds;
+    uint64_t ms;                 /* how long it takes; W1, W2, W4 warm up before */
     uint64_t in_flight;          /* batches unconfirmed, of each producer */
     uint64_t in_flight_messages; /* messages unconfirmed; 0 = only batches count */
     uint64_t producers;
     uint64_t members, groups; /* W3: members of each group */
     zspool_position_t start;  /* W3: where the groups begin; NONE = earliest */
-    uint64_t fill_bytes;      /* of payload, of a backlog; 0 = what `seconds` allow, to 1 GiB */
+    uint64_t fill_bytes;      /* of payload, of a backlog; 0 = what `ms` allow, to 1 GiB */
     uint64_t batch_bytes;
     uint64_t rate; /* W4: messages a second */
     zspool_level_t level;

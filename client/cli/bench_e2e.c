@@ -7,7 +7,8 @@
  * pull parked on it.
  *
  * The consumer is on a connection of its own, as another process would be; it
- * receives in the calling thread and acks. The first second warms up.
+ * receives in the calling thread and acks. The first second warms up, or as much
+ * as is measured.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -18,7 +19,7 @@
 
 #include "client/cli/bench.h"
 
-#define WARM_S 1u
+#define WARM_MS 1000u
 
 struct sender {
     const struct bench *bench;
@@ -26,9 +27,9 @@ struct sender {
     zspool_client_t *client;
     zspool_producer_t *producer;
     uint8_t *payload;
-    int64_t start_ns; /* of message 0 */
-    uint64_t total;
-    int code; /* 0, or what failed: in err */
+    int64_t start_ns;     /* of message 0 */
+    uint64_t warm, total; /* messages; the first are not measured */
+    int code;             /* 0, or what failed: in err */
     zspool_error_t err;
 };
 
@@ -162,7 +163,7 @@ static int run(struct sender *sender, struct receiver *receiver, struct bench_re
     /* CPU is told of the whole run, which is the same all the time; messages of the measured part. */
     const struct bench_meter meter = bench_meter_begin(sender->bench->client);
     sender->start_ns = bench_now_ns() + 1000000;
-    receiver->measure_ns = due_ns(sender, sender->bench->rate * WARM_S);
+    receiver->measure_ns = due_ns(sender, sender->warm);
     if (!bench_thread(&sender->thread, send_all, sender)) {
         cli_say("no thread to send with");
         return CLI_ERROR;
@@ -178,11 +179,18 @@ static int run(struct sender *sender, struct receiver *receiver, struct bench_re
     return rc == 0 || rc == ZSPOOL_EINTERRUPTED ? CLI_OK : cli_fail(&err);
 }
 
+static uint64_t messages_in(const struct bench *self, uint64_t ms)
+{
+    return self->rate * ms / 1000;
+}
+
 static int with_group(const struct bench *self, const char *group, struct bench_result *ret)
 {
     zspool_error_t err = {0};
     struct receiver receiver = {0};
-    struct sender sender = {.bench = self, .total = self->rate * (self->seconds + WARM_S)};
+    const uint64_t warm = messages_in(self, self->ms < WARM_MS ? self->ms : WARM_MS);
+    struct sender sender = {
+        .bench = self, .warm = warm, .total = warm + messages_in(self, self->ms)};
     zspool_consumer_options_t options;
     zspool_consumer_options_init(&options);
     options.group = group;

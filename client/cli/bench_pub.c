@@ -14,7 +14,7 @@
 
 #include "client/cli/bench.h"
 
-#define WARM_NS           500000000           /* before anything is measured */
+#define WARM_NS           500000000           /* at most, before anything is measured */
 #define BYTES_MAX         ((uint64_t)3 << 30) /* of payload, in one measurement */
 #define FILL_BYTES_MAX    ((uint64_t)1 << 30) /* of a backlog whose size nobody told */
 #define LOOK_EVERY        64u                 /* messages between two looks at the clock */
@@ -256,7 +256,8 @@ static int open_producer(struct bench_worker *worker)
     if (!self->producer) {
         return worker->err.code;
     }
-    const int rc = plan->warm ? send_for(self, WARM_NS, topics_of_one(bench)) : 0;
+    const int64_t warm_ns = plan->ns < WARM_NS ? plan->ns : WARM_NS;
+    const int rc = plan->warm ? send_for(self, warm_ns, topics_of_one(bench)) : 0;
     memset(&worker->latency, 0, sizeof worker->latency);
     worker->count = 0;
     return rc;
@@ -310,10 +311,8 @@ static void write_notes(const struct bench *self, bool one, char *to, size_t siz
 
 int bench_pub(const struct bench *self, bool one, struct bench_result *ret)
 {
-    const struct plan plan = {.one = one,
-                              .warm = true,
-                              .bytes_max = BYTES_MAX,
-                              .ns = (int64_t)self->seconds * 1000000000};
+    const struct plan plan = {
+        .one = one, .warm = true, .bytes_max = BYTES_MAX, .ns = (int64_t)self->ms * 1000000};
     *ret = (struct bench_result){
         .workload = one ? "W2" : "W1", .payload_bytes = self->payload_bytes, .level = self->level};
     write_notes(self, one, ret->notes, sizeof ret->notes);
@@ -324,7 +323,7 @@ int bench_fill(const struct bench *self, struct bench_result *ret)
 {
     const bool sized = self->fill_bytes > 0;
     const struct plan plan = {.bytes_max = sized ? self->fill_bytes : FILL_BYTES_MAX,
-                              .ns = sized ? INT64_MAX : (int64_t)self->seconds * 1000000000};
+                              .ns = sized ? INT64_MAX : (int64_t)self->ms * 1000000};
     struct bench fast = *self;
     fast.level = ZSPOOL_SYNCED;
     *ret = (struct bench_result){

@@ -22,7 +22,7 @@ static bool is_over(uint64_t messages, int64_t end_ns)
 
 static int64_t end_of(const struct bench *self)
 {
-    return bench_now_ns() + (int64_t)self->seconds * 1000000000;
+    return bench_now_ns() + (int64_t)self->ms * 1000000;
 }
 
 /* An end that was to be expected. */

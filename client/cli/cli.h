@@ -50,6 +50,7 @@ enum cli_type {
     CLI_COUNT,            /* uint64_t, at least 1 */
     CLI_BYTES,            /* uint64_t: 4096, 64KiB, 1MiB, 2GiB */
     CLI_DURATION,         /* int64_t, ms: 500ms, 5s, 10m, 2h, 7d */
+    CLI_SECONDS,          /* uint64_t, ms, at least 1: 5, 0.25 */
     CLI_POSITION,         /* zspool_position_t */
     CLI_TEXTS,            /* struct cli_list, may be given again */
     CLI_SETTING_COUNT,    /* struct cli_setting */
@@ -128,6 +129,7 @@ const char *cli_nearest(const char *word, const char *const *names, size_t count
 bool cli_read_number(const char *text, uint64_t max, uint64_t *ret);
 bool cli_read_bytes(const char *text, uint64_t *ret);
 bool cli_read_duration(const char *text, int64_t *ret_ms);
+bool cli_read_seconds(const char *text, uint64_t *ret_ms);
 /* earliest, latest, digits = offset, -N = the last N, 10m = ago, RFC 3339 or @unix = time. */
 bool cli_read_position(const char *text, zspool_position_t *ret);
 /* A position as cli_read_position() takes it; `to` has at least 32 bytes. */

@@ -145,6 +145,8 @@ static const char *accepted(enum cli_type type)
         return "earliest, latest, an offset, -N, 10m, 2026-01-31T12:00:00Z or @UNIXTIME";
     case CLI_DURATION:
         return "a number with ms, s, m, h or d";
+    case CLI_SECONDS:
+        return "seconds, like 5 or 0.25";
     case CLI_SETTING_DURATION:
     case CLI_SETTING_WORD:
         return "a number with ms, s, m, h or d, or default";
@@ -181,6 +183,8 @@ static bool read_value(const struct cli_option *option, const char *text)
         return cli_read_bytes(text, option->place);
     case CLI_DURATION:
         return cli_read_duration(text, option->place);
+    case CLI_SECONDS:
+        return cli_read_seconds(text, option->place);
     case CLI_POSITION:
         return cli_read_position(text, option->place);
     case CLI_TEXTS:

@@ -4,6 +4,7 @@
  */
 #include <ctype.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,6 +79,28 @@ bool cli_read_duration(const char *text, int64_t *ret_ms)
     }
     *ret_ms = (int64_t)ms;
     return true;
+}
+
+bool cli_read_seconds(const char *text, uint64_t *ret_ms)
+{
+    uint64_t ms;
+    uint64_t thousandths = 0;
+    const char *rest;
+    if (!read_digits(text, UINT32_MAX, &ms, &rest)) {
+        return false;
+    }
+    ms *= 1000;
+    if (*rest == '.') {
+        const char *const fraction = rest + 1;
+        if (!read_digits(fraction, 999, &thousandths, &rest) || rest - fraction > 3) {
+            return false;
+        }
+        for (ptrdiff_t digits = rest - fraction; digits < 3; digits++) {
+            thousandths *= 10;
+        }
+    }
+    *ret_ms = ms + thousandths;
+    return *rest == '\0' && *ret_ms > 0;
 }
 
 /* --- Times -------------------------------------------------------------------------- */

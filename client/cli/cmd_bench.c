@@ -311,7 +311,7 @@ static int check_numbers(const struct run *self)
                   {"members", bench->members, MEMBERS_MAX},
                   {"groups", bench->groups, GROUPS_MAX},
                   {"rate", bench->rate, RATE_MAX},
-                  {"seconds", bench->seconds, 86400}};
+                  {"seconds", (bench->ms + 999) / 1000, 86400}};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         if (limits[i].value > limits[i].max) {
             return cli_usage(self->verb, "--%s is at most %llu", limits[i].name,
@@ -427,11 +427,12 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 {
     struct run self = {
         .verb = verb,
-        .bench = {.seconds = 5, .producers = 1, .batch_bytes = 256 * 1024, .rate = 10000}};
+        .bench = {.ms = 5000, .producers = 1, .batch_bytes = 256 * 1024, .rate = 10000}};
     const struct cli_option table[] = {
         {0, "payload", CLI_TEXT, "BYTES,...", "of a message (100; all: 100,1KiB,16KiB)",
          &self.payloads},
-        {0, "seconds", CLI_COUNT, "S", "how long each measurement takes (5)", &self.bench.seconds},
+        {0, "seconds", CLI_SECONDS, "S", "how long each measurement takes, also 0.25 (5)",
+         &self.bench.ms},
         {0, "in-flight", CLI_COUNT, "N", "batches unconfirmed, per producer (16)",
          &self.bench.in_flight},
         {0, "in-flight-messages", CLI_COUNT, "N", "pub: instead, messages unconfirmed",

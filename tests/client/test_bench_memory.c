@@ -66,7 +66,7 @@ static void no_memory_for_a_payload_is_told(void **state)
                           .topics = &topic,
                           .topic_count = 1,
                           .payload_bytes = PAYLOAD,
-                          .seconds = 1,
+                          .ms = 1000,
                           .in_flight = 1,
                           .producers = 1,
                           .batch_bytes = 1000,

@@ -100,6 +100,9 @@ static void sizes_and_durations_have_units_and_bounds(void **state)
     assert_true(cli_read_duration("0", &ms));
     assert_true(cli_read_duration("250ms", &ms));
     assert_int_equal(ms, 250);
+    assert_true(cli_read_seconds("12", &bytes) && bytes == 12000);
+    assert_true(cli_read_seconds("0.25", &bytes) && bytes == 250);
+    assert_false(cli_read_seconds("0.2500", &bytes) || cli_read_seconds("0.0", &bytes));
     assert_false(cli_read_duration("5", &ms));
     assert_false(cli_read_duration("9223372036854775807d", &ms));
 }
