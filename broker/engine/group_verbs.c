@@ -403,7 +403,7 @@ static uint32_t part_count(const struct group *group, bool *ret_all, size_t *ret
 static void write_part(struct zsp_writer *out, const struct binding *binding, uint32_t partition)
 {
     const struct ledger *ledger = binding->ledgers[partition];
-    wire_write_array(out, 10);
+    wire_write_array(out, 11);
     wire_write_str(out, binding->followers->name);
     wire_write_uint(out, partition);
     wire_write_uint(out, ledger_committed(ledger));
@@ -414,6 +414,7 @@ static void write_part(struct zsp_writer *out, const struct binding *binding, ui
     wire_write_uint(out, ledger_dead(ledger));
     wire_write_uint(out, ledger_rare_of(ledger)->lost);
     wire_write_uint(out, ledger_rare_of(ledger)->expired);
+    wire_write_uint(out, ledger_rare_of(ledger)->compacted);
 }
 
 static void write_parts(struct zsp_writer *out, const struct group *group, uint32_t count)

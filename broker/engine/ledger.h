@@ -76,10 +76,11 @@ struct ledger_told {
 
 /* What few ledgers have. */
 struct ledger_rare {
-    uint64_t blocked; /* the first damaged offset: not passed; UINT64_MAX = none */
-    uint64_t lost;    /* messages that went from the log before they were done; */
-    uint64_t lost_to; /* counted up to this offset */
-    uint64_t expired; /* messages left out because their time to live was over */
+    uint64_t blocked;   /* the first damaged offset: not passed; UINT64_MAX = none */
+    uint64_t lost;      /* messages that went from the log before they were done; */
+    uint64_t lost_to;   /* counted up to this offset */
+    uint64_t expired;   /* messages left out because their time to live was over */
+    uint64_t compacted; /* messages that it came to and that were not in the log any more */
 };
 extern const struct ledger_rare ledger_common;
 

@@ -6,9 +6,10 @@
 
 #include "common/assert.h"
 
-#define CODEC_VERSION        1u
-#define HEAD_LOST_VERSION    2u
-#define HEAD_EXPIRED_VERSION 3u
+#define CODEC_VERSION          1u
+#define HEAD_LOST_VERSION      2u
+#define HEAD_EXPIRED_VERSION   3u
+#define HEAD_COMPACTED_VERSION 4u
 
 enum run_flag {
     FLAG_LEASE = 1,
@@ -55,9 +56,10 @@ struct zsp_slice ledger_block_key(const struct ledger *self, uint64_t block, uin
 void ledger_write_head(struct zsp_writer *out, const struct ledger *self)
 {
     const struct ledger_rare *const rare = ledger_rare_of(self);
-    const uint8_t version = rare->expired > 0 ? HEAD_EXPIRED_VERSION
-                            : rare->lost > 0  ? HEAD_LOST_VERSION
-                                              : CODEC_VERSION;
+    const uint8_t version = rare->compacted > 0 ? HEAD_COMPACTED_VERSION
+                            : rare->expired > 0 ? HEAD_EXPIRED_VERSION
+                            : rare->lost > 0    ? HEAD_LOST_VERSION
+                                                : CODEC_VERSION;
     zsp_write_u8(out, version);
     zsp_write_u64(out, self->journaled);
     zsp_write_u64(out, self->water);
@@ -67,6 +69,9 @@ void ledger_write_head(struct zsp_writer *out, const struct ledger *self)
     }
     if (version >= HEAD_EXPIRED_VERSION) {
         zsp_write_u64(out, rare->expired);
+    }
+    if (version >= HEAD_COMPACTED_VERSION) {
+        zsp_write_u64(out, rare->compacted);
     }
 }
 
@@ -80,8 +85,9 @@ int ledger_read_head(struct ledger *self, struct zsp_slice value, struct zsp_err
     const uint64_t lost = has_lost ? zsp_read_u64(&in) : 0;
     const uint64_t lost_to = has_lost ? zsp_read_u64(&in) : 0;
     const uint64_t expired = version >= HEAD_EXPIRED_VERSION ? zsp_read_u64(&in) : 0;
+    const uint64_t compacted = version >= HEAD_COMPACTED_VERSION ? zsp_read_u64(&in) : 0;
     if (in.failed || zsp_reader_left(&in) > 0 || version < CODEC_VERSION ||
-        version > HEAD_EXPIRED_VERSION || water < high) {
+        version > HEAD_COMPACTED_VERSION || water < high) {
         return zsp_err_set(err, ZSP_ECORRUPT, "group state: head of %zu bytes, version %u",
                            value.len, version);
     }
@@ -98,6 +104,7 @@ int ledger_read_head(struct ledger *self, struct zsp_slice value, struct zsp_err
     rare->lost = lost;
     rare->lost_to = lost_to;
     rare->expired = expired;
+    rare->compacted = compacted;
     return 0;
 }
 

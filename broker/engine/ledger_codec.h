@@ -8,7 +8,8 @@
  *   head   'h' group u64, topic u64, partition u32                 always an image
  *          version u8 = 1, high u64, water u64; or
  *          version u8 = 2, high u64, water u64, lost u64, lost_to u64     when any were lost; or
- *          version u8 = 3, the same, expired u64                          when any expired
+ *          version u8 = 3, the same, expired u64                          when any expired; or
+ *          version u8 = 4, the same, compacted u64                        when any were
  *   block  'b' group u64, topic u64, partition u32, block u64      image, delta
  *          version u8 = 1, then runs in order, each:
  *          first u16 (in the block), count - 1 u16, state u8, flags u8, then as flags say:

@@ -15,11 +15,16 @@
 static int leave_out(struct groups *groups, const struct pull_run *stretch,
                      const struct run_span *span)
 {
-    if (stretch->why != ABSENT_EXPIRED) {
-        const struct run none = {.state = RUN_NONE};
-        return step_set(&groups->step, stretch->ledger, span->first, span->end, &none);
+    struct ledger *const ledger = stretch->ledger;
+    if (stretch->why == ABSENT_EXPIRED) {
+        return expired_leave_out(groups, ledger, span);
     }
-    return expired_leave_out(groups, stretch->ledger, span);
+    const struct run none = {.state = RUN_NONE};
+    int rc = step_set(&groups->step, ledger, span->first, span->end, &none);
+    if (rc == 0 && stretch->why == ABSENT_GONE) {
+        rc = step_count_compacted(&groups->step, ledger, span->end - span->first);
+    }
+    return rc;
 }
 
 /* The messages of a stretch that the pull still holds become `leased`, or done. */

@@ -73,6 +73,7 @@ static int note_ledger(struct step *self, struct ledger *ledger)
         .water = ledger->water,
         .above = ledger->above,
         .expired = ledger_rare_of(ledger)->expired,
+        .compacted = ledger_rare_of(ledger)->compacted,
     };
     ledger->step_slot = (uint32_t)self->ledger_count & LEDGER_STEP_SLOT_MAX;
     return 0;
@@ -287,6 +288,18 @@ int step_count_expired(struct step *self, struct ledger *ledger, uint64_t count)
     return 0;
 }
 
+int step_count_compacted(struct step *self, struct ledger *ledger, uint64_t count)
+{
+    int rc = note_ledger(self, ledger);
+    struct ledger_rare *const rare = rc == 0 ? ledger_rare_open(ledger) : NULL;
+    if (!rare) {
+        return ZSP_ENOMEM;
+    }
+    rare->compacted += count;
+    self->durable = true;
+    return 0;
+}
+
 int step_mark(struct step *self, struct ledger *ledger, uint64_t first, uint64_t end,
               const struct run *run)
 {
@@ -462,6 +475,7 @@ void step_undo(struct step *self)
         note->ledger->above = note->above;
         if (note->ledger->rare) {
             note->ledger->rare->expired = note->expired;
+            note->ledger->rare->compacted = note->compacted;
         }
         if (note->replaced) {
             levels_restart(note->ledger);

@@ -37,7 +37,7 @@ struct step_touch {
 /* A ledger of the step, with its figures before it. */
 struct step_ledger {
     struct ledger *ledger;
-    uint64_t high, journaled, water, above, expired;
+    uint64_t high, journaled, water, above, expired, compacted;
     bool replaced;      /* by step_reset() or step_replace(); then */
     struct runmap runs; /* as they were */
 };
@@ -99,6 +99,8 @@ ZSP_MUST_CHECK int step_mark(struct step *self, struct ledger *ledger, uint64_t 
                              const struct run *run);
 /* So many messages more were left out, because they had expired. Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int step_count_expired(struct step *self, struct ledger *ledger, uint64_t count);
+/* The same of messages that were not in the log any more. */
+ZSP_MUST_CHECK int step_count_compacted(struct step *self, struct ledger *ledger, uint64_t count);
 /* Hand out from `to` on again: `high` and `journaled` move there, forwards or back. Runs above
  * it must be dead ones, and none is DONE. Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int step_move(struct step *self, struct ledger *ledger, uint64_t to);

@@ -77,7 +77,8 @@ static int seal_head(struct step *self, const struct step_ledger *note)
 {
     const struct ledger *ledger = note->ledger;
     if (ledger->journaled == note->journaled && ledger->water == note->water &&
-        ledger_rare_of(ledger)->expired == note->expired) {
+        ledger_rare_of(ledger)->expired == note->expired &&
+        ledger_rare_of(ledger)->compacted == note->compacted) {
         return 0;
     }
     uint8_t key[GROUP_KEY_ROOM];

@@ -17,7 +17,7 @@
 
 /* Messages of a group in all its partitions. */
 struct group_sum {
-    uint64_t lag, ready, leased, waiting, dead, lost, expired;
+    uint64_t lag, ready, leased, waiting, dead, lost, expired, compacted;
 };
 
 static uint64_t lag_of(const zspool_group_part_t *part)
@@ -27,8 +27,8 @@ static uint64_t lag_of(const zspool_group_part_t *part)
 
 static struct group_sum sum_of_part(const zspool_group_part_t *part)
 {
-    return (struct group_sum){lag_of(part), part->ready, part->leased, part->waiting,
-                              part->dead,   part->lost,  part->expired};
+    return (struct group_sum){lag_of(part), part->ready, part->leased,  part->waiting,
+                              part->dead,   part->lost,  part->expired, part->compacted};
 }
 
 static struct group_sum sum_of(const zspool_group_info_t *info)
@@ -42,6 +42,7 @@ static struct group_sum sum_of(const zspool_group_info_t *info)
         sum.dead += info->parts[i].dead;
         sum.lost += info->parts[i].lost;
         sum.expired += info->parts[i].expired;
+        sum.compacted += info->parts[i].compacted;
     }
     return sum;
 }
@@ -57,6 +58,7 @@ static void json_sum(struct json *json, const struct group_sum *sum)
     json_uint(json, "dead", sum->dead);
     json_uint(json, "lost", sum->lost);
     json_uint(json, "expired", sum->expired);
+    json_uint(json, "compacted", sum->compacted);
 }
 
 static void row_sum(struct columns *columns, const struct group_sum *sum)
@@ -68,6 +70,7 @@ static void row_sum(struct columns *columns, const struct group_sum *sum)
     columns_alarm(columns, sum->dead);
     columns_alarm(columns, sum->lost);
     columns_count(columns, sum->expired);
+    columns_count(columns, sum->compacted);
 }
 
 static int list_one(zspool_client_t *client, const char *group, struct columns *columns,
@@ -98,7 +101,7 @@ static int list_one(zspool_client_t *client, const char *group, struct columns *
 
 static const struct listing group_listing = {
     .kind = "group",
-    .headings = "<GROUP <MODE MEMBERS LAG READY LEASED WAITING DEAD LOST EXPIRED",
+    .headings = "<GROUP <MODE MEMBERS LAG READY LEASED WAITING DEAD LOST EXPIRED COMPACTED",
     .names_fn = zspool_group_list,
     .one_fn = list_one,
 };
@@ -225,9 +228,10 @@ static int print_plain(const struct group_run *self, const zspool_group_info_t *
     cli_print_settings(info->settings, info->setting_count);
     print_patterns(info);
     why_print(info);
-    columns_init(&columns,
-                 "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD LOST EXPIRED "
-                 "<AGE <MEMBERS");
+    columns_init(
+        &columns,
+        "<TOPIC PARTITION COMMITTED END LAG READY LEASED WAITING DEAD LOST EXPIRED COMPACTED "
+        "<AGE <MEMBERS");
     for (size_t i = 0; i < info->part_count; i++) {
         const zspool_group_part_t *part = &info->parts[i];
         const struct group_sum sum = sum_of_part(part);

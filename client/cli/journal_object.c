@@ -75,6 +75,8 @@ static const struct object_layout layouts[] = {
      "v2:version u64:high u64:water u64:lost u64:lost_to"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition",
      "v3:version u64:high u64:water u64:lost u64:lost_to u64:expired"},
+    {'h', false, "ledger", "u64:group u64:topic u32:partition",
+     "v4:version u64:high u64:water u64:lost u64:lost_to u64:expired u64:compacted"},
     {'b', false, "ledger_block", "u64:group u64:topic u32:partition u64:block", "u8:version runs"},
     {'s', false, "savepoint", "u64:group u32:number", "v1:version ms:created str:name rest:bytes"},
     {'l', false, "lease", "u64:group u64:lease",

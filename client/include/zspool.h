@@ -967,8 +967,9 @@ typedef struct zspool_group_part_t {
     uint64_t committed;                    /* every offset below is done or dead */
     uint64_t end_offset;                   /* behind the last synced message */
     uint64_t ready, leased, waiting, dead; /* messages */
-    uint64_t lost;    /* that retention or a purge took before they were done */
-    uint64_t expired; /* left out, because their time to live was over: done, or dead */
+    uint64_t lost;      /* that retention or a purge took before they were done */
+    uint64_t expired;   /* left out, because their time to live was over: done, or dead */
+    uint64_t compacted; /* that compaction took before the group came to them: done */
 } zspool_group_part_t;
 
 /* Why a group, or a partition of it, does not move; times are wall time in ms. */

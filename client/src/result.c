@@ -291,13 +291,14 @@ static int read_parts(struct zsp_arena *arena, const msgpack_object_array *rows,
 {
     zspool_group_part_t *parts = zsp_arena_alloc(arena, rows->size, sizeof *parts);
     for (uint32_t i = 0; parts && i < rows->size; i++) {
-        uint64_t numbers[9] = {0};
+        uint64_t numbers[10] = {0};
         struct zsp_slice topic;
         if (!row_text(&rows->ptr[i], &topic) || !row_numbers(&rows->ptr[i], 1, numbers, 7)) {
             return unreadable(err, "parts");
         }
         (void)row_numbers(&rows->ptr[i], 8, numbers + 7, 1); /* older brokers do not tell */
         (void)row_numbers(&rows->ptr[i], 9, numbers + 8, 1); /* */
+        (void)row_numbers(&rows->ptr[i], 10, numbers + 9, 1);
         const bool same = i > 0 && zsp_slice_equal_str(topic, parts[i - 1].topic);
         parts[i] = (zspool_group_part_t){
             .topic = same ? parts[i - 1].topic : zsp_arena_text(arena, topic),
@@ -310,6 +311,7 @@ static int read_parts(struct zsp_arena *arena, const msgpack_object_array *rows,
             .dead = numbers[6],
             .lost = numbers[7],
             .expired = numbers[8],
+            .compacted = numbers[9],
         };
         info->part_count++;
     }

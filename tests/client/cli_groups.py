@@ -122,17 +122,18 @@ class Groups(Case):
         self.good("pull", "tab", "-g", "tab-g", "-n", "1", "--outcome", "none")
         lines = self.good("group", "ls", "-l", "tab-*").lines()
         self.assertEqual(lines[0].split(), ["GROUP", "MODE", "MEMBERS", "LAG", "READY", "LEASED",
-                                            "WAITING", "DEAD", "LOST", "EXPIRED"])
-        self.assertEqual(lines[1].split()[3:], ["3", "2", "1", "0", "0", "0", "0"])
+                                            "WAITING", "DEAD", "LOST", "EXPIRED",
+                                            "COMPACTED"])
+        self.assertEqual(lines[1].split()[3:], ["3", "2", "1", "0", "0", "0", "0", "0"])
         row = self.good("group", "ls", "-l", "tab-*", "--json").objects()[0]
         self.assertEqual((row["group"], row["mode"], row["lag"]), ("tab-g", "shared", 3))
         lines = self.good("group", "info", "tab-g").lines()
         self.assertTrue(lines[0].startswith("group tab-g, mode shared, start -5, "), lines[0])
         self.assertEqual(lines[-2].split(), ["TOPIC", "PARTITION", "COMMITTED", "END", "LAG",
                                             "READY", "LEASED", "WAITING", "DEAD", "LOST",
-                                            "EXPIRED", "AGE", "MEMBERS"])
+                                            "EXPIRED", "COMPACTED", "AGE", "MEMBERS"])
         row = lines[-1].split()
-        self.assertEqual(row[:-2], ["tab", "0", "4", "7", "3", "2", "1", "0", "0", "0", "0"])
+        self.assertEqual(row[:-2], ["tab", "0", "4", "7", "3", "2", "1", "0", "0", "0", "0", "0"])
         self.assertRegex(row[-2], "^[0-9]+(ms|s|m)$")
         info = self.good("group", "info", "tab-g", "--json").objects()[0]
         self.assertEqual((info["start"], info["parts"][0]["lag"]), ("-5", 3))

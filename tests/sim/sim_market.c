@@ -225,6 +225,7 @@ static struct sim_request *ask_seek(struct client *self, uint32_t index)
     memset(buyer->acked, 0, sizeof buyer->acked);
     memset(buyer->got_to, 0, sizeof buyer->got_to);
     buyer->moving = true;
+    buyer->was_moved = true;
     buyer->lost_order = true;
     return request;
 }
@@ -456,7 +457,7 @@ static bool is_drained(struct client *self, uint32_t index)
             return false;
         }
     }
-    return reply != NULL;
+    return reply && market_judge_counts(self, index, reply);
 }
 
 static bool drain(struct client *self, uint32_t index)

@@ -44,6 +44,7 @@ struct market_log {
 struct buyer {
     bool out;        /* one of its requests is */
     bool lost_order; /* an answer was lost: what was in it may come after what is behind it */
+    bool was_moved;  /* perhaps */
     bool moving;     /* a seek was asked for, and is not confirmed */
     bool acked[MARKET_PARTS][MARKET_MAX]; /* surely, since it was moved */
     bool got[MARKET_PARTS][MARKET_MAX];   /* likewise */
@@ -71,6 +72,7 @@ struct market {
 
 struct client;
 struct sim_request;
+struct sim_reply;
 
 /* --- What answers may say (sim_market_judge.c); what is wrong is kept in the model --- */
 void market_published(struct client *self, const struct sim_request *request);
@@ -80,5 +82,7 @@ bool market_judge_pull(struct client *self, const struct sim_request *request);
 void market_settled(struct client *self, const struct sim_request *request);
 /* All was read, and the groups are drained: has everything that is there come to each of them? */
 bool market_judge_groups(struct client *self, uint32_t partition);
+/* It is drained: is what it is told of messages that compaction took possible? */
+bool market_judge_counts(struct client *self, uint32_t index, const struct sim_reply *info);
 
 #endif

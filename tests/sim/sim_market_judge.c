@@ -237,6 +237,30 @@ void market_settled(struct client *self, const struct sim_request *request)
     }
 }
 
+bool market_judge_counts(struct client *self, uint32_t index, const struct sim_reply *info)
+{
+    const struct market *market = self->market;
+    const struct buyer *buyer = &market->buyers[index];
+    for (size_t i = 0; i < info->part_count; i++) {
+        const uint32_t partition = info->parts[i].partition;
+        const struct market_log *log = &market->logs[partition];
+        const uint64_t told = info->parts[i].values[8];
+        uint64_t least = 0; /* they never came, and are not there */
+        uint64_t most = 0;  /* not surely done */
+        for (uint64_t o = 0; o < log->end; o++) {
+            least += o >= log->start && !buyer->got[partition][o];
+            most += !buyer->acked[partition][o];
+        }
+        if (!buyer->was_moved && (told > most || (told < least && log->start == 0))) {
+            return model_fail(&self->sim->model,
+                              "group %s: prices/%u: compaction took %" PRIu64 " to %" PRIu64
+                              " messages, %" PRIu64 " are told",
+                              sim_group_name(SIM_BUYERS + index), partition, least, most, told);
+        }
+    }
+    return true;
+}
+
 /* Everything that is there came to each group. */
 bool market_judge_groups(struct client *self, uint32_t partition)
 {

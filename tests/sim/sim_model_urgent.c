@@ -216,8 +216,8 @@ static bool judge_turns(struct model *self, const struct sim_request *pull, unsi
         group->no_turns += pull->reply.runs[i].count;
     }
     group->no_turns = waits ? group->no_turns : 0;
-    /* A large pull has few turns, of several messages each. */
-    return group->no_turns < 16 * (1 + pull->max_messages / 128) ||
+    /* A large pull has few turns, of several messages each; the pulls before it had others. */
+    return group->no_turns < 16 * (2 + pull->max_messages / 128) ||
            model_fail(self,
                       "group %s: %" PRIu64 " messages of priority %u without a turn of others",
                       sim_group_name(pull->group), group->no_turns, most);

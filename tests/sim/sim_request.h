@@ -131,7 +131,7 @@ struct sim_not_applied {
 struct sim_part {
     uint32_t topic, partition;
     uint64_t values
-        [8]; /* GROUP.INFO: committed end ready leased waiting dead lost expired; TOPIC.INFO: start
+        [9]; /* GROUP.INFO: committed end ready leased waiting dead lost expired compacted; TOPIC.INFO: start
                          * end bytes; OPEN: seq; SEEK: from to redelivered skipped; RESTORE, UNDO:
                          * likewise, and gone */
 };

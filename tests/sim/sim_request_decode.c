@@ -409,7 +409,7 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
     case SIM_TOPIC_INFO:
         return decode_parts(self, map, "partitions", false, 3, complaint);
     case SIM_GROUP_INFO:
-        return decode_parts(self, map, "parts", true, 8, complaint);
+        return decode_parts(self, map, "parts", true, 9, complaint);
     case SIM_TOPIC_CREATE:
     case SIM_TOPIC_DELETE:
     case SIM_GROUP_CREATE:

@@ -28,7 +28,7 @@ static uint64_t expired_of(struct engine_fixture *f)
 {
     const struct answer *answer = fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
     const msgpack_object *parts = wire_map_find(answer->map, "parts");
-    assert_int_equal(parts->via.array.ptr[0].via.array.size, 10);
+    assert_int_equal(parts->via.array.ptr[0].via.array.size, 11);
     return parts->via.array.ptr[0].via.array.ptr[9].via.u64;
 }
 

@@ -28,7 +28,8 @@ static void a_group_tells_what_it_is(void **state)
             "\"backoff_jitter\": 0, \"dead_retention_ms\": 0, \"dead_retention_bytes\": 0, "
             "\"look_ahead\": 1000000, "
             "\"backoff\": \"\", \"dead_letter_topic\": \"\"}");
-        assert_string_equal(fixture_value(answer, "parts"), "[[\"t\", 0, 1, 2, 1, 0, 0, 0, 0, 0]]");
+        assert_string_equal(fixture_value(answer, "parts"),
+                            "[[\"t\", 0, 1, 2, 1, 0, 0, 0, 0, 0, 0]]");
         fixture_restart(f, MEM_KEEP_SYNCED);
     }
 }
@@ -259,7 +260,7 @@ static void a_new_topic_looks_at_its_groups_only(void **state)
     fixture_ok(f, "TOPIC.CREATE", "{'topic': 't'}", NULL);
     f->engine->catalog.groups = all;
     steps_publish_each(f, "t", "a");
-    const char *const info[] = {"[[\"t\", 0, 0, 1, 1, 0, 0, 0, 0, 0]]", "[]"};
+    const char *const info[] = {"[[\"t\", 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]]", "[]"};
     for (size_t i = 0; i < 2; i++) {
         const char *args = fixture_format("{'group': '%s'}", i == 0 ? "g" : "h");
         assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", args, NULL), "parts"),

@@ -78,8 +78,8 @@ static void topics_of_the_beginning_start_where_the_group_does_and_later_ones_at
     for (int i = 0; i < 2; i++) {
         assert_string_equal(
             fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "parts"),
-            "[[\"orders.eu\", 0, 1, 1, 0, 0, 0, 0, 0, 0], "
-            "[\"orders.us\", 0, 0, 1, 1, 0, 0, 0, 0, 0]]");
+            "[[\"orders.eu\", 0, 1, 1, 0, 0, 0, 0, 0, 0, 0], "
+            "[\"orders.us\", 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]]");
         fixture_restart(f, MEM_KEEP_SYNCED);
     }
     assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", PULL_ORDERS, NULL)), "new");

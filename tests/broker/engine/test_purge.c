@@ -30,12 +30,12 @@ static void messages_go_and_offsets_go_on(void **state)
     fixture_ok(f, "GROUP.CREATE", "{'group': 'late', 'topics': ['t'], 'start': 'latest'}", NULL);
     const char *told = "[[0, 0, 6]] 6 [[\"g\", 4]]";
     assert_string_equal(text_of(fixture_ok(f, "TOPIC.PURGE", DRY_ALL, NULL)), told);
-    assert_string_equal(info(f), "[[\"t\", 0, 2, 6, 2, 1, 1, 1, 0, 0]]");
+    assert_string_equal(info(f), "[[\"t\", 0, 2, 6, 2, 1, 1, 1, 0, 0, 0]]");
     assert_string_equal(text_of(fixture_ok(f, "TOPIC.PURGE", PURGE_ALL, NULL)), told);
     assert_string_equal(fixture_value(steps_settle(f, 3, 1, lease, "'ack'"), "not_applied"),
                         "[[\"t\", 0, 3, 1, \"done\"]]");
     for (int i = 0; i < 2; i++) {
-        assert_string_equal(info(f), "[[\"t\", 0, 6, 6, 0, 0, 0, 0, 4, 0]]");
+        assert_string_equal(info(f), "[[\"t\", 0, 6, 6, 0, 0, 0, 0, 4, 0, 0]]");
         fixture_error(f, ZSP_EOUT_OF_RANGE, "READ", "{'topic': 't', 'from': ['offset', 5]}", NULL);
         assert_int_equal(
             fixture_number(fixture_ok(f, "READ", "{'topic': 't', 'from': 'earliest'}", NULL),
@@ -46,7 +46,7 @@ static void messages_go_and_offsets_go_on(void **state)
     assert_string_equal(text_of(fixture_ok(f, "TOPIC.PURGE", PURGE_ALL, NULL)), "[[0, 6, 6]] 0 []");
     steps_publish_each(f, "t", "g");
     assert_string_equal(fixture_payloads(steps_pull(f, 10)), "g");
-    assert_string_equal(info(f), "[[\"t\", 0, 6, 7, 0, 1, 0, 0, 4, 0]]");
+    assert_string_equal(info(f), "[[\"t\", 0, 6, 7, 0, 1, 0, 0, 4, 0, 0]]");
 }
 
 /* Goal: up to a position, also inside of what the store keeps as one piece. */
@@ -74,7 +74,7 @@ static void a_position_says_up_to_where(void **state)
         fixture_payloads(fixture_ok(f, "PULL", "{'group': 'new', 'topics': ['t']}", NULL)), "d");
     assert_string_equal(
         fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'new'}", NULL), "parts"),
-        "[[\"t\", 0, 3, 3, 0, 0, 0, 0, 0, 0], [\"t\", 1, 3, 4, 0, 1, 0, 0, 0, 0]]");
+        "[[\"t\", 0, 3, 3, 0, 0, 0, 0, 0, 0, 0], [\"t\", 1, 3, 4, 0, 1, 0, 0, 0, 0, 0]]");
 }
 
 static void a_purge_is_durable_before_anything_goes(void **state)
@@ -85,9 +85,9 @@ static void a_purge_is_durable_before_anything_goes(void **state)
     const uint64_t ticket = fixture_send(f, "TOPIC.PURGE", PURGE_ALL, NULL);
     fixture_pump(f);
     assert_null(fixture_answer(f, ticket));
-    assert_string_equal(info(f), "[[\"t\", 0, 2, 6, 2, 1, 1, 1, 0, 0]]");
+    assert_string_equal(info(f), "[[\"t\", 0, 2, 6, 2, 1, 1, 1, 0, 0, 0]]");
     fixture_restart(f, MEM_KEEP_SYNCED);
-    assert_string_equal(info(f), "[[\"t\", 0, 2, 6, 2, 1, 1, 1, 0, 0]]");
+    assert_string_equal(info(f), "[[\"t\", 0, 2, 6, 2, 1, 1, 1, 0, 0, 0]]");
 }
 
 /* Goal: a crash between a purge and the removal of its files leaves none of them for ever. */
@@ -114,7 +114,7 @@ static void a_refused_purge_changes_nothing(void **state)
     /* Another image of the topic does not carry it. */
     fixture_ok(f, "TOPIC.SET", "{'topic': 't', 'settings': {'retention_bytes': 1000000}}", NULL);
     fixture_restart(f, MEM_KEEP_SYNCED);
-    assert_string_equal(info(f), "[[\"t\", 0, 2, 6, 2, 1, 1, 1, 0, 0]]");
+    assert_string_equal(info(f), "[[\"t\", 0, 2, 6, 2, 1, 1, 1, 0, 0, 0]]");
 }
 
 /* Goal: an image that is written after a purge was put says the same of it. */
@@ -126,7 +126,7 @@ static void settings_do_not_bring_messages_back(void **state)
     fixture_send(f, "TOPIC.SET", "{'topic': 't', 'settings': {'retention_bytes': 1000000}}", NULL);
     fixture_pump(f);
     fixture_restart(f, MEM_KEEP_SYNCED);
-    assert_string_equal(info(f), "[[\"t\", 0, 6, 6, 0, 0, 0, 0, 4, 0]]");
+    assert_string_equal(info(f), "[[\"t\", 0, 6, 6, 0, 0, 0, 0, 4, 0, 0]]");
 }
 
 /* Goal: what a pull is reading when its messages go is not handed out. */
@@ -142,7 +142,7 @@ static void a_pull_at_work_does_not_outlive_a_purge(void **state)
     mem_store_hold(f->mem, 0);
     fixture_pump(f);
     assert_int_equal(steps_count(fixture_answer(f, ticket)), 0);
-    assert_string_equal(info(f), "[[\"t\", 0, 2, 2, 0, 0, 0, 0, 2, 0]]");
+    assert_string_equal(info(f), "[[\"t\", 0, 2, 2, 0, 0, 0, 0, 2, 0, 0]]");
 }
 
 static void bad_requests_are_refused(void **state)

@@ -55,7 +55,7 @@ static void what_all_groups_have_done_goes(void **state)
     fixture_advance(f, ZSP_RETENTION_MS);
     assert_int_equal(start_of(f), 4);
     assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'h'}", NULL), "parts"),
-                        "[[\"t\", 0, 5, 7, 2, 0, 0, 0, 0, 0]]");
+                        "[[\"t\", 0, 5, 7, 2, 0, 0, 0, 0, 0, 0]]");
 }
 
 /* Goal: an ack that a power cut may still take back does not count. */
@@ -237,7 +237,7 @@ static void the_oldest_go_when_it_is_said_so(void **state)
     assert_in_range(start, 6, 8);
     assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "parts"),
                         fixture_format("[[\"t\", 0, %" PRIu64 ", 12, %" PRIu64 ", 0, 0, 0, %" PRIu64
-                                       ", 0]]",
+                                       ", 0, 0]]",
                                        start, 12 - start, start));
 }
 
