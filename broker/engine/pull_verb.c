@@ -7,6 +7,7 @@
 
 #include "broker/engine/container.h"
 #include "broker/engine/pull.h"
+#include "broker/engine/side_replay.h"
 #include "broker/engine/verb.h"
 #include "common/name.h"
 
@@ -196,7 +197,8 @@ static int open_group(struct engine *engine, const struct pull_args *args, struc
         rc = group_check_mode(group, args->mode, err);
         return rc < 0 ? rc : group_check_start(group, &args->start, err);
     }
-    if (!engine->options.auto_create_groups || !args->topics || args->settle) {
+    if (!engine->options.auto_create_groups || !args->topics || args->settle ||
+        side_replay_is_name(args->group)) {
         return group_require(engine, args->group, ret, err);
     }
     rc = group_check_position(&args->start, err);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "broker/engine/container.h"
@@ -224,6 +225,18 @@ void side_replay_serve(struct engine *engine, struct group *group)
         return;
     }
     self->state = SIDE_ENDING;
+}
+
+bool side_replay_is_name(struct zsp_slice name)
+{
+    static const char mark[] = ".replay-";
+    const size_t len = sizeof mark - 1;
+    for (size_t i = 0; i + len <= name.len; i++) {
+        if (memcmp(name.data + i, mark, len) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int side_replay_refuse(const struct group *group, const char *what, struct zsp_err *err)

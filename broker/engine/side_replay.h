@@ -75,6 +75,9 @@ bool side_replay_has_all(const struct ledger *ledger);
 void side_replay_look(struct groups *groups, struct ledger *ledger);
 /* Before pulls are served: is all done? */
 void side_replay_serve(struct engine *engine, struct group *group);
+/* Has a group of that name been made by GROUP.REPLAY, which chose it? A PULL makes none of them: one
+ * that comes late would get the whole topic. */
+bool side_replay_is_name(struct zsp_slice name);
 /* `what` it does not do. Returns ZSP_EBAD_VALUE */
 int side_replay_refuse(const struct group *group, const char *what, struct zsp_err *err);
 void side_replays_fini(struct groups *groups);

@@ -132,6 +132,8 @@ bool cli_read_duration(const char *text, int64_t *ret_ms);
 bool cli_read_seconds(const char *text, uint64_t *ret_ms);
 /* earliest, latest, digits = offset, -N = the last N, 10m = ago, RFC 3339 or @unix = time. */
 bool cli_read_position(const char *text, zspool_position_t *ret);
+#define CLI_POSITIONS \
+    "earliest, latest, an offset, -N, 10m, 2026-01-31T12:00:00Z, @UNIXTIME or id:X"
 /* A position as cli_read_position() takes it; `to` has at least 32 bytes. */
 void cli_write_position(const zspool_position_t *position, char *to);
 /* RFC 3339 with offset, milliseconds since 1970. */

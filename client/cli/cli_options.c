@@ -142,7 +142,7 @@ static const char *accepted(enum cli_type type)
 {
     switch (type) {
     case CLI_POSITION:
-        return "earliest, latest, an offset, -N, 10m, 2026-01-31T12:00:00Z or @UNIXTIME";
+        return CLI_POSITIONS;
     case CLI_DURATION:
         return "a number with ms, s, m, h or d";
     case CLI_SECONDS:

@@ -155,6 +155,13 @@ static void print_json(const struct group_run *self, const zspool_group_info_t *
     json_text(&json, "mode", info->mode);
     json_text(&json, "start", start);
     json_bool(&json, "paused", info->paused);
+    if (info->replay_of) {
+        json_open_object(&json, "replay");
+        json_text(&json, "of", info->replay_of);
+        json_bool(&json, "finished", info->replay_finished);
+        json_uint(&json, "expires_in_ms", info->replay_expires_in_ms);
+        json_close_object(&json);
+    }
     if (info->redrive_rate > 0) {
         json_open_object(&json, "redrive");
         json_uint(&json, "rate", info->redrive_rate);
@@ -216,6 +223,12 @@ static int print_plain(const struct group_run *self, const zspool_group_info_t *
     cli_write_position(&info->start, start);
     printf("group %s, mode %s, start %s, %" PRIu64 " members%s\n", info->group, info->mode, start,
            info->member_count, info->paused ? ", paused" : "");
+    if (info->replay_of) {
+        char span[32];
+        printf("replay for group %s, %s; it goes in %s without a pull\n", info->replay_of,
+               info->replay_finished ? "finished" : "not finished",
+               why_span((int64_t)info->replay_expires_in_ms, span));
+    }
     if (info->redrive_rate > 0) {
         printf("redriving %" PRIu64 " dead messages a second, %" PRIu64 " up to now\n",
                info->redrive_rate, info->redriven);
@@ -300,7 +313,7 @@ static bool read_backoff(struct group_run *self)
     return true;
 }
 
-static int group_change(struct group_run *self, const char *group, bool create)
+int group_run_settings(struct group_run *self, zspool_figure_t *to, size_t *ret_count)
 {
     if (!read_backoff(self)) {
         return cli_usage(self->verb, "--backoff wants a TIME, or up to eight of them: 1s,10s,1m");
@@ -324,12 +337,21 @@ static int group_change(struct group_run *self, const char *group, bool create)
         {"look_ahead", &self->look_ahead},
         {"fair_by", &self->fair_by},
     };
-    zspool_figure_t settings[sizeof named / sizeof named[0]];
+    _Static_assert(sizeof named / sizeof named[0] <= GROUP_SETTINGS_MAX, "they fit");
+    *ret_count = cli_collect_settings(named, sizeof named / sizeof named[0], to);
+    return 0;
+}
+
+static int group_change(struct group_run *self, const char *group, bool create)
+{
+    zspool_figure_t settings[GROUP_SETTINGS_MAX];
     zspool_error_t err = {0};
     zspool_group_spec_t spec;
     zspool_group_spec_init(&spec, group);
+    if (group_run_settings(self, settings, &spec.setting_count) != 0) {
+        return CLI_USAGE;
+    }
     spec.settings = settings;
-    spec.setting_count = cli_collect_settings(named, sizeof named / sizeof named[0], settings);
     spec.topics = self->topics.items;
     spec.topic_count = self->topics.count;
     spec.mode = self->mode;
@@ -419,30 +441,33 @@ static int check_flags(const struct group_run *self, const char *action)
 {
     const struct cli_action_flag flags[] = {
         {"long", self->is_long, "ls"},
-        {"topic", self->topics.count > 0, "create seek"},
+        {"topic", self->topics.count > 0, "create seek replay"},
         {"mode", self->mode != NULL, "create"},
         {"start", self->start.kind != ZSPOOL_POSITION_NONE, "create"},
-        {"lease", self->lease.given, "create set"},
-        {"max-leased", self->max_leased.given, "create set"},
-        {"max-failures", self->max_failures.given, "create set"},
-        {"backoff", self->backoff_word.given, "create set"},
-        {"backoff-factor", self->backoff_factor.given, "create set"},
-        {"backoff-jitter", self->backoff_jitter.given, "create set"},
-        {"dead-letter-topic", self->dead_letter_topic.given, "create set"},
-        {"dead-retention", self->dead_retention.given, "create set"},
-        {"dead-retention-bytes", self->dead_retention_bytes.given, "create set"},
-        {"backoff-max", self->backoff_max.given, "create set"},
-        {"on-dead", self->on_dead.given, "create set"},
-        {"expired", self->expired.given, "create set"},
-        {"priority", self->priority.given, "create set"},
-        {"filter", self->filter.given, "create set"},
-        {"look-ahead", self->look_ahead.given, "create set"},
-        {"fair-by", self->fair_by.given, "create set"},
-        {"to", self->to.kind != ZSPOOL_POSITION_NONE, "seek"},
-        {"partition", self->partition != ZSPOOL_PARTITION_ALL, "seek"},
+        {"lease", self->lease.given, "create set replay"},
+        {"max-leased", self->max_leased.given, "create set replay"},
+        {"max-failures", self->max_failures.given, "create set replay"},
+        {"backoff", self->backoff_word.given, "create set replay"},
+        {"backoff-factor", self->backoff_factor.given, "create set replay"},
+        {"backoff-jitter", self->backoff_jitter.given, "create set replay"},
+        {"dead-letter-topic", self->dead_letter_topic.given, "create set replay"},
+        {"dead-retention", self->dead_retention.given, "create set replay"},
+        {"dead-retention-bytes", self->dead_retention_bytes.given, "create set replay"},
+        {"backoff-max", self->backoff_max.given, "create set replay"},
+        {"on-dead", self->on_dead.given, "create set replay"},
+        {"expired", self->expired.given, "create set replay"},
+        {"priority", self->priority.given, "create set replay"},
+        {"filter", self->filter.given, "create set replay"},
+        {"look-ahead", self->look_ahead.given, "create set replay"},
+        {"fair-by", self->fair_by.given, "create set replay"},
+        {"from", self->from != NULL, "replay"},
+        {"to", self->to != NULL, "seek replay"},
+        {"as", self->as != NULL, "replay"},
+        {"expires", self->expires_ms != 0, "replay"},
+        {"partition", self->partition != ZSPOOL_PARTITION_ALL, "seek replay"},
         {"dead", self->dead, "seek"},
         {"all", self->all, "seek rm"},
-        {"dry-run", self->dry_run, "seek rm"},
+        {"dry-run", self->dry_run, "seek replay rm"},
         {"yes", self->yes, "seek rm"},
     };
     return cli_check_flags(self->verb, action, flags, sizeof flags / sizeof flags[0]);
@@ -451,8 +476,8 @@ static int check_flags(const struct group_run *self, const char *action)
 /* `args`: the action, and what follows it. */
 static int run_action(struct group_run *self, const struct cli_args *args)
 {
-    static const char *const actions[] = {"ls", "info", "create", "set",
-                                          "rm", "seek", "pause",  "resume"};
+    static const char *const actions[] = {"ls",   "info",   "create", "set",   "rm",
+                                          "seek", "replay", "pause",  "resume"};
     const char *action = args->items[0];
     const char *group = args->items[1];
     const int rc = cli_check_action(self->verb, action, actions, sizeof actions / sizeof *actions);
@@ -480,6 +505,9 @@ static int run_action(struct group_run *self, const struct cli_args *args)
     if (strcmp(action, "seek") == 0) {
         return group_run_seek(self, group);
     }
+    if (strcmp(action, "replay") == 0) {
+        return group_run_replay(self, group);
+    }
     if (strcmp(action, "pause") == 0 || strcmp(action, "resume") == 0) {
         return group_pause(self, group, strcmp(action, "pause") == 0);
     }
@@ -491,7 +519,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     struct group_run self = {.verb = verb, .partition = ZSPOOL_PARTITION_ALL};
     const struct cli_option table[] = {
         {'l', "long", CLI_FLAG, NULL, "ls: with mode, members, lag ...", &self.is_long},
-        {0, "topic", CLI_TEXTS, "TOPIC", "create, seek: a topic; may be given again", &self.topics},
+        {0, "topic", CLI_TEXTS, "TOPIC", "create, seek, replay: a topic; may be given again",
+         &self.topics},
         {0, "mode", CLI_TEXT, "MODE", "create: shared, ordered or keyed (shared)", &self.mode},
         {0, "start", CLI_POSITION, "POSITION", "create: where it begins (earliest)", &self.start},
         {0, "lease", CLI_SETTING_DURATION, "TIME", "how long a lease lasts (30s)", &self.lease},
@@ -524,11 +553,16 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
          &self.look_ahead},
         {0, "fair-by", CLI_SETTING_WORD, "WHAT", "key, producer or header.NAME: they take turns",
          &self.fair_by},
-        {0, "to", CLI_POSITION, "POSITION", "seek: where to go", &self.to},
-        {'p', "partition", CLI_PARTITION, "NUMBER", "seek: only this one", &self.partition},
+        {0, "from", CLI_TEXT, "POSITION", "replay: where the range begins", &self.from},
+        {0, "to", CLI_TEXT, "POSITION", "seek: where to go; replay: where it ends (latest)",
+         &self.to},
+        {0, "as", CLI_TEXT, "NAME", "replay: of the new group (GROUP.replay-N)", &self.as},
+        {0, "expires", CLI_DURATION, "TIME", "replay: it goes after so long unused (1d)",
+         &self.expires_ms},
+        {'p', "partition", CLI_PARTITION, "NUMBER", "seek, replay: only this one", &self.partition},
         {0, "dead", CLI_FLAG, NULL, "seek: dead messages come again, too", &self.dead},
         {0, "all", CLI_FLAG, NULL, "seek: all its topics; rm: every group", &self.all},
-        {0, "dry-run", CLI_FLAG, NULL, "seek, rm: only tell what would happen", &self.dry_run},
+        {0, "dry-run", CLI_FLAG, NULL, "seek, replay, rm: only tell what would be", &self.dry_run},
         {0, "yes", CLI_FLAG, NULL, "seek, rm: do not ask", &self.yes},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},
     };
@@ -546,9 +580,13 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_group = {
     .name = "group",
-    .synopsis = "ls [GLOB] | info|create|set|seek|pause|resume|rm GROUP...",
+    .synopsis = "ls [GLOB] | ACTION GROUP...",
     .summary = "list, show, create, change, remove and move groups",
-    .details = "seek moves a group: leases out are lost, counts begin anew. seek and rm ask\n"
+    .details = "An ACTION is info, create, set, seek, replay, pause, resume or rm.\n"
+               "replay makes a group that gets a range once more, with the settings of GROUP,\n"
+               "which does not move; work and pull end when it is finished. Its ends may be\n"
+               "savepoint:NAME, too.\n"
+               "seek moves a group: leases out are lost, counts begin anew. seek and rm ask\n"
                "on a terminal, and want --yes without one. POSITION is that of `zspool\n"
                "read`; a setting `default` is unset. LAG counts from COMMITTED to END.\n"
                "FILTER compares type, key and header.NAME: = != ^= (begins) in exists,\n"
@@ -556,6 +594,7 @@ const struct cli_verb cli_group = {
     .example = "  zspool group create billing --topic orders --lease 2m --max-failures 3\n"
                "  zspool group create eu --topic orders --filter 'header.to in (\"eu\", \"uk\")'\n"
                "  zspool group ls -l\n"
+               "  zspool group replay billing --from 10m --to 5m --as again\n"
                "  zspool group seek billing --topic orders --to 10m --dry-run\n",
     .args_min = 1,
     .args_max = -1,

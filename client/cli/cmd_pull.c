@@ -72,7 +72,8 @@ static bool settle_burst(struct pull *self)
 
 static int nothing_more(const struct pull *self)
 {
-    return self->printed + self->burst_count > 0 ? CLI_OK : CLI_TIMEOUT;
+    const bool any = self->printed + self->burst_count > 0;
+    return any || zspool_consumer_finished(self->consumer) ? CLI_OK : CLI_TIMEOUT;
 }
 
 /* Wait for the next message; what is in the burst was printed. As zspool_next(), also

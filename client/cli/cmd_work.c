@@ -49,7 +49,8 @@ static void finish(struct work *self)
         cli_say("%s/%u/%llu: its lease was lost before its outcome was kept", lost->topic,
                 lost->partition, (unsigned long long)lost->first_offset);
     }
-    if (self->started == 0 && self->code == CLI_OK && self->stop_signals == 0) {
+    if (self->started == 0 && self->code == CLI_OK && self->stop_signals == 0 &&
+        !zspool_consumer_finished(self->consumer)) {
         self->code = CLI_TIMEOUT;
         if (zspool_connect(self->client, 0, NULL, &err) != 0) {
             (void)cli_fail(&err); /* silence would look like an empty topic */

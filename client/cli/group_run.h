@@ -11,7 +11,9 @@ struct group_run {
     const struct cli_verb *verb;
     struct cli_list topics;
     const char *mode;
-    zspool_position_t start, to;
+    zspool_position_t start;
+    const char *from, *to, *as; /* places as text: positions, or savepoint:NAME */
+    int64_t expires_ms;         /* 0 = not given */
     struct cli_setting lease, max_leased, max_failures, backoff, backoff_max, on_dead, expired,
         priority, filter, look_ahead, fair_by;
     struct cli_setting backoff_word, backoff_steps, backoff_factor, backoff_jitter;
@@ -24,5 +26,11 @@ struct group_run {
 
 /* Move a group: in the topics named, or in all it has. Returns the exit code. */
 int group_run_seek(const struct group_run *self, const char *group);
+/* Make a group for a range, beside a group. Returns the exit code. */
+int group_run_replay(struct group_run *self, const char *group);
+
+#define GROUP_SETTINGS_MAX 24u
+/* The settings that were given, into `to`, which has room for GROUP_SETTINGS_MAX. 0, or CLI_USAGE, told. */
+int group_run_settings(struct group_run *self, zspool_figure_t *to, size_t *ret_count);
 
 #endif

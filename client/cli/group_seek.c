@@ -17,6 +17,7 @@ struct seek {
     const char *group;
     const char *topics[TOPICS_MAX];
     size_t topic_count;
+    zspool_position_t to;
     uint64_t redelivered, skipped; /* by the last pass */
 };
 
@@ -55,7 +56,7 @@ static int seek_pass(const struct group_run *self, struct seek *seek, bool dry_r
         zspool_seek_spec_t spec;
         zspool_seek_spec_init(&spec, seek->group, seek->topics[i]);
         spec.partition = self->partition;
-        spec.to = self->to;
+        spec.to = seek->to;
         spec.dead = self->dead;
         spec.dry_run = dry_run;
         if (zspool_group_seek(self->client, &spec, cli_timeout(), &result, &err) != 0) {
@@ -112,8 +113,12 @@ int group_run_seek(const struct group_run *self, const char *group)
 {
     zspool_error_t err = {0};
     zspool_group_info_t *info;
-    if (self->to.kind == ZSPOOL_POSITION_NONE) {
+    zspool_position_t to = {0};
+    if (!self->to) {
         return cli_usage(self->verb, "seek wants --to POSITION");
+    }
+    if (!cli_read_position(self->to, &to)) {
+        return cli_usage(self->verb, "--to wants %s, not \"%s\"", CLI_POSITIONS, self->to);
     }
     if (self->all == (self->topics.count > 0)) {
         return cli_usage(self->verb, "seek wants --topic TOPIC, or --all for all topics of GROUP");
@@ -129,6 +134,7 @@ int group_run_seek(const struct group_run *self, const char *group)
     }
     int code = CLI_OK;
     seek->group = group;
+    seek->to = to;
     if (!self->all) {
         seek->topic_count = self->topics.count;
         memcpy(seek->topics, self->topics.items, seek->topic_count * sizeof *seek->topics);

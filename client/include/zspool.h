@@ -568,6 +568,10 @@ ZSPOOL_EXPORT zspool_consumer_t *zspool_consumer_new(zspool_client_t *client,
  * What is in hand stays so, is extended as before, and is to be settled. */
 ZSPOOL_EXPORT void zspool_consumer_stop(zspool_consumer_t *self);
 
+/* Has zspool_next() come to the end of a side replay (zspool_group_replay())? All of its range was done or
+ * dead then, whoever did it. */
+ZSPOOL_EXPORT bool zspool_consumer_finished(zspool_consumer_t *self);
+
 /* Send what was settled, hand back what was pulled and not taken (uncounted), wait for that up to
  * linger_ms, null the pointer. Messages taken and not settled stay leased until
  * their lease ends. All message pointers become invalid. */
@@ -1029,6 +1033,9 @@ typedef struct zspool_group_info_t {
     const zspool_member_t *members; /* up to 100, those heard last first */
     size_t key_count;
     const zspool_hot_key_t *keys; /* of a keyed group: up to 10, those with most that wait first */
+    const char *replay_of; /* the group that it was made after by zspool_group_replay(); or NULL */
+    bool replay_finished;  /* all of its range is done or dead */
+    uint64_t replay_expires_in_ms; /* it goes then, if nobody pulls */
 } zspool_group_info_t;
 
 /* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EUNSUPPORTED, ZSPOOL_ELIMIT_REACHED */
@@ -1119,6 +1126,51 @@ typedef struct zspool_seek_result_t {
 ZSPOOL_EXPORT int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec,
                                     int timeout_ms, zspool_seek_result_t **ret_result,
                                     zspool_error_t *err);
+
+typedef struct zspool_replay_spec_t {
+    size_t size;
+    const char *group;               /* required: it does not move */
+    const char *topic;               /* NULL = the group's only one */
+    int32_t partition;               /* or ZSPOOL_PARTITION_ALL */
+    zspool_position_t from;          /* the first message; or */
+    const char *from_savepoint;      /* where the group was in that savepoint */
+    zspool_position_t to;            /* the range ends before it, NONE = latest; or */
+    const char *to_savepoint;        /* likewise */
+    const char *name;                /* of the group that is made; NULL = the broker makes one */
+    int64_t expires_ms;              /* it goes when nobody has pulled for so long; 0 = a day */
+    const zspool_figure_t *settings; /* it has those of `group`, but for these */
+    size_t setting_count;
+    bool dry_run; /* only tell the range */
+} zspool_replay_spec_t;
+
+static inline void zspool_replay_spec_init(zspool_replay_spec_t *spec, const char *group)
+{
+    memset(spec, 0, sizeof *spec);
+    spec->size = sizeof *spec;
+    spec->group = group;
+    spec->partition = ZSPOOL_PARTITION_ALL;
+}
+
+typedef struct zspool_replay_part_t {
+    uint32_t partition;
+    uint64_t from, to; /* what comes again: from here to before there */
+    uint64_t lost;     /* messages since the savepoint that are gone */
+} zspool_replay_part_t;
+
+typedef struct zspool_replay_result_t {
+    const char *group; /* that was made; NULL = none, by a dry run */
+    uint64_t message_count;
+    size_t count;
+    const zspool_replay_part_t *parts; /* those with anything in the range */
+} zspool_replay_result_t;
+
+/* Make a group that gets a range of a topic once more, with the mode and settings of another one. Its
+ * consumers end with ZSPOOL_END when all of that is done or dead: zspool_consumer_finished().
+ * Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EOUT_OF_RANGE, ZSPOOL_EEXISTS, ZSPOOL_EBAD_VALUE (the range begins behind
+ *         its end) */
+ZSPOOL_EXPORT int zspool_group_replay(zspool_client_t *self, const zspool_replay_spec_t *spec,
+                                      int timeout_ms, zspool_replay_result_t **ret_result,
+                                      zspool_error_t *err);
 
 /* Keep what a group has done, in all its topics, under a name; `replace` takes the place of one
  * that is there. A savepoint pins no messages: what retention takes cannot be restored.

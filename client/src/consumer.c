@@ -182,6 +182,17 @@ static void leave(struct zspool_consumer *self)
     zsp_consumer_free(self);
 }
 
+bool zspool_consumer_finished(zspool_consumer_t *self)
+{
+    if (!usable(self)) {
+        return false;
+    }
+    zsp_link_lock(self->client->link);
+    const bool finished = self->finished && zsp_consumer_at_end(self);
+    zsp_link_unlock(self->client->link);
+    return finished;
+}
+
 void zspool_consumer_stop(zspool_consumer_t *self)
 {
     if (!usable(self)) {

@@ -70,6 +70,7 @@ struct zspool_consumer {
     bool pull_is_late; /* the PULL that is out was sent before something was given back */
     int64_t pull_sent_ms;
     int64_t pull_at_ms;              /* not before */
+    bool finished;                   /* the group is a replay, and there is nothing left of it */
     bool drained;                    /* end_when_empty, and an empty answer came */
     bool end_told;                   /* the host knows of the end: no reason to wake it again */
     struct zsp_err pull_error;       /* code 0 = none; the host takes it */

@@ -140,6 +140,9 @@ static void nothing_ready(struct zspool_consumer *self, const struct zsp_answer 
     if (reason.data && zsp_slice_equal_str(reason, "corrupt")) {
         zsp_err_set(&self->pull_error, ZSP_ECORRUPT,
                     "group %s: what comes next is damaged on the broker's disk", self->group);
+    } else if (reason.data && zsp_slice_equal_str(reason, "finished")) {
+        self->finished = true;
+        self->drained = true;
     } else if (self->options.end_when_empty && !unsure) {
         self->drained = true;
     }

@@ -360,6 +360,12 @@ int zsp_read_group_info(const struct zsp_answer *answer, void *arg, struct zsp_e
         info->letters_failed = zsp_reply_uint(letters, "failed", 0);
         info->letters_error = error.data ? zsp_arena_text(result->arena, error) : NULL;
     }
+    const msgpack_object *replay = wire_map_find(answer->map, "replay");
+    if (replay && replay->type == MSGPACK_OBJECT_MAP) {
+        info->replay_of = zsp_arena_text(arena, zsp_reply_text(replay, "of"));
+        info->replay_finished = zsp_reply_bool(replay, "finished");
+        info->replay_expires_in_ms = zsp_reply_uint(replay, "expires_in_ms", 0);
+    }
     info->patterns = read_texts(arena, answer->map, "patterns", &info->pattern_count);
     const msgpack_object_array *members = zsp_reply_array(answer->map, "members");
     info->member_count = members ? members->size : zsp_reply_uint(answer->map, "members", 0);

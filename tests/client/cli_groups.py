@@ -320,6 +320,34 @@ class Groups(Case):
                          ["c", "e"])
         self.bad(4, "group", "seek", "no-such-group", "--to", "-1", "--all", "--yes")
 
+    def test_a_range_is_replayed_beside_a_group(self):
+        self.good("pub", "rp", *"abcdef")
+        self.good("pull", "rp", "-g", "rp-g", "-e")
+        self.good("savepoint", "save", "rp-g", "now")
+        self.usage("group", "replay", "rp-g")
+        self.usage("group", "replay", "rp-g", "--from", "then")
+        self.usage("group", "replay", "rp-g", "--from", "1", "--topic", "rp", "--topic", "rq")
+        self.bad(4, "group", "replay", "rp-g", "--from", "savepoint:then")
+        self.bad(1, "group", "replay", "rp-g", "--from", "4", "--to", "2")
+        dry = self.good("group", "replay", "rp-g", "--from", "1", "--to", "4", "--dry-run").lines()
+        self.assertEqual([line.split() for line in dry],
+                         [["PARTITION", "FROM", "TO", "LOST"], ["0", "1", "4", "0"]])
+        name = self.good("group", "replay", "rp-g", "--from", "1", "--to", "4").lines()[0]
+        self.assertRegex(name, r"^rp-g\.replay-\d+$")
+        # Nobody tells them to end but the broker.
+        self.assertEqual(self.good("pull", "rp", "-g", name).lines(), ["b", "c", "d"])
+        self.assertEqual(self.good("work", "rp", "-g", name, "--", "cat").lines(), [])
+        self.assertIn("replay for group rp-g, finished",
+                      self.good("group", "info", name).out.decode())
+        self.assertTrue(self.good("group", "info", name, "--json").objects()[0]["replay"]["finished"])
+        self.bad(1, "group", "seek", name, "--topic", "rp", "--to", "1", "--yes")
+        self.good("group", "rm", name, "--yes")
+        self.bad(4, "pull", "rp", "-g", name, "-e")  # it does not begin anew by itself
+        made = self.good("group", "replay", "rp-g", "--from", "savepoint:now", "--as", "rp-as",
+                         "--filter", 'type = "x"', "--expires", "2h", "--json")
+        self.assertEqual(made.objects()[0], {"group": "rp-as", "messages": 0, "partitions": []})
+        self.assertEqual(self.part("rp-g")["committed"], 6)
+
     def test_several_groups_are_removed_by_name(self):
         for name in ("rm-a", "rm-b"):
             self.good("group", "create", name)

@@ -213,6 +213,7 @@ static int destroy_everything(struct fixture *f)
     zspool_interrupt(f->client);
     zspool_interrupt_clear(f->client);
     zspool_consumer_stop(f->consumer);
+    (void)zspool_consumer_finished(f->consumer);
     zspool_consumer_want(f->consumer, false);
     zspool_reader_want(f->reader, false);
     zspool_commit_clear(f->commit);

@@ -255,6 +255,15 @@ static int wait_savepoint_undo(struct fixture *f, int timeout_ms, zspool_error_t
     return zspool_savepoint_undo(f->client, "g", false, timeout_ms, &result, err);
 }
 
+static int wait_group_replay(struct fixture *f, int timeout_ms, zspool_error_t *err)
+{
+    zspool_replay_spec_t spec;
+    zspool_replay_result_t *result;
+    zspool_replay_spec_init(&spec, "g");
+    spec.from.kind = ZSPOOL_POSITION_EARLIEST;
+    return zspool_group_replay(f->client, &spec, timeout_ms, &result, err);
+}
+
 static int wait_group_seek(struct fixture *f, int timeout_ms, zspool_error_t *err)
 {
     zspool_seek_spec_t spec;
@@ -322,6 +331,7 @@ static const struct {
     {"group_pause", wait_group_pause, true},
     {"group_resume", wait_group_resume, true},
     {"group_seek", wait_group_seek, true},
+    {"group_replay", wait_group_replay, true},
     {"dead_list", wait_dead_list, true},
     {"dead_read", wait_dead_read, true},
     {"dead_redrive", wait_dead_redrive, true},

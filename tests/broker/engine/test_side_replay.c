@@ -313,6 +313,9 @@ static void a_name_is_made_when_none_is_given(void **state)
         assert_memory_equal(name[i], "g.replay-", 9);
     }
     assert_string_not_equal(name[0], name[1]);
+    fixture_ok(f, "GROUP.DELETE", fixture_format("{'group': '%s'}", name[0]), NULL);
+    fixture_error(f, ZSP_ENOT_FOUND, "PULL",
+                  fixture_format("{'group': '%s', 'topics': ['t']}", name[0]), NULL);
 }
 
 static void order_holds_in_a_replay(void **state)
