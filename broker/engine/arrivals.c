@@ -63,7 +63,7 @@ static void complete(struct engine *self, const struct store_completion *complet
         partition_advanced(self, completion);
         break;
     case STORE_TRIMMED:
-        retention_trimmed(self, completion->owner, completion->offset);
+        retention_trimmed(self, completion->owner);
         break;
     case STORE_COMPACTED:
         compaction_ended(self, completion->owner);

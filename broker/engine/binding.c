@@ -111,7 +111,7 @@ static int begin_ledger(struct groups *self, struct binding *binding, struct par
     group_ledger_place(self, ledger, partition);
     agenda_tell(self, ledger);
     mark_watch_begin(ledger);
-    group_ledger_begin_at(self, ledger, partition->start_offset);
+    group_ledger_begin(self, ledger);
     group_ledger_changed(self, ledger);
     return 0;
 }

@@ -146,16 +146,19 @@ int dead_change(struct groups *self, struct ledger *ledger, const struct run_spa
                 enum dead_fate fate)
 {
     struct run run = span->run;
+    const unsigned redriven = group_settings_of(ledger->group)->dead_retention_ms > 0 ? 1 : 0;
     zsp_assert(run.state == RUN_DEAD);
     switch (fate) {
     case DEAD_REDRIVEN:
-        run = (struct run){.state = RUN_READY, .urgency = span->run.urgency};
+        run = (struct run){
+            .state = RUN_READY, .urgency = span->run.urgency, .redriven = redriven & 1u};
         break;
     case DEAD_REDRIVEN_COUNTED:
         run.state = RUN_READY;
         run.limit = 0;
         run.started = 0;
         run.due_ms = 0;
+        run.redriven = redriven & 1u;
         break;
     case DEAD_DROPPED:
         run = (struct run){.state = RUN_NONE};

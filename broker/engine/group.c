@@ -244,7 +244,7 @@ void group_destroy(struct engine *engine, struct group *group)
 void group_partition_trimmed(struct engine *engine, struct partition *partition)
 {
     for (struct ledger *ledger = partition->ledger_first; ledger; ledger = ledger->next) {
-        if (group_ledger_trim(engine->groups, ledger, partition->start_offset)) {
+        if (group_ledger_trim(engine->groups, ledger)) {
             zsp_diag(engine->diag, ZSP_WARNING,
                      "%s: retention of %s partition %" PRIu32 " took messages below offset %" PRIu64
                      " that were not done",

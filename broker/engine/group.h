@@ -282,16 +282,22 @@ struct ledger *group_ledger(const struct group *group, struct zsp_slice topic, u
 /* Bring sums, ring and timer up to date after any change of a ledger. Memory that runs out for
  * that stops the broker. */
 void group_ledger_changed(struct groups *self, struct ledger *ledger);
-/* What lies below the partition's start is gone for good: counts as done. True = some of it was
- * still wanted. */
-bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start);
+/* What lies below the partition's start is gone for good, but for islands (dead_keep.h): counts as
+ * done. True = some of it was still wanted. ledger_trim.c */
+bool group_ledger_trim(struct groups *self, struct ledger *ledger);
 /* The same for a ledger that was replayed: none of its messages counts for a lease yet. */
-void group_ledger_trim_replayed(struct groups *self, struct ledger *ledger, uint64_t start);
+void group_ledger_trim_replayed(struct groups *self, struct ledger *ledger,
+                                const struct partition *partition);
+/* Of [from, to), as far as it is below the partition's start: what nobody keeps any more is gone. */
+void group_ledger_forget_old(struct groups *self, struct ledger *ledger, uint64_t from,
+                             uint64_t to);
+/* One that is attached to its partition, new or replayed, where the log begins now. */
+void group_ledger_begin(struct groups *self, struct ledger *ledger);
+/* For runmap_visit() with struct groups: the messages are under their lease no more. */
+int group_leave_lease(void *arg, const struct run_span *span);
 /* The message at `first` is damaged: nothing from there on is handed out. Memory that runs out stops
  * the broker. */
 void group_ledger_block(struct groups *self, struct ledger *ledger, uint64_t first);
-/* The same for a new one, that has lost nothing. */
-void group_ledger_begin_at(struct groups *self, struct ledger *ledger, uint64_t start);
 
 /* Parked pulls of the group are to be looked at in this turn. */
 void group_wake(struct groups *self, struct group *group);

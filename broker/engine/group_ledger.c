@@ -248,7 +248,7 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
 }
 
 /* The messages of a span are under no lease any more, without a step. */
-static int leave_lease(void *arg, const struct run_span *span)
+int group_leave_lease(void *arg, const struct run_span *span)
 {
     struct groups *self = arg;
     struct lease *lease =
@@ -273,7 +273,8 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
         hold_drop(self, ledger);
         recall_forget(self, ledger); /* last: what changes may ask for a recall */
         pull_forget_ledger(group, ledger);
-        (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, leave_lease, self); /* never ends early */
+        (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, group_leave_lease,
+                           self); /* never ends early */
         for (struct lease *lease = group->lease_first; lease; lease = lease->next) {
             lease_forget_ledger(lease, ledger);
         }
@@ -298,101 +299,6 @@ void group_ledger_put_gone(struct engine *engine, const struct ledger *ledger)
         state_put_gone(engine, ledger_block_key(ledger, ledger->blocks.blocks[i], key));
     }
     state_put_gone(engine, ledger_head_key(ledger, key));
-}
-
-/* What lies below `start` is forgotten, in memory; the blocks that held nothing else go. */
-static void forget_below(struct groups *self, struct ledger *ledger, uint64_t start)
-{
-    const struct run none = {.state = RUN_NONE};
-    lanes_drop(ledger); /* some of it was not finished, or dead */
-    if (runmap_set(&ledger->runs, 0, start, &none) < 0) {
-        group_out_of_memory(self);
-        return;
-    }
-    if (ledger->rare && ledger->rare->blocked < start) {
-        ledger->rare->blocked = UINT64_MAX; /* the damage is gone with the rest */
-    }
-    if (ledger->high < start) {
-        ledger->high = start;
-    }
-    if (ledger->journaled < start) {
-        ledger->journaled = start;
-        ledger->water = ledger->water > start ? ledger->water : start;
-    }
-    uint8_t key[GROUP_KEY_ROOM];
-    while (ledger->blocks.count > 0 && ledger->blocks.blocks[0] < start / ZSP_STATE_BLOCK) {
-        state_put_gone(self->engine, ledger_block_key(ledger, ledger->blocks.blocks[0], key));
-        block_set_remove(&ledger->blocks, ledger->blocks.blocks[0]);
-    }
-    if (ledger_recount(ledger) < 0) {
-        group_out_of_memory(self);
-    }
-}
-
-static bool is_above(const struct ledger *ledger, uint64_t start)
-{
-    return start == 0 ||
-           (start <= ledger->high && start <= ledger_committed(ledger) && ledger_dead(ledger) == 0);
-}
-
-/* Count what goes with the messages below `start` and was still to be done; true = any. A crash
- * before that is durable is no harm: the start counts again, from where it was counted to. */
-static bool count_lost(struct groups *self, struct ledger *ledger, uint64_t start)
-{
-    const uint64_t from = ledger_rare_of(ledger)->lost_to;
-    const uint64_t lost = from < start ? ledger_count_unfinished(ledger, from, start) : 0;
-    struct ledger_rare *const rare = lost > 0 ? ledger_rare_open(ledger) : NULL;
-    if (rare) {
-        rare->lost += lost;
-        rare->lost_to = start;
-    } else if (lost > 0) {
-        group_out_of_memory(self);
-    }
-    return rare != NULL;
-}
-
-static void put_head(struct groups *self, const struct ledger *ledger)
-{
-    uint8_t key[GROUP_KEY_ROOM];
-    state_image_wanted(self->engine, ledger_head_key(ledger, key));
-}
-
-/* The block that `start` lies in keeps its old image: it may say of messages below `start` that
- * they are out under a lease which is gone by then. A start trims before it looks at leases. */
-bool group_ledger_trim(struct groups *self, struct ledger *ledger, uint64_t start)
-{
-    const uint64_t committed = ledger_committed(ledger);
-    if (is_above(ledger, start)) {
-        return false;
-    }
-    agenda_tell(self, ledger); /* the mark is never below `high`, see mark_watch.h */
-    const bool any_lost = count_lost(self, ledger, start);
-    (void)runmap_visit(&ledger->runs, 0, start, leave_lease, self); /* never ends early */
-    forget_below(self, ledger, start);
-    group_ledger_changed(self, ledger);
-    if (any_lost) {
-        put_head(self, ledger);
-    }
-    return start > committed;
-}
-
-void group_ledger_trim_replayed(struct groups *self, struct ledger *ledger, uint64_t start)
-{
-    if (is_above(ledger, start)) {
-        return;
-    }
-    const bool any_lost = count_lost(self, ledger, start);
-    forget_below(self, ledger, start);
-    if (any_lost) {
-        put_head(self, ledger);
-    }
-}
-
-void group_ledger_begin_at(struct groups *self, struct ledger *ledger, uint64_t start)
-{
-    if (!is_above(ledger, start)) {
-        forget_below(self, ledger, start);
-    }
 }
 
 void group_ledger_block(struct groups *self, struct ledger *ledger, uint64_t first)

@@ -506,8 +506,7 @@ static int cover(struct groups *self, struct ledger *ledger, const struct run_sp
 static int start_ledger(struct groups *self, struct ledger *ledger, struct zsp_err *err)
 {
     const struct topic *topic = topic_by_id(self->engine, ledger_topic_id(ledger));
-    group_ledger_trim_replayed(self, ledger,
-                               topic->partitions[ledger_partition_index(ledger)]->start_offset);
+    group_ledger_trim_replayed(self, ledger, topic->partitions[ledger_partition_index(ledger)]);
     block_set_trim(&ledger->blocks);
     int rc = ledger_recount(ledger);
     if (rc < 0) {

@@ -64,13 +64,18 @@ uint32_t ledger_partition_index(const struct ledger *self)
 
 /* --- Figures ------------------------------------------------------------------------ */
 
-uint64_t ledger_committed(const struct ledger *self)
+uint64_t ledger_committed_from(const struct ledger *self, uint64_t from)
 {
     struct run_span span;
-    if (runmap_next(&self->runs, 0, RUN_CLASS_UNFINISHED, &span) && span.first < self->high) {
-        return span.first;
+    if (runmap_next(&self->runs, from, RUN_CLASS_UNFINISHED, &span) && span.first < self->high) {
+        return span.first > from ? span.first : from;
     }
     return self->high;
+}
+
+uint64_t ledger_committed(const struct ledger *self)
+{
+    return ledger_committed_from(self, 0);
 }
 
 uint64_t ledger_visible_end(const struct ledger *self)

@@ -129,8 +129,9 @@ uint64_t ledger_group_id(const struct ledger *self);
 uint64_t ledger_topic_id(const struct ledger *self);
 uint32_t ledger_partition_index(const struct ledger *self);
 
-/* Every offset below is done or dead. */
+/* Every offset below is done or dead; the same but for what is below `from`. */
 uint64_t ledger_committed(const struct ledger *self);
+uint64_t ledger_committed_from(const struct ledger *self, uint64_t from);
 /* Messages that could be handed out now, and figures by state, all O(1). Those that wait do so for
  * a retry, for their time, or for another message of their key. */
 uint64_t ledger_ready(const struct ledger *self);

@@ -29,7 +29,8 @@ enum stored_state {
     STORED_WAITING,
     STORED_LEASED,
     STORED_DEAD,
-    STORED_DONE
+    STORED_DONE,
+    STORED_REDRIVEN = 128 /* a bit beside the state */
 };
 
 _Static_assert(ZSP_STATE_BLOCK == 65536u, "an offset within a block is a u16");
@@ -182,7 +183,8 @@ void block_write_run(struct block_writer *self, const struct run_span *span)
     zsp_assert(span->first / ZSP_STATE_BLOCK == (span->end - 1) / ZSP_STATE_BLOCK);
     zsp_write_u16(self->out, (uint16_t)(span->first % ZSP_STATE_BLOCK));
     zsp_write_u16(self->out, (uint16_t)(span->end - span->first - 1));
-    zsp_write_u8(self->out, stored_state(run));
+    zsp_write_u8(self->out,
+                 (uint8_t)(stored_state(run) | (run->redriven != 0 ? STORED_REDRIVEN : 0)));
     zsp_write_u8(self->out, (uint8_t)flags);
     if (run->state == RUN_LEASED) {
         zsp_write_u64(self->out, run->lease);
@@ -332,7 +334,7 @@ static int read_fields(struct block_reader *self, unsigned flags, struct run *ru
     run->started = flags & FLAG_LEASE && run->state == RUN_DEAD ? 1 : 0;
     if (flags & FLAG_LAST) {
         run->last_lease = zsp_read_u64(&self->in);
-        run->last_outcome = zsp_read_u8(&self->in) & 15u;
+        run->last_outcome = zsp_read_u8(&self->in) & 7u;
     }
     run->due_ms = flags & FLAG_DUE ? (int64_t)zsp_read_u64(&self->in) : 0;
     run->deliveries = flags & FLAG_COUNTS ? zsp_read_u32(&self->in) : 1;
@@ -364,15 +366,17 @@ static int read_run(struct block_reader *self, struct run_span *ret)
 {
     const uint64_t first = zsp_read_u16(&self->in);
     const uint64_t count = (uint64_t)zsp_read_u16(&self->in) + 1;
-    const enum run_state state = memory_state(zsp_read_u8(&self->in));
+    const unsigned stored = zsp_read_u8(&self->in);
+    const enum run_state state = memory_state((uint8_t)(stored & ~(unsigned)STORED_REDRIVEN));
     const unsigned flags = zsp_read_u8(&self->in);
     const bool has_fields = state != RUN_NONE && state != RUN_DONE;
     if (self->in.failed || state == RUN_STATES || count > ZSP_STATE_BLOCK - first ||
-        (!has_fields && flags != 0)) {
+        (!has_fields && (flags != 0 || stored >= STORED_REDRIVEN))) {
         return ZSP_ECORRUPT;
     }
     *ret = (struct run_span){.first = self->base + first, .end = self->base + first + count};
     ret->run.state = (uint8_t)state;
+    ret->run.redriven = stored >= STORED_REDRIVEN ? 1 : 0;
     return has_fields ? read_fields(self, flags, &ret->run) : 0;
 }
 

@@ -6,6 +6,7 @@
 static void die(const struct group_settings *settings, struct run *run)
 {
     run->state = RUN_DEAD;
+    run->redriven = 0;
     run->limit = settings->on_dead == ON_DEAD_HOLD ? 1 : 0; /* see struct run */
 }
 
@@ -15,7 +16,7 @@ static void leave_lease(struct run *run, enum run_outcome outcome)
     zsp_assert(run->state == RUN_LEASED);
     if (outcome != RUN_NO_OUTCOME) {
         run->last_lease = run->lease;
-        run->last_outcome = (unsigned)outcome & 15u;
+        run->last_outcome = (unsigned)outcome & 7u;
     }
     run->lease = 0;
     run->started = 0;

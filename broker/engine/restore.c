@@ -131,6 +131,25 @@ static int grow(struct restore *self)
     return 0;
 }
 
+/* Below the start nothing is brought back: what is dead or redriven on islands stays as it is. */
+static int keep_islands(const struct ledger *ledger, uint64_t start, struct ledger *made)
+{
+    struct run_span span = {0};
+    int rc = 0;
+    while (rc == 0 && runmap_next(&ledger->runs, span.end, RUN_CLASS_ANY, &span) &&
+           span.first < start) {
+        struct run run = span.run;
+        if (run.state == RUN_LEASED || run.state == RUN_RESERVED || run.state == RUN_PARKED) {
+            run.state = RUN_READY; /* its lease is lost */
+            run.lease = 0;
+            run.started = 0;
+            run.due_ms = 0;
+        }
+        rc = runmap_set(&made->runs, span.first, span.end < start ? span.end : start, &run);
+    }
+    return rc == 0 ? ledger_recount(made) : rc;
+}
+
 static int add_part(struct groups *groups, struct restore *self, const struct savepoint *savepoint,
                     const struct saved_ledger *saved, struct zsp_err *err)
 {
@@ -147,6 +166,9 @@ static int add_part(struct groups *groups, struct restore *self, const struct sa
     *part = (struct restored){.ledger = ledger, .from = ledger_committed(ledger)};
     self->ledgers[self->part_count++] = ledger;
     rc = savepoint_load(groups, savepoint, saved, start, &part->made, &part->gone, err);
+    if (rc == 0 && keep_islands(ledger, start, &part->made) < 0) {
+        rc = zsp_err_set(err, ZSP_ENOMEM, "savepoint: out of memory");
+    }
     if (rc == 0) {
         part->difference = ledger_compare(ledger, &part->made, start);
     }

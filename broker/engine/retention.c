@@ -32,9 +32,9 @@ static void retention_arm(struct engine *engine, const struct topic *topic);
 static bool has_limit(const struct topic *topic)
 {
     const struct topic_settings *const settings = topic_settings_of(topic);
-    return settings->retention_time_ms > 0 || settings->retention_bytes > 0 ||
-           settings->until_consumed != 0 || settings->max_topic_bytes > 0 ||
-           compaction_is_on(topic);
+    return topic->island_count > 0 || settings->retention_time_ms > 0 ||
+           settings->retention_bytes > 0 || settings->until_consumed != 0 ||
+           settings->max_topic_bytes > 0 || compaction_is_on(topic);
 }
 
 static uint64_t share_of(const struct topic *topic, uint64_t bytes)
@@ -105,15 +105,38 @@ void retention_ask(struct engine *engine, struct partition *partition,
     }
     struct store_part_info info;
     engine->store->ops->part_info(engine->store, partition->part, &info);
-    retention_trimmed(engine, partition, info.start_offset);
+    retention_moved(engine, partition, info.start_offset, info.island_offset);
 }
 
-void retention_trimmed(struct engine *engine, struct partition *partition, uint64_t start_offset)
+void retention_trimmed(struct engine *engine, struct partition *partition)
 {
-    if (start_offset <= partition->start_offset) {
+    struct store_part_info info;
+    engine->store->ops->part_info(engine->store, partition->part, &info);
+    retention_moved(engine, partition, info.start_offset, info.island_offset);
+    if (info.island_offset < info.start_offset) {
+        retention_hurry(engine); /* others may have waited for it, or more of this one */
+    }
+}
+
+void partition_set_start(struct partition *partition, uint64_t start, uint64_t island)
+{
+    const bool had = partition->island_offset < partition->start_offset;
+    start = start > partition->start_offset ? start : partition->start_offset;
+    island = island > partition->island_offset ? island : partition->island_offset;
+    partition->start_offset = start;
+    partition->island_offset = island < start ? island : start;
+    const bool has = partition->island_offset < start;
+    partition->topic->island_count += has && !had ? 1 : 0;
+    partition->topic->island_count -= had && !has ? 1 : 0;
+}
+
+void retention_moved(struct engine *engine, struct partition *partition, uint64_t start,
+                     uint64_t island)
+{
+    if (start <= partition->start_offset && island <= partition->island_offset) {
         return;
     }
-    partition->start_offset = start_offset;
+    partition_set_start(partition, start, island);
     if (partition->topic->state == TOPIC_LIVE) {
         group_partition_trimmed(engine, partition);
     }
@@ -123,9 +146,11 @@ void retention_trimmed(struct engine *engine, struct partition *partition, uint6
 static void retention_ask_kept(struct engine *engine, struct partition *partition,
                                const struct store_retain *what)
 {
-    struct store_retain kept = *what;
-    dead_keep(engine, partition, &kept);
-    retention_ask(engine, partition, &kept);
+    if (dead_keep_is_on(partition)) {
+        dead_keep_retain(engine, partition, what);
+    } else {
+        retention_ask(engine, partition, what);
+    }
 }
 
 /* Ages run on wall time: a topic's messages carry it. */
@@ -164,8 +189,9 @@ static uint64_t consumed_to(const struct partition *partition)
     uint64_t offset = UINT64_MAX;
     bool any = false;
     for (const struct ledger *ledger = partition->ledger_first; ledger; ledger = ledger->next) {
-        const uint64_t committed =
-            side_replay_has_all(ledger) ? UINT64_MAX : ledger_committed(ledger);
+        const uint64_t committed = side_replay_has_all(ledger)
+                                       ? UINT64_MAX
+                                       : ledger_committed_from(ledger, partition->start_offset);
         offset = committed < offset ? committed : offset;
         any = any || !ledger->group->side;
     }

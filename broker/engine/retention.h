@@ -21,8 +21,11 @@ void retention_start(struct engine *engine);
 /* Ask the store to drop what may go of a partition. */
 void retention_ask(struct engine *engine, struct partition *partition,
                    const struct store_retain *what);
-/* The store has moved the start of a partition. */
-void retention_trimmed(struct engine *engine, struct partition *partition, uint64_t start_offset);
+/* The store has moved the start of a partition, or its islands. */
+void retention_trimmed(struct engine *engine, struct partition *partition);
+/* They are here now, if that is further. */
+void retention_moved(struct engine *engine, struct partition *partition, uint64_t start,
+                     uint64_t island);
 
 /* A topic is full: look at all of them soon. */
 void retention_hurry(struct engine *engine);

@@ -128,7 +128,7 @@ static void give_node(struct run_slab *slab, uint32_t node)
 
 /* --- Treap ----------------------------------------------------------------------- */
 
-static unsigned class_of(const struct run *run)
+static unsigned class_of_state(const struct run *run)
 {
     switch ((enum run_state)run->state) {
     case RUN_READY:
@@ -152,6 +152,11 @@ static unsigned class_of(const struct run *run)
         break;
     }
     return 0;
+}
+
+static unsigned class_of(const struct run *run)
+{
+    return class_of_state(run) | (run->redriven != 0 ? RUN_CLASS_REDRIVEN : 0u);
 }
 
 static uint64_t end_of(const struct run_node *node)
@@ -298,7 +303,8 @@ bool run_equal(const struct run *a, const struct run *b)
     return a->lease == b->lease && a->last_lease == b->last_lease && a->due_ms == b->due_ms &&
            a->deliveries == b->deliveries && a->failures == b->failures &&
            a->reasons == b->reasons && a->state == b->state && a->urgency == b->urgency &&
-           a->last_outcome == b->last_outcome && a->limit == b->limit && a->started == b->started;
+           a->last_outcome == b->last_outcome && a->limit == b->limit && a->started == b->started &&
+           a->redriven == b->redriven;
 }
 
 void runmap_init(struct runmap *self, struct run_slab *slab)

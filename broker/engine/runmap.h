@@ -52,8 +52,9 @@ struct run {
     int8_t urgency;            /* priority - ZSP_PRIORITY: 0 = as usual */
     uint8_t limit;             /* 0 = none; else out only in leases of at most 2^(limit-1) messages;
                             DEAD: 1 = it keeps back what its group's order puts behind it */
-    unsigned last_outcome : 4; /* enum run_outcome */
-    unsigned started : 4; /* LEASED: the application took it in hand; memory only. DEAD: it owes
+    unsigned last_outcome : 3; /* enum run_outcome */
+    unsigned redriven : 1; /* unfinished: retention lets it be until it is done, see dead_keep.h */
+    unsigned started : 4;  /* LEASED: the application took it in hand; memory only. DEAD: it owes
                             a copy, see letters.h */
 };
 
@@ -78,7 +79,8 @@ enum run_class {
     RUN_CLASS_DONE = 1 << 24,
     RUN_CLASS_HOLDING = 1 << 25, /* of the DEAD ones, those with a limit */
     RUN_CLASS_PARKED = 1 << 26,
-    RUN_CLASS_OWING = 1 << 27, /* of the DEAD ones, those that owe a copy */
+    RUN_CLASS_OWING = 1 << 27,    /* of the DEAD ones, those that owe a copy */
+    RUN_CLASS_REDRIVEN = 1 << 28, /* of any state */
     RUN_CLASS_UNFINISHED = ((1 << 23) - 1) | RUN_CLASS_PARKED,
     RUN_CLASS_ANY = ((1 << 25) - 1) | RUN_CLASS_PARKED
 };

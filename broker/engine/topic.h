@@ -71,6 +71,8 @@ struct partition {
     uint32_t index;
     struct store_part *part;
     uint64_t start_offset;  /* the oldest kept; moved by STORE_TRIMMED, and by a purge */
+    uint64_t island_offset; /* below it nothing is left; see dead_keep.h */
+    uint64_t island_look;   /* where the next look at islands begins */
     uint64_t purged_offset; /* what a purge has put; durable before it moves the start */
     uint64_t synced_offset; /* the mark: consumers see what is below; moved by STORE_SYNCED */
 
@@ -91,6 +93,9 @@ struct partition {
     struct id_lookup *lookup_first;   /* that wait for the mark */
     uint64_t image_bytes;             /* body bytes appended since the last image */
 };
+
+/* The log begins here now, and islands there, if that is further. */
+void partition_set_start(struct partition *partition, uint64_t start, uint64_t island);
 
 /* Someone who waits until it is decided whether a topic is there; embedded, in order of arrival. */
 struct topic_waiter {
@@ -115,6 +120,7 @@ struct topic {
     bool is_gone;      /* DELETING, and that is durable: nothing more is asked of its partitions */
     bool is_consuming; /* a round of `until_consumed` is under way, see retention.c */
     uint32_t next_partition; /* for the next batch of keyless records */
+    uint32_t island_count;   /* partitions that have some */
     uint32_t partition_count;
     uint32_t made_count;           /* those behind partition_count are empty, see topic_grow.h */
     struct partition **partitions; /* so many; they stay where they are until the topic goes */

@@ -128,7 +128,7 @@ static void clamp(const struct purge *self, const struct topic *topic)
 static void move_start(struct engine *engine, struct partition *partition, uint64_t to)
 {
     const struct store_retain what = {.before_offset = to, .seal_bytes = 1};
-    retention_trimmed(engine, partition, to);
+    retention_moved(engine, partition, to, to);
     retention_ask(engine, partition, &what);
 }
 
@@ -140,7 +140,7 @@ void purge_resume(struct engine *engine)
             struct partition *const partition = topic->partitions[j];
             struct store_part_info info;
             engine->store->ops->part_info(engine->store, partition->part, &info);
-            if (info.start_offset < partition->purged_offset) {
+            if (info.island_offset < partition->purged_offset) {
                 move_start(engine, partition, partition->purged_offset);
             }
         }

@@ -217,8 +217,8 @@ static int open_partition(struct engine *engine, struct partition *partition, st
     dedup_partition_set(engine, partition);
     struct store_part_info info;
     engine->store->ops->part_info(engine->store, partition->part, &info);
-    partition->start_offset =
-        info.start_offset > partition->purged_offset ? info.start_offset : partition->purged_offset;
+    partition_set_start(partition, info.start_offset, info.island_offset);
+    partition_set_start(partition, partition->purged_offset, partition->purged_offset);
     partition->synced_offset = info.synced_offset;
     if (info.refuses_appends) {
         zsp_diag(engine->diag, ZSP_ERROR, "%s: partition %u is damaged and takes no publishes",

@@ -268,7 +268,7 @@ int verb_group_trace(struct engine *engine, const struct request *request, struc
     if (rc < 0) {
         return rc;
     }
-    if (args.offset.value < ledger->partition->start_offset) {
+    if (args.offset.value < ledger->partition->island_offset) {
         struct traced gone = {0};
         look(engine, ledger, args.offset.value, &gone);
         answer(engine, &request->to, &gone, args.offset.value);

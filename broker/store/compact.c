@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "broker/store/compact_run.h"
-#include "broker/store/fact.h"
+#include "broker/store/island.h"
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition.h"
+#include "broker/store/replace.h"
 #include "common/assert.h"
 
 #define GROUP_SEGMENTS_MAX 256u /* copied into one */
@@ -23,12 +24,10 @@ struct compaction {
     enum compact_phase phase;
     struct compact_run run;
     bool job_out;
-    bool dropping;            /* the job that is out removes files */
-    bool only_tombstones;     /* nothing is dirty: only segments with tombstones that may go */
-    uint64_t copy_next;       /* the next segment to be copied begins here or behind it */
-    struct segment *target;   /* COMMITTING */
-    struct segment_file *old; /* files to be removed */
-    size_t old_count;
+    bool dropping;        /* the job that is out removes files */
+    bool only_tombstones; /* nothing is dirty: only segments with tombstones that may go */
+    uint64_t copy_next;   /* the next segment to be copied begins here or behind it */
+    struct replacement replacement;
     int64_t due_ms;
     uint64_t removed, freed; /* messages and bytes so far */
 };
@@ -37,7 +36,8 @@ struct compaction {
 
 static bool is_clean(const struct segment *segment)
 {
-    return segment->generation > 0 && segment->clean_offset >= segment->end_offset;
+    return segment->is_island ||
+           (segment->generation > 0 && segment->clean_offset >= segment->end_offset);
 }
 
 static size_t count_clean(const struct store_part *part)
@@ -54,6 +54,11 @@ static bool has_due_tombstone(const struct segment *segment, const struct store_
     return segment->tombstone_ms != 0 && segment->tombstone_ms <= what->tombstones_before_ms;
 }
 
+bool compact_is_busy(const struct log_store *store, const struct store_part *part)
+{
+    return store->compaction && store->compaction->part == part;
+}
+
 void compact_info(const struct store_part *part, struct store_part_info *ret)
 {
     const size_t clean = count_clean(part);
@@ -68,7 +73,7 @@ void compact_info(const struct store_part *part, struct store_part_info *ret)
     }
     ret->active_bytes = active ? active->bytes : 0;
     ret->newest_ms = part->max_timestamp_ms;
-    ret->is_compacting = part->store->compaction && part->store->compaction->part == part;
+    ret->is_compacting = compact_is_busy(part->store, part);
     if (part->compacted) {
         ret->compacted = *part->compacted;
     }
@@ -88,8 +93,7 @@ static void finish(struct log_store *store, struct compaction *self)
     struct store_part *part = self->part;
     release_sources(self);
     compact_run_fini(&self->run, store->fs);
-    segment_destroy(store, &self->target);
-    free(self->old);
+    replace_fini(&self->replacement, store);
     free(self);
     store->compaction = NULL;
     part->busy--;
@@ -152,29 +156,10 @@ static void copy_task(struct job *job, struct fs *fs)
 static void remove_task(struct job *job, struct fs *fs)
 {
     struct compaction *self = job->owner;
-    for (size_t i = 0; i < self->old_count; i++) {
-        segment_unlink(fs, self->run.directory, self->old[i]);
-    }
-    self->run.sync_failed = fs->ops->sync_dir(fs->self, self->run.directory, &job->error) < 0;
+    replace_remove(&self->replacement, &self->run, fs, &job->error);
 }
 
 /* --- The next segments ------------------------------------------------------------------------------ */
-
-static struct compact_source source_of(const struct store_part *part, size_t index)
-{
-    const struct segment *segment = part->segments[index];
-    return (struct compact_source){
-        .number = segment->number,
-        .last_number = segment->last_number,
-        .generation = segment->generation,
-        .base_offset = segment->base_offset,
-        .end_offset = segment->end_offset,
-        .bytes = segment->bytes,
-        .epoch_before = index > 0 ? part->segments[index - 1]->epoch : 0,
-        .max_before_ms = segment->max_before_ms,
-        .max_timestamp_ms = segment->max_timestamp_ms,
-    };
-}
 
 /* Is retention about to drop it? Its record is on its way to the journal. */
 static bool is_going(const struct store_part *part, const struct segment *segment)
@@ -185,6 +170,7 @@ static bool is_going(const struct store_part *part, const struct segment *segmen
 static bool is_wanted(const struct compaction *self, const struct segment *segment)
 {
     return segment->base_offset >= self->copy_next && !is_going(self->part, segment) &&
+           !segment->is_island &&
            (!self->only_tombstones || has_due_tombstone(segment, &self->what));
 }
 
@@ -193,7 +179,7 @@ static int add_source(struct compaction *self, size_t index)
 {
     struct store_part *part = self->part;
     struct compact_run *run = &self->run;
-    const struct compact_source source = source_of(part, index);
+    const struct compact_source source = replace_source(part, index);
     if (compact_run_add(run, &source) < 0) {
         return ZSP_ENOMEM;
     }
@@ -224,7 +210,7 @@ static int next_target(struct log_store *store, struct compaction *self)
         return 1;
     }
     compact_run_reset(run, store->fs);
-    run->target = source_of(part, first);
+    run->target = replace_source(part, first);
     run->target.generation++; /* no file has this name: only the first source has its number */
     if (add_source(self, first) < 0) {
         return ZSP_ENOMEM;
@@ -275,39 +261,6 @@ static void go_on_copying(struct log_store *store, struct compaction *self)
 
 /* --- Committing ------------------------------------------------------------------------------------- */
 
-static size_t find_source(const struct store_part *part, uint64_t number)
-{
-    size_t at = 0;
-    while (part->segments[at]->number != number) {
-        at++;
-        zsp_assert(at < part->segment_count); /* nobody else takes what is being copied */
-    }
-    return at;
-}
-
-/* The journal says that the target takes the place of its sources. */
-static void swap(struct log_store *store, struct compaction *self)
-{
-    struct store_part *part = self->part;
-    const size_t count = self->run.source_count;
-    const size_t first = find_source(part, self->run.sources[0].number);
-    for (size_t i = 0; i < count; i++) {
-        struct segment *segment = part->segments[first + i];
-        self->old[i] = segment_file(segment);
-        self->freed += segment->bytes;
-        segment_retire(store, segment);
-    }
-    self->old_count = count;
-    self->freed -= self->target->bytes < self->freed ? self->target->bytes : self->freed;
-    part->segments[first] = self->target;
-    self->target = NULL;
-    part->segment_count -= (uint32_t)(count - 1);
-    memmove(part->segments + first + 1, part->segments + first + count,
-            (part->segment_count - first - 1) * sizeof(struct segment *));
-    read_cache_drop(&store->read_cache, &part->read_cache);
-    tail_drop_below(&store->tail, &part->tail, self->run.target.end_offset);
-}
-
 static void committed(struct log_store *store, void *arg, const struct zsp_err *err)
 {
     struct compaction *self = arg;
@@ -317,91 +270,55 @@ static void committed(struct log_store *store, void *arg, const struct zsp_err *
         return;
     }
     self->removed += self->run.copy.removed;
-    swap(store, self);
+    const uint64_t bytes = replace_swap(&self->replacement, store, &self->run);
+    const uint64_t left = self->run.target.bytes;
+    self->freed += bytes > left ? bytes - left : 0;
     self->dropping = true;
     submit(store, self, remove_task);
-}
-
-/* The segment that the target is going to be. */
-static struct segment *make_target(const struct compaction *self)
-{
-    const struct compact_source *target = &self->run.target;
-    struct segment *segment = segment_new(self->part, target->number, target->base_offset);
-    if (!segment) {
-        return NULL;
-    }
-    segment->state = SEGMENT_SEALED;
-    segment->last_number = target->last_number;
-    segment->generation = target->generation;
-    segment->end_offset = target->end_offset;
-    segment->bytes = segment->file_bytes = target->bytes;
-    segment->max_before_ms = target->max_before_ms;
-    segment->max_timestamp_ms = target->max_timestamp_ms;
-    segment->epoch = self->run.copy.out_epoch;
-    segment->tombstone_ms = self->run.copy.tombstone_ms;
-    segment->clean_offset =
-        self->run.map_end < target->end_offset ? self->run.map_end : target->end_offset;
-    return segment;
 }
 
 /* Errors: ZSP_ENOMEM */
 static int commit_target(struct log_store *store, struct compaction *self)
 {
-    const struct store_part *part = self->part;
-    const size_t count = self->run.source_count;
-    struct fact *facts = calloc(count, sizeof *facts);
-    struct store_entry *entries = calloc(count, sizeof *entries);
-    free(self->old);
-    self->old = calloc(count, sizeof *self->old);
-    self->old_count = 0;
-    self->target = make_target(self);
-    const bool has_memory = facts && entries && self->old && self->target;
-    for (size_t i = 1; i < count && has_memory; i++) {
-        facts[i] = fact_sealed_key(part->topic_id, part->number, self->run.sources[i].number);
-        entries[i] = fact_entry(&facts[i], STORE_GONE);
+    struct compact_run *run = &self->run;
+    int rc = replace_begin(&self->replacement, self->part, run);
+    if (rc < 0) {
+        return rc;
     }
-    if (has_memory) {
-        facts[0] = fact_sealed(self->target);
-        entries[0] = fact_entry(&facts[0], STORE_IMAGE);
-        self->phase = COMPACT_COMMITTING;
-        store->works++;
-        journal_put_own(store, entries, count, committed, self);
-    }
-    free(facts);
-    free(entries);
-    return has_memory ? 0 : ZSP_ENOMEM;
+    self->replacement.target->clean_offset =
+        run->map_end < run->target.end_offset ? run->map_end : run->target.end_offset;
+    self->phase = COMPACT_COMMITTING;
+    store->works++;
+    rc = replace_put(&self->replacement, store, run, committed, self);
+    store->works -= rc < 0 ? 1 : 0;
+    return rc;
 }
 
 /* Is the copy better than what it was made of? */
 static bool has_changed(const struct compaction *self)
 {
     const struct compact_run *run = &self->run;
-    const struct segment *only =
-        self->part->segments[find_source(self->part, run->sources[0].number)];
+    const struct segment_file name = {run->sources[0].number, run->sources[0].generation};
+    const struct segment *only = partition_find_segment(self->part, name);
     return run->copy.removed > 0 || run->source_count > 1 || only->generation == 0 ||
            (only->clean_offset < only->end_offset && run->map_end > only->clean_offset);
 }
 
+static void drop_task(struct job *job, struct fs *fs)
+{
+    struct compaction *self = job->owner;
+    compact_run_drop_target(&self->run, fs);
+    self->run.sync_failed = fs->ops->sync_dir(fs->self, self->run.directory, &job->error) < 0;
+}
+
 static void copied(struct log_store *store, struct compaction *self)
 {
-    if (has_changed(self)) {
-        if (commit_target(store, self) < 0) {
-            finish(store,
-                   self); /* the next start removes the copy, or the next try overwrites it */
-        }
-        return;
+    if (!has_changed(self)) {
+        self->dropping = true;
+        submit(store, self, drop_task);
+    } else if (commit_target(store, self) < 0) {
+        finish(store, self); /* the next start removes the copy, or the next try overwrites it */
     }
-    self->dropping = true;
-    free(self->old);
-    self->old_count = 0;
-    self->old = calloc(1, sizeof *self->old);
-    if (!self->old) {
-        finish(store, self);
-        return;
-    }
-    self->old[self->old_count++] =
-        (struct segment_file){self->run.target.number, self->run.target.generation};
-    submit(store, self, remove_task);
 }
 
 /* --- Going on ------------------------------------------------------------------------------------ */
@@ -482,7 +399,7 @@ static int add_dirty(struct compaction *self, size_t clean)
     run->map_end = run->map_from;
     for (size_t i = clean; i < part->segment_count && may_go_in(part->segments[i], &self->what);
          i++) {
-        const struct compact_source source = source_of(part, i);
+        const struct compact_source source = replace_source(part, i);
         if (compact_run_add(run, &source) < 0) {
             return ZSP_ENOMEM;
         }
@@ -546,8 +463,8 @@ int compact_start(struct log_store *store, struct store_part *part,
 {
     bool may_seal = false;
     if (store->compaction || part->state != PART_OPEN || part->trimming || part->refuses ||
-        part->damage_count > 0 || part->compact_failed || !store->ready || store->space.refuses ||
-        !is_worth_it(part, what, &may_seal)) {
+        island_is_busy(store, part) || part->damage_count > 0 || part->compact_failed ||
+        !store->ready || store->space.refuses || !is_worth_it(part, what, &may_seal)) {
         return 0;
     }
     if (may_seal) {

@@ -37,6 +37,8 @@ void compact_step(struct log_store *store);
 int64_t compact_deadline_ms(const struct log_store *store);
 /* What part_info() tells of it. */
 void compact_info(const struct store_part *part, struct store_part_info *ret);
+/* Is the partition being compacted? */
+bool compact_is_busy(const struct log_store *store, const struct store_part *part);
 /* Give up what is under way; no job is out. */
 void compact_fini(struct log_store *store);
 

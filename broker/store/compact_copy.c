@@ -27,6 +27,7 @@ void compact_copy_begin(struct compact_copy *self, const struct compact_rules *r
     self->open = false;
     self->tombstone_ms = 0;
     self->kept = self->removed = 0;
+    self->first_kept = UINT64_MAX;
 }
 
 static int no_memory(struct zsp_err *err)
@@ -108,6 +109,12 @@ static void cover(struct compact_copy *self, const struct store_batch *meta, uin
     }
 }
 
+static void note_kept(struct compact_copy *self, uint64_t first_offset, uint32_t count)
+{
+    self->first_kept = self->kept == 0 ? first_offset : self->first_kept;
+    self->kept += count;
+}
+
 /* The batch as it is, but for the place. */
 static void emit_whole(struct compact_copy *self, const struct batch_header *source)
 {
@@ -120,7 +127,54 @@ static void emit_whole(struct compact_copy *self, const struct batch_header *sou
     (void)zsp_write_room(&self->out, BATCH_HEADER_BYTES);
     zsp_write_bytes(&self->out, source->batch.body);
     emit(self, &header, start);
-    self->kept += source->batch.record_count;
+    note_kept(self, source->batch.first_offset, source->batch.record_count);
+}
+
+/* --- Ranges ------------------------------------------------------------------------------------ */
+
+/* The first range that ends behind `offset`; NULL = none. */
+static const struct store_range *range_at(const struct compact_rules *rules, uint64_t offset)
+{
+    size_t first = 0;
+    size_t end = rules->kept_count;
+    while (first < end) {
+        const size_t middle = first + (end - first) / 2;
+        if (rules->kept[middle].end_offset <= offset) {
+            first = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return first < rules->kept_count ? &rules->kept[first] : NULL;
+}
+
+static bool is_in_range(const struct compact_copy *self, uint64_t offset)
+{
+    const struct store_range *range = range_at(&self->rules, offset);
+    return range && range->first_offset <= offset;
+}
+
+static bool is_all_in_range(const struct compact_copy *self, const struct store_batch *batch)
+{
+    const struct store_range *range = range_at(&self->rules, batch->first_offset);
+    return range && range->first_offset <= batch->first_offset &&
+           range->end_offset >= batch->first_offset + batch->record_count;
+}
+
+bool compact_copy_wants(const struct compact_copy *self, const struct store_batch *batch)
+{
+    const struct store_range *range = range_at(&self->rules, batch->first_offset);
+    return !self->rules.keeps ||
+           (range && range->first_offset < batch->first_offset + batch->record_count);
+}
+
+void compact_copy_pass(struct compact_copy *self, const struct batch_header *header)
+{
+    self->epoch = header->epoch;
+    self->removed += header->batch.record_count;
+    if (!self->open) {
+        self->meta.timestamp_ms = header->batch.timestamp_ms;
+    }
 }
 
 /* --- Records ---------------------------------------------------------------------------------- */
@@ -131,6 +185,9 @@ static enum fate fate_of(const struct compact_copy *self, uint64_t offset, struc
                          int64_t tombstone_ms)
 {
     struct zsp_slice key, payload;
+    if (self->rules.keeps) {
+        return is_in_range(self, offset) ? FATE_KEPT : FATE_REMOVED;
+    }
     if (zsp_record_key_payload(record, &key, &payload) < 0 || !key.data) {
         return FATE_KEPT;
     }
@@ -262,7 +319,7 @@ static int copy_record(void *arg, uint64_t offset, struct zsp_slice record, int6
     self->open_epoch = self->epoch;
     self->open_tombstone_ms = since != 0 ? since : self->open_tombstone_ms;
     sparse_writer_add(&self->sparse, offset, record);
-    self->kept++;
+    note_kept(self, offset, 1);
     return 0;
 }
 
@@ -280,7 +337,8 @@ int compact_copy_batch(struct compact_copy *self, const struct batch_header *hea
     self->epoch = header->epoch;
     int rc = 1;
     if (batch->codec != BATCH_CODEC_SPARSE && batch->codec != BATCH_CODEC_LOST) {
-        rc = compact_copy_walk(self, batch, is_affected, self, err);
+        rc = self->rules.keeps ? !is_all_in_range(self, batch)
+                               : compact_copy_walk(self, batch, is_affected, self, err);
     }
     if (rc == 0) {
         emit_whole(self, header);

@@ -19,11 +19,15 @@
 #include "broker/store/sparse.h"
 #include "common/codec.h"
 
+/* With `keeps` these messages stay, and all others go; else what the keys say. */
 struct compact_rules {
     const struct compact_map *map; /* lent */
     uint64_t map_end;              /* keys of messages from here on may have older ones left */
-    int64_t now_ms;                /* wall: what a new tombstone is counted from */
-    int64_t tombstones_before_ms;  /* wall: one that was compacted first at or before this goes */
+    bool keeps;
+    const struct store_range *kept; /* lent; they rise and do not overlap */
+    size_t kept_count;
+    int64_t now_ms;               /* wall: what a new tombstone is counted from */
+    int64_t tombstones_before_ms; /* wall: one that was compacted first at or before this goes */
 };
 
 /* As the time of a tombstone: that does not run yet. 0 = it is none. */
@@ -51,6 +55,7 @@ struct compact_copy {
 
     int64_t tombstone_ms;   /* of the oldest tombstone that came out, 0 = none */
     uint64_t kept, removed; /* messages */
+    uint64_t first_kept;    /* offset of the first of them, UINT64_MAX = none */
 };
 
 /* Begin a segment at `place` (its uuid is lent) whose offsets begin here; memory is used again. */
@@ -60,6 +65,9 @@ void compact_copy_begin(struct compact_copy *self, const struct compact_rules *r
 /* The next batch, with its body. Errors: ZSP_ENOMEM, ZSP_ECORRUPT (what is in it cannot be read) */
 int compact_copy_batch(struct compact_copy *self, const struct batch_header *header,
                        struct zsp_err *err);
+/* Does anything of it stay? Else its body is not needed: pass it by. */
+bool compact_copy_wants(const struct compact_copy *self, const struct store_batch *batch);
+void compact_copy_pass(struct compact_copy *self, const struct batch_header *header);
 /* The segment ends here. Errors: ZSP_ENOMEM */
 int compact_copy_end(struct compact_copy *self, uint64_t end_offset, struct zsp_err *err);
 void compact_copy_fini(struct compact_copy *self);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hash.h"
 #include "common/record.h"
 
 #define WRITE_BYTES (1u * ZSP_MIB) /* that gather before they are written */
@@ -83,13 +84,25 @@ static int open_source(struct compact_run *self, struct fs *fs, struct zsp_err *
     return 0;
 }
 
-/* The next batch of the sources, whole. Returns 0, 1 = there is none. */
+static int read_body(struct compact_run *self, uint64_t pos, struct batch_header *header,
+                     struct zsp_err *err)
+{
+    struct zsp_slice *const body = &header->batch.body;
+    return scan_bytes(&self->scan, pos + BATCH_HEADER_BYTES, body->len, body, err);
+}
+
+/* The next batch of the sources, whole; without its body when only some ranges are kept. Returns 0,
+ * 1 = there is none. */
 static int next_batch(struct compact_run *self, struct fs *fs, struct batch_header *ret,
                       struct zsp_err *err)
 {
     for (;;) {
         if (self->at == self->source_count) {
             return 1;
+        }
+        if (self->sources[self->at].bytes == 0) {
+            self->at++;
+            continue;
         }
         if (!self->scanning) {
             const int opened = open_source(self, fs, err);
@@ -105,12 +118,10 @@ static int next_batch(struct compact_run *self, struct fs *fs, struct batch_head
         self->at++;
     }
     const uint64_t pos = self->scan.place.pos;
-    int rc = scan_next(&self->scan, true, ret, err);
+    int rc = scan_next(&self->scan, !self->copy.rules.keeps, ret, err);
     if (rc == SCAN_BATCH) {
-        rc = scan_bytes(&self->scan, pos + BATCH_HEADER_BYTES, ret->batch.body.len,
-                        &ret->batch.body, err);
         self->worked += self->scan.place.pos - pos;
-        return rc;
+        return self->copy.rules.keeps ? 0 : read_body(self, pos, ret, err);
     }
     if (rc == SCAN_END) {
         (void)zsp_err_set(err, ZSP_ECORRUPT, "pos %" PRIu64 ": zeros where a batch was due", pos);
@@ -155,6 +166,25 @@ int compact_run_map(struct compact_run *self, struct fs *fs, struct zsp_err *err
 }
 
 /* --- Copying ------------------------------------------------------------------------------------ */
+
+/* A batch that came without its body. */
+static int copy_wanted(struct compact_run *self, struct batch_header *header, struct zsp_err *err)
+{
+    const uint64_t pos = self->scan.place.pos - batch_bytes(header->batch.body.len);
+    if (pos < self->sources[self->at].skipped_bytes ||
+        !compact_copy_wants(&self->copy, &header->batch)) {
+        compact_copy_pass(&self->copy, header);
+        return 0;
+    }
+    const int rc = read_body(self, pos, header, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (zsp_hash(header->batch.body) != header->body_sum) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "pos %" PRIu64 ": damaged body", pos);
+    }
+    return compact_copy_batch(&self->copy, header, err);
+}
 
 static void target_path(const struct compact_run *self, const char *suffix,
                         char out[LAYOUT_PATH_MAX])
@@ -237,7 +267,8 @@ int compact_run_copy(struct compact_run *self, struct fs *fs, struct zsp_err *er
         struct batch_header header;
         rc = next_batch(self, fs, &header, err);
         if (rc == 0) {
-            rc = compact_copy_batch(&self->copy, &header, err);
+            rc = self->copy.rules.keeps ? copy_wanted(self, &header, err)
+                                        : compact_copy_batch(&self->copy, &header, err);
         }
         if (rc == 0 && self->copy.out.len >= WRITE_BYTES) {
             rc = write_out(self, fs, err);

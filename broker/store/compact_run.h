@@ -18,6 +18,7 @@ struct compact_source {
     uint64_t base_offset;
     uint64_t end_offset;
     uint64_t bytes;
+    uint64_t skipped_bytes; /* of the beginning: nothing there stays */
     uint64_t epoch_before;
     int64_t max_before_ms;
     int64_t max_timestamp_ms;

@@ -92,6 +92,10 @@ struct fact fact_sealed(const struct segment *segment)
         value_u64(&fact, (uint64_t)segment->tombstone_ms);
         value_u32(&fact, segment->generation);
     }
+    if (segment->is_island) {
+        value_u64(&fact, segment->island_from);
+        value_u64(&fact, segment->island_records);
+    }
     return fact;
 }
 
@@ -208,10 +212,13 @@ bool fact_read_mark(struct zsp_slice value, struct mark *ret)
 
 bool fact_read_sealed(struct zsp_slice value, struct segment *segment)
 {
-    if (value.len != 40 && value.len != 68) {
+    if (value.len != 40 && value.len != 68 && value.len != 84) {
         return false;
     }
-    if (value.len == 68) {
+    segment->is_island = value.len == 84;
+    segment->island_from = segment->is_island ? zsp_get_u64(value.data + 68) : 0;
+    segment->island_records = segment->is_island ? zsp_get_u64(value.data + 76) : 0;
+    if (value.len >= 68) {
         segment->last_number = zsp_get_u64(value.data + 40);
         segment->clean_offset = zsp_get_u64(value.data + 48);
         segment->tombstone_ms = (int64_t)zsp_get_u64(value.data + 56);

@@ -13,7 +13,9 @@
  *                                              partition to its end (8), epoch of its last batch (8);
  *                                              of a compacted one also: number of the last segment it
  *                                              was made of (8), compacted up to this offset (8), since
- *                                              when its oldest tombstone is (8), generation (4)
+ *                                              when its oldest tombstone is (8), generation (4); of an
+ *                                              island also: no message of it is below this (8),
+ *                                              messages in it (8)
  *   0 'M' topic id (8) partition (4)           the mark: segment (8), pos (8), offset (8), highest
  *                                              timestamp below (8), epoch of the last batch below (8)
  *   0 'D' topic id (8)                         the topic is being removed; empty
@@ -29,7 +31,7 @@
 #include "broker/store/store.h"
 
 #define FACT_KEY_MAX   22u
-#define FACT_VALUE_MAX 68u
+#define FACT_VALUE_MAX 84u
 
 struct mark;
 struct segment;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "broker/store/compact.h"
+#include "broker/store/island.h"
 #include "broker/store/log_start.h"
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition.h"
@@ -114,6 +115,7 @@ static void step(struct log_store *self)
         space_step(self);
         redo_step(self);
         compact_step(self);
+        island_step(self);
     }
     journal_flush(self);
 }
@@ -337,6 +339,13 @@ static int op_retain(struct store *base, struct store_part *part, const struct s
     return rc < 0 ? rc : retain_start(self, part, retain, err);
 }
 
+static uint64_t op_retain_reach(const struct store *base, const struct store_part *part,
+                                const struct store_retain *retain)
+{
+    return store_check(const_self_of(base), NULL) < 0 ? part->start_offset
+                                                      : retain_reach(part, retain);
+}
+
 static int op_compact(struct store *base, struct store_part *part, const struct store_compact *what,
                       struct zsp_err *err)
 {
@@ -351,11 +360,17 @@ static void op_part_info(const struct store *base, const struct store_part *part
     (void)base;
     memset(ret, 0, sizeof *ret);
     ret->start_offset = part->start_offset;
+    ret->island_offset = part->island_offset;
     ret->synced_offset = part->mark.offset;
     ret->end_offset = part->end_offset;
     ret->segment_count = (uint32_t)part->segment_count;
+    ret->island_end = part->island_offset;
+    ret->is_island_busy = island_is_busy(part->store, part);
     for (size_t i = 0; i < part->segment_count; i++) {
-        ret->bytes += part->segments[i]->bytes;
+        const struct segment *segment = part->segments[i];
+        ret->island_end = segment->is_island ? segment->end_offset : ret->island_end;
+        ret->bytes += segment->bytes;
+        ret->island_bytes += segment->is_island ? segment->bytes : 0;
     }
     compact_info(part, ret);
     ret->refuses_appends = part->refuses;
@@ -446,7 +461,8 @@ static int64_t op_deadline_ms(const struct store *base)
     int64_t deadline = journal_deadline_ms(self);
     const int64_t others[] = {carry_deadline_ms(self),   space_deadline_ms(self),
                               redo_deadline_ms(self),    atomics_deadline_ms(self),
-                              compact_deadline_ms(self), deferred_deadline_ms(self)};
+                              compact_deadline_ms(self), deferred_deadline_ms(self),
+                              island_deadline_ms(self)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i] < deadline) {
             deadline = others[i];
@@ -510,6 +526,7 @@ static void op_destroy(struct store *base)
     }
     journal_fail(self);
     compact_fini(self);
+    island_fini(self);
     atomics_fini(self);
     commit_fail(self);
     reads_fail(self);
@@ -552,6 +569,7 @@ static const struct store_ops ops = {
     .find_ids = op_find_ids,
     .read_terms = op_read_terms,
     .retain = op_retain,
+    .retain_reach = op_retain_reach,
     .compact = op_compact,
     .part_info = op_part_info,
     .place = op_place,

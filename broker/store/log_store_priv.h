@@ -33,6 +33,7 @@
 struct append;
 struct compaction;
 struct drop;
+struct island;
 struct partition_write;
 struct terms_read;
 
@@ -86,6 +87,7 @@ struct log_store {
     struct open_files files;
     struct space space;
     struct compaction *compaction; /* NULL = none is under way */
+    struct island *island;         /* */
     struct store_stats stats;
 };
 

@@ -40,7 +40,14 @@ static int add_sealed(struct part_facts *self, const struct segment *segment, st
         .clean_offset = segment->clean_offset,
         .tombstone_ms = segment->tombstone_ms,
         .generation = segment->generation,
+        .is_island = segment->is_island,
+        .island_from = segment->island_from,
+        .island_records = segment->island_records,
     };
+    if (segment->is_island) {
+        self->island_offset = self->sealed_count == 1 ? segment->island_from : self->island_offset;
+        self->start_offset = segment->end_offset;
+    }
     self->active = sealed[self->sealed_count - 1].last_number + 1;
     self->base_offset = segment->end_offset;
     self->max_before_ms = segment->max_timestamp_ms;
@@ -61,6 +68,7 @@ static int read_sealed(struct part_facts *self, const struct carry *carry, uint6
         struct segment segment = {0};
         if (!fact_read_sealed(value, &segment) || segment.base_offset != self->base_offset ||
             segment.end_offset < segment.base_offset ||
+            (segment.is_island && segment.base_offset != self->start_offset) ||
             (segment.generation > 0 &&
              (segment.last_number < self->active || segment.last_number == UINT64_MAX))) {
             return contradiction(topic_id, partition, " about a segment", err);
@@ -111,7 +119,7 @@ int part_facts_read(const struct carry *carry, uint64_t topic_id, uint32_t parti
         return contradiction(topic_id, partition, "", err);
     }
     self.active = self.first_segment;
-    self.base_offset = self.start_offset;
+    self.base_offset = self.island_offset = self.start_offset;
     int rc = read_sealed(&self, carry, topic_id, partition, err);
     if (rc == 0) {
         rc = read_mark(&self, carry, topic_id, partition, err);

@@ -23,6 +23,8 @@ struct sealed_fact {
     uint64_t last_number;     /* compacted: of the last segment it was made of; else its own */
     uint64_t clean_offset;
     int64_t tombstone_ms;
+    uint64_t island_from, island_records;
+    bool is_island;
     uint32_t generation; /* of its file */
 };
 
@@ -30,7 +32,8 @@ struct part_facts {
     struct sealed_fact *sealed; /* by number; without a gap but for what was compacted */
     size_t sealed_count;
     uint64_t first_segment; /* files of lower numbers are gone */
-    uint64_t start_offset;  /* its base */
+    uint64_t start_offset;  /* behind all islands */
+    uint64_t island_offset; /* no message is below */
     uint64_t active;        /* number of the segment that takes appends */
     bool has_mark;          /* a mark in the active segment is known */
     struct mark mark;       /* that one, else the beginning of the active segment */

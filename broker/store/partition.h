@@ -27,8 +27,8 @@
  *   CREATING -> OPEN     partition_opened   appends leave the queue, reads are served
  *   CREATING, OPEN -> DROPPED  partition_drop   nothing new; freed when `busy` is 0
  *
- * Marks: start <= mark <= end. [start, mark) can be read. [mark, end) is written
- * and not yet synced.
+ * Marks: island <= start <= mark <= end. [start, mark) is the log, and [island, start) what retention
+ * left of what was before it (island.h); both can be read. [mark, end) is written and not yet synced.
  */
 #ifndef ZSP_STORE_PARTITION_H
 #define ZSP_STORE_PARTITION_H
@@ -102,6 +102,7 @@ struct store_part {
     uint32_t segment_count;
     uint32_t segment_capacity;
     uint64_t start_offset;
+    uint64_t island_offset;   /* below it nothing is left */
     uint64_t end_offset;      /* after the last batch written */
     int64_t max_timestamp_ms; /* of all batches ever, INT64_MIN = none */
     uint64_t epoch;           /* of the last batch written */
@@ -133,6 +134,7 @@ struct store_part {
     struct terms_place *terms_place; /* where the last look at the active segment ended, or NULL */
     uint64_t segment_bytes_max;      /* of this one's segments; 0 = as the store says */
     bool compact_failed;             /* what is there cannot be read: not tried again */
+    bool island_failed;              /* likewise */
     bool has_ids;                    /* its messages are found by their ids (part_ids.h) */
     bool has_terms;                  /* priorities or times, perhaps (part_terms.h) */
     bool orphaned;                   /* its creation failed: freed when idle */

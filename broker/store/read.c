@@ -164,11 +164,11 @@ static bool answer_now(struct log_store *store, struct read_request *request)
 {
     const struct store_part *part = request->part;
     struct store_read *want = &request->want;
-    if (want->from_offset < part->start_offset || want->from_offset > part->mark.offset) {
+    if (want->from_offset < part->island_offset || want->from_offset > part->mark.offset) {
         struct zsp_err err = {0};
         (void)zsp_err_set(&err, ZSP_EOUT_OF_RANGE,
                           "offset %" PRIu64 " is not in %" PRIu64 " to %" PRIu64, want->from_offset,
-                          part->start_offset, part->mark.offset);
+                          part->island_offset, part->mark.offset);
         read_error(store, request, &err);
         return true;
     }
@@ -210,7 +210,7 @@ static struct segment *find_segment(struct read_request *request)
     }
     for (size_t i = 0; i < part->segment_count; i++) {
         struct segment *segment = part->segments[i];
-        if (segment->end_offset > segment->base_offset &&
+        if (segment->end_offset > segment->base_offset && !segment->is_island &&
             segment->max_timestamp_ms >= request->time_ms) {
             return segment;
         }

@@ -125,6 +125,9 @@ static int add_sealed(struct recovery *self, const struct sealed_fact *fact, str
     segment->clean_offset = fact->clean_offset;
     segment->tombstone_ms = fact->tombstone_ms;
     segment->generation = fact->generation;
+    segment->is_island = fact->is_island;
+    segment->island_from = fact->island_from;
+    segment->island_records = fact->island_records;
     const struct file_found *file = find_file(self, fact->number, fact->generation);
     if (!file || file->bytes < fact->bytes) {
         damage_segment(self, segment);
@@ -151,6 +154,7 @@ static int add_segments(struct recovery *self, const struct part_facts *facts, s
     segment->max_timestamp_ms = facts->max_before_ms;
     segment->epoch = facts->epoch_before;
     part->start_offset = facts->start_offset;
+    part->island_offset = facts->island_offset;
     part->end_offset = facts->base_offset;
     self->mark = facts->mark;
     self->has_mark = facts->has_mark;

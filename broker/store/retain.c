@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/island.h"
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition.h"
 #include "common/assert.h"
@@ -20,32 +21,115 @@ struct trim {
     struct segment_file files[];
 };
 
-/* How many of the oldest segments may go. */
-static size_t count_droppable(const struct store_part *part, const struct store_retain *what)
+/* What of the segments is to go: the first ones simply do; of what is behind them, up to `reach`, some
+ * messages are kept. */
+struct plan {
+    size_t front, reach;
+};
+
+static uint64_t bytes_of(const struct store_part *part, bool with_islands)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < part->segment_count; i++) {
-        bytes += part->segments[i]->bytes;
+        const struct segment *segment = part->segments[i];
+        bytes += with_islands || !segment->is_island ? segment->bytes : 0;
     }
+    return bytes;
+}
+
+static bool may_go(const struct store_part *part, size_t index)
+{
+    return index < part->segment_count && part->segments[index]->state == SEGMENT_SEALED &&
+           !part->segments[index]->compacting;
+}
+
+/* How many of the oldest go, whatever is in them, because the partition is too large. */
+static size_t count_forced(const struct store_part *part, const struct store_retain *what)
+{
+    uint64_t bytes = bytes_of(part, true);
     size_t count = 0;
-    for (; count < part->segment_count; count++) {
+    while (what->most_bytes != 0 && bytes > what->most_bytes && may_go(part, count)) {
+        bytes -= part->segments[count++]->bytes;
+    }
+    return count;
+}
+
+/* How many are over a limit, of which islands are not counted. */
+static size_t count_over(const struct store_part *part, const struct store_retain *what)
+{
+    uint64_t bytes = bytes_of(part, false);
+    size_t count = 0;
+    for (; may_go(part, count); count++) {
         const struct segment *segment = part->segments[count];
-        if (segment->state != SEGMENT_SEALED || segment->compacting) {
+        if (segment->is_island && (what->keeps || segment->end_offset <= what->before_offset)) {
+            continue;
+        }
+        if (segment->is_island) {
             break;
         }
         const bool old = what->before_ms != 0 && segment->max_timestamp_ms < what->before_ms;
-        const bool over = (what->max_bytes != 0 && bytes - segment->bytes >= what->max_bytes) ||
-                          (what->most_bytes != 0 && bytes > what->most_bytes);
-        const bool passed = segment->end_offset <= what->before_offset;
-        const bool kept = what->keeps && segment->end_offset > what->keep_offset &&
-                          (what->keep_bytes == 0 || bytes <= what->keep_bytes) &&
-                          (what->most_bytes == 0 || bytes <= what->most_bytes);
-        if ((!old && !over && !passed) || kept) {
+        const bool over = what->max_bytes != 0 && bytes - segment->bytes >= what->max_bytes;
+        const bool passed = segment->end_offset <= what->before_offset ||
+                            (what->keeps && segment->end_offset <= part->start_offset);
+        if (!old && !over && !passed) {
             break;
         }
         bytes -= segment->bytes;
     }
     return count;
+}
+
+/* Can what is kept of the segment be copied, and is it known what that is? */
+static bool may_be_island(const struct store_part *part, const struct store_retain *what,
+                          const struct segment *segment)
+{
+    const struct damage *damage = partition_damage(part, segment->base_offset);
+    return segment->end_offset <= what->keep_before && island_is_told(what, segment) &&
+           island_may_have(segment) &&
+           (!damage || damage->range.first_offset >= segment->end_offset);
+}
+
+/* Segments that simply go, from `first` on. */
+static size_t count_empty(const struct store_part *part, const struct store_retain *what,
+                          size_t first, size_t end)
+{
+    uint64_t excess = island_excess(part, what);
+    size_t count = first;
+    for (; count < end; count++) {
+        const struct segment *segment = part->segments[count];
+        const bool is_over =
+            segment->is_island && (segment->island_records == 0 || segment->bytes <= excess);
+        const bool is_empty = island_is_told(what, segment) && !island_has_kept(what, segment);
+        if (!is_over && !is_empty) {
+            break;
+        }
+        excess -= segment->bytes < excess ? segment->bytes : excess;
+    }
+    return count;
+}
+
+static struct plan make_plan(const struct store_part *part, const struct store_retain *what)
+{
+    const size_t forced = count_forced(part, what);
+    size_t reach = count_over(part, what);
+    reach = reach > forced ? reach : forced;
+    if (!what->keeps) {
+        return (struct plan){reach, reach};
+    }
+    const size_t front = count_empty(part, what, forced, reach);
+    const size_t islands = island_count(part);
+    size_t end = front > islands ? front : islands;
+    while (end < reach && may_be_island(part, what, part->segments[end])) {
+        end++;
+    }
+    return (struct plan){front, end};
+}
+
+uint64_t retain_reach(const struct store_part *part, const struct store_retain *what)
+{
+    const size_t count = part->state == PART_OPEN ? count_over(part, what) : 0;
+    const uint64_t end = count > 0 ? part->segments[count - 1]->end_offset : 0;
+    return end > part->start_offset ? end : part->start_offset;
 }
 
 static void remove_run(struct job *job, struct fs *fs)
@@ -117,15 +201,6 @@ static int put_trim(struct log_store *store, struct trim *trim, size_t dropped)
     return 0;
 }
 
-static uint64_t bytes_of(const struct store_part *part)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < part->segment_count; i++) {
-        bytes += part->segments[i]->bytes;
-    }
-    return bytes;
-}
-
 /* Is something in the active segment asked for, that can go only when that is sealed? */
 static bool wants_seal(const struct store_part *part, const struct store_retain *what)
 {
@@ -136,8 +211,8 @@ static bool wants_seal(const struct store_part *part, const struct store_retain 
     const bool is_old =
         what->before_ms != 0 && active->bytes > 0 && active->max_timestamp_ms < what->before_ms;
     return is_old || what->before_offset > active->base_offset ||
-           (what->max_bytes != 0 && bytes_of(part) > what->max_bytes) ||
-           (what->most_bytes != 0 && bytes_of(part) > what->most_bytes);
+           (what->max_bytes != 0 && bytes_of(part, false) > what->max_bytes) ||
+           (what->most_bytes != 0 && bytes_of(part, true) > what->most_bytes);
 }
 
 static void forget_next(struct store_part *part)
@@ -160,8 +235,8 @@ static void do_later(struct store_part *part, const struct store_retain *what, u
 static void seal(struct store_part *part, const struct store_retain *what)
 {
     forget_next(part);
-    if (!what->seal_alone) {
-        do_later(part, what, UINT64_MAX); /* once is enough */
+    if (!what->seal_alone && !what->keeps) { /* else what is kept may be more by then */
+        do_later(part, what, UINT64_MAX);    /* once is enough */
     }
     (void)roll_start(part);
     partition_wake(part);
@@ -176,33 +251,26 @@ void retain_again(struct log_store *store, struct store_part *part)
     }
 }
 
-int retain_start(struct log_store *store, struct store_part *part, const struct store_retain *what,
-                 struct zsp_err *err)
+/* From now on this is the first segment. */
+static void move_start(struct log_store *store, struct store_part *part,
+                       const struct segment *first)
 {
-    if (what->segment_bytes != 0) {
-        part->segment_bytes_max = what->segment_bytes;
+    part->island_offset = first->is_island ? first->island_from : first->base_offset;
+    if (part->start_offset < part->island_offset) {
+        part->start_offset = part->island_offset;
     }
-    if (part->state != PART_OPEN) {
-        return 0;
-    }
-    const bool seals = wants_seal(part, what);
-    if (seals && !part->trimming && !part->write && !roll_busy(part) && !atomic_holds(part)) {
-        seal(part, what);
-        return 0;
-    }
-    if (what->before_offset != 0 && !what->seal_alone && (seals || part->trimming)) {
-        do_later(part, what, what->seal_bytes);
-    }
-    if (part->trimming) {
-        return 0;
-    }
-    size_t dropped = count_droppable(part, what);
+    const struct completion completion = {
+        .kind = STORE_TRIMMED, .owner = part->owner, .offset = part->start_offset};
+    store_complete(store, &completion, NULL);
+}
+
+/* Errors: ZSP_ENOMEM */
+static int drop(struct log_store *store, struct store_part *part, size_t dropped,
+                struct zsp_err *err)
+{
     const size_t most = ZSP_STATE_RECORD_MAX / 64; /* facts of one record */
     if (dropped > most) {
         dropped = most; /* the rest goes with the next call */
-    }
-    if (dropped == 0) {
-        return 0;
     }
     struct trim *trim = calloc(1, sizeof *trim + dropped * sizeof trim->files[0]);
     if (!trim) {
@@ -226,9 +294,54 @@ int retain_start(struct log_store *store, struct store_part *part, const struct 
         free(trim);
         return zsp_err_set(err, ZSP_ENOMEM, "drop segments");
     }
-    part->start_offset = part->segments[dropped]->base_offset;
-    const struct completion completion = {
-        .kind = STORE_TRIMMED, .owner = part->owner, .offset = part->start_offset};
-    store_complete(store, &completion, NULL);
+    move_start(store, part, part->segments[dropped]);
     return 0;
+}
+
+/* Nothing simply goes: what is over a limit becomes islands, else these are looked at.
+ * Errors: ZSP_ENOMEM */
+static int keep(struct log_store *store, struct store_part *part, const struct store_retain *what,
+                const struct plan *plan, struct zsp_err *err)
+{
+    const size_t islands = island_count(part);
+    if (plan->reach == islands) {
+        return island_tidy(store, part, what, err);
+    }
+    const uint64_t end = part->segments[plan->reach - 1]->end_offset;
+    const int rc = island_start(store, part, what, islands, plan->reach, err);
+    if (rc == 0 && part->start_offset < end) {
+        part->start_offset = end;
+        const struct completion completion = {
+            .kind = STORE_TRIMMED, .owner = part->owner, .offset = end};
+        store_complete(store, &completion, NULL);
+    }
+    return rc;
+}
+
+int retain_start(struct log_store *store, struct store_part *part, const struct store_retain *what,
+                 struct zsp_err *err)
+{
+    if (what->segment_bytes != 0) {
+        part->segment_bytes_max = what->segment_bytes;
+    }
+    if (part->state != PART_OPEN) {
+        return 0;
+    }
+    const bool seals = wants_seal(part, what);
+    if (seals && !part->trimming && !part->write && !roll_busy(part) && !atomic_holds(part)) {
+        seal(part, what);
+        return 0;
+    }
+    const bool is_busy = part->trimming || island_is_busy(store, part);
+    if (what->before_offset != 0 && !what->seal_alone && !what->keeps && (seals || is_busy)) {
+        do_later(part, what, what->seal_bytes);
+    }
+    if (is_busy) {
+        return 0;
+    }
+    const struct plan plan = make_plan(part, what);
+    if (plan.front > 0) {
+        return drop(store, part, plan.front, err);
+    }
+    return what->keeps && island_may_start(store, part) ? keep(store, part, what, &plan, err) : 0;
 }

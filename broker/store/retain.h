@@ -16,6 +16,8 @@ struct log_store;
  * call does nothing. Errors: ZSP_ENOMEM */
 int retain_start(struct log_store *store, struct store_part *part, const struct store_retain *what,
                  struct zsp_err *err);
+/* As store_ops.retain_reach. */
+uint64_t retain_reach(const struct store_part *part, const struct store_retain *what);
 /* A roll or a trim is over, or the partition is idle: what was asked for when it could not be done may
  * be done now. */
 void retain_again(struct log_store *store, struct store_part *part);

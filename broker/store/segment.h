@@ -44,6 +44,8 @@ struct segment {
     uint64_t clean_offset;    /* compacted: up to here no key has two messages; later ones are to be
                                * looked at again */
     int64_t tombstone_ms;     /* compacted: since when its oldest tombstone is, 0 = it has none */
+    uint64_t island_from;     /* of an island: no message is below */
+    uint64_t island_records;  /* of an island: its messages */
     struct seg_index index;
     struct segment_ids *ids;  /* NULL = nothing is known (part_ids.h) */
     struct terms_list *terms; /* of one that takes appends (part_terms.h); NULL = nothing */
@@ -61,7 +63,8 @@ struct segment {
     int file;            /* < 0 = closed */
     uint32_t pins;       /* users of the file */
     enum segment_state state : 8;
-    bool compacting; /* it is being read by a compaction: retention lets it be */
+    bool compacting; /* it is being copied: retention lets it be */
+    bool is_island;  /* retention has passed it: only what is kept for groups is in it (island.h) */
     bool loading;
     bool knows_terms; /* `terms` has all of it */
     bool in_files;

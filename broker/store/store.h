@@ -131,11 +131,15 @@ struct store_retain {
     uint64_t max_bytes;     /* keep at least this much, 0 = no limit by bytes */
     uint64_t most_bytes;    /* and, whatever that says, not more than this; 0 = no such limit */
     uint64_t before_offset; /* all that ends at or before this offset, 0 = no limit by it */
-    /* With `keeps` nothing that ends behind `keep_offset`, unless there is more than `keep_bytes`
-     * (0 = any) or `most_bytes` of the partition. */
+    /* With `keeps` some messages of what goes stay for a while, as islands below the start, which no
+     * limit counts but `most_bytes`. They are given for [keep_from, keep_to): nothing outside of it
+     * changes but what is over a limit of islands. */
     bool keeps;
-    uint64_t keep_offset;
-    uint64_t keep_bytes;
+    const struct store_range *kept; /* they rise and do not overlap; lent for the call */
+    size_t kept_count;
+    uint64_t keep_from, keep_to;
+    uint64_t keep_bytes;  /* of islands: beyond it the oldest go; 0 = no such limit */
+    uint64_t keep_before; /* only what is below: its producers are imaged, see store_compact */
     /* First seal the one that takes appends, when it holds so many bytes (0 = never) and some of it
      * is below `before_offset`, or all of it older than `before_ms`, or there is more than
      * `max_bytes` or `most_bytes`; what is asked for then goes once that is done, */
@@ -211,7 +215,8 @@ struct store_completion {
     uint64_t tag;                /* of the call */
     void *owner;                 /* of the partition, as given to part_open */
     uint64_t offset;             /* APPENDED: first offset; SYNCED: the new mark (exclusive); FOUND:
-                                 * the offset; TRIMMED: the new start */
+                                 * the offset; TRIMMED: the new start, or only islands have
+                                 * changed: part_info() knows */
     struct store_range covered;  /* READ: what the batches stand for; an offset inside that no
                                  * batch holds is absent for good. ZSP_ECORRUPT: the damaged
                                  * range, at least one offset */
@@ -230,7 +235,12 @@ struct store_completion {
 
 /* Figures of one partition. */
 struct store_part_info {
-    uint64_t start_offset;  /* the oldest kept */
+    uint64_t start_offset;  /* the oldest kept, but for islands */
+    uint64_t island_offset; /* the oldest that an island may have; without any it is the start */
+    uint64_t island_end;    /* behind the last island; what lies between it and the start will be
+                             * one, unless a crash brings it back */
+    uint64_t island_bytes;
+    bool is_island_busy;    /* islands are being written */
     uint64_t synced_offset; /* end of what consumers may see */
     uint64_t end_offset;    /* end of what was assigned */
     uint64_t bytes;         /* on disk */
@@ -318,7 +328,7 @@ struct store_ops {
     int (*append)(struct store *self, struct store_part *part, const struct store_batch *batch,
                   uint64_t tag, struct zsp_err *err);
     /* Queue a read. Completes with ZSP_EOUT_OF_RANGE when from_offset is below the
-     * start or above the synced mark. */
+     * start, and below all islands, or above the synced mark. */
     int (*read)(struct store *self, const struct store_read *read, struct zsp_err *err);
     /* Offset of the first batch at or after wall time `time_ms` (by the running
      * maximum of timestamps); the synced mark when there is none. */
@@ -338,6 +348,9 @@ struct store_ops {
      * is below. A crash soon afterwards may bring it back all the same. */
     int (*retain)(struct store *self, struct store_part *part, const struct store_retain *retain,
                   struct zsp_err *err);
+    /* Up to where retain() with these limits would drop if nothing was kept; not below the start. */
+    uint64_t (*retain_reach)(const struct store *self, const struct store_part *part,
+                             const struct store_retain *retain);
     /* Of all messages with one key keep the newest, in the background; STORE_COMPACTED tells of the
      * end. Messages without a key stay. Does nothing while a compaction is under way anywhere, or
      * when there is nothing to do. Returns 0; 1 = a segment is being sealed for it: ask again soon.

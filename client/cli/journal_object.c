@@ -32,6 +32,12 @@ static const struct object_layout layouts[] = {
     {'P', true, "partition", "u64:topic u32:partition", "u64:first_segment u64:base_offset"},
     {'S', true, "sealed_segment", "u64:topic u32:partition u64:segment",
      "u64:base_offset u64:end_offset u64:bytes i64:max_timestamp_ms u64:epoch"},
+    {'S', true, "compacted_segment", "u64:topic u32:partition u64:segment",
+     "u64:base_offset u64:end_offset u64:bytes i64:max_timestamp_ms u64:epoch u64:last_segment "
+     "u64:compacted_to u64:tombstone_ms u32:generation"},
+    {'S', true, "island", "u64:topic u32:partition u64:segment",
+     "u64:base_offset u64:end_offset u64:bytes i64:max_timestamp_ms u64:epoch u64:last_segment "
+     "u64:compacted_to u64:tombstone_ms u32:generation u64:first_offset u64:messages"},
     {'M', true, "mark", "u64:topic u32:partition",
      "u64:segment u64:pos u64:offset i64:max_timestamp_ms u64:epoch"},
     {'D', true, "removed_topic", "u64:topic", ""},
@@ -237,6 +243,8 @@ static void close_item(struct printer *to)
 
 /* --- Runs of a block -------------------------------------------------------------------------- */
 
+#define RUN_REDRIVEN 128u /* beside the state */
+
 enum run_flag {
     RUN_LEASE = 1,
     RUN_LAST = 2,
@@ -265,7 +273,8 @@ static void put_run(struct printer *to, struct zsp_reader *in)
     open_item(to);
     put_number(to, "first_in_block", zsp_read_u16(in));
     put_number(to, "count", 1u + zsp_read_u16(in));
-    const unsigned state = zsp_read_u8(in);
+    const unsigned stored = zsp_read_u8(in);
+    const unsigned state = stored & ~RUN_REDRIVEN;
     const unsigned flags = zsp_read_u8(in);
     if (state < sizeof states / sizeof states[0]) {
         put_text(to, "state", zsp_slice_str(states[state]));
@@ -273,6 +282,9 @@ static void put_run(struct printer *to, struct zsp_reader *in)
         put_number(to, "state", state);
     }
     const bool is_dead = state == 4;
+    if (stored & RUN_REDRIVEN) {
+        put_number(to, "redriven", 1);
+    }
     if (flags & RUN_LEASE && is_dead) {
         put_number(to, "owes_copy", 1);
     } else if (flags & RUN_LEASE) {

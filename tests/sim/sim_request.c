@@ -351,7 +351,7 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text(out, "start");
     wire_write_text(out, "earliest");
     wire_write_text(out, "settings");
-    wire_write_map(out, (self->is_weighted ? 7u : 6u) + (self->group == SIM_WARD ? 1u : 0u) +
+    wire_write_map(out, (self->is_weighted ? 7u : 6u) + (self->group == SIM_WARD ? 2u : 0u) +
                             (self->spares_dead ? 1u : 0u) + (self->has_filter ? 1u : 0u) +
                             (self->look_ahead != 0 ? 1u : 0u) + (self->fair_by ? 1u : 0u));
     if (self->spares_dead) {
@@ -360,6 +360,7 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     if (self->group == SIM_WARD) {
         wire_write_text(out, "dead_letter_topic");
         wire_write_text(out, sim_topic_name(SIM_GRAVE));
+        wire_write_text_uint(out, "dead_retention_ms", ZSP_DELAY_MS_MAX);
     }
     wire_write_text_uint(out, "backoff_jitter", self->group == SIM_ORDERED ? 50 : 0);
     if (self->fair_by) {

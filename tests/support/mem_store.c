@@ -407,6 +407,7 @@ static const struct store_ops mem_ops = {
     .index_ids = mem_index_ids,
     .find_ids = mem_find_ids,
     .read_terms = mem_read_terms,
+    .retain_reach = mem_retain_reach,
     .retain = mem_retain,
     .part_info = mem_part_info,
     .place = mem_place,

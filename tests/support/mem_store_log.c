@@ -137,7 +137,12 @@ int mem_retain(struct store *base, struct store_part *part, const struct store_r
     if (rc < 0) {
         return rc;
     }
-    add_call(self, MEM_CALL_RETAIN, part, 0)->retain = *retain;
+    struct mem_call *const call = add_call(self, MEM_CALL_RETAIN, part, 0);
+    call->retain = *retain;
+    call->kept = mem_alloc((retain->kept_count + 1) * sizeof *call->kept);
+    for (size_t i = 0; i < retain->kept_count; i++) {
+        call->kept[i] = retain->kept[i];
+    }
     return 0;
 }
 
@@ -150,6 +155,11 @@ static uint64_t log_bytes(const struct mem_log *log)
     return bytes;
 }
 
+static uint64_t island_offset(const struct mem_log *log)
+{
+    return log->island_count > 0 ? log->islands[0].batch.first_offset : log->start_offset;
+}
+
 void mem_part_info(const struct store *base, const struct store_part *part,
                    struct store_part_info *ret)
 {
@@ -160,6 +170,8 @@ void mem_part_info(const struct store *base, const struct store_part *part,
     const uint64_t last_segment = (log->batches_trimmed + log->batch_count) / self->segment_batches;
     *ret = (struct store_part_info){
         .start_offset = log->start_offset,
+        .island_offset = island_offset(log),
+        .island_end = log->start_offset,
         .synced_offset = log->synced_offset,
         .end_offset = log->end_offset,
         .bytes = log_bytes(log),
@@ -256,6 +268,10 @@ void mem_log_destroy(struct mem_log *log)
     for (size_t i = 0; i < log->batch_count + log->queued; i++) {
         zsp_buf_put(&log->batches[i].batch.frame);
     }
+    for (size_t i = 0; i < log->island_count; i++) {
+        zsp_buf_put(&log->islands[i].batch.frame);
+    }
+    free(log->islands);
     free(log->batches);
     free(log);
 }
@@ -293,6 +309,28 @@ static void take_batches(const struct mem_log *log, const struct store_read *rea
     }
 }
 
+/* The island that the read begins in, or before, alone. */
+static void take_islands(const struct mem_log *log, const struct store_read *read,
+                         struct store_completion *done)
+{
+    done->covered.end_offset = log->start_offset;
+    for (size_t i = 0; i < log->island_count; i++) {
+        const struct store_batch *batch = &log->islands[i].batch;
+        if (batch_end(batch) <= read->from_offset) {
+            continue;
+        }
+        done->covered.end_offset = batch->first_offset;
+        if (batch->first_offset < read->to_offset) {
+            done->batches = mem_alloc(sizeof *done->batches);
+            done->batches[0] = *batch;
+            done->batches[0].frame = zsp_buf_get(batch->frame);
+            done->batch_count = 1;
+            done->covered.end_offset = batch_end(batch);
+        }
+        return;
+    }
+}
+
 /* The answer to a call, told already where the topic was dropped: then NULL. */
 static const struct mem_log *answer(struct mem_store *self, const struct mem_call *call,
                                     enum store_completion_kind kind, struct store_completion **ret)
@@ -316,7 +354,7 @@ static void run_read(struct mem_store *self, const struct mem_call *call)
     }
     const struct store_read *read = &call->read;
     self->stats.read_requests++;
-    if (read->from_offset < log->start_offset || read->from_offset > log->synced_offset) {
+    if (read->from_offset < island_offset(log) || read->from_offset > log->synced_offset) {
         (void)zsp_err_set(&done->error, ZSP_EOUT_OF_RANGE, "offset %llu is not in %llu..%llu",
                           (unsigned long long)read->from_offset,
                           (unsigned long long)log->start_offset,
@@ -339,6 +377,10 @@ static void run_read(struct mem_store *self, const struct mem_call *call)
     }
     done->covered =
         (struct store_range){.first_offset = read->from_offset, .end_offset = read->from_offset};
+    if (read->from_offset < log->start_offset) {
+        take_islands(log, read, done);
+        return;
+    }
     take_batches(log, read, limit, done);
 }
 
@@ -466,9 +508,6 @@ static bool may_drop(const struct mem_log *log, size_t count, const struct store
     }
     uint64_t dropped = 0;
     bool all_old = retain->before_ms > 0;
-    if (retain->keeps && batch_end(last) > retain->keep_offset) {
-        return false;
-    }
     for (size_t i = 0; i < count; i++) {
         dropped += log->batches[i].batch.body.len;
         all_old = all_old && log->batches[i].batch.timestamp_ms < retain->before_ms;
@@ -477,11 +516,48 @@ static bool may_drop(const struct mem_log *log, size_t count, const struct store
            (retain->max_bytes > 0 && log_bytes(log) - dropped >= retain->max_bytes);
 }
 
-static void drop_front(struct mem_log *log, size_t count)
+static bool is_kept(const struct mem_call *call, const struct store_batch *batch)
+{
+    bool kept = false;
+    for (size_t i = 0; i < call->retain.kept_count; i++) {
+        kept = kept || (call->kept[i].first_offset < batch_end(batch) &&
+                        call->kept[i].end_offset > batch->first_offset);
+    }
+    return kept;
+}
+
+/* Islands that are not wanted any more go. Returns whether any did. */
+static bool drop_islands(struct mem_log *log, const struct mem_call *call)
+{
+    const struct store_retain *retain = &call->retain;
+    size_t left = 0;
+    for (size_t i = 0; i < log->island_count; i++) {
+        struct store_batch *batch = &log->islands[i].batch;
+        const bool is_told =
+            batch->first_offset >= retain->keep_from && batch_end(batch) <= retain->keep_to;
+        if (retain->keeps ? is_told && !is_kept(call, batch)
+                          : batch_end(batch) <= retain->before_offset) {
+            zsp_buf_put(&batch->frame);
+        } else {
+            log->islands[left++] = log->islands[i];
+        }
+    }
+    const bool any = left < log->island_count;
+    log->island_count = left;
+    return any;
+}
+
+static void drop_front(struct mem_log *log, size_t count, const struct mem_call *call)
 {
     log->start_offset = batch_end(&log->batches[count - 1].batch);
     for (size_t i = 0; i < count; i++) {
-        zsp_buf_put(&log->batches[i].batch.frame);
+        if (call->retain.keeps && is_kept(call, &log->batches[i].batch)) {
+            log->islands = mem_grow(log->islands, &log->island_capacity, log->island_count + 1,
+                                    sizeof *log->islands);
+            log->islands[log->island_count++] = log->batches[i];
+        } else {
+            zsp_buf_put(&log->batches[i].batch.frame);
+        }
     }
     const size_t left = log->batch_count + log->queued - count;
     memmove(log->batches, log->batches + count, left * sizeof *log->batches);
@@ -496,6 +572,7 @@ static void run_retain(struct mem_store *self, const struct mem_call *call)
         return;
     }
     const uint64_t before = log->start_offset;
+    const bool any_island = drop_islands(log, call);
     for (;;) {
         const size_t count =
             self->segment_batches - (size_t)(log->batches_trimmed % self->segment_batches);
@@ -503,20 +580,33 @@ static void run_retain(struct mem_store *self, const struct mem_call *call)
         const bool is_last = log->batch_count <= count;
         if (is_last && call->retain.seal_bytes > 0 && log->batch_count > 0 && log->queued == 0 &&
             may_drop(log, log->batch_count, &call->retain)) {
-            drop_front(log, log->batch_count);
+            drop_front(log, log->batch_count, call);
             log->batches_trimmed = 0; /* the next one begins a segment */
             break;
         }
         if (is_last || !may_drop(log, count, &call->retain)) {
             break;
         }
-        drop_front(log, count);
+        drop_front(log, count, call);
     }
-    if (log->start_offset != before) {
+    if (log->start_offset != before || any_island) {
         struct store_completion *done = mem_complete(self, STORE_TRIMMED);
         done->owner = call->part->owner;
         done->offset = log->start_offset;
     }
+}
+
+uint64_t mem_retain_reach(const struct store *base, const struct store_part *part,
+                          const struct store_retain *retain)
+{
+    const struct mem_store *self = (const struct mem_store *)base;
+    const struct mem_log *log = part->log;
+    const size_t segment = self->segment_batches - log->batches_trimmed % self->segment_batches;
+    size_t count = log->batch_count <= segment ? log->batch_count : segment;
+    if (count == 0 || !may_drop(log, count, retain)) {
+        return log->start_offset;
+    }
+    return log->end_offset; /* perhaps more than will go, which does no harm */
 }
 
 void mem_calls_run(struct mem_store *self)
@@ -538,6 +628,7 @@ void mem_calls_run(struct mem_store *self)
             break;
         case MEM_CALL_RETAIN:
             run_retain(self, call);
+            free(call->kept);
             break;
         }
     }
@@ -548,6 +639,7 @@ void mem_calls_drop(struct mem_store *self)
 {
     for (size_t i = 0; i < self->call_count; i++) {
         free(self->calls[i].prints);
+        free(self->calls[i].kept);
     }
     self->call_count = 0;
 }

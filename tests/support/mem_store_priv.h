@@ -23,6 +23,8 @@ struct mem_log {
     size_t batch_count; /* [0, batch_count) written; */
     size_t queued;      /* then this many queued appends */
     size_t capacity;
+    struct mem_batch *islands; /* what retention left of what is below the start: whole batches */
+    size_t island_count, island_capacity;
     uint64_t start_offset;
     uint64_t synced_offset;
     uint64_t end_offset;
@@ -48,7 +50,8 @@ struct mem_call {
     struct store_part *part;
     struct store_read read;
     struct store_retain retain;
-    uint64_t *prints; /* IDS; freed when it ran */
+    struct store_range *kept; /* RETAIN: what retain.kept points to; freed when it ran */
+    uint64_t *prints;         /* IDS; freed when it ran */
     uint32_t print_count;
     int64_t time_ms; /* FIND; IDS: since */
     uint64_t tag;
@@ -116,6 +119,8 @@ int mem_find_time(struct store *base, struct store_part *part, int64_t time_ms, 
 void mem_index_ids(struct store *base, struct store_part *part, bool is_wanted);
 int mem_find_ids(struct store *base, const struct store_find_ids *find, struct zsp_err *err);
 int mem_read_terms(struct store *base, const struct store_read_terms *read, struct zsp_err *err);
+uint64_t mem_retain_reach(const struct store *base, const struct store_part *part,
+                          const struct store_retain *retain);
 int mem_retain(struct store *base, struct store_part *part, const struct store_retain *retain,
                struct zsp_err *err);
 void mem_part_info(const struct store *base, const struct store_part *part,

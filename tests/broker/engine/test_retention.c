@@ -98,45 +98,154 @@ static void a_seek_back_keeps_what_is_about_to_go(void **state)
     assert_string_equal(fixture_payloads(steps_pull(f, 10)), "a b c d e");
 }
 
-/* Goal: retention passes by no dead message of a group that wants it, for its time. */
-static void the_dead_may_be_spared_for_a_time(void **state)
+#define SPARING "{'group': 'g', 'topics': ['t'], 'settings': {'dead_retention_ms': 60000}}"
+
+/* Nine messages of which one died and the others are done; retention has come by. */
+static void die_and_pass(struct engine_fixture *f)
 {
-    struct engine_fixture *f = *state;
     mem_store_segment_batches(f->mem, 2);
     fixture_ok(f, "TOPIC.CREATE", CONSUMED, NULL);
     steps_publish_each(f, "t", "a b c d e f g h i");
-    fixture_ok(f, "GROUP.CREATE",
-               "{'group': 'g', 'topics': ['t'], 'settings': {'dead_retention_ms': 60000}}", NULL);
+    fixture_ok(f, "GROUP.CREATE", SPARING, NULL);
     const uint64_t lease = steps_pull(f, 9)->lease;
     steps_settle(f, 5, 1, lease, "'reject'");
     steps_settle(f, 0, 5, lease, "'ack'");
     steps_settle(f, 6, 3, lease, "'ack'");
     fixture_advance(f, ZSP_RETENTION_MS + 1);
-    assert_int_equal(start_of(f), 4);
-    assert_string_equal(fixture_payloads(fixture_ok(
-                            f, "DEAD.READ", "{'group': 'g', 'runs': [['t', 0, 5, 1]]}", NULL)),
-                        "f");
-    fixture_advance(f, 60000 + ZSP_RETENTION_MS);
     assert_int_equal(start_of(f), 8);
 }
 
-/* Goal: once it is not dead any more it keeps nothing. */
-static void what_is_redriven_is_spared_no_more(void **state)
+static uint64_t count_dead(struct engine_fixture *f)
+{
+    return fixture_number(fixture_ok(f, "DEAD.LIST", "{'group': 'g'}", NULL), "dead");
+}
+
+static const char *read_dead(struct engine_fixture *f)
+{
+    return fixture_payloads(
+        fixture_ok(f, "DEAD.READ", "{'group': 'g', 'runs': [['t', 0, 5, 1]]}", NULL));
+}
+
+/* Goal: retention leaves the dead messages of a group that wants it, for its time, and nothing else. */
+static void the_dead_stay_for_a_time_when_the_log_goes(void **state)
+{
+    struct engine_fixture *f = *state;
+    die_and_pass(f);
+    assert_int_equal(count_dead(f), 1);
+    assert_string_equal(read_dead(f), "f");
+    fixture_error(f, ZSP_EOUT_OF_RANGE, "READ", "{'topic': 't', 'from': ['offset', 5]}", NULL);
+    assert_string_equal(
+        fixture_payloads(fixture_ok(f, "READ", "{'topic': 't', 'from': 'earliest'}", NULL)), "i");
+    fixture_advance(f, 60000 - 2 * ZSP_RETENTION_MS);
+    assert_int_equal(count_dead(f), 1);
+    fixture_advance(f, 3 * ZSP_RETENTION_MS);
+    assert_int_equal(count_dead(f), 0);
+    fixture_error(f, ZSP_ENOT_FOUND, "DEAD.READ", "{'group': 'g', 'runs': [['t', 0, 5, 1]]}", NULL);
+}
+
+/* Goal: what is redriven of it is delivered again, however long that takes, and then it is over. */
+static void what_is_redriven_stays_until_it_is_done(void **state)
+{
+    struct engine_fixture *f = *state;
+    die_and_pass(f);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 5, 1]]}", NULL);
+    fixture_advance(f, 200000);
+    const struct answer *pulled = steps_pull(f, 10);
+    assert_string_equal(fixture_payloads(pulled), "f");
+    steps_settle(f, 5, 1, pulled->lease, "'retry', {'delay_ms': 1000}");
+    fixture_advance(f, 200000);
+    pulled = steps_pull(f, 10);
+    assert_string_equal(fixture_payloads(pulled), "f");
+    steps_settle(f, 5, 1, pulled->lease, "'reject'");
+    assert_int_equal(count_dead(f), 1);
+    assert_string_equal(read_dead(f), "f");
+    fixture_advance(f, 60000 - ZSP_RETENTION_MS);
+    assert_int_equal(count_dead(f), 1);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    steps_settle(f, 5, 1, steps_pull(f, 10)->lease, "'ack'");
+    fixture_advance(f, ZSP_RETENTION_MS + 1);
+    assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "parts"),
+                        "[[\"t\", 0, 9, 9, 0, 0, 0, 0, 0, 0, 0]]");
+}
+
+/* Goal: a restart finds what was left, and nothing that was not. */
+static void what_is_left_is_there_after_a_restart(void **state)
+{
+    struct engine_fixture *f = *state;
+    die_and_pass(f);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_int_equal(start_of(f), 8);
+    assert_int_equal(count_dead(f), 1);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_int_equal(count_dead(f), 0);
+    const struct answer *pulled = steps_pull(f, 10);
+    assert_string_equal(fixture_payloads(pulled), "f");
+    steps_settle(f, 5, 1, pulled->lease, "'ack'");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    fixture_advance(f, ZSP_RETENTION_MS + 1);
+    assert_string_equal(fixture_payloads(steps_pull(f, 10)), "");
+}
+
+/* Goal: a purge takes them along; what was to be delivered again is counted as lost. */
+static void a_purge_takes_the_dead_along(void **state)
+{
+    struct engine_fixture *f = *state;
+    die_and_pass(f);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    fixture_ok(f, "TOPIC.PURGE", "{'topic': 't', 'before': 'latest'}", NULL);
+    assert_string_equal(fixture_payloads(steps_pull(f, 10)), "");
+    assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "parts"),
+                        "[[\"t\", 0, 9, 9, 0, 0, 0, 0, 1, 0, 0]]");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(fixture_payloads(steps_pull(f, 10)), "");
+    assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "parts"),
+                        "[[\"t\", 0, 9, 9, 0, 0, 0, 0, 1, 0, 0]]");
+}
+
+/* Goal: each group keeps its own: one that does not want it has no dead below the start. */
+static void each_group_keeps_its_own_dead(void **state)
 {
     struct engine_fixture *f = *state;
     mem_store_segment_batches(f->mem, 2);
     fixture_ok(f, "TOPIC.CREATE", CONSUMED, NULL);
     steps_publish_each(f, "t", "a b c d e");
-    fixture_ok(f, "GROUP.CREATE",
-               "{'group': 'g', 'topics': ['t'], 'settings': {'dead_retention_ms': 3600000}}", NULL);
+    fixture_ok(f, "GROUP.CREATE", SPARING, NULL);
+    create_group(f, "h");
     const uint64_t lease = steps_pull(f, 5)->lease;
-    steps_settle(f, 0, 1, lease, "'reject'");
-    steps_settle(f, 1, 4, lease, "'ack'");
-    fixture_advance(f, ZSP_RETENTION_MS + 1);
-    assert_int_equal(start_of(f), 0);
-    fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'all': true}", NULL);
+    steps_settle(f, 1, 1, lease, "'reject'");
+    steps_settle(f, 0, 1, lease, "'ack'");
+    steps_settle(f, 2, 3, lease, "'ack'");
+    const uint64_t other = fixture_ok(f, "PULL", "{'group': 'h'}", NULL)->lease;
+    fixture_ok(
+        f, "SETTLE",
+        fixture_format("{'group': 'h', 'runs': [['t', 0, 0, 5, %" PRIu64 ", 'reject']]}", other),
+        NULL);
     fixture_advance(f, ZSP_RETENTION_MS + 1);
     assert_int_equal(start_of(f), 4);
+    assert_int_equal(count_dead(f), 1);
+    assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'h'}", NULL), "parts"),
+                        "[[\"t\", 0, 5, 5, 0, 0, 0, 1, 0, 0, 0]]");
+}
+
+/* Goal: a savepoint brings back no dead message that is gone, and takes none away that is left. */
+static void savepoints_leave_what_is_below_the_start(void **state)
+{
+    struct engine_fixture *f = *state;
+    mem_store_segment_batches(f->mem, 2);
+    fixture_ok(f, "TOPIC.CREATE", CONSUMED, NULL);
+    steps_publish_each(f, "t", "a b c d e f g h i");
+    fixture_ok(f, "GROUP.CREATE", SPARING, NULL);
+    fixture_ok(f, "SAVEPOINT.SAVE", "{'group': 'g', 'name': 's'}", NULL);
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    steps_settle(f, 5, 1, lease, "'reject'");
+    steps_settle(f, 0, 5, lease, "'ack'");
+    steps_settle(f, 6, 3, lease, "'ack'");
+    fixture_advance(f, ZSP_RETENTION_MS + 1);
+    fixture_ok(f, "SAVEPOINT.RESTORE", "{'group': 'g', 'name': 's'}", NULL);
+    assert_int_equal(count_dead(f), 1);
+    assert_string_equal(read_dead(f), "f");
+    assert_string_equal(fixture_payloads(steps_pull(f, 10)), "i");
 }
 
 static void pulls_do_not_make_groups_there(void **state)
@@ -281,8 +390,12 @@ int main(void)
         TEST(what_all_groups_have_done_goes),
         TEST(only_what_is_durable_counts),
         TEST(a_seek_back_keeps_what_is_about_to_go),
-        TEST(the_dead_may_be_spared_for_a_time),
-        TEST(what_is_redriven_is_spared_no_more),
+        TEST(the_dead_stay_for_a_time_when_the_log_goes),
+        TEST(what_is_redriven_stays_until_it_is_done),
+        TEST(what_is_left_is_there_after_a_restart),
+        TEST(a_purge_takes_the_dead_along),
+        TEST(each_group_keeps_its_own_dead),
+        TEST(savepoints_leave_what_is_below_the_start),
         TEST(pulls_do_not_make_groups_there),
         TEST(a_full_topic_refuses_until_there_is_room),
         TEST(a_repeated_batch_is_no_new_one),

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/broker/store/conformance.h"
@@ -335,24 +336,47 @@ static const char *long_prefix(void)
     return text;
 }
 
-/* Goal: what is to be kept is, with all behind it, whatever else is asked for. */
-static void retention_passes_by_nothing_that_is_kept(void **state)
+/* Goal: what is to be kept can be read, whatever else goes, and over a restart; until it is asked for
+ * no more. */
+static void retention_leaves_what_is_kept(void **state)
 {
     struct conf *c = *state;
     struct conf_topic *topic = conf_topic(c, 1, "orders", 1);
     topic->replay_from = UINT64_MAX;
     conf_fill(c, topic->parts[0], long_prefix(), 1000);
-    struct store_retain wanted = {.max_bytes = 1, .keeps = true, .keep_offset = 600};
-    struct store_part_info info;
+    const struct store_range kept = {300, 302};
+    struct store_retain wanted = {.max_bytes = 1,
+                                  .keeps = true,
+                                  .kept = &kept,
+                                  .kept_count = 1,
+                                  .keep_to = UINT64_MAX,
+                                  .keep_before = UINT64_MAX};
+    for (int i = 0; i < 3; i++) { /* what is before it goes by itself */
+        assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &wanted, NULL), 0);
+        conf_drive(c);
+        while (conf_info(c, topic->parts[0]).is_island_busy) {
+            c->now.mono_ms++;
+            conf_drive(c);
+        }
+    }
+    const uint64_t start = conf_info(c, topic->parts[0]).start_offset;
+    assert_in_range(start, 302, 1000);
+    assert_in_range(conf_info(c, topic->parts[0]).island_offset, 200, 300);
+    conf_restart(c, CONF_POWER, 7);
+    assert_int_equal(conf_info(c, topic->parts[0]).start_offset, start);
+    for (uint64_t offset = kept.first_offset; offset < kept.end_offset; offset++) {
+        char text[CONF_TEXT_MAX];
+        assert_int_equal(conf_read(c, topic->parts[0], offset, offset + 1, ALL), 0);
+        (void)snprintf(text, sizeof text, "%s%d", long_prefix(), (int)offset);
+        assert_int_equal(c->read.batch_count, 1);
+        conf_assert_body(c, 0, text);
+    }
+    wanted.kept_count = 0;
     assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &wanted, NULL), 0);
     conf_drive(c);
-    c->store->ops->part_info(c->store, topic->parts[0], &info);
-    assert_in_range(info.start_offset, 1, 600);
-    wanted.keeps = false;
-    assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &wanted, NULL), 0);
-    conf_drive(c);
-    c->store->ops->part_info(c->store, topic->parts[0], &info);
-    assert_in_range(info.start_offset, 601, 1000);
+    assert_int_equal(conf_info(c, topic->parts[0]).island_offset,
+                     conf_info(c, topic->parts[0]).start_offset);
+    assert_int_equal(conf_read(c, topic->parts[0], 300, UINT64_MAX, ALL), ZSP_EOUT_OF_RANGE);
 }
 
 static void retention_drops_the_oldest_and_tells_the_new_start(void **state)
@@ -479,7 +503,7 @@ int conformance_log_run(void)
         TEST(a_power_cut_leaves_a_prefix_with_all_that_was_synced),
         TEST(a_start_tells_headers_from_the_wanted_offset_on),
         TEST(a_time_is_found_at_the_first_batch_at_or_after_it),
-        TEST(retention_passes_by_nothing_that_is_kept),
+        TEST(retention_leaves_what_is_kept),
         TEST(retention_drops_the_oldest_and_tells_the_new_start),
         TEST(retention_by_time_keeps_what_is_young_enough),
         TEST(all_below_an_offset_goes_when_the_end_is_sealed),

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/store/island.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/compact.h"
+#include "broker/store/log_store_priv.h"
+#include "broker/store/partition.h"
+#include "broker/store/replace.h"
+#include "broker/store/retain.h"
+#include "common/assert.h"
+
+#define SOURCES_MAX    256u /* copied into one */
+#define SMALL_MAX      8u   /* so many small islands side by side become one */
+#define CUT_BYTES      256u /* beyond what is too much, so that a message goes, not only a header */
+#define GENERATION_MAX (UINT32_MAX - 1)
+
+enum island_phase { ISLAND_COPYING, ISLAND_COMMITTING };
+
+struct island {
+    struct io io;
+    struct store_part *part;
+    enum island_phase phase;
+    struct compact_run run;
+    struct replacement replacement;
+    struct store_range *kept;
+    size_t kept_count;
+    uint64_t next_offset;   /* the next segment to be copied begins here */
+    uint64_t end_offset;    /* and the last one ends here */
+    uint64_t skipped_bytes; /* of the first one: over the limit */
+    bool job_out;
+    bool dropping; /* the job that is out removes files */
+    int64_t due_ms;
+};
+
+/* --- What is where -------------------------------------------------------------------------------- */
+
+size_t island_count(const struct store_part *part)
+{
+    size_t count = 0;
+    while (count < part->segment_count && part->segments[count]->is_island) {
+        count++;
+    }
+    return count;
+}
+
+bool island_is_busy(const struct log_store *store, const struct store_part *part)
+{
+    return store->island && store->island->part == part;
+}
+
+bool island_may_start(const struct log_store *store, const struct store_part *part)
+{
+    return !store->island && !part->island_failed && !part->trimming && store->ready &&
+           !compact_is_busy(store, part);
+}
+
+bool island_may_have(const struct segment *segment)
+{
+    return segment->generation < GENERATION_MAX &&
+           segment->end_offset - segment->base_offset <= UINT32_MAX;
+}
+
+bool island_is_told(const struct store_retain *what, const struct segment *segment)
+{
+    return what->keep_from <= segment->base_offset && segment->end_offset <= what->keep_to;
+}
+
+/* The first range that ends behind `offset`. */
+static size_t range_at(const struct store_range *kept, size_t count, uint64_t offset)
+{
+    size_t first = 0;
+    size_t end = count;
+    while (first < end) {
+        const size_t middle = first + (end - first) / 2;
+        if (kept[middle].end_offset <= offset) {
+            first = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return first;
+}
+
+static bool overlaps(const struct store_range *kept, size_t count, uint64_t first, uint64_t end)
+{
+    const size_t at = range_at(kept, count, first);
+    return at < count && kept[at].first_offset < end;
+}
+
+bool island_has_kept(const struct store_retain *what, const struct segment *segment)
+{
+    return overlaps(what->kept, what->kept_count, segment->base_offset, segment->end_offset);
+}
+
+/* Messages of the segment that are kept, at most. */
+static uint64_t count_kept(const struct store_retain *what, const struct segment *segment)
+{
+    uint64_t count = 0;
+    for (size_t i = range_at(what->kept, what->kept_count, segment->base_offset);
+         i < what->kept_count && what->kept[i].first_offset < segment->end_offset; i++) {
+        const struct store_range *range = &what->kept[i];
+        const uint64_t first =
+            range->first_offset > segment->base_offset ? range->first_offset : segment->base_offset;
+        const uint64_t end =
+            range->end_offset < segment->end_offset ? range->end_offset : segment->end_offset;
+        count += end - first;
+    }
+    return count;
+}
+
+/* --- The end -------------------------------------------------------------------------------------- */
+
+static void release_sources(struct island *self)
+{
+    for (size_t i = 0; i < self->part->segment_count; i++) {
+        self->part->segments[i]->compacting = false;
+    }
+}
+
+static void finish(struct log_store *store, struct island *self)
+{
+    struct store_part *part = self->part;
+    release_sources(self);
+    compact_run_fini(&self->run, store->fs);
+    replace_fini(&self->replacement, store);
+    free(self->kept);
+    free(self);
+    store->island = NULL;
+    part->busy--;
+    retain_again(store, part);
+    partition_wake(part);
+}
+
+static void give_up(struct log_store *store, struct island *self, const struct zsp_err *err)
+{
+    char name[64];
+    partition_describe(self->part, name);
+    zsp_diag(store->options.diag, ZSP_WARNING,
+             "%s: retention could not copy what is kept for groups: %s", name, err->msg);
+    self->part->island_failed = err->code == ZSP_ECORRUPT;
+    finish(store, self);
+}
+
+static void tell_end(struct log_store *store, const struct island *self)
+{
+    const struct completion completion = {
+        .kind = STORE_TRIMMED, .owner = self->part->owner, .offset = self->part->start_offset};
+    store_complete(store, &completion, NULL);
+}
+
+/* --- Jobs ----------------------------------------------------------------------------------------- */
+
+static void job_done(struct log_store *store, struct io *io);
+
+static void submit(struct log_store *store, struct island *self,
+                   void (*task_fn)(struct job *job, struct fs *fs))
+{
+    self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = task_fn};
+    self->io.done_fn = job_done;
+    self->job_out = true;
+    store_submit(store, &self->io);
+}
+
+static void copy_task(struct job *job, struct fs *fs)
+{
+    struct island *self = job->owner;
+    if (compact_run_copy(&self->run, fs, &job->error) < 0 && !self->run.sync_failed) {
+        compact_run_close(&self->run, fs);
+        compact_run_drop_target(&self->run, fs);
+    }
+}
+
+static void remove_task(struct job *job, struct fs *fs)
+{
+    struct island *self = job->owner;
+    replace_remove(&self->replacement, &self->run, fs, &job->error);
+}
+
+/* --- The next segments ----------------------------------------------------------------------------- */
+
+/* The segment that is copied next; segment_count = none is left. */
+static size_t next_index(const struct island *self)
+{
+    const struct store_part *part = self->part;
+    size_t at = 0;
+    while (at < part->segment_count && part->segments[at]->base_offset < self->next_offset) {
+        at++;
+    }
+    return at < part->segment_count && part->segments[at]->end_offset <= self->end_offset
+               ? at
+               : part->segment_count;
+}
+
+/* One more source for the target. Errors: ZSP_ENOMEM */
+static int add_source(struct island *self, size_t index)
+{
+    struct segment *segment = self->part->segments[index];
+    struct compact_run *run = &self->run;
+    struct compact_source source = replace_source(self->part, index);
+    const bool is_first = run->source_count == 0;
+    source.skipped_bytes = is_first ? self->skipped_bytes : 0;
+    if (!overlaps(self->kept, self->kept_count, source.base_offset, source.end_offset)) {
+        source.bytes = 0; /* nothing of it is read */
+    }
+    self->skipped_bytes = 0;
+    if (compact_run_add(run, &source) < 0) {
+        return ZSP_ENOMEM;
+    }
+    segment->compacting = true;
+    self->next_offset = source.end_offset;
+    run->target.last_number = source.last_number;
+    run->target.end_offset = source.end_offset;
+    run->target.max_timestamp_ms = source.max_timestamp_ms;
+    return 0;
+}
+
+/* Begin with the next segment. Errors: ZSP_ENOMEM */
+static int begin_target(struct log_store *store, struct island *self, size_t index)
+{
+    struct compact_run *run = &self->run;
+    self->phase = ISLAND_COPYING;
+    release_sources(self);
+    compact_run_reset(run, store->fs);
+    run->target = replace_source(self->part, index);
+    run->target.generation++; /* no file has this name: only the first source has its number */
+    if (add_source(self, index) < 0) {
+        return ZSP_ENOMEM;
+    }
+    const struct compact_rules rules = {
+        .keeps = true, .kept = self->kept, .kept_count = self->kept_count};
+    const struct batch_place place = {
+        run->uuid, run->topic_id, run->partition, run->target.number, 0, run->target.generation};
+    compact_copy_begin(&run->copy, &rules, &place, run->target.base_offset,
+                       run->target.max_before_ms);
+    run->copy.epoch = run->target.epoch_before; /* where nothing is read this is what is known */
+    return 0;
+}
+
+/* All sources are copied. While the target is less than half full the next segment goes there, too. */
+static void extend_target(struct island *self)
+{
+    const struct store_part *part = self->part;
+    struct compact_run *run = &self->run;
+    const size_t next = next_index(self);
+    run->wants_more = false;
+    run->closes = run->source_count >= SOURCES_MAX || next == part->segment_count ||
+                  part->segments[next]->end_offset - run->target.base_offset > UINT32_MAX ||
+                  run->written > partition_segment_bytes(part) / 2 || add_source(self, next) < 0;
+}
+
+static void go_on(struct log_store *store, struct island *self)
+{
+    const size_t next = next_index(self);
+    if (next < self->part->segment_count && begin_target(store, self, next) == 0) {
+        return; /* when it is due */
+    }
+    tell_end(store, self);
+    finish(store, self);
+}
+
+/* --- Committing ------------------------------------------------------------------------------------ */
+
+static void set_offsets(struct store_part *part)
+{
+    const struct segment *first = part->segments[0];
+    if (first->is_island) {
+        part->island_offset = first->island_from;
+    }
+    const size_t count = island_count(part);
+    const uint64_t end = count > 0 ? part->segments[count - 1]->end_offset : 0;
+    part->start_offset = part->start_offset > end ? part->start_offset : end;
+}
+
+static void committed(struct log_store *store, void *arg, const struct zsp_err *err)
+{
+    struct island *self = arg;
+    store->works--;
+    if (err || self->part->state != PART_OPEN) {
+        finish(store, self);
+        return;
+    }
+    (void)replace_swap(&self->replacement, store, &self->run);
+    set_offsets(self->part);
+    self->dropping = true;
+    submit(store, self, remove_task);
+}
+
+/* Errors: ZSP_ENOMEM */
+static int commit_target(struct log_store *store, struct island *self)
+{
+    const struct compact_run *run = &self->run;
+    int rc = replace_begin(&self->replacement, self->part, run);
+    if (rc < 0) {
+        return rc;
+    }
+    struct segment *target = self->replacement.target;
+    target->is_island = true;
+    target->island_records = run->copy.kept;
+    target->island_from = run->copy.kept > 0 ? run->copy.first_kept : target->end_offset;
+    target->clean_offset = target->end_offset;
+    target->tombstone_ms = 0;
+    self->phase = ISLAND_COMMITTING;
+    store->works++;
+    rc = replace_put(&self->replacement, store, run, committed, self);
+    store->works -= rc < 0 ? 1 : 0;
+    return rc;
+}
+
+/* --- Going on --------------------------------------------------------------------------------------- */
+
+static void job_done(struct log_store *store, struct io *io)
+{
+    struct island *self = (struct island *)io;
+    self->job_out = false;
+    if (self->run.sync_failed) {
+        struct zsp_err err = io->job.error;
+        (void)zsp_err_wrap(&err, "islands: sync");
+        store_fail(store, &err);
+    }
+    if (store->failed || self->part->state != PART_OPEN) {
+        finish(store, self);
+        return;
+    }
+    if (io->job.error.code != 0 && !self->dropping) {
+        give_up(store, self, &io->job.error);
+        return;
+    }
+    self->due_ms =
+        store->now.mono_ms + (int64_t)(self->run.worked * 1000 / ZSP_COMPACTION_RATE) + 1;
+    if (self->dropping) {
+        self->dropping = false;
+        go_on(store, self);
+    } else if (self->run.at_end) {
+        if (commit_target(store, self) < 0) {
+            finish(store,
+                   self); /* the next start removes the copy, or the next try overwrites it */
+        }
+    } else if (self->run.wants_more) {
+        extend_target(self);
+    }
+}
+
+void island_step(struct log_store *store)
+{
+    struct island *self = store->island;
+    if (!self || self->job_out || self->phase == ISLAND_COMMITTING) {
+        return;
+    }
+    if (self->part->state != PART_OPEN) {
+        finish(store, self);
+    } else if (store->now.mono_ms >= self->due_ms) {
+        submit(store, self, copy_task);
+    }
+}
+
+int64_t island_deadline_ms(const struct log_store *store)
+{
+    const struct island *self = store->island;
+    return self && !self->job_out && self->phase != ISLAND_COMMITTING ? self->due_ms : INT64_MAX;
+}
+
+void island_fini(struct log_store *store)
+{
+    if (store->island) {
+        finish(store, store->island);
+    }
+}
+
+/* --- The beginning ------------------------------------------------------------------------------------ */
+
+static int no_memory(struct zsp_err *err)
+{
+    return zsp_err_set(err, ZSP_ENOMEM, "islands: out of memory");
+}
+
+/* Takes the kept ranges of `self`. */
+static int start(struct log_store *store, struct store_part *part, struct island *self,
+                 size_t first, size_t end, struct zsp_err *err)
+{
+    self->part = part;
+    self->next_offset = part->segments[first]->base_offset;
+    self->end_offset = part->segments[end - 1]->end_offset;
+    self->run.file = -1;
+    self->run.topic_id = part->topic_id;
+    self->run.partition = part->number;
+    self->run.job_bytes = ZSP_COMPACTION_JOB_BYTES;
+    memcpy(self->run.directory, part->path, strlen(part->path) + 1);
+    memcpy(self->run.uuid, store->uuid, sizeof self->run.uuid);
+    part->busy++;
+    store->island = self;
+    if (begin_target(store, self, first) < 0) {
+        finish(store, self);
+        return no_memory(err);
+    }
+    return 0;
+}
+
+/* With room for so many ranges. NULL = out of memory. */
+static struct island *new_island(size_t kept_count)
+{
+    struct island *self = calloc(1, sizeof *self);
+    struct store_range *kept = malloc((kept_count + 1) * sizeof *kept);
+    if (!self || !kept) {
+        free(self);
+        free(kept);
+        return NULL;
+    }
+    self->kept = kept;
+    return self;
+}
+
+int island_start(struct log_store *store, struct store_part *part, const struct store_retain *what,
+                 size_t first, size_t end, struct zsp_err *err)
+{
+    struct island *self = new_island(what->kept_count);
+    if (!self) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < what->kept_count; i++) {
+        self->kept[i] = what->kept[i];
+    }
+    self->kept_count = what->kept_count;
+    return start(store, part, self, first, end, err);
+}
+
+/* There are more bytes of islands than may be: the beginning of the oldest goes. */
+static int cut(struct log_store *store, struct store_part *part, uint64_t bytes,
+               struct zsp_err *err)
+{
+    struct island *self = new_island(1);
+    if (!self) {
+        return no_memory(err);
+    }
+    self->kept[0] = (struct store_range){0, UINT64_MAX};
+    self->kept_count = 1;
+    self->skipped_bytes = bytes;
+    return start(store, part, self, 0, 1, err);
+}
+
+/* Is no more than half of it wanted? */
+static bool is_thin(const struct store_retain *what, const struct segment *segment)
+{
+    const uint64_t records = segment->island_records;
+    return records > 0 && count_kept(what, segment) <= records / 2;
+}
+
+/* How many small islands are side by side from `first` on. */
+static size_t count_small(const struct store_part *part, const struct store_retain *what,
+                          size_t first, size_t count)
+{
+    size_t end = first;
+    while (end < count && end - first < SOURCES_MAX && island_is_told(what, part->segments[end]) &&
+           part->segments[end]->bytes <= partition_segment_bytes(part) / 2) {
+        end++;
+    }
+    return end - first;
+}
+
+uint64_t island_excess(const struct store_part *part, const struct store_retain *what)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < part->segment_count && part->segments[i]->is_island; i++) {
+        bytes += part->segments[i]->bytes;
+    }
+    return what->keeps && what->keep_bytes > 0 && bytes > what->keep_bytes
+               ? bytes - what->keep_bytes
+               : 0;
+}
+
+int island_tidy(struct log_store *store, struct store_part *part, const struct store_retain *what,
+                struct zsp_err *err)
+{
+    const size_t count = island_count(part);
+    const uint64_t excess = island_excess(part, what);
+    if (excess > 0) {
+        return cut(store, part, excess + what->keep_bytes / 8 + CUT_BYTES, err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!island_is_told(what, part->segments[i])) {
+            continue;
+        }
+        const size_t small = count_small(part, what, i, count);
+        if (small >= SMALL_MAX) {
+            return island_start(store, part, what, i, i + small, err);
+        }
+        if (is_thin(what, part->segments[i])) {
+            return island_start(store, part, what, i, i + 1, err);
+        }
+    }
+    return 0;
+}
