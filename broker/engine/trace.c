@@ -65,7 +65,7 @@ static void look(const struct engine *engine, const struct ledger *ledger, uint6
     static const char *const words[RUN_STATES] = {
         [RUN_NONE] = "ready",      [RUN_READY] = "ready",   [RUN_RESERVED] = "ready",
         [RUN_WAITING] = "waiting", [RUN_LEASED] = "leased", [RUN_DEAD] = "dead",
-        [RUN_DONE] = "done",
+        [RUN_DONE] = "done",       [RUN_PARKED] = "ready",
     };
     struct run_span span;
     if (!runmap_next(&ledger->runs, offset, RUN_CLASS_ANY, &span) || span.first > offset) {

@@ -301,6 +301,16 @@ static void what_is_not_there_is_an_error(void **state)
                   NULL);
 }
 
+static void a_message_behind_another_one_of_its_key_is_ready(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['t'], 'mode': 'keyed'}", NULL);
+    fixture_ok(f, "PUBLISH", "{'topic': 't'}", "[[b'a', b'k'], [b'b', b'k']]");
+    assert_int_equal(steps_count(steps_pull(f, 1)), 1);
+    assert_string_equal(fixture_text(trace(f, 0), "status"), "leased");
+    assert_string_equal(fixture_text(trace(f, 1), "status"), "ready");
+}
+
 static void damage_and_a_topic_that_goes_are_told(void **state)
 {
     struct engine_fixture *f = *state;
@@ -335,6 +345,7 @@ int main(void)
         TEST(each_status_is_told),
         TEST(where_a_message_comes_from_is_told),
         TEST(what_is_not_there_is_an_error),
+        TEST(a_message_behind_another_one_of_its_key_is_ready),
         TEST(damage_and_a_topic_that_goes_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
