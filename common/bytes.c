@@ -27,51 +27,6 @@ bool zsp_slice_equal_str(struct zsp_slice a, const char *text)
     return zsp_slice_equal(a, zsp_slice_str(text));
 }
 
-/* --- Little-endian numbers ------------------------------------------------------ */
-
-void zsp_put_u16(uint8_t *p, uint16_t value)
-{
-    p[0] = (uint8_t)(value & 0xff);
-    p[1] = (uint8_t)(value >> 8);
-}
-
-void zsp_put_u32(uint8_t *p, uint32_t value)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        p[i] = (uint8_t)(value >> (8 * i) & 0xff);
-    }
-}
-
-void zsp_put_u64(uint8_t *p, uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        p[i] = (uint8_t)(value >> (8 * i) & 0xff);
-    }
-}
-
-uint16_t zsp_get_u16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-uint32_t zsp_get_u32(const uint8_t *p)
-{
-    uint32_t value = 0;
-    for (unsigned i = 0; i < 4; i++) {
-        value |= (uint32_t)p[i] << (8 * i);
-    }
-    return value;
-}
-
-uint64_t zsp_get_u64(const uint8_t *p)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < 8; i++) {
-        value |= (uint64_t)p[i] << (8 * i);
-    }
-    return value;
-}
-
 /* --- Reader ----------------------------------------------------------------------- */
 
 struct zsp_reader zsp_reader_init(struct zsp_slice bytes)

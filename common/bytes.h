@@ -26,13 +26,50 @@ struct zsp_slice zsp_slice_str(const char *text);
 bool zsp_slice_equal(struct zsp_slice a, struct zsp_slice b);
 bool zsp_slice_equal_str(struct zsp_slice a, const char *text);
 
-/* Fixed-width little-endian numbers at `p`, no alignment needed. */
-void zsp_put_u16(uint8_t *p, uint16_t value);
-void zsp_put_u32(uint8_t *p, uint32_t value);
-void zsp_put_u64(uint8_t *p, uint64_t value);
-uint16_t zsp_get_u16(const uint8_t *p);
-uint32_t zsp_get_u32(const uint8_t *p);
-uint64_t zsp_get_u64(const uint8_t *p);
+/* Fixed-width little-endian numbers at `p`, no alignment needed. Written out byte by byte: of that
+ * a compiler makes one instruction, of a loop it does not. */
+static inline void zsp_put_u16(uint8_t *p, uint16_t value)
+{
+    p[0] = (uint8_t)value;
+    p[1] = (uint8_t)(value >> 8);
+}
+
+static inline void zsp_put_u32(uint8_t *p, uint32_t value)
+{
+    p[0] = (uint8_t)value;
+    p[1] = (uint8_t)(value >> 8);
+    p[2] = (uint8_t)(value >> 16);
+    p[3] = (uint8_t)(value >> 24);
+}
+
+static inline void zsp_put_u64(uint8_t *p, uint64_t value)
+{
+    p[0] = (uint8_t)value;
+    p[1] = (uint8_t)(value >> 8);
+    p[2] = (uint8_t)(value >> 16);
+    p[3] = (uint8_t)(value >> 24);
+    p[4] = (uint8_t)(value >> 32);
+    p[5] = (uint8_t)(value >> 40);
+    p[6] = (uint8_t)(value >> 48);
+    p[7] = (uint8_t)(value >> 56);
+}
+
+static inline uint16_t zsp_get_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t zsp_get_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t zsp_get_u64(const uint8_t *p)
+{
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+           (uint64_t)p[7] << 56;
+}
 
 /* A bounded reader. Once a read went past the end `failed` is set, every later
  * read returns 0 or an empty slice, and nothing is ever read out of bounds, so

@@ -9,11 +9,9 @@
 
 static bool is_name_byte(uint8_t byte, bool first)
 {
-    if ((byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-        (byte >= '0' && byte <= '9') || byte == '_' || byte == '-') {
-        return true;
-    }
-    return byte == '.' && !first;
+    /* A bit for each byte: - . 0-9, then A-Z _ a-z; a name is checked with every request. */
+    static const uint64_t allowed[4] = {UINT64_C(0x03ff600000000000), UINT64_C(0x07fffffe87fffffe)};
+    return (allowed[byte >> 6] >> (byte & 63) & 1) != 0 && !(first && byte == '.');
 }
 
 static bool is_wildcard(uint8_t byte)

@@ -279,18 +279,22 @@ static int report_unknown(const msgpack_object *key, struct zsp_err *err)
     return ZSP_EUNKNOWN_ARGUMENT;
 }
 
-/* The row of a key; `count` when there is none. */
-static size_t row_of(const struct wire_arg *table, size_t count, const msgpack_object *key)
+/* The row of a key; `count` when there is none. Most peers give their arguments in the order of the
+ * table, so rows are looked at from `first` on. */
+static size_t row_of(const struct wire_arg *table, size_t count, size_t first,
+                     const msgpack_object *key)
 {
-    if (key->type != MSGPACK_OBJECT_STR) {
+    if (key->type != MSGPACK_OBJECT_STR || key->via.str.size == 0) {
         return count;
     }
     const struct zsp_slice name = {(const uint8_t *)key->via.str.ptr, key->via.str.size};
-    size_t i = 0;
-    while (i < count && !zsp_slice_equal_str(name, table[i].name)) {
-        i++;
+    for (size_t n = 0; n < count; n++) {
+        const size_t i = first + n < count ? first + n : first + n - count;
+        if (table[i].name[0] == key->via.str.ptr[0] && zsp_slice_equal_str(name, table[i].name)) {
+            return i;
+        }
     }
-    return i;
+    return count;
 }
 
 int wire_args(const msgpack_object *map, const struct wire_arg *table, size_t count, void *ret,
@@ -301,9 +305,10 @@ int wire_args(const msgpack_object *map, const struct wire_arg *table, size_t co
     if (map->type != MSGPACK_OBJECT_MAP) {
         return report_type("the arguments", "a map", map, err);
     }
+    size_t next = 0;
     for (uint32_t i = 0; i < map->via.map.size; i++) {
         const msgpack_object_kv *pair = &map->via.map.ptr[i];
-        const size_t row = row_of(table, count, &pair->key);
+        const size_t row = row_of(table, count, next, &pair->key);
         if (row == count) {
             return report_unknown(&pair->key, err);
         }
@@ -313,6 +318,7 @@ int wire_args(const msgpack_object *map, const struct wire_arg *table, size_t co
             return ZSP_EBAD_VALUE;
         }
         seen |= UINT64_C(1) << row;
+        next = row + 1;
         const int rc = set_arg(&table[row], &pair->val, ret, err);
         if (rc != 0) {
             return rc;

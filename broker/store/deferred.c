@@ -9,6 +9,8 @@
 #include "broker/store/partition.h"
 #include "common/assert.h"
 
+#define BYTES_FIRST 4096u /* room for them */
+
 /* --- The object --------------------------------------------------------------------------- */
 
 static struct deferred *deferred_new(struct store_part *part, uint64_t pos)
@@ -185,7 +187,10 @@ int64_t deferred_deadline_ms(const struct log_store *store)
 static bool reserve(struct deferred *self, size_t len)
 {
     if (len > self->capacity - self->len) {
-        const size_t capacity = 2 * (self->len + len);
+        size_t capacity = self->capacity ? 2 * self->capacity : BYTES_FIRST;
+        while (capacity < self->len + len) {
+            capacity *= 2;
+        }
         uint8_t *bytes = realloc(self->bytes, capacity);
         if (!bytes) {
             return false;
