@@ -17,7 +17,7 @@ zspool pull files -g "$again" -n 300 >"$work/first"
 # Two members, who need not be told where the stretch ends.
 zspool pull files -g "$again" >"$work/second" &
 one=$!
-zspool work files -g "$again" -- cat >"$work/third" &
+zspool work files -g "$again" -- sh -c 'cat; echo' >"$work/third" &
 other=$!
 broker_kill
 broker_start
