@@ -5,6 +5,7 @@
 
 #include "broker/engine/producer_image.h"
 #include "broker/engine/retention.h"
+#include "common/wire.h"
 
 /* Stretches that are told at a time: of more, neighbours are told as one, with what is between. */
 #define RANGES_MAX 32768u
@@ -216,4 +217,21 @@ void dead_keep_retain(struct engine *engine, struct partition *partition,
         retention_ask(engine, partition, &what);
     }
     free(kept.ranges);
+}
+
+void dead_keep_write_info(struct zsp_writer *out, const struct engine *engine,
+                          const struct topic *topic)
+{
+    wire_write_array(out, topic->island_count);
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        const struct partition *const partition = topic->partitions[i];
+        if (partition->island_offset < partition->start_offset) {
+            struct store_part_info info;
+            engine->store->ops->part_info(engine->store, partition->part, &info);
+            wire_write_array(out, 3);
+            wire_write_uint(out, i);
+            wire_write_uint(out, partition->island_offset);
+            wire_write_uint(out, info.island_bytes);
+        }
+    }
 }

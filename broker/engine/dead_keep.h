@@ -30,4 +30,8 @@ bool dead_keep_is_on(const struct partition *partition);
 void dead_keep_retain(struct engine *engine, struct partition *partition,
                       const struct store_retain *limits);
 
+/* What TOPIC.INFO tells: a row for each partition with islands; there are some. */
+void dead_keep_write_info(struct zsp_writer *out, const struct engine *engine,
+                          const struct topic *topic);
+
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/engine/compaction.h"
+#include "broker/engine/dead_keep.h"
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/list.h"
@@ -369,7 +370,8 @@ int verb_topic_info(struct engine *engine, const struct request *request, struct
         return rc;
     }
     struct zsp_writer *const out = reply_begin(engine, &request->to);
-    wire_write_map(out, compaction_is_on(topic) ? 6 : 5);
+    wire_write_map(out,
+                   5u + (compaction_is_on(topic) ? 1u : 0u) + (topic->island_count > 0 ? 1u : 0u));
     wire_write_text_str(out, "topic", topic->name);
     wire_write_text_uint(out, "id", topic->id);
     wire_write_text(out, "created_ms");
@@ -391,6 +393,10 @@ int verb_topic_info(struct engine *engine, const struct request *request, struct
     if (compaction_is_on(topic)) {
         wire_write_text(out, "compaction");
         compaction_write_info(out, engine, topic);
+    }
+    if (topic->island_count > 0) {
+        wire_write_text(out, "islands");
+        dead_keep_write_info(out, engine, topic);
     }
     reply_end(engine);
     return 0;

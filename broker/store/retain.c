@@ -43,13 +43,16 @@ static bool may_go(const struct store_part *part, size_t index)
            !part->segments[index]->compacting;
 }
 
-/* How many of the oldest go, whatever is in them, because the partition is too large. */
-static size_t count_forced(const struct store_part *part, const struct store_retain *what)
+/* How many of the oldest go, whatever is in them, because the partition is too large even without
+ * `spare_bytes`. */
+static size_t count_forced(const struct store_part *part, const struct store_retain *what,
+                           uint64_t spare_bytes)
 {
-    uint64_t bytes = bytes_of(part, true);
+    uint64_t bytes = bytes_of(part, true) - spare_bytes;
     size_t count = 0;
     while (what->most_bytes != 0 && bytes > what->most_bytes && may_go(part, count)) {
-        bytes -= part->segments[count++]->bytes;
+        bytes -= part->segments[count]->bytes < bytes ? part->segments[count]->bytes : bytes;
+        count++;
     }
     return count;
 }
@@ -110,19 +113,21 @@ static size_t count_empty(const struct store_part *part, const struct store_reta
 
 static struct plan make_plan(const struct store_part *part, const struct store_retain *what)
 {
-    const size_t forced = count_forced(part, what);
-    size_t reach = count_over(part, what);
-    reach = reach > forced ? reach : forced;
+    const size_t over = count_over(part, what);
     if (!what->keeps) {
-        return (struct plan){reach, reach};
+        const size_t forced = count_forced(part, what, 0);
+        const size_t count = over > forced ? over : forced;
+        return (struct plan){count, count};
     }
-    const size_t front = count_empty(part, what, forced, reach);
-    const size_t islands = island_count(part);
-    size_t end = front > islands ? front : islands;
-    while (end < reach && may_be_island(part, what, part->segments[end])) {
-        end++;
+    uint64_t spare_bytes = 0; /* what islands take instead will be known when they are made */
+    size_t reach = island_count(part);
+    for (; reach < over && may_be_island(part, what, part->segments[reach]); reach++) {
+        spare_bytes += part->segments[reach]->bytes;
     }
-    return (struct plan){front, end};
+    spare_bytes = island_may_start(part->store, part) ? spare_bytes : 0;
+    const size_t forced = count_forced(part, what, spare_bytes);
+    const size_t front = count_empty(part, what, forced, over > forced ? over : forced);
+    return (struct plan){front, reach > front ? reach : front};
 }
 
 uint64_t retain_reach(const struct store_part *part, const struct store_retain *what)

@@ -67,6 +67,22 @@ static const struct listing topic_listing = {
 
 /* --- info ---------------------------------------------------------------------------- */
 
+static void print_islands_json(struct json *json, const zspool_topic_info_t *info)
+{
+    if (info->island_count == 0) {
+        return;
+    }
+    json_open_array(json, "islands");
+    for (size_t i = 0; i < info->island_count; i++) {
+        json_open_item(json);
+        json_uint(json, "partition", info->islands[i].partition);
+        json_uint(json, "first", info->islands[i].first_offset);
+        json_uint(json, "bytes", info->islands[i].bytes);
+        json_close_object(json);
+    }
+    json_close_array(json);
+}
+
 static void print_json(const zspool_topic_info_t *info)
 {
     const struct topic_sum sum = sum_of(info);
@@ -107,7 +123,26 @@ static void print_json(const zspool_topic_info_t *info)
     if (info->compaction_count > 0) {
         json_close_array(&json);
     }
+    print_islands_json(&json, info);
     json_end(&json);
+}
+
+static bool print_islands(const zspool_topic_info_t *info)
+{
+    struct columns columns;
+    if (info->island_count == 0) {
+        return true;
+    }
+    printf("\ndead messages that groups keep below the start:\n");
+    columns_init(&columns, "PARTITION FIRST BYTES");
+    for (size_t i = 0; i < info->island_count; i++) {
+        columns_count(&columns, info->islands[i].partition);
+        columns_count(&columns, info->islands[i].first_offset);
+        columns_bytes(&columns, info->islands[i].bytes);
+    }
+    const bool printed = columns_print(&columns);
+    columns_fini(&columns);
+    return printed;
 }
 
 static bool print_compactions(const zspool_topic_info_t *info)
@@ -155,7 +190,7 @@ static int print_plain(const zspool_topic_info_t *info)
     }
     const bool printed = columns_print(&columns);
     columns_fini(&columns);
-    return printed && print_compactions(info) ? CLI_OK : CLI_ERROR;
+    return printed && print_compactions(info) && print_islands(info) ? CLI_OK : CLI_ERROR;
 }
 
 static int topic_info(struct topic_run *self, const char *topic)

@@ -880,6 +880,13 @@ typedef struct zspool_compaction_info_t {
     int64_t last_ms;                /* Unix time when the last run ended, 0 = none did */
 } zspool_compaction_info_t;
 
+/* What is left below the start of a partition: dead messages that groups keep. */
+typedef struct zspool_island_info_t {
+    uint32_t partition;
+    uint64_t first_offset; /* nothing is left below */
+    uint64_t bytes;        /* on disk; the partition's bytes include them */
+} zspool_island_info_t;
+
 typedef struct zspool_topic_info_t {
     const char *topic;
     uint64_t id;
@@ -889,6 +896,8 @@ typedef struct zspool_topic_info_t {
     const zspool_partition_info_t *partitions;
     size_t compaction_count; /* 0 = it is not compacted */
     const zspool_compaction_info_t *compactions;
+    size_t island_count;
+    const zspool_island_info_t *islands;
 } zspool_topic_info_t;
 
 /* Errors: ZSPOOL_EEXISTS, ZSPOOL_EBAD_NAME, ZSPOOL_EBAD_VALUE, ZSPOOL_EUNKNOWN_ARGUMENT (no such

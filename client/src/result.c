@@ -216,6 +216,29 @@ static int read_compactions(struct zsp_arena *arena, const msgpack_object *map,
     return 0;
 }
 
+/* Rows that are absent: nothing is left below the start. */
+static int read_islands(struct zsp_arena *arena, const msgpack_object *map,
+                        zspool_topic_info_t *info, struct zsp_err *err)
+{
+    const msgpack_object_array *rows = zsp_reply_array(map, "islands");
+    if (!rows) {
+        return 0;
+    }
+    zspool_island_info_t *items =
+        rows->size <= ZSP_PARTITIONS_MAX ? zsp_arena_alloc(arena, rows->size, sizeof *items) : NULL;
+    for (uint32_t i = 0; items && i < rows->size; i++) {
+        uint64_t numbers[3];
+        if (!row_numbers(&rows->ptr[i], 0, numbers, 3)) {
+            return unreadable(err, "islands");
+        }
+        items[i] = (zspool_island_info_t){
+            .partition = (uint32_t)numbers[0], .first_offset = numbers[1], .bytes = numbers[2]};
+        info->island_count++;
+    }
+    info->islands = items;
+    return 0;
+}
+
 int zsp_read_topic_info(const struct zsp_answer *answer, void *arg, struct zsp_err *err)
 {
     struct zsp_result *result = arg;
@@ -245,7 +268,8 @@ int zsp_read_topic_info(const struct zsp_answer *answer, void *arg, struct zsp_e
         info->partition_count++;
     }
     info->partitions = items;
-    const int rc = read_compactions(arena, answer->map, info, err);
+    int rc = read_compactions(arena, answer->map, info, err);
+    rc = rc == 0 ? read_islands(arena, answer->map, info, err) : rc;
     return rc != 0 ? rc : end(result, err);
 }
 

@@ -133,6 +133,9 @@ static void the_dead_stay_for_a_time_when_the_log_goes(void **state)
     die_and_pass(f);
     assert_int_equal(count_dead(f), 1);
     assert_string_equal(read_dead(f), "f");
+    assert_string_equal(
+        fixture_value(fixture_ok(f, "TOPIC.INFO", "{'topic': 't'}", NULL), "islands"),
+        "[[0, 5, 0]]");
     fixture_error(f, ZSP_EOUT_OF_RANGE, "READ", "{'topic': 't', 'from': ['offset', 5]}", NULL);
     assert_string_equal(
         fixture_payloads(fixture_ok(f, "READ", "{'topic': 't', 'from': 'earliest'}", NULL)), "i");
@@ -140,6 +143,8 @@ static void the_dead_stay_for_a_time_when_the_log_goes(void **state)
     assert_int_equal(count_dead(f), 1);
     fixture_advance(f, 3 * ZSP_RETENTION_MS);
     assert_int_equal(count_dead(f), 0);
+    assert_string_equal(
+        fixture_value(fixture_ok(f, "TOPIC.INFO", "{'topic': 't'}", NULL), "islands"), "");
     fixture_error(f, ZSP_ENOT_FOUND, "DEAD.READ", "{'group': 'g', 'runs': [['t', 0, 5, 1]]}", NULL);
 }
 
