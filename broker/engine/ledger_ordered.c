@@ -12,9 +12,19 @@ static unsigned next_classes(bool holds_dead)
     return CLASS_NEXT | (holds_dead ? RUN_CLASS_HOLDING : 0u);
 }
 
+/* The first such run from `from` on, unless a fresh message comes before it: after a seek back dead
+ * messages, and what was redriven of them, lie behind what is fresh again. */
+static bool next_run(const struct ledger *self, bool holds_dead, uint64_t from,
+                     struct run_span *ret)
+{
+    struct run_span fresh;
+    return runmap_next(&self->runs, from, next_classes(holds_dead), ret) &&
+           !(self->above > 0 && ledger_next_fresh(self, from, &fresh) && fresh.first < ret->first);
+}
+
 bool ordered_next(const struct ledger *self, bool holds_dead, struct run_span *ret)
 {
-    return runmap_next(&self->runs, 0, next_classes(holds_dead), ret);
+    return next_run(self, holds_dead, 0, ret);
 }
 
 bool ordered_is_held(const struct ledger *self)
@@ -82,7 +92,7 @@ uint64_t ordered_ready(const struct ledger *self, bool holds_dead)
 static bool next_stretch(const struct ledger *self, bool holds_dead, uint64_t from,
                          struct run_span *ret)
 {
-    const bool found = runmap_next(&self->runs, from, next_classes(holds_dead), ret);
+    const bool found = next_run(self, holds_dead, from, ret);
     if (found && ret->run.state == RUN_READY) {
         ret->first = ret->first > from ? ret->first : from;
         return true;

@@ -578,6 +578,20 @@ static void a_seek_begins_a_new_order(void **state)
     assert_string_equal(fixture_payloads(pull_as(f, FIRST, 9)), "m0 m1 m2 m3");
 }
 
+/* Goal: what is redriven comes in its place, behind what is fresh again. */
+static void a_message_redriven_after_a_seek_does_not_overtake(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, 1, "{}");
+    steps_publish(f, "t", 4);
+    const uint64_t lease = pull_as(f, FIRST, 4)->lease;
+    steps_settle(f, 2, 1, lease, "'reject'");
+    fixture_ok(f, "SEEK", "{'group': 'g', 'to': ['offset', 1]}", NULL);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    assert_string_equal(fixture_payloads(pull_as(f, FIRST, 1)), "m1");
+    assert_string_equal(fixture_payloads(pull_as(f, FIRST, 9)), "m2 m3");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -614,6 +628,7 @@ int main(void)
         TEST(a_seek_lifts_what_held),
         TEST(only_an_order_can_be_held),
         TEST(a_seek_begins_a_new_order),
+        TEST(a_message_redriven_after_a_seek_does_not_overtake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
