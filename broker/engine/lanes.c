@@ -340,7 +340,9 @@ static int touch_span(struct lanes *self, uint64_t first, uint64_t end, const st
             rc = change(self, from, meaning(self, run, from));
         } else if (is_wanted) {
             rc = run->state == RUN_READY ? lanes_set_state(ledger, from, first, RUN_PARKED) : 0;
-            rc = rc == 0 && from < self->cursor ? lanes_push_unread(self, from, first) : rc;
+            /* The scan passes what is dead, and yet that holds its key. */
+            const bool is_passed = from < self->cursor || run->state == RUN_DEAD;
+            rc = rc == 0 && is_passed ? lanes_push_unread(self, from, first) : rc;
         }
     }
     return rc;

@@ -247,6 +247,20 @@ static void a_dead_message_holds_only_what_lies_behind_it(void **state)
     assert_pulled(f, 9, "a3");
 }
 
+/* Goal: also when it dies before the broker has read its key anew. */
+static void a_message_that_dies_right_after_a_start_holds_its_key(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'on_dead': 'hold'}");
+    publish(f, "a1 a2", "");
+    const uint64_t lease = steps_pull(f, 1)->lease;
+    fixture_restart(f, MEM_KEEP_WRITTEN);
+    steps_settle(f, 0, 1, lease, "'reject'");
+    assert_string_equal(reason(steps_pull(f, 9)), "held");
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    assert_pulled(f, 9, "a1 a2");
+}
+
 static void a_redrive_lifts_a_hold(void **state)
 {
     struct engine_fixture *f = *state;
@@ -420,6 +434,7 @@ int main(void)
         T(a_dead_message_is_skipped),
         T(a_dead_message_holds_its_key),
         T(a_dead_message_holds_only_what_lies_behind_it),
+        T(a_message_that_dies_right_after_a_start_holds_its_key),
         T(a_redrive_lifts_a_hold),
         T(a_drop_lifts_a_hold),
         T(a_redriven_message_comes_first_of_its_key),
