@@ -13,6 +13,7 @@
  *   sim_side.c, sim_market.c    the others
  *   sim_request*.c  what they ask and are told, as bytes and as plain values
  *   sim_model*.c    the checker
+ *   sim_clinic*.c   another play, with clients and a checker of its own
  */
 #ifndef ZSP_SIM_H
 #define ZSP_SIM_H
@@ -23,6 +24,7 @@
 #include "broker/engine/engine.h"
 #include "broker/store/log_store.h"
 #include "tests/sim/sim_client.h"
+#include "tests/sim/sim_clinic.h"
 #include "tests/sim/sim_events.h"
 #include "tests/sim/sim_model.h"
 #include "tests/support/prng.h"
@@ -33,6 +35,7 @@
 struct sim_options {
     uint64_t seed;
     uint32_t steps; /* events of the chaotic part */
+    bool is_clinic; /* another play: sim_clinic.h */
     bool verbose;   /* a line for each thing that happens, on stderr */
 };
 
@@ -90,6 +93,7 @@ struct sim {
     struct prng prng; /* of everything that is not the host's random bits */
     struct events events;
     struct model model;
+    struct clinic *clinic; /* NULL = another play */
     struct world world;
     struct client clients[SIM_CLIENTS_MAX];
     size_t client_count;

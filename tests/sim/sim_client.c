@@ -271,6 +271,7 @@ void client_wake(struct client *self)
         sequenced_wake(self);
         break;
     case CLIENT_CONSUMER:
+    case CLIENT_MEMBER:
         consumer_wake(self);
         break;
     case CLIENT_READER:
@@ -297,6 +298,9 @@ void client_wake(struct client *self)
     case CLIENT_SIDE:
         side_wake(self);
         break;
+    case CLIENT_KEEPER:
+        keeper_wake(self);
+        break;
     }
 }
 
@@ -322,6 +326,7 @@ void client_answer(struct client *self, struct sim_request *request)
         sequenced_answer(self, request);
         break;
     case CLIENT_CONSUMER:
+    case CLIENT_MEMBER:
         consumer_answer(self, request);
         break;
     case CLIENT_READER:
@@ -345,6 +350,9 @@ void client_answer(struct client *self, struct sim_request *request)
     case CLIENT_SIDE:
         side_answer(self, request);
         break;
+    case CLIENT_KEEPER:
+        keeper_answer(self, request);
+        break;
     case CLIENT_PRODUCER:
     case CLIENT_ADMIN:
         break;
@@ -361,6 +369,7 @@ void client_lost(struct client *self, struct sim_request *request)
         sequenced_lost(self, request);
         break;
     case CLIENT_CONSUMER:
+    case CLIENT_MEMBER:
         consumer_lost(self, request);
         break;
     case CLIENT_REPEAT: /* it sends all again in any case */
@@ -383,6 +392,7 @@ void client_lost(struct client *self, struct sim_request *request)
     case CLIENT_PRODUCER:
     case CLIENT_READER:
     case CLIENT_ADMIN:
+    case CLIENT_KEEPER:
         break;
     }
 }

@@ -28,7 +28,9 @@ enum client_kind {
     CLIENT_REPEAT,
     CLIENT_WARD,
     CLIENT_MARKET,
-    CLIENT_SIDE
+    CLIENT_SIDE,
+    CLIENT_KEEPER, /* of sim_clinic.c, */
+    CLIENT_MEMBER  /* and its consumers */
 };
 
 /* A batch of a sequenced producer that is not confirmed. */

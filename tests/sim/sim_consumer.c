@@ -13,9 +13,13 @@
 #define EXTEND_MS 35000 /* longer than any lease, so that none gets shorter */
 #define RETRY_MAX 3000
 
-static enum wire_outcome some_outcome(struct prng *prng)
+static enum wire_outcome some_outcome(const struct client *self)
 {
+    struct prng *prng = &self->sim->prng;
     const uint64_t choice = prng_below(prng, 100);
+    if (self->kind == CLIENT_MEMBER && choice < 15) {
+        return WIRE_REJECT;
+    }
     if (choice < 60) {
         return WIRE_ACK;
     }
@@ -42,7 +46,7 @@ static struct sim_srun settle_some(struct client *self, size_t index)
                             .count = prng_chance(prng, 600) ? held->count
                                                             : prng_between(prng, 1, held->count),
                             .lease = held->lease,
-                            .outcome = some_outcome(prng)};
+                            .outcome = some_outcome(self)};
     if (srun.outcome == WIRE_EXTEND) {
         srun.has_delay = true;
         srun.delay_ms = EXTEND_MS;
@@ -87,8 +91,8 @@ static void reach_down(struct client *self, const struct sim_request *request, s
                        struct sim_srun *srun)
 {
     struct held_run below = self->held[index];
-    if (self->group != SIM_ORDERED || srun->outcome != WIRE_ACK ||
-        !prng_chance(&self->sim->prng, 300)) {
+    const bool is_ordered = self->group == SIM_ORDERED || clinic_is_ordered(self->sim);
+    if (!is_ordered || srun->outcome != WIRE_ACK || !prng_chance(&self->sim->prng, 300)) {
         return;
     }
     below.first = srun->first;
@@ -216,7 +220,9 @@ void consumer_wake(struct client *self)
     struct prng *prng = &sim->prng;
     const bool slow = prng_chance(prng, self->slow_per_mille);
     client_wake_in(self, (int64_t)prng_below(prng, slow ? 6000 : 100));
-    if (model_is_made_by_hand(self->group) && !sim->model.groups[self->group].exists) {
+    if (self->kind == CLIENT_MEMBER
+            ? !clinic_is_open(sim)
+            : model_is_made_by_hand(self->group) && !sim->model.groups[self->group].exists) {
         return;
     }
     if (prng_chance(prng, 5)) {

@@ -60,6 +60,7 @@ static void stall(struct sim *sim)
     sim->now_ms += ms;
     if (sim->world.up) {
         model_grace(&sim->model, ms); /* of what lives before it */
+        clinic_grace(sim, ms);
         sim->model.uptime_ms += ms;
         sim->world.stalled_ms = sim->model.uptime_ms;
         if (sim->model.slow_ms < sim->model.uptime_ms + SLOW_AFTER_MS) {

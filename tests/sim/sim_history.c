@@ -254,6 +254,9 @@ static void last_look(struct sim *self)
             model_final_group(&self->model, g);
         }
     }
+    if (!self->model.failed) {
+        clinic_final(self);
+    }
     for (size_t i = 0; i < self->client_count && !self->model.failed; i++) {
         if (self->clients[i].kind == CLIENT_RELAY) {
             relay_final(&self->clients[i]);
@@ -303,6 +306,10 @@ static void add_client(struct sim *self, enum client_kind kind, uint32_t number)
         client->group = number % SIM_GROUPS;
         client->slow_per_mille = (unsigned)prng_below(&self->prng, 250);
     }
+    if (kind == CLIENT_MEMBER) {
+        client->group = number;
+        client->slow_per_mille = (unsigned)prng_below(&self->prng, 250);
+    }
     if (kind == CLIENT_REPEAT) {
         repeat_init(client);
     } else if (kind == CLIENT_SCRATCH) {
@@ -320,12 +327,18 @@ static void add_client(struct sim *self, enum client_kind kind, uint32_t number)
     client_wake_in(client, (int64_t)prng_below(&self->prng, 50));
 }
 
-static void begin(struct sim *self)
+/* The clients of the clinic alone. */
+static void add_clinic(struct sim *self)
 {
-    self->now_ms = BOOT_MS;
-    self->prng.state = self->options.seed;
-    world_init(self);
-    fault_choose_weather(self);
+    clinic_init(self);
+    add_client(self, CLIENT_KEEPER, 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        add_client(self, CLIENT_MEMBER, SIM_CLINIC_GROUP);
+    }
+}
+
+static void add_clients(struct sim *self)
+{
     add_client(self, CLIENT_ADMIN, 0);
     add_client(self, CLIENT_PRODUCER, 0);
     add_client(self, CLIENT_PRODUCER, 1);
@@ -350,6 +363,19 @@ static void begin(struct sim *self)
         add_client(self, CLIENT_MARKET, 0);
     }
     add_client(self, CLIENT_SIDE, 0);
+}
+
+static void begin(struct sim *self)
+{
+    self->now_ms = BOOT_MS;
+    self->prng.state = self->options.seed;
+    world_init(self);
+    fault_choose_weather(self);
+    if (self->options.is_clinic) {
+        add_clinic(self);
+    } else {
+        add_clients(self);
+    }
     add_client(self, CLIENT_READER, 1); /* the judge, in the end */
     events_add(&self->events, self->now_ms, EVENT_RESTART, 0, NULL);
     events_add(&self->events, self->now_ms + self->weather.calm_ms, EVENT_FAULT, 0, NULL);
@@ -371,6 +397,7 @@ static void fini(struct sim *self)
         side_fini(&self->clients[i]);
     }
     free(self->requests);
+    clinic_fini(self);
     model_fini(&self->model);
     free(self);
 }

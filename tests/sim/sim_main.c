@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * sim [--seed N] [--steps M] [--histories K] [--twice] [--verbose]
+ * sim [--seed N] [--steps M] [--histories K] [--clinic] [--twice] [--verbose]
  *
- * Runs K histories with the seeds N, N+1, ... Exit code 0: all promises were
+ * --clinic is another play (sim_clinic.h). Runs K histories with the seeds N, N+1, ... Exit code 0: all promises were
  * kept. 1: one was broken; the line says how to see it again. --twice runs each
  * history two times and compares the hashes of all that the broker did.
  */
@@ -33,16 +33,16 @@ static void on_abort(int number)
 
 static void compose_last_words(const struct sim_options *options)
 {
-    (void)snprintf(last_words, sizeof last_words,
-                   "seed %" PRIu64 ": aborted\nreplay with: sim --seed %" PRIu64 " --steps %" PRIu32
-                   "\n",
-                   options->seed, options->seed, options->steps);
+    (void)snprintf(
+        last_words, sizeof last_words,
+        "seed %" PRIu64 ": aborted\nreplay with: sim --seed %" PRIu64 " --steps %" PRIu32 "%s\n",
+        options->seed, options->seed, options->steps, options->is_clinic ? " --clinic" : "");
 }
 
 static int usage(void)
 {
-    (void)fprintf(stderr,
-                  "usage: sim [--seed N] [--steps M] [--histories K] [--twice] [--verbose]\n");
+    (void)fprintf(stderr, "usage: sim [--seed N] [--steps M] [--histories K] [--clinic] [--twice] "
+                          "[--verbose]\n");
     return 2;
 }
 
@@ -59,6 +59,10 @@ static bool parse(int argc, char **argv, struct arguments *args)
         uint64_t number = 0;
         if (strcmp(argv[i], "--verbose") == 0) {
             args->options.verbose = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--clinic") == 0) {
+            args->options.is_clinic = true;
             continue;
         }
         if (strcmp(argv[i], "--twice") == 0) {
@@ -84,8 +88,9 @@ static bool parse(int argc, char **argv, struct arguments *args)
 
 static void say_failure(const struct sim_options *options, const char *what)
 {
-    (void)printf("seed %" PRIu64 ": %s\nreplay with: sim --seed %" PRIu64 " --steps %" PRIu32 "\n",
-                 options->seed, what, options->seed, options->steps);
+    (void)printf(
+        "seed %" PRIu64 ": %s\nreplay with: sim --seed %" PRIu64 " --steps %" PRIu32 "%s\n",
+        options->seed, what, options->seed, options->steps, options->is_clinic ? " --clinic" : "");
     (void)fflush(stdout);
 }
 

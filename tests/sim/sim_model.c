@@ -15,7 +15,7 @@
 
 uint32_t model_first_partitions(uint32_t topic)
 {
-    static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1, 2, 1, 2, 2};
+    static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1, 2, 1, 2, 2, 2, 1};
     return counts[topic];
 }
 
@@ -44,7 +44,8 @@ bool model_group_has_topic(uint32_t group, uint32_t topic)
     if (topic > SIM_SCRATCH || group > SIM_SCRATCH_GROUP) {
         return (group == SIM_RELAY && topic == SIM_SOURCE) ||
                (group == SIM_WARD && topic == SIM_SICK) ||
-               (group >= SIM_BUYERS && topic == SIM_PRICES);
+               (group >= SIM_BUYERS && group <= SIM_SIDE && topic == SIM_PRICES) ||
+               (group == SIM_CLINIC_GROUP && topic == SIM_CLINIC);
     }
     static const bool has[][SIM_SCRATCH + 1] = {
         {true, false, false, false}, {true, true, false, false}, {false, true, true, false},
@@ -382,6 +383,7 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
         case SIM_TOPIC_DELETE:
         case SIM_TOPIC_PURGE:
         case SIM_GROUP_DELETE:
+        case SIM_GROUP_SET:
             return false;
         }
         return false;
@@ -477,6 +479,7 @@ void model_answer(struct model *self, struct sim_request *request)
     case SIM_TOPIC_DELETE:
     case SIM_TOPIC_PURGE:
     case SIM_GROUP_DELETE:
+    case SIM_GROUP_SET:
         break;
     }
 }

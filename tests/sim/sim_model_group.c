@@ -12,8 +12,7 @@
  *   - a retry is not due before its delay
  *   - `committed` covers only what may be done, and all that surely is
  *
- * While a seek is under way, and for what began before one and ends after it,
- * nothing is judged.
+ * While a seek is under way, or came between, nothing is judged.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -179,6 +178,7 @@ void model_group_enter(struct model *self, struct sim_request *request)
     case SIM_TOPIC_DELETE:
     case SIM_TOPIC_PURGE:
     case SIM_GROUP_DELETE:
+    case SIM_GROUP_SET:
         break;
     }
     request->seeks_then = self->groups[request->group].seeks;

@@ -13,50 +13,32 @@
 
 const char *sim_topic_name(uint32_t topic)
 {
-    static const char *const names[] = {"orders", "bills", "events", "scratch", "source", "left",
-                                        "right",  "sick",  "grave",  "again",   "prices"};
+    static const char *const names[] = {"orders", "bills",  "events", "scratch", "source",
+                                        "left",   "right",  "sick",   "grave",   "again",
+                                        "prices", "clinic", "morgue"};
     zsp_assert(topic < SIM_TOPICS_ALL);
     return names[topic];
 }
 
 const char *sim_group_name(uint32_t group)
 {
-    static const char *const names[] = {"audit",    "billing", "search",  "ledger",
-                                        "accounts", "scratch", "relay",   "ward",
-                                        "buyers",   "brokers", "traders", "side"};
-    zsp_assert(group <= SIM_SIDE);
+    static const char *const names[] = {"audit",   "billing", "search", "ledger", "accounts",
+                                        "scratch", "relay",   "ward",   "buyers", "brokers",
+                                        "traders", "side",    "clinic"};
+    zsp_assert(group <= SIM_CLINIC_GROUP);
     return names[group];
 }
 
 const char *sim_verb_name(enum sim_verb verb)
 {
-    static const char *const names[] = {"PUBLISH",
-                                        "PRODUCER.OPEN",
-                                        "PULL",
-                                        "SETTLE",
-                                        "READ",
-                                        "SEEK",
-                                        "TOPIC.CREATE",
-                                        "TOPIC.SET",
-                                        "TOPIC.INFO",
-                                        "GROUP.CREATE",
-                                        "GROUP.INFO",
-                                        "GROUP.REPLAY",
-                                        "TOPIC.DELETE",
-                                        "TOPIC.PURGE",
-                                        "GROUP.DELETE",
-                                        "GROUP.PAUSE",
-                                        "GROUP.RESUME",
-                                        "SAVEPOINT.SAVE",
-                                        "SAVEPOINT.RESTORE",
-                                        "SAVEPOINT.UNDO",
-                                        "COMMIT",
-                                        "STATS",
-                                        "BYE",
-                                        "CANCEL",
-                                        "DEAD.LIST",
-                                        "DEAD.REDRIVE",
-                                        "DEAD.DROP"};
+    static const char *const names[] = {
+        "PUBLISH",        "PRODUCER.OPEN", "PULL",           "SETTLE",
+        "READ",           "SEEK",          "TOPIC.CREATE",   "TOPIC.SET",
+        "TOPIC.INFO",     "GROUP.CREATE",  "GROUP.INFO",     "GROUP.REPLAY",
+        "TOPIC.DELETE",   "TOPIC.PURGE",   "GROUP.DELETE",   "GROUP.SET",
+        "GROUP.PAUSE",    "GROUP.RESUME",  "SAVEPOINT.SAVE", "SAVEPOINT.RESTORE",
+        "SAVEPOINT.UNDO", "COMMIT",        "STATS",          "BYE",
+        "CANCEL",         "DEAD.LIST",     "DEAD.REDRIVE",   "DEAD.DROP"};
     return names[verb];
 }
 
@@ -67,6 +49,7 @@ void request_destroy(struct sim_request **self_p)
     zsp_buf_put(&self->body);
     zsp_buf_put(&self->second_body);
     free(self->numbers);
+    free(self->touched);
     free(self->sruns);
     if (self->saved) {
         saved_free(self->saved);
@@ -153,8 +136,8 @@ static void write_wishes(struct zsp_writer *out, const struct sim_request *self)
  * so, the next one so. */
 static void write_topics(struct zsp_writer *out, const struct sim_request *self)
 {
-    static const char *const patterns[] = {"ord*", "b?lls", "*nts",  "scr*", "sourc?", "l*",
-                                           "r*",   "si*",   "gr?ve", "ag*",  "pr?ces"};
+    static const char *const patterns[] = {"ord*", "b?lls", "*nts", "scr*",   "sourc?", "l*", "r*",
+                                           "si*",  "gr?ve", "ag*",  "pr?ces", "cl?nic", "m*"};
     const uint32_t group = self->group;
     wire_write_text(out, "topics");
     uint32_t count = 0;
@@ -479,6 +462,10 @@ static void write_topic_grow(struct zsp_writer *out, const struct sim_request *s
 static void write_args(struct zsp_writer *out, const struct sim_request *self, size_t raw_bytes)
 {
     char producer[16];
+    if (self->write_args_fn) {
+        self->write_args_fn(out, self);
+        return;
+    }
     switch (self->verb) {
     case SIM_PUBLISH:
         write_publish(out, self, raw_bytes);
@@ -524,6 +511,7 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
         break;
     case SIM_GROUP_INFO:
     case SIM_GROUP_DELETE:
+    case SIM_GROUP_SET:
     case SIM_GROUP_PAUSE:
     case SIM_GROUP_RESUME:
         wire_write_map(out, 1);

@@ -37,7 +37,10 @@
 #define SIM_BUYERS        (SIM_GROUPS + 3) /* and the first of its groups: shared, ordered, keyed */
 #define SIM_BUYERS_COUNT  3u
 #define SIM_SIDE          (SIM_BUYERS + SIM_BUYERS_COUNT) /* group of sim_side.c */
-#define SIM_TOPICS_ALL    11u
+#define SIM_CLINIC        11u /* topics of sim_clinic.c, and its group */
+#define SIM_MORGUE        12u
+#define SIM_CLINIC_GROUP  (SIM_SIDE + 1)
+#define SIM_TOPICS_ALL    13u
 #define SIM_SETTINGS_MAX  6u
 
 struct client;
@@ -65,6 +68,7 @@ enum sim_verb {
     SIM_TOPIC_DELETE,
     SIM_TOPIC_PURGE,
     SIM_GROUP_DELETE,
+    SIM_GROUP_SET,
     SIM_GROUP_PAUSE,
     SIM_GROUP_RESUME,
     SIM_SAVEPOINT_SAVE,
@@ -91,6 +95,12 @@ enum request_state {
     REQUEST_ANSWERED,
     REQUEST_GONE, /* its client is; an answer may still come */
     REQUEST_CUT
+};
+
+/* One message of a topic. */
+struct sim_place {
+    uint32_t partition;
+    uint64_t offset;
 };
 
 /* A stretch to be settled. */
@@ -156,6 +166,8 @@ struct sim_reply {
     bool is_synced; /* PUBLISH: the level told */
     int64_t timestamp_ms;
     uint64_t lease, lease_ms, epoch, next, start, end, applied, released;
+    bool redrives;        /* GROUP.INFO: one with a rate is under way, */
+    uint64_t redriven;    /* and has redriven so many */
     uint64_t commit_last; /* OPEN; COMMIT tells the first offset in the first topic in `next` */
     bool cancelled;
     char reason[16];
@@ -222,6 +234,13 @@ struct sim_request {
     bool is_weighted;          /* GROUP.CREATE: priority = weighted */
     bool dry_run;              /* and of SAVEPOINT.RESTORE and UNDO */
     struct saved_model *saved; /* SAVEPOINT.SAVE: what the checker knew */
+
+    /* sim_clinic.c: who writes the arguments, NULL = sim_request.c; DEAD.REDRIVE; SEEK */
+    void (*write_args_fn)(struct zsp_writer *out, const struct sim_request *self);
+    uint64_t rate;
+    bool keeps_counts, stops, with_dead;
+    struct sim_place *touched; /* messages that it is about */
+    size_t touched_count;
 
     /* PULL: the one that this is once more, under its id; NULL = none */
     const struct sim_request *repeats;

@@ -357,13 +357,24 @@ static bool decode_dead(struct sim_request *self, const msgpack_object *map,
             !get_u32(&row->via.array.ptr[1], &run->partition) ||
             !get_uint(&row->via.array.ptr[2], &run->first) ||
             !get_uint(&row->via.array.ptr[3], &run->count) ||
-            !get_u32(&row->via.array.ptr[6], &run->failures) || run->failures == 0) {
+            !get_u32(&row->via.array.ptr[6], &run->failures) ||
+            (run->failures == 0 && self->group != SIM_CLINIC_GROUP)) { /* it expired */
             return complain(complaint, "DEAD.LIST item %u is malformed", i);
         }
         told += run->count;
     }
     return told == dead || complain(complaint, "DEAD.LIST: %llu of %llu messages are listed",
                                     (unsigned long long)told, (unsigned long long)dead);
+}
+
+/* GROUP.INFO: the redrive with a rate that is under way. */
+static bool decode_redrive(struct sim_request *self, const msgpack_object *map,
+                           struct sim_complaint *complaint)
+{
+    const msgpack_object *redrive = wire_map_find(map, "redrive");
+    self->reply.redrives = redrive != NULL;
+    return !redrive || map_uint(redrive, "messages", &self->reply.redriven) ||
+           complain(complaint, "GROUP.INFO tells of a redrive without messages");
 }
 
 static bool decode_ok(struct sim_request *self, const msgpack_object *map,
@@ -409,11 +420,13 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
     case SIM_TOPIC_INFO:
         return decode_parts(self, map, "partitions", false, 3, complaint);
     case SIM_GROUP_INFO:
-        return decode_parts(self, map, "parts", true, 9, complaint);
+        return decode_redrive(self, map, complaint) &&
+               decode_parts(self, map, "parts", true, 9, complaint);
     case SIM_TOPIC_CREATE:
     case SIM_TOPIC_DELETE:
     case SIM_GROUP_CREATE:
     case SIM_GROUP_DELETE:
+    case SIM_GROUP_SET:
     case SIM_GROUP_PAUSE:
     case SIM_GROUP_RESUME:
     case SIM_SAVEPOINT_SAVE:

@@ -71,8 +71,9 @@ void sim_tell_reply(const struct sim *sim, const struct sim_request *request)
         const struct sim_part *part = &reply->parts[i];
         sim_trace(sim,
                   "       %s/%u: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                  " %" PRIu64,
+                  " %" PRIu64 " %" PRIu64 " %" PRIu64,
                   sim_topic_name(part->topic), part->partition, part->values[0], part->values[1],
-                  part->values[2], part->values[3], part->values[4], part->values[5]);
+                  part->values[2], part->values[3], part->values[4], part->values[5],
+                  part->values[6], part->values[7]);
     }
 }

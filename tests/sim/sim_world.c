@@ -91,12 +91,18 @@ static void lose(struct sim *sim, struct sim_request *request, int64_t after_ms)
     events_add(&sim->events, sim->now_ms + after_ms, EVENT_LOST, 0, request);
 }
 
+static bool clinic_has(const struct sim_request *request)
+{
+    return request->client->kind == CLIENT_KEEPER || request->client->kind == CLIENT_MEMBER;
+}
+
 /* Some clients judge their answers themselves. */
 static bool is_judged(const struct sim_request *request)
 {
     return request->client->kind != CLIENT_SCRATCH && request->client->kind != CLIENT_RELAY &&
            request->client->kind != CLIENT_WARD && request->client->kind != CLIENT_REPEAT &&
-           request->client->kind != CLIENT_MARKET && request->client->kind != CLIENT_SIDE;
+           request->client->kind != CLIENT_MARKET && request->client->kind != CLIENT_SIDE &&
+           !clinic_has(request);
 }
 
 static void lose_connections(struct sim *sim)
@@ -106,6 +112,8 @@ static void lose_connections(struct sim *sim)
         if (request->state == REQUEST_ENTERED || request->state == REQUEST_FLYING) {
             if (request->state == REQUEST_ENTERED && is_judged(request)) {
                 model_cut(&sim->model, request);
+            } else if (request->state == REQUEST_ENTERED && clinic_has(request)) {
+                clinic_cut(sim, request);
             }
             request->state = REQUEST_CUT;
             lose(sim, request, (int64_t)prng_between(&sim->prng, 1, 100));
@@ -166,6 +174,7 @@ void world_crash(struct sim *sim, bool power_loss)
     lose_connections(sim);
     /* A failed sync loses what was written even when only the process ends. */
     model_crash(&sim->model, power_loss || world->failing);
+    clinic_crash(sim, power_loss || world->failing);
     events_add(&sim->events, sim->now_ms + (int64_t)prng_between(&sim->prng, 1, 3000),
                EVENT_RESTART, 0, NULL);
 }
@@ -230,6 +239,7 @@ void world_start(struct sim *sim)
         world->up = true;
         world->failing = false;
         model_grace(&sim->model, 0);
+        clinic_grace(sim, 0);
         world_pump_soon(sim);
         return;
     }
@@ -274,6 +284,8 @@ static void send_back(struct sim *sim, struct sim_request *request, uint64_t lea
         engine_undelivered(sim->world.engine, sim_instant(sim), lease);
         if (is_judged(request)) {
             model_undelivered(&sim->model, request);
+        } else if (clinic_has(request)) {
+            clinic_undelivered(sim, request);
         }
         sim_trace(sim, "  undelivered");
     }
@@ -347,8 +359,10 @@ static void take_reply(struct sim *sim, struct engine_effect *effect)
         sim_tell_reply(sim, request);
         if (is_judged(request)) {
             model_answer(&sim->model, request);
+        } else if (clinic_has(request)) {
+            clinic_answer(sim, request);
         }
-        if (request->verb == SIM_GROUP_INFO && !request->reply.is_error) {
+        if (request->verb == SIM_GROUP_INFO && !request->reply.is_error && !clinic_has(request)) {
             watch_waiting_pulls(sim, request);
         }
     }
@@ -505,6 +519,8 @@ void world_arrive(struct sim *sim, struct sim_request *request)
     }
     if (is_judged(request)) {
         model_enter(&sim->model, request);
+    } else if (clinic_has(request)) {
+        clinic_enter(sim, request);
     }
     struct zsp_buf *const bodies[] = {request->body, request->second_body};
     const struct engine_request entering = {
@@ -531,6 +547,8 @@ static void cut_off(struct sim *sim, struct sim_request *request, bool is_abando
     } else if (request->verb == SIM_PULL) {
         if (is_judged(request)) {
             model_pull_gone(&sim->model, request);
+        } else if (clinic_has(request)) {
+            clinic_pull_gone(sim, request);
         }
         request->state = REQUEST_GONE;
         if (is_abandoned) {
@@ -559,6 +577,7 @@ void world_disconnect(struct sim *sim, struct client *client, enum farewell how)
                            is_silent ? ENGINE_SESSION_SILENT : ENGINE_SESSION_OVER);
         if (is_silent) {
             model_silent(&sim->model, client->session);
+            clinic_silent(sim, client->session);
             if (client->kind == CLIENT_SCRATCH) {
                 scratch_silent(client);
             }

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What a pull should have got: it was alone, and something waited that it surely could have had, or
+ * something more urgent than what it has.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/limits.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/sim_clinic.h"
+
+#define LATE_MS 1000 /* what is due so long ago must be there */
+
+/* Is nothing before it in its order unfinished, surely and since long? */
+static bool is_first(const struct clinic *self, const struct sim_request *pull, uint32_t partition,
+                     uint64_t offset)
+{
+    const struct chart_slot *slots = self->chart.slots[partition];
+    for (uint64_t o = 0; o < offset; o++) {
+        const bool is_over = chart_stays(&slots[o], CHART_DONE, pull->entered_step) ||
+                             (!self->settings.holds_dead && !self->sets_hold &&
+                              self->set_hold_step < pull->entered_step &&
+                              chart_stays(&slots[o], CHART_DONE | CHART_DEAD, pull->entered_step));
+        if (chart_binds(&self->chart, &slots[o], &slots[offset], true) && !is_over) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Could the pull have had it, surely? */
+static bool is_there(const struct clinic *self, const struct sim_request *pull, uint32_t partition,
+                     uint64_t offset)
+{
+    const struct chart_slot *slot = &self->chart.slots[partition][offset];
+    const struct sim_order *order = chart_order_of(&self->chart, slot);
+    return slot->message > 0 && !slot->is_limited && !slot->is_rated &&
+           chart_stays(slot, CHART_ALIVE, pull->entered_step) &&
+           slot->late_ms + LATE_MS <= pull->entered_ms &&
+           order->not_before_ms + LATE_MS <= pull->entered_wall_ms &&
+           !model_may_be_expired(self->chart.model, slot->message - 1) &&
+           is_first(self, pull, partition, offset);
+}
+
+static bool judge_choice(struct clinic *self, const struct sim_request *pull)
+{
+    static const char *const excuses[] = {"paused", "loading", "cancelled", "limit", "corrupt"};
+    const struct sim_reply *reply = &pull->reply;
+    unsigned least = ZSP_PRIORITY_MAX;
+    for (size_t i = 0; i < sizeof excuses / sizeof excuses[0] && reply->run_count == 0; i++) {
+        if (strcmp(reply->reason, excuses[i]) == 0) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < reply->run_count; i++) {
+        least = reply->runs[i].priority < least ? reply->runs[i].priority : least;
+    }
+    for (uint32_t p = 0; p < CHART_PARTS; p++) {
+        const uint64_t begin = self->near[0][p];
+        const uint64_t then = self->near[2][p] < begin ? self->near[2][p] : begin;
+        for (uint64_t o = begin; o < self->chart.counts[p]; o++) {
+            const unsigned priority =
+                chart_order_of(&self->chart, &self->chart.slots[p][o])->priority;
+            const bool is_near =
+                self->settings.look_ahead == 0 || o - then < self->settings.look_ahead;
+            const bool is_wanted = reply->run_count == 0 || priority > least;
+            if (is_near && is_wanted && is_there(self, pull, p, o)) {
+                char what[80];
+                (void)snprintf(what, sizeof what, "waits, and a pull got %zu of priority %u (%s)",
+                               reply->message_count, least, reply->reason);
+                return clinic_fail(self, p, o, what);
+            }
+        }
+    }
+    return true;
+}
+
+/* May a pull be judged by what it left behind? */
+static bool is_calm(const struct clinic *self, const struct sim_request *pull)
+{
+    const struct model *model = self->chart.model;
+    return pull->was_alone && self->pulls == pull->pulls_then && !pull->repeats &&
+           pull->srun_count == 0 && !clinic_in_move(self, pull) &&
+           self->chart.rules.order != CHART_BY_PARTITION &&
+           (!self->settings.is_weighted || pull->reply.run_count == 0) &&
+           model->uptime_ms > self->unseen_until_ms && model->wall_step < pull->entered_step &&
+           model->uptime_ms >= model->slow_ms;
+}
+
+void clinic_judge_choice(struct clinic *self, const struct sim_request *pull)
+{
+    if (is_calm(self, pull)) {
+        (void)judge_choice(self, pull);
+    }
+}
+
+/* The broker has surely looked as far as the look-ahead beyond what was unfinished a while ago. */
+void clinic_note_near(struct clinic *self)
+{
+    const int64_t now_ms = self->chart.model->uptime_ms;
+    if (now_ms - self->near_ms > LATE_MS) {
+        memcpy(self->near[2], self->near[1], sizeof self->near[2]);
+        memcpy(self->near[1], self->near[0], sizeof self->near[1]);
+        self->near_ms = now_ms;
+    }
+    for (uint32_t p = 0; p < CHART_PARTS; p++) {
+        uint64_t first = 0;
+        while (first < self->chart.counts[p] &&
+               (self->chart.slots[p][first].may & (CHART_ALIVE | CHART_OUT)) == 0) {
+            first++;
+        }
+        self->near[0][p] = first;
+    }
+}
