@@ -5,131 +5,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/layout.h"
 #include "common/assert.h"
-#include "common/hash.h"
 
-#define VERSION 1u
-#define SUM_POS 64u
-
-static const uint8_t magic[4] = {'Z', 'S', 'P', 'D'};
-
-static uint64_t header_sum(const uint8_t *bytes, const struct batch_place *place)
-{
-    return zsp_hash_seeded((struct zsp_slice){bytes, SUM_POS}, batch_segment_binding(place));
-}
-
-static uint64_t page_sum(const uint8_t *entries, uint32_t count, uint64_t sum, uint32_t number)
-{
-    return zsp_hash_seeded((struct zsp_slice){entries, (size_t)count * ID_FILE_ENTRY_BYTES},
-                           sum + number);
-}
-
-static uint32_t pages_of(uint32_t count)
-{
-    return count / ID_FILE_PAGE_ENTRIES + (count % ID_FILE_PAGE_ENTRIES ? 1u : 0u);
-}
-
-/* Entries of page `number`. */
-static uint32_t page_entries(uint32_t count, uint32_t number)
-{
-    const uint32_t left = count - number * ID_FILE_PAGE_ENTRIES;
-    return left < ID_FILE_PAGE_ENTRIES ? left : ID_FILE_PAGE_ENTRIES;
-}
-
-static uint64_t file_bytes(uint32_t count)
-{
-    return ID_FILE_HEADER_BYTES + (uint64_t)count * ID_FILE_ENTRY_BYTES + pages_of(count) * 8ull;
-}
+static const struct paged_kind kind = {
+    {'Z', 'S', 'P', 'D'}, ID_FILE_ENTRY_BYTES, ID_FILE_PAGE_ENTRIES, "ids"};
 
 uint64_t id_file_bytes_max(uint64_t records)
 {
-    return ID_FILE_HEADER_BYTES +
-           (records / ID_FILE_PAGE_ENTRIES + 1) * (uint64_t)ID_FILE_PAGE_BYTES;
+    return paged_bytes(&kind, records);
 }
 
-/* --- Writing ------------------------------------------------------------------------------ */
+static void put_entry(const void *list, uint32_t index, uint64_t base_offset, uint8_t *to)
+{
+    const struct id_entry *const entry = (const struct id_entry *)list + index;
+    (void)base_offset; /* they are told less it already */
+    zsp_put_u64(to, entry->print);
+    zsp_put_u32(to + 8, entry->delta);
+}
 
 void id_file_encode(struct zsp_writer *out, const struct id_entry *entries, uint32_t count,
                     const struct index_facts *facts, const struct batch_place *place)
 {
-    uint8_t *p = zsp_write_room(out, (size_t)file_bytes(count));
-    if (!p) {
-        return;
-    }
-    memset(p, 0, ID_FILE_HEADER_BYTES);
-    memcpy(p, magic, sizeof magic);
-    p[4] = VERSION;
-    zsp_put_u64(p + 8, count);
-    zsp_put_u64(p + 16, facts->base_offset);
-    zsp_put_u64(p + 24, facts->end_offset);
-    zsp_put_u64(p + 32, facts->bytes);
-    const uint64_t sum = header_sum(p, place);
-    zsp_put_u64(p + SUM_POS, sum);
-    p += ID_FILE_HEADER_BYTES;
-    for (uint32_t page = 0; page < pages_of(count); page++) {
-        const uint32_t in_page = page_entries(count, page);
-        const struct id_entry *from = entries + (size_t)page * ID_FILE_PAGE_ENTRIES;
-        for (uint32_t i = 0; i < in_page; i++) {
-            zsp_put_u64(p + i * ID_FILE_ENTRY_BYTES, from[i].print);
-            zsp_put_u32(p + i * ID_FILE_ENTRY_BYTES + 8, from[i].delta);
-        }
-        const uint64_t of_page = page_sum(p, in_page, sum, page);
-        p += in_page * ID_FILE_ENTRY_BYTES;
-        zsp_put_u64(p, of_page);
-        p += 8;
-    }
+    const struct paged_list list = {entries, count, put_entry};
+    paged_encode(out, &kind, &list, facts, place);
 }
 
 /* --- Reading -------------------------------------------------------------------------------- */
 
-bool id_file_peek(struct zsp_slice bytes, struct index_facts *ret, uint64_t *ret_count)
+static void take_page(const uint8_t *p, uint32_t count, struct id_entry *out)
 {
-    const uint8_t *p = bytes.data;
-    if (bytes.len < ID_FILE_HEADER_BYTES || memcmp(p, magic, sizeof magic) != 0) {
-        return false;
-    }
-    *ret = (struct index_facts){.base_offset = zsp_get_u64(p + 16),
-                                .end_offset = zsp_get_u64(p + 24),
-                                .bytes = zsp_get_u64(p + 32)};
-    *ret_count = zsp_get_u64(p + 8);
-    return true;
-}
-
-static int check_header(const uint8_t *p, size_t len, const struct index_facts *want,
-                        const struct batch_place *place, uint32_t *ret_count, uint64_t *ret_sum,
-                        struct zsp_err *err)
-{
-    if (len < ID_FILE_HEADER_BYTES || memcmp(p, magic, sizeof magic) != 0 || p[4] != VERSION) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "no ids of version %u", VERSION);
-    }
-    const uint64_t sum = zsp_get_u64(p + SUM_POS);
-    if (sum != header_sum(p, place)) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "the header of the ids is damaged");
-    }
-    const uint64_t count = zsp_get_u64(p + 8);
-    if (zsp_get_u64(p + 16) != want->base_offset || zsp_get_u64(p + 24) != want->end_offset ||
-        zsp_get_u64(p + 32) != want->bytes || count > want->end_offset - want->base_offset ||
-        count > UINT32_MAX - ID_FILE_PAGE_ENTRIES) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "the ids are of another segment");
-    }
-    *ret_count = (uint32_t)count;
-    *ret_sum = sum;
-    return 0;
-}
-
-/* Take the entries of a page whose sum holds. */
-static int take_page(const uint8_t *p, uint32_t count, uint64_t sum, uint32_t number,
-                     struct id_entry *out, struct zsp_err *err)
-{
-    if (page_sum(p, count, sum, number) != zsp_get_u64(p + (size_t)count * ID_FILE_ENTRY_BYTES)) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "page %" PRIu32 " of the ids is damaged", number);
-    }
     for (uint32_t i = 0; i < count; i++) {
         out[i].print = zsp_get_u64(p + i * ID_FILE_ENTRY_BYTES);
         out[i].delta = zsp_get_u32(p + i * ID_FILE_ENTRY_BYTES + 8);
     }
-    return 0;
 }
 
 /* Do the entries rise, within the segment? */
@@ -152,26 +60,23 @@ int id_file_decode(struct zsp_slice bytes, const struct index_facts *want,
                    const struct batch_place *place, struct id_entry **ret, uint32_t *ret_count,
                    struct zsp_err *err)
 {
-    uint32_t count;
-    uint64_t sum;
-    int rc = check_header(bytes.data, bytes.len, want, place, &count, &sum, err);
+    struct paged_file file;
+    int rc = paged_open(&file, &kind, bytes, want, place, err);
+    rc = rc == 0 ? paged_check_size(&file, bytes.len, err) : rc;
     if (rc != 0) {
         return rc;
     }
-    if (bytes.len != file_bytes(count)) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "%zu bytes of %" PRIu32 " ids", bytes.len, count);
-    }
-    struct id_entry *entries = calloc(count ? count : 1, sizeof *entries);
+    struct id_entry *entries = calloc(file.count ? file.count : 1, sizeof *entries);
     if (!entries) {
-        return zsp_err_set(err, ZSP_ENOMEM, "%" PRIu32 " ids", count);
+        return zsp_err_set(err, ZSP_ENOMEM, "%" PRIu32 " ids", file.count);
     }
-    const uint8_t *p = bytes.data + ID_FILE_HEADER_BYTES;
-    for (uint32_t page = 0; page < pages_of(count) && rc == 0; page++) {
-        const uint32_t in_page = page_entries(count, page);
-        rc = take_page(p, in_page, sum, page, entries + (size_t)page * ID_FILE_PAGE_ENTRIES, err);
-        p += in_page * ID_FILE_ENTRY_BYTES + 8;
+    for (uint32_t number = 0; number < paged_pages(&file) && rc == 0; number++) {
+        const uint8_t *const page = bytes.data + paged_pos(&kind, number);
+        rc = paged_check(&file, page, number, err);
+        take_page(page, paged_entries(&file, number),
+                  entries + (size_t)number * ID_FILE_PAGE_ENTRIES);
     }
-    if (rc == 0 && !entries_valid(entries, count, want)) {
+    if (rc == 0 && !entries_valid(entries, file.count, want)) {
         rc = zsp_err_set(err, ZSP_ECORRUPT, "the ids do not rise");
     }
     if (rc != 0) {
@@ -179,7 +84,7 @@ int id_file_decode(struct zsp_slice bytes, const struct index_facts *want,
         return rc;
     }
     *ret = entries;
-    *ret_count = count;
+    *ret_count = file.count;
     return 0;
 }
 
@@ -192,11 +97,7 @@ int id_search_begin(struct id_search *self, struct fs *fs, int file, const struc
     self->file = file;
     self->page_count = 0;
     self->page = NULL;
-    size_t len;
-    int rc = layout_read_at(fs, file, self->bytes, ID_FILE_HEADER_BYTES, 0, &len, err);
-    if (rc == 0) {
-        rc = check_header(self->bytes, len, want, place, &self->count, &self->sum, err);
-    }
+    int rc = paged_read_header(&self->paged, &kind, fs, file, want, place, err);
     if (rc == 0) {
         self->page = calloc(ID_FILE_PAGE_ENTRIES, sizeof *self->page);
         rc = self->page ? 0 : zsp_err_set(err, ZSP_ENOMEM, "a page of ids");
@@ -209,22 +110,12 @@ static int read_page(struct id_search *self, uint32_t number, struct zsp_err *er
     if (self->page_count > 0 && self->page_number == number) {
         return 0;
     }
-    const uint32_t count = page_entries(self->count, number);
-    const size_t wanted = (size_t)count * ID_FILE_ENTRY_BYTES + 8;
     self->page_count = 0;
-    size_t len;
-    int rc =
-        layout_read_at(self->fs, self->file, self->bytes, wanted,
-                       ID_FILE_HEADER_BYTES + (uint64_t)number * ID_FILE_PAGE_BYTES, &len, err);
-    if (rc == 0 && len < wanted) {
-        rc = zsp_err_set(err, ZSP_ECORRUPT, "the ids end in page %" PRIu32, number);
-    }
-    if (rc == 0) {
-        rc = take_page(self->bytes, count, self->sum, number, self->page, err);
-    }
+    const int rc = paged_read(&self->paged, self->fs, self->file, number, self->bytes, err);
     if (rc == 0) {
         self->page_number = number;
-        self->page_count = count;
+        self->page_count = paged_entries(&self->paged, number);
+        take_page(self->bytes, self->page_count, self->page);
     }
     return rc;
 }
@@ -234,8 +125,8 @@ static int read_page(struct id_search *self, uint32_t number, struct zsp_err *er
 static int seek(struct id_search *self, uint64_t print, struct zsp_err *err)
 {
     uint32_t low = 0; /* the page is in [low, high) */
-    uint32_t high = pages_of(self->count);
-    uint32_t at = (uint32_t)(((print >> 32) * self->count) >> 32) / ID_FILE_PAGE_ENTRIES;
+    uint32_t high = paged_pages(&self->paged);
+    uint32_t at = (uint32_t)(((print >> 32) * self->paged.count) >> 32) / ID_FILE_PAGE_ENTRIES;
     for (uint32_t step = 1; low + 1 < high; step *= 2) {
         const int rc = read_page(self, at, err);
         if (rc != 0) {
@@ -258,7 +149,7 @@ static int seek(struct id_search *self, uint64_t print, struct zsp_err *err)
 int id_search_find(struct id_search *self, uint64_t print, uint32_t out[ID_SAME_MAX],
                    struct zsp_err *err)
 {
-    if (self->count == 0) {
+    if (self->paged.count == 0) {
         return 0;
     }
     int rc = seek(self, print, err);
@@ -274,7 +165,7 @@ int id_search_find(struct id_search *self, uint64_t print, uint32_t out[ID_SAME_
             found++;
         }
         i++;
-        if (i == self->page_count && self->page_number + 1 < pages_of(self->count)) {
+        if (i == self->page_count && self->page_number + 1 < paged_pages(&self->paged)) {
             rc = read_page(self, self->page_number + 1, err);
             if (rc != 0) {
                 return rc;

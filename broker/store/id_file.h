@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * `.ids`: which messages of a sealed segment have which ids, sorted by fingerprint. Derived: made
- * when the segment is sealed if its topic looks for ids, made again from the segment when it is
- * missing or bad. One page can be read and checked without the others.
+ * `.ids`: which messages of a sealed segment have which ids, sorted by fingerprint. Made when the
+ * segment is sealed if its topic looks for ids, made again from the segment when it is missing or
+ * bad.
  *
- * Header of 72 bytes, then pages of 340 entries, the last one with fewer.
- *      0    4  magic "ZSPD"
- *      4    1  version, 1           5  3  zero
- *      8    8  entry count         16  8  base offset of the segment
- *     24    8  end offset          32  8  bytes of batches in the segment
- *     40   24  zero
- *     64    8  sum: XXH3-64 of bytes 0..63, seeded with the binding
- *   page: its entries, then 8 bytes: XXH3-64 of them, seeded with the header's sum + page number
+ * A paged file (paged_file.h): magic "ZSPD", pages of 340 entries.
  *   entry: fingerprint (8), offset less the base offset (4)
  * The fingerprint of an id is the XXH3-64 of its bytes, and 1 if that is 0. Entries rise by
- * fingerprint, then offset; of those of one fingerprint the last 4 are kept. The binding is that of
- * a batch at pos 0 of the segment (batch.h).
+ * fingerprint, then offset; of those of one fingerprint the last 4 are kept.
  */
 #ifndef ZSP_STORE_ID_FILE_H
 #define ZSP_STORE_ID_FILE_H
@@ -24,8 +16,8 @@
 #include "broker/store/fs.h"
 #include "broker/store/id_filter.h"
 #include "broker/store/index.h"
+#include "broker/store/paged_file.h"
 
-#define ID_FILE_HEADER_BYTES 72u
 #define ID_FILE_ENTRY_BYTES  12u
 #define ID_FILE_PAGE_ENTRIES 340u
 #define ID_FILE_PAGE_BYTES   (ID_FILE_PAGE_ENTRIES * ID_FILE_ENTRY_BYTES + 8u)
@@ -37,10 +29,6 @@ uint64_t id_file_bytes_max(uint64_t records);
 void id_file_encode(struct zsp_writer *out, const struct id_entry *entries, uint32_t count,
                     const struct index_facts *facts, const struct batch_place *place);
 
-/* What such a file says of its segment, before anything is checked; false = it is too short or
- * begins like none. */
-bool id_file_peek(struct zsp_slice bytes, struct index_facts *ret, uint64_t *ret_count);
-
 /* All entries of a whole file. `*ret` is the caller's to free.
  * Errors: ZSP_ECORRUPT  not a valid file of a segment with these facts; ZSP_ENOMEM */
 int id_file_decode(struct zsp_slice bytes, const struct index_facts *want,
@@ -51,8 +39,7 @@ int id_file_decode(struct zsp_slice bytes, const struct index_facts *want,
 struct id_search {
     struct fs *fs;
     int file;
-    uint64_t sum;   /* the header's */
-    uint32_t count; /* entries */
+    struct paged_file paged;
     uint32_t page_number;
     uint32_t page_count;   /* entries of the page; 0 = none was read */
     struct id_entry *page; /* ID_FILE_PAGE_ENTRIES of them */

@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * `.pri`: which messages of a sealed segment have a priority, or a time before which they are not to
- * be handed out. Derived: made when the segment is sealed if its partition has such messages, made
- * again from the headers when it is needed and missing or bad. One page can be read and checked
- * without the others.
+ * be handed out. Made when the segment is sealed if its partition has such messages, made again from
+ * the headers when it is needed and missing or bad.
  *
- * Header of 72 bytes, then pages of 2,048 entries, the last one with fewer.
- *      0    4  magic "ZSPP"
- *      4    1  version, 1           5  3  zero
- *      8    8  entry count         16  8  base offset of the segment
- *     24    8  end offset          32  8  bytes of batches in the segment
- *     40   24  zero
- *     64    8  sum: XXH3-64 of bytes 0..63, seeded with the binding
- *   page: its entries, then 8 bytes: XXH3-64 of them, seeded with the header's sum + page number
+ * A paged file (paged_file.h): magic "ZSPP", pages of 2,048 entries.
  *   entry: first offset less the base offset (4), messages (4), not before, wall ms, 0 = none (8),
  *          priority, 0-9 (1), zero (3)
  * Entries rise and do not overlap; none has priority 4 and no time. Neighbours that are alike are
- * one entry. The binding is that of a batch at pos 0 of the segment (batch.h).
+ * one entry.
  */
 #ifndef ZSP_STORE_TERMS_FILE_H
 #define ZSP_STORE_TERMS_FILE_H
@@ -25,10 +17,6 @@
 #include "broker/store/fs.h"
 #include "broker/store/index.h"
 #include "broker/store/store.h"
-
-#define TERMS_FILE_HEADER_BYTES 72u
-#define TERMS_FILE_ENTRY_BYTES  20u
-#define TERMS_FILE_PAGE_BYTES   (STORE_TERMS_MAX * TERMS_FILE_ENTRY_BYTES + 8u)
 
 /* Stretches that rise. Zero-initialise. */
 struct terms_list {

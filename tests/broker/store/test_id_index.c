@@ -298,7 +298,7 @@ static void a_search_tells_of_a_page_that_is_damaged(void **state)
     write_ids(&w, MANY);
     struct id_search search;
     struct fs *fs = open_search(&w, &search);
-    assert_true(crash_fs_flip(fs, "x.ids", ID_FILE_HEADER_BYTES + 5ull * ID_FILE_PAGE_BYTES, 1));
+    assert_true(crash_fs_flip(fs, "x.ids", PAGED_HEADER_BYTES + 5ull * ID_FILE_PAGE_BYTES, 1));
     uint32_t deltas[ID_SAME_MAX];
     assert_int_equal(
         id_search_find(&search, w.entries[5 * ID_FILE_PAGE_ENTRIES + 9].print, deltas, NULL),
