@@ -107,33 +107,17 @@ static int fill_publish(struct engine *engine, const msgpack_object *object, str
     }
     struct body_args args = {0};
     int rc = wire_args(object, part_table, sizeof part_table / sizeof part_table[0], &args, err);
-    const struct publish_body body = {
-        .frame = frame, .codec = args.codec, .raw_size = args.raw_size, .count = args.count};
-    if (rc == 0) {
-        rc = publish_check_times(&args, err);
-    }
     if (rc == 0) {
         const uint64_t unpacked = args.raw_size.set ? args.raw_size.value : frame->len;
         rc = add_bytes(bytes, unpacked, ", unpacked,", err);
     }
     if (rc == 0) {
-        rc = publish_check_body(engine, &body, &ret->record_count, err);
+        rc = publish_records_read(engine, &args, frame, &ret->records, err);
     }
     if (rc != 0) {
         return rc;
     }
     copy_name(ret->topic, args.topic);
-    ret->frame = zsp_buf_get(frame);
-    ret->codec = args.codec.data ? ZSP_CODEC_ZSTD : ZSP_CODEC_NONE;
-    ret->raw_bytes = (uint32_t)args.raw_size.value;
-    ret->place = (struct publish_place){
-        .is_given = args.partition.set,
-        .index = args.partition.value,
-        .partitions = args.partitions.value,
-    };
-    ret->priority = args.priority.set ? (uint8_t)args.priority.value : ZSP_PRIORITY;
-    ret->not_before_ms = (int64_t)args.not_before_ms.value;
-    ret->expires_at_ms = (int64_t)args.expires_at_ms.value;
     return 0;
 }
 

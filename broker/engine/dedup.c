@@ -89,7 +89,7 @@ int dedup_add(struct engine *engine, struct publish_part *part, struct zsp_buf *
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
     batch->part = part;
-    batch->raw_bytes = part->publish->raw_bytes;
+    batch->raw_bytes = part->publish->records.raw_bytes;
     batch->timestamp_ms = part->publish->timestamp_ms;
     batch->count = part->count;
     part->ids = batch;

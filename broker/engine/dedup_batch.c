@@ -274,15 +274,15 @@ static uint32_t all_rows(struct zsp_writer *out, const struct publish *publish)
     for (uint32_t i = 0; i < publish->part_count; i++) {
         publish->parts[i]->ids->told = 0;
     }
-    for (uint32_t i = 0; i < publish->stretch_count; i++) {
-        const struct stretch *const stretch = &publish->stretches[i];
+    for (uint32_t i = 0; i < publish->records.stretch_count; i++) {
+        const struct stretch *const stretch = &publish->records.stretches[i];
         const struct publish_part *const part = publish->parts[stretch->target];
         rows += dedup_batch_rows(out, part->ids, place_of(part), stretch->index, stretch->count,
                                  &rows_left);
     }
-    if (!publish->stretches) {
+    if (!publish->records.stretches) {
         rows += dedup_batch_rows(out, publish->only->ids, place_of(publish->only), 0,
-                                 publish->record_count, &rows_left);
+                                 publish->records.count, &rows_left);
     }
     return rows;
 }

@@ -14,16 +14,17 @@ int dedup_add_part(struct engine *engine, struct transaction *transaction, uint3
                    struct zsp_err *err)
 {
     struct transaction_part *const part = &transaction->parts[index];
-    const bool is_packed =
-        part->frame == part->publish->frame && part->publish->codec != ZSP_CODEC_NONE;
-    struct dedup_batch *const batch = dedup_enqueue(
-        engine, part->partition, part->frame, is_packed ? part->publish->codec : ZSP_CODEC_NONE);
+    const bool is_packed = part->frame == part->publish->records.frame &&
+                           part->publish->records.codec != ZSP_CODEC_NONE;
+    struct dedup_batch *const batch =
+        dedup_enqueue(engine, part->partition, part->frame,
+                      is_packed ? part->publish->records.codec : ZSP_CODEC_NONE);
     if (!batch) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
     batch->transaction = transaction;
     batch->part_index = index;
-    batch->raw_bytes = part->publish->raw_bytes;
+    batch->raw_bytes = part->publish->records.raw_bytes;
     batch->timestamp_ms = transaction->timestamp_ms;
     batch->count = part->count;
     part->ids = batch;

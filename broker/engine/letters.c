@@ -287,9 +287,9 @@ static void send_copies(struct letter_call *call, const struct group *group, str
     }
     struct transaction_publish *const publish = &call->transaction.publishes[0];
     memcpy(publish->topic, name.data, name.len);
-    publish->frame = zsp_buf_get(frame);
-    publish->record_count = (uint32_t)(call->end - call->span.first);
-    publish->priority = priority;
+    publish->records.frame = zsp_buf_get(frame);
+    publish->records.count = (uint32_t)(call->end - call->span.first);
+    publish->records.priority = priority;
     call->has_changed = false;
     call->state = LETTER_SENDING;
     if (transaction_start(engine, &call->transaction, &error) < 0) {

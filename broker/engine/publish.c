@@ -42,9 +42,8 @@ static void release_part(struct engine *engine, struct publish_part *part)
 
 static void free_memory(struct publish *self)
 {
-    zsp_buf_put(&self->frame);
+    publish_records_fini(&self->records);
     free(self->behind_topic);
-    free(self->stretches);
     if (self->parts != &self->only) {
         free(self->parts);
     }
@@ -121,15 +120,15 @@ static void write_row(struct zsp_writer *out, uint32_t index, struct publish_par
 
 static void write_rows(struct zsp_writer *out, const struct publish *self)
 {
-    if (self->stretches) {
-        wire_write_array(out, self->stretch_count);
-        for (uint32_t i = 0; i < self->stretch_count; i++) {
-            const struct stretch *const stretch = &self->stretches[i];
+    if (self->records.stretches) {
+        wire_write_array(out, self->records.stretch_count);
+        for (uint32_t i = 0; i < self->records.stretch_count; i++) {
+            const struct stretch *const stretch = &self->records.stretches[i];
             write_row(out, stretch->index, self->parts[stretch->target], stretch->count);
         }
     } else {
         wire_write_array(out, 1);
-        write_row(out, 0, self->only, self->record_count);
+        write_row(out, 0, self->only, self->records.count);
     }
 }
 
@@ -390,11 +389,6 @@ void publish_partition_gone(struct engine *engine, struct partition *partition,
 
 /* --- beginning --------------------------------------------------------------------------------- */
 
-bool publish_is_urgent(const struct publish *self)
-{
-    return topic_is_urgent(self->priority, self->not_before_ms);
-}
-
 /* Give one part to the store. `frame` is borrowed: records, or (`codec`) the publish's own frame.
  * Errors: definite */
 int publish_append(struct engine *engine, struct publish_part *part, struct zsp_buf *frame,
@@ -402,25 +396,16 @@ int publish_append(struct engine *engine, struct publish_part *part, struct zsp_
 {
     const struct publish *const publish = part->publish;
     const bool is_packed = codec != ZSP_CODEC_NONE;
-    const struct store_batch batch = {
-        .frame = frame,
-        .body = {frame->data, frame->len},
-        .record_count = part->count,
-        .timestamp_ms = publish->timestamp_ms,
-        .raw_bytes = is_packed ? publish->raw_bytes : 0,
-        .codec = (uint8_t)codec,
-        .priority = publish->priority,
-        .not_before_ms = publish->not_before_ms,
-        .expires_at_ms = publish->expires_at_ms,
-        .producer_id = publish->producer_id,
-        .producer_epoch = (uint32_t)publish->epoch,
-        .sequence = part->sequence,
-    };
-    part->len = is_packed ? publish->raw_bytes : frame->len;
+    struct store_batch batch = publish_records_batch(&publish->records, frame, codec, part->count);
+    batch.timestamp_ms = publish->timestamp_ms;
+    batch.producer_id = publish->producer_id;
+    batch.producer_epoch = (uint32_t)publish->epoch;
+    batch.sequence = part->sequence;
+    part->len = is_packed ? publish->records.raw_bytes : frame->len;
     part->stored = frame->len;
-    part->is_urgent = publish_is_urgent(publish);
-    part->priority = publish->priority;
-    part->not_before_ms = publish->not_before_ms;
+    part->is_urgent = publish_records_are_urgent(&publish->records);
+    part->priority = publish->records.priority;
+    part->not_before_ms = publish->records.not_before_ms;
     part->op.done_fn = is_appended;
     const int rc = engine->store->ops->append(engine->store, part->partition->part, &batch,
                                               engine_op_tag(&part->op), err);
@@ -449,7 +434,7 @@ void publish_echo(struct engine *engine, struct publish *self)
     self->open_count = 1;
     part->is_echo = true;
     reply_may_apply(engine, &self->to);
-    zsp_buf_put(&self->frame);
+    zsp_buf_put(&self->records.frame);
     if (part->partition->appending.first) {
         enqueue(&part->partition->appending, part);
     } else {
@@ -538,15 +523,6 @@ void publish_given(struct engine *engine, struct publish_part *part, uint32_t co
     part->is_counted = true;
 }
 
-/* Has all of it the keys that a compacted topic wants? */
-static int check_keys(struct engine *engine, const struct publish *self, const struct topic *topic,
-                      struct zsp_err *err)
-{
-    const struct zsp_slice body = {self->frame->data, self->frame->len};
-    const uint32_t raw_bytes = self->codec != ZSP_CODEC_NONE ? self->raw_bytes : 0;
-    return publish_check_keys(engine, topic, body, raw_bytes, err);
-}
-
 static int begin_sequenced(struct engine *engine, struct publish *self, struct zsp_err *err)
 {
     struct publish_part *const part = self->only;
@@ -557,17 +533,17 @@ static int begin_sequenced(struct engine *engine, struct publish *self, struct z
         return 0;
     }
     if (rc == 0) {
-        rc = check_keys(engine, self, part->partition->topic, err);
+        rc = publish_records_check_keys(engine, &self->records, part->partition->topic, err);
     }
     if (rc == 0) {
-        rc = topic_limit_admit(engine, part->partition->topic, self->frame->len, err);
+        rc = topic_limit_admit(engine, part->partition->topic, self->records.frame->len, err);
     }
     if (rc == 0) {
-        rc = publish_append(engine, part, self->frame, self->codec, err);
+        rc = publish_append(engine, part, self->records.frame, self->records.codec, err);
     }
     if (rc == 0) {
         publish_given(engine, part, part->count);
-        zsp_buf_put(&self->frame);
+        zsp_buf_put(&self->records.frame);
     }
     return rc;
 }
@@ -575,12 +551,12 @@ static int begin_sequenced(struct engine *engine, struct publish *self, struct z
 /* The part's ids are looked at before it is appended. */
 static int begin_dedup(struct engine *engine, struct publish *self, struct zsp_err *err)
 {
-    int rc = check_keys(engine, self, self->only->partition->topic, err);
+    int rc = publish_records_check_keys(engine, &self->records, self->only->partition->topic, err);
     if (rc == 0) {
-        rc = dedup_add(engine, self->only, self->frame, self->codec, err);
+        rc = dedup_add(engine, self->only, self->records.frame, self->records.codec, err);
     }
     if (rc == 0) {
-        zsp_buf_put(&self->frame);
+        zsp_buf_put(&self->records.frame);
     }
     return rc;
 }
@@ -589,7 +565,7 @@ static int begin_dedup(struct engine *engine, struct publish *self, struct zsp_e
 int publish_whole(struct engine *engine, struct publish *self, struct partition *partition,
                   struct zsp_err *err)
 {
-    self->only = publish_part_new(engine, self, partition, self->record_count);
+    self->only = publish_part_new(engine, self, partition, self->records.count);
     if (!self->only) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
@@ -602,15 +578,15 @@ int publish_whole(struct engine *engine, struct publish *self, struct partition 
     if (self->producer_id > 0) {
         return begin_sequenced(engine, self, err);
     }
-    int rc = check_keys(engine, self, partition->topic, err);
+    int rc = publish_records_check_keys(engine, &self->records, partition->topic, err);
     if (rc == 0) {
-        rc = topic_limit_admit(engine, partition->topic, self->frame->len, err);
+        rc = topic_limit_admit(engine, partition->topic, self->records.frame->len, err);
     }
     if (rc == 0) {
-        rc = publish_append(engine, self->only, self->frame, self->codec, err);
+        rc = publish_append(engine, self->only, self->records.frame, self->records.codec, err);
     }
     if (rc == 0) {
-        zsp_buf_put(&self->frame);
+        zsp_buf_put(&self->records.frame);
     }
     return rc;
 }

@@ -17,7 +17,7 @@
 
 #include <sys/queue.h>
 
-#include "broker/engine/publish_check.h"
+#include "broker/engine/publish_records.h"
 #include "broker/engine/topic.h"
 
 struct publish;
@@ -27,22 +27,14 @@ struct publish {
     struct topic_waiter waiter; /* while its topic is being created */
     LIST_ENTRY(publish) link;   /* all of the engine */
     struct reply_to to;
-    struct zsp_buf *frame; /* until the parts are made; holds a reference */
-    enum zsp_codec codec;  /* of the frame; NONE: it is the records */
-    uint32_t raw_bytes;    /* compressed: of its records */
-    uint32_t record_count;
-    enum store_level level; /* at which it is confirmed */
-    struct publish_place place;
-    uint64_t producer_id; /* 0 = not sequenced */
+    struct publish_records records; /* the frame until the parts are made */
+    enum store_level level;         /* at which it is confirmed */
+    uint64_t producer_id;           /* 0 = not sequenced */
     uint64_t epoch, sequence;
     int64_t timestamp_ms;
-    int64_t not_before_ms, expires_at_ms; /* wall, 0 = none */
-    uint8_t priority;
     struct publish_part **parts; /* NULL entries were never made */
     struct publish_part *only;   /* the usual case: parts = &only */
     uint32_t part_count;
-    struct stretch *stretches; /* several parts: the body in order; else NULL */
-    uint32_t stretch_count;
     uint32_t open_count;         /* parts that have not reached the level yet */
     bool applied;                /* some part may be in the log */
     struct zsp_err error;        /* the first failure of a part; code 0 = none */

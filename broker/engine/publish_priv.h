@@ -12,9 +12,6 @@ struct publish *publish_new(struct engine *engine);
 /* Out of the list, freed. Parts that are in queues stay there. */
 void publish_free(struct engine *engine, struct publish *self);
 
-/* Is it not to be taken in its turn (agenda.h)? */
-bool publish_is_urgent(const struct publish *self);
-
 /* Route, cut and append to a LIVE topic. 0 = the answer comes later or was given.
  * Errors: definite, nothing was appended; the publish is still the caller's. */
 int publish_begin(struct engine *engine, struct publish *self, struct topic *topic,

@@ -15,13 +15,10 @@ static int make_parts(struct engine *engine, struct publish *self, struct topic 
                       struct zsp_err *err)
 {
     const struct route *const route = &engine->route;
-    self->stretches = malloc(route->count * sizeof *self->stretches);
     self->parts = calloc(route->target_count, sizeof(struct publish_part *));
-    if (!self->stretches || !self->parts) {
+    if (!self->parts || publish_records_keep_route(engine, &self->records) < 0) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
-    memcpy(self->stretches, route->stretches, route->count * sizeof *self->stretches);
-    self->stretch_count = route->count;
     self->part_count = route->target_count;
     for (uint32_t i = 0; i < route->count; i++) {
         const struct stretch *const stretch = &route->stretches[i];
@@ -47,8 +44,8 @@ static struct zsp_buf *cut_body(const struct publish *self, struct zsp_slice bod
         return NULL;
     }
     size_t pos = 0;
-    for (uint32_t i = 0; i < self->stretch_count; i++) {
-        const struct stretch *const stretch = &self->stretches[i];
+    for (uint32_t i = 0; i < self->records.stretch_count; i++) {
+        const struct stretch *const stretch = &self->records.stretches[i];
         if (stretch->target == target) {
             memcpy(zsp_buf_bytes(frame) + pos, body.data + stretch->pos, stretch->len);
             pos += stretch->len;
@@ -101,42 +98,21 @@ static int begin_cut(struct engine *engine, struct publish *self, struct topic *
             publish_part_failed(engine, self->parts[i], &error);
         }
     }
-    zsp_buf_put(&self->frame);
+    zsp_buf_put(&self->records.frame);
     return 0;
-}
-
-/* Which partition each record belongs to; *ret_body holds the records then. A compressed body is
- * unpacked for that, once more if the publish waited for its topic: what waits is small. */
-static int route(struct engine *engine, const struct publish *self, struct topic *topic,
-                 struct zsp_slice *ret_body, struct zsp_err *err)
-{
-    struct zsp_slice body = {self->frame->data, self->frame->len};
-    int rc = 0;
-    if (self->codec != ZSP_CODEC_NONE) {
-        rc = unpack_received(&engine->unpack, body, self->raw_bytes, &body, err);
-    }
-    if (rc == 0) {
-        engine->route.by_id = topic_settings_of(topic)->dedup_window_ms > 0;
-        rc = route_body(&engine->route, body, topic->partition_count, topic->next_partition, err);
-    }
-    if (rc == 0 && engine->route.took_turn) {
-        topic->next_partition = (topic->next_partition + 1) % topic->partition_count;
-    }
-    *ret_body = body;
-    return rc;
 }
 
 int publish_begin(struct engine *engine, struct publish *self, struct topic *topic,
                   struct zsp_err *err)
 {
-    int rc = publish_check_place(&self->place, topic->partition_count, topic->object, err);
+    int rc = publish_check_place(&self->records.place, topic->partition_count, topic->object, err);
     if (rc != 0) {
         return rc;
     }
-    uint32_t target = (uint32_t)self->place.index;
-    if (!self->place.is_given && topic->partition_count > 1) {
+    uint32_t target = (uint32_t)self->records.place.index;
+    if (!self->records.place.is_given && topic->partition_count > 1) {
         struct zsp_slice body;
-        rc = route(engine, self, topic, &body, err);
+        rc = publish_records_route(engine, &self->records, topic, &body, err);
         if (rc != 0) {
             return rc;
         }

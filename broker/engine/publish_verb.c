@@ -12,7 +12,6 @@
 #include "broker/engine/publish_check.h"
 #include "broker/engine/publish_priv.h"
 #include "broker/engine/verb.h"
-#include "common/limits.h"
 
 struct publish_args {
     struct body_args body;
@@ -69,16 +68,8 @@ static int fill(struct engine *engine, const struct publish_args *args,
     }
     int rc = check_sequenced(args, err);
     if (rc == 0) {
-        rc = publish_check_times(&args->body, err);
+        rc = publish_records_read(engine, &args->body, request->bodies[0], &ret->records, err);
     }
-    if (rc != 0) {
-        return rc;
-    }
-    const struct publish_body body = {.frame = request->bodies[0],
-                                      .codec = args->body.codec,
-                                      .raw_size = args->body.raw_size,
-                                      .count = args->body.count};
-    rc = publish_check_body(engine, &body, &ret->record_count, err);
     if (rc != 0) {
         return rc;
     }
@@ -91,30 +82,19 @@ static int fill(struct engine *engine, const struct publish_args *args,
     }
     const bool is_written = args->level.data && zsp_slice_equal_str(args->level, "written");
     ret->to = request->to;
-    ret->frame = zsp_buf_get(request->bodies[0]);
-    ret->codec = args->body.codec.data ? ZSP_CODEC_ZSTD : ZSP_CODEC_NONE;
-    ret->raw_bytes = (uint32_t)args->body.raw_size.value;
     ret->level = is_written ? STORE_WRITTEN : STORE_SYNCED_LEVEL;
     engine->sync_wait_count += is_written ? 0u : 1u;
-    ret->place = (struct publish_place){
-        .is_given = args->body.partition.set,
-        .index = args->body.partition.value,
-        .partitions = args->body.partitions.value,
-    };
     ret->producer_id = producer ? producer->id : 0;
     ret->epoch = args->epoch.value;
     ret->sequence = args->seq.value;
     ret->timestamp_ms = engine->now.wall_ms;
-    ret->priority = args->body.priority.set ? (uint8_t)args->body.priority.value : ZSP_PRIORITY;
-    ret->not_before_ms = (int64_t)args->body.not_before_ms.value;
-    ret->expires_at_ms = (int64_t)args->body.expires_at_ms.value;
     return 0;
 }
 
 /* The topic is LIVE, or going: append now, or wait for what must come first. */
 static int go(struct engine *engine, struct publish *self, struct topic *topic, struct zsp_err *err)
 {
-    if (topic_must_mark_agenda(topic, publish_is_urgent(self))) {
+    if (topic_must_mark_agenda(topic, publish_records_are_urgent(&self->records))) {
         return topic_mark_agenda(engine, topic, &self->waiter, err);
     }
     return publish_begin(engine, self, topic, err);
@@ -141,7 +121,7 @@ static int find_and_go(struct engine *engine, struct publish *self, struct zsp_s
 {
     struct topic *const topic = topic_find(engine, name);
     return topic ? go(engine, self, topic, err)
-                 : publish_await_topic(engine, name, &self->place, &self->waiter, err);
+                 : publish_await_topic(engine, name, &self->records.place, &self->waiter, err);
 }
 
 /* A COMMIT of the same session for the same topic came before it, and its place in the log is not

@@ -35,8 +35,7 @@ int transaction_init(struct transaction *self, struct engine *engine,
 static void free_memory(struct transaction *self)
 {
     for (uint32_t i = 0; i < self->publish_count; i++) {
-        zsp_buf_put(&self->publishes[i].frame);
-        free(self->publishes[i].stretches);
+        publish_records_fini(&self->publishes[i].records);
     }
     for (uint32_t i = 0; i < self->part_count; i++) {
         zsp_buf_put(&self->parts[i].frame);
@@ -118,16 +117,15 @@ static int reserve_parts(struct transaction *self, uint32_t count, struct zsp_er
 static int add_whole(struct transaction *self, struct transaction_publish *publish,
                      struct partition *partition, struct zsp_err *err)
 {
-    const bool is_packed = publish->codec != ZSP_CODEC_NONE;
     publish->first_part = self->part_count;
     const int rc = reserve_parts(self, 1, err);
     if (rc == 0) {
         self->parts[publish->first_part] = (struct transaction_part){
             .partition = partition,
-            .frame = zsp_buf_get(publish->frame),
+            .frame = zsp_buf_get(publish->records.frame),
             .publish = publish,
-            .count = publish->record_count,
-            .len = is_packed ? publish->raw_bytes : publish->frame->len,
+            .count = publish->records.count,
+            .len = publish_records_len(&publish->records),
         };
         self->row_count++;
     }
@@ -144,8 +142,8 @@ static int cut(struct transaction *self, const struct transaction_publish *publi
         return ZSP_ENOMEM;
     }
     size_t pos = 0;
-    for (uint32_t i = 0; i < publish->stretch_count; i++) {
-        const struct stretch *const stretch = &publish->stretches[i];
+    for (uint32_t i = 0; i < publish->records.stretch_count; i++) {
+        const struct stretch *const stretch = &publish->records.stretches[i];
         if (stretch->target == target) {
             memcpy(zsp_buf_bytes(part->frame) + pos, body.data + stretch->pos, stretch->len);
             pos += stretch->len;
@@ -162,12 +160,9 @@ static int add_cut(struct engine *engine, struct transaction *self,
 {
     const struct route *const route = &engine->route;
     publish->first_part = self->part_count;
-    publish->stretches = malloc(route->count * sizeof *publish->stretches);
-    if (!publish->stretches) {
+    if (publish_records_keep_route(engine, &publish->records) < 0) {
         return out_of_memory(err);
     }
-    memcpy(publish->stretches, route->stretches, route->count * sizeof *publish->stretches);
-    publish->stretch_count = route->count;
     self->row_count += route->count;
     int rc = reserve_parts(self, route->target_count, err);
     for (uint32_t i = 0; i < route->count && rc == 0; i++) {
@@ -190,26 +185,18 @@ static int route_publish(struct engine *engine, struct transaction *self,
                          struct transaction_publish *publish, struct topic *topic,
                          struct zsp_err *err)
 {
-    int rc = publish_check_place(&publish->place, topic->partition_count, topic->object, err);
+    int rc =
+        publish_check_place(&publish->records.place, topic->partition_count, topic->object, err);
     if (rc != 0) {
         return rc;
     }
-    if (publish->place.is_given || topic->partition_count == 1) {
-        return add_whole(self, publish, topic->partitions[publish->place.index], err);
+    if (publish->records.place.is_given || topic->partition_count == 1) {
+        return add_whole(self, publish, topic->partitions[publish->records.place.index], err);
     }
-    struct zsp_slice body = {publish->frame->data, publish->frame->len};
-    if (publish->codec != ZSP_CODEC_NONE) {
-        rc = unpack_received(&engine->unpack, body, publish->raw_bytes, &body, err);
-    }
-    if (rc == 0) {
-        engine->route.by_id = topic_settings_of(topic)->dedup_window_ms > 0;
-        rc = route_body(&engine->route, body, topic->partition_count, topic->next_partition, err);
-    }
+    struct zsp_slice body;
+    rc = publish_records_route(engine, &publish->records, topic, &body, err);
     if (rc != 0) {
         return rc;
-    }
-    if (engine->route.took_turn) {
-        topic->next_partition = (topic->next_partition + 1) % topic->partition_count;
     }
     if (engine->route.target_count > 1) {
         return add_cut(engine, self, publish, topic, body, err);
@@ -228,22 +215,15 @@ static int hold(struct engine *engine, struct transaction *self, struct zsp_err 
     uint32_t count = 0;
     for (uint32_t i = 0; i < self->part_count && rc == 0; i++) {
         const struct transaction_part *const part = &self->parts[i];
-        const bool is_packed =
-            part->frame == part->publish->frame && part->publish->codec != ZSP_CODEC_NONE;
+        const bool is_packed = part->frame == part->publish->records.frame &&
+                               part->publish->records.codec != ZSP_CODEC_NONE;
         if (part->count == 0) {
             continue;
         }
-        batches[count] = (struct store_batch){
-            .frame = part->frame,
-            .body = {part->frame->data, part->frame->len},
-            .record_count = part->count,
-            .timestamp_ms = self->timestamp_ms,
-            .raw_bytes = is_packed ? part->publish->raw_bytes : 0,
-            .codec = (uint8_t)(is_packed ? part->publish->codec : ZSP_CODEC_NONE),
-            .priority = part->publish->priority,
-            .not_before_ms = part->publish->not_before_ms,
-            .expires_at_ms = part->publish->expires_at_ms,
-        };
+        batches[count] = publish_records_batch(
+            &part->publish->records, part->frame,
+            is_packed ? part->publish->records.codec : ZSP_CODEC_NONE, part->count);
+        batches[count].timestamp_ms = self->timestamp_ms;
         appends[count] = (struct store_append){part->partition->part, &batches[count]};
         count++;
     }
@@ -281,11 +261,9 @@ static int begin(struct engine *engine, struct transaction *self, struct zsp_err
     for (uint32_t i = 0; i < self->publish_count && rc == 0; i++) {
         struct transaction_publish *const publish = &self->publishes[i];
         struct topic *const topic = topic_find(engine, zsp_slice_str(publish->topic));
-        const struct zsp_slice body = {publish->frame->data, publish->frame->len};
-        rc = publish_check_keys(engine, topic, body,
-                                publish->codec != ZSP_CODEC_NONE ? publish->raw_bytes : 0, err);
+        rc = publish_records_check_keys(engine, &publish->records, topic, err);
         if (rc == 0) {
-            rc = topic_limit_admit(engine, topic, body.len, err);
+            rc = topic_limit_admit(engine, topic, publish->records.frame->len, err);
         }
         if (rc == 0) {
             rc = route_publish(engine, self, publish, topic, err);
@@ -324,11 +302,6 @@ static bool is_tired_of_waiting(struct transaction *self)
     return self->searches > 4 * self->publish_count;
 }
 
-static bool is_urgent(const struct transaction_publish *publish)
-{
-    return topic_is_urgent(publish->priority, publish->not_before_ms);
-}
-
 int transaction_start(struct engine *engine, struct transaction *self, struct zsp_err *err)
 {
     for (uint32_t i = 0; i < self->publish_count; i++) {
@@ -339,9 +312,11 @@ int transaction_start(struct engine *engine, struct transaction *self, struct zs
             return topic_require(engine, name, &none, err);
         }
         if (!topic) {
-            return publish_await_topic(engine, name, &self->publishes[i].place, &self->waiter, err);
+            return publish_await_topic(engine, name, &self->publishes[i].records.place,
+                                       &self->waiter, err);
         }
-        if (topic_must_mark_agenda(topic, is_urgent(&self->publishes[i]))) {
+        if (topic_must_mark_agenda(topic,
+                                   publish_records_are_urgent(&self->publishes[i].records))) {
             return topic_mark_agenda(engine, topic, &self->waiter, err);
         }
     }
@@ -443,9 +418,9 @@ static void is_done(struct engine *engine, struct transaction *self)
         if (end > partition->synced_offset) {
             partition->synced_offset = end;
         }
-        if (is_urgent(part->publish)) {
-            agenda_add(engine, partition, part->first_offset, end, part->publish->priority,
-                       part->publish->not_before_ms);
+        if (publish_records_are_urgent(&part->publish->records)) {
+            agenda_add(engine, partition, part->first_offset, end, part->publish->records.priority,
+                       part->publish->records.not_before_ms);
         }
         partition->image_bytes += part->frame->len;
         engine->stats.published_messages += part->count;
@@ -489,8 +464,9 @@ static uint64_t first_of(const struct transaction_publish *publish, uint32_t ind
 {
     uint64_t first = part->first_offset;
     for (uint32_t i = 0; i < index; i++) {
-        const bool is_same = publish->stretches[i].target == publish->stretches[index].target;
-        first += is_same ? publish->stretches[i].count : 0;
+        const bool is_same =
+            publish->records.stretches[i].target == publish->records.stretches[index].target;
+        first += is_same ? publish->records.stretches[i].count : 0;
     }
     return first;
 }
@@ -500,13 +476,13 @@ static void write_targets(struct zsp_writer *out, const struct transaction *self
                           const struct transaction_publish *publish)
 {
     uint32_t targets = 0;
-    for (uint32_t i = 0; i < publish->stretch_count; i++) {
-        targets += publish->stretches[i].target == targets ? 1u : 0u;
+    for (uint32_t i = 0; i < publish->records.stretch_count; i++) {
+        targets += publish->records.stretches[i].target == targets ? 1u : 0u;
     }
     wire_write_array(out, targets);
     uint32_t next = 0; /* targets are numbered as they appear */
-    for (uint32_t i = 0; i < publish->stretch_count; i++) {
-        const struct stretch *const stretch = &publish->stretches[i];
+    for (uint32_t i = 0; i < publish->records.stretch_count; i++) {
+        const struct stretch *const stretch = &publish->records.stretches[i];
         if (stretch->target == next) {
             const struct transaction_part *const part = &self->parts[publish->first_part + next];
             write_row(out, stretch->index, part->count, part, part->first_offset);
@@ -520,16 +496,16 @@ static uint32_t rows_of(struct zsp_writer *out, const struct transaction *self,
                         const struct transaction_publish *publish, uint32_t *rows_left)
 {
     const struct transaction_part *const parts = &self->parts[publish->first_part];
-    if (!publish->stretches) {
+    if (!publish->records.stretches) {
         dedup_part_rewind(parts);
-        return dedup_part_rows(out, parts, 0, publish->record_count, rows_left);
+        return dedup_part_rows(out, parts, 0, publish->records.count, rows_left);
     }
     uint32_t rows = 0;
-    for (uint32_t i = 0; i < publish->stretch_count; i++) {
-        dedup_part_rewind(&parts[publish->stretches[i].target]);
+    for (uint32_t i = 0; i < publish->records.stretch_count; i++) {
+        dedup_part_rewind(&parts[publish->records.stretches[i].target]);
     }
-    for (uint32_t i = 0; i < publish->stretch_count; i++) {
-        const struct stretch *const stretch = &publish->stretches[i];
+    for (uint32_t i = 0; i < publish->records.stretch_count; i++) {
+        const struct stretch *const stretch = &publish->records.stretches[i];
         rows += dedup_part_rows(out, &parts[stretch->target], stretch->index, stretch->count,
                                 rows_left);
     }
@@ -550,16 +526,16 @@ void transaction_write_rows(struct zsp_writer *out, const struct transaction *se
             (void)rows_of(out, self, publish, &rows_left);
             continue;
         }
-        if (publish->stretches && !is_short) {
+        if (publish->records.stretches && !is_short) {
             write_targets(out, self, publish);
             continue;
         }
-        wire_write_array(out, publish->stretches ? publish->stretch_count : 1);
-        if (!publish->stretches) {
-            write_row(out, 0, publish->record_count, parts, parts->first_offset);
+        wire_write_array(out, publish->records.stretches ? publish->records.stretch_count : 1);
+        if (!publish->records.stretches) {
+            write_row(out, 0, publish->records.count, parts, parts->first_offset);
         }
-        for (uint32_t i = 0; i < publish->stretch_count; i++) {
-            const struct stretch *const stretch = &publish->stretches[i];
+        for (uint32_t i = 0; i < publish->records.stretch_count; i++) {
+            const struct stretch *const stretch = &publish->records.stretches[i];
             const struct transaction_part *const part = &parts[stretch->target];
             write_row(out, stretch->index, stretch->count, part, first_of(publish, i, part));
         }

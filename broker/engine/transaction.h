@@ -19,7 +19,7 @@
 
 #include <sys/queue.h>
 
-#include "broker/engine/publish_check.h"
+#include "broker/engine/publish_records.h"
 #include "broker/engine/route.h"
 #include "broker/engine/step.h"
 #include "broker/engine/topic.h"
@@ -42,16 +42,7 @@ struct transaction_hooks {
 /* One body of records for one topic, checked. */
 struct transaction_publish {
     char topic[ZSP_NAME_MAX + 1];
-    struct zsp_buf *frame; /* holds a reference */
-    enum zsp_codec codec;
-    uint32_t raw_bytes; /* compressed: of the records */
-    uint32_t record_count;
-    struct publish_place place;
-    uint8_t priority;
-    int64_t not_before_ms, expires_at_ms; /* wall, 0 = none */
-
-    struct stretch *stretches; /* HELD: in order of the body */
-    uint32_t stretch_count;
+    struct publish_records records;
     uint32_t first_part; /* of its targets */
 };
 
