@@ -519,6 +519,11 @@ uint64_t engine_work_bytes(const struct engine *self)
     return self->unpack.done_bytes + self->unpack.walked_bytes;
 }
 
+size_t engine_run_bytes(const struct engine *self)
+{
+    return run_slab_bytes(&self->agenda_slab) + group_run_bytes(self);
+}
+
 void engine_stats(const struct engine *self, struct engine_stats *ret)
 {
     *ret = self->stats;

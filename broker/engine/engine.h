@@ -164,6 +164,9 @@ uint64_t engine_unpacked_bytes(const struct engine *self);
  * for hosts that share out a turn. */
 uint64_t engine_work_bytes(const struct engine *self);
 
+/* Bytes that what is out, waiting, dead or not in its turn takes now: most of what a peak takes. */
+size_t engine_run_bytes(const struct engine *self);
+
 /* Figures for STATS and for people; see docs/PROTOCOL.md, STATS. */
 struct engine_stats {
     uint64_t published_messages, published_bytes, duplicate_messages;

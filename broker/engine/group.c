@@ -313,6 +313,11 @@ void group_pump(struct engine *engine)
     }
 }
 
+size_t group_run_bytes(const struct engine *engine)
+{
+    return run_slab_bytes(&engine->groups->slab);
+}
+
 void group_stats(const struct engine *engine, struct engine_stats *ret)
 {
     ret->group_count = engine->catalog.groups.count;

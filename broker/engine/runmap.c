@@ -8,7 +8,9 @@
 
 #define CHUNK_SHIFT 10u
 #define CHUNK_NODES (1u << CHUNK_SHIFT)
+#define SPARE_NODES (CHUNK_NODES / 2) /* kept, so that no step needs a chunk and gives it back */
 #define NONE        0u
+#define NO_CHUNK    UINT32_MAX
 
 /* Of a map that is not empty. */
 struct run_head {
@@ -34,66 +36,137 @@ struct run_node {
 
 /* --- Slab ------------------------------------------------------------------------ */
 
+struct run_chunk {
+    uint32_t next, prev; /* of those with room; or next, of the vacant slots */
+    uint32_t free_first; /* a node, linked through left; NONE = only from `touched` on */
+    uint16_t free_count;
+    uint16_t touched; /* nodes from here on were never used */
+};
+_Static_assert(CHUNK_NODES <= UINT16_MAX, "nodes of a chunk");
+
 void run_slab_init(struct run_slab *self, struct reasons *reasons)
 {
-    *self = (struct run_slab){.used = 1, .draw = 2463534242u, .reasons = reasons};
+    *self = (struct run_slab){.used = 1,
+                              .room_first = NO_CHUNK,
+                              .room_last = NO_CHUNK,
+                              .vacant_first = NO_CHUNK,
+                              .draw = 2463534242u,
+                              .reasons = reasons};
 }
 
 void run_slab_fini(struct run_slab *self)
 {
-    for (size_t i = 0; i < self->chunk_count; i++) {
-        free(self->chunks[i]);
+    for (uint32_t i = 0; i < self->slot_count; i++) {
+        free(self->nodes[i]);
     }
+    free(self->nodes);
     free(self->chunks);
-    self->chunks = NULL;
-    self->chunk_count = self->chunk_capacity = 0;
+    run_slab_init(self, NULL);
 }
 
-static uint64_t room(const struct run_slab *self)
+static void unlink_chunk(struct run_slab *self, uint32_t at)
 {
-    return (uint64_t)self->chunk_count * CHUNK_NODES;
+    const struct run_chunk *const chunk = &self->chunks[at];
+    *(chunk->prev != NO_CHUNK ? &self->chunks[chunk->prev].next : &self->room_first) = chunk->next;
+    *(chunk->next != NO_CHUNK ? &self->chunks[chunk->next].prev : &self->room_last) = chunk->prev;
+}
+
+static void link_first(struct run_slab *self, uint32_t at)
+{
+    self->chunks[at].prev = NO_CHUNK;
+    self->chunks[at].next = self->room_first;
+    *(self->room_first != NO_CHUNK ? &self->chunks[self->room_first].prev : &self->room_last) = at;
+    self->room_first = at;
+}
+
+static void link_last(struct run_slab *self, uint32_t at)
+{
+    self->chunks[at].next = NO_CHUNK;
+    self->chunks[at].prev = self->room_last;
+    *(self->room_last != NO_CHUNK ? &self->chunks[self->room_last].next : &self->room_first) = at;
+    self->room_last = at;
+}
+
+/* Have a vacant slot. */
+static int grow_slots(struct run_slab *self)
+{
+    if (self->vacant_first != NO_CHUNK) {
+        return 0;
+    }
+    if (self->slot_count == self->slot_capacity) {
+        const uint32_t capacity = self->slot_capacity > 0 ? self->slot_capacity * 2 : 4;
+        struct run_node **nodes = realloc(self->nodes, capacity * sizeof(struct run_node *));
+        self->nodes = nodes ? nodes : self->nodes;
+        struct run_chunk *chunks = nodes ? realloc(self->chunks, capacity * sizeof *chunks) : NULL;
+        if (!chunks) {
+            return ZSP_ENOMEM;
+        }
+        self->chunks = chunks;
+        self->slot_capacity = capacity;
+    }
+    self->nodes[self->slot_count] = NULL;
+    self->chunks[self->slot_count].next = NO_CHUNK;
+    self->vacant_first = self->slot_count++;
+    return 0;
+}
+
+static int add_chunk(struct run_slab *self)
+{
+    if (self->slot_count >= UINT32_MAX >> CHUNK_SHIFT || grow_slots(self) < 0) {
+        return ZSP_ENOMEM;
+    }
+    struct run_node *nodes = calloc(CHUNK_NODES, sizeof *nodes);
+    if (!nodes) {
+        return ZSP_ENOMEM;
+    }
+    const uint32_t at = self->vacant_first;
+    const uint16_t none = at == 0 ? 1 : 0; /* number 0 is no node: the first chunk stays */
+    self->vacant_first = self->chunks[at].next;
+    self->nodes[at] = nodes;
+    self->chunks[at] = (struct run_chunk){
+        .free_first = NONE, .free_count = (uint16_t)(CHUNK_NODES - none), .touched = none};
+    self->chunk_count++;
+    link_last(self, at);
+    return 0;
 }
 
 int run_slab_reserve(struct run_slab *self, uint32_t count)
 {
-    while (room(self) + self->free_count < (uint64_t)self->used + count) {
-        if (room(self) + CHUNK_NODES > UINT32_MAX) {
+    while ((uint64_t)self->chunk_count * CHUNK_NODES < (uint64_t)self->used + count) {
+        if (add_chunk(self) < 0) {
             return ZSP_ENOMEM;
         }
-        if (self->chunk_count == self->chunk_capacity) {
-            const size_t capacity = self->chunk_capacity > 0 ? self->chunk_capacity * 2 : 16;
-            struct run_node **chunks = realloc(self->chunks, capacity * sizeof(struct run_node *));
-            if (!chunks) {
-                return ZSP_ENOMEM;
-            }
-            self->chunks = chunks;
-            self->chunk_capacity = capacity;
-        }
-        struct run_node *chunk = calloc(CHUNK_NODES, sizeof *chunk);
-        if (!chunk) {
-            return ZSP_ENOMEM;
-        }
-        self->chunks[self->chunk_count++] = chunk;
     }
     return 0;
 }
 
+size_t run_slab_bytes(const struct run_slab *self)
+{
+    return (size_t)self->chunk_count * CHUNK_NODES * sizeof(struct run_node);
+}
+
+static bool is_unused(const struct run_slab *self, uint32_t at)
+{
+    return at != NO_CHUNK && self->chunks[at].free_count == CHUNK_NODES;
+}
+
 void run_slab_trim(struct run_slab *self)
 {
-    if (self->chunk_count <= 1 || self->free_count + 1 != self->used) { /* number 0 is no node */
-        return;
+    while (is_unused(self, self->room_last) &&
+           (self->chunk_count - 1) * (uint64_t)CHUNK_NODES >= self->used + SPARE_NODES) {
+        const uint32_t at = self->room_last;
+        unlink_chunk(self, at);
+        free(self->nodes[at]);
+        self->nodes[at] = NULL;
+        self->chunks[at].next = self->vacant_first;
+        self->vacant_first = at;
+        self->chunk_count--;
     }
-    while (self->chunk_count > 1) {
-        free(self->chunks[--self->chunk_count]);
-    }
-    self->used = 1;
-    self->free_first = NONE;
-    self->free_count = 0;
 }
 
 static struct run_node *node_at(const struct run_slab *slab, uint32_t node)
 {
-    return &slab->chunks[node >> CHUNK_SHIFT][node & (CHUNK_NODES - 1)];
+    return &slab->nodes[node >> CHUNK_SHIFT][node & (CHUNK_NODES - 1)];
 }
 
 /* xorshift32: any shape of the tree is right, so the numbers need no secret. */
@@ -109,21 +182,35 @@ static uint32_t draw(struct run_slab *slab)
 
 static uint32_t take_node(struct run_slab *slab)
 {
-    if (slab->free_first != NONE) {
-        const uint32_t node = slab->free_first;
-        slab->free_first = node_at(slab, node)->left;
-        slab->free_count--;
-        return node;
+    const uint32_t at = slab->room_first;
+    zsp_assert(at != NO_CHUNK); /* the caller reserved */
+    struct run_chunk *const chunk = &slab->chunks[at];
+    uint32_t node = chunk->free_first;
+    if (node != NONE) {
+        chunk->free_first = node_at(slab, node)->left;
+    } else {
+        node = (at << CHUNK_SHIFT) + chunk->touched++;
     }
-    zsp_assert(slab->used < room(slab)); /* the caller reserved */
-    return slab->used++;
+    slab->used++;
+    if (--chunk->free_count == 0) {
+        unlink_chunk(slab, at);
+    }
+    return node;
 }
 
 static void give_node(struct run_slab *slab, uint32_t node)
 {
-    node_at(slab, node)->left = slab->free_first;
-    slab->free_first = node;
-    slab->free_count++;
+    const uint32_t at = node >> CHUNK_SHIFT;
+    struct run_chunk *const chunk = &slab->chunks[at];
+    node_at(slab, node)->left = chunk->free_first;
+    chunk->free_first = node;
+    slab->used--;
+    if (++chunk->free_count == 1) {
+        link_first(slab, at);
+    } else if (chunk->free_count == CHUNK_NODES) {
+        unlink_chunk(slab, at);
+        link_last(slab, at);
+    }
 }
 
 /* --- Treap ----------------------------------------------------------------------- */

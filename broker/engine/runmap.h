@@ -93,12 +93,18 @@ static inline unsigned run_priority(const struct run *run)
 
 struct run_node;
 
+struct run_chunk;
+
+/* Nodes in chunks, for all maps. A chunk without nodes in use is given back. */
 struct run_slab {
-    struct run_node **chunks;
-    size_t chunk_count, chunk_capacity;
-    uint32_t used;           /* nodes ever taken; number 0 is never a node */
-    uint32_t free_first;     /* 0 = none */
-    uint32_t free_count;     /* */
+    struct run_node **nodes;  /* of each chunk; NULL = there is no such chunk now */
+    struct run_chunk *chunks; /* what else is known of it */
+    uint32_t slot_count, slot_capacity;
+    uint32_t chunk_count;
+    uint32_t used; /* nodes; number 0 counts, which is never a node */
+    uint32_t room_first,
+        room_last;           /* chunks with nodes that are free, those without any in use last */
+    uint32_t vacant_first;   /* slots without a chunk */
     uint32_t draw;           /* state of the drawn numbers */
     struct reasons *reasons; /* lent */
     int64_t died_max_ms;     /* of all DEAD runs that there ever were: the highest due_ms */
@@ -109,7 +115,9 @@ void run_slab_init(struct run_slab *self, struct reasons *reasons);
 void run_slab_fini(struct run_slab *self);
 /* Make sure that `count` nodes can be taken without memory. Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int run_slab_reserve(struct run_slab *self, uint32_t count);
-/* While no map has a node: keep the first chunk only. What was reserved is not, any more. */
+/* Bytes that its chunks take. */
+size_t run_slab_bytes(const struct run_slab *self);
+/* Give chunks back that have no nodes in use, but for a few nodes to spare. What was reserved is not, any more. */
 void run_slab_trim(struct run_slab *self);
 
 /* Most maps are empty, and take nothing but this. */

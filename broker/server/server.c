@@ -20,6 +20,7 @@
 #define TURN_MS        20          /* that a turn may take; what is beyond, the broker slept */
 #define POLL_MS_MAX    60000       /* an idle broker looks around once a minute */
 #define CROWD_GONE     1000u       /* connections; fewer leave too little behind */
+#define RUNS_GONE      (32u << 20) /* bytes, likewise */
 #define POLL_ITEMS     3
 
 /* --- Making it ---------------------------------------------------------------------------- */
@@ -282,13 +283,23 @@ static void look_at_clock(struct server *self)
     self->now = now;
 }
 
-/* After a crowd has gone, while nothing is to be done. */
+/* Has most of a peak gone, and `gone` at least? The highest since is *peak. */
+static bool is_over(size_t now, size_t gone, size_t *peak)
+{
+    *peak = now > *peak ? now : *peak;
+    return *peak - now >= gone && now < *peak / 2;
+}
+
+/* After a crowd has gone, or a backlog of what was out, while nothing is to be done. */
 static void give_memory_back(struct server *self)
 {
     const size_t count = self->connections.count;
-    self->crowd = count > self->crowd ? count : self->crowd;
-    if (self->options.trim_fn && self->crowd - count >= CROWD_GONE && count < self->crowd / 2) {
+    const size_t run_bytes = engine_run_bytes(self->options.engine);
+    const bool are_few = is_over(count, CROWD_GONE, &self->crowd);
+    const bool is_little = is_over(run_bytes, RUNS_GONE, &self->run_bytes);
+    if (self->options.trim_fn && (are_few || is_little)) {
         self->crowd = count;
+        self->run_bytes = run_bytes;
         self->options.trim_fn();
     }
 }

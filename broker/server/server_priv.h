@@ -48,7 +48,8 @@ struct server {
     struct connection_table connections;
     struct session_table sessions;
     struct server_figures figures;
-    size_t crowd;               /* most connections since memory was given back last */
+    size_t crowd;               /* most connections since memory was given back last, */
+    size_t run_bytes;           /* and most of engine_run_bytes() */
     struct connection *bundles; /* those with a bundle that has not left, see bundle.c */
     struct call_table calls;
     struct credit_pool pool;

@@ -314,8 +314,8 @@ static uint64_t grant_at(struct world *world, uint64_t first, uint64_t end)
 
 static size_t node_count(const struct world *world)
 {
-    const uint32_t taken = world->slab.used - world->slab.free_count - 1; /* number 0 is none */
-    return taken > 0 ? taken - 1 : 0;                                     /* the map's head */
+    const uint32_t taken = world->slab.used - 1; /* number 0 is none */
+    return taken > 0 ? taken - 1 : 0;            /* the map's head */
 }
 
 /* Goal: what was finished far ahead costs one run, which goes when the rest is finished. */
