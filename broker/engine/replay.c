@@ -12,8 +12,12 @@
 
 #define MESSAGES_DEFAULT 1000u
 #define BYTES_DEFAULT    (1u * ZSP_MIB)
+/* With a filter most of what is read may be left out: bytes of one read, and of those of one reply. */
+#define FILTERED_READ_MIN (256u * ZSP_KIB)
+#define FILTERED_READ_MAX (1u * ZSP_MIB)
+#define FILTERED_MAX      (16u * ZSP_MIB)
 
-#define PLACE(field)     offsetof(struct read_args, field)
+#define PLACE(field)      offsetof(struct read_args, field)
 static const struct wire_arg read_table[] = {
     {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},
     {"partition", WIRE_UINT, PLACE(partition), false, 0, ZSP_PARTITIONS_MAX - 1},
@@ -24,6 +28,7 @@ static const struct wire_arg read_table[] = {
     {"wait_ms", WIRE_UINT, PLACE(wait_ms), false, 0, ZSP_WAIT_MS_MAX},
     {"accept", WIRE_ARRAY, PLACE(accept), false, 0, ZSP_CODECS_MAX},
     {"parts", WIRE_BOOL, PLACE(parts), false, 0, 0},
+    {"filter", WIRE_STR, PLACE(filter), false, 0, 0},
 };
 #undef PLACE
 
@@ -107,6 +112,7 @@ void reader_free(struct engine *engine, struct reader *self)
     unwait(engine, self);
     reader_drop_ids(self);
     parked_remove(engine, &self->parked);
+    zsp_filter_destroy(&self->filter);
     drop_runs(self);
     LIST_REMOVE(self, link);
     pool_put(&engine->readers, self);
@@ -117,6 +123,7 @@ void read_free_all(struct engine *engine)
     struct reader *self = NULL;
     LIST_FOREACH (self, &engine->reader_list, link) {
         reader_drop_ids(self);
+        zsp_filter_destroy(&self->filter);
         drop_runs(self);
     }
     LIST_INIT(&engine->reader_list);
@@ -199,7 +206,7 @@ static void send_part(struct engine *engine, struct reader *self)
     self->run_capacity = 0;
     self->max_messages -= self->messages;
     self->max_bytes -= self->bytes < self->max_bytes ? self->bytes : self->max_bytes;
-    self->messages = self->bytes = 0;
+    self->messages = self->bytes = self->looked = 0;
     self->has_sent = true;
     self->has_room = false;
     self->may_wait = false;
@@ -267,11 +274,32 @@ static bool is_part(const struct reader *self)
     return self->wants_parts && self->messages > 0 && !is_over(self);
 }
 
-/* Take what fits of one batch; *ret_is_full = a limit left something out. */
-static int take_batch(struct engine *engine, struct reader *self, const struct store_batch *batch,
-                      bool *ret_is_full, struct zsp_err *err)
+static bool wants(const void *arg, const struct zsp_record *record)
 {
-    const struct store_range range = {
+    return zsp_filter_matches(arg, record);
+}
+
+/* What comes next of the batch, in *range, is cut to records that are all wanted, or passed over.
+ * False in *ret_wanted: it was passed over. */
+static int choose(struct reader *self, struct batch_walk *walk, const struct batch_reader *reader,
+                  struct store_range *range, bool *ret_wanted, struct zsp_err *err)
+{
+    const struct batch_chooser chooser = {wants, self->filter};
+    uint64_t end = 0;
+    const int rc = batch_walk_choose(walk, reader, *range, &chooser, ret_wanted, &end, err);
+    if (rc == 0 && *ret_wanted) {
+        range->end_offset = end;
+    } else if (rc == 0) {
+        self->next_offset = end;
+    }
+    return rc;
+}
+
+/* Take what fits of what comes next of a batch; *ret_is_full = a limit left something out. */
+static int take_some(struct engine *engine, struct reader *self, struct batch_walk *walk,
+                     bool *ret_is_full, struct zsp_err *err)
+{
+    struct store_range range = {
         .first_offset = self->next_offset,
         .end_offset = self->has_end ? self->end_offset : UINT64_MAX,
     };
@@ -283,19 +311,44 @@ static int take_batch(struct engine *engine, struct reader *self, const struct s
     const struct batch_reader reader = {.unpack = &engine->unpack,
                                         .partition = self->partition,
                                         .accepts_zstd = self->accepts_zstd};
-    struct batch_walk walk;
     struct batch_piece piece = {0};
-    batch_walk_begin(&walk, batch);
-    int rc = batch_walk_take(&walk, &reader, range, &limits, &piece, err);
+    bool wanted = true;
+    int rc = 0;
+    if (self->filter) {
+        rc = choose(self, walk, &reader, &range, &wanted, err);
+    }
+    if (rc == 0 && wanted) {
+        rc = batch_walk_take(walk, &reader, range, &limits, &piece, err);
+    }
     if (rc == 0 && piece.slice.count > 0) {
-        rc = add_run(self, batch, &piece);
+        rc = add_run(self, walk->batch, &piece);
         self->next_offset = piece.slice.first_offset + piece.slice.count;
+    }
+    *ret_is_full = piece.slice.is_cut;
+    return rc;
+}
+
+/* Of one batch. */
+static int take_batch(struct engine *engine, struct reader *self, const struct store_batch *batch,
+                      bool *ret_is_full, struct zsp_err *err)
+{
+    const uint64_t batch_end = batch->first_offset + batch->record_count;
+    const uint64_t end =
+        self->has_end && self->end_offset < batch_end ? self->end_offset : batch_end;
+    struct batch_walk walk;
+    batch_walk_begin(&walk, batch);
+    int rc = take_some(engine, self, &walk, ret_is_full, err);
+    while (rc == 0 && self->filter && !*ret_is_full && self->next_offset < end) {
+        if (is_full(self)) {
+            *ret_is_full = true;
+        } else {
+            rc = take_some(engine, self, &walk, ret_is_full, err);
+        }
     }
     batch_walk_end(&walk);
     if (rc != 0) {
         return err->code != 0 ? rc : zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
-    *ret_is_full = piece.slice.is_cut;
     return 0;
 }
 
@@ -342,6 +395,9 @@ static void is_read(struct engine *engine, struct engine_op *op,
     }
     const uint64_t before = self->next_offset;
     bool full = false;
+    for (uint32_t i = 0; self->filter && i < completion->batch_count; i++) {
+        self->looked += completion->batches[i].body.len;
+    }
     for (uint32_t i = 0; i < completion->batch_count && !full; i++) {
         struct zsp_err error = {0};
         if (take_batch(engine, self, &completion->batches[i], &full, &error)) {
@@ -381,6 +437,10 @@ static void read_more(struct engine *engine, struct reader *self)
     /* A part is what one read of the store brings. */
     const uint64_t part = engine->options.part_bytes;
     left = self->wants_parts && left > part ? part : left;
+    if (self->filter) {
+        left = left < FILTERED_READ_MIN ? FILTERED_READ_MIN : left;
+        left = left > FILTERED_READ_MAX ? FILTERED_READ_MAX : left;
+    }
     const bool ends_before = self->has_end && self->end_offset < partition->synced_offset;
     const struct store_read read = {
         .part = partition->part,
@@ -459,6 +519,8 @@ static void go_on(struct engine *engine, struct reader *self)
         ((self->messages > 0 || self->has_sent) && at_mark)) {
         answer(engine, self, "end", NULL);
     } else if ((is_full(self) || is_nearly_full) && !is_part(self)) {
+        answer(engine, self, "limit", NULL);
+    } else if (!at_mark && self->looked >= FILTERED_MAX && !is_part(self)) {
         answer(engine, self, "limit", NULL);
     } else if (!at_mark && is_part(self)) {
         go_on_in_parts(engine, self);
@@ -579,7 +641,10 @@ int verb_read(struct engine *engine, const struct request *request, struct zsp_e
     self->wants_parts = args.parts.value != 0;
     set_limits(self, &args);
     self->parked.end_fn = wait_ends;
-    rc = reader_resolve(engine, self, &args, err);
+    rc = args.filter.data ? zsp_filter_new(args.filter, &self->filter, err) : 0;
+    if (rc == 0) {
+        rc = reader_resolve(engine, self, &args, err);
+    }
     if (rc == 0 && parked_add(engine, &self->parked, &request->to, args.wait_ms.value)) {
         rc = zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }

@@ -11,6 +11,7 @@
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/position.h"
 #include "broker/engine/replay.h"
+#include "common/filter.h"
 
 /* What of one stored batch goes into the reply. */
 struct reader_run {
@@ -45,7 +46,9 @@ struct reader {
     const char *ending;         /* the reason when it stands at the mark and may not wait */
     struct reader_run *runs;
     uint32_t run_count, run_capacity, run_max;
-    uint64_t messages, bytes; /* gathered */
+    uint64_t messages, bytes;  /* gathered */
+    struct zsp_filter *filter; /* NULL = all is wanted */
+    uint64_t looked;           /* bytes that the store brought since the last part, with a filter */
 };
 
 struct read_args {
@@ -53,6 +56,7 @@ struct read_args {
     struct wire_uint partition, max_messages, max_bytes, wait_ms, parts;
     struct wire_position from, to;
     const msgpack_object *accept;
+    struct zsp_slice filter;
 };
 
 /* It is refused, or cannot go on; it is freed. */

@@ -10,7 +10,7 @@
 #include "client/cli/why_text.h"
 
 struct read_run {
-    const char *topic, *format, *group, *id;
+    const char *topic, *format, *group, *id, *filter;
     char *trace; /* an address */
     zspool_position_t from, to;
     int32_t partition;
@@ -50,7 +50,7 @@ static uint64_t expected(const struct read_run *self)
 {
     zspool_topic_info_t *info;
     uint64_t count = 0;
-    if (self->follow || self->to.kind != ZSPOOL_POSITION_NONE ||
+    if (self->follow || self->filter || self->to.kind != ZSPOOL_POSITION_NONE ||
         zspool_topic_info(self->client, self->topic, cli_timeout(), &info, NULL) != 0) {
         return self->count;
     }
@@ -141,6 +141,7 @@ static int replay(struct read_run *self)
     options.from = self->from;
     options.to = self->to;
     options.follow = self->follow;
+    options.filter = self->filter;
     zspool_reader_t *reader = zspool_reader_new(self->client, &options, &err);
     if (!reader) {
         return cli_fail(&err);
@@ -179,6 +180,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {'p', "partition", CLI_PARTITION, "NUMBER", "only this partition (all, by time)",
          &self.partition},
         {'n', "count", CLI_COUNT, "COUNT", "end after COUNT messages", &self.count},
+        {0, "filter", CLI_TEXT, "FILTER", "only what matches, as of zspool group", &self.filter},
         {'f', "follow", CLI_FLAG, NULL, "go on with new messages, until Ctrl-C", &self.follow},
         {0, "format", CLI_TEXT, "FORMAT", "print messages by this", &self.format},
         {0, "trace", CLI_TEXT, "ADDRESS", "tell how this message stands in the group", &self.trace},
@@ -199,9 +201,10 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (args.count != 1) {
         return cli_usage(verb, "which topic?");
     }
-    if (self.id && (self.follow || self.count > 0 || self.from.kind != ZSPOOL_POSITION_NONE ||
-                    self.to.kind != ZSPOOL_POSITION_NONE)) {
-        return cli_usage(verb, "--id goes with none of --from, --to, -n and -f");
+    if (self.id &&
+        (self.follow || self.count > 0 || self.filter || self.from.kind != ZSPOOL_POSITION_NONE ||
+         self.to.kind != ZSPOOL_POSITION_NONE)) {
+        return cli_usage(verb, "--id goes with none of --from, --to, -n, --filter and -f");
     }
     if (self.id) {
         self.from = (zspool_position_t){.kind = ZSPOOL_POSITION_ID, .id = self.id};

@@ -771,6 +771,7 @@ typedef struct zspool_reader_options_t {
     size_t prefetch_bytes; /* read ahead in each partition; 0 = 1 MiB; at most 16 MiB */
     void (*ready_fn)(zspool_reader_t *self, void *arg); /* for zspool_dispatch(); NULL = none */
     void *ready_arg;
+    const char *filter; /* only messages that match, as the filter of a group; NULL = all */
 } zspool_reader_options_t;
 
 static inline void zspool_reader_options_init(zspool_reader_options_t *options)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/src/reader_priv.h"
+#include "common/filter.h"
 #include "common/wire.h"
 
 #define PREFETCH_BYTES (1u * ZSP_MIB)
@@ -92,6 +93,9 @@ static int check_options(zspool_reader_options_t *self, struct zsp_err *err)
         rc = zsp_err_set(err, ZSP_EINVAL, "partition %d, want 0..%u or all", (int)self->partition,
                          ZSP_PARTITIONS_MAX - 1);
     }
+    if (rc == 0 && self->filter) {
+        rc = zsp_text_check("filter", self->filter, ZSP_FILTER_MAX, err);
+    }
     if (rc == 0 && self->follow && self->to.kind != ZSPOOL_POSITION_NONE) {
         rc = zsp_err_set(err, ZSP_EINVAL, "following has no `to`");
     }
@@ -132,6 +136,7 @@ static void reader_free(struct zspool_reader *self)
     zsp_parcel_destroy(&self->lent);
     free(self->shelves);
     zsp_writer_fini(&self->info_args);
+    free(self->filter);
     zsp_parcel_owner_fini(&self->parcels);
     free(self);
 }
@@ -159,6 +164,14 @@ zspool_reader_t *zspool_reader_new(zspool_client_t *client, const zspool_reader_
     }
     memcpy(self->topic, self->options.topic, strlen(self->options.topic));
     self->options.topic = NULL;
+    if (self->options.filter) {
+        self->filter = strdup(self->options.filter);
+        self->options.filter = NULL;
+        if (!self->filter) {
+            zsp_err_set(&report, ZSP_ENOMEM, "no memory for a reader");
+            goto fail;
+        }
+    }
     if (self->options.partition != ZSPOOL_PARTITION_ALL &&
         zsp_reader_make_shelves(self, 1, (uint32_t)self->options.partition) != 0) {
         zsp_err_set(&report, ZSP_ENOMEM, "no memory for a reader");

@@ -237,7 +237,7 @@ static void write_read(struct zsp_shelf *shelf, int64_t wait)
         from = (zspool_position_t){.kind = ZSPOOL_POSITION_OFFSET, .value = shelf->next_offset};
     }
     zsp_writer_reset(out);
-    wire_write_map(out, 6u + has_to + zstd);
+    wire_write_map(out, 6u + has_to + zstd + (self->filter ? 1u : 0u));
     wire_write_text_str(out, "topic", zsp_slice_str(self->topic));
     wire_write_text_uint(out, "partition", shelf->partition);
     wire_write_text(out, "from");
@@ -248,6 +248,9 @@ static void write_read(struct zsp_shelf *shelf, int64_t wait)
     }
     if (zstd) {
         zsp_write_accept(out);
+    }
+    if (self->filter) {
+        wire_write_text_str(out, "filter", zsp_slice_str(self->filter));
     }
     wire_write_text_uint(out, "max_messages", MESSAGES_MAX);
     wire_write_text_uint(out, "max_bytes", shelf_bytes(self));

@@ -42,6 +42,7 @@ struct zspool_reader {
     struct zsp_ready ready;
     zspool_reader_options_t options; /* defaults filled in; topic unset */
     char topic[ZSP_NAME_MAX + 1];
+    char *filter; /* NULL = all */
     struct zsp_parcel_owner parcels;
     bool positions_fixed; /* `ago` became a time */
     struct zsp_request info;

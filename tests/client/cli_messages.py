@@ -189,6 +189,17 @@ class Messages(Case):
         self.good("pub", "window-less", "--id", "a", "b")
         self.assertIn("dedup_window_ms", self.bad(1, "read", "window-less", "--id", "a").err)
 
+    def test_read_takes_a_filter(self):
+        for key in "abcab":
+            self.good("pub", "fil", "-k", key, f"of {key}")
+        self.assertEqual(self.good("read", "fil", "--filter", 'key = "a"').lines(), ["of a", "of a"])
+        self.assertEqual(self.good("read", "fil", "--filter", 'key = "b"', "-n", "1").lines(), ["of b"])
+        self.assertEqual(self.good("read", "fil", "-f", "-n", "1", "--filter", 'key = "c"').lines(),
+                         ["of c"])
+        self.assertEqual(zspool("read", "fil", "--filter", 'key = "x"').code, 3)
+        self.assertIn("filter", self.bad(1, "read", "fil", "--filter", "size > 3").err)
+        self.usage("read", "fil", "--id", "7", "--filter", 'key = "a"')
+
     def test_read_follows_all_partitions(self):
         self.good("topic", "create", "follow3", "--partitions", "3")
         self.good("pub", "follow3", "-p", "1", "old")
