@@ -110,6 +110,8 @@ _Static_assert(ZSP_RECORD_MAX * 2u <= ZSP_FRAME_MAX, "two records fit a frame");
 _Static_assert(ZSP_FRAME_MAX <= ZSP_REPLY_MAX, "a stored batch fits a reply");
 _Static_assert(ZSP_FRAME_MAX <= ZSP_REQUEST_BYTES_MAX, "a frame fits a connection's credit");
 
+#define ZSP_START_ID_MAX 1024u /* bytes of the id of a message that a group starts at */
+
 /* A replay that nobody pulls from goes after so long; a longer time may be asked for. */
 #define ZSP_REPLAY_EXPIRES_MS     86400000u   /* a day */
 #define ZSP_REPLAY_EXPIRES_MS_MAX 2592000000u /* 30 days */

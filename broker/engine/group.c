@@ -157,6 +157,13 @@ int group_new(struct engine *engine, const struct group_plan *plan, struct group
     group->start_kind = plan->start.kind;
     group->start_value = plan->start.value;
     group->mode = plan->mode;
+    if (plan->start.kind == WIRE_POSITION_ID) {
+        group->start_id = zsp_buf_copy(plan->start.id);
+        if (!group->start_id) {
+            group_destroy(engine, group);
+            return zsp_err_set(err, ZSP_ENOMEM, "group: out of memory");
+        }
+    }
     struct group_rules *rules = NULL;
     const int rc = group_rules_make(group, &plan->settings, &rules, err);
     if (rc < 0) {
@@ -228,6 +235,7 @@ void group_destroy(struct engine *engine, struct group *group)
     pattern_destroy_all(self, group);
     group_rules_destroy(&group->rules);
     side_replay_drop(engine, group);
+    zsp_buf_put(&group->start_id);
     if (group->dirty) {
         unwake(self, group);
     }

@@ -16,7 +16,7 @@
  * Durable: 'g' group u64 -> version u8 = 5, mode u8 (enum group_mode), flags u8 (1 paused, 2 replay), epoch u64,
  * start kind u8 and value u64, the settings (group_settings_encode, setting_texts_encode), name (short
  * text), topic count u16 and the names and patterns (short texts), the rules (setting_texts_encode_rules);
- * with the flag, what it replays (side_replay_encode).
+ * with start kind ID, the id (short text); with the flag, what it replays (side_replay_encode).
  * Version 4 had no rules, version 3 no texts among the settings, version 2 no patterns, version 1 no flags and the first five settings as u64 each, without
  * their number. The ledgers: ledger_codec.h. Leases: lease.h.
  */
@@ -111,6 +111,7 @@ struct group {
     struct name_index bindings;      /* struct binding */
     struct group_patterns *patterns; /* NULL = it never had any; pattern.h */
     struct side_replay *side;        /* NULL = it is no replay; side_replay.h */
+    struct zsp_buf *start_id;        /* with start_kind ID */
 
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
     struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
@@ -233,7 +234,7 @@ int group_check_position(const struct wire_position *start, struct zsp_err *err)
 /* `start` (may be absent) against what the group has. */
 int group_check_start(const struct group *group, const struct wire_position *start,
                       struct zsp_err *err);
-/* Where topics begin that come into it. */
+/* Where topics begin that come into it; an id is lent by the group. */
 struct wire_position group_position(const struct group *group);
 
 /* The binding to a topic that is there; `topic` without data: its only one.

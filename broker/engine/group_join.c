@@ -16,7 +16,9 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "broker/engine/dedup.h"
 #include "broker/engine/group.h"
+#include "broker/engine/id_place.h"
 #include "broker/engine/pattern.h"
 #include "broker/engine/position.h"
 #include "broker/engine/side_replay.h"
@@ -29,7 +31,7 @@ struct join_find {
     struct join *join;
     uint64_t topic_id;
     uint32_t partition_index;
-    bool asked;
+    bool ask_time, ask_id;
     uint64_t offset;
 };
 
@@ -278,50 +280,104 @@ static int put_join(struct engine *engine, struct join *join, struct zsp_err *er
 
 /* --- The question ------------------------------------------------------------------------------ */
 
-static void found(struct engine *engine, struct engine_op *op,
-                  const struct store_completion *completion)
+/* All places are known. A partition that does not have the message that the group starts at begins at its
+ * earliest; a new group wants one that does. Errors: ZSP_ENOT_FOUND */
+static int settle_ids(struct join *join, struct zsp_err *err)
 {
-    struct join_find *find = (struct join_find *)op;
+    const struct group *const group = join->group;
+    bool any = false;
+    for (size_t i = 0; i < join->find_count; i++) {
+        struct join_find *const find = &join->finds[i];
+        const bool is_there = find->ask_id && find->offset != ID_NOT_FOUND;
+        any = any || is_there;
+        find->offset = find->ask_id && !is_there ? 0 : find->offset;
+    }
+    if (any || !group->start_id || group->state == GROUP_LIVE) {
+        return 0;
+    }
+    (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s: no message of its topics has the id %.*s",
+                      group->object, (int)group->start_id->len,
+                      (const char *)group->start_id->data);
+    zsp_err_detail(err, "start", "the id of a message that is kept", NULL);
+    return ZSP_ENOT_FOUND;
+}
+
+static int go_on(struct engine *engine, struct join *join, struct zsp_err *err)
+{
+    const int rc = settle_ids(join, err);
+    return rc == 0 ? put_join(engine, join, err) : rc;
+}
+
+static void one_found(struct engine *engine, struct join_find *find, uint64_t offset,
+                      const struct zsp_err *error)
+{
     struct join *join = find->join;
-    const int code = completion->error.code;
-    find->offset = completion->offset;
-    if (code == ZSP_ENOT_FOUND) {
+    find->offset = offset;
+    if (error && error->code == ZSP_ENOT_FOUND) {
         find->topic_id = 0; /* deleted meanwhile; ids begin with 1 */
-    } else if (code != 0 && join->error.code == 0) {
-        join->error = completion->error;
+    } else if (error && join->error.code == 0) {
+        join->error = *error;
     }
     if (--join->open_finds > 0) {
         return;
     }
-    struct zsp_err error = join->error;
+    struct zsp_err failure = join->error;
     if (!join->group) {
-        (void)zsp_err_set(&error, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
+        (void)zsp_err_set(&failure, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
     }
-    if (error.code != 0 || put_join(engine, join, &error) < 0) {
-        join_failed(engine, join, &error);
+    if (failure.code != 0 || go_on(engine, join, &failure) < 0) {
+        join_failed(engine, join, &failure);
     }
 }
 
-/* Where the group's start lies in each partition of a topic. */
+static void found(struct engine *engine, struct engine_op *op,
+                  const struct store_completion *completion)
+{
+    const bool has_failed = completion->error.code != 0;
+    one_found(engine, (struct join_find *)op, completion->offset,
+              has_failed ? &completion->error : NULL);
+}
+
+static void found_id(struct engine *engine, void *arg, uint64_t offset, const struct zsp_err *error)
+{
+    one_found(engine, arg, offset, error);
+}
+
+/* Where the group's start lies in a partition. A topic that comes later need not know of ids. */
+static int resolve_partition(struct engine *engine, const struct group *group,
+                             const struct partition *partition, struct position_place *ret,
+                             struct zsp_err *err)
+{
+    const struct wire_position start = group_position(group);
+    int rc = 0;
+    if (group->side) {
+        *ret = (struct position_place){.offset = side_replay_first(group->side, partition->index)};
+    } else if (group->start_id && group->state == GROUP_LIVE &&
+               dedup_require(engine, partition->topic, NULL) != 0) {
+        *ret = (struct position_place){.offset = 0};
+    } else {
+        rc = position_resolve(engine, partition, &start, ret, err);
+    }
+    return rc;
+}
+
+/* Where it lies in each partition of a topic. */
 static int resolve_topic(struct engine *engine, struct join *join, struct topic *topic,
                          struct zsp_err *err)
 {
-    const struct wire_position start = group_position(join->group);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        struct position_place place = {0};
-        int rc = position_resolve(engine, topic->partitions[i], &start, &place, err);
+        struct position_place place;
+        int rc = resolve_partition(engine, join->group, topic->partitions[i], &place, err);
         if (rc < 0) {
             return rc;
-        }
-        if (join->group->side) {
-            place.offset = side_replay_first(join->group->side, i);
         }
         join->finds[join->find_count++] = (struct join_find){
             .op.done_fn = found,
             .join = join,
             .topic_id = topic->id,
             .partition_index = i,
-            .asked = place.ask_time,
+            .ask_time = place.ask_time,
+            .ask_id = place.ask_id,
             .offset = place.ask_time ? (uint64_t)place.time_ms : place.offset,
         };
     }
@@ -391,19 +447,24 @@ static int resolve(struct engine *engine, struct join *join, struct zsp_err *err
     return for_each_topic(engine, join, resolve_topic, err);
 }
 
-/* Ask the store for the places that are times; from the first call on the join must stay. */
+/* Ask for the places that are times or messages; from the first call on the join must stay. */
 static void ask(struct engine *engine, struct join *join)
 {
     for (size_t i = 0; i < join->find_count; i++) {
         struct join_find *find = &join->finds[i];
-        if (!find->asked) {
+        struct zsp_err error = {0};
+        if (!find->ask_time && !find->ask_id) {
             continue;
         }
-        struct zsp_err error = {0};
-        const struct topic *topic = topic_by_id(engine, find->topic_id);
-        struct store_part *part = topic->partitions[find->partition_index]->part;
-        if (engine->store->ops->find_time(engine->store, part, (int64_t)find->offset,
-                                          engine_op_tag(&find->op), &error) < 0) {
+        struct partition *const partition =
+            topic_by_id(engine, find->topic_id)->partitions[find->partition_index];
+        const int rc = find->ask_id
+                           ? id_place_find(engine, partition, group_position(join->group).id,
+                                           found_id, find, &error)
+                           : engine->store->ops->find_time(engine->store, partition->part,
+                                                           (int64_t)find->offset,
+                                                           engine_op_tag(&find->op), &error);
+        if (rc < 0) {
             join->error = error;
         } else {
             join->open_finds++;
@@ -493,7 +554,7 @@ int group_join(struct engine *engine, struct group *group, const struct zsp_slic
         if (rc < 0 && err) {
             *err = join->error;
         }
-        rc = rc == 0 ? put_join(engine, join, err) : rc;
+        rc = rc == 0 ? go_on(engine, join, err) : rc;
     }
     if (rc < 0) {
         destroy_join(join);

@@ -60,6 +60,9 @@ static void write_group(struct zsp_writer *out, const struct group *group)
         zsp_write_short(out, group->patterns->index.slots[i].name);
     }
     setting_texts_encode_rules(out, &group_settings_of(group)->texts);
+    if (group->start_kind == WIRE_POSITION_ID) {
+        zsp_write_short(out, (struct zsp_slice){group->start_id->data, group->start_id->len});
+    }
     if (group->side) {
         side_replay_encode(out, group->side);
     }
@@ -286,12 +289,27 @@ static int read_side(struct engine *engine, struct zsp_reader *in, struct group 
     return rc;
 }
 
-/* The rules end the image, but for the range of a replay; the settings are whole with them. */
+static int read_start_id(struct zsp_reader *in, struct group *group)
+{
+    const struct zsp_slice id = zsp_read_short(in);
+    zsp_buf_put(&group->start_id); /* of an older image */
+    if (in->failed || id.len > ZSP_START_ID_MAX) {
+        return ZSP_ECORRUPT;
+    }
+    group->start_id = zsp_buf_copy(id);
+    return group->start_id ? 0 : ZSP_ENOMEM;
+}
+
+/* The rules end the image, but for the id of a start and the range of a replay; the settings are whole
+ * with them. */
 static int read_rules(struct engine *engine, struct group_image *image, struct zsp_reader *in,
                       struct group *group, struct zsp_err *err)
 {
     struct group_settings *const settings = &image->settings;
     int rc = image->version > 4 ? setting_texts_decode_rules(in, &settings->texts) : 0;
+    if (rc == 0 && image->start_kind == WIRE_POSITION_ID) {
+        rc = read_start_id(in, group);
+    }
     if (rc == 0 && (image->flags & FLAG_REPLAY) != 0) {
         rc = read_side(engine, in, group);
     }
@@ -363,7 +381,7 @@ static bool read_image(struct zsp_reader *in, struct group_image *ret)
     ret->name = zsp_read_short(in);
     return !in->failed && rc == 0 && ret->version > 0 && ret->version <= GROUP_VERSION &&
            ret->mode < GROUP_MODES && (ret->flags & ~(FLAG_PAUSED | FLAG_REPLAY)) == 0 &&
-           ret->start_kind < WIRE_POSITION_ID;
+           ret->start_kind <= WIRE_POSITION_ID;
 }
 
 static int apply_image(struct engine *engine, uint64_t id, struct group_image *image,

@@ -69,9 +69,11 @@ int group_check_mode(const struct group *group, struct zsp_slice name, struct zs
 
 int group_check_position(const struct wire_position *start, struct zsp_err *err)
 {
-    if (start->kind == WIRE_POSITION_ID) {
-        return zsp_err_set(err, ZSP_EUNSUPPORTED,
-                           "a group starts at no message id: seek it there once it is made");
+    if (start->kind == WIRE_POSITION_ID && start->id.len > ZSP_START_ID_MAX) {
+        (void)zsp_err_set(err, ZSP_EBAD_VALUE, "start: an id of %zu bytes, at most %u",
+                          start->id.len, ZSP_START_ID_MAX);
+        zsp_err_detail(err, "start", NULL, NULL);
+        return ZSP_EBAD_VALUE;
     }
     return 0;
 }
@@ -79,19 +81,24 @@ int group_check_position(const struct wire_position *start, struct zsp_err *err)
 struct wire_position group_position(const struct group *group)
 {
     const bool is_set = group->start_kind != WIRE_POSITION_NONE;
-    return (struct wire_position){
+    struct wire_position ret = {
         .kind = is_set ? group->start_kind : WIRE_POSITION_EARLIEST,
         .value = group->start_value,
     };
+    if (group->start_id) {
+        ret.id = (struct zsp_slice){group->start_id->data, group->start_id->len};
+    }
+    return ret;
 }
 
 int group_check_start(const struct group *group, const struct wire_position *start,
                       struct zsp_err *err)
 {
-    const enum wire_position_kind had = group_position(group).kind;
-    int rc = group_check_position(start, err);
-    if (rc < 0 || start->kind == WIRE_POSITION_NONE ||
-        (start->kind == had && start->value == group->start_value)) {
+    const struct wire_position had = group_position(group);
+    const int rc = group_check_position(start, err);
+    const bool is_same = start->kind == had.kind && start->value == had.value &&
+                         (!group->start_id || zsp_slice_equal(start->id, had.id));
+    if (rc < 0 || start->kind == WIRE_POSITION_NONE || is_same) {
         return rc;
     }
     (void)zsp_err_set(err, ZSP_EMODE_MISMATCH, "%s exists with another start", group->object);

@@ -302,7 +302,7 @@ void cli_write_position(const zspool_position_t *position, char *to)
     case ZSPOOL_POSITION_AGO:
         (void)snprintf(to, 32, "%" PRIu64 "ms", position->value);
         return;
-    case ZSPOOL_POSITION_ID: /* no group's start, which is what this is for */
+    case ZSPOOL_POSITION_ID: /* it may be long: whoever prints one has room of its own */
         (void)snprintf(to, 32, "id");
         return;
     case ZSPOOL_POSITION_TIME:

@@ -145,12 +145,23 @@ static void json_part(struct json *json, const zspool_group_part_t *part, int64_
     json_close_object(json);
 }
 
+#define START_ROOM 1056u /* an id has up to 1,024 bytes */
+
+static void write_start(const zspool_group_info_t *info, char *to)
+{
+    if (info->start.kind == ZSPOOL_POSITION_ID) {
+        (void)snprintf(to, START_ROOM, "id:%s", info->start.id ? info->start.id : "");
+    } else {
+        cli_write_position(&info->start, to);
+    }
+}
+
 static void print_json(const struct group_run *self, const zspool_group_info_t *info)
 {
     unsigned left = AGES_MAX;
-    char start[32];
+    char start[START_ROOM];
     struct json json = json_begin();
-    cli_write_position(&info->start, start);
+    write_start(info, start);
     json_text(&json, "group", info->group);
     json_text(&json, "mode", info->mode);
     json_text(&json, "start", start);
@@ -218,9 +229,9 @@ static const char *takers_of(const zspool_group_info_t *info, const zspool_group
 static int print_plain(const struct group_run *self, const zspool_group_info_t *info)
 {
     unsigned left = AGES_MAX;
-    char start[32];
+    char start[START_ROOM];
     struct columns columns;
-    cli_write_position(&info->start, start);
+    write_start(info, start);
     printf("group %s, mode %s, start %s, %" PRIu64 " members%s\n", info->group, info->mode, start,
            info->member_count, info->paused ? ", paused" : "");
     if (info->replay_of) {

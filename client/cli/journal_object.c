@@ -76,6 +76,13 @@ static const struct object_layout layouts[] = {
     {'g', false, "group", "u64:group",
      "v5:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group "
      "texts:group str:name u16*topics(str:name) u8*rules(u8:kind str:text)"},
+    {'g', false, "group", "u64:group",
+     "v5:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group "
+     "texts:group str:name u16*topics(str:name) u8*rules(u8:kind str:text) str:start_id"},
+    {'g', false, "group", "u64:group",
+     "v5:version u8:mode u8:flags u64:epoch u8:start_kind u64:start_value settings:group "
+     "texts:group str:name u16*topics(str:name) u8*rules(u8:kind str:text) u64:replayed_topic "
+     "u64:expires_ms str:replay_of u32*ranges(u64:first u64:end)"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition", "v1:version u64:high u64:water"},
     {'h', false, "ledger", "u64:group u64:topic u32:partition",
      "v2:version u64:high u64:water u64:lost u64:lost_to"},

@@ -275,7 +275,8 @@ int zsp_read_topic_info(const struct zsp_answer *answer, void *arg, struct zsp_e
 
 /* --- Groups ------------------------------------------------------------------------- */
 
-static zspool_position_t read_position(const msgpack_object *map, const char *key)
+static zspool_position_t read_position(struct zsp_arena *arena, const msgpack_object *map,
+                                       const char *key)
 {
     zspool_position_t position = {.kind = ZSPOOL_POSITION_NONE};
     struct wire_position told;
@@ -303,6 +304,9 @@ static zspool_position_t read_position(const msgpack_object *map, const char *ke
         position.kind = ZSPOOL_POSITION_AGO;
         break;
     case WIRE_POSITION_ID:
+        position.kind = ZSPOOL_POSITION_ID;
+        position.id = zsp_arena_text(arena, told.id);
+        break;
     case WIRE_POSITION_NONE:
         break;
     }
@@ -369,7 +373,7 @@ int zsp_read_group_info(const struct zsp_answer *answer, void *arg, struct zsp_e
     struct zsp_arena *arena = result->arena;
     info->group = zsp_arena_text(arena, zsp_reply_text(answer->map, "group"));
     info->mode = zsp_arena_text(arena, zsp_reply_text(answer->map, "mode"));
-    info->start = read_position(answer->map, "start");
+    info->start = read_position(arena, answer->map, "start");
     info->paused = zsp_reply_bool(answer->map, "paused");
     const msgpack_object *redrive = wire_map_find(answer->map, "redrive");
     if (redrive && redrive->type == MSGPACK_OBJECT_MAP) {

@@ -433,8 +433,65 @@ static void a_group_goes_to_the_message_with_an_id(void **state)
                   NULL);
     fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 'wide', 'partition': 0, 'to': ['id', 'a']}",
                NULL);
-    fixture_error(f, ZSP_EUNSUPPORTED, "GROUP.CREATE",
-                  "{'group': 'h', 'topics': ['wide'], 'start': ['id', 'a']}", NULL);
+}
+
+static const char *parts_of(struct engine_fixture *f, const char *group)
+{
+    return fixture_value(
+        fixture_ok(f, "GROUP.INFO", fixture_format("{'group': '%s'}", group), NULL), "parts");
+}
+
+static void a_group_starts_at_the_message_with_an_id(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "TOPIC.CREATE",
+               "{'topic': 'wide', 'partitions': 2, 'settings': {'dedup_window_ms': 1000}}", NULL);
+    fixture_ok(f, "PUBLISH", "{'topic': 'wide', 'partition': 0}", "[[b'1'], [b'2']]");
+    fixture_ok(f, "PUBLISH", "{'topic': 'wide', 'partition': 1}",
+               "[[b'3'], [b'4', null, null, 'a'], [b'5']]");
+    const char *const parts = "[[\"wide\", 0, 0, 2, 2, 0, 0, 0, 0, 0, 0], "
+                              "[\"wide\", 1, 1, 3, 2, 0, 0, 0, 0, 0, 0]]";
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['wide'], 'start': ['id', 'a']}", NULL);
+    assert_string_equal(parts_of(f, "g"), parts);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(parts_of(f, "g"), parts);
+    assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "start"),
+                        "[\"id\", \"a\"]");
+    /* By a pull as well; the same start fits, another one does not. */
+    for (int i = 0; i < 2; i++) {
+        fixture_ok(f, "PULL",
+                   "{'group': 'h', 'topics': ['wide'], 'start': ['id', 'a'], 'max_messages': 1}",
+                   NULL);
+    }
+    fixture_error(f, ZSP_EMODE_MISMATCH, "PULL",
+                  "{'group': 'h', 'topics': ['wide'], 'start': ['id', 'b']}", NULL);
+    /* What joins later begins at its earliest where it does not know of the id. */
+    fixture_ok(f, "PUBLISH", "{'topic': 'plain'}", "[[b'6']]");
+    assert_string_equal(
+        fixture_payloads(fixture_ok(f, "PULL", "{'group': 'g', 'topics': ['plain']}", NULL)), "6");
+}
+
+static void a_group_starts_at_no_message_that_is_not_there(void **state)
+{
+    struct engine_fixture *const f = *state;
+    publish(f, "[[b'1', null, null, 'a']]", "[[0, 1, 0, 0, false]]");
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'plain'}", NULL);
+    const struct {
+        int code;
+        const char *args;
+    } cases[] = {
+        {ZSP_ENOT_FOUND, "{'group': 'g', 'topics': ['orders'], 'start': ['id', 'x']}"},
+        {ZSP_ENOT_FOUND, "{'group': 'g', 'topics': ['none'], 'start': ['id', 'a']}"},
+        {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['plain'], 'start': ['id', 'a']}"},
+        {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['orders', 'plain'], 'start': ['id', 'a']}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture_error(f, cases[i].code, "GROUP.CREATE", cases[i].args, NULL);
+        fixture_error(f, cases[i].code, "PULL", cases[i].args, NULL);
+    }
+    fixture_error(f, ZSP_ENOT_FOUND, "GROUP.INFO", "{'group': 'g'}", NULL);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    fixture_error(f, ZSP_ENOT_FOUND, "GROUP.INFO", "{'group': 'g'}", NULL);
 }
 
 static void a_lookup_is_answered_when_its_topic_goes(void **state)
@@ -474,6 +531,8 @@ static int run(enum fixture_store kind)
         TEST(a_message_is_found_by_its_id),
         TEST(an_older_message_than_the_window_is_found_as_well),
         TEST(a_group_goes_to_the_message_with_an_id),
+        TEST(a_group_starts_at_the_message_with_an_id),
+        TEST(a_group_starts_at_no_message_that_is_not_there),
         TEST(a_lookup_is_answered_when_its_topic_goes),
     };
     store_kind = kind;

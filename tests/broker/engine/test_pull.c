@@ -70,7 +70,7 @@ static void bad_arguments_are_refused(void **state)
         {ZSP_EBAD_VALUE, "{'group': 'g', 'topics': ['t'], 'max_bytes': 99999999999}"},
         {ZSP_EBAD_VALUE, "{'group': 'g', 'topics': ['t'], 'wait_ms': 60001}"},
         {ZSP_EBAD_VALUE, "{'group': 'g', 'topics': ['t'], 'mode': 'random'}"},
-        {ZSP_EUNSUPPORTED, "{'group': 'g', 'topics': ['t'], 'start': ['id', 'x']}"},
+        {ZSP_ENOT_FOUND, "{'group': 'g', 'topics': ['t'], 'start': ['id', 'x']}"},
         {ZSP_EBAD_VALUE, "{'group': 'g', 'topics': ['t'], 'settle': []}"},
         {ZSP_EBAD_TYPE, "{'group': 'g', 'topics': ['t'], 'accept': 'zstd'}"},
         {ZSP_EBAD_TYPE, "{'group': 'g', 'topics': ['t'], 'accept': [5]}"},
