@@ -325,8 +325,27 @@ static void write_savepoint(struct zsp_writer *out, const struct sim_request *se
     }
 }
 
+/* At the message with an id. */
+static void write_group_start(struct zsp_writer *out, const struct sim_request *self)
+{
+    char id[24];
+    (void)message_id(self->id_message, id);
+    const struct wire_position start = {.kind = WIRE_POSITION_ID, .id = zsp_slice_str(id)};
+    wire_write_map(out, 3);
+    write_group(out, self);
+    wire_write_text(out, "topics");
+    wire_write_array(out, 1);
+    wire_write_text(out, sim_topic_name(self->topic));
+    wire_write_text(out, "start");
+    wire_write_position(out, &start);
+}
+
 static void write_group_create(struct zsp_writer *out, const struct sim_request *self)
 {
+    if (self->group == SIM_SIDE) {
+        write_group_start(out, self);
+        return;
+    }
     wire_write_map(out, mode_of(self->group) ? 5 : 4);
     write_group(out, self);
     write_topics(out, self);

@@ -9,6 +9,9 @@
  *     from then on it stays so, whoever crashes when, until dead ones are redriven;
  *   - in the end a replay can be finished.
  *
+ * Now and then it makes a group that starts at a message by its id instead, and looks at where that stands
+ * until it removes it: at the message, and at the beginning of other partitions, whoever crashes when.
+ *
  * The groups that it is made after are judged by the checker, which knows nothing of replays.
  */
 #include <inttypes.h>
@@ -21,7 +24,7 @@
 #define RANGE_MAX 60 /* messages of a partition, about */
 #define PULL_MAX  30
 
-enum side_step { SIDE_IDLE, SIDE_WORK, SIDE_DELETE };
+enum side_step { SIDE_IDLE, SIDE_WORK, SIDE_STARTED, SIDE_DELETE };
 
 enum side_flag { SIDE_MAYBE_ACKED = 1, SIDE_ACKED = 2, SIDE_MAYBE_REJECTED = 4 };
 
@@ -34,7 +37,9 @@ struct side {
     enum side_step step;
     uint32_t group, topic; /* that it is made after, and of */
     struct side_range ranges[SIM_PARTS_MAX];
-    bool finished; /* surely */
+    bool finished;            /* surely */
+    uint32_t start_partition; /* STARTED: where the message is */
+    uint64_t start_offset;
     bool ending;
 };
 
@@ -121,6 +126,28 @@ static struct sim_request *ask_replay(struct client *self)
     return request;
 }
 
+/* NULL = no message is known well enough. */
+static struct sim_request *ask_start(struct client *self)
+{
+    struct side *side = self->side;
+    const struct model *model = &self->sim->model;
+    for (int tries = 0; tries < 20 && model->message_count > 0; tries++) {
+        const uint32_t number = (uint32_t)prng_below(&self->sim->prng, model->message_count);
+        const struct message_fact *fact = &model->messages[number];
+        if (fact->topic >= SIM_TOPICS || !fact->is_sure || !fact->must_exist) {
+            continue;
+        }
+        struct sim_request *request = client_request(self, SIM_GROUP_CREATE);
+        request->group = SIM_SIDE;
+        request->topic = side->topic = fact->topic;
+        request->id_message = number;
+        side->start_partition = fact->at_partition;
+        side->start_offset = fact->at_offset;
+        return request;
+    }
+    return NULL;
+}
+
 static struct sim_request *ask_pull(struct client *self, uint64_t wait_ms)
 {
     struct sim_request *request = client_request(self, SIM_PULL);
@@ -157,7 +184,13 @@ static struct sim_request *next_request(struct client *self)
     struct prng *prng = &self->sim->prng;
     switch (side->step) {
     case SIDE_IDLE:
-        return ask_replay(self);
+        return prng_chance(prng, 300) ? ask_start(self) : ask_replay(self);
+    case SIDE_STARTED:
+        if (prng_chance(prng, 900)) {
+            return ask(self, SIM_GROUP_INFO);
+        }
+        side->step = SIDE_DELETE;
+        return ask(self, SIM_GROUP_DELETE);
     case SIDE_DELETE:
         return ask(self, SIM_GROUP_DELETE);
     case SIDE_WORK:
@@ -281,6 +314,20 @@ static bool judge_finished(struct client *self)
     return true;
 }
 
+/* Nobody has pulled from a group that starts at a message. */
+static void judge_start(struct client *self, const struct sim_reply *reply)
+{
+    const struct side *side = self->side;
+    for (size_t i = 0; i < reply->part_count; i++) {
+        const struct sim_part *part = &reply->parts[i];
+        const uint64_t start = part->partition == side->start_partition ? side->start_offset : 0;
+        if (part->topic != side->topic || part->values[0] != start) {
+            (void)fail(self, part->partition, part->values[0], "is not where the group started");
+            return;
+        }
+    }
+}
+
 static bool judge_pull(struct client *self, const struct sim_reply *reply)
 {
     for (size_t i = 0; i < reply->run_count; i++) {
@@ -340,6 +387,10 @@ static void answered(struct client *self, const struct sim_request *request)
     const struct sim_reply *reply = &request->reply;
     if (request->verb == SIM_GROUP_REPLAY) {
         replay_made(side, reply);
+    } else if (request->verb == SIM_GROUP_CREATE) {
+        side->step = SIDE_STARTED;
+    } else if (request->verb == SIM_GROUP_INFO && side->step == SIDE_STARTED) {
+        judge_start(self, reply);
     } else if (request->verb == SIM_GROUP_DELETE) {
         forget_ranges(side);
         side->step = SIDE_IDLE;
@@ -356,8 +407,11 @@ static void refused(struct client *self, const struct sim_request *request)
 {
     struct side *side = self->side;
     const int code = request->reply.code;
-    if (request->verb == SIM_GROUP_REPLAY && (code == ZSP_EEXISTS || request->reply.maybe)) {
-        side->step = SIDE_DELETE; /* there is one whose range is not known */
+    const bool makes = request->verb == SIM_GROUP_REPLAY || request->verb == SIM_GROUP_CREATE;
+    if (makes && (code == ZSP_EEXISTS || request->reply.maybe)) {
+        side->step = SIDE_DELETE; /* there is one that is not known */
+    } else if (request->verb == SIM_GROUP_CREATE && code == ZSP_EUNSUPPORTED) {
+        side->step = SIDE_IDLE; /* its topic does not know of ids */
     } else if (request->verb == SIM_GROUP_DELETE && code == ZSP_ENOT_FOUND) {
         side->step = SIDE_IDLE;
     } else if (code != ZSP_ENO_SPACE && code != ZSP_ESTORAGE_FAILED && code != ZSP_ESHUTTING_DOWN) {
@@ -380,7 +434,7 @@ void side_answer(struct client *self, const struct sim_request *request)
 
 void side_lost(struct client *self, const struct sim_request *request)
 {
-    if (request->verb == SIM_GROUP_REPLAY) {
+    if (request->verb == SIM_GROUP_REPLAY || request->verb == SIM_GROUP_CREATE) {
         self->side->step = SIDE_DELETE;
     }
 }
