@@ -60,8 +60,9 @@ void zsp_buf_init(struct zsp_buf *self, const void *data, size_t len,
 
 struct zsp_buf *zsp_buf_get(struct zsp_buf *self)
 {
-    /* Relaxed: whoever copies a reference holds one, so the object cannot go. */
-    const unsigned before = atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
+    /* Whoever copies a reference holds one, so the object cannot go. Release: the thread that drops
+     * this one may have it from libzmq, whose order ThreadSanitizer does not see. */
+    const unsigned before = atomic_fetch_add_explicit(&self->refs, 1, memory_order_release);
     zsp_assert(before > 0);
     return self;
 }
