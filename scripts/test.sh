@@ -57,14 +57,11 @@ if command -v ccache >/dev/null; then
     export CMAKE_C_COMPILER_LAUNCHER=ccache
 fi
 
-# What runs in one thread has nothing to show to ThreadSanitizer.
-one_thread='^(common|engine|sim|support|install)\.|^store\.(log_|conformance_mem)'
-
 for preset in "${builds[@]}"; do
     build "$preset"
     wrapper=()
     case $preset in
-        tsan) wrapper=("${plain_addresses[@]}"); run tsan -E "$one_thread" ;;
+        tsan) wrapper=("${plain_addresses[@]}"); run tsan ;;
         *) run "$preset" ;;
     esac
 done
