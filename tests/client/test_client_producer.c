@@ -6,7 +6,6 @@
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,34 +13,18 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <time.h>
 #include <zspool.h>
 
 #include "common/err.h"
 #include "common/hash.h"
 #include "common/record.h"
+#include "tests/support/clock_ahead.h"
 #include "tests/support/fake_broker.h"
 
 #define WAIT_MS        20000 /* for what takes milliseconds */
 #define PARTITIONS_MAX 8u
 #define KEPT_MAX       4096u
 #define HELD_MAX       10u
-
-/* Seconds that the library's clock is ahead. */
-static atomic_int ahead;
-
-/* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are the
- * linker's */
-int __real_clock_gettime(clockid_t clock, struct timespec *ret);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
-{
-    const int rc = __real_clock_gettime(clock, ret);
-    ret->tv_sec += atomic_load(&ahead);
-    return rc;
-}
-/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
 
 enum trouble {
     NO_TROUBLE,
@@ -292,7 +275,7 @@ static void tear_down(struct fixture *self)
         fake_broker_stop(&self->broker);
     }
     (void)sem_destroy(&self->book.silent);
-    atomic_store(&ahead, 0);
+    clock_true();
 }
 
 static uint64_t send_one(struct fixture *self, const char *payload, const char *key)
@@ -591,7 +574,7 @@ static void a_message_that_nobody_answers_times_out_as_maybe(void **state)
     set_up(&f, &options);
     const uint64_t ticket = send_one(&f, "1", NULL);
     assert_int_equal(sem_wait(&f.book.silent), 0);
-    atomic_store(&ahead, 60);
+    clock_ahead(60);
     (void)send_one(&f, "2", NULL); /* which makes the producer look at its clock */
     assert_int_equal(zspool_wait(f.producer, ticket, WAIT_MS, NULL, &err), ZSPOOL_ETIMEOUT);
     assert_true(err.maybe);

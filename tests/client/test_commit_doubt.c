@@ -15,13 +15,14 @@
 #include <zspool.h>
 
 #include "common/err.h"
+#include "tests/support/clock_ahead.h"
 #include "tests/support/fake_broker.h"
 
 #define WAIT_MS   30000 /* for what takes milliseconds */
-#define MOMENT_MS 100   /* for one attempt: the pause before the next one is longer */
+#define MOMENT_MS 50    /* for what is not answered */
 
 /* What becomes of a COMMIT. */
-enum fate { DONE, DROPPED, UNANSWERED, FULL, FORGOTTEN, FENCED, GAP, LATE };
+enum fate { DONE, DROPPED, UNANSWERED, FULL, FULL_AND_OVER, FORGOTTEN, FENCED, GAP, LATE };
 
 struct fixture {
     const enum fate *fates; /* of the COMMITs, in turn; the last one for all that come */
@@ -43,6 +44,10 @@ static void answer_commit(struct fake_broker *broker, const struct fake_request 
         fake_drop(broker);
         break;
     case UNANSWERED:
+        break;
+    case FULL_AND_OVER: /* the caller waits until it is answered, and then its time is over */
+        clock_ahead(WAIT_MS / 1000);
+        fake_refuse(broker, request, ZSP_ETOPIC_FULL, false, "topic t");
         break;
     case FULL:
         fake_refuse(broker, request, ZSP_ETOPIC_FULL, false, "topic t");
@@ -94,13 +99,16 @@ static void add(struct fixture *f)
 
 static void set_up(struct fixture *f, const enum fate *fates)
 {
+    zspool_options_t patient;
     zspool_commit_options_t options;
+    zspool_options_init(&patient);
+    patient.answer_ms = 10 * WAIT_MS; /* more than the clock is ever set ahead */
     zspool_commit_options_init(&options);
     options.name = "p";
     memset(f, 0, sizeof *f);
     f->fates = fates;
     f->broker = fake_broker_start(handle, f);
-    f->client = zspool_new(fake_broker_endpoint(f->broker), NULL, NULL);
+    f->client = zspool_new(fake_broker_endpoint(f->broker), &patient, NULL);
     f->commit = zspool_commit_new(f->client, NULL, &options, NULL);
     assert_non_null(f->commit);
     assert_int_equal(zspool_connect(f->client, WAIT_MS, NULL, NULL), 0);
@@ -112,6 +120,7 @@ static void tear_down(struct fixture *f)
     zspool_commit_destroy(&f->commit);
     zspool_destroy(&f->client);
     fake_broker_stop(&f->broker);
+    clock_true();
 }
 
 /* Run it; what it returns, and `ret_maybe`. */
@@ -121,6 +130,14 @@ static int run(struct fixture *f, int timeout_ms, bool *ret_maybe)
     const int rc = zspool_commit_run(f->commit, timeout_ms, NULL, &err);
     *ret_maybe = err.maybe;
     return rc;
+}
+
+/* Run it until it was sent, and is not answered. */
+static void run_in_vain(struct fixture *f)
+{
+    for (bool maybe = false; !maybe;) {
+        assert_int_equal(run(f, MOMENT_MS, &maybe), ZSPOOL_ETIMEOUT);
+    }
 }
 
 /* Goal: its answer was lost with the connection, and the next one has nothing to say of it: the
@@ -165,8 +182,7 @@ static void a_late_answer_is_not_taken_for_another(void **state)
     struct fixture f;
     bool maybe = false;
     set_up(&f, FATES(UNANSWERED, LATE, DONE));
-    assert_int_equal(run(&f, MOMENT_MS, &maybe), ZSPOOL_ETIMEOUT);
-    assert_true(maybe);
+    run_in_vain(&f);
     assert_int_equal(run(&f, WAIT_MS, &maybe), 0);
     add(&f);
     assert_int_equal(run(&f, WAIT_MS, &maybe), 0);
@@ -192,9 +208,9 @@ static void a_refusal_that_does_not_pass_is_told_when_the_time_is_over(void **st
     (void)state;
     struct fixture f;
     bool maybe = false;
-    set_up(&f, FATES(FULL));
+    set_up(&f, FATES(FULL_AND_OVER));
     for (unsigned i = 0; i < 5; i++) {
-        assert_int_equal(run(&f, MOMENT_MS, &maybe), ZSPOOL_ETOPIC_FULL);
+        assert_int_equal(run(&f, WAIT_MS, &maybe), ZSPOOL_ETOPIC_FULL);
         assert_false(maybe);
     }
     assert_int_equal(atomic_load(&f.commits), 5);
@@ -207,8 +223,8 @@ static void what_was_refused_is_free_again(void **state)
     (void)state;
     struct fixture f;
     bool maybe = false;
-    set_up(&f, FATES(FULL, DONE));
-    assert_int_equal(run(&f, MOMENT_MS, &maybe), ZSPOOL_ETOPIC_FULL);
+    set_up(&f, FATES(FULL_AND_OVER, DONE));
+    assert_int_equal(run(&f, WAIT_MS, &maybe), ZSPOOL_ETOPIC_FULL);
     add(&f);
     zspool_commit_clear(f.commit);
     assert_int_equal(run(&f, WAIT_MS, &maybe), ZSPOOL_EINVAL); /* empty */
@@ -221,13 +237,13 @@ static void what_may_be_there_stays_whatever_the_next_refusal(void **state)
     struct fixture f;
     bool maybe = false;
     const zspool_out_t out = zspool_out("t", "x", 1);
-    set_up(&f, FATES(UNANSWERED, FULL));
-    assert_int_equal(run(&f, MOMENT_MS, &maybe), ZSPOOL_ETIMEOUT);
-    assert_int_equal(run(&f, MOMENT_MS, &maybe), ZSPOOL_ETOPIC_FULL);
+    set_up(&f, FATES(UNANSWERED, FULL_AND_OVER));
+    run_in_vain(&f);
+    assert_int_equal(run(&f, WAIT_MS, &maybe), ZSPOOL_ETOPIC_FULL);
     assert_true(maybe);
     assert_int_equal(zspool_commit_send(f.commit, &out, NULL), ZSPOOL_EINVAL);
     zspool_commit_clear(f.commit);
-    assert_int_equal(run(&f, MOMENT_MS, &maybe), ZSPOOL_ETOPIC_FULL);
+    assert_int_equal(run(&f, WAIT_MS, &maybe), ZSPOOL_ETOPIC_FULL);
     tear_down(&f);
 }
 
