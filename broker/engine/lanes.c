@@ -304,18 +304,17 @@ static int change(struct lanes *self, uint64_t offset, enum lane_state state)
     if (number == LANE_FREE) {
         return lane_entry_set(&self->table, offset, state);
     }
-    const bool was_out = entry->state == LANE_OUT;
-    const bool came_back = state == LANE_WAITS || state == LANE_HOLDS;
-    if (entry->state == state && state != LANE_WAITS &&
-        lane_at(&self->table, number)->back == LANE_NONE) {
+    const enum lane_state was = (enum lane_state)entry->state;
+    const bool comes_back = (state == LANE_WAITS || state == LANE_HOLDS) && was != LANE_WAITS;
+    if (was == state && state != LANE_WAITS && lane_at(&self->table, number)->back == LANE_NONE) {
         return 0;
     }
-    uint64_t next = came_back && was_out ? lane_after(&self->table, offset) : LANE_NONE;
-    const bool held = entry->state == LANE_HOLDS;
+    /* One that holds, or held, is not in the chain. */
+    uint64_t next = comes_back && was != LANE_HOLDS ? lane_after(&self->table, offset) : LANE_NONE;
     if (lane_entry_set(&self->table, offset, state) < 0) {
         return ZSP_ENOMEM;
     }
-    if (held && state == LANE_WAITS) {
+    if (was == LANE_HOLDS && state == LANE_WAITS) {
         next = lane_after(&self->table, offset);
     }
     if (next != LANE_NONE && lane_entry(&self->table, next)->state == LANE_OUT) {

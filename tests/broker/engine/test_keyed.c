@@ -417,6 +417,21 @@ static void messages_without_a_wait_are_found_at_once(void **state)
     assert_string_equal(steps_part(f, "t", 0), "1 1 0 0 0 0");
 }
 
+/* Goal: also while one before it is out, so that the lane remembers it. */
+static void a_redrive_between_two_that_are_out_takes_back_the_later(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 a2 a3", "");
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    steps_settle(f, 1, 1, lease, "'reject'");
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    assert_string_equal(not_applied(steps_settle(f, 2, 1, lease, "'ack'")),
+                        "[[\"t\", 0, 2, 1, \"lost\"]]");
+    steps_settle(f, 0, 1, lease, "'ack'");
+    assert_pulled(f, 9, "a2 a3");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -435,6 +450,7 @@ int main(void)
         T(a_dead_message_holds_its_key),
         T(a_dead_message_holds_only_what_lies_behind_it),
         T(a_message_that_dies_right_after_a_start_holds_its_key),
+        T(a_redrive_between_two_that_are_out_takes_back_the_later),
         T(a_redrive_lifts_a_hold),
         T(a_drop_lifts_a_hold),
         T(a_redriven_message_comes_first_of_its_key),
