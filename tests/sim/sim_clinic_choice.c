@@ -43,11 +43,27 @@ static bool is_there(const struct clinic *self, const struct sim_request *pull, 
            is_first(self, pull, partition, offset);
 }
 
+static bool any_limited(const struct clinic *self, const struct sim_reply *reply)
+{
+    for (size_t i = 0; i < reply->run_count; i++) {
+        const struct sim_run *run = &reply->runs[i];
+        for (uint64_t o = run->first; o < run->first + run->count; o++) {
+            if (self->chart.slots[run->partition][o].is_limited) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool judge_choice(struct clinic *self, const struct sim_request *pull)
 {
     static const char *const excuses[] = {"paused", "loading", "cancelled", "limit", "corrupt"};
     const struct sim_reply *reply = &pull->reply;
     unsigned least = ZSP_PRIORITY_MAX;
+    if (any_limited(self, reply)) {
+        return true; /* such go without others */
+    }
     for (size_t i = 0; i < sizeof excuses / sizeof excuses[0] && reply->run_count == 0; i++) {
         if (strcmp(reply->reason, excuses[i]) == 0) {
             return true;
