@@ -348,6 +348,19 @@ class Groups(Case):
         self.assertEqual(made.objects()[0], {"group": "rp-as", "messages": 0, "partitions": []})
         self.assertEqual(self.part("rp-g")["committed"], 6)
 
+    def test_a_group_starts_at_a_message_by_its_id(self):
+        self.good("topic", "create", "sid", "--dedup-window", "1h")
+        for number in "123":
+            self.good("pub", "sid", "--id", f"order-{number}", number)
+        self.good("group", "create", "sid-g", "--topic", "sid", "--start", "id:order-2")
+        self.assertIn("start id:order-2", self.good("group", "info", "sid-g").out.decode())
+        self.assertEqual(self.good("pull", "sid", "-g", "sid-g", "-e").lines(), ["2", "3"])
+        self.assertEqual(
+            self.good("pull", "sid", "-g", "sid-h", "--start", "id:order-3", "-e").lines(), ["3"])
+        self.assertIn("no message of its topics has the id order-9",
+                      self.bad(4, "group", "create", "sid-n", "--topic", "sid", "--start",
+                               "id:order-9").err)
+
     def test_several_groups_are_removed_by_name(self):
         for name in ("rm-a", "rm-b"):
             self.good("group", "create", name)
