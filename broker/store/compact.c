@@ -36,8 +36,8 @@ struct compaction {
 
 static bool is_clean(const struct segment *segment)
 {
-    return segment->is_island ||
-           (segment->generation > 0 && segment->clean_offset >= segment->end_offset);
+    return segment->is_island || (segment->generation > 0 &&
+                                  segment_rewrite(segment)->clean_offset >= segment->end_offset);
 }
 
 static size_t count_clean(const struct store_part *part)
@@ -51,7 +51,8 @@ static size_t count_clean(const struct store_part *part)
 
 static bool has_due_tombstone(const struct segment *segment, const struct store_compact *what)
 {
-    return segment->tombstone_ms != 0 && segment->tombstone_ms <= what->tombstones_before_ms;
+    const int64_t since_ms = segment_rewrite(segment)->tombstone_ms;
+    return since_ms != 0 && since_ms <= what->tombstones_before_ms;
 }
 
 bool compact_is_busy(const struct log_store *store, const struct store_part *part)
@@ -65,7 +66,7 @@ void compact_info(const struct store_part *part, struct store_part_info *ret)
     const struct segment *active = partition_active(part);
     for (size_t i = 0; i < part->segment_count; i++) {
         const struct segment *segment = part->segments[i];
-        const int64_t since = segment->tombstone_ms;
+        const int64_t since = segment_rewrite(segment)->tombstone_ms;
         ret->compacted_bytes += i < clean ? segment->bytes : 0;
         if (since != 0 && (ret->tombstone_ms == 0 || since < ret->tombstone_ms)) {
             ret->tombstone_ms = since;
@@ -285,7 +286,7 @@ static int commit_target(struct log_store *store, struct compaction *self)
     if (rc < 0) {
         return rc;
     }
-    self->replacement.target->clean_offset =
+    self->replacement.target->rewrite->clean_offset =
         run->map_end < run->target.end_offset ? run->map_end : run->target.end_offset;
     self->phase = COMPACT_COMMITTING;
     store->works++;
@@ -300,8 +301,9 @@ static bool has_changed(const struct compaction *self)
     const struct compact_run *run = &self->run;
     const struct segment_file name = {run->sources[0].number, run->sources[0].generation};
     const struct segment *only = partition_find_segment(self->part, name);
+    const uint64_t clean = segment_rewrite(only)->clean_offset;
     return run->copy.removed > 0 || run->source_count > 1 || only->generation == 0 ||
-           (only->clean_offset < only->end_offset && run->map_end > only->clean_offset);
+           (clean < only->end_offset && run->map_end > clean);
 }
 
 static void drop_task(struct job *job, struct fs *fs)
@@ -395,7 +397,8 @@ static int add_dirty(struct compaction *self, size_t clean)
     struct store_part *part = self->part;
     struct compact_run *run = &self->run;
     const struct segment *first = part->segments[clean];
-    run->map_from = first->generation > 0 ? first->clean_offset : first->base_offset;
+    run->map_from =
+        first->generation > 0 ? segment_rewrite(first)->clean_offset : first->base_offset;
     run->map_end = run->map_from;
     for (size_t i = clean; i < part->segment_count && may_go_in(part->segments[i], &self->what);
          i++) {

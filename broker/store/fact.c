@@ -86,15 +86,16 @@ struct fact fact_sealed(const struct segment *segment)
     value_u64(&fact, segment->bytes);
     value_u64(&fact, (uint64_t)segment->max_timestamp_ms);
     value_u64(&fact, segment->epoch);
+    const struct segment_rewrite *const rewrite = segment_rewrite(segment);
     if (segment->generation > 0) {
-        value_u64(&fact, segment->last_number);
-        value_u64(&fact, segment->clean_offset);
-        value_u64(&fact, (uint64_t)segment->tombstone_ms);
+        value_u64(&fact, rewrite->last_number);
+        value_u64(&fact, rewrite->clean_offset);
+        value_u64(&fact, (uint64_t)rewrite->tombstone_ms);
         value_u32(&fact, segment->generation);
     }
     if (segment->is_island) {
-        value_u64(&fact, segment->island_from);
-        value_u64(&fact, segment->island_records);
+        value_u64(&fact, rewrite->island_from);
+        value_u64(&fact, rewrite->island_records);
     }
     return fact;
 }
@@ -216,12 +217,16 @@ bool fact_read_sealed(struct zsp_slice value, struct segment *segment)
         return false;
     }
     segment->is_island = value.len == 84;
-    segment->island_from = segment->is_island ? zsp_get_u64(value.data + 68) : 0;
-    segment->island_records = segment->is_island ? zsp_get_u64(value.data + 76) : 0;
+    struct segment_rewrite *const rewrite = segment->rewrite;
+    *rewrite = (struct segment_rewrite){0};
+    if (segment->is_island) {
+        rewrite->island_from = zsp_get_u64(value.data + 68);
+        rewrite->island_records = zsp_get_u64(value.data + 76);
+    }
     if (value.len >= 68) {
-        segment->last_number = zsp_get_u64(value.data + 40);
-        segment->clean_offset = zsp_get_u64(value.data + 48);
-        segment->tombstone_ms = (int64_t)zsp_get_u64(value.data + 56);
+        rewrite->last_number = zsp_get_u64(value.data + 40);
+        rewrite->clean_offset = zsp_get_u64(value.data + 48);
+        rewrite->tombstone_ms = (int64_t)zsp_get_u64(value.data + 56);
         segment->generation = zsp_get_u32(value.data + 64);
     }
     segment->base_offset = zsp_get_u64(value.data);

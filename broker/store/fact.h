@@ -71,7 +71,7 @@ char fact_parse(struct zsp_slice key, uint64_t *ret_topic_id, uint32_t *ret_part
 bool fact_read_number(struct zsp_slice value, uint64_t *ret);
 bool fact_read_part(struct zsp_slice value, uint64_t *ret_first_segment, uint64_t *ret_base_offset);
 bool fact_read_mark(struct zsp_slice value, struct mark *ret);
-/* Fills what a fact tells of the segment. */
+/* Fills what a fact tells of the segment, whose `rewrite` has room for it. */
 bool fact_read_sealed(struct zsp_slice value, struct segment *segment);
 
 #endif

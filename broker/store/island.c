@@ -266,7 +266,7 @@ static void set_offsets(struct store_part *part)
 {
     const struct segment *first = part->segments[0];
     if (first->is_island) {
-        part->island_offset = first->island_from;
+        part->island_offset = segment_rewrite(first)->island_from;
     }
     const size_t count = island_count(part);
     const uint64_t end = count > 0 ? part->segments[count - 1]->end_offset : 0;
@@ -297,10 +297,10 @@ static int commit_target(struct log_store *store, struct island *self)
     }
     struct segment *target = self->replacement.target;
     target->is_island = true;
-    target->island_records = run->copy.kept;
-    target->island_from = run->copy.kept > 0 ? run->copy.first_kept : target->end_offset;
-    target->clean_offset = target->end_offset;
-    target->tombstone_ms = 0;
+    target->rewrite->island_records = run->copy.kept;
+    target->rewrite->island_from = run->copy.kept > 0 ? run->copy.first_kept : target->end_offset;
+    target->rewrite->clean_offset = target->end_offset;
+    target->rewrite->tombstone_ms = 0;
     self->phase = ISLAND_COMMITTING;
     store->works++;
     rc = replace_put(&self->replacement, store, run, committed, self);
@@ -442,7 +442,7 @@ static int cut(struct log_store *store, struct store_part *part, uint64_t bytes,
 /* Is no more than half of it wanted? */
 static bool is_thin(const struct store_retain *what, const struct segment *segment)
 {
-    const uint64_t records = segment->island_records;
+    const uint64_t records = segment_rewrite(segment)->island_records;
     return records > 0 && count_kept(what, segment) <= records / 2;
 }
 

@@ -27,6 +27,7 @@ static int add_sealed(struct part_facts *self, const struct segment *segment, st
         return zsp_err_set(err, ZSP_ENOMEM, "facts of a partition");
     }
     self->sealed = sealed;
+    const struct segment_rewrite *const rewrite = segment->rewrite;
     sealed[self->sealed_count++] = (struct sealed_fact){
         .number = self->active,
         .base_offset = segment->base_offset,
@@ -36,16 +37,16 @@ static int add_sealed(struct part_facts *self, const struct segment *segment, st
         .max_timestamp_ms = segment->max_timestamp_ms,
         .epoch = segment->epoch,
         .epoch_before = self->epoch_before,
-        .last_number = segment->generation > 0 ? segment->last_number : self->active,
-        .clean_offset = segment->clean_offset,
-        .tombstone_ms = segment->tombstone_ms,
+        .last_number = segment->generation > 0 ? rewrite->last_number : self->active,
+        .clean_offset = rewrite->clean_offset,
+        .tombstone_ms = rewrite->tombstone_ms,
         .generation = segment->generation,
         .is_island = segment->is_island,
-        .island_from = segment->island_from,
-        .island_records = segment->island_records,
+        .island_from = rewrite->island_from,
+        .island_records = rewrite->island_records,
     };
     if (segment->is_island) {
-        self->island_offset = self->sealed_count == 1 ? segment->island_from : self->island_offset;
+        self->island_offset = self->sealed_count == 1 ? rewrite->island_from : self->island_offset;
         self->start_offset = segment->end_offset;
     }
     self->active = sealed[self->sealed_count - 1].last_number + 1;
@@ -65,12 +66,13 @@ static int read_sealed(struct part_facts *self, const struct carry *carry, uint6
         if (!value.data) {
             return 0;
         }
-        struct segment segment = {0};
+        struct segment_rewrite rewrite = {0};
+        struct segment segment = {.rewrite = &rewrite};
         if (!fact_read_sealed(value, &segment) || segment.base_offset != self->base_offset ||
             segment.end_offset < segment.base_offset ||
             (segment.is_island && segment.base_offset != self->start_offset) ||
             (segment.generation > 0 &&
-             (segment.last_number < self->active || segment.last_number == UINT64_MAX))) {
+             (rewrite.last_number < self->active || rewrite.last_number == UINT64_MAX))) {
             return contradiction(topic_id, partition, " about a segment", err);
         }
         const int rc = add_sealed(self, &segment, err);

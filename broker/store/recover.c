@@ -121,13 +121,18 @@ static int add_sealed(struct recovery *self, const struct sealed_fact *fact, str
     segment->max_before_ms = fact->max_before_ms;
     segment->max_timestamp_ms = fact->max_timestamp_ms;
     segment->epoch = fact->epoch;
-    segment->last_number = fact->last_number;
-    segment->clean_offset = fact->clean_offset;
-    segment->tombstone_ms = fact->tombstone_ms;
     segment->generation = fact->generation;
     segment->is_island = fact->is_island;
-    segment->island_from = fact->island_from;
-    segment->island_records = fact->island_records;
+    if (fact->generation > 0) {
+        if (!segment_rewrite_open(segment)) {
+            return zsp_err_set(err, ZSP_ENOMEM, "a segment of a partition");
+        }
+        *segment->rewrite = (struct segment_rewrite){.last_number = fact->last_number,
+                                                     .clean_offset = fact->clean_offset,
+                                                     .tombstone_ms = fact->tombstone_ms,
+                                                     .island_from = fact->island_from,
+                                                     .island_records = fact->island_records};
+    }
     const struct file_found *file = find_file(self, fact->number, fact->generation);
     if (!file || file->bytes < fact->bytes) {
         damage_segment(self, segment);

@@ -14,7 +14,7 @@ struct compact_source replace_source(const struct store_part *part, size_t index
     const struct segment *segment = part->segments[index];
     return (struct compact_source){
         .number = segment->number,
-        .last_number = segment->last_number,
+        .last_number = segment->rewrite ? segment->rewrite->last_number : segment->number,
         .generation = segment->generation,
         .base_offset = segment->base_offset,
         .end_offset = segment->end_offset,
@@ -33,18 +33,18 @@ int replace_begin(struct replacement *self, struct store_part *part, const struc
     self->old_count = 0;
     self->target = segment_new(part, target->number, target->base_offset);
     struct segment *segment = self->target;
-    if (!self->old || !segment) {
+    if (!self->old || !segment || !segment_rewrite_open(segment)) {
         return ZSP_ENOMEM;
     }
     segment->state = SEGMENT_SEALED;
-    segment->last_number = target->last_number;
+    segment->rewrite->last_number = target->last_number;
     segment->generation = target->generation;
     segment->end_offset = target->end_offset;
     segment->bytes = segment->file_bytes = target->bytes;
     segment->max_before_ms = target->max_before_ms;
     segment->max_timestamp_ms = target->max_timestamp_ms;
     segment->epoch = run->copy.out_epoch;
-    segment->tombstone_ms = run->copy.tombstone_ms;
+    segment->rewrite->tombstone_ms = run->copy.tombstone_ms;
     return 0;
 }
 

@@ -100,8 +100,8 @@ static size_t count_empty(const struct store_part *part, const struct store_reta
     size_t count = first;
     for (; count < end; count++) {
         const struct segment *segment = part->segments[count];
-        const bool is_over =
-            segment->is_island && (segment->island_records == 0 || segment->bytes <= excess);
+        const bool is_over = segment->is_island && (segment_rewrite(segment)->island_records == 0 ||
+                                                    segment->bytes <= excess);
         const bool is_empty = island_is_told(what, segment) && !island_has_kept(what, segment);
         if (!is_over && !is_empty) {
             break;
@@ -260,7 +260,8 @@ void retain_again(struct log_store *store, struct store_part *part)
 static void move_start(struct log_store *store, struct store_part *part,
                        const struct segment *first)
 {
-    part->island_offset = first->is_island ? first->island_from : first->base_offset;
+    part->island_offset =
+        first->is_island ? segment_rewrite(first)->island_from : first->base_offset;
     if (part->start_offset < part->island_offset) {
         part->start_offset = part->island_offset;
     }

@@ -50,13 +50,26 @@ void segment_unlink(struct fs *fs, const char *directory, struct segment_file fi
     (void)fs->ops->unlink(fs->self, path, NULL);
 }
 
+const struct segment_rewrite *segment_rewrite(const struct segment *self)
+{
+    static const struct segment_rewrite none = {0};
+    return self->rewrite ? self->rewrite : &none;
+}
+
+struct segment_rewrite *segment_rewrite_open(struct segment *self)
+{
+    if (!self->rewrite) {
+        self->rewrite = calloc(1, sizeof *self->rewrite);
+    }
+    return self->rewrite;
+}
+
 struct segment *segment_new(struct store_part *part, uint64_t number, uint64_t base_offset)
 {
     struct segment *self = calloc(1, sizeof *self);
     if (self) {
         self->part = part;
         self->number = number;
-        self->last_number = number;
         self->base_offset = base_offset;
         self->end_offset = base_offset;
         self->max_before_ms = INT64_MIN;
@@ -84,6 +97,7 @@ void segment_destroy(struct log_store *store, struct segment **self_p)
     index_fini(&self->index);
     segment_ids_drop(self);
     segment_terms_drop(self);
+    free(self->rewrite);
     free(self->load_error);
     free(self);
     *self_p = NULL;

@@ -29,11 +29,20 @@ struct store_part;
 
 enum segment_state { SEGMENT_ACTIVE, SEGMENT_SEALED, SEGMENT_GONE };
 
+/* What only a segment has that took the place of others: compacted, or an island. */
+struct segment_rewrite {
+    uint64_t last_number;    /* of those that it was made of */
+    uint64_t clean_offset;   /* compacted: up to here no key has two messages; later ones are to be
+                              * looked at again */
+    int64_t tombstone_ms;    /* compacted: since when its oldest tombstone is, 0 = it has none */
+    uint64_t island_from;    /* of an island: no message is below */
+    uint64_t island_records; /* of an island: its messages */
+};
+
 /* In an order without holes, like its partition. */
 struct segment {
     struct store_part *part;
     uint64_t number;
-    uint64_t last_number; /* of those that compaction made this one of; `number` = it alone */
     uint64_t base_offset;
     uint64_t end_offset;      /* after the last batch written */
     uint64_t bytes;           /* of batches: where the next one goes */
@@ -41,11 +50,7 @@ struct segment {
     int64_t max_before_ms;    /* highest timestamp before this segment, INT64_MIN = none known */
     int64_t max_timestamp_ms; /* highest up to its end */
     uint64_t epoch;           /* of its last batch */
-    uint64_t clean_offset;    /* compacted: up to here no key has two messages; later ones are to be
-                               * looked at again */
-    int64_t tombstone_ms;     /* compacted: since when its oldest tombstone is, 0 = it has none */
-    uint64_t island_from;     /* of an island: no message is below */
-    uint64_t island_records;  /* of an island: its messages */
+    struct segment_rewrite *rewrite; /* NULL = it is as it was appended; segment_rewrite() */
     struct seg_index index;
     struct segment_ids *ids;  /* NULL = nothing is known (part_ids.h) */
     struct terms_list *terms; /* of one that takes appends (part_terms.h); NULL = nothing */
@@ -81,6 +86,10 @@ struct segment_file {
 };
 
 struct segment_file segment_file(const struct segment *self);
+/* All 0 of one that took no other's place. */
+const struct segment_rewrite *segment_rewrite(const struct segment *self);
+/* To fill it in. NULL = out of memory. */
+struct segment_rewrite *segment_rewrite_open(struct segment *self);
 /* Remove them. What cannot be removed now is removed by the next start. For tasks. */
 void segment_unlink(struct fs *fs, const char *directory, struct segment_file file);
 
