@@ -199,6 +199,28 @@ static void admin_grow(struct client *self)
     client_send(self, request);
 }
 
+/* How does some message stand? */
+static void admin_trace(struct client *self)
+{
+    struct sim *sim = self->sim;
+    const uint32_t group = (uint32_t)prng_below(&sim->prng, SIM_GROUPS);
+    const uint32_t topic = (uint32_t)prng_below(&sim->prng, SIM_TOPICS);
+    const uint32_t sure = model_sure_partitions(&sim->model, topic);
+    const uint32_t partition = (uint32_t)prng_below(&sim->prng, sure);
+    const uint64_t mark = sim->model.logs[topic][partition].mark;
+    if (mark == 0 || !sim->model.groups[group].exists || !model_group_has_topic(group, topic)) {
+        return;
+    }
+    struct sim_request *request = client_request(self, SIM_GROUP_TRACE);
+    request->group = group;
+    request->topic = topic;
+    request->partition = (int32_t)partition;
+    /* Mostly of the last ones, which change. */
+    const uint64_t range = mark > 30 && prng_chance(&sim->prng, 700) ? 30 : mark;
+    request->from = mark - 1 - prng_below(&sim->prng, range);
+    client_send(self, request);
+}
+
 void admin_wake(struct client *self)
 {
     struct sim *sim = self->sim;
@@ -253,6 +275,8 @@ void admin_wake(struct client *self)
         client_send(self, request);
     } else if (choice < 85) {
         client_send(self, client_request(self, SIM_STATS));
+    } else {
+        admin_trace(self);
     }
 }
 

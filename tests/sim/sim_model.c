@@ -353,6 +353,7 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
     case ZSP_ENOT_FOUND:
         switch (request->verb) {
         case SIM_GROUP_INFO:
+        case SIM_GROUP_TRACE:
         case SIM_GROUP_PAUSE:
         case SIM_GROUP_RESUME:
         case SIM_SAVEPOINT_SAVE:
@@ -449,6 +450,11 @@ void model_answer(struct model *self, struct sim_request *request)
     case SIM_GROUP_INFO:
         if (worked) {
             model_group_info_answer(self, request);
+        }
+        break;
+    case SIM_GROUP_TRACE:
+        if (worked) {
+            model_trace_answer(self, request);
         }
         break;
     case SIM_GROUP_PAUSE:

@@ -7,7 +7,7 @@
  *   logs       an offset whose message was seen, or confirmed synced, keeps it for ever; a
  *              message has one address; what was confirmed is there at the end; what was refused
  *              is not; one client's messages keep their order
- *   groups     see sim_model_group.c
+ *   groups     see sim_model_group.c; GROUP.TRACE: sim_model_trace.c
  *   sessions   see sim_model_session.c
  *   pauses     see sim_model_pause.c
  *   savepoints see sim_model_savepoint.c
@@ -277,6 +277,8 @@ void model_settle_answer(struct model *self, struct sim_request *request);
 void model_seek_answer(struct model *self, struct sim_request *request);
 void model_seek_cut(struct model *self, const struct sim_request *request);
 void model_group_info_answer(struct model *self, const struct sim_request *request);
+void model_trace_enter(struct model *self, struct sim_request *trace);
+void model_trace_answer(struct model *self, const struct sim_request *trace);
 void model_groups_crash(struct model *self, bool power_loss);
 
 void model_publish_enter(struct model *self, const struct sim_request *request);

@@ -150,6 +150,9 @@ void model_group_enter(struct model *self, struct sim_request *request)
             }
         }
         break;
+    case SIM_GROUP_TRACE:
+        model_trace_enter(self, request);
+        break;
     case SIM_BYE:
         model_bye_enter(self, request);
         break;

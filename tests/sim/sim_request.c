@@ -31,14 +31,35 @@ const char *sim_group_name(uint32_t group)
 
 const char *sim_verb_name(enum sim_verb verb)
 {
-    static const char *const names[] = {
-        "PUBLISH",        "PRODUCER.OPEN", "PULL",           "SETTLE",
-        "READ",           "SEEK",          "TOPIC.CREATE",   "TOPIC.SET",
-        "TOPIC.INFO",     "GROUP.CREATE",  "GROUP.INFO",     "GROUP.REPLAY",
-        "TOPIC.DELETE",   "TOPIC.PURGE",   "GROUP.DELETE",   "GROUP.SET",
-        "GROUP.PAUSE",    "GROUP.RESUME",  "SAVEPOINT.SAVE", "SAVEPOINT.RESTORE",
-        "SAVEPOINT.UNDO", "COMMIT",        "STATS",          "BYE",
-        "CANCEL",         "DEAD.LIST",     "DEAD.REDRIVE",   "DEAD.DROP"};
+    static const char *const names[] = {"PUBLISH",
+                                        "PRODUCER.OPEN",
+                                        "PULL",
+                                        "SETTLE",
+                                        "READ",
+                                        "SEEK",
+                                        "TOPIC.CREATE",
+                                        "TOPIC.SET",
+                                        "TOPIC.INFO",
+                                        "GROUP.CREATE",
+                                        "GROUP.INFO",
+                                        "GROUP.TRACE",
+                                        "GROUP.REPLAY",
+                                        "TOPIC.DELETE",
+                                        "TOPIC.PURGE",
+                                        "GROUP.DELETE",
+                                        "GROUP.SET",
+                                        "GROUP.PAUSE",
+                                        "GROUP.RESUME",
+                                        "SAVEPOINT.SAVE",
+                                        "SAVEPOINT.RESTORE",
+                                        "SAVEPOINT.UNDO",
+                                        "COMMIT",
+                                        "STATS",
+                                        "BYE",
+                                        "CANCEL",
+                                        "DEAD.LIST",
+                                        "DEAD.REDRIVE",
+                                        "DEAD.DROP"};
     return names[verb];
 }
 
@@ -478,6 +499,16 @@ static void write_topic_grow(struct zsp_writer *out, const struct sim_request *s
     wire_write_text_bool(out, "force", self->force);
 }
 
+static void write_trace(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 4);
+    write_group(out, self);
+    wire_write_text(out, "topic");
+    wire_write_text(out, sim_topic_name(self->topic));
+    wire_write_text_uint(out, "partition", (uint64_t)self->partition);
+    wire_write_text_uint(out, "offset", self->from);
+}
+
 static void write_args(struct zsp_writer *out, const struct sim_request *self, size_t raw_bytes)
 {
     char producer[16];
@@ -527,6 +558,9 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
         break;
     case SIM_GROUP_CREATE:
         write_group_create(out, self);
+        break;
+    case SIM_GROUP_TRACE:
+        write_trace(out, self);
         break;
     case SIM_GROUP_INFO:
     case SIM_GROUP_DELETE:

@@ -64,6 +64,7 @@ enum sim_verb {
     SIM_TOPIC_INFO,
     SIM_GROUP_CREATE,
     SIM_GROUP_INFO,
+    SIM_GROUP_TRACE,
     SIM_GROUP_REPLAY,
     SIM_TOPIC_DELETE,
     SIM_TOPIC_PURGE,
@@ -171,6 +172,8 @@ struct sim_reply {
     uint64_t commit_last; /* OPEN; COMMIT tells the first offset in the first topic in `next` */
     bool cancelled;
     char reason[16];
+    char status[12];               /* GROUP.TRACE, */
+    uint32_t deliveries, failures; /* */
 };
 
 struct sim_request {
@@ -245,6 +248,9 @@ struct sim_request {
     /* PULL: the one that this is once more, under its id; NULL = none */
     const struct sim_request *repeats;
     bool session_is_over; /* its session has said BYE meanwhile */
+    /* GROUP.TRACE of offset `from`: what the checker knew when it came */
+    const char *wanted_status;
+    uint64_t wanted_lease;
     /* BYE: how many messages the session had under leases, surely and perhaps (UINT64_MAX: any) */
     uint64_t released_min, released_max;
     /* CANCEL */

@@ -377,6 +377,24 @@ static bool decode_redrive(struct sim_request *self, const msgpack_object *map,
            complain(complaint, "GROUP.INFO tells of a redrive without messages");
 }
 
+static bool decode_trace(struct sim_request *self, const msgpack_object *map,
+                         struct sim_complaint *complaint)
+{
+    struct sim_reply *reply = &self->reply;
+    const msgpack_object *status = wire_map_find(map, "status");
+    const msgpack_object *deliveries = wire_map_find(map, "deliveries");
+    const msgpack_object *failures = wire_map_find(map, "failures");
+    struct zsp_slice text = {0};
+    if (!status || wire_get_str(status, "status", &text, NULL) != 0 || !deliveries ||
+        !get_u32(deliveries, &reply->deliveries) || !failures ||
+        !get_u32(failures, &reply->failures)) {
+        return complain(complaint, "GROUP.TRACE reply without status, deliveries or failures");
+    }
+    (void)snprintf(reply->status, sizeof reply->status, "%.*s", (int)text.len,
+                   (const char *)text.data);
+    return true;
+}
+
 static bool decode_ok(struct sim_request *self, const msgpack_object *map,
                       const struct engine_effect *effect, struct sim_complaint *complaint)
 {
@@ -419,6 +437,8 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
                complain(complaint, "TOPIC.SET reply without partitions");
     case SIM_TOPIC_INFO:
         return decode_parts(self, map, "partitions", false, 3, complaint);
+    case SIM_GROUP_TRACE:
+        return decode_trace(self, map, complaint);
     case SIM_GROUP_INFO:
         return decode_redrive(self, map, complaint) &&
                decode_parts(self, map, "parts", true, 9, complaint);

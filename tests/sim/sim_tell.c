@@ -47,6 +47,12 @@ void sim_tell_reply(const struct sim *sim, const struct sim_request *request)
     if (request->verb == SIM_PULL && !reply->is_error && reply->run_count == 0) {
         sim_trace(sim, "       %s: nothing (%s)", sim_group_name(request->group), reply->reason);
     }
+    if (request->verb == SIM_GROUP_TRACE && !reply->is_error) {
+        sim_trace(sim, "       %s: %s/%d/%" PRIu64 " %s deliveries %u failures %u",
+                  sim_group_name(request->group), sim_topic_name(request->topic),
+                  request->partition, request->from, reply->status, reply->deliveries,
+                  reply->failures);
+    }
     for (size_t i = 0; i < reply->run_count; i++) {
         const struct sim_run *run = &reply->runs[i];
         sim_trace(sim,
