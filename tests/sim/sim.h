@@ -29,8 +29,7 @@
 #include "tests/sim/sim_model.h"
 #include "tests/support/prng.h"
 
-#define SIM_CLIENTS_MAX 24
-#define SIM_JOBS_MAX    512
+#define SIM_JOBS_MAX 512
 
 struct sim_options {
     uint64_t seed;

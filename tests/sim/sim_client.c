@@ -247,7 +247,7 @@ void admin_wake(struct client *self)
             request->group = g;
             request->has_filter = sim->model.filters;
             if (g == 0 && sim->model.shares_fairly) {
-                request->fair_by = sim->options.seed % 8 == 1 ? "key" : "producer";
+                request->fair_by = sim->model.fair_by_key ? "key" : "producer";
             }
             request->is_weighted = g == 0 && sim->weather.weighted;
             request->look_ahead =

@@ -48,6 +48,7 @@ void fault_choose_weather(struct sim *sim)
     sim->model.is_weighted = weather->weighted;
     sim->model.filters = sim->options.seed % 3 == 0;
     sim->model.shares_fairly = sim->options.seed % 4 == 1;
+    sim->model.fair_by_key = sim->options.seed % 8 == 1;
     if (weather->cold_reads) {
         crash_fs_set_cold(sim->world.disk, 500, prng_next(prng));
     }

@@ -301,6 +301,7 @@ static void add_client(struct sim *self, enum client_kind kind, uint32_t number)
     client->wants_session = prng_chance(&self->prng, 600);
     if (kind == CLIENT_SEQUENCED) {
         client->producer = number + 1;
+        self->model.producer_of[client->index] = client->producer;
         client->topic = number % SIM_TOPICS;
     } else if (kind == CLIENT_CONSUMER) {
         client->group = number % SIM_GROUPS;

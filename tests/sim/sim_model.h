@@ -24,6 +24,8 @@
 #include "tests/sim/sim_request.h"
 
 #define SIM_PRODUCERS    3u
+#define SIM_CLIENTS_MAX  24
+#define SIM_TENANTS      10u /* keys, and none */
 #define SIM_MESSAGES_MAX 1000000u
 
 /* Settings of the groups that are created by hand; the others have the defaults. */
@@ -143,12 +145,17 @@ struct producer_model {
 struct model {
     bool failed;
     char failure[400];
-    uint64_t step;         /* of the history */
-    int64_t wall_ms;       /* now, */
-    int64_t wall_max_ms;   /* and at most ever */
-    uint64_t wall_step;    /* when it was set back last */
-    bool any_expires;      /* some messages do */
-    bool shares_fairly;    /* group 0 does, by key or by producer */
+    uint64_t step;       /* of the history */
+    int64_t wall_ms;     /* now, */
+    int64_t wall_max_ms; /* and at most ever */
+    uint64_t wall_step;  /* when it was set back last */
+    bool any_expires;    /* some messages do */
+    bool shares_fairly;  /* group 0 does, by key or by producer: */
+    bool fair_by_key;
+    uint32_t producer_of[SIM_CLIENTS_MAX]; /* of each client, 0 = without a name */
+    /* In a row, since the tenant has a message that waits: */
+    uint64_t fair_pull_step; /* when the last pull came that was looked at */
+    uint32_t fair_missed[SIM_PARTS_MAX][SIM_TENANTS][ZSP_PRIORITY_MAX + 1];
     bool filters;          /* groups that are made by hand have one */
     bool is_weighted;      /* group 0 gives turns to the less urgent */
     int64_t uptime_ms;     /* how long the broker ran, all lives together */
@@ -264,6 +271,9 @@ bool model_judge_order(struct model *self, const struct sim_request *pull);
 /* Is what GROUP.INFO counts as expired possible? */
 bool model_judge_expired(struct model *self, const struct sim_request *info,
                          const struct sim_part *part);
+/* Had the tenants of a group that shares fairly their turns? */
+bool model_judge_fair(struct model *self, const struct sim_request *pull);
+void model_fair_forget(struct model *self);
 /* Perhaps its time is over. */
 bool model_may_be_expired(const struct model *self, uint32_t message);
 /* Or its filter does not want it. */

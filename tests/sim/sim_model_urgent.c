@@ -47,6 +47,7 @@ void model_urgent_crash(struct model *self)
         self->groups[g].pulls_out = 0;
         self->groups[g].no_turns = 0;
     }
+    model_fair_forget(self);
 }
 
 bool model_may_be_expired(const struct model *self, uint32_t message)
@@ -237,6 +238,9 @@ bool model_judge_order(struct model *self, const struct sim_request *pull)
         pull->repeats || group->unseen_grants > 0 || group->seeks > 0 ||
         self->wall_step >= pull->entered_step || self->uptime_ms < self->slow_ms) {
         group->no_turns = 0;
+        if (pull->group == 0) {
+            model_fair_forget(self);
+        }
         return true;
     }
     if (pull->reply.run_count == 0) {
@@ -253,5 +257,6 @@ bool model_judge_order(struct model *self, const struct sim_request *pull)
             }
         }
     }
-    return true;
+    const bool is_fair = self->shares_fairly && pull->group == 0 && !self->filters;
+    return !is_fair || model_judge_fair(self, pull);
 }

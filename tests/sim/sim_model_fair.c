@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What the checker knows of fair sharing (docs/decisions/0563): of a partition and a priority, a tenant
+ * whose message waits sees at most two messages of each other tenant handed out before it has a turn.
+ * Looked at are pulls that were alone, and messages that were never handed out and were there already
+ * when the pull before came: the window has one look at what is new before a pull, which may have begun
+ * before that was there.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "tests/sim/sim_message.h"
+#include "tests/sim/sim_model.h"
+
+/* By key: each key, and none. By producer: each that has a name, and the others together. */
+static uint32_t tenant_of(const struct model *self, uint32_t message)
+{
+    const uint32_t client = self->messages[message].client;
+    return self->fair_by_key ? (uint32_t)(message_key(message) + 1) : self->producer_of[client];
+}
+
+static uint32_t tenant_count(const struct model *self)
+{
+    return self->fair_by_key ? SIM_KEYS + 1 : SIM_PRODUCERS + 1;
+}
+
+void model_fair_forget(struct model *self)
+{
+    memset(self->fair_missed, 0, sizeof self->fair_missed);
+    self->fair_pull_step = 0;
+}
+
+/* Is it there for the pull, for sure, and was not taken? */
+static bool waits(const struct model *self, uint32_t group, const struct log_slot *log,
+                  const struct group_slot *slot)
+{
+    if (log->message == 0 || log->is_stale) {
+        return false;
+    }
+    const struct message_fact *fact = &self->messages[log->message - 1];
+    return fact->synced_step != 0 && fact->synced_step < self->fair_pull_step && fact->is_sure &&
+           slot->grants_ever == 0 && fact->order.not_before_ms == 0 &&
+           !model_may_be_left_out(self, group, log->message - 1);
+}
+
+struct fair_look {
+    bool waits[SIM_TENANTS][ZSP_PRIORITY_MAX + 1];
+    bool served[SIM_TENANTS][ZSP_PRIORITY_MAX + 1];
+    uint32_t handed_out[ZSP_PRIORITY_MAX + 1]; /* for the first time */
+};
+
+static void look_at_reply(struct model *self, const struct sim_request *pull, uint32_t partition,
+                          struct fair_look *look)
+{
+    for (size_t i = 0; i < pull->reply.run_count; i++) {
+        const struct sim_run *run = &pull->reply.runs[i];
+        for (uint64_t m = 0; run->partition == partition && m < run->count; m++) {
+            const uint32_t message = pull->reply.messages[run->first_message + m];
+            look->served[tenant_of(self, message)][run->priority] = true;
+            look->handed_out[run->priority] += run->deliveries == 1;
+        }
+    }
+}
+
+static bool judge_partition(struct model *self, const struct sim_request *pull, uint32_t topic,
+                            uint32_t partition)
+{
+    struct fair_look look = {0};
+    look_at_reply(self, pull, partition, &look);
+    for (uint64_t o = 0; o < self->logs[topic][partition].mark; o++) {
+        const struct log_slot *log = model_log_slot(self, topic, partition, o);
+        const struct group_slot *slot = model_group_slot(self, pull->group, topic, partition, o);
+        if (waits(self, pull->group, log, slot)) {
+            const uint32_t message = log->message - 1;
+            look.waits[tenant_of(self, message)][self->messages[message].order.priority] = true;
+        }
+    }
+    const uint32_t tenants = tenant_count(self);
+    for (uint32_t t = 0; t < tenants; t++) {
+        for (unsigned p = 0; p <= ZSP_PRIORITY_MAX; p++) {
+            uint32_t *missed = &self->fair_missed[partition][t][p];
+            *missed = look.waits[t][p] && !look.served[t][p] ? *missed + look.handed_out[p] : 0;
+            if (*missed > 2 * (tenants - 1)) {
+                return model_fail(
+                    self,
+                    "group %s: %s/%u: tenant %u has a message of priority %u that waits,"
+                    " and %u of others came",
+                    sim_group_name(pull->group), sim_topic_name(topic), partition, t, p, *missed);
+            }
+        }
+    }
+    return true;
+}
+
+bool model_judge_fair(struct model *self, const struct sim_request *pull)
+{
+    for (uint32_t t = 0; t < SIM_TOPICS; t++) {
+        for (uint32_t p = 0; model_group_has_topic(pull->group, t) && p < model_partition_count(t);
+             p++) {
+            if (!judge_partition(self, pull, t, p)) {
+                return false;
+            }
+        }
+    }
+    self->fair_pull_step = pull->entered_step;
+    return true;
+}
