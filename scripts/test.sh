@@ -16,6 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 builds=("$@")
 [[ ${#builds[@]} -gt 0 ]] || builds=(dev asan tsan)
 jobs=$(nproc)
+tests=$((3 * jobs)) # at a time: most of them wait for a lease, a disk or a restart
 passed=0 failed=0
 started=$SECONDS
 
@@ -40,7 +41,7 @@ run() { # PRESET [ctest options]
     local preset=$1 output=build/$1.ctest.txt
     shift
     headline "$preset: test"
-    "${wrapper[@]}" ctest --preset "$preset" -j "$jobs" "$@" </dev/null 2>&1 | tee "$output"
+    "${wrapper[@]}" ctest --preset "$preset" -j "$tests" "$@" </dev/null 2>&1 | tee "$output"
     # "100% tests passed, 0 tests failed out of 42"
     local bad all
     read -r bad all < <(sed -nE \

@@ -16,16 +16,9 @@
 #include "broker/store/check.h"
 #include "tests/broker/store/log_run.h"
 #include "tests/support/crash_fs.h"
+#include "tests/support/stride.h"
 
 #define ROUNDS 60
-
-/* One thread does it all, so ThreadSanitizer has little to see here, and makes every run ten times
- * as long: every third crash point, another one in each loop, is enough for it. */
-#if defined(__SANITIZE_THREAD__)
-#define STRIDE 3u
-#else
-#define STRIDE 1u
-#endif
 
 /* The workload does all that a store does: else the loops below prove little. */
 static void the_workload_rolls_trims_and_carries_forward(void **state)

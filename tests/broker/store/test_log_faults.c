@@ -17,6 +17,7 @@
 #include "tests/broker/store/log_run.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/fault_fs.h"
+#include "tests/support/stride.h"
 
 #define ROUNDS 60
 
@@ -58,9 +59,9 @@ static bool run_with_fault(const struct fault *fault, uint64_t seed, bool shuffl
 
 static void loop(struct fault fault, bool shuffle)
 {
-    uint64_t n = 0;
+    uint64_t n = (uint64_t)fault.kind % STRIDE;
     bool hit = true;
-    for (; hit; n++) {
+    for (; hit; n += STRIDE) {
         fault.countdown = n;
         fault.bytes = (size_t)(n * 37 % 400);
         hit = run_with_fault(&fault, n + 1, shuffle);

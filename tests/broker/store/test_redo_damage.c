@@ -22,6 +22,7 @@
 #include "broker/store/redo.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
+#include "tests/support/stride.h"
 
 #define CASE_SEGMENT_1 "topics/7-orders/1/00000000000000000000.log"
 #define FILE_MAX       16384u
@@ -399,19 +400,19 @@ static void flip_all(const struct what *what)
 static void every_flip_is_judged_right_while_the_segments_hold_it(void **state)
 {
     (void)state;
-    flip_all(&(struct what){.segments = INTACT, .step = 1});
+    flip_all(&(struct what){.segments = INTACT, .step = STRIDE});
 }
 
 static void every_flip_is_judged_right_when_the_segments_lack_it(void **state)
 {
     (void)state;
-    flip_all(&(struct what){.segments = LOST, .step = 1});
+    flip_all(&(struct what){.segments = LOST, .step = STRIDE});
 }
 
 static void every_flip_is_judged_right_when_the_segments_are_missing(void **state)
 {
     (void)state;
-    flip_all(&(struct what){.segments = MISSING, .step = 1});
+    flip_all(&(struct what){.segments = MISSING, .step = STRIDE});
 }
 
 /* Goal: the same of commits, whose batches are in no segment before their record is synced. */
@@ -419,7 +420,8 @@ static void every_flip_is_judged_right_in_atomic_appends(void **state)
 {
     (void)state;
     for (int segments = INTACT; segments < SEGMENTS_END; segments++) {
-        flip_all(&(struct what){.segments = (enum segments)segments, .step = 1, .is_atomic = true});
+        flip_all(
+            &(struct what){.segments = (enum segments)segments, .step = STRIDE, .is_atomic = true});
     }
 }
 
