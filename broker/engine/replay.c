@@ -515,12 +515,11 @@ static void go_on(struct engine *engine, struct reader *self)
     /* For the last eighth of a reply a batch is not cut: it would be read again for the rest. */
     const bool is_nearly_full =
         self->messages > 0 && self->max_bytes - self->bytes < self->max_bytes / 8;
+    const bool has_looked_enough = !at_mark && self->looked >= FILTERED_MAX;
     if ((self->has_end && self->next_offset >= self->end_offset) ||
         ((self->messages > 0 || self->has_sent) && at_mark)) {
         answer(engine, self, "end", NULL);
-    } else if ((is_full(self) || is_nearly_full) && !is_part(self)) {
-        answer(engine, self, "limit", NULL);
-    } else if (!at_mark && self->looked >= FILTERED_MAX && !is_part(self)) {
+    } else if ((is_full(self) || is_nearly_full || has_looked_enough) && !is_part(self)) {
         answer(engine, self, "limit", NULL);
     } else if (!at_mark && is_part(self)) {
         go_on_in_parts(engine, self);
