@@ -208,6 +208,80 @@ static void a_purge_takes_the_dead_along(void **state)
                         "[[\"t\", 0, 9, 9, 0, 0, 0, 0, 1, 0, 0]]");
 }
 
+/* Goal: what was still to be done is lost and counted once; what is dead is neither. */
+static void what_is_dead_does_not_count_as_lost(void **state)
+{
+    struct engine_fixture *f = *state;
+    mem_store_segment_batches(f->mem, 2);
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 't', 'settings': {'retention_bytes': 1}}", NULL);
+    steps_publish_each(f, "t", "a b c d e f g h i");
+    fixture_ok(f, "GROUP.CREATE", SPARING, NULL);
+    const uint64_t lease = steps_pull(f, 5)->lease;
+    steps_settle(f, 2, 1, lease, "'reject'");
+    steps_settle(f, 0, 2, lease, "'ack'");
+    fixture_advance(f, ZSP_RETENTION_MS + 1);
+    assert_int_equal(start_of(f), 8);
+    for (int i = 0; i < 3; i++) {
+        const struct answer *told = fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
+        assert_string_equal(fixture_value(told, "parts"),
+                            "[[\"t\", 0, 8, 9, 1, 0, 0, 1, 5, 0, 0]]");
+        fixture_restart(f, MEM_KEEP_SYNCED);
+        fixture_advance(f, ZSP_RETENTION_MS + 1);
+    }
+}
+
+static void orders_hold_for_what_comes_back(struct engine_fixture *f, const char *mode)
+{
+    mem_store_segment_batches(f->mem, 2);
+    fixture_ok(f, "TOPIC.CREATE", CONSUMED, NULL);
+    for (int i = 0; i < 9; i++) {
+        fixture_ok(f, "PUBLISH", "{'topic': 't'}",
+                   i % 2 == 0 ? "[[b'x', b'k']]" : "[[b'y', b'l']]");
+    }
+    fixture_ok(f, "GROUP.CREATE",
+               fixture_format("{'group': 'g', 'topics': ['t'], 'mode': '%s', 'settings': "
+                              "{'dead_retention_ms': 60000}}",
+                              mode),
+               NULL);
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    steps_settle(f, 4, 1, lease, "'reject'");
+    steps_settle(f, 0, 4, lease, "'ack'");
+    steps_settle(f, 5, 4, lease, "'ack'");
+    fixture_advance(f, ZSP_RETENTION_MS + 1);
+    assert_int_equal(start_of(f), 8);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    fixture_ok(f, "PUBLISH", "{'topic': 't'}", "[[b'z', b'k']]");
+    const struct answer *pulled = steps_pull(f, 1);
+    assert_string_equal(fixture_payloads(pulled), "x");
+    steps_settle(f, 4, 1, pulled->lease, "'ack'");
+    pulled = steps_pull(f, 1);
+    assert_string_equal(fixture_payloads(pulled), "z");
+    steps_settle(f, 9, 1, pulled->lease, "'ack'");
+    const struct answer *told = fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
+    assert_string_equal(fixture_value(told, "parts"), "[[\"t\", 0, 10, 10, 0, 0, 0, 0, 0, 0, 0]]");
+}
+
+static void a_keyed_group_gets_it_before_what_is_behind_it(void **state)
+{
+    orders_hold_for_what_comes_back(*state, "keyed");
+}
+
+static void an_ordered_group_gets_it_before_what_is_behind_it(void **state)
+{
+    orders_hold_for_what_comes_back(*state, "ordered");
+}
+
+/* Goal: with the group goes what was left for it. */
+static void nothing_is_left_for_a_group_that_is_gone(void **state)
+{
+    struct engine_fixture *f = *state;
+    die_and_pass(f);
+    fixture_ok(f, "GROUP.DELETE", "{'group': 'g'}", NULL);
+    fixture_advance(f, ZSP_RETENTION_MS + 1);
+    assert_string_equal(
+        fixture_value(fixture_ok(f, "TOPIC.INFO", "{'topic': 't'}", NULL), "islands"), "");
+}
+
 /* Goal: each group keeps its own: one that does not want it has no dead below the start. */
 static void each_group_keeps_its_own_dead(void **state)
 {
@@ -399,6 +473,10 @@ int main(void)
         TEST(what_is_redriven_stays_until_it_is_done),
         TEST(what_is_left_is_there_after_a_restart),
         TEST(a_purge_takes_the_dead_along),
+        TEST(what_is_dead_does_not_count_as_lost),
+        TEST(a_keyed_group_gets_it_before_what_is_behind_it),
+        TEST(an_ordered_group_gets_it_before_what_is_behind_it),
+        TEST(nothing_is_left_for_a_group_that_is_gone),
         TEST(each_group_keeps_its_own_dead),
         TEST(savepoints_leave_what_is_below_the_start),
         TEST(pulls_do_not_make_groups_there),

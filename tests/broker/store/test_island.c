@@ -458,6 +458,41 @@ static void what_is_damaged_is_not_passed(void **state)
     tear_down(&world);
 }
 
+/* Goal: a topic that is compacted by key as well: neither takes what the other has in hand. */
+static void compaction_goes_on_beside_islands(void **state)
+{
+    (void)state;
+    static struct world world;
+    set_up(&world, 11, 12);
+    struct log_case *c = world.store;
+    for (int round = 0; round < 24; round++) {
+        publish_some(&world, 25);
+        look(&world);
+        const struct store_compact what = {.before_offset = UINT64_MAX, .now_ms = 1};
+        assert_int_equal(c->store->ops->compact(c->store, c->parts[0], &what, NULL), 0);
+        for (int i = 0; i < round; i++) { /* some of the time it is in the middle of it */
+            log_case_run(c);
+            c->now.mono_ms++;
+        }
+        ask(&world, 9000, 0);
+        assert_kept(&world);
+        while (log_case_info(c, 0).is_compacting) {
+            log_case_run(c);
+            c->now.mono_ms++;
+        }
+        retain(&world, 9000);
+        assert_kept(&world);
+        if (round % 5 == 4) {
+            log_case_reopen(c);
+        }
+    }
+    assert_true(log_case_info(c, 0).start_offset > world.end / 2);
+    assert_no_leftovers(&world);
+    log_case_close(c);
+    assert_clean(&world);
+    tear_down(&world);
+}
+
 /* --- Crashes ------------------------------------------------------------------------------------------ */
 
 static bool crash_at(uint64_t n, bool power)
@@ -545,6 +580,7 @@ int main(void)
         cmocka_unit_test(islands_give_way_to_the_limit_of_all),
         cmocka_unit_test(a_purge_takes_islands_along),
         cmocka_unit_test(what_is_damaged_is_not_passed),
+        cmocka_unit_test(compaction_goes_on_beside_islands),
         cmocka_unit_test(a_power_cut_at_any_call_loses_nothing_that_is_kept),
         cmocka_unit_test(a_dying_process_at_any_call_loses_nothing_that_is_kept),
         cmocka_unit_test(without_room_nothing_is_lost),
