@@ -43,6 +43,21 @@ static bool is_there(const struct clinic *self, const struct sim_request *pull, 
            is_first(self, pull, partition, offset);
 }
 
+/* In order by partition: would nobody be surprised if the member had it? Nothing of it is out, and
+ * who had it last is this one, or was not heard of for the time of a lease. */
+static bool is_free(const struct clinic *self, const struct sim_request *pull, uint32_t partition)
+{
+    const struct chart *chart = &self->chart;
+    const struct client *holder = self->holders[partition];
+    for (uint64_t o = 0; o < chart->counts[partition]; o++) {
+        if ((chart->slots[partition][o].may & CHART_OUT) != 0) {
+            return false;
+        }
+    }
+    return !holder || holder == pull->client ||
+           self->pulled_ms[holder->index] + SIM_LEASE_MS + LATE_MS <= pull->entered_ms;
+}
+
 static bool any_limited(const struct clinic *self, const struct sim_reply *reply)
 {
     for (size_t i = 0; i < reply->run_count; i++) {
@@ -73,6 +88,9 @@ static bool judge_choice(struct clinic *self, const struct sim_request *pull)
         least = reply->runs[i].priority < least ? reply->runs[i].priority : least;
     }
     for (uint32_t p = 0; p < CHART_PARTS; p++) {
+        if (self->chart.rules.order == CHART_BY_PARTITION && !is_free(self, pull, p)) {
+            continue;
+        }
         const uint64_t begin = self->near[0][p];
         const uint64_t then = self->near[2][p] < begin ? self->near[2][p] : begin;
         for (uint64_t o = begin; o < self->chart.counts[p]; o++) {
@@ -92,14 +110,21 @@ static bool judge_choice(struct clinic *self, const struct sim_request *pull)
     return true;
 }
 
+/* Is priority not what decides? */
+static bool takes_other_order(const struct clinic *self)
+{
+    return self->settings.is_weighted || self->chart.rules.order == CHART_BY_PARTITION;
+}
+
 /* May a pull be judged by what it left behind? */
 static bool is_calm(const struct clinic *self, const struct sim_request *pull)
 {
     const struct model *model = self->chart.model;
     return pull->was_alone && self->pulls == pull->pulls_then && !pull->repeats &&
            pull->srun_count == 0 && !clinic_in_move(self, pull) &&
-           self->chart.rules.order != CHART_BY_PARTITION &&
-           (!self->settings.is_weighted || pull->reply.run_count == 0) &&
+           (!takes_other_order(self) || pull->reply.run_count == 0) &&
+           !(strcmp(pull->reply.reason, "timeout") == 0 &&
+             model->uptime_ms < pull->entered_ms + LATE_MS) &&
            model->uptime_ms > self->unseen_until_ms && model->wall_step < pull->entered_step &&
            model->uptime_ms >= model->slow_ms;
 }

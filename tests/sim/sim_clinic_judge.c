@@ -133,8 +133,11 @@ static bool is_recalled(struct clinic *self, const struct sim_request *request, 
         return false;
     }
     for (uint64_t o = 0; o < offset; o++) {
-        if (slots[o].came_back && slots[o].touched_step > slots[offset].grant_step &&
-            chart_stays(&slots[o], CHART_ALIVE, request->entered_step) &&
+        /* By another request, or by an earlier run of this one. */
+        const bool is_back = clinic_is_alone(&slots[o], request) ||
+                             (slots[o].touched_step > slots[offset].grant_step &&
+                              chart_stays(&slots[o], CHART_ALIVE, request->entered_step));
+        if (slots[o].came_back && slots[o].may == CHART_ALIVE && is_back &&
             chart_binds(&self->chart, &slots[o], &slots[offset], false)) {
             return true;
         }
@@ -395,6 +398,7 @@ static bool deliver(struct clinic *self, const struct sim_request *pull, const s
         return false;
     }
     clinic_rated_seen(self, slot);
+    self->holders[run->partition] = pull->client;
     const bool may_be_back = pull->session_is_over || pull->state == REQUEST_GONE ||
                              may_be_recalled(self, run->partition, offset, run->lease);
     chart_is(chart, slot, is_moved ? CHART_ANY : may_be_back ? CHART_OUT | CHART_ALIVE : CHART_OUT);
@@ -423,6 +427,7 @@ static void pull_answer(struct clinic *self, struct sim_request *pull)
     struct sim *sim = pull->client->sim;
     self->pulls_out -= self->pulls_out > 0 ? 1 : 0;
     self->pull_step = self->chart.model->step;
+    self->pulled_ms[pull->client->index] = self->chart.model->uptime_ms;
     if ((reply->is_error && reply->maybe) || strcmp(reply->reason, "cancelled") == 0) {
         clinic_pull_gone(sim, pull);
     }
@@ -543,6 +548,7 @@ void clinic_enter(struct sim *sim, struct sim_request *request)
     clinic_note_near(self);
     if (request->verb == SIM_PULL) {
         request->was_alone = self->pulls_out == 0;
+        self->pulled_ms[request->client->index] = sim->model.uptime_ms;
         self->pulls_out++;
         request->pulls_then = ++self->pulls;
     }
