@@ -245,7 +245,7 @@ const char *group_that_orders(const struct engine *engine, const struct topic *t
     const struct followers *const followers =
         zsp_table_find(&engine->groups->followers, topic->name);
     const struct binding *binding = followers ? followers->first : NULL;
-    while (binding && binding->group->mode == GROUP_SHARED) {
+    while (binding && (binding->group->mode == GROUP_SHARED || binding->group->side)) {
         binding = binding->next;
     }
     return binding ? binding->group->object : NULL;

@@ -33,7 +33,7 @@ void group_topic_created(struct engine *engine, struct topic *topic);
  * the engine has failed. Errors: ZSP_ENOMEM */
 int group_topic_grows(struct engine *engine, struct topic *topic, uint32_t count);
 /* The first group that keeps an order of the topic's messages which more partitions would break;
- * NULL = none. For errors: its object. */
+ * NULL = none. A replay gets no message that comes later. For errors: its object. */
 const char *group_that_orders(const struct engine *engine, const struct topic *topic);
 /* The topic is durably gone. Its partitions stay until the store has let go of them: reads under
  * way complete with ZSP_ENOT_FOUND before that. */

@@ -333,6 +333,19 @@ static void order_holds_in_a_replay(void **state)
     assert_string_equal(fixture_payloads(answer), "a2");
 }
 
+/* Goal: what is in the range is there, where it is: more partitions do no harm to its order. */
+static void a_replay_in_order_keeps_no_topic_from_growing(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['t'], 'mode': 'ordered'}", NULL);
+    steps_publish_each(f, "t", "a b c");
+    replay(f, "'from': 'earliest'");
+    fixture_error(f, ZSP_EWOULD_REORDER, "TOPIC.SET", "{'topic': 't', 'partitions': 2}", NULL);
+    fixture_ok(f, "GROUP.DELETE", "{'group': 'g'}", NULL);
+    fixture_ok(f, "TOPIC.SET", "{'topic': 't', 'partitions': 2}", NULL);
+    assert_string_equal(fixture_payloads(pull(f, 10)), "a b c");
+}
+
 /* A topic that keeps what is not consumed: a replay keeps what it has to do, and no more. */
 static void messages_stay_for_a_replay_until_it_has_them(void **state)
 {
@@ -373,6 +386,7 @@ int main(void)
         OVER_MEM(settings_and_filter_are_the_groups_but_for_what_is_named),
         OVER_MEM(a_name_is_made_when_none_is_given),
         OVER_MEM(order_holds_in_a_replay),
+        OVER_MEM(a_replay_in_order_keeps_no_topic_from_growing),
         OVER_MEM(messages_stay_for_a_replay_until_it_has_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
