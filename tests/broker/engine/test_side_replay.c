@@ -82,6 +82,21 @@ static void whoever_waits_is_told_the_end_once_it_is_durable(void **state)
     assert_string_equal(fixture_text(fixture_answer(f, waiting), "reason"), "finished");
 }
 
+/* Goal: no power cut takes back an end that somebody was told, also when nobody acked the last ones. */
+static void the_end_is_not_told_before_it_is_durable(void **state)
+{
+    struct engine_fixture *f = *state;
+    all_done(f);
+    replay(f, "'from': 'earliest', 'settings': {'filter': 'key exists'}");
+    mem_store_hold(f->mem, MEM_SYNCS);
+    const uint64_t ticket = fixture_send(f, "PULL", "{'group': 'r'}", NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, ticket));
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_string_equal(fixture_text(fixture_answer(f, ticket), "reason"), "finished");
+}
+
 static void retries_and_deaths_are_its_own(void **state)
 {
     struct engine_fixture *f = *state;
@@ -333,6 +348,36 @@ static void order_holds_in_a_replay(void **state)
     assert_string_equal(fixture_payloads(answer), "a2");
 }
 
+/* Nobody gets what has expired meanwhile: the pull that meets it is told the end. */
+static void what_has_expired_is_done(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(
+        f, "PUBLISH",
+        fixture_format("{'topic': 't', 'expires_at_ms': %lld}", (long long)f->now.wall_ms + 1000),
+        "[[b'a'], [b'b']]");
+    steps_settle(f, 0, 2, steps_pull(f, 10)->lease, "'ack'");
+    fixture_advance(f, 2000);
+    replay(f, "'from': 'earliest'");
+    assert_string_equal(fixture_text(pull(f, 10), "reason"), "finished");
+}
+
+static void more_urgent_messages_come_first_and_none_from_behind_the_range(void **state)
+{
+    struct engine_fixture *f = *state;
+    const int priorities[] = {4, 8, 2, 9};
+    for (int i = 0; i < 4; i++) {
+        fixture_ok(f, "PUBLISH", fixture_format("{'topic': 't', 'priority': %d}", priorities[i]),
+                   fixture_format("[[b'p%d']]", priorities[i]));
+    }
+    steps_pull(f, 10);
+    replay(f, "'from': 'earliest', 'to': ['offset', 3]");
+    assert_string_equal(fixture_payloads(pull(f, 1)), "p8");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(fixture_payloads(pull(f, 10)), "p4 p2");
+    assert_string_equal(fixture_text(pull(f, 10), "reason"), "all_leased");
+}
+
 /* Goal: what is in the range is there, where it is: more partitions do no harm to its order. */
 static void a_replay_in_order_keeps_no_topic_from_growing(void **state)
 {
@@ -372,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         OVER_MEM(a_range_comes_once_more_and_the_group_does_not_move),
         OVER_MEM(whoever_waits_is_told_the_end_once_it_is_durable),
+        OVER_MEM(the_end_is_not_told_before_it_is_durable),
         OVER_MEM(retries_and_deaths_are_its_own),
         OVER_MEM(a_restart_goes_on_in_the_middle),
         OVER_MEM(it_goes_when_nobody_pulls),
@@ -386,6 +432,8 @@ int main(void)
         OVER_MEM(settings_and_filter_are_the_groups_but_for_what_is_named),
         OVER_MEM(a_name_is_made_when_none_is_given),
         OVER_MEM(order_holds_in_a_replay),
+        OVER_MEM(what_has_expired_is_done),
+        OVER_MEM(more_urgent_messages_come_first_and_none_from_behind_the_range),
         OVER_MEM(a_replay_in_order_keeps_no_topic_from_growing),
         OVER_MEM(messages_stay_for_a_replay_until_it_has_them),
     };
