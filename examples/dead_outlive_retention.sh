@@ -56,6 +56,7 @@ island=$(figure '"first": ?[0-9]+,"bytes": ?[0-9]+')
 
 zspool dead redrive crew --all --yes
 broker_kill
+zspool fsck "$work/data" >"$work/checked" || fail "fsck: $(cat "$work/checked")"
 broker_start
 zspool pull mails -g crew -e >"$work/again"
 same_lines "what came again" "$work/broken" "$work/again"

@@ -30,14 +30,14 @@ static const struct object_layout layouts[] = {
     {'E', true, "start_count", "", "u64:count"},
     {'J', true, "oldest_journal_file", "", "u64:file"},
     {'P', true, "partition", "u64:topic u32:partition", "u64:first_segment u64:base_offset"},
-    {'S', true, "sealed_segment", "u64:topic u32:partition u64:segment",
-     "u64:base_offset u64:end_offset u64:bytes i64:max_timestamp_ms u64:epoch"},
     {'S', true, "compacted_segment", "u64:topic u32:partition u64:segment",
      "u64:base_offset u64:end_offset u64:bytes i64:max_timestamp_ms u64:epoch u64:last_segment "
      "u64:compacted_to u64:tombstone_ms u32:generation"},
     {'S', true, "island", "u64:topic u32:partition u64:segment",
      "u64:base_offset u64:end_offset u64:bytes i64:max_timestamp_ms u64:epoch u64:last_segment "
      "u64:compacted_to u64:tombstone_ms u32:generation u64:first_offset u64:messages"},
+    {'S', true, "sealed_segment", "u64:topic u32:partition u64:segment",
+     "u64:base_offset u64:end_offset u64:bytes i64:max_timestamp_ms u64:epoch"},
     {'M', true, "mark", "u64:topic u32:partition",
      "u64:segment u64:pos u64:offset i64:max_timestamp_ms u64:epoch"},
     {'D', true, "removed_topic", "u64:topic", ""},
