@@ -615,6 +615,7 @@ void pull_serve(struct engine *engine, struct group *group)
 /* What the pull has reserved in this ledger (NULL = in any) is void. */
 static void forget_ledger(struct pull *self, const struct ledger *ledger)
 {
+    self->is_stale = true;
     for (size_t i = 0; i < self->take.piece_count; i++) {
         struct piece *piece = &self->take.pieces[i];
         piece->ledger = ledger && piece->ledger != ledger ? piece->ledger : NULL;

@@ -111,6 +111,7 @@ struct pull {
     bool is_cut;      /* a limit left something out */
     bool is_complete; /* nothing more is read */
     bool lost_turn;   /* what came last was a turn, and nobody gets it: see pull_take_again() */
+    bool is_stale;    /* some of what it had reserved is void */
     bool any_lost;    /* nobody gets some of what was reserved last */
 };
 

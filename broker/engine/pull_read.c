@@ -511,7 +511,8 @@ static uint64_t window_end(const struct pull *self)
 static bool is_to_take_again(const struct pull *self)
 {
     return self->any_lost && (self->lost_turn || self->next_piece == self->take.piece_count) &&
-           !self->is_complete && group_settings_of(self->group)->priority == PRIORITY_WEIGHTED;
+           !self->is_complete && !self->is_stale &&
+           group_settings_of(self->group)->priority == PRIORITY_WEIGHTED;
 }
 
 static int take_again(struct engine *engine, struct pull *self)
@@ -571,7 +572,7 @@ static void begin(struct engine *engine, struct pull *self)
     self->next_piece = 0;
     self->next_from = self->take.piece_count > 0 ? self->take.pieces[0].first : 0;
     self->read_count = 0;
-    self->is_complete = self->lost_turn = self->any_lost = false;
+    self->is_complete = self->lost_turn = self->any_lost = self->is_stale = false;
     read_next(engine, self);
 }
 

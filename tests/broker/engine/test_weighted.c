@@ -234,6 +234,37 @@ static void what_is_not_wanted_takes_no_turns(void **state)
     assert_string_equal(pulled(f, 12, 4), "999999999994");
 }
 
+/* Goal: what a seek takes back while a pull reads is not told twice in one reply. */
+static void a_seek_meanwhile_is_no_lost_turn(void **state)
+{
+    struct engine_fixture *f = *state;
+    bool told[700] = {0};
+    begin(f);
+    publish_until(f, 9, 2, f->now.wall_ms + 10);
+    publish_at(f, 9, 10);
+    publish_at(f, 4, 300);
+    publish_at(f, 4, 300); /* what lies behind them is read for itself */
+    publish_at(f, 9, 10);
+    fixture_advance(f, 10);
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t ticket = fixture_send(f, "PULL", "{'group': 'g', 'max_messages': 60}", NULL);
+    fixture_pump(f);
+    mem_store_read_all(f->mem);
+    fixture_pump(f);
+    fixture_ok(f, "SEEK", "{'group': 'g', 'to': 'earliest'}", NULL);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    const msgpack_object *runs = wire_map_find(fixture_answer(f, ticket)->map, "runs");
+    for (uint32_t i = 0; i < runs->via.array.size; i++) {
+        struct wire_run run;
+        assert_int_equal(wire_run_decode(&runs->via.array.ptr[i], &run, NULL), 0);
+        for (uint64_t k = run.first; k < run.first + run.count; k++) {
+            assert_false(told[k]);
+            told[k] = true;
+        }
+    }
+}
+
 static void an_order_heeds_no_priority(void **state)
 {
     struct engine_fixture *f = *state;
@@ -262,6 +293,7 @@ int main(void)
         TEST(what_has_expired_takes_no_turns),
         TEST(a_priority_that_has_expired_keeps_no_other_from_its_turn),
         TEST(what_is_not_wanted_takes_no_turns),
+        TEST(a_seek_meanwhile_is_no_lost_turn),
         TEST(an_order_heeds_no_priority),
 #undef TEST
     };
