@@ -40,7 +40,8 @@ static void forget(struct groups *self, struct ledger *ledger, uint64_t first, u
                    bool replayed)
 {
     const struct run none = {.state = RUN_NONE};
-    if (first == end) {
+    struct run_span span;
+    if (!runmap_next(&ledger->runs, first, RUN_CLASS_ANY, &span) || span.first >= end) {
         return;
     }
     if (!replayed) {
@@ -58,16 +59,30 @@ static bool is_kept(const struct groups *self, const struct ledger *ledger, cons
                     : dead_keep_spares(self->engine, ledger, run);
 }
 
+/* The first stretch of [from, to) that is kept; at `to` when there is none. Looks at no run but those that
+ * may be. */
+static struct run_span next_kept(const struct groups *self, const struct ledger *ledger,
+                                 uint64_t from, uint64_t to, bool replayed)
+{
+    struct run_span span = {.end = from};
+    while (runmap_next(&ledger->runs, span.end, RUN_CLASS_DEAD | RUN_CLASS_REDRIVEN, &span) &&
+           span.first < to) {
+        if (is_kept(self, ledger, &span.run, replayed)) {
+            span.first = span.first > from ? span.first : from;
+            return span;
+        }
+    }
+    return (struct run_span){.first = to, .end = to};
+}
+
 /* Of [from, to) only what is kept stays. */
 static void forget_rest(struct groups *self, struct ledger *ledger, uint64_t from, uint64_t to,
                         bool replayed)
 {
-    struct run_span span = {.end = from};
-    while (runmap_next(&ledger->runs, span.end, RUN_CLASS_ANY, &span) && span.first < to) {
-        if (!is_kept(self, ledger, &span.run, replayed)) {
-            forget(self, ledger, span.first > from ? span.first : from,
-                   span.end < to ? span.end : to, replayed);
-        }
+    while (from < to) {
+        const struct run_span kept = next_kept(self, ledger, from, to, replayed);
+        forget(self, ledger, from, kept.first, replayed);
+        from = kept.end;
     }
 }
 
