@@ -96,6 +96,17 @@ void paged_encode(struct zsp_writer *out, const struct paged_kind *kind,
 
 /* --- Reading -------------------------------------------------------------------------------------- */
 
+bool paged_peek_facts(struct zsp_slice bytes, struct index_facts *ret)
+{
+    if (bytes.len < PAGED_HEADER_BYTES) {
+        return false;
+    }
+    *ret = (struct index_facts){.base_offset = zsp_get_u64(bytes.data + 16),
+                                .end_offset = zsp_get_u64(bytes.data + 24),
+                                .bytes = zsp_get_u64(bytes.data + 32)};
+    return ret->base_offset <= ret->end_offset;
+}
+
 int paged_open(struct paged_file *ret, const struct paged_kind *kind, struct zsp_slice header,
                const struct index_facts *want, const struct batch_place *place, struct zsp_err *err)
 {

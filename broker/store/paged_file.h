@@ -54,6 +54,8 @@ void paged_encode(struct zsp_writer *out, const struct paged_kind *kind,
                   const struct paged_list *list, const struct index_facts *facts,
                   const struct batch_place *place);
 
+/* What a file says of its segment, before anything is checked; false = it is too short. */
+bool paged_peek_facts(struct zsp_slice bytes, struct index_facts *ret);
 /* Look at a header, of `len` bytes if the file is shorter.
  * Errors: ZSP_ECORRUPT  not of a segment with these facts, or damaged */
 int paged_open(struct paged_file *ret, const struct paged_kind *kind, struct zsp_slice header,

@@ -111,8 +111,8 @@ static int take_page(const uint8_t *p, uint32_t count, const struct index_facts 
     return rc;
 }
 
-int terms_file_check(struct zsp_slice bytes, const struct index_facts *want,
-                     const struct batch_place *place, struct zsp_err *err)
+int terms_file_decode(struct zsp_slice bytes, const struct index_facts *want,
+                      const struct batch_place *place, struct terms_list *ret, struct zsp_err *err)
 {
     struct paged_file file;
     uint64_t end = want->base_offset;
@@ -121,7 +121,7 @@ int terms_file_check(struct zsp_slice bytes, const struct index_facts *want,
     for (uint32_t number = 0; rc == 0 && number < paged_pages(&file); number++) {
         const uint8_t *const page = bytes.data + paged_pos(&kind, number);
         rc = paged_check(&file, page, number, err);
-        rc = rc == 0 ? take_page(page, paged_entries(&file, number), want, &end, NULL, err) : rc;
+        rc = rc == 0 ? take_page(page, paged_entries(&file, number), want, &end, ret, err) : rc;
     }
     return rc;
 }

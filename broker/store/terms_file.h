@@ -45,9 +45,10 @@ uint64_t terms_file_bytes_max(uint64_t messages);
 /* The bytes of `.pri`. A failed writer tells of missing memory. */
 void terms_file_encode(struct zsp_writer *out, const struct terms_list *list,
                        const struct index_facts *facts, const struct batch_place *place);
-/* Check a whole file. Errors: ZSP_ECORRUPT  not a valid file of a segment with these facts */
-int terms_file_check(struct zsp_slice bytes, const struct index_facts *want,
-                     const struct batch_place *place, struct zsp_err *err);
+/* All entries of a whole file are appended to `ret`; NULL = it is only checked.
+ * Errors: ZSP_ECORRUPT  not a valid file of a segment with these facts; ZSP_ENOMEM */
+int terms_file_decode(struct zsp_slice bytes, const struct index_facts *want,
+                      const struct batch_place *place, struct terms_list *ret, struct zsp_err *err);
 /* Of an open file: the page with the stretches from `from` on, which may begin below; *ret_end =
  * where the next page begins, or the end of the segment. Appends to the list.
  * Errors: ZSP_ECORRUPT, ZSP_EIO, ZSP_ENOMEM */

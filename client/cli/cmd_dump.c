@@ -11,19 +11,19 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "broker/store/index.h"
 #include "broker/store/inspect.h"
 #include "broker/store/journal_scan.h"
 #include "broker/store/layout.h"
 #include "broker/store/part_facts.h"
 #include "broker/store/sparse.h"
+#include "client/cli/dump_derived.h"
 #include "client/cli/dump_messages.h"
 #include "client/cli/journal_object.h"
 #include "client/cli/terminal.h"
 #include "client/cli/verbs.h"
 
-#define PATH_BYTES      4096u
-#define INDEX_BYTES_MAX (256ull * ZSP_MIB) /* no index of ours comes near */
+#define PATH_BYTES        4096u
+#define DERIVED_BYTES_MAX (256ull * ZSP_MIB) /* no file of ours comes near */
 
 struct dump_run {
     const struct cli_verb *verb;
@@ -425,59 +425,10 @@ static int dump_journal(struct dump_run *self, uint64_t number)
     return CLI_OK;
 }
 
-/* --- An index ------------------------------------------------------------------------------- */
+/* --- Files beside a sealed segment ------------------------------------------------------------ */
 
-static void show_index_entry(const struct index_entry *entry)
-{
-    if (cli_common.json) {
-        struct json json = json_begin();
-        json_uint(&json, "offset", entry->offset);
-        json_uint(&json, "pos", entry->pos);
-        if (entry->max_before_ms == INT64_MIN) {
-            json_null(&json, "max_before");
-        } else {
-            json_time(&json, "max_before", entry->max_before_ms);
-        }
-        json_end(&json);
-        return;
-    }
-    char time[32] = "none";
-    if (entry->max_before_ms != INT64_MIN) {
-        cli_write_time(entry->max_before_ms, time);
-    }
-    printf("offset %" PRIu64 " at pos %" PRIu64 ", highest timestamp before it %s\n", entry->offset,
-           entry->pos, time);
-}
-
-static int show_index(struct dump_run *self, struct zsp_slice bytes)
-{
-    struct index_facts facts;
-    struct seg_index index = {0};
-    struct zsp_err err = {0};
-    if (!index_peek(bytes, &facts)) {
-        tell_damage(self, 0, bytes.len, "this is no index");
-        return CLI_OK;
-    }
-    const int rc = index_decode(bytes, &facts, &self->place, &index, &err);
-    if (rc == ZSP_ENOMEM) {
-        return fail(self, &err);
-    }
-    if (rc < 0) {
-        tell_damage(self, 0, bytes.len, err.msg);
-    }
-    if (!cli_common.json) {
-        printf("segment of offsets %" PRIu64 " to %" PRIu64 ", %" PRIu64 " bytes, %" PRIu32
-               " entries\n",
-               facts.base_offset, facts.end_offset, facts.bytes, index.count);
-    }
-    for (size_t i = 0; i < index.count && !ferror(stdout); i++) {
-        show_index_entry(&index.entries[i]);
-    }
-    index_fini(&index);
-    return CLI_OK;
-}
-
-static int dump_index(struct dump_run *self, uint64_t number, uint32_t generation)
+static int dump_beside(struct dump_run *self, dump_derived_fn *show_fn, uint64_t number,
+                       uint32_t generation)
 {
     find_segment_place(self, number, generation);
     if (!self->place.uuid) {
@@ -486,10 +437,16 @@ static int dump_index(struct dump_run *self, uint64_t number, uint32_t generatio
     }
     struct zsp_err err = {0};
     struct zsp_writer bytes = {0};
-    const int rc = layout_read_file(self->fs, self->name, INDEX_BYTES_MAX, &bytes, &err);
-    const int code = rc < 0 ? fail(self, &err) : show_index(self, zsp_writer_slice(&bytes));
+    int rc = layout_read_file(self->fs, self->name, DERIVED_BYTES_MAX, &bytes, &err);
+    if (rc == 0) {
+        rc = show_fn(zsp_writer_slice(&bytes), &self->place, &err);
+        if (rc == ZSP_ECORRUPT) {
+            tell_damage(self, 0, bytes.len, err.msg);
+            rc = 0;
+        }
+    }
     zsp_writer_fini(&bytes);
-    return code;
+    return rc < 0 ? fail(self, &err) : CLI_OK;
 }
 
 /* --- FORMAT -------------------------------------------------------------------------------------- */
@@ -616,7 +573,13 @@ static int dump_file(struct dump_run *self)
         return dump_segment(self, number, generation);
     }
     if (layout_parse_segment(self->name, ".idx", &number, &generation)) {
-        return dump_index(self, number, generation);
+        return dump_beside(self, dump_index, number, generation);
+    }
+    if (layout_parse_segment(self->name, ".ids", &number, &generation)) {
+        return dump_beside(self, dump_ids, number, generation);
+    }
+    if (layout_parse_segment(self->name, ".pri", &number, &generation)) {
+        return dump_beside(self, dump_terms, number, generation);
     }
     if (layout_parse_number(self->name, ".jnl", &number)) {
         return dump_journal(self, number);
@@ -625,7 +588,7 @@ static int dump_file(struct dump_run *self)
         return dump_batches(self);
     }
     cli_say("%s is no file of a store: FORMAT, or 20 digits (of a compacted segment also "
-            "-GENERATION) and .log, .idx or .jnl",
+            "-GENERATION) and .log, .idx, .ids, .pri or .jnl",
             self->path);
     return CLI_USAGE;
 }
@@ -680,8 +643,9 @@ const struct cli_verb cli_dump = {
     .name = "dump",
     .synopsis = "[OPTION]... FILE",
     .summary = "show a file of a data directory, damaged or not",
-    .details = "FILE is a segment (.log), an index (.idx), a journal file (.jnl), FORMAT, or\n"
-               "the directory, for a summary; a broker may be writing to it. What was set aside\n"
+    .details = "FILE is a segment (.log), an index (.idx), ids of its messages (.ids), their\n"
+               "priorities and delays (.pri), a journal file (.jnl), FORMAT, or the directory,\n"
+               "for a summary; a broker may be writing to it. What was set aside\n"
                "in cut/ or quarantine/ is shown, too, if it begins with a batch. What cannot\n"
                "be made out is told with its place, and the dump goes on behind it; the exit\n"
                "code is then 1.\n"

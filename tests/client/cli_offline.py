@@ -16,12 +16,14 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 
 import msgpack
 import zmq
 
 from cli_support import BROKER, TIMEOUT_S, ZSPOOL, ZSPOOLD, Case, Run, environment, main, zspool
 
+os.environ["ZSPOOL_DATA_SEGMENT_SIZE"] = "1MiB"  # so that little data has files beside it
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 JOURNAL = "journal/00000000000000000001.jnl"
 SEALED = "topics/1-orders/1/00000000000000000000.log"
@@ -417,6 +419,42 @@ class Live(Case):
             copy = directory + "/store"  # nothing is written meanwhile: a copy will do
             shutil.copytree(self.data, copy)
             self.assertEqual(self.good("fsck", copy).lines()[-1], "clean")
+
+    def test_dump_of_what_stands_beside_a_segment(self):
+        self.good("topic", "create", "beside", "--dedup-window", "1h")
+        lines = [json.dumps({"payload": "x" * 50000, "id": f"m{i}", "priority": 9 if 3 <= i < 6 else 4})
+                 for i in range(30)]
+        self.good("pub", "beside", "--from-json", stdin="\n".join(lines).encode())
+        part = next((self.data / "topics").glob("*-beside/0"))
+        index, ids, terms = (part / ("0" * 20 + kind) for kind in (".idx", ".ids", ".pri"))
+        end = time.monotonic() + TIMEOUT_S  # they are made behind the back of the publish
+        while not (index.exists() and ids.exists() and terms.exists()):
+            self.assertLess(time.monotonic(), end, list(part.iterdir()))
+            time.sleep(0.01)
+        head, *entries = self.good("dump", str(ids)).lines()
+        count = int(re.fullmatch(r"segment of offsets 0 to (\d+), \d+ bytes, \1 ids", head).group(1))
+        self.assertRegex(entries[0], r"^fingerprint [0-9a-f]{16} at offset \d+$")
+        objects = self.good("dump", "--json", str(ids)).objects()
+        self.assertEqual(sorted(o["offset"] for o in objects), list(range(count)))
+        self.assertEqual(sorted(o["fingerprint"] for o in objects), [o["fingerprint"] for o in objects])
+        self.assertEqual(self.good("dump", str(terms)).lines()[1:], ["offsets 3 to 6, priority 9"])
+        self.assertEqual(self.good("dump", "--json", str(terms)).objects(),
+                         [{"offset": 3, "end_offset": 6, "priority": 9}])
+        with tempfile.TemporaryDirectory(prefix="zspool-offline-") as directory:
+            copy = pathlib.Path(directory) / "store"
+            shutil.copytree(self.data, copy)
+            for path in (index, ids, terms):
+                lone = shutil.copy(path, directory)
+                self.assertIn("lies in no store", self.bad(1, "dump", lone).err)
+                spoilt = copy / path.relative_to(self.data)
+                with open(spoilt, "r+b") as file:
+                    file.seek(-1, os.SEEK_END)
+                    file.write(bytes([path.read_bytes()[-1] ^ 1]))
+                run = zspool("dump", str(spoilt), server=False)
+                self.assertEqual(run.code, 1)
+                self.assertIn("damage", run.out.decode())
+                spoilt.write_bytes(b"short")
+                self.assertIn("this is no", zspool("dump", str(spoilt), server=False).out.decode())
 
     def test_every_object_of_the_journal_is_known_to_dump(self):
         """Holds the table of client/cli/journal_object.c to what the broker writes."""
