@@ -60,8 +60,9 @@ static uint64_t lost_by(const struct group *group, const struct topic *topic,
     for (size_t i = 0; binding && binding->topic == topic && i < places->count; i++) {
         const struct place *place = &places->items[i];
         const struct ledger *ledger = binding->ledgers[place->partition_index];
-        const uint64_t start = ledger->partition->start_offset;
-        lost += start < place->offset ? ledger_count_unfinished(ledger, start, place->offset) : 0;
+        const uint64_t first =
+            ledger->partition->island_offset; /* what is redriven there goes, too */
+        lost += first < place->offset ? ledger_count_unfinished(ledger, first, place->offset) : 0;
     }
     return lost;
 }

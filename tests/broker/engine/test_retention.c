@@ -198,7 +198,10 @@ static void a_purge_takes_the_dead_along(void **state)
     struct engine_fixture *f = *state;
     die_and_pass(f);
     fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
-    fixture_ok(f, "TOPIC.PURGE", "{'topic': 't', 'before': 'latest'}", NULL);
+    assert_string_equal(
+        fixture_value(fixture_ok(f, "TOPIC.PURGE", "{'topic': 't', 'before': 'latest'}", NULL),
+                      "groups"),
+        "[[\"g\", 1]]");
     assert_string_equal(fixture_payloads(steps_pull(f, 10)), "");
     assert_string_equal(fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL), "parts"),
                         "[[\"t\", 0, 9, 9, 0, 0, 0, 0, 1, 0, 0]]");
