@@ -71,6 +71,7 @@ void hold_drop(struct groups *self, struct ledger *ledger)
     unlink_held(member->holds, order);
     order->holder = NULL;
     order->leaves = false;
+    order->lapsed = false;
     if (!member->holds->first) {
         engine_cancel(self->engine, TIMER_WAIT, &member->holds->lapse);
         free(member->holds);
@@ -80,9 +81,19 @@ void hold_drop(struct groups *self, struct ledger *ledger)
     group_ledger_changed(self, ledger);
 }
 
+/* Was the member not heard of for the time of a lease? */
+static bool is_silent(const struct groups *self, const struct member *member)
+{
+    const struct group *const group = member->holds->first->ledger->group;
+    return member->seen_ms + (int64_t)group_settings_of(group)->lease_ms <=
+           self->engine->clock.broker_ms;
+}
+
 void hold_look(struct groups *self, struct ledger *ledger)
 {
-    if (ledger->order && ledger->order->leaves && out_of(ledger) == 0) {
+    const struct ledger_order *const order = ledger->order;
+    if (order && (order->leaves || (order->lapsed && is_silent(self, order->holder))) &&
+        out_of(ledger) == 0) {
         hold_drop(self, ledger);
     }
 }
@@ -181,13 +192,12 @@ static void lapse_fired(struct engine *engine, struct timer *timer)
         next_ms = now_ms + lease_ms;
     }
     engine_arm(engine, TIMER_WAIT, timer, next_ms);
-    if (pulls || member->seen_ms + lease_ms > now_ms) {
-        return;
-    }
+    const bool is_over = !pulls && member->seen_ms + lease_ms <= now_ms;
     struct ledger_order *next = NULL;
     for (struct ledger_order *order = hold_first(member); order; order = next) {
         next = order->next;
-        if (out_of(order->ledger) == 0) {
+        order->lapsed = is_over;
+        if (is_over && out_of(order->ledger) == 0) {
             hold_drop(engine->groups, order->ledger); /* the last one disarms the timer */
         }
     }

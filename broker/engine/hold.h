@@ -35,6 +35,7 @@ struct ledger_order {
     int64_t since_ms;                 /* broker time from which on it has it */
     struct ledger_order *next, *prev; /* of the holder, longest not served first */
     bool leaves;                      /* LEAVING */
+    bool lapsed;                      /* its member fell silent while something was out */
     bool recalls;                     /* in groups->recalls, see recall.h */
     struct ledger_order *recall_next; /* */
 };

@@ -578,6 +578,20 @@ static void a_seek_begins_a_new_order(void **state)
     assert_string_equal(fixture_payloads(pull_as(f, FIRST, 9)), "m0 m1 m2 m3");
 }
 
+/* Goal: who falls silent with something out has no more time than who has nothing. */
+static void a_silent_member_leaves_with_the_last_that_is_out(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, 1, "{'lease_ms': 1000}");
+    steps_publish(f, "t", 2);
+    const uint64_t lease = pull_as(f, FIRST, 1)->lease;
+    steps_settle(f, 0, 1, lease, "'extend', {'ms': 5000}");
+    fixture_advance(f, 1500);
+    assert_string_equal(fixture_payloads(pull_as(f, SECOND, 9)), "");
+    steps_settle(f, 0, 1, lease, "'ack'");
+    assert_string_equal(fixture_payloads(pull_as(f, SECOND, 9)), "m1");
+}
+
 /* Goal: what is redriven comes in its place, behind what is fresh again. */
 static void a_message_redriven_after_a_seek_does_not_overtake(void **state)
 {
@@ -628,6 +642,7 @@ int main(void)
         TEST(a_seek_lifts_what_held),
         TEST(only_an_order_can_be_held),
         TEST(a_seek_begins_a_new_order),
+        TEST(a_silent_member_leaves_with_the_last_that_is_out),
         TEST(a_message_redriven_after_a_seek_does_not_overtake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
