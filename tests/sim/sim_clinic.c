@@ -213,7 +213,8 @@ static uint64_t count_unfinished(const struct chart *chart)
     uint64_t count = 0;
     for (uint32_t p = 0; p < CHART_PARTS; p++) {
         for (uint64_t o = 0; o < chart->counts[p]; o++) {
-            count += (chart->slots[p][o].may & (CHART_ALIVE | CHART_OUT)) != 0;
+            const unsigned may = chart->slots[p][o].may;
+            count += (may & (CHART_ALIVE | CHART_OUT)) != 0 && (may & CHART_DONE) == 0;
         }
     }
     return count;
@@ -326,6 +327,9 @@ static void ask(struct client *self, enum sim_verb verb)
 
 static void set_hold(struct client *self)
 {
+    if (self->sim->clinic->sets_hold) {
+        return;
+    }
     struct sim_request *request = client_request(self, SIM_GROUP_SET);
     request->group = SIM_CLINIC_GROUP;
     request->force = prng_chance(&self->sim->prng, 600);

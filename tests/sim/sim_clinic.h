@@ -49,6 +49,7 @@ struct clinic {
     unsigned step; /* of the beginning */
     bool is_open;  /* the group is there */
     bool publishing;
+    bool held_before;       /* when the last GROUP.SET came */
     bool sets_hold;         /* a GROUP.SET is under way; */
     uint64_t set_hold_step; /* the last one came, or was answered */
     uint64_t moves;         /* seeks begun and ended, counted both */

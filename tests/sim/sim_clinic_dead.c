@@ -401,6 +401,7 @@ static bool changes_dead(const struct sim_request *request)
 
 static void set_hold_enters(struct clinic *self, const struct sim_request *request)
 {
+    self->held_before = self->sets_hold || self->settings.holds_dead;
     self->sets_hold = true;
     self->settings.holds_dead = self->settings.holds_dead || request->force;
     self->set_hold_step = self->chart.model->step;
@@ -493,9 +494,7 @@ static void set_hold_answered(struct clinic *self, const struct sim_request *req
 {
     self->sets_hold = false;
     self->set_hold_step = self->chart.model->step;
-    if (!request->reply.is_error) {
-        self->settings.holds_dead = request->force;
-    }
+    self->settings.holds_dead = request->reply.is_error ? self->held_before : request->force;
 }
 
 /* What only tells. */
