@@ -97,8 +97,10 @@ static void print_message(const zspool_dead_message_t *dead)
     if (dead->died_ms > 0 && dead->died_ms <= CLI_TIME_MAX_MS) {
         cli_write_time(dead->died_ms, time);
     }
-    printf("%s/%u/%" PRIu64 "  dead since %s, %u deliveries, %u failures\n", message->topic,
-           message->partition, message->offset, time, message->deliveries, message->failures);
+    printf("%s/%u/%" PRIu64 "  dead since %s, %u %s, %u %s\n", message->topic, message->partition,
+           message->offset, time, message->deliveries,
+           message->deliveries == 1 ? "delivery" : "deliveries", message->failures,
+           message->failures == 1 ? "failure" : "failures");
     for (size_t i = 0; i < dead->reason_count; i++) {
         printf("  reason: %s\n", dead->reasons[i]);
     }

@@ -142,11 +142,19 @@ const zspool_why_t *why_of(const zspool_group_info_t *info, const zspool_group_p
     return NULL;
 }
 
-/* Of one partition the group's sentence is that of the partition. */
-static bool is_said(const zspool_group_info_t *info, const zspool_why_t *why)
+/* Is the group's sentence one of a partition? Of a group with one partition that goes without saying. */
+static bool is_of_partition(const zspool_group_info_t *info)
 {
-    return info->why->topic && info->why->partition == why->partition &&
-           strcmp(info->why->topic, why->topic) == 0;
+    return info->why->topic && info->part_count > 1 && strcmp(info->why->reason, "caught_up") != 0;
+}
+
+/* The group's sentence, `said`, is that of this partition, or says the same of all. */
+static bool is_said(const zspool_group_info_t *info, const char *said, const zspool_why_t *why,
+                    const char *text)
+{
+    const bool is_the_one = info->why->topic && info->why->partition == why->partition &&
+                            strcmp(info->why->topic, why->topic) == 0;
+    return is_the_one || (!is_of_partition(info) && strcmp(said, text) == 0);
 }
 
 /* A key as people read it, within reason. */
@@ -172,23 +180,24 @@ static void print_keys(const zspool_group_info_t *info)
 
 void why_print(const zspool_group_info_t *info)
 {
+    char said[WHY_TEXT_SIZE];
     char text[WHY_TEXT_SIZE];
     const int64_t now_ms = why_now_ms();
     if (!info->why) {
         return;
     }
     const zspool_why_t *const why = info->why;
-    if (why->topic && info->part_count > 1 && strcmp(why->reason, "caught_up") != 0) {
-        printf("why: %s partition %u: %s\n", why->topic, why->partition,
-               why_text(why, now_ms, text));
+    (void)why_text(why, now_ms, said);
+    if (is_of_partition(info)) {
+        printf("why: %s partition %u: %s\n", why->topic, why->partition, said);
     } else {
-        printf("why: %s\n", why_text(why, now_ms, text));
+        printf("why: %s\n", said);
     }
     for (size_t i = 0; i < info->why_count; i++) {
         const zspool_why_t *one = &info->whys[i];
-        if (one->topic && !is_said(info, one) && strcmp(one->reason, "moving") != 0) {
-            printf("     %s partition %u: %s\n", one->topic, one->partition,
-                   why_text(one, now_ms, text));
+        if (one->topic && strcmp(one->reason, "moving") != 0 &&
+            !is_said(info, said, one, why_text(one, now_ms, text))) {
+            printf("     %s partition %u: %s\n", one->topic, one->partition, text);
         }
     }
     for (size_t i = 0; i < info->listed_count; i++) {
