@@ -54,11 +54,17 @@ int zsp_context_open(struct zsp_context *self, void *lent)
     if (!lent) { /* closed by zsp_context_close() if that fails */
         return first && zmq_close(first) == 0 ? ZSP_OK : ZSP_EIO;
     }
-    self->keeper = first;
-    if (!first) {
+    size_t len = sizeof self->fd;
+    if (!first || zmq_getsockopt(first, ZMQ_FD, &self->fd, &len) != 0) {
+        const int failure = errno;
+        if (first) {
+            (void)zmq_close(first);
+        }
         self->zmq = NULL;
+        errno = failure;
         return ZSP_EIO;
     }
+    self->keeper = first;
     return ZSP_OK;
 }
 
@@ -74,11 +80,15 @@ void zsp_context_close(struct zsp_context *self)
     self->zmq = NULL;
 }
 
-int zsp_context_poll_item(const struct zsp_context *self, zmq_pollitem_t *item)
+int zsp_context_fd(const struct zsp_context *self)
 {
-    if (!self->keeper) {
-        return 0;
-    }
-    *item = (zmq_pollitem_t){.socket = self->keeper, .events = ZMQ_POLLIN};
-    return 1;
+    return self->keeper ? self->fd : -1;
+}
+
+bool zsp_context_ended(const struct zsp_context *self)
+{
+    int events = 0;
+    size_t len = sizeof events;
+    return self->keeper && zmq_getsockopt(self->keeper, ZMQ_EVENTS, &events, &len) != 0 &&
+           errno == ETERM;
 }

@@ -9,11 +9,13 @@
 #ifndef ZSP_CLIENT_CONTEXT_H
 #define ZSP_CLIENT_CONTEXT_H
 
+#include <stdbool.h>
 #include <zmq.h>
 
 struct zsp_context {
     void *zmq;    /* NULL = closed */
     void *keeper; /* NULL = it is our own */
+    int fd;       /* of the keeper */
 };
 
 /* `lent` NULL = make one. Errors: ZSP_EIO, with errno telling why */
@@ -23,8 +25,9 @@ int zsp_context_open(struct zsp_context *self, void *lent);
  * harmless. */
 void zsp_context_close(struct zsp_context *self);
 
-/* What to poll beside other sockets: zmq_poll() then fails with ETERM when a lent
- * context is terminated. Returns the number of items, 0 or 1. */
-int zsp_context_poll_item(const struct zsp_context *self, zmq_pollitem_t *item);
+/* The descriptor to poll, < 0 = none: when it is readable the context may have ended. */
+int zsp_context_fd(const struct zsp_context *self);
+/* Was the lent context terminated? */
+bool zsp_context_ended(const struct zsp_context *self);
 
 #endif

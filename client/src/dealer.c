@@ -36,6 +36,13 @@ static int set_options(void *socket, const struct zsp_dealer_options *options)
     return rc;
 }
 
+static int int_option(void *socket, int option, int fallback)
+{
+    int value = fallback;
+    size_t len = sizeof value;
+    return zmq_getsockopt(socket, option, &value, &len) == 0 ? value : fallback;
+}
+
 static int open_monitor(struct zsp_dealer *self, void *context, uint64_t serial)
 {
     char name[64];
@@ -50,7 +57,12 @@ static int open_monitor(struct zsp_dealer *self, void *context, uint64_t serial)
     if (!self->monitor || set_int(self->monitor, ZMQ_LINGER, 0) != 0) {
         return -1;
     }
-    return zmq_connect(self->monitor, name);
+    if (zmq_connect(self->monitor, name) != 0) {
+        return -1;
+    }
+    (void)int_option(self->monitor, ZMQ_EVENTS,
+                     0); /* its descriptor wakes from the first look on */
+    return 0;
 }
 
 int zsp_dealer_open(struct zsp_dealer *self, void *context, const char *endpoint,
@@ -64,6 +76,8 @@ int zsp_dealer_open(struct zsp_dealer *self, void *context, const char *endpoint
         (!self->inproc && open_monitor(self, context, options->serial) != 0)) {
         goto fail;
     }
+    self->socket_fd = int_option(self->socket, ZMQ_FD, -1);
+    self->monitor_fd = self->monitor ? int_option(self->monitor, ZMQ_FD, -1) : -1;
     if (zmq_connect(self->socket, endpoint) == 0) {
         return 0;
     }
@@ -118,44 +132,32 @@ static bool next_event(void *monitor, uint16_t *ret_event)
     return len >= (int)sizeof *ret_event;
 }
 
-static int int_option(void *socket, int option, int fallback)
-{
-    int value = fallback;
-    size_t len = sizeof value;
-    return zmq_getsockopt(socket, option, &value, &len) == 0 ? value : fallback;
-}
-
 /* Without a high-water mark a socket that cannot send has no peer. */
 bool zsp_dealer_writable(const struct zsp_dealer *self)
 {
     return (int_option(self->socket, ZMQ_EVENTS, 0) & ZMQ_POLLOUT) != 0;
 }
 
-int zsp_dealer_poll_items(const struct zsp_dealer *self, bool connecting, zmq_pollitem_t items[2])
+int zsp_dealer_fd(const struct zsp_dealer *self)
 {
-    if (!self->socket) {
-        return 0;
-    }
-    if (self->inproc) {
-        /* zmq_poll() on the socket goes on waiting when the peer goes; its descriptor wakes for
-         * anything, but only for what is new: see zsp_dealer_due(). */
-        items[0] =
-            (zmq_pollitem_t){.fd = int_option(self->socket, ZMQ_FD, -1), .events = ZMQ_POLLIN};
-        return 1;
-    }
-    items[0] = (zmq_pollitem_t){.socket = self->socket,
-                                .events = (short)(ZMQ_POLLIN | (connecting ? ZMQ_POLLOUT : 0))};
-    items[1] = (zmq_pollitem_t){.socket = self->monitor, .events = ZMQ_POLLIN};
-    return 2;
+    return self->socket ? self->socket_fd : -1;
+}
+
+int zsp_dealer_monitor_fd(const struct zsp_dealer *self)
+{
+    return self->monitor ? self->monitor_fd : -1;
 }
 
 bool zsp_dealer_due(const struct zsp_dealer *self, bool connecting)
 {
-    if (!self->socket || !self->inproc) {
+    if (!self->socket) {
         return false;
     }
     const int events = int_option(self->socket, ZMQ_EVENTS, 0);
-    return connecting || (events & ZMQ_POLLIN) || !(events & ZMQ_POLLOUT);
+    if (self->inproc) {
+        return connecting || (events & ZMQ_POLLIN) || !(events & ZMQ_POLLOUT);
+    }
+    return (events & (ZMQ_POLLIN | (connecting ? ZMQ_POLLOUT : 0))) != 0;
 }
 
 bool zsp_dealer_lost(struct zsp_dealer *self, const char **ret_why)

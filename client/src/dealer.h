@@ -19,6 +19,8 @@
 struct zsp_dealer {
     void *socket;  /* NULL = closed */
     void *monitor; /* PAIR that hears of the socket's life; NULL for inproc: libzmq tells nothing */
+    int socket_fd; /* their ZMQ_FD */
+    int monitor_fd;
     bool inproc;
 };
 
@@ -40,10 +42,12 @@ void zsp_dealer_close(struct zsp_dealer *self);
 /* Does the connection stand? */
 bool zsp_dealer_writable(const struct zsp_dealer *self);
 
-/* What to poll for it: one or two items, or none when it is closed. Returns how
- * many; when any of them has an event, replies may be there, or the connection lost. */
-int zsp_dealer_poll_items(const struct zsp_dealer *self, bool connecting, zmq_pollitem_t items[2]);
-/* Is there something of the kind already, so that it must not be polled for? */
+/* The descriptors to poll, < 0 = none. When that of the socket is readable replies may be there,
+ * when that of the monitor is, the connection may be lost. */
+int zsp_dealer_fd(const struct zsp_dealer *self);
+int zsp_dealer_monitor_fd(const struct zsp_dealer *self);
+/* Is there something of the kind already? The socket's descriptor is edge-triggered: to be asked
+ * before every wait, after all else was done with the socket. */
 bool zsp_dealer_due(const struct zsp_dealer *self, bool connecting);
 
 /* Take what the monitor has; true when the connection, or the attempt, is over;

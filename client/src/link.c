@@ -3,10 +3,11 @@
  * One turn of the thread, as long as it runs:
  *   - locked: move the state on (attempt, time-outs), pump the ports that want it; unlocked: do the
  *     work of one of them, if it has some that takes long
- *   - unlocked: sleep in zmq_poll on the socket, its monitor and the eventfd
+ *   - unlocked: sleep in poll on the socket, its monitor and the eventfd
  *   - take what the monitor says, then replies: decoded unlocked, handed over locked
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -55,7 +56,7 @@ static void drain_wake_fd(struct zsp_link *self)
     }
 }
 
-static void take_events(struct zsp_link *self)
+static void take_events(struct zsp_link *self, bool has_word)
 {
     const int64_t now_ms = zsp_now_ms();
     for (unsigned i = 0; i < REPLIES_PER_TURN && zsp_link_take_reply(self, now_ms); i++) {
@@ -63,7 +64,8 @@ static void take_events(struct zsp_link *self)
     const char *why = "connection lost";
     /* Replies that arrived before the connection went were taken above, or are
      * lost; whoever asked asks again. */
-    const bool lost = self->dealer.socket && zsp_dealer_lost(&self->dealer, &why);
+    const bool lost = self->dealer.socket && (has_word || self->dealer.inproc) &&
+                      zsp_dealer_lost(&self->dealer, &why);
     zsp_link_lock(self);
     if (lost) {
         zsp_link_fall(self, now_ms, ZSP_ECLOSED, why);
@@ -71,6 +73,36 @@ static void take_events(struct zsp_link *self)
         zsp_link_greet(self, now_ms);
     }
     zsp_link_unlock(self);
+}
+
+/* What the thread woke up for. */
+struct news {
+    bool of_callers;    /* the eventfd */
+    bool of_socket;     /* replies, or a connection that stands */
+    bool of_connection; /* the monitor has a word */
+    bool of_context;    /* it has ended */
+};
+
+/* Not zmq_poll(): it asks each socket twice, and polls twice, for each wake-up. */
+static struct news wait_for_news(struct zsp_link *self, bool connecting, long sleep_ms)
+{
+    struct pollfd items[] = {
+        {.fd = self->wake_fd, .events = POLLIN},
+        {.fd = zsp_dealer_fd(&self->dealer), .events = POLLIN},
+        {.fd = zsp_dealer_monitor_fd(&self->dealer), .events = POLLIN},
+        {.fd = zsp_context_fd(&self->context), .events = POLLIN},
+    };
+    const bool due = zsp_dealer_due(&self->dealer, connecting);
+    const int ready = poll(items, sizeof items / sizeof items[0], due ? 0 : (int)sleep_ms);
+    if (ready <= 0) { /* time is over, or a signal came */
+        return (struct news){.of_socket = due};
+    }
+    return (struct news){
+        .of_callers = items[0].revents != 0,
+        .of_socket = due || items[1].revents != 0,
+        .of_connection = items[2].revents != 0,
+        .of_context = items[3].revents != 0 && zsp_context_ended(&self->context),
+    };
 }
 
 static void *run(void *arg)
@@ -85,28 +117,18 @@ static void *run(void *arg)
         const bool connecting = self->state == CONNECTING;
         zsp_link_unlock(self);
 
-        zmq_pollitem_t items[4] = {{.fd = self->wake_fd, .events = ZMQ_POLLIN}};
-        const int dealer_count = zsp_dealer_poll_items(&self->dealer, connecting, items + 1);
-        const int count = 1 + dealer_count;
-        bool due = zsp_dealer_due(&self->dealer, connecting);
-        const int ready =
-            zmq_poll(items, count + zsp_context_poll_item(&self->context, items + count),
-                     due ? 0 : sleep_ms);
-        for (int i = 1; i < count && ready > 0; i++) {
-            due = due || items[i].revents != 0;
-        }
-        const bool ended = ready < 0 && errno == ETERM;
+        const struct news news = wait_for_news(self, connecting, sleep_ms);
         zsp_link_lock(self);
         self->asleep = false;
-        if (ended) {
+        if (news.of_context) {
             zsp_link_end(self, zsp_now_ms());
         }
         zsp_link_unlock(self);
-        if (ready > 0 && items[0].revents != 0) {
+        if (news.of_callers) {
             drain_wake_fd(self);
         }
-        if (due && !ended) {
-            take_events(self);
+        if ((news.of_socket || news.of_connection) && !news.of_context) {
+            take_events(self, news.of_connection);
         }
     }
     zsp_dealer_close(&self->dealer);

@@ -39,7 +39,8 @@ struct zsp_link {
 
     /* Locked. */
     bool stopping;
-    bool asleep; /* the thread is in zmq_poll, or on its way there, and nobody woke it */
+    bool notifies; /* who waits is woken when the lock is given up */
+    bool asleep;   /* the thread is in poll(), or on its way there, and nobody woke it */
     enum link_state state;
     int64_t state_until_ms; /* PAUSED: next attempt; CONNECTING, GREETING: given up */
     size_t endpoint_index;

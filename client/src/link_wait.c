@@ -9,14 +9,20 @@ void zsp_link_lock(struct zsp_link *self)
     zsp_monitor_lock(&self->monitor);
 }
 
+/* Who is woken wants the lock at once: so that is given up before. */
 void zsp_link_unlock(struct zsp_link *self)
 {
+    const bool notifies = self->notifies;
+    self->notifies = false;
     zsp_monitor_unlock(&self->monitor);
+    if (notifies) {
+        zsp_monitor_wake(&self->monitor);
+    }
 }
 
 void zsp_link_notify(struct zsp_link *self)
 {
-    zsp_monitor_wake(&self->monitor);
+    self->notifies = true;
 }
 
 static int timed_out(const struct zsp_link *self, struct zsp_err *err)
@@ -35,6 +41,10 @@ int zsp_link_wait_always(struct zsp_link *self, int64_t deadline_ms)
 {
     if (deadline_ms != INT64_MAX && zsp_now_ms() >= deadline_ms) {
         return ZSP_ETIMEOUT;
+    }
+    if (self->notifies) {
+        self->notifies = false;
+        zsp_monitor_wake(&self->monitor);
     }
     zsp_monitor_wait(&self->monitor, deadline_ms);
     return 0;
