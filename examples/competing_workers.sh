@@ -23,19 +23,18 @@ say "the victim has begun with: $first"
 kill -9 "$victim"
 wait "$victim" 2>/dev/null || true
 printed "$first" "$pipe" >"$work/done.0"
-held=$(zspool group info indexers --json | sed -nE 's/.*"leased": ?([0-9]+).*/\1/p' | head -n 1)
-[[ $held -gt 0 ]] || fail "the dead worker holds nothing"
 
 workers=()
 for number in 1 2 3; do
-    : >"$work/done.$number"
-    zspool pull files -g indexers >"$work/done.$number" &
+    zspool pull files -g indexers --format '%d %s\n' >"$work/got.$number" & # deliveries, the line
     workers+=($!)
 done
 await_group indexers files
 stop "${workers[@]}"
 
-cat "$work"/done.? | sort -u >"$work/done"
+held=$(cat "$work"/got.? | awk '$1 > 1' | wc -l)
+[[ $held -gt 0 ]] || fail "the dead worker held nothing"
+{ cat "$work/done.0"; cut -d ' ' -f 2- "$work"/got.?; } | sort -u >"$work/done"
 sort -u "$work/input" >"$work/wanted"
 same_lines "the four workers" "$work/wanted" "$work/done"
 say "$held messages came back from the dead worker; all $(wc -l <"$work/done") were done"
