@@ -161,11 +161,16 @@ static bool is_all_in_range(const struct compact_copy *self, const struct store_
            range->end_offset >= batch->first_offset + batch->record_count;
 }
 
+bool compact_copy_has_kept(const struct compact_copy *self, uint64_t first, uint64_t end)
+{
+    const struct store_range *range = range_at(&self->rules, first);
+    return range && range->first_offset < end;
+}
+
 bool compact_copy_wants(const struct compact_copy *self, const struct store_batch *batch)
 {
-    const struct store_range *range = range_at(&self->rules, batch->first_offset);
-    return !self->rules.keeps ||
-           (range && range->first_offset < batch->first_offset + batch->record_count);
+    return !self->rules.keeps || compact_copy_has_kept(self, batch->first_offset,
+                                                       batch->first_offset + batch->record_count);
 }
 
 void compact_copy_pass(struct compact_copy *self, const struct batch_header *header)

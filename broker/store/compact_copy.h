@@ -65,6 +65,8 @@ void compact_copy_begin(struct compact_copy *self, const struct compact_rules *r
 /* The next batch, with its body. Errors: ZSP_ENOMEM, ZSP_ECORRUPT (what is in it cannot be read) */
 int compact_copy_batch(struct compact_copy *self, const struct batch_header *header,
                        struct zsp_err *err);
+/* With ranges: is anything of [first, end) kept? */
+bool compact_copy_has_kept(const struct compact_copy *self, uint64_t first, uint64_t end);
 /* Does anything of it stay? Else its body is not needed: pass it by. */
 bool compact_copy_wants(const struct compact_copy *self, const struct store_batch *batch);
 void compact_copy_pass(struct compact_copy *self, const struct batch_header *header);

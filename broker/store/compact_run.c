@@ -78,8 +78,9 @@ static int open_source(struct compact_run *self, struct fs *fs, struct zsp_err *
                                .file = file,
                                .file_bytes = source->bytes,
                                .place = place_of(self, source),
-                               .offset = source->base_offset,
+                               .offset = source->from_offset,
                                .epoch = source->epoch_before};
+    self->scan.place.pos = source->from_pos;
     self->scanning = true;
     return 0;
 }
@@ -89,6 +90,15 @@ static int read_body(struct compact_run *self, uint64_t pos, struct batch_header
 {
     struct zsp_slice *const body = &header->batch.body;
     return scan_bytes(&self->scan, pos + BATCH_HEADER_BYTES, body->len, body, err);
+}
+
+/* Is the source read to its end, or is nothing of the rest wanted? */
+static bool is_through(const struct compact_run *self)
+{
+    const struct compact_source *source = &self->sources[self->at];
+    return self->scan.place.pos >= self->scan.file_bytes ||
+           (self->copy.rules.keeps &&
+            !compact_copy_has_kept(&self->copy, self->scan.offset, source->end_offset));
 }
 
 /* The next batch of the sources, whole; without its body when only some ranges are kept. Returns 0,
@@ -110,7 +120,7 @@ static int next_batch(struct compact_run *self, struct fs *fs, struct batch_head
                 return opened;
             }
         }
-        if (self->scan.place.pos < self->scan.file_bytes) {
+        if (!is_through(self)) {
             break;
         }
         (void)fs->ops->close(fs->self, self->scan.file, NULL); /* only read */

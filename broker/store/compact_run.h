@@ -18,7 +18,8 @@ struct compact_source {
     uint64_t base_offset;
     uint64_t end_offset;
     uint64_t bytes;
-    uint64_t skipped_bytes; /* of the beginning: nothing there stays */
+    uint64_t from_pos, from_offset; /* it is read from this batch on: nothing before it stays */
+    uint64_t skipped_bytes;         /* of the beginning: nothing there stays */
     uint64_t epoch_before;
     int64_t max_before_ms;
     int64_t max_timestamp_ms;

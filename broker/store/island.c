@@ -15,6 +15,8 @@
 #define SMALL_MAX      8u   /* so many small islands side by side become one */
 #define CUT_BYTES      256u /* beyond what is too much, so that a message goes, not only a header */
 #define GENERATION_MAX (UINT32_MAX - 1)
+/* Faster than compaction: hardly anything is written, and the log grows meanwhile. */
+#define RATE (4u * ZSP_COMPACTION_RATE)
 
 enum island_phase { ISLAND_COPYING, ISLAND_COMMITTING };
 
@@ -193,6 +195,23 @@ static size_t next_index(const struct island *self)
                : part->segment_count;
 }
 
+/* It is read from the first batch on that has something which is kept, as far as that is known. */
+static void begin_at_kept(const struct island *self, const struct segment *segment,
+                          struct compact_source *source)
+{
+    const size_t at = range_at(self->kept, self->kept_count, source->base_offset);
+    if (at == self->kept_count || self->kept[at].first_offset >= source->end_offset) {
+        source->bytes = 0; /* nothing of it is read */
+        return;
+    }
+    const struct index_entry *entry =
+        index_find_offset(&segment->index, self->kept[at].first_offset);
+    if (entry) {
+        source->from_pos = entry->pos;
+        source->from_offset = entry->offset;
+    }
+}
+
 /* One more source for the target. Errors: ZSP_ENOMEM */
 static int add_source(struct island *self, size_t index)
 {
@@ -201,9 +220,7 @@ static int add_source(struct island *self, size_t index)
     struct compact_source source = replace_source(self->part, index);
     const bool is_first = run->source_count == 0;
     source.skipped_bytes = is_first ? self->skipped_bytes : 0;
-    if (!overlaps(self->kept, self->kept_count, source.base_offset, source.end_offset)) {
-        source.bytes = 0; /* nothing of it is read */
-    }
+    begin_at_kept(self, segment, &source);
     self->skipped_bytes = 0;
     if (compact_run_add(run, &source) < 0) {
         return ZSP_ENOMEM;
@@ -327,8 +344,7 @@ static void job_done(struct log_store *store, struct io *io)
         give_up(store, self, &io->job.error);
         return;
     }
-    self->due_ms =
-        store->now.mono_ms + (int64_t)(self->run.worked * 1000 / ZSP_COMPACTION_RATE) + 1;
+    self->due_ms = store->now.mono_ms + (int64_t)(self->run.worked * 1000 / RATE) + 1;
     if (self->dropping) {
         self->dropping = false;
         go_on(store, self);

@@ -17,6 +17,7 @@ struct compact_source replace_source(const struct store_part *part, size_t index
         .last_number = segment->rewrite ? segment->rewrite->last_number : segment->number,
         .generation = segment->generation,
         .base_offset = segment->base_offset,
+        .from_offset = segment->base_offset,
         .end_offset = segment->end_offset,
         .bytes = segment->bytes,
         .epoch_before = index > 0 ? part->segments[index - 1]->epoch : 0,
