@@ -32,7 +32,7 @@
 #include "common/table.h"
 
 #define FAIR_ENTRIES_MAX 16384u /* of one window */
-#define FAIR_OWED_MAX    16u
+#define FAIR_OWED_MAX    2u
 #define FAIR_KEY_LEN     9u
 
 struct engine;
