@@ -13,6 +13,7 @@
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/mark_watch.h"
 #include "broker/engine/pattern.h"
+#include "broker/engine/ready_set.h"
 #include "common/assert.h"
 
 /* The list for a name, made empty when there is none. NULL = out of memory. */
@@ -80,6 +81,12 @@ int binding_new(struct groups *self, struct group *group, struct zsp_slice name,
         free(binding);
         return rc;
     }
+    if (ready_set_grown(group) < 0) {
+        (void)name_index_remove(&group->bindings, followers->name);
+        followers_release(self, followers);
+        free(binding);
+        return ZSP_ENOMEM;
+    }
     follow(binding, followers);
     *ret = binding;
     return 0;
@@ -93,6 +100,7 @@ static void detach(struct groups *self, struct binding *binding, uint32_t count)
     if (binding->ledgers != &binding->only) {
         free(binding->ledgers);
     }
+    binding->group->attached -= binding->topic ? 1 : 0;
     binding->ledgers = NULL;
     binding->topic = NULL;
 }
@@ -132,6 +140,7 @@ int binding_attach(struct groups *self, struct binding *binding, struct topic *t
         }
     }
     binding->topic = topic;
+    binding->group->attached++;
     return 0;
 }
 

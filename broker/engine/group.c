@@ -16,6 +16,7 @@
 #include "broker/engine/group_rules.h"
 #include "broker/engine/letters.h"
 #include "broker/engine/pattern.h"
+#include "broker/engine/ready_set.h"
 #include "broker/engine/recall.h"
 #include "broker/engine/redrive.h"
 #include "broker/engine/savepoint.h"
@@ -241,6 +242,7 @@ void group_destroy(struct engine *engine, struct group *group)
     }
     savepoint_forget_all(self, group);
     name_index_fini(&group->bindings);
+    ready_set_fini(group);
     members_fini(&group->members, &self->members);
     (void)name_index_remove(&engine->catalog.groups, group->name);
     (void)zsp_table_remove(&self->by_id, id_key(&group->id));

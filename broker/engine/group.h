@@ -49,6 +49,7 @@ struct join;
 struct lanes;
 struct letter_call;
 struct pull;
+struct ready_set;
 struct redrive;
 struct request;
 struct restore_call;
@@ -85,6 +86,7 @@ struct binding {
     uint16_t stalled;                         /* ledgers that look_ahead keeps from going on */
     bool is_found;                            /* by a pattern; it goes with its topic */
     bool joined;                              /* durable: may be pulled from */
+    uint32_t ready_place;     /* 1 + its place in the group's ready_set, 0 = not in it */
     struct ledger_told *ring; /* ledgers with something ready; the next to be served */
 };
 
@@ -113,7 +115,11 @@ struct group {
     struct side_replay *side;        /* NULL = it is no replay; side_replay.h */
     struct zsp_buf *start_id;        /* with start_kind ID */
 
+    struct ready_set *ready_set;      /* NULL = it has few topics; ready_set.h */
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
+    uint64_t waiting_messages;        /* */
+    uint32_t blocked, stalled;        /* sums over its bindings */
+    uint32_t attached;                /* bindings with a topic */
     struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
     uint32_t unknown;                 /* ledgers whose partition's agenda must be read first */
     uint32_t late;                    /* ledgers that give nothing until it is */

@@ -19,6 +19,7 @@
 #include "broker/engine/letters.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/mark_watch.h"
+#include "broker/engine/ready_set.h"
 #include "broker/engine/recall.h"
 #include "broker/engine/side_replay.h"
 #include "broker/engine/state.h"
@@ -154,6 +155,9 @@ static void tell_sums(struct ledger_told *told, const struct ledger_figures *now
     binding->blocked =
         (uint16_t)(binding->blocked + (now->is_blocked ? 1 : 0) - (was->is_blocked ? 1 : 0));
     binding->stalled = (uint16_t)(binding->stalled + now->is_stalled - was->is_stalled);
+    group->waiting_messages += now->waiting - was->waiting;
+    group->blocked += (now->is_blocked ? 1u : 0u) - (was->is_blocked ? 1u : 0u);
+    group->stalled += (now->is_stalled ? 1u : 0u) - (was->is_stalled ? 1u : 0u);
     group->unknown += (now->is_unknown ? 1u : 0u) - (was->is_unknown ? 1u : 0u);
     group->busy_ledgers += (ledger_has_work(now) ? 1u : 0u) - (ledger_has_work(was) ? 1u : 0u);
     group->late += (now->is_late ? 1u : 0u) - (was->is_late ? 1u : 0u);
@@ -166,12 +170,15 @@ static void tell_sums(struct ledger_told *told, const struct ledger_figures *now
 
 static void update_ring(struct ledger_told *told)
 {
-    struct ledger_told **const ring = &told->ledger->binding->ring;
+    struct binding *const binding = told->ledger->binding;
+    struct ledger_told **const ring = &binding->ring;
     const bool belongs = told->figures.ready > 0 && hold_is_free(told->ledger);
     if (belongs && !told->in_ring) {
         ring_add(ring, told);
+        ready_set_changed(binding);
     } else if (!belongs && told->in_ring) {
         ring_remove(ring, told);
+        ready_set_changed(binding);
     }
 }
 

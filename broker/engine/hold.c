@@ -6,6 +6,7 @@
 #include "broker/engine/container.h"
 #include "broker/engine/ledger_ordered.h"
 #include "broker/engine/pull.h"
+#include "broker/engine/ready_set.h"
 #include "common/assert.h"
 
 /* --- The object ------------------------------------------------------------------------------- */
@@ -251,10 +252,12 @@ static bool is_wanted(const struct ledger *ledger, uint64_t stamp)
 }
 
 /* Free partitions have something. */
-static bool any_free(const struct pull *pull)
+static bool any_free(struct groups *self, const struct pull *pull)
 {
-    for (size_t i = 0; i < pull_binding_count(pull); i++) {
-        const struct binding *binding = pull_binding_at(pull, i);
+    struct binding_walk walk;
+    const struct binding *binding = NULL;
+    binding_walk_begin(&walk, self, pull, 0);
+    while ((binding = binding_walk_next(&walk))) {
         if (binding->joined && binding->ring) {
             return true;
         }
@@ -279,7 +282,7 @@ bool hold_may_take(struct groups *self, const struct pull *pull)
             return true;
         }
     }
-    return any_free(pull) && may_take_free(self, pull, count_held(member));
+    return any_free(self, pull) && may_take_free(self, pull, count_held(member));
 }
 
 void hold_balance(struct groups *self, struct pull *pull)
@@ -365,13 +368,14 @@ static int take_own(struct groups *self, struct pull *pull, struct member *membe
 int hold_reserve(struct groups *self, struct pull *pull)
 {
     struct member *const member = member_of(self, pull);
-    const size_t count = pull_binding_count(pull);
-    const size_t first =
-        pull_takes_turns(pull) && count > 0 ? pull->group->next_binding++ % count : 0;
+    const size_t first = pull_takes_turns(pull) ? pull->group->next_binding++ : 0;
     uint32_t held = count_held(member);
+    struct binding_walk walk;
+    struct binding *binding = NULL;
     int rc = 0;
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = take_free(self, pull, pull_binding_at(pull, (first + i) % count), member, &held);
+    binding_walk_begin(&walk, self, pull, first);
+    while (rc == 0 && (binding = binding_walk_next(&walk))) {
+        rc = take_free(self, pull, binding, member, &held);
     }
     return rc == 0 && member ? take_own(self, pull, member) : rc;
 }

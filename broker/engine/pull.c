@@ -411,8 +411,7 @@ static int reserve(struct groups *groups, struct pull *self)
     if (group->mode == GROUP_ORDERED) {
         return hold_reserve(groups, self);
     }
-    const size_t count = pull_binding_count(self);
-    const size_t first = pull_takes_turns(self) && count > 0 ? group->next_binding++ % count : 0;
+    const size_t first = pull_takes_turns(self) ? group->next_binding++ : 0;
     int rc = pull_take(groups, self, first);
     if (rc == 0 && group->mode == GROUP_KEYED) {
         wanted = self->max_messages < room ? self->max_messages : room;

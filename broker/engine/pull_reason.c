@@ -19,6 +19,18 @@ struct pull_view {
 
 static void look(const struct pull *self, struct pull_view *ret)
 {
+    const struct group *group = self->group;
+    *ret = (struct pull_view){
+        .any_topic = group->attached > 0,
+        .any_blocked = group->blocked > 0,
+        .any_stalled = group->stalled > 0,
+        .ready = group->ready,
+        .leased = group->leased + group->reserved,
+        .waiting = group->waiting_messages,
+    };
+    if (self->all_topics) {
+        return;
+    }
     *ret = (struct pull_view){0};
     for (size_t i = 0; i < pull_binding_count(self); i++) {
         const struct binding *binding = pull_binding_at(self, i);

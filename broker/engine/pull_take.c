@@ -5,6 +5,7 @@
 
 #include "broker/engine/fair.h"
 #include "broker/engine/group_rules.h"
+#include "broker/engine/ready_set.h"
 
 /* Instead of a priority. */
 #define ANY_PRIORITY UINT_MAX
@@ -40,15 +41,15 @@ static int take_binding(struct groups *groups, struct binding *binding, struct t
 /* From all topics of the pull, beginning with one of them. */
 static int take_topics(struct groups *groups, struct pull *self, size_t first, unsigned priority)
 {
-    const size_t count = pull_binding_count(self);
-    for (size_t i = 0; i < count && self->take.messages > 0 && !self->take.alone; i++) {
-        struct binding *binding = pull_binding_at(self, (first + i) % count);
-        int rc = take_binding(groups, binding, &self->take, priority);
-        if (rc < 0) {
-            return rc;
-        }
+    struct binding_walk walk;
+    struct binding *binding = NULL;
+    int rc = 0;
+    binding_walk_begin(&walk, groups, self, first);
+    while (rc == 0 && self->take.messages > 0 && !self->take.alone &&
+           (binding = binding_walk_next(&walk))) {
+        rc = take_binding(groups, binding, &self->take, priority);
     }
-    return 0;
+    return rc;
 }
 
 /* The most urgent first, over all topics and partitions. */
@@ -64,11 +65,14 @@ static int take_by_priority(struct groups *groups, struct pull *self, size_t fir
 /* --- Turns -------------------------------------------------------------------------------------- */
 
 /* Priorities at which the pull gets something, a bit each. */
-static unsigned priorities_of(const struct pull *self)
+static unsigned priorities_of(struct groups *groups, const struct pull *self)
 {
+    struct binding_walk walk;
+    const struct binding *binding = NULL;
     unsigned ret = 0;
-    for (size_t i = 0; i < pull_binding_count(self); i++) {
-        const struct ledger_told *const first = pull_binding_at(self, i)->ring;
+    binding_walk_begin(&walk, groups, self, 0);
+    while ((binding = binding_walk_next(&walk))) {
+        const struct ledger_told *const first = binding->ring;
         const struct ledger_told *told = first;
         for (bool more = first != NULL; more; more = told != first) {
             ret |= ledger_ready(told->ledger) > 0 ? ledger_priorities_ready(told->ledger) : 0;
@@ -134,7 +138,7 @@ static int take_next(struct groups *groups, struct pull *self, size_t first, uin
     struct group *group = self->group;
     struct take *take = &self->take;
     const uint64_t before = take->taken;
-    const unsigned ready = priorities_of(self);
+    const unsigned ready = priorities_of(groups, self);
     const unsigned lower = ready & ~(1u << highest(ready));
     *has_turns = *has_turns && lower != 0;
     group->owed = lower == 0 || group->owed < 0 ? 0 : group->owed;

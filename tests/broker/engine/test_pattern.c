@@ -169,6 +169,45 @@ static void a_pull_makes_no_group_over_a_topic_that_keeps_until_consumed(void **
     fixture_error(f, ZSP_ENOT_FOUND, "PULL", PULL_ORDERS, NULL);
 }
 
+/* Goal: whichever of many topics have something, each message comes once, and topics have turns. */
+static void pulls_of_many_topics_get_what_is_there(void **state)
+{
+    struct engine_fixture *f = *state;
+    static const char *const modes[] = {"shared", "ordered"};
+    f->session = 5;
+    for (unsigned m = 0; m < 2; m++) {
+        fixture_ok(f, "GROUP.CREATE",
+                   fixture_format("{'group': '%s', 'topics': ['many.*'], 'mode': '%s'}", modes[m],
+                                  modes[m]),
+                   NULL);
+    }
+    for (unsigned round = 0; round < 6; round++) {
+        const unsigned step = round + 1;
+        for (unsigned i = 0; i < 60; i += step) {
+            publish(f, fixture_format("many.%u", i), i % 2 == 0 ? "a" : "b");
+            publish(f, fixture_format("many.%u", i), "c");
+        }
+        for (unsigned m = 0; m < 2; m++) {
+            unsigned count = 0;
+            for (unsigned max = 1;; max = max % 7 + 1) {
+                const struct answer *answer = fixture_ok(
+                    f, "PULL", fixture_format("{'group': '%s', 'max_messages': %u}", modes[m], max),
+                    NULL);
+                const unsigned got = (unsigned)steps_count(answer);
+                count += got;
+                if (got == 0) {
+                    break;
+                }
+            }
+            assert_int_equal(count, 2 * ((60 + step - 1) / step));
+        }
+    }
+    fixture_ok(f, "TOPIC.DELETE", "{'topic': 'many.59'}", NULL);
+    publish(f, "many.58", "last");
+    assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", "{'group': 'shared'}", NULL)),
+                        "last");
+}
+
 static void ordered_groups_have_patterns(void **state)
 {
     struct engine_fixture *f = *state;
@@ -196,6 +235,7 @@ int main(void)
         TEST(a_creation_that_is_refused_leaves_nothing),
         TEST(a_pattern_is_a_name_with_wildcards),
         TEST(a_pull_makes_no_group_over_a_topic_that_keeps_until_consumed),
+        TEST(pulls_of_many_topics_get_what_is_there),
         TEST(ordered_groups_have_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
