@@ -32,10 +32,19 @@ bool chart_learn(struct chart *self, uint32_t partition, uint64_t offset, uint32
     return true;
 }
 
+static uint32_t greater(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
 /* `may` is about to change: what it was may be what is on disk. */
 static void note_old(struct chart *self, struct chart_slot *slot)
 {
-    slot->old = slot->changed_step <= self->durable_step ? slot->may : slot->old | slot->may;
+    const bool is_durable = slot->changed_step <= self->durable_step;
+    slot->old = is_durable ? slot->may : slot->old | slot->may;
+    slot->old_failures_max = greater(slot->failures_max, is_durable ? 0 : slot->old_failures_max);
+    slot->old_deliveries_max =
+        greater(slot->deliveries_max, is_durable ? 0 : slot->old_deliveries_max);
     slot->changed_step = self->model->step;
 }
 
@@ -203,6 +212,8 @@ static void crash_slot(struct chart *self, struct chart_slot *slot, bool power_l
     slot->holds = false;
     slot->deliveries_min = 0;
     slot->failures_min = slot->failures_durable;
+    slot->failures_max = greater(slot->failures_max, slot->old_failures_max);
+    slot->deliveries_max = greater(slot->deliveries_max, slot->old_deliveries_max);
     if (slot->grant_step > self->durable_step) {
         slot->lease = 0; /* it may be out under an older one */
     }

@@ -54,8 +54,9 @@ struct chart_slot {
     int64_t late_ms; /* it is due by then, as far as the broker's time stands still at crashes */
     uint32_t failures_min, failures_max, failures_durable;
     uint32_t deliveries_min, deliveries_max;
-    uint32_t deaths;     /* at most; */
-    uint64_t dead_lease; /* the last one under this */
+    uint32_t old_failures_max, old_deliveries_max; /* a power cut may bring back so many */
+    uint32_t deaths;                               /* at most; */
+    uint64_t dead_lease;                           /* the last one under this */
     uint32_t left_out_max;
     uint32_t copies; /* of the last look */
     bool is_listed;
