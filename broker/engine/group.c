@@ -106,6 +106,7 @@ void group_fini(struct engine *engine)
     while (self->loose_first) {
         group_ledger_drop(self, self->loose_first);
     }
+    letters_fini(self); /* a partition that is let go looks once more at what it owes */
     group_state_fini(self);
     step_fini(&self->step);
     fair_fini(self);

@@ -264,6 +264,24 @@ static void a_group_goes_while_it_owes(void **state)
     assert_string_equal(letters(f), "");
 }
 
+/* Goal: nothing is left of it when the broker ends while a partition is at a member. */
+static void what_is_owed_of_a_held_partition_goes_with_the_broker(void **state)
+{
+    struct engine_fixture *f = *state;
+    f->options.auto_create_topics = false;
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 't'}", NULL);
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'mode': 'ordered', "
+               "'settings': {'dead_letter_topic': 'd'}}",
+               NULL);
+    steps_publish_each(f, "t", "a b");
+    f->session = 7;
+    steps_settle(f, 0, 1, steps_pull(f, 2)->lease, "'reject'");
+    fixture_pump(f);
+    assert_string_equal(steps_part(f, "t", 0), "1 2 0 1 0 1");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -273,6 +291,7 @@ int main(void)
         TEST(a_lost_lease_makes_letters_too),
         TEST(a_topic_that_is_full_is_waited_for),
         TEST(a_topic_that_is_missing_is_waited_for),
+        TEST(what_is_owed_of_a_held_partition_goes_with_the_broker),
         TEST(who_redrives_or_drops_first_gets_no_copy),
         TEST(a_redrive_overtakes_its_copy),
         TEST(without_the_setting_nothing_is_owed),
