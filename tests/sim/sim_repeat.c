@@ -7,6 +7,9 @@
  *   - what was confirmed as synced, or as a duplicate, is there and stays there;
  *   - READ from its id finds a message that is there.
  *
+ * A part of it comes by sequence, under a name that others are fenced by, and again until it is confirmed:
+ * also when nothing of it is new, the producer is told that it was taken.
+ *
  * The window is longer than any history, and than all jumps of the clock.
  */
 #include <inttypes.h>
@@ -21,14 +24,27 @@
 #define OFFSETS   (BLOCK * BLOCKS)
 #define OUT_MAX   4u
 #define BATCH_MAX 9u
+#define PRODUCER  8u
 
 struct repeat_fact {
     bool is_sent, is_sure;
+    bool must_exist; /* it was confirmed, wherever it is */
+    bool is_found;   /* in the last look */
     uint64_t offset; /* with is_sure */
 };
 
+/* What is published by sequence, one at a time. */
+struct repeat_batch {
+    uint32_t block, first, count; /* count 0 = there is none */
+    bool is_packed, is_out;
+};
+
 struct repeat {
-    bool is_made; /* the topic */
+    uint64_t epoch; /* 0 = the name is not open */
+    bool opening;
+    struct repeat_batch batches[PARTS];
+    uint64_t sequences[PARTS]; /* confirmed */
+    bool is_made;              /* the topic */
     uint32_t block_count;
     uint32_t firsts[BLOCKS]; /* number of the first message of each block */
     struct repeat_fact facts[BLOCKS][BLOCK];
@@ -98,6 +114,54 @@ static void publish(struct client *self)
     client_send(self, request);
 }
 
+/* A batch for the partition, when one of its blocks is drawn. */
+static bool draw_batch(struct client *self, uint32_t partition)
+{
+    struct repeat_batch *batch = &self->repeat->batches[partition];
+    struct prng *prng = &self->sim->prng;
+    const uint32_t block = choose_block(self);
+    if (block % PARTS != partition) {
+        return false;
+    }
+    batch->block = block;
+    batch->count = (uint32_t)prng_between(prng, 1, BATCH_MAX);
+    batch->first = (uint32_t)prng_below(prng, BLOCK - batch->count + 1);
+    batch->is_packed = prng_chance(prng, 300);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        self->repeat->facts[block][batch->first + i].is_sent = true;
+    }
+    return true;
+}
+
+static void publish_by_sequence(struct client *self)
+{
+    struct repeat *repeat = self->repeat;
+    const uint32_t partition = (uint32_t)prng_below(&self->sim->prng, PARTS);
+    struct repeat_batch *batch = &repeat->batches[partition];
+    if (repeat->epoch == 0 && !repeat->opening) {
+        struct sim_request *open = client_request(self, SIM_OPEN);
+        open->producer = PRODUCER;
+        repeat->opening = true;
+        client_send(self, open);
+    }
+    if (repeat->epoch == 0 || repeat->opening || batch->is_out ||
+        (batch->count == 0 && !draw_batch(self, partition))) {
+        return;
+    }
+    struct sim_request *request = client_request(self, SIM_PUBLISH);
+    request->topic = SIM_REPEAT;
+    request->partition = (int32_t)partition;
+    request->is_synced = true;
+    request->is_packed = batch->is_packed;
+    request->first_message = repeat->firsts[batch->block] + batch->first;
+    request->message_count = batch->count;
+    request->producer = PRODUCER;
+    request->epoch = repeat->epoch;
+    request->sequence = repeat->sequences[partition] + 1;
+    batch->is_out = true;
+    client_send(self, request);
+}
+
 static struct sim_request *ask_read(struct client *self, uint32_t partition, uint64_t from)
 {
     struct sim_request *request = client_request(self, SIM_READ);
@@ -138,7 +202,11 @@ void repeat_wake(struct client *self)
         request->dedup_window_ms = ZSP_DEDUP_WINDOW_MS_MAX;
         client_send(self, request);
     } else if (repeat->is_made && self->out < OUT_MAX && prng_chance(&self->sim->prng, 800)) {
-        publish(self);
+        if (prng_chance(&self->sim->prng, 300)) {
+            publish_by_sequence(self);
+        } else {
+            publish(self);
+        }
     } else if (repeat->is_made && self->out < OUT_MAX) {
         look(self);
     }
@@ -179,12 +247,13 @@ static void published(struct client *self, const struct sim_request *request)
     for (size_t i = 0; i < reply->at_count; i++) {
         const struct sim_at *at = &reply->at[i];
         if (at->index != index || at->count == 0 || at->count > request->message_count - index ||
-            at->partition != partition || !at->has_first) {
+            at->partition != partition || (!at->has_first && request->producer == 0)) {
             (void)model_fail(&self->sim->model, "again: the rows do not cover the body");
             return;
         }
         index += at->count;
-        for (uint32_t k = 0; k < at->count && (reply->is_synced || at->duplicate); k++) {
+        for (uint32_t k = 0; at->has_first && k < at->count && (reply->is_synced || at->duplicate);
+             k++) {
             if (!judge_place(self, request->first_message + at->index + k, partition,
                              at->first + k)) {
                 return;
@@ -197,6 +266,40 @@ static void published(struct client *self, const struct sim_request *request)
     }
 }
 
+/* By sequence: it is there, once, and the sequence goes on. */
+static void confirmed(struct client *self, const struct sim_request *request)
+{
+    struct repeat *repeat = self->repeat;
+    for (uint32_t i = 0; i < request->message_count; i++) {
+        fact_of(repeat, request->first_message + i)->must_exist = true;
+    }
+    repeat->sequences[request->partition] += request->message_count;
+    repeat->batches[request->partition].count = 0;
+}
+
+static void opened(struct client *self, const struct sim_request *request)
+{
+    struct repeat *repeat = self->repeat;
+    uint64_t last[PARTS] = {0};
+    for (size_t i = 0; i < request->reply.part_count; i++) {
+        const struct sim_part *part = &request->reply.parts[i];
+        if (part->topic == SIM_REPEAT && part->partition < PARTS) {
+            last[part->partition] = part->values[0];
+        }
+    }
+    for (uint32_t p = 0; p < PARTS; p++) {
+        const uint64_t least = repeat->sequences[p];
+        const uint64_t most = least + repeat->batches[p].count;
+        if (last[p] != least && last[p] != most) {
+            (void)model_fail(&self->sim->model,
+                             "again/%u: the producer stopped at %" PRIu64 " or %" PRIu64
+                             ", it is told %" PRIu64,
+                             p, least, most, last[p]);
+        }
+    }
+    repeat->epoch = request->reply.epoch;
+}
+
 static void judge_read(struct client *self, const struct sim_request *request)
 {
     const struct sim_reply *reply = &request->reply;
@@ -204,10 +307,11 @@ static void judge_read(struct client *self, const struct sim_request *request)
     for (size_t i = 0; i < reply->run_count; i++) {
         const struct sim_run *run = &reply->runs[i];
         for (uint64_t m = 0; m < run->count; m++) {
-            if (!judge_place(self, reply->messages[run->first_message + m], partition,
-                             run->first + m)) {
+            const uint32_t message = reply->messages[run->first_message + m];
+            if (!judge_place(self, message, partition, run->first + m)) {
                 return;
             }
+            fact_of(self->repeat, message)->is_found = true;
         }
     }
     if (!request->is_by_id && reply->next > self->repeat->read_to[partition]) {
@@ -230,6 +334,8 @@ static bool is_fine(struct client *self, const struct sim_request *request)
         return true;
     case ZSP_EEXISTS:
         return request->verb == SIM_TOPIC_CREATE;
+    case ZSP_EFENCED_PRODUCER: /* by an OPEN whose answer was lost */
+        return request->verb == SIM_PUBLISH && request->producer != 0;
     case ZSP_ENOT_FOUND: {
         const struct repeat_fact *fact =
             request->is_by_id ? fact_of(self->repeat, request->id_message) : NULL;
@@ -240,12 +346,34 @@ static bool is_fine(struct client *self, const struct sim_request *request)
     }
 }
 
+/* The next one by sequence may go. */
+static void is_free(struct client *self, const struct sim_request *request)
+{
+    if (request->verb == SIM_OPEN) {
+        self->repeat->opening = false;
+    } else if (request->verb == SIM_PUBLISH && request->producer != 0) {
+        self->repeat->batches[request->partition].is_out = false;
+    }
+}
+
+void repeat_lost(struct client *self, const struct sim_request *request)
+{
+    is_free(self, request);
+    if (request->producer != 0 && prng_chance(&self->sim->prng, 500)) {
+        self->repeat->epoch = 0; /* else it goes on as if nothing had been */
+    }
+}
+
 void repeat_answer(struct client *self, const struct sim_request *request)
 {
     if (request->verb == SIM_TOPIC_CREATE) {
         self->repeat->is_made = !request->reply.is_error || request->reply.code == ZSP_EEXISTS;
     }
+    is_free(self, request);
     if (request->reply.is_error) {
+        if (request->reply.code == ZSP_EFENCED_PRODUCER) {
+            self->repeat->epoch = 0;
+        }
         if (!is_fine(self, request)) {
             (void)model_fail(&self->sim->model, "again: %s was answered: %s",
                              sim_verb_name(request->verb), request->reply.text);
@@ -254,6 +382,11 @@ void repeat_answer(struct client *self, const struct sim_request *request)
     }
     if (request->verb == SIM_PUBLISH) {
         published(self, request);
+        if (request->producer != 0) {
+            confirmed(self, request);
+        }
+    } else if (request->verb == SIM_OPEN) {
+        opened(self, request);
     } else if (request->verb == SIM_READ) {
         judge_read(self, request);
     }
@@ -261,10 +394,32 @@ void repeat_answer(struct client *self, const struct sim_request *request)
 
 /* --- The end ------------------------------------------------------------------------------- */
 
+/* What was confirmed, or seen, is in what was read now. */
+static void judge_all(struct client *self)
+{
+    const struct repeat *repeat = self->repeat;
+    for (uint32_t b = 0; b < repeat->block_count; b++) {
+        for (uint32_t i = 0; i < BLOCK; i++) {
+            const struct repeat_fact *fact = &repeat->facts[b][i];
+            if ((fact->must_exist || fact->is_sure) && !fact->is_found) {
+                (void)model_fail(&self->sim->model,
+                                 "again/%u: message %u was confirmed, and is gone", b % PARTS,
+                                 repeat->firsts[b] + i);
+                return;
+            }
+        }
+    }
+}
+
 void repeat_final(struct client *self)
 {
     struct repeat *repeat = self->repeat;
     struct sim *sim = self->sim;
+    for (uint32_t b = 0; b < repeat->block_count; b++) {
+        for (uint32_t i = 0; i < BLOCK; i++) {
+            repeat->facts[b][i].is_found = false;
+        }
+    }
     for (uint32_t p = 0; p < PARTS && repeat->is_made && !sim->model.failed; p++) {
         uint64_t next = 0;
         uint64_t end = 1;
@@ -284,5 +439,8 @@ void repeat_final(struct client *self)
                                  repeat->at[p][o] - 1);
             }
         }
+    }
+    if (!sim->model.failed && repeat->is_made) {
+        judge_all(self);
     }
 }
