@@ -141,7 +141,8 @@ static int take_next(struct groups *groups, struct pull *self, size_t first, uin
     const unsigned ready = priorities_of(groups, self);
     const unsigned lower = ready & ~(1u << highest(ready));
     *has_turns = *has_turns && lower != 0;
-    group->owed = lower == 0 || group->owed < 0 ? 0 : group->owed;
+    /* None wait: nothing is owed. Later they may all be reserved by this pull, and come back. */
+    group->owed = (lower == 0 && before == 0) || group->owed < 0 ? 0 : group->owed;
     if (*has_turns && group->owed >= BETWEEN) {
         const uint64_t due = (uint64_t)group->owed / BETWEEN;
         const uint64_t count = due < turn ? due : turn;

@@ -64,6 +64,37 @@ static unsigned digits_of(const char *digits, char digit)
     return count;
 }
 
+/* Goal: a turn comes also when each pull reserves all that is there, and its reply is full before. With
+ * a filter a pull asks for more than there is. */
+static void small_replies_of_large_pulls_have_turns(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'settings': {'priority': 'weighted', 'filter': "
+               "'not type = \"no\"'}}",
+               NULL);
+    for (int i = 0; i < 8; i++) { /* so it asks for more from now on */
+        fixture_ok(
+            f, "PUBLISH", "{'topic': 't', 'partition': 0}",
+            "[[b'x', null, 'no'], [b'x', null, 'no'], [b'x', null, 'no'], [b'x', null, 'no']]");
+    }
+    (void)steps_pull(f, 1);
+    publish_at(f, 4, 3);
+    publish_at(f, 9, 40);
+    char digits[64];
+    size_t len = 0;
+    while (len < 20) {
+        const struct answer *a =
+            fixture_ok(f, "PULL", "{'group': 'g', 'max_messages': 100, 'max_bytes': 26}", NULL);
+        assert_in_range(steps_count(a), 1, 8);
+        for (const char *at = fixture_payloads(a); (at = strchr(at, 'p')); at++) {
+            digits[len++] = at[1];
+        }
+    }
+    digits[16] = '\0';
+    assert_string_equal(digits, "9999999999999994");
+}
+
 static void one_of_sixteen_is_of_the_less_urgent(void **state)
 {
     struct engine_fixture *f = *state;
@@ -294,6 +325,7 @@ int main(void)
         TEST(a_priority_that_has_expired_keeps_no_other_from_its_turn),
         TEST(what_is_not_wanted_takes_no_turns),
         TEST(a_seek_meanwhile_is_no_lost_turn),
+        TEST(small_replies_of_large_pulls_have_turns),
         TEST(an_order_heeds_no_priority),
 #undef TEST
     };
