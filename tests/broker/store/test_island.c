@@ -548,6 +548,43 @@ static void a_dying_process_at_any_call_loses_nothing_that_is_kept(void **state)
     assert_true(n > 40);
 }
 
+static bool fail_sync_at(uint64_t n)
+{
+    static struct world world;
+    set_up(&world, n + 70, 15);
+    struct log_case *c = world.store;
+    publish_some(&world, 60);
+    look(&world);
+    retain(&world, 3000);
+    publish_some(&world, 40);
+    look(&world);
+    crash_fs_fail_sync(c->fs, n, n);
+    retain(&world, 2000);
+    log_case_run(c);
+    const bool failed = c->failed;
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, n);
+    assert_clean(&world);
+    log_case_reopen(c);
+    assert_kept(&world);
+    retain(&world, 2000);
+    assert_kept(&world);
+    assert_no_leftovers(&world);
+    tear_down(&world);
+    return failed;
+}
+
+/* Goal: nothing is believed of a copy whose sync failed. */
+static void a_failed_sync_ends_the_store_and_loses_nothing(void **state)
+{
+    (void)state;
+    uint64_t n = 0;
+    while (fail_sync_at(n)) {
+        n++;
+    }
+    assert_true(n > 3);
+}
+
 /* Goal: a full disk leaves everything where it is; later it goes on. */
 static void without_room_nothing_is_lost(void **state)
 {
@@ -583,6 +620,7 @@ int main(void)
         cmocka_unit_test(compaction_goes_on_beside_islands),
         cmocka_unit_test(a_power_cut_at_any_call_loses_nothing_that_is_kept),
         cmocka_unit_test(a_dying_process_at_any_call_loses_nothing_that_is_kept),
+        cmocka_unit_test(a_failed_sync_ends_the_store_and_loses_nothing),
         cmocka_unit_test(without_room_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
