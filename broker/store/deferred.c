@@ -9,7 +9,7 @@
 #include "broker/store/partition.h"
 #include "common/assert.h"
 
-#define BYTES_FIRST 4096u /* room for them */
+#define BYTES_FIRST 256u /* room for them; many partitions have few */
 
 /* --- The object --------------------------------------------------------------------------- */
 
