@@ -133,11 +133,11 @@ struct store_part {
     struct store_compacted *compacted; /* NULL = it never was */
     struct terms_place *terms_place; /* where the last look at the active segment ended, or NULL */
     uint64_t segment_bytes_max;      /* of this one's segments; 0 = as the store says */
-    bool compact_failed;             /* what is there cannot be read: not tried again */
-    bool island_failed;              /* likewise */
-    bool has_ids;                    /* its messages are found by their ids (part_ids.h) */
-    bool has_terms;                  /* priorities or times, perhaps (part_terms.h) */
-    bool orphaned;                   /* its creation failed: freed when idle */
+    bool compact_failed : 1;         /* what is there cannot be read: not tried again */
+    bool island_failed : 1;          /* likewise */
+    bool has_ids : 1;                /* its messages are found by their ids (part_ids.h) */
+    bool has_terms : 1;              /* priorities or times, perhaps (part_terms.h) */
+    bool orphaned : 1;               /* its creation failed: freed when idle */
     char path[];                     /* of its directory, relative to the data directory */
 };
 
