@@ -210,8 +210,8 @@ static bool outcome_taken(struct clinic *self, const struct sim_request *request
     if (slot->last == request && (slot->then & CHART_OUT) == 0) {
         return clinic_fail(self, srun->partition, offset, "was not out, and an outcome was taken");
     }
-    if (slot->last == request && slot->lease != 0 && slot->lease != srun->lease && !reaches &&
-        slot->grant_step < request->entered_step) {
+    if (slot->last == request && slot->then == CHART_OUT && slot->lease != 0 &&
+        slot->lease != srun->lease && !reaches && slot->grant_step < request->entered_step) {
         return clinic_fail(self, srun->partition, offset,
                            "is under another lease than was settled");
     }
@@ -460,6 +460,7 @@ static void grant_unseen(struct sim *sim, uint64_t step)
 {
     struct clinic *self = sim->clinic;
     const int64_t end_ms = sim->model.uptime_ms + SIM_LEASE_MS + 1;
+    chart_refresh(&self->chart); /* what has come back right now may be among it */
     self->gone_step = sim->model.step;
     self->unseen_until_ms = end_ms > self->unseen_until_ms ? end_ms : self->unseen_until_ms;
     for (uint32_t p = 0; p < CHART_PARTS; p++) {
