@@ -265,11 +265,12 @@ static bool any_free(struct groups *self, const struct pull *pull)
     return false;
 }
 
-/* May the member, who has `held`, take one more? */
-static bool may_take_free(struct groups *self, const struct pull *pull, uint32_t held)
+/* How many partitions with work the pull's member may have; UINT32_MAX = as many as there are. What the
+ * pull itself takes does not change it. */
+static uint32_t most_held(struct groups *self, const struct pull *pull)
 {
     const uint32_t share = share_of(self, pull->group);
-    return held < share || !others_wait(self, pull, share);
+    return others_wait(self, pull, share) ? share : UINT32_MAX;
 }
 
 bool hold_may_take(struct groups *self, const struct pull *pull)
@@ -282,7 +283,7 @@ bool hold_may_take(struct groups *self, const struct pull *pull)
             return true;
         }
     }
-    return any_free(self, pull) && may_take_free(self, pull, count_held(member));
+    return any_free(self, pull) && count_held(member) < most_held(self, pull);
 }
 
 void hold_balance(struct groups *self, struct pull *pull)
@@ -313,14 +314,15 @@ void hold_balance(struct groups *self, struct pull *pull)
     }
 }
 
-/* From free partitions of one binding; those that gave something are held. */
+/* From free partitions of one binding, as long as there is `room` for one more; those that gave something
+ * are held. */
 static int take_free(struct groups *self, struct pull *pull, struct binding *binding,
-                     struct member *member, uint32_t *held)
+                     struct member *member, uint32_t *room)
 {
     const bool holds_dead = group_holds_dead(pull->group);
     struct take *take = &pull->take;
     while (binding->joined && binding->ring && take->messages > 0 && !take->alone &&
-           take->piece_count < take->piece_max && may_take_free(self, pull, *held)) {
+           take->piece_count<take->piece_max && * room> 0) {
         struct ledger *ledger = binding->ring->ledger;
         const uint64_t taken = take->taken;
         binding->ring = binding->ring->ring_next;
@@ -332,7 +334,7 @@ static int take_free(struct groups *self, struct pull *pull, struct binding *bin
         if (rc < 0 || take->taken == taken) {
             return rc; /* e.g. limited ones, which go alone */
         }
-        (*held)++;
+        (*room)--;
     }
     return 0;
 }
@@ -369,13 +371,15 @@ int hold_reserve(struct groups *self, struct pull *pull)
 {
     struct member *const member = member_of(self, pull);
     const size_t first = pull_takes_turns(pull) ? pull->group->next_binding++ : 0;
-    uint32_t held = count_held(member);
+    const uint32_t held = count_held(member);
+    const uint32_t most = most_held(self, pull);
+    uint32_t room = most > held ? most - held : 0;
     struct binding_walk walk;
     struct binding *binding = NULL;
     int rc = 0;
     binding_walk_begin(&walk, self, pull, first);
     while (rc == 0 && (binding = binding_walk_next(&walk))) {
-        rc = take_free(self, pull, binding, member, &held);
+        rc = take_free(self, pull, binding, member, &room);
     }
     return rc == 0 && member ? take_own(self, pull, member) : rc;
 }
