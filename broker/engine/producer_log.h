@@ -37,6 +37,8 @@ struct producer_log {
     bool is_dirty;         /* written since the last image */
     uint64_t given_last;   /* the last sequence given to the store; 0 = none */
     uint64_t written_last; /* the last one written */
+    uint64_t
+        skip_last; /* up to here no batch may tell, and no image is known to be durable; 0 = all is */
     /* The last batches written, a ring that grows up to ZSP_PRODUCER_WINDOW. */
     struct producer_batch *window;
     uint32_t window_first, window_count, window_capacity;

@@ -247,6 +247,8 @@ static void echo_is_ready(struct engine *engine, struct publish_part *part)
     engine->stats.duplicate_messages += part->count;
     part->has_first = producer_log_locate(part->log, part->sequence, part->count,
                                           &part->first_offset, &part->end_offset);
+    /* The image for the first one is on its way, or failed. */
+    part->is_skip = part->is_skip || part->sequence <= part->log->skip_last;
     await_sync(engine, part);
 }
 
@@ -257,6 +259,9 @@ static void skip_is_put(struct engine *engine, struct engine_op *op,
 {
     struct publish_part *const part = (struct publish_part *)op;
     if (completion->error.code == 0) {
+        if (part->log && part->log->skip_last <= part->sequence + part->count - 1) {
+            part->log->skip_last = 0;
+        }
         settle_part(engine, part->publish);
     } else {
         fail_part(engine, part, &completion->error);
@@ -289,6 +294,7 @@ static void skip_is_ready(struct engine *engine, struct publish_part *part)
         zsp_err_set(&error, ZSP_ENOMEM, "out of memory for sequences");
         engine_fail(engine, &error);
     }
+    part->log->skip_last = part->sequence + part->count - 1;
     part->end_offset = batch.end_offset;
     await_sync(engine, part);
 }
