@@ -43,6 +43,7 @@ static const struct object_layout layouts[] = {
     {'D', true, "removed_topic", "u64:topic", ""},
     {'R', true, "redo_from", "", "u64:record"},
     {'B', true, "batches", "u64:topic u32:partition", "u64:segment u64:pos u32:bytes u64:sum"},
+    {'B', false, "broker_time", "", "u64:ms"},
     {'C', false, "counters", "", "u8:version u64:next_topic u64:next_producer u64:next_group"},
     {'T', false, "topic", "u64:topic",
      "v1:version u32:partitions ms:created u64:retention_time_ms u64:retention_bytes str:name"},
