@@ -6,7 +6,7 @@
 # back; afterwards nothing is missing, and the group has nothing left to do.
 source "$(dirname "$0")/lib.sh"
 
-real_lines >"$work/input"
+real_lines "${ZSPOOL_LINES:-0}" >"$work/input" # fewer in builds that are slow
 broker_start
 zspool topic create in --partitions 2
 zspool pub in <"$work/input"

@@ -178,7 +178,8 @@ class Groups(Case):
                          ["why: nothing is left to read"])
 
     def test_why_it_does_not_move(self):
-        self.good("group", "create", "why-g", "--topic", "why")
+        self.good("group", "create", "why-g", "--topic", "why", "--backoff", "1h",
+                  "--backoff-max", "1h")
         self.assertEqual(self.why("why-g")[0], "none of its topics exists")
         self.good("pub", "why", "one")
         text, info = self.why("why-g")
