@@ -263,7 +263,7 @@ int compact_copy_walk(struct compact_copy *self, const struct store_batch *batch
         return 0;
     }
     if (batch->codec != BATCH_CODEC_SPARSE) {
-        struct zsp_slice records;
+        struct zsp_slice records = {0};
         const int rc = unpack(self, batch, &records, err);
         return rc != 0 ? rc
                        : walk_records(records, batch->first_offset, batch->record_count, 0,
