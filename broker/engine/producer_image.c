@@ -316,7 +316,7 @@ static int restore_log(struct engine *engine, struct partition *partition, uint6
                            ": an image of %zu bytes, version %u",
                            producer_id, value.len, version);
     }
-    log->given_last = log->written_last = last;
+    log->given_last = log->written_last = log->restored_last = last;
     if (log->is_dirty) {
         partition->dirty_first = log->dirty_next;
         log->dirty_next = NULL;

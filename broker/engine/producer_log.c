@@ -264,10 +264,15 @@ uint64_t producer_log_synced_last(const struct producer_log *self)
     for (uint32_t i = self->window_count; i-- > 0;) {
         const struct producer_batch *const batch = producer_log_batch(self, i);
         if (batch->end_offset <= self->partition->synced_offset) {
-            return batch->sequence + batch->count - 1;
+            const uint64_t last = batch->sequence + batch->count - 1;
+            return last > self->restored_last ? last : self->restored_last;
         }
     }
-    return self->window_count > 0 ? producer_log_batch(self, 0)->sequence - 1 : self->written_last;
+    if (self->window_count == 0) {
+        return self->written_last;
+    }
+    const uint64_t last = producer_log_batch(self, 0)->sequence - 1;
+    return last > self->restored_last ? last : self->restored_last;
 }
 
 int producer_log_replay(struct engine *engine, struct partition *partition,

@@ -38,7 +38,8 @@ struct producer_log {
     uint64_t given_last;   /* the last sequence given to the store; 0 = none */
     uint64_t written_last; /* the last one written */
     uint64_t
-        skip_last; /* up to here no batch may tell, and no image is known to be durable; 0 = all is */
+        skip_last; /* up to here neither a batch nor a durable image may tell; 0 = all is told */
+    uint64_t restored_last; /* as the image of a start had it: the window may not reach there */
     /* The last batches written, a ring that grows up to ZSP_PRODUCER_WINDOW. */
     struct producer_batch *window;
     uint32_t window_first, window_count, window_capacity;

@@ -278,6 +278,25 @@ static void a_repeated_sequence_comes_before_ids(void **state)
     assert_string_equal(payloads(f), "1 2 4");
 }
 
+/* Goal: the window of batches that a start restores ends before what was old, which is told all the same:
+ * by the producer's last sequence, and by the next image. */
+static void sequences_of_what_is_old_survive_every_start(void **state)
+{
+    struct engine_fixture *const f = *state;
+    const char *const turned = "[[b'2', null, null, 'b'], [b'1', null, null, 'a']]";
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    publish_sequenced(f, 1, 2, "[[b'1', null, null, 'a'], [b'2', null, null, 'b']]",
+                      "[[0, 2, 0, 0, false]]");
+    publish_sequenced(f, 3, 2, turned, "[[0, 1, 0, 1, true], [1, 1, 0, 0, true]]");
+    for (int i = 0; i < 2; i++) {
+        fixture_restart(f, MEM_KEEP_SYNCED);
+        assert_string_equal(last_of(f), "[[\"orders\", 0, 4]]");
+    }
+    publish_sequenced(f, 5, 2, turned, "[[0, 1, 0, 1, true], [1, 1, 0, 0, true]]");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(last_of(f), "[[\"orders\", 0, 6]]");
+}
+
 static void sequences_of_what_is_old_survive_a_power_cut(void **state)
 {
     struct engine_fixture *const f = *state;
@@ -531,6 +550,7 @@ static int run(enum fixture_store kind)
         TEST(a_message_is_found_by_its_id),
         TEST(an_older_message_than_the_window_is_found_as_well),
         TEST(a_group_goes_to_the_message_with_an_id),
+        TEST(sequences_of_what_is_old_survive_every_start),
         TEST(a_group_starts_at_the_message_with_an_id),
         TEST(a_group_starts_at_no_message_that_is_not_there),
         TEST(a_lookup_is_answered_when_its_topic_goes),
