@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/engine/container.h"
+#include "broker/engine/fair.h"
 #include "broker/engine/group.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/side_replay.h"
@@ -284,6 +285,7 @@ static void load_ends(struct engine *engine, struct agenda *self)
     struct ledger *ledger = self->partition->ledger_first;
     for (; ledger; ledger = ledger->next) {
         levels_restart(ledger);
+        fair_restart(ledger); /* what it left out may be due by what is known now */
     }
     ledgers_changed(engine, self);
     arm(engine, self);

@@ -175,10 +175,9 @@ static int look_at_batch(struct engine *engine, struct fair *self, const struct 
         rc = fair_add(self, 0, ZSP_PRIORITY, self->next, batch->first_offset);
         self->next = batch->first_offset;
     }
-    if (rc < 0 || batch->not_before_ms > engine->now.wall_ms) { /* it is told when it is due */
-        self->next = end;
+    if (rc < 0) {
         return rc;
-    }
+    } /* What waits for its time comes in as well: the agenda knows, when it has its turn, not the clock now. */
     if (rules_of(self)->kind == FAIR_PRODUCER) {
         const uint64_t id = batch->producer_id;
         const struct zsp_slice bytes = {id != 0 ? (const uint8_t *)&id : NULL, sizeof id};

@@ -229,6 +229,19 @@ static void an_expired_message_takes_no_turn(void **state)
     assert_in_range(of_b, 2, 4);
 }
 
+/* Goal: the window and the agenda agree on what waits, whatever the clock does between them. */
+static void a_clock_that_goes_back_hides_nothing(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish_more(f, "ab", fixture_format(", 'not_before_ms': %" PRId64, f->now.wall_ms + 1000));
+    fixture_advance(f, 2000);
+    f->now.wall_ms -= 2000;
+    publish(f, "c");
+    fixture_advance(f, 10);
+    assert_int_equal(strlen(order_of(f)), 3);
+}
+
 static void a_seek_begins_the_window_anew(void **state)
 {
     struct engine_fixture *f = *state;
@@ -292,6 +305,7 @@ int main(void)
         TEST(producers_and_headers_are_tenants_too),
         TEST(delayed_messages_come_in_their_time),
         TEST(an_expired_message_takes_no_turn),
+        TEST(a_clock_that_goes_back_hides_nothing),
         TEST(a_seek_begins_the_window_anew),
         TEST(it_is_told_changed_and_refused),
         TEST(a_group_that_goes_leaves_no_read_behind),
