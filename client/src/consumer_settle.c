@@ -65,13 +65,13 @@ static const struct zsp_outcome_run *run_of(const struct zsp_outcomes *sent,
 }
 
 /* A lease that was to be extended or marked is gone: in this partition for all of its messages, since
- * an extension names but one of them. */
+ * an extension names but one of them. Of what is in a commit the commit's answer tells. */
 static void lose_touched(struct zspool_consumer *self, const struct zsp_outcome_run *run,
                          const struct zsp_not_applied *row)
 {
     for (struct zsp_held *held = self->held_first; held; held = held->next) {
-        if (held->view.lease == run->lease && held->view.partition == row->partition &&
-            strcmp(held->view.topic, run->topic) == 0) {
+        if (!held->in_commit && held->view.lease == run->lease &&
+            held->view.partition == row->partition && strcmp(held->view.topic, run->topic) == 0) {
             tell_held_lost(self, held);
         }
     }
@@ -103,7 +103,8 @@ static int touch(struct zspool_consumer *self, const char *topic, uint32_t parti
 
 static void mark_held(struct zspool_consumer *self, struct zsp_held *held, int64_t now_ms)
 {
-    if (self->options.no_started || held->marked || held->lost_told) {
+    /* Behind a commit the mark would come to a lease that the commit has ended. */
+    if (self->options.no_started || held->marked || held->lost_told || held->in_commit) {
         return;
     }
     if (now_ms - held->taken_ms < MARK_MS) {
