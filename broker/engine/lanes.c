@@ -255,15 +255,29 @@ static int settle_lanes(struct lanes *self)
     return rc;
 }
 
+/* The first message before `end` that is neither finished nor out; LANE_NONE = there is none. */
+static uint64_t first_waiting(struct lanes *self, const struct lane *lane, uint64_t end)
+{
+    uint64_t at = lane->head;
+    while (at < end && lane_entry(&self->table, at)->state != LANE_WAITS) {
+        at = lane_after(&self->table, at);
+    }
+    return at < end ? at : LANE_NONE;
+}
+
 /* A message that is out, or holds, is found: does it lie behind one that is not out? Then it, or what
- * is out behind it, must come back. */
+ * is out behind it, must come back; what lies before that stays out. */
 static void find_recalls(struct lanes *self, uint64_t offset, uint32_t number,
                          enum lane_state state)
 {
     const struct lane *lane = lane_at(&self->table, number);
     const uint64_t next = state == LANE_WAITS ? lane_after(&self->table, offset) : LANE_NONE;
-    if (state == LANE_OUT && lane->waits > 0 && lane->head < offset) {
-        lanes_recall_later(self, number, lane->head);
+    const bool is_recalled = lane->recalls && lane->back < offset;
+    const uint64_t first = state == LANE_OUT && lane->waits > 0 && !is_recalled
+                               ? first_waiting(self, lane, offset)
+                               : LANE_NONE;
+    if (first != LANE_NONE) {
+        lanes_recall_later(self, number, first);
     } else if (state == LANE_HOLDS && lane->out > 0) {
         lanes_recall_later(self, number, offset);
     } else if (next != LANE_NONE && lane_entry(&self->table, next)->state == LANE_OUT) {

@@ -405,6 +405,19 @@ static void a_start_finds_the_keys_that_are_out(void **state)
     assert_pulled(f, 9, "b1 b2");
 }
 
+static void what_comes_back_right_after_a_start_takes_back_only_what_lies_behind_it(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'lease_ms': 60000}");
+    publish(f, "a1 a2 a3 a4", "");
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    steps_settle(f, 2, 1, lease, "'release'"); /* before anybody has read the keys */
+    assert_pulled(f, 9, "");
+    assert_int_equal(fixture_number(steps_settle(f, 0, 2, lease, "'ack'"), "applied"), 2);
+    assert_pulled(f, 9, "a3 a4");
+}
+
 static void messages_without_a_wait_are_found_at_once(void **state)
 {
     struct engine_fixture *f = *state;
@@ -460,6 +473,7 @@ int main(void)
         T(the_most_urgent_key_comes_first),
         T(a_delay_parks_only_its_key),
         T(a_start_finds_the_keys_that_are_out),
+        T(what_comes_back_right_after_a_start_takes_back_only_what_lies_behind_it),
         T(messages_without_a_wait_are_found_at_once),
     };
 #undef T
