@@ -48,6 +48,7 @@ struct chart_slot {
     uint64_t alive_step;   /* ALIVE became possible */
     uint64_t until[4];     /* the step until which each state was possible */
     uint64_t lease, session, grant_step;
+    uint64_t asked_step;   /* when the pull came that got it; the first one of those sent again */
     int64_t lease_end_ms;  /* of the broker's uptime: it lives until then at least */
     int64_t lease_base_ms; /* without extensions */
     int64_t due_ms;        /* not handed out before; */

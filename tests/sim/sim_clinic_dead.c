@@ -493,7 +493,7 @@ static void change_answered(struct clinic *self, struct sim_request *request)
 static void set_hold_answered(struct clinic *self, const struct sim_request *request)
 {
     self->sets_hold = false;
-    self->set_hold_step = self->chart.model->step;
+    self->set_hold_step = self->upset_step = self->chart.model->step;
     self->settings.holds_dead = request->reply.is_error ? self->held_before : request->force;
 }
 

@@ -129,7 +129,7 @@ static bool is_recalled(struct clinic *self, const struct sim_request *request, 
                         uint64_t offset)
 {
     const struct chart_slot *slots = self->chart.slots[partition];
-    if (slots[offset].grant_step < self->upset_step) {
+    if (slots[offset].asked_step < self->upset_step) {
         return false;
     }
     for (uint64_t o = 0; o < offset; o++) {
@@ -383,6 +383,15 @@ static bool may_be_recalled(const struct clinic *self, uint32_t partition, uint6
     return false;
 }
 
+static uint64_t first_asked(const struct sim_request *pull)
+{
+    uint64_t ret = pull->entered_step;
+    for (const struct sim_request *first = pull->repeats; first; first = first->repeats) {
+        ret = first->entered_step < ret ? first->entered_step : ret;
+    }
+    return ret;
+}
+
 static bool deliver(struct clinic *self, const struct sim_request *pull, const struct sim_run *run,
                     uint64_t offset)
 {
@@ -405,6 +414,7 @@ static bool deliver(struct clinic *self, const struct sim_request *pull, const s
     slot->lease = run->lease;
     slot->session = pull->session_is_over ? 0 : pull->session;
     slot->grant_step = slot->touched_step = chart->model->step;
+    slot->asked_step = first_asked(pull);
     slot->lease_end_ms = slot->lease_base_ms =
         chart->model->uptime_ms + (int64_t)pull->reply.lease_ms;
     slot->failures_min = is_moved ? 0 : run->failures;
