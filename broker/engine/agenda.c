@@ -7,6 +7,7 @@
 #include "broker/engine/container.h"
 #include "broker/engine/fair.h"
 #include "broker/engine/group.h"
+#include "broker/engine/lanes.h"
 #include "broker/engine/levels.h"
 #include "broker/engine/side_replay.h"
 #include "common/diag.h"
@@ -278,15 +279,18 @@ void agenda_tell(struct groups *groups, struct ledger *ledger)
 
 static void load_ends(struct engine *engine, struct agenda *self)
 {
+    struct ledger *ledger = self->partition->ledger_first;
+    for (; ledger; ledger = ledger->next) {
+        levels_restart(ledger);
+        if (!levels_are_known(ledger)) { /* what was left out may be due by what is known now */
+            fair_restart(ledger);
+            lanes_drop(ledger);
+        }
+    }
     self->from = self->load->first;
     self->is_late = false;
     free(self->load);
     self->load = NULL;
-    struct ledger *ledger = self->partition->ledger_first;
-    for (; ledger; ledger = ledger->next) {
-        levels_restart(ledger);
-        fair_restart(ledger); /* what it left out may be due by what is known now */
-    }
     ledgers_changed(engine, self);
     arm(engine, self);
     agenda_want(engine, self->partition); /* somebody else may need more */

@@ -210,6 +210,25 @@ static void delayed_messages_come_in_their_time(void **state)
     assert_string_equal(order_of(f), "d");
 }
 
+/* What is delayed is forgotten, as nobody pulls, and has come due when it is read again. */
+static void what_came_due_while_nobody_pulled_is_found(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish_more(
+        f, "d",
+        fixture_format(", 'not_before_ms': %llu", (unsigned long long)f->now.wall_ms + 700000));
+    publish(f, "a");
+    assert_string_equal(order_of(f), "a");
+    fixture_advance(f, 601000);
+    for (unsigned i = 0; i < 300; i++) {
+        publish_more(f, "u", ", 'priority': 9");
+    }
+    fixture_advance(f, 100000);
+    assert_int_equal(strspn(order_of(f), "u"), 300);
+    assert_string_equal(steps_part(f, "t", 0), "0 302 0 302 0 0");
+}
+
 /* Goal: whose messages have expired has the turns that they took again. */
 static void an_expired_message_takes_no_turn(void **state)
 {
@@ -304,6 +323,7 @@ int main(void)
         TEST(a_limit_cuts_off_the_noisy),
         TEST(producers_and_headers_are_tenants_too),
         TEST(delayed_messages_come_in_their_time),
+        TEST(what_came_due_while_nobody_pulled_is_found),
         TEST(an_expired_message_takes_no_turn),
         TEST(a_clock_that_goes_back_hides_nothing),
         TEST(a_seek_begins_the_window_anew),

@@ -386,6 +386,25 @@ static void a_delay_parks_only_its_key(void **state)
     assert_pulled(f, 9, "a2 b1 a3 b2");
 }
 
+/* What is delayed is forgotten, as nobody pulls, and has come due when it is read again. */
+static void what_came_due_while_nobody_pulled_is_found(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "d1", fixture_format(", 'not_before_ms': %" PRId64, f->now.wall_ms + 700000));
+    publish(f, "a1 d2", "");
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    assert_string_equal(steps_part(f, "t", 0), "0 3 0 1 2 0");
+    steps_settle(f, 1, 1, lease, "'ack'");
+    fixture_advance(f, 601000);
+    for (unsigned i = 0; i < 300; i++) {
+        publish(f, "-u", ", 'priority': 9");
+    }
+    fixture_advance(f, 100000);
+    assert_int_equal(steps_count(steps_pull(f, 300)), 300);
+    assert_pulled(f, 9, "d1 d2");
+}
+
 /* --- Starts ---------------------------------------------------------------------------------------- */
 
 static void a_start_finds_the_keys_that_are_out(void **state)
@@ -472,6 +491,7 @@ int main(void)
         T(the_hottest_keys_are_told),
         T(the_most_urgent_key_comes_first),
         T(a_delay_parks_only_its_key),
+        T(what_came_due_while_nobody_pulled_is_found),
         T(a_start_finds_the_keys_that_are_out),
         T(what_comes_back_right_after_a_start_takes_back_only_what_lies_behind_it),
         T(messages_without_a_wait_are_found_at_once),
