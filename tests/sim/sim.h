@@ -74,6 +74,7 @@ struct world {
     bool failing;       /* a failure was injected that the store may stop for */
     bool cut_power_when_frozen;
     bool disk_is_limited;
+    int64_t room_ms;      /* when it got room again, uptime */
     int64_t stalled_ms;   /* the end of the last stall, or slow time, uptime */
     int64_t mono_base_ms; /* the monotonic clock begins anew with each boot */
     int64_t wall_offset_ms;

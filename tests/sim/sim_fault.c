@@ -86,6 +86,7 @@ static void toggle_full_disk(struct sim *sim)
         sim_trace(sim, "DISK has room again");
         crash_fs_set_limit(disk, UINT64_MAX);
         sim->world.disk_is_limited = false;
+        sim->world.room_ms = sim->model.uptime_ms;
         return;
     }
     const uint64_t left = prng_below(&sim->prng, 256 * ZSP_KIB);
@@ -173,6 +174,7 @@ void fault_end_all(struct sim *sim)
     struct world *world = &sim->world;
     sim->calm = true;
     crash_fs_set_limit(world->disk, UINT64_MAX);
+    world->room_ms = world->disk_is_limited ? sim->model.uptime_ms : world->room_ms;
     world->disk_is_limited = false;
     if (!crash_fs_frozen(world->disk)) {
         crash_fs_freeze_at(world->disk, UINT64_MAX / 2);
