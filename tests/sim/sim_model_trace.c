@@ -85,7 +85,9 @@ void model_trace_answer(struct model *self, const struct sim_request *trace)
             sim_group_name(trace->group), reply->status, reply->deliveries, wanted);
         return;
     }
-    const uint32_t most = slot->grants + self->groups[trace->group].unseen_grants +
+    /* A seek leaves the dead as they are, counts and all. */
+    const uint32_t grants = slot->dead || slot->doomed ? slot->grants_ever : slot->grants;
+    const uint32_t most = grants + self->groups[trace->group].unseen_grants +
                           (uint32_t)self->groups[trace->group].pulls_out;
     const bool is_unfinished = strcmp(reply->status, "done") != 0;
     if (is_unfinished && !slot->maybe_done &&
