@@ -76,11 +76,15 @@ static bool judge_partition(struct model *self, const struct sim_request *pull, 
             look.waits[tenant_of(self, message)][self->messages[message].order.priority] = true;
         }
     }
+    /* Bytes cut off who has most, however many of the others there are. */
+    const bool is_cut = pull->reply.message_count < pull->max_messages;
     const uint32_t tenants = tenant_count(self);
     for (uint32_t t = 0; t < tenants; t++) {
         for (unsigned p = 0; p <= ZSP_PRIORITY_MAX; p++) {
             uint32_t *missed = &self->fair_missed[partition][t][p];
-            *missed = look.waits[t][p] && !look.served[t][p] ? *missed + look.handed_out[p] : 0;
+            *missed = !look.waits[t][p] || look.served[t][p] ? 0
+                      : is_cut                               ? *missed
+                                                             : *missed + look.handed_out[p];
             if (*missed > 4 * tenants) {
                 return model_fail(
                     self,
