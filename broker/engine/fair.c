@@ -13,24 +13,34 @@
 
 static void list_add(struct fair_list *list, struct fair_lane *lane)
 {
+    lane->list = list;
     lane->next = NULL;
+    lane->prev = list->last;
     *(list->last ? &list->last->next : &list->first) = lane;
     list->last = lane;
 }
 
 static void list_add_front(struct fair_list *list, struct fair_lane *lane)
 {
+    lane->list = list;
     lane->next = list->first;
+    lane->prev = NULL;
+    *(list->first ? &list->first->prev : &list->last) = lane;
     list->first = lane;
-    list->last = list->last ? list->last : lane;
+}
+
+static void list_remove(struct fair_lane *lane)
+{
+    *(lane->prev ? &lane->prev->next : &lane->list->first) = lane->next;
+    *(lane->next ? &lane->next->prev : &lane->list->last) = lane->prev;
+    lane->list = NULL;
 }
 
 static struct fair_lane *list_take(struct fair_list *list)
 {
     struct fair_lane *const lane = list->first;
     if (lane) {
-        list->first = lane->next;
-        list->last = list->first ? list->last : NULL;
+        list_remove(lane);
     }
     return lane;
 }
@@ -109,6 +119,13 @@ int fair_add(struct fair *self, uint64_t tenant, unsigned priority, uint64_t fir
     return 0;
 }
 
+/* It has not had its turn. */
+static void has_next_turn(struct fair *self, struct fair_lane *lane, unsigned priority)
+{
+    list_remove(lane);
+    list_add_front(&self->back[priority], lane);
+}
+
 void fair_back(struct ledger *ledger, uint64_t first, uint64_t end, unsigned priority)
 {
     struct fair *const self = ledger->fair;
@@ -116,6 +133,9 @@ void fair_back(struct ledger *ledger, uint64_t first, uint64_t end, unsigned pri
         return;
     }
     struct fair_lane *const lane = lane_of(self, self->tenant_back, priority);
+    if (lane) {
+        has_next_turn(self, lane, priority);
+    }
     if (lane && lane->first && lane->first->first == end) {
         lane->first->first = first;
         return;
@@ -136,7 +156,8 @@ static void clear(struct fair *self)
 {
     for (unsigned i = 0; i <= ZSP_PRIORITY_MAX; i++) {
         struct fair_lane *lane = NULL;
-        while ((lane = list_take(&self->fresh[i])) || (lane = list_take(&self->served[i]))) {
+        while ((lane = list_take(&self->back[i])) || (lane = list_take(&self->fresh[i])) ||
+               (lane = list_take(&self->served[i]))) {
             drop_lane(self, lane);
         }
     }
@@ -215,12 +236,18 @@ bool fair_is_known(const struct ledger *ledger)
              self->entry_count >= FAIR_ENTRIES_MAX / 2));
 }
 
+static bool has_lane(const struct fair *self, unsigned priority)
+{
+    return self->back[priority].first || self->fresh[priority].first ||
+           self->served[priority].first;
+}
+
 unsigned fair_priorities(const struct ledger *ledger)
 {
     const struct fair *self = ledger->fair;
     unsigned ret = 0;
     for (unsigned i = 0; i <= ZSP_PRIORITY_MAX; i++) {
-        ret |= self->fresh[i].first || self->served[i].first ? 1u << i : 0;
+        ret |= has_lane(self, i) ? 1u << i : 0;
     }
     return ret;
 }
@@ -281,8 +308,11 @@ static int lane_take(struct fair *self, struct fair_lane *lane, struct take *tak
 /* Whose turn it is. */
 static struct fair_lane *next_lane(struct fair *self, unsigned priority)
 {
-    struct fair_lane *lane =
-        list_take(self->served_next ? &self->served[priority] : &self->fresh[priority]);
+    struct fair_lane *lane = list_take(&self->back[priority]);
+    if (lane) {
+        return lane;
+    }
+    lane = list_take(self->served_next ? &self->served[priority] : &self->fresh[priority]);
     lane = lane ? lane : list_take(&self->fresh[priority]);
     lane = lane ? lane : list_take(&self->served[priority]);
     self->served_next = !self->served_next;
@@ -299,7 +329,7 @@ int fair_take_fresh(struct ledger *ledger, struct take *take, unsigned priority)
         if (!lane) {
             break;
         }
-        const bool is_alone = !self->fresh[priority].first && !self->served[priority].first;
+        const bool is_alone = !has_lane(self, priority);
         rc = lane_take(self, lane, take, priority, is_alone ? UINT64_MAX : 1);
         if (!next_of(self, lane, &span)) {
             drop_lane(self, lane);
@@ -321,54 +351,53 @@ void fair_turn_back(struct ledger *ledger, uint64_t tenant, unsigned priority, u
         ledger->fair ? zsp_table_find(&ledger->fair->lanes, (struct zsp_slice){key, sizeof key})
                      : NULL;
     if (lane) {
+        has_next_turn(ledger->fair, lane, priority);
         lane->owed = count < FAIR_OWED_MAX - lane->owed ? lane->owed + count : FAIR_OWED_MAX;
     }
 }
 
 /* --- What a pull has reserved ------------------------------------------------------------------------ */
 
-static int by_ledger(const struct piece *a, const struct piece *b)
+/* Which part of the turns the messages before `end` are in: the first, the second, the next two, four, ...
+ * The cut of a reply in one of them leaves out none who had a turn in those before. */
+static uint32_t part_of_turns(uint64_t end)
 {
-    const int order =
-        a->ledger == b->ledger ? 0 : memcmp(a->ledger->key, b->ledger->key, LEDGER_KEY_LEN);
-    return order != 0 ? order : (a->first > b->first) - (a->first < b->first);
+    uint32_t part = 1;
+    for (uint64_t last = end - 1; last > 0; last >>= 1) {
+        part++;
+    }
+    return part;
 }
 
-static int by_tenant(const void *left, const void *right)
-{
-    const struct piece *a = left;
-    const struct piece *b = right;
-    const int order = (a->tenant > b->tenant) - (a->tenant < b->tenant);
-    return order != 0 ? order : by_ledger(a, b);
-}
-
-/* The most urgent first; of one priority what was out before, then who has least. */
-static int by_weight(const void *left, const void *right)
+/* The most urgent first; of one priority what was out before, then by parts of the turns; within each by
+ * offset, so that it is few reads. */
+static int by_order(const void *left, const void *right)
 {
     const struct piece *a = left;
     const struct piece *b = right;
     int order = (a->priority < b->priority) - (a->priority > b->priority);
-    order = order != 0 ? order : (a->tenant != 0) - (b->tenant != 0);
-    order = order != 0 ? order : (a->weight > b->weight) - (a->weight < b->weight);
-    return order != 0 ? order : by_ledger(a, b);
+    order = order != 0 ? order : (a->order > b->order) - (a->order < b->order);
+    return order != 0 ? order : (a->first > b->first) - (a->first < b->first);
 }
 
 void fair_sort(struct take *take)
 {
     struct piece *const pieces = take->pieces;
-    const size_t count = take->piece_count;
-    if (count < 2 || take->alone) {
+    uint32_t stretch = 0; /* of pieces of one ledger and priority */
+    uint64_t turns = 0;   /* of that */
+    if (take->piece_count < 2 || take->alone) {
         return;
     }
-    qsort(pieces, count, sizeof *pieces, by_tenant);
-    for (size_t i = 0, next = 0; i < count; i = next) {
-        uint64_t sum = 0;
-        for (next = i; next < count && pieces[next].tenant == pieces[i].tenant; next++) {
-            sum += pieces[next].end - pieces[next].first;
+    for (size_t i = 0; i < take->piece_count; i++) {
+        struct piece *const piece = &pieces[i];
+        if (i > 0 &&
+            (piece->ledger != pieces[i - 1].ledger || piece->priority != pieces[i - 1].priority)) {
+            stretch++;
+            turns = 0;
         }
-        for (size_t k = i; k < next; k++) {
-            pieces[k].weight = (uint32_t)sum; /* at most 65,536 */
-        }
+        const bool is_turn = piece->tenant != 0 || turns > 0;
+        turns += is_turn ? piece->end - piece->first : 0;
+        piece->order = (is_turn ? part_of_turns(turns) : 0) << FAIR_STRETCH_BITS | stretch;
     }
-    qsort(pieces, count, sizeof *pieces, by_weight);
+    qsort(pieces, take->piece_count, sizeof *pieces, by_order);
 }

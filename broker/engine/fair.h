@@ -8,10 +8,11 @@
  * messages: a million messages in a row of one tenant are one entry. What lies behind it comes
  * into it by offset.
  *
- *     lanes of a priority:   fresh   have not had a turn since they were empty      each list
+ *     lanes of a priority:   back    had one for which a reply had no room
+ *                            fresh   have not had a turn since they were empty      each list
  *                            served  have had one                                   in order of arrival
  *
- * The lists have turns alternately, a message each; so a tenant that waits inside the window waits for at most
+ * First come those that are back; the other two have turns alternately, a message each; so a tenant that waits inside the window waits for at most
  * two messages of each other one, and for less when it was quiet. Priorities stand above this, and so
  * do messages that were out before. Memory only: it follows from the runs and from the log. A ledger
  * has it while a pull of such a group has looked at it.
@@ -34,6 +35,8 @@
 #define FAIR_ENTRIES_MAX 16384u /* of one window */
 #define FAIR_OWED_MAX    2u
 #define FAIR_KEY_LEN     9u
+/* Of a piece's order; no pull has more pieces. */
+#define FAIR_STRETCH_BITS 24u
 
 struct engine;
 struct fair_read;
@@ -47,9 +50,12 @@ struct fair_entry {
     uint64_t first, end;
 };
 
+struct fair_list;
+
 struct fair_lane {
     uint8_t key[FAIR_KEY_LEN]; /* tenant u64, priority u8 */
-    struct fair_lane *next;    /* of its list */
+    struct fair_list *list;    /* NULL = it has its turn */
+    struct fair_lane *next, *prev;
     struct fair_entry *first, *last;
     uint64_t tenant; /* a hash; 0 = not known */
     uint32_t owed;   /* turns that came to nothing: it has them before the others have theirs */
@@ -71,7 +77,8 @@ struct fair {
     bool is_behind;   /* in the group's list of those that have something to look at */
     struct fair *behind_next;
     struct zsp_table lanes;
-    struct fair_list fresh[ZSP_PRIORITY_MAX + 1], served[ZSP_PRIORITY_MAX + 1];
+    struct fair_list back[ZSP_PRIORITY_MAX + 1], fresh[ZSP_PRIORITY_MAX + 1],
+        served[ZSP_PRIORITY_MAX + 1];
 };
 
 /* After any change of a ledger whose group shares fairly, or did: make the window, or drop it.
@@ -89,12 +96,12 @@ bool fair_is_used(const struct ledger *ledger);
 unsigned fair_priorities(const struct ledger *ledger);
 /* Reserve fresh messages of one priority for `take`, as ledger_take(). Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int fair_take_fresh(struct ledger *ledger, struct take *take, unsigned priority);
-/* [first, end) is fresh again: of tenant_back. Memory that runs out stops the broker. */
+/* [first, end) is fresh again: of tenant_back, which has the next turn. Memory that runs out stops the broker. */
 void fair_back(struct ledger *ledger, uint64_t first, uint64_t end, unsigned priority);
 /* Of a tenant's turns `count` messages came to nothing: it has as many more, at most
  * FAIR_OWED_MAX. */
 void fair_turn_back(struct ledger *ledger, uint64_t tenant, unsigned priority, uint32_t count);
-/* What a pull has reserved, so that its limits cut off who has most of it. */
+/* What a pull has reserved, so that its limits cut off the last turns. */
 void fair_sort(struct take *take);
 
 /* At the end of the window: a stretch of one tenant. Errors: ZSP_ENOMEM */
@@ -112,6 +119,10 @@ void fair_behind(struct group_fair *self, struct fair *fair);
 void fair_not_behind(struct group_fair *self, struct fair *fair);
 /* Look at what is behind; reads are asked for. */
 void fair_want(struct engine *engine, struct group *group);
+/* Of `messages` that were reserved, a reply had room for so many only (`cut`), or for all of them: so many
+ * are reserved at a time, lest most of it is put back, and comes out of turn. */
+void group_fair_fit(struct group_fair *self, uint64_t messages, bool cut);
+uint64_t group_fair_fits(const struct group_fair *self);
 /* The group's pulls have had a turn; how many they had. */
 void group_fair_served(struct group_fair *self);
 uint64_t group_fair_turns(const struct group_fair *self);

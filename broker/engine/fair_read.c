@@ -23,6 +23,7 @@ enum fair_kind { FAIR_KEY, FAIR_PRODUCER, FAIR_HEADER };
 struct group_fair {
     enum fair_kind kind;
     uint64_t turns; /* of the group's pulls */
+    uint64_t fits;  /* messages into a reply, perhaps */
     struct fair *behind_first;
     struct zsp_slice header; /* into bytes */
     uint8_t bytes[];
@@ -64,6 +65,7 @@ struct group_fair *group_fair_new(struct zsp_slice text)
     const size_t skip = is_header ? OF_HEADER_LEN : text.len;
     struct group_fair *made = calloc(1, sizeof *made + text.len - skip);
     if (made) {
+        made->fits = UINT32_MAX;
         made->kind = is_header                          ? FAIR_HEADER
                      : zsp_slice_equal_str(text, "key") ? FAIR_KEY
                                                         : FAIR_PRODUCER;
@@ -93,6 +95,20 @@ void group_fair_served(struct group_fair *self)
 uint64_t group_fair_turns(const struct group_fair *self)
 {
     return self->turns;
+}
+
+void group_fair_fit(struct group_fair *self, uint64_t messages, bool cut)
+{
+    if (cut) {
+        self->fits = messages + messages / 8 + 1;
+    } else if (messages >= self->fits / 2 && self->fits < UINT32_MAX) {
+        self->fits *= 2;
+    }
+}
+
+uint64_t group_fair_fits(const struct group_fair *self)
+{
+    return self->fits;
 }
 
 /* --- Who is behind ------------------------------------------------------------------------------------ */

@@ -149,7 +149,7 @@ struct piece {
     struct ledger *ledger; /* NULL = void meanwhile (topic gone, seek) */
     uint64_t first, end;
     uint64_t tenant;   /* of fair sharing; 0 = none */
-    uint32_t weight;   /* messages of the tenant in the take, see fair_sort() */
+    uint32_t order;    /* of the take, see fair_sort() */
     uint32_t left_out; /* messages of it that nobody gets: expired, not wanted, or absent */
     uint8_t priority;
     enum take_kind kind;

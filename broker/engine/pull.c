@@ -411,6 +411,10 @@ static int reserve(struct groups *groups, struct pull *self)
     if (group->mode == GROUP_ORDERED) {
         return hold_reserve(groups, self);
     }
+    if (group_fair_of(group) && !group_filter_of(group)) {
+        const uint64_t fits = group_fair_fits(group_fair_of(group)) << self->reach;
+        self->take.messages = fits < self->take.messages ? fits : self->take.messages;
+    }
     const size_t first = pull_takes_turns(self) ? group->next_binding++ : 0;
     int rc = pull_take(groups, self, first);
     if (rc == 0 && group->mode == GROUP_KEYED) {

@@ -36,12 +36,9 @@ static void untake(struct engine *engine, struct ledger *ledger, uint64_t first,
     group_ledger_changed(engine->groups, ledger);
 }
 
-/* A piece, from `from` on; what lies before stays taken. */
-static void untake_piece(struct engine *engine, struct pull *self, struct piece *piece,
-                         uint64_t from)
+static void untake_of(struct engine *engine, const struct piece *piece, uint64_t from)
 {
     struct fair *const fair = piece->ledger ? piece->ledger->fair : NULL;
-    struct piece rest = *piece;
     if (fair) {
         fair->tenant_back = piece->tenant;
     }
@@ -49,6 +46,14 @@ static void untake_piece(struct engine *engine, struct pull *self, struct piece 
     if (fair && piece->ledger->fair == fair) {
         fair->tenant_back = 0;
     }
+}
+
+/* A piece, from `from` on; what lies before stays taken. */
+static void untake_piece(struct engine *engine, struct pull *self, struct piece *piece,
+                         uint64_t from)
+{
+    struct piece rest = *piece;
+    untake_of(engine, piece, from);
     rest.first = from;
     pull_take_back(self->group, &rest);
     piece->end = from;
@@ -96,6 +101,10 @@ static void give_up(struct engine *engine, struct pull *self, const struct zsp_e
 {
     pull_put_back(engine, self);
     pull_take_undone(self);
+    for (size_t i = self->take.piece_count; i > 0 && !self->is_resent; i--) {
+        const struct piece *piece = &self->take.pieces[i - 1];
+        untake_of(engine, piece, piece->first);
+    }
     for (size_t i = self->run_count; i > 0 && !self->is_resent; i--) {
         const struct pull_run *run = &self->runs[i - 1];
         untake(engine, run->ledger, run->first, run->end);
@@ -477,6 +486,10 @@ static void read_done(struct engine *engine, struct engine_op *op,
 /* Everything is read. */
 static void finish(struct engine *engine, struct pull *self)
 {
+    if (group_fair_of(self->group) && !self->is_resent) {
+        group_fair_fit(group_fair_of(self->group), self->messages,
+                       self->next_piece < self->take.piece_count && self->messages < self->most);
+    }
     pull_put_back(engine, self);
     if (!self->is_resent) {
         pull_take_left_out(self);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * What the checker knows of fair sharing (docs/decisions/0563): of a partition and a priority, a tenant
- * whose message waits sees at most two messages of each other tenant handed out before it has a turn.
+ * whose message waits sees at most two messages of each other tenant handed out before it has a turn, four
+ * where replies are cut by their limit of bytes.
  * Looked at are pulls that were alone, and messages that were never handed out and were there already
  * when the pull before came: the window has one look at what is new before a pull, which may have begun
- * before that was there. What a reply had no room for is put back, and comes out of turn again: so it is
- * looked at that they are not many more.
+ * before that was there.
  */
 #include <inttypes.h>
 #include <string.h>
