@@ -125,9 +125,10 @@ void clinic_rated_over(struct clinic *self, bool surely)
             }
             slot->is_rated = false;
             slot->open -= slot->open > 0 ? 1 : 0;
-            if (surely && clinic_is_alone(slot, self->rated) && slot->then == CHART_DEAD) {
+            const bool is_alone = clinic_is_alone(slot, self->rated);
+            slot->touched_step = chart->model->step; /* what is under way is not alone with it */
+            if (surely && is_alone && slot->then == CHART_DEAD) {
                 chart_is(chart, slot, CHART_ALIVE);
-                slot->touched_step = chart->model->step;
                 if (!self->rated->keeps_counts) {
                     chart_reset_counts(slot, true);
                 }
