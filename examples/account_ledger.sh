@@ -31,7 +31,7 @@ for number in 0 1 2; do
     workers[$number]=$!
 done
 
-timeout 60 head -n $((accounts * each / 3)) < <(exec tail -n +1 -s 0.02 -f --pid=$$ "$work/done") \
+within 60 head -n $((accounts * each / 3)) < <(exec tail -n +1 -s 0.02 -f --pid=$$ "$work/done") \
     >/dev/null || fail "stuck at $(wc -l <"$work/done") bookings"
 kill -9 "${workers[0]}"
 wait "${workers[0]}" 2>/dev/null || true

@@ -32,13 +32,18 @@ trap 'exit 130' INT TERM
 say() { printf '%s\n' "$*"; }
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 
+# Run a command for so many seconds at most. It stays in the scenario's process group: with another
+# one between it and what feeds it (`< <(...)`), the end of the latter can be a hangup to whatever
+# runs beside the scenario.
+within() { timeout --foreground "$@"; } # SECONDS COMMAND...
+
 # Start zspoold on $work/data and return when it serves: recovery is done when
 # the ready line is out.
 broker_start() {
     : >>"$work/broker.err"
     zspoold --data "$work/data" --listen "$ZSPOOL_SERVER" 2>>"$work/broker.err" &
     broker=$!
-    timeout 60 grep -qm 1 '^zspoold: ready' \
+    within 60 grep -qm 1 '^zspoold: ready' \
         < <(exec tail -n +"$((${ready_lines:-0} + 1))" -s 0.05 -f --pid="$broker" "$work/broker.err") ||
         fail "the broker did not start"
     ready_lines=$(wc -l <"$work/broker.err")

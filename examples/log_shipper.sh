@@ -12,7 +12,7 @@ write_part() { # NUMBER
     seq -f "$1 line %.0f" $lines | tee -a "$work/written" >>"$log"
 }
 await_shipped() { # COUNT: until so many are in the topic
-    timeout 60 zspool read app -f -n "$1" >"$work/shipped" || fail "only $(wc -l <"$work/shipped") shipped"
+    within 60 zspool read app -f -n "$1" >"$work/shipped" || fail "only $(wc -l <"$work/shipped") shipped"
 }
 
 broker_start

@@ -35,7 +35,7 @@ publish() { # FIRST LAST: events so and so of every account
 for round in 1 2 3; do
     publish $(((round - 1) * each / 3 + 1)) $((round * each / 3))
     for number in 0 1; do
-        timeout 60 head -n $((((round - 1) * 2 + number + 1) * accounts * each / 8)) \
+        within 60 head -n $((((round - 1) * 2 + number + 1) * accounts * each / 8)) \
             < <(exec tail -n +1 -s 0.02 -f --pid=$$ "$work/done") >/dev/null ||
             fail "round $round: stuck at $(wc -l <"$work/done") messages"
         if [[ $number -eq 0 ]]; then

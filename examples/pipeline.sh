@@ -27,10 +27,10 @@ second=$!
 
 # Each stage works as soon as there is something for it.
 zspool pub lines <"$work/input"
-timeout 120 zspool read sums -f -n $((count / 3)) >"$work/third" || fail "nothing comes through"
+within 120 zspool read sums -f -n $((count / 3)) >"$work/third" || fail "nothing comes through"
 broker_kill
 broker_start
-timeout 120 zspool read sums -f -n $count --json >"$work/sums" ||
+within 120 zspool read sums -f -n $count --json >"$work/sums" ||
     fail "$(wc -l <"$work/sums") of $count came through"
 stop "$first" "$second"
 

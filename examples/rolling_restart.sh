@@ -25,7 +25,7 @@ done
 for round in 1 2 3; do
     head -n $((round * count / 3)) "$work/input" | tail -n $((count / 3)) | zspool pub jobs
     for number in 0 1 2; do
-        timeout 60 head -n $(((round - 1) * count / 3 + (number + 1) * count / 12)) \
+        within 60 head -n $(((round - 1) * count / 3 + (number + 1) * count / 12)) \
             < <(exec tail -n +1 -s 0.02 -f --pid=$$ "$work/done") >/dev/null ||
             fail "round $round: stuck at $(wc -l <"$work/done") messages"
         kill -TERM "${workers[$number]}"

@@ -25,7 +25,7 @@ say "the slow member has begun; now comes the fast one"
 : >"$work/fast"
 zspool work jobs -g crew -j 2 --json -- true >"$work/fast" &
 fast=$!
-timeout 60 head -n $((count - 1)) < <(exec tail -n +1 -s 0.05 -f --pid=$$ "$work/fast") >/dev/null ||
+within 60 head -n $((count - 1)) < <(exec tail -n +1 -s 0.05 -f --pid=$$ "$work/fast") >/dev/null ||
     fail "the fast one did $(wc -l <"$work/fast") of $((count - 1))"
 [[ $(left_over crew jobs) -gt 0 ]] || fail "the slow one's message is done, and it is not"
 

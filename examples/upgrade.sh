@@ -37,7 +37,7 @@ say "all of it is there, and goes on"
 broker_kill
 sed -i 's/^version 2$/version 3/' "$work/data/FORMAT"
 status=0
-timeout 60 zspoold --data "$work/data" --listen "$ZSPOOL_SERVER" 2>"$work/refusal" || status=$?
+within 60 zspoold --data "$work/data" --listen "$ZSPOOL_SERVER" 2>"$work/refusal" || status=$?
 [[ $status -eq 4 ]] || fail "a store of version 3: exit $status, wanted 4"
 grep -q 'store of version 3, this broker knows 2' "$work/refusal" || fail "$(cat "$work/refusal")"
 say "a store of a version to come is refused: $(tail -n 1 "$work/refusal")"
