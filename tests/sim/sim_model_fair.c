@@ -5,13 +5,17 @@
  * where replies are cut by their limit of bytes.
  * Looked at are pulls that were alone, and messages that were never handed out and were there already
  * when the pull before came: the window has one look at what is new before a pull, which may have begun
- * before that was there.
+ * before that was there. What a reply had no room for is put back and comes out of turn, at most as much as
+ * pulls reserve.
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include "tests/sim/sim_message.h"
 #include "tests/sim/sim_model.h"
+
+/* The most that a pull of a history reserves. */
+#define PUT_BACK_MAX 500u
 
 /* By key: each key, and none. By producer: each that has a name, and the others together. */
 static uint32_t tenant_of(const struct model *self, uint32_t message)
@@ -76,16 +80,12 @@ static bool judge_partition(struct model *self, const struct sim_request *pull, 
             look.waits[tenant_of(self, message)][self->messages[message].order.priority] = true;
         }
     }
-    /* Bytes cut off who has most, however many of the others there are. */
-    const bool is_cut = pull->reply.message_count < pull->max_messages;
     const uint32_t tenants = tenant_count(self);
     for (uint32_t t = 0; t < tenants; t++) {
         for (unsigned p = 0; p <= ZSP_PRIORITY_MAX; p++) {
             uint32_t *missed = &self->fair_missed[partition][t][p];
-            *missed = !look.waits[t][p] || look.served[t][p] ? 0
-                      : is_cut                               ? *missed
-                                                             : *missed + look.handed_out[p];
-            if (*missed > 4 * tenants) {
+            *missed = look.waits[t][p] && !look.served[t][p] ? *missed + look.handed_out[p] : 0;
+            if (*missed > 4 * tenants + PUT_BACK_MAX) {
                 return model_fail(
                     self,
                     "group %s: %s/%u: tenant %u has a message of priority %u that waits,"
