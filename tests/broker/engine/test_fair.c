@@ -321,6 +321,28 @@ static void a_seek_begins_the_window_anew(void **state)
     assert_string_equal(order_of(f), "ab");
 }
 
+/* Goal: a pull that waits for the window waits for the priorities instead, when the group goes back. */
+static void a_seek_while_the_window_is_read_keeps_no_pull_waiting(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "key");
+    publish(f, "c");
+    steps_settle(f, 0, 1, steps_pull(f, 1)->lease, "'ack'");
+    publish_more(f, "ab", ", 'priority': 9");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t ticket = steps_wait(f, 1, 1000);
+    fixture_pump(f);
+    mem_store_release(f->mem, MEM_READS); /* of the priorities */
+    fixture_pump(f);
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'to': 'earliest'}", NULL);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    const struct answer *const answer = fixture_answer(f, ticket);
+    assert_non_null(answer);
+    assert_string_equal(fixture_payloads(answer), "a");
+}
+
 static void it_is_told_changed_and_refused(void **state)
 {
     struct engine_fixture *f = *state;
@@ -375,6 +397,7 @@ int main(void)
         TEST(an_expired_message_takes_no_turn),
         TEST(a_clock_that_goes_back_hides_nothing),
         TEST(a_seek_begins_the_window_anew),
+        TEST(a_seek_while_the_window_is_read_keeps_no_pull_waiting),
         TEST(it_is_told_changed_and_refused),
         TEST(a_group_that_goes_leaves_no_read_behind),
     };
