@@ -73,6 +73,7 @@ void chart_is(struct chart *self, struct chart_slot *slot, unsigned states)
     slot->came_back = false;
     slot->left_out = false;
     slot->lapsed = false;
+    slot->only_told = false;
 }
 
 bool chart_was(const struct chart_slot *slot, unsigned states, uint64_t step)
@@ -204,7 +205,7 @@ static void crash_slot(struct chart *self, struct chart_slot *slot, bool power_l
     if (slot->lease_base_ms < slot->lease_end_ms) {
         slot->lease_end_ms = slot->lease_base_ms;
     }
-    if (!power_loss || slot->changed_step <= self->durable_step) {
+    if ((!power_loss && !slot->only_told) || slot->changed_step <= self->durable_step) {
         return;
     }
     slot->due_ms = 0;

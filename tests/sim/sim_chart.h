@@ -36,6 +36,7 @@ struct chart_slot {
     uint8_t then;     /* possible when the last request about it came */
     bool sure;        /* it was surely out under the lease that this request named */
     bool lapsed;      /* its lease may be over */
+    bool only_told;   /* its change may not be written yet */
     bool left_out;    /* it may have expired since it became alive */
     bool holds;       /* if dead, it surely keeps back what its order puts behind it */
     bool came_back;   /* surely, and was not handed out since */

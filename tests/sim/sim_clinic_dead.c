@@ -129,6 +129,7 @@ void clinic_rated_over(struct clinic *self, bool surely)
             slot->touched_step = chart->model->step; /* what is under way is not alone with it */
             if (surely && is_alone && slot->then == CHART_DEAD) {
                 chart_is(chart, slot, CHART_ALIVE);
+                slot->only_told = true;
                 if (!self->rated->keeps_counts) {
                     chart_reset_counts(slot, true);
                 }
