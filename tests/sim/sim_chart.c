@@ -163,6 +163,13 @@ static void leave_out(struct chart *self, struct chart_slot *slot)
     chart_may(self, slot, self->rules.expired_dies ? CHART_DEAD : CHART_DONE);
 }
 
+/* Of one that nobody has seen yet, nobody knows. */
+static bool may_be_expired(const struct chart *self, const struct chart_slot *slot)
+{
+    return slot->message > 0 ? model_may_be_expired(self->model, slot->message - 1)
+                             : self->model->any_expires;
+}
+
 void chart_refresh(struct chart *self)
 {
     for (uint32_t p = 0; p < CHART_PARTS; p++) {
@@ -172,8 +179,7 @@ void chart_refresh(struct chart *self)
                 slot->lease_end_ms <= self->model->uptime_ms) {
                 lapse(self, p, o);
             }
-            if ((slot->may & CHART_ALIVE) != 0 && !slot->left_out && slot->message > 0 &&
-                model_may_be_expired(self->model, slot->message - 1)) {
+            if ((slot->may & CHART_ALIVE) != 0 && !slot->left_out && may_be_expired(self, slot)) {
                 leave_out(self, slot);
             }
         }
