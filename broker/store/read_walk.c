@@ -276,7 +276,8 @@ static void range_done(struct log_store *store, struct walk *walk, struct zsp_bu
         read_error(store, request, &err);
         return;
     }
-    if (found.is_whole) {
+    /* Of a segment that was replaced meanwhile nobody else hears: who asks later gets the new one. */
+    if (found.is_whole && request->segment->state != SEGMENT_GONE) {
         read_cache_add(&store->read_cache, &request->part->read_cache, found.batches, found.count);
     }
     answer_found(store, request, &found);

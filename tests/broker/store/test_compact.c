@@ -544,6 +544,39 @@ static void without_room_nothing_has_happened(void **state)
     tear_down(&world);
 }
 
+/* Goal: who reads an old file while a new one takes its place gets what was there, and nobody else does,
+ * who asks later. */
+static void a_slow_read_tells_nobody_else_what_went(void **state)
+{
+    (void)state;
+    static struct world world;
+    set_up(&world, 3);
+    publish_some(&world, 150);
+    look(&world);
+    struct log_case *c = world.store;
+    log_case_reopen(c); /* the tail buffers are empty: reads go to files */
+    const struct store_read read = {
+        .part = c->parts[0], .to_offset = UINT64_MAX, .max_bytes = 100000, .tag = 8};
+    assert_int_equal(c->store->ops->read(c->store, &read, NULL), 0);
+    c->store->ops->flush(c->store, c->now);
+    struct job *slow = log_store_next_job(c->log);
+    while (slow && slow->kind != JOB_READ) {
+        job_run(slow, c->options.fs);
+        log_store_job_done(c->log, slow);
+        slow = log_store_next_job(c->log);
+    }
+    assert_non_null(slow);
+    job_run(slow, c->options.fs);
+    compact(&world);
+    assert_int_equal(log_case_info(c, 0).compacted.runs, 1);
+    log_store_job_done(c->log, slow);
+    log_case_run(c);
+    assert_int_equal(c->read.tag, 8);
+    assert_newest(&world);
+    assert_int_equal(count_stale(&world, world.end - 150), 0);
+    tear_down(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -554,6 +587,7 @@ int main(void)
         cmocka_unit_test(a_tombstone_stays_while_older_values_may_be_there),
         cmocka_unit_test(what_is_not_to_go_in_stays_as_it_is),
         cmocka_unit_test(others_may_come_in_between),
+        cmocka_unit_test(a_slow_read_tells_nobody_else_what_went),
         cmocka_unit_test(a_power_cut_at_any_call_leaves_the_old_or_the_new),
         cmocka_unit_test(a_dying_process_at_any_call_leaves_the_old_or_the_new),
         cmocka_unit_test(without_room_nothing_has_happened),
