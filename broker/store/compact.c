@@ -82,17 +82,10 @@ void compact_info(const struct store_part *part, struct store_part_info *ret)
 
 /* --- The end ------------------------------------------------------------------------------------ */
 
-static void release_sources(struct compaction *self)
-{
-    for (size_t i = 0; i < self->part->segment_count; i++) {
-        self->part->segments[i]->compacting = false;
-    }
-}
-
 static void finish(struct log_store *store, struct compaction *self)
 {
     struct store_part *part = self->part;
-    release_sources(self);
+    replace_release(self->part);
     compact_run_fini(&self->run, store->fs);
     replace_fini(&self->replacement, store);
     free(self);
@@ -148,10 +141,7 @@ static void map_task(struct job *job, struct fs *fs)
 static void copy_task(struct job *job, struct fs *fs)
 {
     struct compaction *self = job->owner;
-    if (compact_run_copy(&self->run, fs, &job->error) < 0 && !self->run.sync_failed) {
-        compact_run_close(&self->run, fs);
-        compact_run_drop_target(&self->run, fs);
-    }
+    (void)compact_run_copy(&self->run, fs, &job->error);
 }
 
 static void remove_task(struct job *job, struct fs *fs)
@@ -249,7 +239,7 @@ static void extend_target(struct compaction *self)
 static void go_on_copying(struct log_store *store, struct compaction *self)
 {
     self->phase = COMPACT_COPYING;
-    release_sources(self);
+    replace_release(self->part);
     const int rc = next_target(store, self);
     if (rc == 0) {
         return; /* when it is due */
@@ -485,12 +475,7 @@ int compact_start(struct log_store *store, struct store_part *part,
                                options->random_fn(options->random_arg)};
     self->part = part;
     self->what = *what;
-    self->run.file = -1;
-    self->run.topic_id = part->topic_id;
-    self->run.partition = part->number;
-    self->run.job_bytes = ZSP_COMPACTION_JOB_BYTES;
-    memcpy(self->run.directory, part->path, strlen(part->path) + 1);
-    memcpy(self->run.uuid, store->uuid, sizeof self->run.uuid);
+    replace_run_init(&self->run, part);
     const uint64_t keys_max = options->compaction_keys_max;
     compact_map_init(&self->run.map, (size_t)keys_max, seeds);
     part->busy++;

@@ -269,7 +269,7 @@ static int end_target(struct compact_run *self, struct fs *fs, struct zsp_err *e
     return rc < 0 ? rc : 0;
 }
 
-int compact_run_copy(struct compact_run *self, struct fs *fs, struct zsp_err *err)
+static int copy_some(struct compact_run *self, struct fs *fs, struct zsp_err *err)
 {
     int rc = self->file < 0 ? begin_target(self, fs, err) : 0;
     self->worked = 0;
@@ -301,4 +301,14 @@ void compact_run_drop_target(const struct compact_run *self, struct fs *fs)
     (void)fs->ops->unlink(fs->self, path, NULL); /* the next start removes what is left */
     target_path(self, ".log", path);
     (void)fs->ops->unlink(fs->self, path, NULL);
+}
+
+int compact_run_copy(struct compact_run *self, struct fs *fs, struct zsp_err *err)
+{
+    const int rc = copy_some(self, fs, err);
+    if (rc < 0 && !self->sync_failed) {
+        compact_run_close(self, fs);
+        compact_run_drop_target(self, fs);
+    }
+    return rc;
 }

@@ -64,7 +64,7 @@ int compact_run_add(struct compact_run *self, const struct compact_source *sourc
  * Errors: those of the file system, ZSP_ENOMEM, ZSP_ECORRUPT (a source is damaged) */
 int compact_run_map(struct compact_run *self, struct fs *fs, struct zsp_err *err);
 /* `wants_more` says that the owner is to decide; with `closes` the target is synced, name and index as
- * well, and it is at its end. */
+ * well, and it is at its end. What fails closes the target and removes it, unless a sync failed. */
 int compact_run_copy(struct compact_run *self, struct fs *fs, struct zsp_err *err);
 /* Remove the target. */
 void compact_run_drop_target(const struct compact_run *self, struct fs *fs);

@@ -114,17 +114,10 @@ static uint64_t count_kept(const struct store_retain *what, const struct segment
 
 /* --- The end -------------------------------------------------------------------------------------- */
 
-static void release_sources(struct island *self)
-{
-    for (size_t i = 0; i < self->part->segment_count; i++) {
-        self->part->segments[i]->compacting = false;
-    }
-}
-
 static void finish(struct log_store *store, struct island *self)
 {
     struct store_part *part = self->part;
-    release_sources(self);
+    replace_release(self->part);
     compact_run_fini(&self->run, store->fs);
     replace_fini(&self->replacement, store);
     free(self->kept);
@@ -168,10 +161,7 @@ static void submit(struct log_store *store, struct island *self,
 static void copy_task(struct job *job, struct fs *fs)
 {
     struct island *self = job->owner;
-    if (compact_run_copy(&self->run, fs, &job->error) < 0 && !self->run.sync_failed) {
-        compact_run_close(&self->run, fs);
-        compact_run_drop_target(&self->run, fs);
-    }
+    (void)compact_run_copy(&self->run, fs, &job->error);
 }
 
 static void remove_task(struct job *job, struct fs *fs)
@@ -238,7 +228,7 @@ static int begin_target(struct log_store *store, struct island *self, size_t ind
 {
     struct compact_run *run = &self->run;
     self->phase = ISLAND_COPYING;
-    release_sources(self);
+    replace_release(self->part);
     compact_run_reset(run, store->fs);
     run->target = replace_source(self->part, index);
     run->target.generation++; /* no file has this name: only the first source has its number */
@@ -398,12 +388,7 @@ static int start(struct log_store *store, struct store_part *part, struct island
     self->part = part;
     self->next_offset = part->segments[first]->base_offset;
     self->end_offset = part->segments[end - 1]->end_offset;
-    self->run.file = -1;
-    self->run.topic_id = part->topic_id;
-    self->run.partition = part->number;
-    self->run.job_bytes = ZSP_COMPACTION_JOB_BYTES;
-    memcpy(self->run.directory, part->path, strlen(part->path) + 1);
-    memcpy(self->run.uuid, store->uuid, sizeof self->run.uuid);
+    replace_run_init(&self->run, part);
     part->busy++;
     store->island = self;
     if (begin_target(store, self, first) < 0) {

@@ -9,6 +9,23 @@
 #include "broker/store/partition.h"
 #include "common/assert.h"
 
+void replace_run_init(struct compact_run *run, const struct store_part *part)
+{
+    run->file = -1;
+    run->topic_id = part->topic_id;
+    run->partition = part->number;
+    run->job_bytes = ZSP_COMPACTION_JOB_BYTES;
+    memcpy(run->directory, part->path, strlen(part->path) + 1);
+    memcpy(run->uuid, part->store->uuid, sizeof run->uuid);
+}
+
+void replace_release(struct store_part *part)
+{
+    for (size_t i = 0; i < part->segment_count; i++) {
+        part->segments[i]->compacting = false;
+    }
+}
+
 struct compact_source replace_source(const struct store_part *part, size_t index)
 {
     const struct segment *segment = part->segments[index];

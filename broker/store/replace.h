@@ -17,6 +17,10 @@ struct replacement {
     size_t old_count;
 };
 
+/* Prepare a zeroed run over the partition's segments. */
+void replace_run_init(struct compact_run *run, const struct store_part *part);
+/* No segment of the partition is a source any more. */
+void replace_release(struct store_part *part);
 /* Segment `index` of the partition, as a job needs to know it. */
 struct compact_source replace_source(const struct store_part *part, size_t index);
 /* The segment that comes out of the run, whose target is complete; what only the owner knows of it is
