@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "broker/store/batch.h"
+#include "broker/store/check.h"
 #include "tests/support/crash_fs.h"
 
 static uint64_t next_random(void *arg)
@@ -438,4 +439,32 @@ uint64_t log_case_batch_pos(struct log_case *self, const char *path, int index)
         pos += batch_bytes(zsp_get_u32(bytes + pos + 12));
     }
     return pos;
+}
+
+/* --- Judging --------------------------------------------------------------------------------- */
+
+static void fail_on_damage(void *arg, const struct check_finding *finding)
+{
+    (void)arg;
+    if (finding->severity == CHECK_DAMAGE) {
+        fail_msg("%s at pos %u: %s", finding->path, (unsigned)finding->pos, finding->text);
+    }
+}
+
+void log_case_assert_clean(const struct log_case *self)
+{
+    const struct check_options options = {
+        .fs = self->fs, .body_fn = check_body, .finding_fn = fail_on_damage, .sequences = true};
+    struct check_summary summary;
+    struct zsp_err err = {0};
+    if (check_store(&options, &summary, &err) != 0) {
+        fail_msg("check: %s", err.msg);
+    }
+}
+
+void log_case_assert_no_leftovers(struct log_case *self)
+{
+    const struct store_part_info info = log_case_info(self, 0);
+    const size_t files = log_case_dir_count(self, "topics/7-orders/0");
+    assert_in_range(files, info.segment_count, 3u * info.segment_count + 1); /* .log, .idx, .pri */
 }

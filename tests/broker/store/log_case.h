@@ -109,4 +109,10 @@ size_t log_case_dir_count(struct log_case *self, const char *path);
 /* Where the n-th batch (from 0) of a segment file begins, and where they end. */
 uint64_t log_case_batch_pos(struct log_case *self, const char *path, int index);
 
+/* --- Judging --- */
+/* The check finds no damage in the files. */
+void log_case_assert_clean(const struct log_case *self);
+/* Everything in the directory of partition 0 belongs to a segment that is there. */
+void log_case_assert_no_leftovers(struct log_case *self);
+
 #endif

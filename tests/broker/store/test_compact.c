@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/check.h"
 #include "common/codec.h"
 #include "common/record.h"
 #include "tests/broker/store/log_case.h"
@@ -22,7 +21,6 @@
 
 #define KEYS         12
 #define MESSAGES_MAX 4000
-#define DIRECTORY    "topics/7-orders/0"
 
 /* What was put in at an offset, as far as it is known. */
 struct put {
@@ -237,35 +235,6 @@ static unsigned count_stale(const struct world *self, uint64_t end)
     return count;
 }
 
-static void fail_on_damage(void *arg, const struct check_finding *finding)
-{
-    (void)arg;
-    if (finding->severity == CHECK_DAMAGE) {
-        fail_msg("%s at pos %u: %s", finding->path, (unsigned)finding->pos, finding->text);
-    }
-}
-
-static void assert_clean(struct world *self)
-{
-    const struct check_options options = {.fs = self->store->fs,
-                                          .body_fn = check_body,
-                                          .finding_fn = fail_on_damage,
-                                          .sequences = true};
-    struct check_summary summary;
-    struct zsp_err err = {0};
-    if (check_store(&options, &summary, &err) != 0) {
-        fail_msg("check: %s", err.msg);
-    }
-}
-
-/* Everything in the directory belongs to a segment that is there. */
-static void assert_no_leftovers(struct world *self)
-{
-    const struct store_part_info info = log_case_info(self->store, 0);
-    const size_t files = log_case_dir_count(self->store, DIRECTORY);
-    assert_in_range(files, info.segment_count, 3u * info.segment_count + 1); /* .log, .idx, .pri */
-}
-
 /* --- Tests ----------------------------------------------------------------------------------------------- */
 
 static void the_newest_message_of_each_key_stays(void **state)
@@ -284,7 +253,7 @@ static void the_newest_message_of_each_key_stays(void **state)
     assert_true(after.segment_count * 2 < before.segment_count);
     assert_int_equal(after.compacted.runs, 1);
     assert_true(after.compacted.messages > 200);
-    assert_no_leftovers(&world);
+    log_case_assert_no_leftovers(world.store);
     assert_int_equal(count_stale(&world, world.end - 150), 0);
     compact(&world); /* nothing is dirty */
     assert_int_equal(log_case_info(world.store, 0).compacted.runs, 1);
@@ -292,7 +261,7 @@ static void the_newest_message_of_each_key_stays(void **state)
     assert_newest(&world);
     assert_int_equal(world.store->warnings, 0);
     log_case_close(world.store);
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     tear_down(&world);
 }
 
@@ -312,9 +281,9 @@ static void it_goes_on_where_it_was_and_merges(void **state)
     }
     const struct store_part_info info = log_case_info(world.store, 0);
     assert_true(info.bytes / info.segment_count > 2048); /* small ones were put together */
-    assert_no_leftovers(&world);
+    log_case_assert_no_leftovers(world.store);
     log_case_close(world.store);
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     tear_down(&world);
 }
 
@@ -369,7 +338,7 @@ static void tombstones_stay_for_their_time(void **state)
     assert_newest(&world);
     assert_int_equal(log_case_info(world.store, 0).tombstone_ms, 0);
     log_case_close(world.store);
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     tear_down(&world);
 }
 
@@ -458,7 +427,7 @@ static void others_may_come_in_between(void **state)
             assert_true(c->dropped);
         } else if (seed % 3 == 1) {
             log_case_kill(c);
-            assert_clean(&world);
+            log_case_assert_clean(world.store);
         }
         tear_down(&world);
     }
@@ -489,15 +458,15 @@ static bool crash_at(uint64_t n, bool power)
     } else {
         crash_fs_process_crash(c->fs);
     }
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     log_case_reopen(c);
     assert_newest(&world);
-    assert_no_leftovers(&world);
+    log_case_assert_no_leftovers(world.store);
     compact(&world);
     publish_some(&world, 3);
     assert_newest(&world);
     log_case_close(c);
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     tear_down(&world);
     return crashed;
 }

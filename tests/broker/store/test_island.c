@@ -14,14 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/check.h"
 #include "common/codec.h"
 #include "common/record.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 
 #define MESSAGES_MAX 6000
-#define DIRECTORY    "topics/7-orders/0"
 
 #define PAYLOAD                                                                                    \
     "a payload that is long enough to weigh more than the headers of the batches that it is in: a" \
@@ -245,35 +243,6 @@ static unsigned count_there(struct world *self, uint64_t end)
     return count;
 }
 
-static void fail_on_damage(void *arg, const struct check_finding *finding)
-{
-    (void)arg;
-    if (finding->severity == CHECK_DAMAGE) {
-        fail_msg("%s at pos %u: %s", finding->path, (unsigned)finding->pos, finding->text);
-    }
-}
-
-static void assert_clean(struct world *self)
-{
-    const struct check_options options = {.fs = self->store->fs,
-                                          .body_fn = check_body,
-                                          .finding_fn = fail_on_damage,
-                                          .sequences = true};
-    struct check_summary summary;
-    struct zsp_err err = {0};
-    if (check_store(&options, &summary, &err) != 0) {
-        fail_msg("check: %s", err.msg);
-    }
-}
-
-/* Everything in the directory belongs to a segment that is there. */
-static void assert_no_leftovers(struct world *self)
-{
-    const struct store_part_info info = log_case_info(self->store, 0);
-    const size_t files = log_case_dir_count(self->store, DIRECTORY);
-    assert_in_range(files, info.segment_count, 3u * info.segment_count + 1); /* .log, .idx, .pri */
-}
-
 /* --- Tests -------------------------------------------------------------------------------------------- */
 
 static void retention_leaves_what_is_kept(void **state)
@@ -293,14 +262,14 @@ static void retention_leaves_what_is_kept(void **state)
     assert_true(after.bytes < before.bytes / 2);
     assert_true(after.segment_count < before.segment_count / 2);
     assert_true(count_there(&world, after.start_offset) < after.start_offset / 10);
-    assert_no_leftovers(&world);
+    log_case_assert_no_leftovers(world.store);
     log_case_reopen(world.store);
     assert_int_equal(log_case_info(world.store, 0).start_offset, after.start_offset);
     assert_int_equal(log_case_info(world.store, 0).island_offset, after.island_offset);
     assert_kept(&world);
     assert_int_equal(world.store->warnings, 0);
     log_case_close(world.store);
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     tear_down(&world);
 }
 
@@ -321,9 +290,9 @@ static void it_goes_on_and_islands_become_one(void **state)
     const struct store_part_info info = log_case_info(world.store, 0);
     assert_true(info.segment_count < 30);
     assert_true(count_there(&world, info.start_offset) < info.start_offset / 12);
-    assert_no_leftovers(&world);
+    log_case_assert_no_leftovers(world.store);
     log_case_close(world.store);
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     tear_down(&world);
 }
 
@@ -351,7 +320,7 @@ static void what_is_not_kept_any_more_goes(void **state)
     const struct store_part_info third = log_case_info(world.store, 0);
     assert_int_equal(third.island_bytes, 0);
     assert_int_equal(third.island_offset, third.start_offset);
-    assert_no_leftovers(&world);
+    log_case_assert_no_leftovers(world.store);
     tear_down(&world);
 }
 
@@ -428,7 +397,7 @@ static void a_purge_takes_islands_along(void **state)
         assert_kept(&world);
         if (seed % 2 == 0) {
             log_case_kill(c);
-            assert_clean(&world);
+            log_case_assert_clean(world.store);
         }
         tear_down(&world);
     }
@@ -487,9 +456,9 @@ static void compaction_goes_on_beside_islands(void **state)
         }
     }
     assert_true(log_case_info(c, 0).start_offset > world.end / 2);
-    assert_no_leftovers(&world);
+    log_case_assert_no_leftovers(world.store);
     log_case_close(c);
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     tear_down(&world);
 }
 
@@ -515,15 +484,15 @@ static bool crash_at(uint64_t n, bool power)
     } else {
         crash_fs_process_crash(c->fs);
     }
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     log_case_reopen(c);
     assert_kept(&world);
-    assert_no_leftovers(&world);
+    log_case_assert_no_leftovers(world.store);
     retain(&world, 2000);
     publish_some(&world, 3);
     assert_kept(&world);
     log_case_close(c);
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     tear_down(&world);
     return crashed;
 }
@@ -564,12 +533,12 @@ static bool fail_sync_at(uint64_t n)
     const bool failed = c->failed;
     log_case_kill(c);
     crash_fs_power_loss(c->fs, n);
-    assert_clean(&world);
+    log_case_assert_clean(world.store);
     log_case_reopen(c);
     assert_kept(&world);
     retain(&world, 2000);
     assert_kept(&world);
-    assert_no_leftovers(&world);
+    log_case_assert_no_leftovers(world.store);
     tear_down(&world);
     return failed;
 }
@@ -603,7 +572,7 @@ static void without_room_nothing_is_lost(void **state)
     retain(&world, 4000);
     assert_kept(&world);
     assert_true(log_case_info(world.store, 0).island_bytes > 0);
-    assert_no_leftovers(&world);
+    log_case_assert_no_leftovers(world.store);
     tear_down(&world);
 }
 
