@@ -98,9 +98,10 @@ void model_save_answer(struct model *self, struct sim_request *request)
     saved->known = is_known;
 }
 
-/* The state of one message is as it was saved. */
-static void restore_slot(struct group_slot *slot, uint8_t flags)
+/* The state of one message is as it was saved; or what came of it behind the restore. */
+static void restore_slot(struct model *self, uint32_t group, struct group_slot *slot, uint8_t flags)
 {
+    const bool may_be_dead = slot->delivered_in_seek && model_may_be_over(self, slot, group);
     slot->lease_sure = false;
     slot->settling = NULL;
     slot->not_before_ms = 0;
@@ -109,7 +110,7 @@ static void restore_slot(struct group_slot *slot, uint8_t flags)
     slot->acked = false;
     slot->skipped = (flags & SAVED_SURELY_DONE) != 0;
     slot->dead = false;
-    slot->doomed = flags != 0;
+    slot->doomed = flags != 0 || may_be_dead;
     slot->grants = slot->grants_ever;
     slot->maybe_done = flags != 0;
     slot->optional = flags != 0;
@@ -135,7 +136,7 @@ static void restore_ledger(struct model *self, const struct sim_request *request
     for (uint64_t o = 0; o < ledger->capacity || o < mark; o++) {
         struct group_slot *slot =
             model_group_slot(self, request->group, part->topic, part->partition, o);
-        restore_slot(slot, o < saved->counts[i] ? saved->flags[i][o] : 0);
+        restore_slot(self, request->group, slot, o < saved->counts[i] ? saved->flags[i][o] : 0);
     }
 }
 
