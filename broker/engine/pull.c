@@ -543,7 +543,7 @@ static bool may_give(const struct group *group)
 
 static void serve_one(struct engine *engine, struct pull *self)
 {
-    if (self->ending && !self->is_resent) {
+    if (self->ending && !self->is_resent && self->outcomes.settle) {
         return; /* its wait is over: it is here for its outcomes only */
     }
     if (!bind_topics(engine, self)) {

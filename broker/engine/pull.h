@@ -133,6 +133,12 @@ static inline bool pull_takes_turns(const struct pull *self)
     return self->all_topics || self->names;
 }
 
+/* Is its group there, durably, with all the topics that it named? */
+static inline bool pull_is_bound(const struct pull *self)
+{
+    return self->group->state == GROUP_LIVE && (self->all_topics || self->topics);
+}
+
 /* --- pull_reason.c --- */
 /* Why it got less than it asked for; NULL = it did not. */
 const char *pull_reason(const struct engine *engine, const struct pull *self);

@@ -32,6 +32,21 @@ static void cancel(struct engine *engine, struct pull *self)
     }
 }
 
+/* The time is over. What it asked for may still have to be made durable: its group, a topic of it. */
+static void end_wait(struct engine *engine, struct pull *self, const char *why, bool is_served)
+{
+    self->waits = false;
+    self->ending = why;
+    if (self->state != PULL_PARKED) {
+        return;
+    }
+    if (is_served || !pull_is_bound(self)) {
+        group_wake(engine->groups, self->group);
+    } else {
+        pull_answer(engine, self);
+    }
+}
+
 /* The wait ends from outside. */
 static void wait_ends(struct engine *engine, struct parked *parked, enum parked_end why)
 {
@@ -39,20 +54,11 @@ static void wait_ends(struct engine *engine, struct parked *parked, enum parked_
     const bool is_parked = self->state == PULL_PARKED;
     switch (why) {
     case PARKED_TIMEOUT:
-        self->waits = false;
-        self->ending = "timeout";
-        if (is_parked && self->is_resent) { /* the lease that it got earlier comes all the same */
-            group_wake(engine->groups, self->group);
-        } else if (is_parked) {
-            pull_answer(engine, self);
-        }
+        /* The lease that it got earlier comes all the same. */
+        end_wait(engine, self, "timeout", self->is_resent);
         break;
     case PARKED_DRAIN:
-        self->waits = false;
-        self->ending = "shutting_down";
-        if (is_parked) {
-            pull_answer(engine, self);
-        }
+        end_wait(engine, self, "shutting_down", false);
         break;
     case PARKED_CANCELLED:
         cancel(engine, self);
@@ -83,7 +89,7 @@ static void settled(struct engine *engine, struct settle_guest *guest, const str
         }
     } else if (self->abandoned) {
         pull_free(engine, self);
-    } else if (self->ending) {
+    } else if (self->is_cancelled || (self->ending && pull_is_bound(self))) {
         pull_answer(engine, self);
     } else {
         group_wake(engine->groups, self->group);

@@ -289,9 +289,10 @@ void model_pull_answer(struct model *self, struct sim_request *request)
     if (reply->is_error) {
         return;
     }
-    self->groups[request->group].exists = true;
     if (strcmp(reply->reason, "cancelled") == 0) {
         model_pull_gone(self, request); /* it may have been granted */
+    } else {
+        self->groups[request->group].exists = true;
     }
     if (!judge_limits(self, request) || !model_judge_pause(self, request) ||
         (!model_in_seek(self, request) && !model_judge_repeat(self, request))) {

@@ -35,6 +35,46 @@ static void the_group_is_durable_before_the_pull_is_answered(void **state)
     assert_int_equal(steps_count(fixture_answer(f, ticket)), 1);
 }
 
+/* Goal: a wait that is over tells nothing of a group, or of a topic in it, before that is durable: the
+ * client would go by a start that a power cut forgets. */
+static void what_a_pull_makes_is_durable_before_its_wait_ends(void **state)
+{
+    static const char *const wait = "{'group': 'g', 'topics': ['%s'], 'start': 'latest', "
+                                    "'wait_ms': 1000}";
+    struct engine_fixture *f = *state;
+    for (int i = 0; i < 2; i++) { /* makes the group; brings a topic into it */
+        const char *topic = i == 0 ? "t" : "u";
+        steps_publish_each(f, topic, "old");
+        mem_store_hold(f->mem, MEM_SYNCS);
+        const uint64_t ticket = fixture_send(f, "PULL", fixture_format(wait, topic), NULL);
+        fixture_pump(f);
+        fixture_advance(f, 1500);
+        assert_null(fixture_answer(f, ticket));
+        mem_store_hold(f->mem, 0);
+        fixture_pump(f);
+        assert_string_equal(fixture_text(fixture_answer(f, ticket), "reason"), "timeout");
+    }
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    steps_publish_each(f, "t", "new");
+    steps_publish_each(f, "u", "newer");
+    assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", "{'group': 'g'}", NULL)),
+                        "new newer");
+}
+
+static void so_it_is_before_a_drained_broker_answers(void **state)
+{
+    struct engine_fixture *f = *state;
+    mem_store_hold(f->mem, MEM_SYNCS);
+    const uint64_t ticket = steps_wait(f, 1, 60000);
+    fixture_pump(f);
+    engine_drain(f->engine, f->now);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, ticket));
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_string_equal(fixture_text(fixture_answer(f, ticket), "reason"), "shutting_down");
+}
+
 static void without_permission_a_missing_group_is_not_found(void **state)
 {
     struct engine_fixture *f = *state;
@@ -543,6 +583,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_first_pull_makes_its_group),
         TEST(the_group_is_durable_before_the_pull_is_answered),
+        TEST(what_a_pull_makes_is_durable_before_its_wait_ends),
+        TEST(so_it_is_before_a_drained_broker_answers),
         TEST(without_permission_a_missing_group_is_not_found),
         TEST(a_missing_group_without_topics_is_not_found),
         TEST(there_is_a_limit_to_groups),
