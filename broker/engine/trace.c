@@ -49,12 +49,25 @@ void traces_fini(struct groups *self)
 
 /* --- What is known ------------------------------------------------------------------------------- */
 
+/* Does a message that was never handed out wait for its time? Pulls go by the agenda: what came due
+ * once stays so when the clock is set back. What that does not know is judged when it is read again. */
+static bool waits_for_time(const struct engine *engine, const struct ledger *ledger,
+                           uint64_t offset, const struct store_batch *batch)
+{
+    const struct agenda *const agenda = ledger->partition->agenda;
+    struct run_span span;
+    if (!agenda || offset < agenda->from) {
+        return batch->not_before_ms > engine->now.wall_ms;
+    }
+    return runmap_next(&agenda->map, offset, RUN_CLASS_WAITING, &span) && span.first <= offset;
+}
+
 /* It has no run: done, or never handed out. */
 static void look_at_gap(const struct engine *engine, const struct ledger *ledger, uint64_t offset,
                         struct traced *ret)
 {
-    const bool waits =
-        ret->is_found && ret->batch.not_before_ms > engine->now.wall_ms && offset >= ledger->high;
+    const bool waits = ret->is_found && offset >= ledger->high &&
+                       waits_for_time(engine, ledger, offset, &ret->batch);
     ret->status = offset < ledger->high ? "done" : waits ? "waiting" : "ready";
     ret->at_ms = waits ? ret->batch.not_before_ms : 0;
 }

@@ -278,6 +278,30 @@ static void where_a_message_comes_from_is_told(void **state)
     assert_non_null(strstr(fixture_value(trace(f, 1), "message"), "\"expired\": true"));
 }
 
+/* Goal: what a pull hands out is not told to wait, and what it does not is. Method: a clock that is set
+ * back when the time has come: that stays so; and one that is set back before it has. */
+static void it_waits_as_long_as_a_pull_does(void **state)
+{
+    struct engine_fixture *f = *state;
+    const int64_t then_ms = f->now.wall_ms;
+    make(f, "");
+    for (int i = 1; i <= 2; i++) {
+        fixture_ok(f, "PUBLISH",
+                   fixture_format("{'topic': 't', 'partition': 0, 'not_before_ms': %" PRId64 "}",
+                                  then_ms + i * 1000),
+                   "[[b'x']]");
+    }
+    fixture_ok(f, "PULL", "{'group': 'g', 'max_messages': 1}", NULL);
+    fixture_advance(f, 1500);
+    f->now.wall_ms -= 60000;
+    fixture_pump(f);
+    assert_string_equal(fixture_text(trace(f, 0), "status"), "ready");
+    assert_string_equal(fixture_text(trace(f, 1), "status"), "waiting");
+    assert_int_equal(fixture_number(trace(f, 1), "at_ms"), then_ms + 2000);
+    assert_int_equal(steps_count(fixture_ok(f, "PULL", "{'group': 'g'}", NULL)), 1);
+    assert_string_equal(fixture_text(trace(f, 0), "status"), "leased");
+}
+
 static void what_is_not_there_is_an_error(void **state)
 {
     struct engine_fixture *f = *state;
@@ -344,6 +368,7 @@ int main(void)
         TEST(members_are_listed_by_name),
         TEST(each_status_is_told),
         TEST(where_a_message_comes_from_is_told),
+        TEST(it_waits_as_long_as_a_pull_does),
         TEST(what_is_not_there_is_an_error),
         TEST(a_message_behind_another_one_of_its_key_is_ready),
         TEST(damage_and_a_topic_that_goes_are_told),
