@@ -11,6 +11,7 @@
  *   sim_client.c    what all clients share, and the simple ones
  *   sim_producer.c, sim_consumer.c, sim_scratch.c, sim_relay.c, sim_ward.c, sim_repeat.c,
  *   sim_side.c, sim_market.c    the others
+ *   sim_files.c     the last look at the files
  *   sim_request*.c  what they ask and are told, as bytes and as plain values
  *   sim_model*.c    the checker
  *   sim_clinic*.c   another play, with clients and a checker of its own
@@ -122,6 +123,9 @@ const struct sim_reply *sim_ask(struct sim *self, struct client *judge,
 struct instant sim_instant(const struct sim *self);
 /* Handle events until `stop_fn` is true, `steps` were handled, or something failed. */
 void sim_loop(struct sim *self, uint64_t steps, bool (*stop_fn)(const struct sim *self));
+
+/* sim_files.c: in the end nothing is left that belongs to nothing. */
+void files_final(struct sim *sim);
 
 /* world.c */
 void world_init(struct sim *sim);

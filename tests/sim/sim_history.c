@@ -271,6 +271,7 @@ static void last_look(struct sim *self)
             repeat_final(&self->clients[i]);
         }
     }
+    files_final(self);
 }
 
 static void end(struct sim *self)

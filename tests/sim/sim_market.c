@@ -68,6 +68,9 @@ static struct sim_request *ask_topic(struct client *self)
         add_setting(request, "retention_bytes", NULL, prng_between(prng, 4000, 40000));
         market->has_limit = true;
     }
+    if (prng_chance(prng, 300)) { /* ids are all different: it changes nothing but the files */
+        add_setting(request, "dedup_window_ms", NULL, prng_between(prng, 1000, 100000));
+    }
     return request;
 }
 
