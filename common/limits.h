@@ -19,6 +19,8 @@
 #define ZSP_REPLY_MAX           (16u << 20)  /* body bytes of one reply */
 #define ZSP_PART_BYTES          (1u << 20)   /* a PART ends with the batch that reaches it */
 #define ZSP_STREAM_MAX          (256u << 20) /* body bytes of a READ with parts, all of them */
+#define ZSP_BATCHES_MAX         1024u /* in one PUBLISH; so many rows take a turn as 1,024 requests do */
+#define ZSP_BATCH_BYTES         512u         /* what each takes of the credit beside its bytes */
 #define ZSP_RUNS_MAX            4096u        /* runs in one SETTLE or one reply */
 #define ZSP_REQUESTS_MAX        1024u        /* unanswered requests of one connection */
 #define ZSP_REQUEST_BYTES_MAX   (32u << 20)  /* bytes of one connection's unanswered requests */

@@ -359,14 +359,13 @@ static void write_error_text(struct zsp_writer *out, const char *key, const char
     }
 }
 
-void wire_write_error(struct zsp_writer *out, bool has_id, uint64_t id, const struct zsp_err *err)
+void wire_write_error_map(struct zsp_writer *out, const struct zsp_err *err)
 {
     /* Codes of one process mean nothing to another one. */
     const char *name = zsp_err_wire_name(err->code);
     const int code = zsp_err_from_wire(name, strlen(name));
     const uint32_t pairs = 3u + (err->maybe ? 1u : 0u) + (err->object[0] ? 1u : 0u) +
                            (err->wanted[0] ? 1u : 0u) + (err->got[0] ? 1u : 0u);
-    wire_write_reply(out, WIRE_ERR, has_id, id);
     wire_write_map(out, pairs);
     wire_write_text(out, "code");
     wire_write_text(out, zsp_err_wire_name(code));
@@ -379,6 +378,12 @@ void wire_write_error(struct zsp_writer *out, bool has_id, uint64_t id, const st
     write_error_text(out, "object", err->object);
     write_error_text(out, "wanted", err->wanted);
     write_error_text(out, "got", err->got);
+}
+
+void wire_write_error(struct zsp_writer *out, bool has_id, uint64_t id, const struct zsp_err *err)
+{
+    wire_write_reply(out, WIRE_ERR, has_id, id);
+    wire_write_error_map(out, err);
 }
 
 void wire_write_reply(struct zsp_writer *out, enum wire_status status, bool has_id, uint64_t id)

@@ -186,7 +186,8 @@ int wire_srun_decode(const msgpack_object *object, struct wire_srun *ret, struct
 /* Begin a header; what follows must be exactly one map. */
 void wire_write_request(struct zsp_writer *out, struct zsp_slice verb, uint64_t id);
 void wire_write_reply(struct zsp_writer *out, enum wire_status status, bool has_id, uint64_t id);
-/* A whole ERR reply from a report. */
+/* The map of an ERR reply, from a report; the whole of it. */
+void wire_write_error_map(struct zsp_writer *out, const struct zsp_err *err);
 void wire_write_error(struct zsp_writer *out, bool has_id, uint64_t id, const struct zsp_err *err);
 
 void wire_write_map(struct zsp_writer *out, uint32_t pairs);

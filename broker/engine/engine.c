@@ -19,6 +19,7 @@
 #include "broker/engine/producer_image.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish.h"
+#include "broker/engine/publish_many.h"
 #include "broker/engine/replay.h"
 #include "broker/engine/retention.h"
 #include "broker/engine/state.h"
@@ -375,6 +376,11 @@ void engine_request(struct engine *self, struct instant now, const struct engine
     leave(self);
 }
 
+uint32_t engine_request_batches(struct zsp_slice verb, const msgpack_object *args)
+{
+    return zsp_slice_equal_str(verb, "PUBLISH") ? publish_many_count(args) : 0;
+}
+
 void engine_session_end(struct engine *self, struct instant now, uint64_t session,
                         enum engine_session_end why)
 {
@@ -472,6 +478,7 @@ void engine_pump(struct engine *self, struct instant now)
         more = arrivals_take(self, false);
         rounds++;
     }
+    publish_many_tell(self);
     self->again = more || engine_is_tired(self) || self->set_aside.count > 0 ||
                   (self->room_freed && wants_room(self));
     leave(self);

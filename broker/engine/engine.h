@@ -93,6 +93,10 @@ struct engine_request {
 };
 void engine_request(struct engine *self, struct instant now, const struct engine_request *request);
 
+/* How many batches does a request bring that brings many? Each takes up to ZSP_BATCH_BYTES beside its
+ * own bytes until it is answered: the host counts them as the client's. */
+uint32_t engine_request_batches(struct zsp_slice verb, const msgpack_object *args);
+
 /* Does the engine have this verb? (The host answers HELLO and PING itself.) */
 bool engine_has_verb(struct zsp_slice verb);
 

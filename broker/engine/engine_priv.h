@@ -91,6 +91,8 @@ struct engine {
     struct groups *groups;
     struct kept_entries *kept;                 /* only during start, see producer_image.h */
     LIST_HEAD(, publish) publish_list;         /* all at work, see publish.h */
+    LIST_HEAD(, publish_many) many_list;       /* likewise, see publish_many.h */
+    struct publish_many *many_due;             /* those with rows to be told */
     LIST_HEAD(, transaction) transaction_list; /* likewise, see transaction.h */
     LIST_HEAD(, commit_call) commit_call_list; /* likewise, see commit_call.h */
     struct zsp_table commit_logs;              /* struct commit_log by the producer's id */

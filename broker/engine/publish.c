@@ -9,6 +9,7 @@
 #include "broker/engine/producer.h"
 #include "broker/engine/producer_image.h"
 #include "broker/engine/producer_log.h"
+#include "broker/engine/publish_many.h"
 #include "broker/engine/publish_priv.h"
 #include "broker/engine/topic_limit.h"
 #include "common/assert.h"
@@ -78,6 +79,7 @@ void publish_free_all(struct engine *engine)
         free_memory(self);
     }
     LIST_INIT(&engine->publish_list);
+    publish_many_free_all(engine);
 }
 
 static void enqueue(struct publish_queue *queue, struct publish_part *part)
@@ -100,52 +102,7 @@ static struct publish_part *dequeue(struct publish_queue *queue)
     return part;
 }
 
-/* --- the answer ----------------------------------------------------------------------- */
-
-static void write_row(struct zsp_writer *out, uint32_t index, struct publish_part *part,
-                      uint32_t count)
-{
-    wire_write_array(out, 5);
-    wire_write_uint(out, index);
-    wire_write_uint(out, count);
-    wire_write_uint(out, part->partition->index);
-    if (part->has_first) {
-        wire_write_uint(out, part->first_offset + part->told);
-    } else {
-        wire_write_nil(out);
-    }
-    wire_write_bool(out, part->is_echo);
-    part->told += count;
-}
-
-static void write_rows(struct zsp_writer *out, const struct publish *self)
-{
-    if (self->records.stretches) {
-        wire_write_array(out, self->records.stretch_count);
-        for (uint32_t i = 0; i < self->records.stretch_count; i++) {
-            const struct stretch *const stretch = &self->records.stretches[i];
-            write_row(out, stretch->index, self->parts[stretch->target], stretch->count);
-        }
-    } else {
-        wire_write_array(out, 1);
-        write_row(out, 0, self->only, self->records.count);
-    }
-}
-
-static void confirm(struct engine *engine, struct publish *self)
-{
-    struct zsp_writer *const out = reply_begin(engine, &self->to);
-    wire_write_map(out, 3);
-    wire_write_text(out, "at");
-    if (!dedup_write_rows(out, self)) {
-        write_rows(out, self);
-    }
-    wire_write_text(out, "timestamp_ms");
-    wire_write_int(out, self->timestamp_ms);
-    wire_write_text(out, "level");
-    wire_write_text(out, self->level == STORE_WRITTEN ? "written" : "synced");
-    reply_end(engine);
-}
+/* --- the end of a part ----------------------------------------------------------------- */
 
 /* One part has reached the level, or failed: with the last one the publish is answered. */
 static void part_is_settled(struct engine *engine, struct publish *self)
@@ -156,10 +113,10 @@ static void part_is_settled(struct engine *engine, struct publish *self)
         return;
     }
     if (self->error.code == 0) {
-        confirm(engine, self);
+        publish_confirm(engine, self);
     } else {
         self->error.maybe = self->error.maybe || self->applied;
-        reply_error(engine, &self->to, &self->error);
+        publish_refuse(engine, self, &self->error);
     }
     publish_free(engine, self);
 }

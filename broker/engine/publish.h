@@ -21,12 +21,15 @@
 #include "broker/engine/topic.h"
 
 struct publish;
+struct publish_many;
 
-/* A PUBLISH that is not answered yet. */
+/* A PUBLISH that is not answered yet, or one batch of a PUBLISH that brings many. */
 struct publish {
     struct topic_waiter waiter; /* while its topic is being created */
     LIST_ENTRY(publish) link;   /* all of the engine */
     struct reply_to to;
+    struct publish_many *many;      /* the batch is the row `row` of this; NULL = it is alone */
+    uint32_t row;                   /* */
     struct publish_records records; /* the frame until the parts are made */
     enum store_level level;         /* at which it is confirmed */
     uint64_t producer_id;           /* 0 = not sequenced */

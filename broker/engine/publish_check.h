@@ -27,13 +27,16 @@ struct body_args {
     {"topic", WIRE_NAME, PLACE(topic), true, 0, 0},                                   \
         {"partition", WIRE_UINT, PLACE(partition), false, 0, ZSP_PARTITIONS_MAX - 1}, \
         {"partitions", WIRE_UINT, PLACE(partitions), false, 1, ZSP_PARTITIONS_MAX},   \
-        {"count", WIRE_UINT, PLACE(count), false, 1, UINT32_MAX},                     \
-        {"codec", WIRE_STR, PLACE(codec), false, 0, 0},                               \
-        {"raw_size", WIRE_UINT, PLACE(raw_size), false, 1, UINT32_MAX},               \
-        {"priority", WIRE_UINT, PLACE(priority), false, 0, ZSP_PRIORITY_MAX},         \
-        {"not_before_ms", WIRE_UINT, PLACE(not_before_ms), false, 0, INT64_MAX},      \
-    {                                                                                 \
-        "expires_at_ms", WIRE_UINT, PLACE(expires_at_ms), false, 1, INT64_MAX         \
+        {"count", WIRE_UINT, PLACE(count), false, 1, UINT32_MAX}, BODY_TERMS(PLACE)
+
+/* Those of them that few bodies have. */
+#define BODY_TERMS(PLACE)                                                        \
+    {"codec", WIRE_STR, PLACE(codec), false, 0, 0},                              \
+        {"raw_size", WIRE_UINT, PLACE(raw_size), false, 1, UINT32_MAX},          \
+        {"priority", WIRE_UINT, PLACE(priority), false, 0, ZSP_PRIORITY_MAX},    \
+        {"not_before_ms", WIRE_UINT, PLACE(not_before_ms), false, 0, INT64_MAX}, \
+    {                                                                            \
+        "expires_at_ms", WIRE_UINT, PLACE(expires_at_ms), false, 1, INT64_MAX    \
     }
 
 /* Is there a time at which its messages may be handed out? Errors: ZSP_EBAD_VALUE */

@@ -7,6 +7,36 @@
 
 #include "broker/engine/publish.h"
 
+struct producer;
+
+/* What is said of one batch. */
+struct publish_args {
+    struct body_args body;
+    struct zsp_slice level, producer;
+    struct wire_uint epoch, seq;
+};
+
+/* Errors: ZSP_EBAD_VALUE */
+int publish_read_level(struct zsp_slice text, enum store_level *ret, struct zsp_err *err);
+
+/* Whose batch it is, and what else is told of a whole request. */
+struct publish_origin {
+    struct reply_to to;
+    struct publish_many *many; /* NULL = it is a request of its own */
+    uint32_t row;              /* */
+    enum store_level level;
+    struct producer *producer; /* NULL = not sequenced */
+};
+
+/* Take a batch; `frame` is borrowed. 0 = its answer comes later or was given.
+ * Errors: definite, nothing has happened */
+int publish_take(struct engine *engine, const struct publish_origin *origin,
+                 const struct publish_args *args, struct zsp_buf *frame, struct zsp_err *err);
+
+/* Answer it: every part has reached its level; it was refused. It is still the caller's. */
+void publish_confirm(struct engine *engine, struct publish *self);
+void publish_refuse(struct engine *engine, struct publish *self, const struct zsp_err *error);
+
 /* An empty publish in the engine's list. NULL: out of memory. */
 struct publish *publish_new(struct engine *engine);
 /* Out of the list, freed. Parts that are in queues stay there. */

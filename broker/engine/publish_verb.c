@@ -10,14 +10,9 @@
 #include "broker/engine/producer.h"
 #include "broker/engine/publish.h"
 #include "broker/engine/publish_check.h"
+#include "broker/engine/publish_many.h"
 #include "broker/engine/publish_priv.h"
 #include "broker/engine/verb.h"
-
-struct publish_args {
-    struct body_args body;
-    struct zsp_slice level, producer;
-    struct wire_uint epoch, seq;
-};
 
 #define PLACE(field)      offsetof(struct publish_args, field)
 #define BODY_PLACE(field) offsetof(struct publish_args, body.field)
@@ -31,8 +26,12 @@ static const struct wire_arg publish_table[] = {
 #undef BODY_PLACE
 #undef PLACE
 
-static int bad_level(struct zsp_err *err)
+int publish_read_level(struct zsp_slice text, enum store_level *ret, struct zsp_err *err)
 {
+    *ret = text.data && zsp_slice_equal_str(text, "written") ? STORE_WRITTEN : STORE_SYNCED_LEVEL;
+    if (!text.data || *ret == STORE_WRITTEN || zsp_slice_equal_str(text, "synced")) {
+        return 0;
+    }
     zsp_err_set(err, ZSP_EBAD_VALUE, "level is neither \"synced\" nor \"written\"");
     zsp_err_detail(err, "level", "synced | written", NULL);
     return ZSP_EBAD_VALUE;
@@ -59,32 +58,23 @@ static int check_sequenced(const struct publish_args *args, struct zsp_err *err)
 }
 
 /* Fill a publish from its arguments. Errors: all definite. */
-static int fill(struct engine *engine, const struct publish_args *args,
-                const struct request *request, struct publish *ret, struct zsp_err *err)
+static int fill(struct engine *engine, const struct publish_origin *origin,
+                const struct publish_args *args, struct zsp_buf *frame, struct publish *ret,
+                struct zsp_err *err)
 {
-    if (args->level.data && !zsp_slice_equal_str(args->level, "synced") &&
-        !zsp_slice_equal_str(args->level, "written")) {
-        return bad_level(err);
-    }
     int rc = check_sequenced(args, err);
     if (rc == 0) {
-        rc = publish_records_read(engine, &args->body, request->bodies[0], &ret->records, err);
+        rc = publish_records_read(engine, &args->body, frame, &ret->records, err);
     }
     if (rc != 0) {
         return rc;
     }
-    struct producer *producer = NULL;
-    if (args->producer.data) {
-        rc = producer_check(engine, args->producer, args->epoch.value, &producer, err);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    const bool is_written = args->level.data && zsp_slice_equal_str(args->level, "written");
-    ret->to = request->to;
-    ret->level = is_written ? STORE_WRITTEN : STORE_SYNCED_LEVEL;
-    engine->sync_wait_count += is_written ? 0u : 1u;
-    ret->producer_id = producer ? producer->id : 0;
+    ret->to = origin->to;
+    ret->many = origin->many;
+    ret->row = origin->row;
+    ret->level = origin->level;
+    engine->sync_wait_count += ret->level == STORE_SYNCED_LEVEL ? 1u : 0u;
+    ret->producer_id = origin->producer ? origin->producer->id : 0;
     ret->epoch = args->epoch.value;
     ret->sequence = args->seq.value;
     ret->timestamp_ms = engine->now.wall_ms;
@@ -111,7 +101,7 @@ static void topic_is_ready(struct engine *engine, struct topic_waiter *waiter, s
     } else if (go(engine, self, topic, &refusal) == 0) {
         return;
     }
-    reply_error(engine, &self->to, &refusal);
+    publish_refuse(engine, self, &refusal);
     publish_free(engine, self);
 }
 
@@ -146,34 +136,50 @@ void publish_go_on(struct engine *engine, struct publish *self)
     self->behind_topic = NULL;
     self->behind_next = NULL;
     if (find_and_go(engine, self, zsp_slice_str(name), &refusal) != 0) {
-        reply_error(engine, &self->to, &refusal);
+        publish_refuse(engine, self, &refusal);
         publish_free(engine, self);
     }
     free(name);
 }
 
-int verb_publish(struct engine *engine, const struct request *request, struct zsp_err *err)
+int publish_take(struct engine *engine, const struct publish_origin *origin,
+                 const struct publish_args *args, struct zsp_buf *frame, struct zsp_err *err)
 {
-    struct publish_args args = {0};
-    int rc = wire_args(request->args, publish_table, sizeof publish_table / sizeof publish_table[0],
-                       &args, err);
-    if (rc != 0) {
-        return rc;
-    }
     struct publish *const self = publish_new(engine);
     if (!self) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
     self->waiter.ready_fn = topic_is_ready;
-    rc = fill(engine, &args, request, self, err);
+    int rc = fill(engine, origin, args, frame, self, err);
     if (rc == 0) {
         struct commit_call *const before =
-            commit_call_before(engine, &request->to, args.body.topic);
-        rc = before ? wait_behind(before, self, args.body.topic, err)
-                    : find_and_go(engine, self, args.body.topic, err);
+            commit_call_before(engine, &origin->to, args->body.topic);
+        rc = before ? wait_behind(before, self, args->body.topic, err)
+                    : find_and_go(engine, self, args->body.topic, err);
     }
     if (rc != 0) {
         publish_free(engine, self);
     }
     return rc;
+}
+
+int verb_publish(struct engine *engine, const struct request *request, struct zsp_err *err)
+{
+    if (wire_map_find(request->args, "batches")) {
+        return publish_many_begin(engine, request, err);
+    }
+    struct publish_args args = {0};
+    struct publish_origin origin = {.to = request->to};
+    int rc = wire_args(request->args, publish_table, sizeof publish_table / sizeof publish_table[0],
+                       &args, err);
+    if (rc == 0) {
+        rc = publish_read_level(args.level, &origin.level, err);
+    }
+    if (rc == 0) {
+        rc = check_sequenced(&args, err);
+    }
+    if (rc == 0 && args.producer.data) {
+        rc = producer_check(engine, args.producer, args.epoch.value, &origin.producer, err);
+    }
+    return rc != 0 ? rc : publish_take(engine, &origin, &args, request->bodies[0], err);
 }

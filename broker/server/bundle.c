@@ -38,7 +38,7 @@ bool bundle_add(struct server *self, struct call *call, const struct engine_effe
     struct connection *const connection = call->connection;
     const bool fits = connection->session && connection->session->terms.coalesce && call->id > 0 &&
                       call->envelope.count == 0 && effect->part_count == 0 && effect->lease == 0 &&
-                      effect->header->len <= ZSP_HEADER_MAX;
+                      !effect->more && effect->header->len <= ZSP_HEADER_MAX;
     if (!fits) {
         return false;
     }

@@ -98,7 +98,7 @@ static void write_features(struct zsp_writer *out)
         "bye",        "cancel",   "heartbeat",   "coalesce",  "zstd",   "parts",       "pause",
         "savepoints", "priority", "delay",       "ttl",       "purge",  "commit",      "retention",
         "dead",       "dedup",    "grow",        "patterns",  "filter", "fair_by",     "compact",
-        "trace",      "replay",   "read_filter", "start_id"};
+        "trace",      "replay",   "read_filter", "start_id",  "batches"};
     const uint32_t count = sizeof features / sizeof features[0];
     wire_write_text(out, "features");
     wire_write_array(out, count);
@@ -117,6 +117,7 @@ static void write_limits(struct zsp_writer *out, const struct config *config)
         {"max_header", ZSP_HEADER_MAX},     {"max_frame", ZSP_FRAME_MAX},
         {"max_record", ZSP_RECORD_MAX},     {"max_reply", ZSP_REPLY_MAX},
         {"max_runs", ZSP_RUNS_MAX},         {"max_wait_ms", ZSP_WAIT_MS_MAX},
+        {"max_batches", ZSP_BATCHES_MAX},
     };
     const uint32_t count = sizeof limits / sizeof limits[0];
     wire_write_text(out, "limits");

@@ -17,9 +17,11 @@
 #include "broker/server/now.h"
 #include "broker/server/server_priv.h"
 
-#define TURN_MESSAGES_MAX 1024u           /* taken before the engine gets its turn */
-#define TURN_BYTES_MAX    (64u * ZSP_MIB) /* likewise */
-#define TURN_WORK_MAX     (16u * ZSP_MIB) /* likewise, see engine_work_bytes() */
+#define TURN_MESSAGES_MAX \
+    1024u                              /* taken before the engine gets its turn; a batch of many
+                                           * counts as a message */
+#define TURN_BYTES_MAX (64u * ZSP_MIB) /* likewise */
+#define TURN_WORK_MAX  (16u * ZSP_MIB) /* likewise, see engine_work_bytes() */
 
 /* One message being taken. */
 struct arrival {
@@ -178,8 +180,9 @@ static int take_bodies(struct arrival *self, struct zsp_buf **bodies, size_t *re
 static struct call *accept_call(struct arrival *self, struct zsp_err *err)
 {
     struct server *const server = self->server;
+    const uint32_t batches = engine_request_batches(self->request.verb, self->request.args);
     const struct credit_share share = {
-        .bytes = self->message->bytes,
+        .bytes = self->message->bytes + (uint64_t)batches * ZSP_BATCH_BYTES,
         .has_bodies = self->message->kept > self->header_index + 1,
     };
     if (!reply_room_admits(&self->connection->room, &server->replies)) {
@@ -200,6 +203,7 @@ static struct call *accept_call(struct arrival *self, struct zsp_err *err)
     self->envelope = (struct envelope){0};
     call->id = self->request.id;
     call->share = share;
+    server->turn_batches += batches;
     connection_add_call(self->connection, call);
     return call;
 }
@@ -318,7 +322,9 @@ int intake(struct server *self, bool *ret_more, struct zsp_err *err)
     const struct engine *const engine = self->options.engine;
     const uint64_t work_before = engine_work_bytes(engine);
     uint64_t bytes = 0;
-    for (size_t i = 0; i < TURN_MESSAGES_MAX && bytes < TURN_BYTES_MAX; i++) {
+    self->turn_batches = 0;
+    for (uint64_t i = 0; i + self->turn_batches < TURN_MESSAGES_MAX && bytes < TURN_BYTES_MAX;
+         i++) {
         const int rc = inbound_receive(&self->message, self->socket, err);
         if (rc == ZSP_EAGAIN) {
             *ret_more = false;

@@ -54,7 +54,8 @@ struct server {
     struct call_table calls;
     struct credit_pool pool;
     struct reply_pool replies;
-    uint64_t turn_bytes; /* of replies, in this turn */
+    uint64_t turn_bytes;   /* of replies, in this turn */
+    uint64_t turn_batches; /* of requests with many, taken in this turn */
     struct wire_decoder *decoder;
     struct inbound message;   /* the one being taken */
     struct zsp_writer writer; /* for headers that the server writes itself */

@@ -66,6 +66,8 @@ static const struct limit_row limits[] = {
     {"max_reply", ZSP_REPLY_MAX},
     {"max_runs", ZSP_RUNS_MAX},
     {"max_wait_ms", ZSP_WAIT_MS_MAX},
+    {"max_batches", ZSP_BATCHES_MAX},
+    {"", ZSP_BATCH_BYTES},
     {"", ZSP_PUBLISH_BYTES_MAX},
     {"", ZSP_MESSAGE_FRAMES_MAX},
     {"", ZSP_ENVELOPE_FRAMES_MAX},

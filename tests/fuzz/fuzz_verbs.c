@@ -34,7 +34,8 @@ struct run {
     uint64_t first_open;               /* those before a restart are nobody's */
     uint64_t leases[LEASES_MAX];       /* that were told last */
     size_t lease_at;
-    bool failed; /* fail-stop: only a restart helps */
+    unsigned batch_records; /* that the batches of the request tell of; 0 = it has none */
+    bool failed;            /* fail-stop: only a restart helps */
 };
 
 /* --- bytes that decide ------------------------------------------------------------------- */
@@ -133,6 +134,39 @@ static void write_settings(struct run *self, struct zsp_writer *out, const char 
     }
 }
 
+static void write_plain_record(struct zsp_writer *out)
+{
+    const struct zsp_record record = {.payload = zsp_slice_str("x")};
+    zsp_record_write(out, &record);
+}
+
+/* Of plain records, so that the body can be as they tell. */
+static void write_batches(struct run *self, struct zsp_writer *out)
+{
+    struct zsp_writer record = {0};
+    write_plain_record(&record);
+    const unsigned count = 1 + below(self, 4);
+    wire_write_array(out, count);
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned records = 1 + below(self, 3);
+        const unsigned len = 2 + below(self, 5);
+        self->batch_records += records;
+        wire_write_array(out, len);
+        wire_write_text(out, some_name(self, 't'));
+        wire_write_uint(out, records * record.len);
+        for (unsigned k = 2; k < len; k++) {
+            if (k == 3) {
+                wire_write_uint(out, records);
+            } else if (below(self, 3) == 0) {
+                wire_write_nil(out);
+            } else {
+                wire_write_uint(out, some_number(self));
+            }
+        }
+    }
+    zsp_writer_fini(&record);
+}
+
 /* A letter for each kind of value, then the key. */
 static void write_value(struct run *self, struct zsp_writer *out, char kind)
 {
@@ -172,6 +206,9 @@ static void write_value(struct run *self, struct zsp_writer *out, char kind)
     case 'c': /* of a commit */
         wire_write_array(out, 1);
         write_map_of(self, out, "ttopic upartition upartitions ucount upriority unot_before_ms");
+        break;
+    case 'm':
+        write_batches(self, out);
         break;
     case 'o':
         write_map_of(self, out, "ggroup rruns");
@@ -243,13 +280,17 @@ static const struct {
     {"DEAD.READ", "ggroup ttopic umax_messages umax_bytes"},
     {"DEAD.REDRIVE", "ggroup ttopic ball bdry_run"},
     {"DEAD.DROP", "ggroup ttopic ball bdry_run"},
+    {"PUBLISH", "mbatches pproducer uepoch wlevel"},
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 
 static struct zsp_buf *make_body(struct run *self)
 {
     struct zsp_writer out = {0};
-    const unsigned count = 1 + below(self, 4);
+    const unsigned count = self->batch_records > 0 ? 0 : 1 + below(self, 4);
+    for (unsigned i = 0; i < self->batch_records; i++) {
+        write_plain_record(&out);
+    }
     for (unsigned i = 0; i < count; i++) {
         const unsigned choice = next_byte(self);
         const struct zsp_slice key = zsp_slice_str(some_name(self, 'p'));
@@ -336,6 +377,7 @@ static void request(struct run *self)
 {
     const unsigned verb = below(self, VERBS);
     struct zsp_writer header = {0};
+    self->batch_records = 0;
     wire_write_request(&header, zsp_slice_str(verbs[verb].verb), 0);
     write_map_of(self, &header, verbs[verb].keys);
     struct wire_decoder *decoder = wire_decoder_new();
@@ -344,7 +386,9 @@ static void request(struct run *self)
                wire_request_decode(decoder, zsp_writer_slice(&header), &decoded, NULL) == 0);
     const unsigned choice = next_byte(self);
     const bool has_body =
-        verb == 0 || strcmp(verbs[verb].verb, "COMMIT") == 0 ? choice < 250 : choice == 255;
+        strcmp(verbs[verb].verb, "PUBLISH") == 0 || strcmp(verbs[verb].verb, "COMMIT") == 0
+            ? choice < 250
+            : choice == 255;
     struct zsp_buf *body = has_body ? make_body(self) : NULL;
     const uint64_t session = choice % 3;
     self->sessions[self->tickets + 1] = (uint8_t)session;

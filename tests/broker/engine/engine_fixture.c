@@ -270,6 +270,7 @@ static void take_pending_part(struct engine_fixture *self, struct answer *answer
         answer->more_count = part->more_count;
         answer->packed_runs = part->packed_runs;
         answer->sent_bytes = part->sent_bytes;
+        memcpy(answer->parts_text, part->parts_text, sizeof answer->parts_text);
         part->bytes = (struct zsp_writer){0};
         free_answer(part);
         self->pending_parts[i] = self->pending_parts[--self->pending_part_count];
@@ -293,6 +294,9 @@ static void take_reply(struct engine_fixture *self, const struct engine_effect *
     assert_int_equal(effect->more, answer->status == WIRE_PART);
     if (effect->more) {
         answer->more_count++;
+        const size_t len = strlen(answer->parts_text);
+        (void)snprintf(answer->parts_text + len, sizeof answer->parts_text - len, "%s",
+                       answer->text); /* cut when it is too long */
         assert_int_equal(answer->lease, 0);
         self->pending_parts[self->pending_part_count++] = answer;
         return;
@@ -316,6 +320,16 @@ static bool take_effects(struct engine_fixture *self)
         engine_effect_release(&effect);
     }
     return any;
+}
+
+const char *fixture_parts_so_far(const struct engine_fixture *self, uint64_t ticket)
+{
+    for (size_t i = 0; i < self->pending_part_count; i++) {
+        if (self->pending_parts[i]->ticket == ticket) {
+            return self->pending_parts[i]->parts_text;
+        }
+    }
+    return "";
 }
 
 uint64_t fixture_send_large(struct engine_fixture *self, size_t bytes, unsigned seq)

@@ -29,6 +29,7 @@ struct answer {
     struct zsp_err error;    /* of an ERR */
     const msgpack_object *map;
     char text[4096];       /* the reply's map as one line, see wire_print */
+    char parts_text[4096]; /* the maps of the PARTs before it, back to back */
     struct zsp_slice body; /* the records of the runs, as a client reads them; else all parts */
     size_t part_count, packed_runs;
     size_t sent_bytes; /* of all parts */
@@ -96,6 +97,8 @@ void fixture_advance(struct engine_fixture *self, int64_t ms);
 void fixture_leap(struct engine_fixture *self, int64_t ms);
 /* The answer to a ticket, NULL when there is none (yet). Fails when there are two. */
 const struct answer *fixture_answer(struct engine_fixture *self, uint64_t ticket);
+/* The maps of the PARTs of a request that is not answered for good, back to back. */
+const char *fixture_parts_so_far(const struct engine_fixture *self, uint64_t ticket);
 /* Send, pump, and insist on an answer. */
 const struct answer *fixture_call(struct engine_fixture *self, const char *verb, const char *args,
                                   const char *body);

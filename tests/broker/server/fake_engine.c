@@ -92,6 +92,13 @@ static void bulk(struct fake_engine *self, const struct engine_request *request)
     self->effects[self->effect_count - 1].lease = 77;
 }
 
+uint32_t engine_request_batches(struct zsp_slice verb, const msgpack_object *args)
+{
+    (void)verb;
+    const msgpack_object *const batches = wire_map_find(args, "batches");
+    return batches ? (uint32_t)batches->via.u64 : 0;
+}
+
 void engine_request(struct engine *self, struct instant now, const struct engine_request *request)
 {
     struct fake_engine *const fake = fake_of(self);

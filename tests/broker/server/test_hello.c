@@ -101,7 +101,7 @@ static void the_reply_tells_the_limits(void **state)
     assert_int_equal(reply.id, 5);
     const msgpack_object *const limits = wire_map_find(reply.map, "limits");
     assert_non_null(limits);
-    assert_int_equal(limits->via.map.size, 8);
+    assert_int_equal(limits->via.map.size, 9);
     assert_int_equal(wire_map_find(limits, "max_frame")->via.u64, ZSP_FRAME_MAX);
     assert_int_equal(wire_map_find(limits, "max_requests")->via.u64, ZSP_REQUESTS_MAX);
     assert_int_equal(wire_map_find(reply.map, "session_timeout_ms")->via.u64, ZSP_SESSION_MS);

@@ -139,6 +139,19 @@ static void bytes_of_unanswered_requests_are_limited(void **state)
     free(bytes);
 }
 
+/* Goal: many small batches in a request take room of their own in the broker. */
+static void batches_take_credit(void **state)
+{
+    struct stage *const self = *state;
+    raw_ask(&self->client, "PARK", "{'batches': 70000}");
+    raw_expect_error(&self->client, "too_large");
+    raw_request(&self->client, 0, "PARK", "{'batches': 40000}");
+    raw_ask(&self->client, "PARK", "{'batches': 40000}");
+    raw_expect_error(&self->client, "over_credit");
+    raw_ask(&self->client, "ECHO", "{}");
+    assert_true(raw_is_ok(&self->client));
+}
+
 /* --- Peers that do not read, or go ------------------------------------------------------------------- */
 
 /* What is not read stays within limits.reply_bytes and one reply; leases of
@@ -250,6 +263,7 @@ int main(void)
         PROVE(empty_and_too_large_bodies_are_refused),
         PROVE(one_request_too_many_is_over_credit_and_the_others_are_answered),
         PROVE(bytes_of_unanswered_requests_are_limited),
+        PROVE(batches_take_credit),
         cmocka_unit_test(a_reader_that_never_reads_is_bounded),
         PROVE(a_full_peer_waits_in_a_queue_and_the_others_go_on),
         cmocka_unit_test(requests_of_a_vanished_peer_are_abandoned),
