@@ -191,7 +191,7 @@ void agenda_look(struct engine *engine)
 /* Does nobody pull for the group any more? */
 static bool is_abandoned(const struct engine *engine, const struct group *group)
 {
-    return group->parked_count == 0 && !group->working.first &&
+    return !group_is_awaited(group) && !group_first_working(group) &&
            engine->clock.broker_ms - group->pulled_ms > GROUP_IDLE_MS;
 }
 
@@ -386,7 +386,7 @@ void agenda_want(struct engine *engine, struct partition *partition)
     uint64_t first = self ? self->from : 0;
     const struct ledger *ledger = partition->ledger_first;
     for (; self && !self->load && ledger; ledger = ledger->next) {
-        if (ledger->levels && ledger->group->parked_count > 0 && ledger->journaled < first) {
+        if (ledger->levels && group_is_awaited(ledger->group) && ledger->journaled < first) {
             first = ledger->journaled;
         }
     }

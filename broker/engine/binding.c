@@ -154,6 +154,7 @@ void binding_destroy(struct groups *self, struct binding *binding)
         pattern_lost(binding);
     }
     unfollow(self, binding);
+    zsp_assert(!binding->work); /* no ledgers */
     free(binding);
 }
 

@@ -218,7 +218,7 @@ int fair_look(struct groups *groups, struct ledger *ledger)
     if (!self->is_behind && !self->read && self->next < ledger->mark &&
         self->entry_count < FAIR_ENTRIES_MAX / 2) {
         fair_behind(wanted, self);
-        if (ledger->group->parked_count > 0) { /* they may wait for a look that was forgotten */
+        if (group_is_awaited(ledger->group)) { /* they may wait for a look that was forgotten */
             group_wake(groups, ledger->group);
         }
     }

@@ -294,7 +294,7 @@ static void read_done(struct engine *engine, struct engine_op *op,
         self->looked = rules_of(self)->turns + 1;
     }
     group_ledger_changed(engine->groups, self->ledger);
-    if (self->ledger->group->parked_count > 0) {
+    if (group_is_awaited(self->ledger->group)) {
         group_wake(engine->groups, self->ledger->group);
     }
 }

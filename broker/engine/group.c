@@ -228,7 +228,7 @@ static void unwake(struct groups *self, struct group *group)
 void group_destroy(struct engine *engine, struct group *group)
 {
     struct groups *self = engine->groups;
-    zsp_assert(group->parked_count == 0);
+    zsp_assert(!group_is_awaited(group));
     forget_leases(self, group);
     group_join_forget(self, group);
     for (size_t i = group->bindings.count; i > 0; i--) {
@@ -247,6 +247,7 @@ void group_destroy(struct engine *engine, struct group *group)
     members_fini(&group->members, &self->members);
     (void)name_index_remove(&engine->catalog.groups, group->name);
     (void)zsp_table_remove(&self->by_id, id_key(&group->id));
+    zsp_assert(!group->work); /* neither pulls nor ledgers */
     free(group);
 }
 

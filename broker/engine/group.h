@@ -28,6 +28,7 @@
 #include "broker/engine/engine_priv.h"
 #include "broker/engine/group_mode.h"
 #include "broker/engine/group_rules.h"
+#include "broker/engine/group_work.h"
 #include "broker/engine/lease.h"
 #include "broker/engine/ledger.h"
 #include "broker/engine/members.h"
@@ -74,20 +75,17 @@ struct followers {
 /* A topic of a group, there or not. */
 struct binding {
     struct group *group;
-    struct followers *followers;              /* it is one of these, of its topic's name */
-    struct binding *prev, *next;              /* of them */
-    uint64_t bind_stamp;                      /* of the pull that counted it last */
-    struct topic *topic;                      /* NULL = no such topic now */
-    struct ledger **ledgers;                  /* one for each partition; NULL without a topic */
-    struct ledger *only;                      /* what `ledgers` is when there is one partition */
-    uint64_t ready, leased, waiting_messages; /* of all ledgers; reserved count as leased */
-    uint32_t waiting;                         /* parked pulls that named it; binding_wait() */
-    uint16_t blocked;                         /* ledgers that stand at damage */
-    uint16_t stalled;                         /* ledgers that look_ahead keeps from going on */
-    bool is_found;                            /* by a pattern; it goes with its topic */
-    bool joined;                              /* durable: may be pulled from */
-    uint32_t ready_place;     /* 1 + its place in the group's ready_set, 0 = not in it */
-    struct ledger_told *ring; /* ledgers with something ready; the next to be served */
+    struct followers *followers; /* it is one of these, of its topic's name */
+    struct binding *prev, *next; /* of them */
+    uint64_t bind_stamp;         /* of the pull that counted it last */
+    struct topic *topic;         /* NULL = no such topic now */
+    struct ledger **ledgers;     /* one for each partition; NULL without a topic */
+    struct ledger *only;         /* what `ledgers` is when there is one partition */
+    struct binding_work *work;   /* NULL = nothing is to be done, group_work.h */
+    uint32_t waiting;            /* parked pulls that named it; binding_wait() */
+    uint32_t ready_place;        /* 1 + its place in the group's ready_set, 0 = not in it */
+    bool is_found;               /* by a pattern; it goes with its topic */
+    bool joined;                 /* durable: may be pulled from */
 };
 
 /* An administrative request that waits for its record. */
@@ -95,10 +93,6 @@ struct group_call {
     struct engine_op op; /* first: its address is the tag */
     struct reply_to to;
     struct group_call *next; /* of those that wait for somebody else's creation */
-};
-
-struct pull_list {
-    struct pull *first, *last;
 };
 
 /* In an order without holes: there are many, and most are idle. */
@@ -115,28 +109,17 @@ struct group {
     struct side_replay *side;        /* NULL = it is no replay; side_replay.h */
     struct zsp_buf *start_id;        /* with start_kind ID */
 
-    struct ready_set *ready_set;      /* NULL = it has few topics; ready_set.h */
-    uint64_t ready, leased, reserved; /* messages, over all ledgers */
-    uint64_t waiting_messages;        /* */
-    uint32_t blocked, stalled;        /* sums over its bindings */
-    uint32_t attached;                /* bindings with a topic */
-    struct ledger_list stale;         /* ledgers that do not know of the mark, mark_watch.h */
-    uint32_t unknown;                 /* ledgers whose partition's agenda must be read first */
-    uint32_t late;                    /* ledgers that give nothing until it is */
-    uint32_t with_levels;             /* ledgers with priorities, see levels.h */
-    uint32_t lanes_reading;           /* ledgers whose keys are being read, */
-    struct lanes *lanes_wanted;       /* and that are to be read; of keyed groups */
-    struct pull_list parked;          /* in order of arrival */
-    struct pull_list working;         /* reading or granting */
+    struct ready_set *ready_set; /* NULL = it has few topics; ready_set.h */
+    struct group_work *work;     /* NULL = nothing is to be done, group_work.h */
+    struct ledger_list stale;    /* ledgers that do not know of the mark, mark_watch.h */
+    struct lanes *lanes_wanted;  /* ledgers whose keys are to be read, of keyed groups, */
+    uint32_t lanes_reading;      /* and those of which they are being read */
+    uint32_t attached;           /* bindings with a topic */
     struct lease *lease_first, *lease_last;
     struct members members;
     struct savepoint *savepoint_first; /* by number; the first may be the undo */
     struct group_call *creates;        /* CREATING: others that want to create it */
     struct group *dirty_next;
-    uint32_t parked_count; /* pulls */
-    uint32_t waiting_all;  /* of them, those that named no topics */
-    uint32_t claimed;      /* bindings with something ready that parked pulls named */
-    uint32_t busy_ledgers; /* with anything ready, out or waiting */
     uint32_t next_binding; /* where a pull of all topics begins */
     int32_t owed;          /* messages by priority since the less urgent had a turn, pull_take.h */
     uint8_t turn;          /* the priority that had it */
@@ -149,7 +132,7 @@ struct group {
     char object[];   /* "group <name>", for errors */
 };
 
-_Static_assert(ZSP_PARTITIONS_MAX <= UINT16_MAX, "binding->blocked");
+_Static_assert(ZSP_PARTITIONS_MAX <= UINT16_MAX, "binding_work.blocked");
 
 /* The group side's state: engine->groups. */
 struct groups {
@@ -203,6 +186,45 @@ struct groups {
     struct lanes *lanes_reading; /* all that are being read, also those nobody waits for any more */
     struct lanes *lanes_recalls; /* of which something is to be recalled */
 };
+
+/* What is to be done in it; to look at. */
+static inline const struct group_work *group_work_of(const struct group *self)
+{
+    return self->work ? self->work : &group_work_none;
+}
+
+static inline const struct binding_work *binding_work_of(const struct binding *self)
+{
+    return self->work ? self->work : &binding_work_none;
+}
+
+/* Its ledgers with something ready, from the next to be served on; NULL = there is none. */
+static inline struct ledger_told *binding_ring(const struct binding *self)
+{
+    return binding_work_of(self)->ring;
+}
+
+/* Pulls that wait, in order of arrival, and those that are reading or granting; linked through next. */
+static inline struct pull *group_first_parked(const struct group *self)
+{
+    return group_work_of(self)->parked.first;
+}
+
+static inline struct pull *group_first_working(const struct group *self)
+{
+    return group_work_of(self)->working.first;
+}
+
+static inline bool group_is_awaited(const struct group *self)
+{
+    return group_work_of(self)->parked_count > 0;
+}
+
+/* Messages that are out, or that a pull is reading. */
+static inline uint64_t group_out(const struct group *self)
+{
+    return group_work_of(self)->leased + group_work_of(self)->reserved;
+}
 
 static inline const struct group_settings *group_settings_of(const struct group *self)
 {

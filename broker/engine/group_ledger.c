@@ -94,14 +94,15 @@ static void ring_remove(struct ledger_told **ring, struct ledger_told *told)
 
 static uint32_t is_claimed(const struct binding *binding)
 {
-    return binding->ready > 0 && binding->waiting > 0 ? 1u : 0u;
+    return binding_work_of(binding)->ready > 0 && binding->waiting > 0 ? 1u : 0u;
 }
 
 void binding_wait(struct binding *binding, uint32_t change)
 {
-    binding->group->claimed -= is_claimed(binding);
+    struct group_work *const sums = binding->group->work; /* a pull is there */
+    sums->claimed -= is_claimed(binding);
     binding->waiting += change;
-    binding->group->claimed += is_claimed(binding);
+    sums->claimed += is_claimed(binding);
 }
 
 /* Messages that somebody could get now. */
@@ -144,34 +145,34 @@ static bool is_idle(const struct ledger_figures *now)
  * right when a figure falls. */
 static void tell_sums(struct ledger_told *told, const struct ledger_figures *now)
 {
-    struct group *group = told->ledger->group;
-    struct binding *binding = told->ledger->binding;
-    const struct ledger_figures *was = &told->figures;
-    group->claimed -= is_claimed(binding);
-    binding->ready += now->ready - was->ready;
-    group->claimed += is_claimed(binding);
-    binding->leased += now->leased - was->leased + now->reserved - was->reserved;
-    binding->waiting_messages += now->waiting - was->waiting;
-    binding->blocked =
-        (uint16_t)(binding->blocked + (now->is_blocked ? 1 : 0) - (was->is_blocked ? 1 : 0));
-    binding->stalled = (uint16_t)(binding->stalled + now->is_stalled - was->is_stalled);
-    group->waiting_messages += now->waiting - was->waiting;
-    group->blocked += (now->is_blocked ? 1u : 0u) - (was->is_blocked ? 1u : 0u);
-    group->stalled += (now->is_stalled ? 1u : 0u) - (was->is_stalled ? 1u : 0u);
-    group->unknown += (now->is_unknown ? 1u : 0u) - (was->is_unknown ? 1u : 0u);
-    group->busy_ledgers += (ledger_has_work(now) ? 1u : 0u) - (ledger_has_work(was) ? 1u : 0u);
-    group->late += (now->is_late ? 1u : 0u) - (was->is_late ? 1u : 0u);
-    group->with_levels += (now->has_levels ? 1u : 0u) - (was->has_levels ? 1u : 0u);
-    group->ready += now->ready - was->ready;
-    group->leased += now->leased - was->leased;
-    group->reserved += now->reserved - was->reserved;
+    struct binding *const binding = told->ledger->binding;
+    struct binding_work *const part = binding->work;
+    struct group_work *const all = told->ledger->group->work;
+    const struct ledger_figures *const was = &told->figures;
+    all->claimed -= is_claimed(binding);
+    part->ready += now->ready - was->ready;
+    all->claimed += is_claimed(binding);
+    part->leased += now->leased - was->leased + now->reserved - was->reserved;
+    part->waiting_messages += now->waiting - was->waiting;
+    part->blocked = (uint16_t)(part->blocked + now->is_blocked - was->is_blocked);
+    part->stalled = (uint16_t)(part->stalled + now->is_stalled - was->is_stalled);
+    all->waiting_messages += now->waiting - was->waiting;
+    all->blocked += (now->is_blocked ? 1u : 0u) - (was->is_blocked ? 1u : 0u);
+    all->stalled += (now->is_stalled ? 1u : 0u) - (was->is_stalled ? 1u : 0u);
+    all->unknown += (now->is_unknown ? 1u : 0u) - (was->is_unknown ? 1u : 0u);
+    all->busy_ledgers += (ledger_has_work(now) ? 1u : 0u) - (ledger_has_work(was) ? 1u : 0u);
+    all->late += (now->is_late ? 1u : 0u) - (was->is_late ? 1u : 0u);
+    all->with_levels += (now->has_levels ? 1u : 0u) - (was->has_levels ? 1u : 0u);
+    all->ready += now->ready - was->ready;
+    all->leased += now->leased - was->leased;
+    all->reserved += now->reserved - was->reserved;
     told->figures = *now;
 }
 
 static void update_ring(struct ledger_told *told)
 {
     struct binding *const binding = told->ledger->binding;
-    struct ledger_told **const ring = &binding->ring;
+    struct ledger_told **const ring = &binding->work->ring;
     const bool belongs = told->figures.ready > 0 && hold_is_free(told->ledger);
     if (belongs && !told->in_ring) {
         ring_add(ring, told);
@@ -206,6 +207,37 @@ static void due_fired(struct engine *engine, struct timer *timer)
     }
 }
 
+/* What the ledger tells from now on. Errors: ZSP_ENOMEM */
+static int begin_to_tell(struct ledger *ledger)
+{
+    struct ledger_told *const told = calloc(1, sizeof *told);
+    if (!told) {
+        return ZSP_ENOMEM;
+    }
+    if (!binding_work_use(ledger->binding)) {
+        free(told);
+        return ZSP_ENOMEM;
+    }
+    if (!group_work_use(ledger->group)) {
+        binding_work_leave(ledger->binding);
+        free(told);
+        return ZSP_ENOMEM;
+    }
+    told->ledger = ledger;
+    told->due.fire_fn = due_fired;
+    ledger->told = told;
+    return 0;
+}
+
+/* All that it told is 0 by now: it is in no ring, its timer is not armed. */
+static void end_to_tell(struct ledger *ledger)
+{
+    free(ledger->told);
+    ledger->told = NULL;
+    binding_work_leave(ledger->binding);
+    group_work_leave(ledger->group);
+}
+
 void group_ledger_changed(struct groups *self, struct ledger *ledger)
 {
     struct group *group = ledger->group;
@@ -229,15 +261,10 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
         side_replay_look(self, ledger);
     }
     const struct ledger_figures now = figures_of(ledger);
-    const uint32_t unknown = group->unknown;
-    if (!ledger->told && !is_idle(&now)) {
-        ledger->told = calloc(1, sizeof *ledger->told);
-        if (!ledger->told) {
-            group_out_of_memory(self);
-            return;
-        }
-        ledger->told->ledger = ledger;
-        ledger->told->due.fire_fn = due_fired;
+    const uint32_t unknown = group_work_of(group)->unknown;
+    if (!ledger->told && !is_idle(&now) && begin_to_tell(ledger) < 0) {
+        group_out_of_memory(self);
+        return;
     }
     if (ledger->told) {
         tell_sums(ledger->told, &now);
@@ -245,11 +272,10 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
         update_timer(self->engine, ledger->told);
     }
     if (ledger->told && is_idle(&now)) {
-        free(ledger->told); /* it is in no ring, its timer is not armed */
-        ledger->told = NULL;
+        end_to_tell(ledger);
     }
-    if ((group->ready > 0 || group->unknown != unknown || group->lanes_wanted) &&
-        group->parked_count > 0) {
+    if (group_is_awaited(group) &&
+        (group->work->ready > 0 || group->work->unknown != unknown || group->lanes_wanted)) {
         group_wake(self, group);
     }
 }

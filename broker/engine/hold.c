@@ -146,7 +146,7 @@ static uint32_t count_active(struct groups *self, struct group *group)
 {
     const uint64_t stamp = ++self->bind_stamp;
     uint32_t count = 0;
-    for (const struct pull *pull = group->parked.first; pull; pull = pull->next) {
+    for (const struct pull *pull = group_first_parked(group); pull; pull = pull->next) {
         struct member *member = member_of(self, pull);
         count += !member || member->stamp != stamp ? 1 : 0;
         if (member) {
@@ -162,13 +162,14 @@ static uint32_t count_active(struct groups *self, struct group *group)
 static uint32_t share_of(struct groups *self, struct group *group)
 {
     const uint32_t active = count_active(self, group);
-    return active > 0 ? (group->busy_ledgers + active - 1) / active : group->busy_ledgers;
+    return active > 0 ? (group_work_of(group)->busy_ledgers + active - 1) / active
+                      : group_work_of(group)->busy_ledgers;
 }
 
 /* Does another one wait that has less than its share? */
 static bool others_wait(const struct groups *self, const struct pull *one, uint32_t share)
 {
-    for (const struct pull *pull = one->group->parked.first; pull; pull = pull->next) {
+    for (const struct pull *pull = group_first_parked(one->group); pull; pull = pull->next) {
         const bool is_other = pull != one && (pull->parked.to.session == 0 ||
                                               pull->parked.to.session != one->parked.to.session);
         if (is_other && count_held(member_of(self, pull)) < share) {
@@ -185,7 +186,7 @@ static void lapse_fired(struct engine *engine, struct timer *timer)
     const int64_t now_ms = engine->clock.broker_ms;
     const int64_t lease_ms = (int64_t)group_settings_of(group)->lease_ms;
     bool pulls = false;
-    for (const struct pull *pull = group->parked.first; pull && !pulls; pull = pull->next) {
+    for (const struct pull *pull = group_first_parked(group); pull && !pulls; pull = pull->next) {
         pulls = pull->parked.to.session == member->session;
     }
     int64_t next_ms = member->seen_ms + lease_ms;
@@ -258,7 +259,7 @@ static bool any_free(struct groups *self, const struct pull *pull)
     const struct binding *binding = NULL;
     binding_walk_begin(&walk, self, pull, 0);
     while ((binding = binding_walk_next(&walk))) {
-        if (binding->joined && binding->ring) {
+        if (binding->joined && binding_ring(binding)) {
             return true;
         }
     }
@@ -321,11 +322,11 @@ static int take_free(struct groups *self, struct pull *pull, struct binding *bin
 {
     const bool holds_dead = group_holds_dead(pull->group);
     struct take *take = &pull->take;
-    while (binding->joined && binding->ring && take->messages > 0 && !take->alone &&
+    while (binding->joined && binding_ring(binding) && take->messages > 0 && !take->alone &&
            take->piece_count<take->piece_max && * room> 0) {
-        struct ledger *ledger = binding->ring->ledger;
+        struct ledger *ledger = binding_ring(binding)->ledger;
         const uint64_t taken = take->taken;
-        binding->ring = binding->ring->ring_next;
+        binding->work->ring = binding->work->ring->ring_next;
         int rc = ordered_take(ledger, holds_dead, take);
         group_ledger_changed(self, ledger);
         if (rc == 0 && take->taken > taken && member) {

@@ -182,7 +182,7 @@ int lanes_follow(struct pull *pull, uint64_t messages)
         struct ledger *const ledger = take->pieces[i].ledger;
         group_ledger_changed(ledger->lanes->groups, ledger);
     }
-    if (rc == 0 && pull->group->with_levels == 0) {
+    if (rc == 0 && group_work_of(pull->group)->with_levels == 0) {
         sort_pieces(take);
     }
     return rc;

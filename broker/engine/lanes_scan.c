@@ -421,7 +421,7 @@ static void scan_done(struct engine *engine, struct engine_op *op,
     }
     put_back(self, end);
     group_ledger_changed(engine->groups, ledger);
-    if (group->parked_count > 0) {
+    if (group_is_awaited(group)) {
         group_wake(engine->groups, group);
     }
 }
@@ -478,7 +478,7 @@ static void read_some(struct engine *engine, struct lanes *self)
 
 void lanes_serve(struct engine *engine, struct group *group)
 {
-    while (group->lanes_wanted && group->parked_count > 0 && !engine->failed) {
+    while (group->lanes_wanted && group_is_awaited(group) && !engine->failed) {
         struct lanes *const self = group->lanes_wanted;
         if (lanes_wants(self)) {
             read_some(engine, self);

@@ -38,7 +38,7 @@ void mark_watch_end(struct ledger *ledger)
 
 void mark_watch_begin(struct ledger *ledger)
 {
-    put(ledger, ledger->group->parked_count > 0 ? WATCH_LISTENING : WATCH_STALE);
+    put(ledger, group_is_awaited(ledger->group) ? WATCH_LISTENING : WATCH_STALE);
 }
 
 void mark_watch_refresh(struct groups *groups, struct group *group)
@@ -57,7 +57,7 @@ void group_partition_advanced(struct engine *engine, struct partition *partition
     struct ledger *next = NULL;
     for (struct ledger *ledger = partition->listeners.first; ledger; ledger = next) {
         next = ledger->watch_next;
-        if (ledger->group->parked_count == 0) {
+        if (!group_is_awaited(ledger->group)) {
             mark_watch_end(ledger);
             put(ledger, WATCH_STALE);
             continue;

@@ -43,64 +43,6 @@ void *pull_grow(void *items, size_t count, size_t *capacity, size_t size)
     return grown;
 }
 
-static void list_add(struct pull_list *list, struct pull *pull, bool at_front)
-{
-    pull->next = at_front ? list->first : NULL;
-    pull->prev = at_front ? NULL : list->last;
-    *(pull->prev ? &pull->prev->next : &list->first) = pull;
-    *(pull->next ? &pull->next->prev : &list->last) = pull;
-}
-
-static void list_remove(struct pull_list *list, struct pull *pull)
-{
-    *(pull->prev ? &pull->prev->next : &list->first) = pull->next;
-    *(pull->next ? &pull->next->prev : &list->last) = pull->prev;
-    pull->next = pull->prev = NULL;
-}
-
-/* Count it, or no more, among those that wait for each of its topics. */
-static void count_waiting(struct pull *self, uint32_t change)
-{
-    if (self->all_topics) {
-        self->group->waiting_all += change;
-    }
-    for (size_t i = 0; self->topics && i < self->topics->count; i++) {
-        binding_wait(self->topics->bindings[i], change);
-    }
-}
-
-void pull_park(struct pull *self, bool at_front)
-{
-    self->state = PULL_PARKED;
-    list_add(&self->group->parked, self, at_front);
-    self->group->parked_count++;
-    count_waiting(self, 1);
-}
-
-static void leave_parked(struct pull *self)
-{
-    count_waiting(self, UINT32_MAX); /* unsigned: minus one */
-    list_remove(&self->group->parked, self);
-    self->group->parked_count--;
-}
-
-void pull_unpark(struct pull *self)
-{
-    leave_parked(self);
-    self->state = PULL_READING;
-    list_add(&self->group->working, self, false);
-}
-
-static void leave_group(struct groups *groups, struct pull *self)
-{
-    if (self->state == PULL_PARKED) {
-        leave_parked(self);
-    } else {
-        list_remove(self->group ? &self->group->working : &groups->lost_pulls, self);
-    }
-    self->group = NULL;
-}
-
 struct pull *pull_new(struct groups *groups)
 {
     struct pull *self = groups->free_pulls;
@@ -164,30 +106,32 @@ void pull_free(struct engine *engine, struct pull *self)
     parked_remove(engine, &self->parked);
     leave_lease(engine, self);
     settle_leave(&self->outcomes);
-    leave_group(engine->groups, self);
+    pull_leave_group(engine->groups, self);
     pull_give(engine->groups, self);
 }
 
-static void free_list_memory(struct pull_list *list)
+/* As at the end: nobody is answered. */
+static void forget(struct groups *self, struct pull *pull)
 {
-    struct pull *next = NULL;
-    for (struct pull *pull = list->first; pull; pull = next) {
-        next = pull->next;
-        free_memory(pull);
-    }
-    *list = (struct pull_list){0};
+    pull_leave_group(self, pull);
+    free_memory(pull);
 }
 
 void pull_fini(struct groups *self)
 {
     const struct name_index *groups = &self->engine->catalog.groups;
     for (size_t i = 0; i < groups->count; i++) {
-        struct group *group = groups->slots[i].value;
-        free_list_memory(&group->parked);
-        group->parked_count = 0;
-        free_list_memory(&group->working);
+        struct group *const group = groups->slots[i].value;
+        while (group_first_parked(group)) {
+            forget(self, group_first_parked(group));
+        }
+        while (group_first_working(group)) {
+            forget(self, group_first_working(group));
+        }
     }
-    free_list_memory(&self->lost_pulls);
+    while (self->lost_pulls.first) {
+        forget(self, self->lost_pulls.first);
+    }
     while (self->free_pulls) {
         struct pull *pull = self->free_pulls;
         self->free_pulls = pull->next;
@@ -306,8 +250,7 @@ void pull_again(struct engine *engine, struct pull *self)
     struct group *group = self->group;
     pull_arrays_give(engine->groups, self);
     (void)reply_room(engine, &self->parked.to, 0);
-    list_remove(&group->working, self);
-    pull_park(self, true);
+    pull_park_again(self);
     if ((self->ending && !self->is_resent) || ++self->tries >= TRIES_MAX) {
         pull_answer(engine, self);
         return;
@@ -321,7 +264,7 @@ void pull_again(struct engine *engine, struct pull *self)
 static void forget_topics(struct pull *self)
 {
     if (self->state == PULL_PARKED) {
-        count_waiting(self, UINT32_MAX); /* unsigned: minus one */
+        pull_count_waiting(self, UINT32_MAX); /* unsigned: minus one */
     }
     self->all_topics = false;
     pull_topics_drop(self);
@@ -342,7 +285,7 @@ static bool bind_topics(struct engine *engine, struct pull *self)
     int rc = pull_topics_bind(engine->groups, self, &all_known);
     if (rc > 0) {
         self->join = NULL;
-        count_waiting(self, 1);
+        pull_count_waiting(self, 1);
         return true;
     }
     if (rc < 0) {
@@ -363,17 +306,18 @@ static bool bind_topics(struct engine *engine, struct pull *self)
 static void share_of(const struct pull *self, uint64_t *ret_ready, uint64_t *ret_waiting)
 {
     if (self->all_topics) {
-        *ret_ready = self->group->ready;
-        *ret_waiting = self->group->parked_count;
+        *ret_ready = group_work_of(self->group)->ready;
+        *ret_waiting = group_work_of(self->group)->parked_count;
         return;
     }
     *ret_ready = 0;
     *ret_waiting = 1;
     for (size_t i = 0; i < self->topics->count; i++) {
         const struct binding *binding = self->topics->bindings[i];
-        const uint64_t waiting = (uint64_t)binding->waiting + self->group->waiting_all;
-        *ret_ready += binding->ready;
-        if (binding->ready > 0 && waiting > *ret_waiting) {
+        const uint64_t waiting =
+            (uint64_t)binding->waiting + group_work_of(self->group)->waiting_all;
+        *ret_ready += binding_work_of(binding)->ready;
+        if (binding_work_of(binding)->ready > 0 && waiting > *ret_waiting) {
             *ret_waiting = waiting;
         }
     }
@@ -386,7 +330,7 @@ static int reserve(struct groups *groups, struct pull *self)
     uint64_t ready = 0;
     uint64_t waiting = 1;
     share_of(self, &ready, &waiting);
-    const uint64_t out = group->leased + group->reserved;
+    const uint64_t out = group_out(group);
     const uint64_t most = group_settings_of(group)->max_leased;
     const uint64_t room = most > out ? most - out : 0;
     /* Members of ordered groups share partitions, not messages. */
@@ -508,7 +452,8 @@ static void serve_bound(struct engine *engine, struct pull *self)
         hold_balance(engine->groups, self);
         ready = hold_may_take(engine->groups, self) ? ready : 0;
     }
-    if (self->group->lanes_reading > 0 && (ready == 0 || self->group->with_levels > 0)) {
+    if (self->group->lanes_reading > 0 &&
+        (ready == 0 || group_work_of(self->group)->with_levels > 0)) {
         return; /* until the keys of what comes next are known, and of what is more urgent */
     }
     if (ready > 0 && !get_room(engine, self)) {
@@ -536,9 +481,9 @@ static void serve_bound(struct engine *engine, struct pull *self)
  * each may have named a thousand. */
 static bool may_give(const struct group *group)
 {
-    return group->ready > 0 && !group->paused &&
-           group->leased + group->reserved < group_settings_of(group)->max_leased &&
-           (group->waiting_all > 0 || group->claimed > 0);
+    return group_work_of(group)->ready > 0 && !group->paused &&
+           group_out(group) < group_settings_of(group)->max_leased &&
+           (group_work_of(group)->waiting_all > 0 || group_work_of(group)->claimed > 0);
 }
 
 static void serve_one(struct engine *engine, struct pull *self)
@@ -569,7 +514,7 @@ static void serve_one(struct engine *engine, struct pull *self)
         pull_answer(engine, self);
         return;
     }
-    if (self->group->unknown > 0) {
+    if (group_work_of(self->group)->unknown > 0) {
         return; /* until the agendas are read */
     }
     if (!self->waits || may_give(self->group)) {
@@ -580,7 +525,7 @@ static void serve_one(struct engine *engine, struct pull *self)
 /* Have read what must be known before anything is handed out. */
 static void learn(struct engine *engine, struct group *group)
 {
-    for (size_t i = 0; i < group->bindings.count && group->unknown > 0; i++) {
+    for (size_t i = 0; i < group->bindings.count && group_work_of(group)->unknown > 0; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
         for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
             if (!levels_are_known(binding->ledgers[k])) {
@@ -602,8 +547,9 @@ void pull_serve(struct engine *engine, struct group *group)
     if (group_fair_of(group)) {
         fair_want(engine, group);
     }
-    const size_t count = group->parked_count; /* one that comes back waits for the next turn */
-    struct pull *pull = group->parked.first;
+    const size_t count =
+        group_work_of(group)->parked_count; /* one that comes back waits for the next turn */
+    struct pull *pull = group_first_parked(group);
     for (size_t i = 0; i < count && pull && !engine->failed; i++) {
         next = pull->next;
         serve_one(engine, pull);
@@ -635,7 +581,7 @@ static void forget_ledger(struct pull *self, const struct ledger *ledger)
 
 void pull_forget_ledger(struct group *group, const struct ledger *ledger)
 {
-    for (struct pull *pull = group->working.first; pull; pull = pull->next) {
+    for (struct pull *pull = group_first_working(group); pull; pull = pull->next) {
         forget_ledger(pull, ledger);
     }
 }
@@ -643,15 +589,13 @@ void pull_forget_ledger(struct group *group, const struct ledger *ledger)
 void pull_end_all(struct engine *engine, struct group *group, const struct zsp_err *error)
 {
     struct pull *next = NULL;
-    for (struct pull *pull = group->parked.first; pull; pull = next) {
+    for (struct pull *pull = group_first_parked(group); pull; pull = next) {
         next = pull->next;
         pull_fail(engine, pull, error);
     }
-    while (group->working.first) {
-        struct pull *pull = group->working.first;
-        list_remove(&group->working, pull);
-        list_add(&engine->groups->lost_pulls, pull, false);
-        pull->group = NULL;
+    while (group_first_working(group)) {
+        struct pull *pull = group_first_working(group);
+        pull_lose_group(engine->groups, pull);
         forget_ledger(pull, NULL);
     }
 }
@@ -660,7 +604,7 @@ void pull_join_failed(struct engine *engine, struct group *group, const struct j
                       const struct zsp_err *error)
 {
     struct pull *next = NULL;
-    for (struct pull *pull = group->parked.first; pull; pull = next) {
+    for (struct pull *pull = group_first_parked(group); pull; pull = next) {
         next = pull->next;
         if (pull->join == join) {
             pull_fail(engine, pull, error);
@@ -670,12 +614,12 @@ void pull_join_failed(struct engine *engine, struct group *group, const struct j
 
 void pull_forget_topics(struct group *group)
 {
-    for (struct pull *pull = group->parked.first; pull; pull = pull->next) {
+    for (struct pull *pull = group_first_parked(group); pull; pull = pull->next) {
         if (pull->names && pull->topics) {
             forget_topics(pull);
         }
     }
-    for (struct pull *pull = group->working.first; pull; pull = pull->next) {
+    for (struct pull *pull = group_first_working(group); pull; pull = pull->next) {
         if (pull->names && pull->topics) {
             forget_topics(pull);
         }
@@ -685,7 +629,7 @@ void pull_forget_topics(struct group *group)
 uint64_t pull_count_sessionless(const struct group *group)
 {
     uint64_t count = 0;
-    for (const struct pull *pull = group->parked.first; pull; pull = pull->next) {
+    for (const struct pull *pull = group_first_parked(group); pull; pull = pull->next) {
         count += pull->parked.to.session == 0 ? 1 : 0;
     }
     return count;

@@ -145,6 +145,20 @@ const char *pull_reason(const struct engine *engine, const struct pull *self);
 /* With the reason look_ahead: a ledger that may not be looked at any further; else NULL. */
 const struct ledger *pull_stalled(const struct pull *self);
 
+/* --- pull_lists.c --- */
+/* Put it at the end of the parked ones; it is a user of the group's work already. */
+void pull_park(struct pull *self);
+/* From the parked ones to those at work. */
+void pull_unpark(struct pull *self);
+/* From those at work to the front of the parked ones. */
+void pull_park_again(struct pull *self);
+/* From those at work to those whose group went. */
+void pull_lose_group(struct groups *groups, struct pull *self);
+/* Out of its list. */
+void pull_leave_group(struct groups *groups, struct pull *self);
+/* One more, or UINT32_MAX: one fewer, waits for each of its topics. */
+void pull_count_waiting(struct pull *self, uint32_t change);
+
 /* --- pull.c --- */
 /* A pull that has done nothing yet, in no list. NULL = out of memory. */
 struct pull *pull_new(struct groups *groups);
@@ -154,10 +168,6 @@ void pull_give(struct groups *groups, struct pull *self);
 struct lease *pull_lease_lives(const struct engine *engine, const struct pull *self);
 /* The same request sent once more, which waits for this one's grant; NULL = none. */
 struct pull *pull_sent_again(const struct engine *engine, const struct pull *self);
-/* Put it at the end (or the front) of the group's parked ones. */
-void pull_park(struct pull *self, bool at_front);
-/* From the parked ones to those at work. */
-void pull_unpark(struct pull *self);
 /* Free it; nothing of it is reserved, in no store's hand. */
 void pull_free(struct engine *engine, struct pull *self);
 void pull_fail(struct engine *engine, struct pull *self, const struct zsp_err *error);

@@ -22,11 +22,11 @@ static void look(const struct pull *self, struct pull_view *ret)
     const struct group *group = self->group;
     *ret = (struct pull_view){
         .any_topic = group->attached > 0,
-        .any_blocked = group->blocked > 0,
-        .any_stalled = group->stalled > 0,
-        .ready = group->ready,
-        .leased = group->leased + group->reserved,
-        .waiting = group->waiting_messages,
+        .any_blocked = group_work_of(group)->blocked > 0,
+        .any_stalled = group_work_of(group)->stalled > 0,
+        .ready = group_work_of(group)->ready,
+        .leased = group_out(group),
+        .waiting = group_work_of(group)->waiting_messages,
     };
     if (self->all_topics) {
         return;
@@ -35,11 +35,11 @@ static void look(const struct pull *self, struct pull_view *ret)
     for (size_t i = 0; i < pull_binding_count(self); i++) {
         const struct binding *binding = pull_binding_at(self, i);
         ret->any_topic = ret->any_topic || binding->topic;
-        ret->any_blocked = ret->any_blocked || binding->blocked > 0;
-        ret->any_stalled = ret->any_stalled || binding->stalled > 0;
-        ret->ready += binding->ready;
-        ret->leased += binding->leased;
-        ret->waiting += binding->waiting_messages;
+        ret->any_blocked = ret->any_blocked || binding_work_of(binding)->blocked > 0;
+        ret->any_stalled = ret->any_stalled || binding_work_of(binding)->stalled > 0;
+        ret->ready += binding_work_of(binding)->ready;
+        ret->leased += binding_work_of(binding)->leased;
+        ret->waiting += binding_work_of(binding)->waiting_messages;
     }
 }
 
@@ -71,7 +71,8 @@ const struct ledger *pull_stalled(const struct pull *self)
 {
     for (size_t i = 0; self->group && i < pull_binding_count(self); i++) {
         const struct binding *binding = pull_binding_at(self, i);
-        for (uint32_t k = 0; binding->stalled > 0 && k < binding->topic->partition_count; k++) {
+        for (uint32_t k = 0;
+             binding_work_of(binding)->stalled > 0 && k < binding->topic->partition_count; k++) {
             const struct ledger *ledger = binding->ledgers[k];
             if (ledger->told && ledger->told->figures.is_stalled) {
                 return ledger;
@@ -84,7 +85,7 @@ const struct ledger *pull_stalled(const struct pull *self)
 /* Is not known of a partition what of it is ready? */
 static bool any_late(const struct pull *self)
 {
-    if (self->group->late == 0) {
+    if (group_work_of(self->group)->late == 0) {
         return false;
     }
     for (size_t i = 0; i < pull_binding_count(self); i++) {

@@ -19,12 +19,13 @@ static int take_binding(struct groups *groups, struct binding *binding, struct t
                         unsigned priority)
 {
     /* Each ledger once: the ring turns, those left empty leave it. */
-    const struct ledger_told *const last = binding->ring ? binding->ring->ring_prev : NULL;
+    const struct ledger_told *const last =
+        binding_ring(binding) ? binding_ring(binding)->ring_prev : NULL;
     bool more = binding->joined && last;
     while (more && take->messages > 0 && take->piece_count < take->piece_max && !take->alone) {
-        struct ledger *ledger = binding->ring->ledger;
-        more = binding->ring != last;
-        binding->ring = binding->ring->ring_next;
+        struct ledger *ledger = binding_ring(binding)->ledger;
+        more = binding_ring(binding) != last;
+        binding->work->ring = binding->work->ring->ring_next;
         if (priority != ANY_PRIORITY && (ledger_priorities(ledger) >> priority & 1u) == 0) {
             continue;
         }
@@ -72,7 +73,7 @@ static unsigned priorities_of(struct groups *groups, const struct pull *self)
     unsigned ret = 0;
     binding_walk_begin(&walk, groups, self, 0);
     while ((binding = binding_walk_next(&walk))) {
-        const struct ledger_told *const first = binding->ring;
+        const struct ledger_told *const first = binding_ring(binding);
         const struct ledger_told *told = first;
         for (bool more = first != NULL; more; more = told != first) {
             ret |= ledger_ready(told->ledger) > 0 ? ledger_priorities_ready(told->ledger) : 0;
@@ -226,7 +227,7 @@ void pull_take_left_out(struct pull *self)
 int pull_take_again(struct groups *groups, struct pull *self)
 {
     const struct group *group = self->group;
-    const uint64_t out = group->leased + group->reserved;
+    const uint64_t out = group_out(group);
     const uint64_t most = group_settings_of(group)->max_leased;
     const uint64_t room = most > out ? most - out : 0;
     const uint64_t wanted = self->most > self->messages ? self->most - self->messages : 0;
@@ -242,7 +243,7 @@ int pull_take_again(struct groups *groups, struct pull *self)
 int pull_take(struct groups *groups, struct pull *self, size_t first)
 {
     const struct group *group = self->group;
-    if (group->with_levels == 0) {
+    if (group_work_of(group)->with_levels == 0) {
         return take_topics(groups, self, first, ANY_PRIORITY);
     }
     return group_settings_of(group)->priority == PRIORITY_WEIGHTED

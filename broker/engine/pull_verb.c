@@ -271,8 +271,13 @@ static int begin_pull(struct engine *engine, const struct request *request,
     self->all_topics = !args->topics;
     self->parked.end_fn = wait_ends;
     int rc = args->topics ? copy_names(self, args->topics) : 0;
-    if (rc == 0) {
+    if (rc == 0 && !group_work_use(group)) {
+        rc = ZSP_ENOMEM;
+    } else if (rc == 0) {
         rc = parked_add(engine, &self->parked, &request->to, wait_ms);
+        if (rc < 0) {
+            group_work_leave(group);
+        }
     }
     if (rc < 0) {
         pull_give(engine->groups, self);
@@ -281,12 +286,13 @@ static int begin_pull(struct engine *engine, const struct request *request,
     if (args->settle) {
         rc = settle_first(engine, self, group, args->settle, err);
         if (rc < 0) {
+            group_work_leave(group);
             return rc;
         }
     }
     self->group = group;
     count_member(engine, group, request->to.session);
-    pull_park(self, false);
+    pull_park(self);
     self->is_resent = pull_lease_lives(engine, self) != NULL;
     group_wake(engine->groups, group);
     return 0;
@@ -322,7 +328,7 @@ int verb_pull(struct engine *engine, const struct request *request, struct zsp_e
         group_destroy(engine, group);
         return rc;
     }
-    self = group->parked.last;
+    self = group->work->parked.last;
     rc = group_join(engine, group, self->names, self->name_count, NULL, &self->join, err);
     if (rc < 0) {
         pull_free(engine, self);

@@ -37,7 +37,7 @@ int ready_set_grown(struct group *group)
     group->ready_set = made;
     for (size_t i = 0; is_new && i < bindings->count; i++) {
         struct binding *binding = bindings->slots[i].value;
-        if (binding->ring) {
+        if (binding_ring(binding)) {
             add(made, binding);
         }
     }
@@ -47,10 +47,10 @@ int ready_set_grown(struct group *group)
 void ready_set_changed(struct binding *binding)
 {
     struct ready_set *const self = binding->group->ready_set;
-    if (!self || (binding->ring != NULL) == (binding->ready_place != 0)) {
+    if (!self || (binding_ring(binding) != NULL) == (binding->ready_place != 0)) {
         return;
     }
-    if (binding->ring) {
+    if (binding_ring(binding)) {
         add(self, binding);
         return;
     }

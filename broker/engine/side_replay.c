@@ -56,7 +56,7 @@ static void arm(struct engine *engine, struct side_replay *self)
 /* Is somebody, or something, at work in it? */
 static bool is_used(const struct engine *engine, const struct group *group)
 {
-    return group->state != GROUP_LIVE || group->parked_count > 0 || group->working.first ||
+    return group->state != GROUP_LIVE || group_is_awaited(group) || group_first_working(group) ||
            group->lease_first || redrive_find(engine->groups, group) ||
            letters_find(engine->groups, group);
 }

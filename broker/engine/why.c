@@ -182,7 +182,7 @@ static struct why first_reason(const struct engine *engine, const struct group *
 
 static bool anybody_pulls(const struct group *group)
 {
-    return group->members.first || group->parked_count > 0 || group->working.first;
+    return group->members.first || group_is_awaited(group) || group_first_working(group);
 }
 
 struct why why_group(const struct engine *engine, const struct group *group)
@@ -206,7 +206,7 @@ struct why why_group(const struct engine *engine, const struct group *group)
         return ret;
     }
     ret = (struct why){.reason = WHY_MOVING};
-    if (oldest && group->leased + group->reserved >= group_settings_of(group)->max_leased) {
+    if (oldest && group_out(group) >= group_settings_of(group)->max_leased) {
         ret = (struct why){.reason = WHY_MAX_LEASED,
                            .limit = group_settings_of(group)->max_leased,
                            .has_member = true,

@@ -531,9 +531,10 @@ static void pulls_that_named_the_same_topics_share_them(void **state)
     fixture_pump(f);
     const struct group *group = name_index_find(&f->engine->catalog.groups, zsp_slice_str("g"));
     assert_non_null(group);
-    assert_int_equal(group->parked_count, 2);
-    assert_ptr_equal(group->parked.first->topics, group->parked.last->topics);
-    assert_null(group->parked.first->names);
+    assert_int_equal(group_work_of(group)->parked_count, 2);
+    assert_ptr_equal(group_work_of(group)->parked.first->topics,
+                     group_work_of(group)->parked.last->topics);
+    assert_null(group_work_of(group)->parked.first->names);
     engine_abandon(f->engine, f->now, first);
     steps_publish_each(f, "t", "a");
     assert_string_equal(fixture_payloads(fixture_answer(f, second)), "a");
@@ -547,9 +548,9 @@ static size_t claimed(const struct engine_fixture *f)
     size_t count = 0;
     for (size_t i = 0; i < group->bindings.count; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
-        count += binding->ready > 0 && binding->waiting > 0 ? 1u : 0u;
+        count += binding_work_of(binding)->ready > 0 && binding->waiting > 0 ? 1u : 0u;
     }
-    assert_int_equal(group->claimed, count);
+    assert_int_equal(group_work_of(group)->claimed, count);
     return count;
 }
 
