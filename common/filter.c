@@ -195,7 +195,7 @@ static int refuse(struct parser *self, const char *wanted)
 
 static int refuse_limit(struct parser *self, unsigned most, const char *what)
 {
-    char wanted[48];
+    char wanted[64];
     (void)snprintf(wanted, sizeof wanted, "at most %u %s", most, what);
     (void)zsp_err_set(self->err, ZSP_EBAD_VALUE, "filter: position %zu: %s", self->word.pos,
                       wanted);

@@ -133,6 +133,8 @@ int wire_args(const msgpack_object *map, const struct wire_arg *table, size_t co
 /* Single values, for arrays and replies. `what` names the value in errors. */
 int wire_get_uint(const msgpack_object *object, const char *what, uint64_t max, uint64_t *ret,
                   struct zsp_err *err);
+int wire_get_ranged(const msgpack_object *object, const char *what, uint64_t min, uint64_t max,
+                    uint64_t *ret, struct zsp_err *err);
 int wire_get_str(const msgpack_object *object, const char *what, struct zsp_slice *ret,
                  struct zsp_err *err);
 /* A list of codecs that a client takes; those that are not known are passed over. */

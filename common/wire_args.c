@@ -82,8 +82,8 @@ static int check_range(const char *what, uint64_t value, uint64_t min, uint64_t 
 
 /* --- Single values ---------------------------------------------------------------- */
 
-static int get_ranged(const msgpack_object *object, const char *what, uint64_t min, uint64_t max,
-                      uint64_t *ret, struct zsp_err *err)
+int wire_get_ranged(const msgpack_object *object, const char *what, uint64_t min, uint64_t max,
+                    uint64_t *ret, struct zsp_err *err)
 {
     if (object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER) {
         char number[24];
@@ -103,7 +103,7 @@ static int get_ranged(const msgpack_object *object, const char *what, uint64_t m
 int wire_get_uint(const msgpack_object *object, const char *what, uint64_t max, uint64_t *ret,
                   struct zsp_err *err)
 {
-    return get_ranged(object, what, 0, max, ret, err);
+    return wire_get_ranged(object, what, 0, max, ret, err);
 }
 
 int wire_get_str(const msgpack_object *object, const char *what, struct zsp_slice *ret,
@@ -127,7 +127,7 @@ static uint64_t row_max(const struct wire_arg *row)
 static int set_uint(const struct wire_arg *row, const msgpack_object *value, struct wire_uint *ret,
                     struct zsp_err *err)
 {
-    const int rc = get_ranged(value, row->name, row->min, row_max(row), &ret->value, err);
+    const int rc = wire_get_ranged(value, row->name, row->min, row_max(row), &ret->value, err);
     ret->set = rc == 0;
     return rc;
 }

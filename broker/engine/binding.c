@@ -182,13 +182,16 @@ int group_find_binding(const struct group *group, struct zsp_slice topic,
         return ZSP_EBAD_VALUE;
     }
     if (!binding || !binding->topic) {
-        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s does not have such a topic", group->object);
+        const struct zsp_slice name = topic.data ? topic : group->bindings.slots[0].name;
+        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s has no topic %.*s", group->object, (int)name.len,
+                          (const char *)name.data);
         zsp_err_detail(err, group->object, NULL, NULL);
         return ZSP_ENOT_FOUND;
     }
     if (partition->set && partition->value >= binding->topic->partition_count) {
-        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s has no partition %" PRIu64,
-                          binding->topic->object, partition->value);
+        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s: no partition %" PRIu64 ", it has %" PRIu32,
+                          binding->topic->object, partition->value,
+                          binding->topic->partition_count);
         zsp_err_detail(err, binding->topic->object, NULL, NULL);
         return ZSP_ENOT_FOUND;
     }

@@ -27,7 +27,11 @@ int dead_read_filter(const struct engine *engine, const struct dead_args *args,
         const int64_t end_ms = now_ms - (int64_t)args->older_than_ms.value + 1;
         ret->died_end_ms = end_ms > 1 ? end_ms : 1;
     }
-    return group_require(engine, args->group, ret_group, err);
+    const int rc = group_require(engine, args->group, ret_group, err);
+    struct binding *binding = NULL;
+    return rc == 0 && args->topic.data
+               ? group_find_binding(*ret_group, args->topic, &args->partition, &binding, err)
+               : rc;
 }
 
 /* The topic and the partition that an address or a run begins with. */

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/group_settings.h"
 
-#include <inttypes.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "broker/engine/settings_map.h"
 #include "common/limits.h"
@@ -78,37 +75,6 @@ bool group_settings_are_default(const struct group_settings *self)
 
 /* --- As the protocol tells them -------------------------------------------------------------- */
 
-static int refuse(int code, struct zsp_slice name, const char *wanted, struct zsp_err *err)
-{
-    char object[64];
-    (void)snprintf(object, sizeof object, "%.*s", (int)(name.len < 60 ? name.len : 60),
-                   (const char *)name.data);
-    (void)zsp_err_set(err, code, "settings: %s: %s", object, wanted ? wanted : zsp_strerror(code));
-    zsp_err_detail(err, object, wanted, NULL);
-    return code;
-}
-
-static int apply_word(const struct setting *setting, const msgpack_object *value,
-                      struct group_settings *settings, struct zsp_err *err)
-{
-    const struct zsp_slice name = zsp_slice_str(setting->name);
-    char wanted[64] = "";
-    if (value->type != MSGPACK_OBJECT_STR) {
-        return refuse(ZSP_EBAD_TYPE, name, "a word, or nil", err);
-    }
-    const struct zsp_slice word = {(const uint8_t *)value->via.str.ptr, value->via.str.size};
-    for (uint64_t i = setting->min; i <= setting->max; i++) {
-        if (zsp_slice_equal_str(word, setting->words[i])) {
-            *place_of(setting, settings) = i;
-            return 0;
-        }
-        const size_t len = strlen(wanted);
-        (void)snprintf(wanted + len, sizeof wanted - len, "%s%s", i > setting->min ? " or " : "",
-                       setting->words[i]);
-    }
-    return refuse(ZSP_EBAD_VALUE, name, wanted, err);
-}
-
 static int apply_one(const msgpack_object_kv *pair, struct group_settings *settings,
                      struct zsp_err *err)
 {
@@ -128,22 +94,13 @@ static int apply_one(const msgpack_object_kv *pair, struct group_settings *setti
             *place_of(setting, settings) = default_of(setting);
             return 0;
         }
-        if (setting->words) {
-            return apply_word(setting, &pair->val, settings, err);
-        }
-        if (pair->val.type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
-            return refuse(ZSP_EBAD_TYPE, name, "a number, or nil", err);
-        }
-        if (pair->val.via.u64 < setting->min || pair->val.via.u64 > setting->max) {
-            char wanted[64];
-            (void)snprintf(wanted, sizeof wanted, "%" PRIu64 "..%" PRIu64, setting->min,
-                           setting->max);
-            return refuse(ZSP_EBAD_VALUE, name, wanted, err);
-        }
-        *place_of(setting, settings) = pair->val.via.u64;
-        return 0;
+        uint64_t *const place = place_of(setting, settings);
+        return setting->words ? settings_read_word(&pair->val, setting->name, setting->words,
+                                                   setting->min, setting->max, place, err)
+                              : settings_read_number(&pair->val, setting->name, setting->min,
+                                                     setting->max, place, err);
     }
-    return refuse(ZSP_EUNKNOWN_ARGUMENT, name, NULL, err);
+    return settings_refuse(ZSP_EUNKNOWN_ARGUMENT, name, "there is no such setting", err);
 }
 
 static int apply_all(const msgpack_object *map, struct group_settings *changed, struct zsp_err *err)
@@ -154,11 +111,13 @@ static int apply_all(const msgpack_object *map, struct group_settings *changed, 
             return rc;
         }
         if (settings_repeated(map, i)) {
-            return refuse(ZSP_EBAD_VALUE, settings_name(&map->via.map.ptr[i]), "given twice", err);
+            return settings_refuse(ZSP_EBAD_VALUE, settings_name(&map->via.map.ptr[i]),
+                                   "given twice", err);
         }
     }
     if (changed->backoff_ms > changed->backoff_max_ms) {
-        return refuse(ZSP_EBAD_VALUE, zsp_slice_str("backoff_ms"), "at most backoff_max_ms", err);
+        return settings_refuse(ZSP_EBAD_VALUE, zsp_slice_str("backoff_ms"),
+                               "must be at most backoff_max_ms", err);
     }
     return 0;
 }
@@ -180,20 +139,21 @@ int group_settings_fit(const struct group_settings *settings, enum group_mode mo
                        struct zsp_err *err)
 {
     if (mode == GROUP_SHARED && settings->on_dead != ON_DEAD_SKIP) {
-        return refuse(ZSP_EBAD_VALUE, zsp_slice_str("on_dead"), "skip, where nothing is in order",
-                      err);
+        return settings_refuse(ZSP_EBAD_VALUE, zsp_slice_str("on_dead"),
+                               "must be skip in a shared group: nothing is in order there", err);
     }
     if (mode == GROUP_ORDERED && settings->priority != PRIORITY_STRICT) {
-        return refuse(ZSP_EBAD_VALUE, zsp_slice_str("priority"),
-                      "strict, where all is in order and none is heeded", err);
+        return settings_refuse(ZSP_EBAD_VALUE, zsp_slice_str("priority"),
+                               "must be strict in an ordered group: no priority is heeded there",
+                               err);
     }
     if (mode != GROUP_KEYED && settings->look_ahead != ZSP_LOOK_AHEAD) {
-        return refuse(ZSP_EBAD_VALUE, zsp_slice_str("look_ahead"),
-                      "left at its default, but in keyed groups", err);
+        return settings_refuse(ZSP_EBAD_VALUE, zsp_slice_str("look_ahead"),
+                               "is for keyed groups only", err);
     }
     if (mode != GROUP_SHARED && settings->texts.of[TEXT_FAIR_BY]) {
-        return refuse(ZSP_EBAD_VALUE, zsp_slice_str("fair_by"),
-                      "only in shared groups, order has none", err);
+        return settings_refuse(ZSP_EBAD_VALUE, zsp_slice_str("fair_by"),
+                               "is for shared groups only: order leaves no turns to take", err);
     }
     return 0;
 }

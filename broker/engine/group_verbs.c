@@ -49,8 +49,10 @@ int group_read_mode(struct zsp_slice name, enum group_mode *ret, struct zsp_err 
     if (!name.data || group_mode_find(name, ret)) {
         return 0;
     }
-    (void)zsp_err_set(err, ZSP_EBAD_VALUE, "mode: no such mode");
-    zsp_err_detail(err, "mode", "shared, ordered or keyed", NULL);
+    char got[64];
+    (void)snprintf(got, sizeof got, "%.*s", (int)name.len, (const char *)name.data);
+    (void)zsp_err_set(err, ZSP_EBAD_VALUE, "mode must be shared, ordered or keyed, not %s", got);
+    zsp_err_detail(err, "mode", "shared, ordered or keyed", got);
     return ZSP_EBAD_VALUE;
 }
 

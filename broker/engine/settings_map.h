@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * What the settings of topics and of groups have in common: a map of names.
+ * What the settings of topics and of groups have in common: a map of names, and values that are
+ * numbers or words. An error names the setting, what it must be, and what it was.
  */
 #ifndef ZSP_ENGINE_SETTINGS_MAP_H
 #define ZSP_ENGINE_SETTINGS_MAP_H
@@ -28,5 +29,16 @@ static inline bool settings_repeated(const msgpack_object *map, uint32_t index)
     }
     return false;
 }
+
+/* Refuse a setting with `code`, which is returned: "settings: NAME: WHY". */
+int settings_refuse(int code, struct zsp_slice name, const char *why, struct zsp_err *err);
+
+/* One of `words`: *ret is its index from `first` to `last`. Errors: ZSP_EBAD_TYPE, ZSP_EBAD_VALUE */
+int settings_read_word(const msgpack_object *value, const char *name, const char *const *words,
+                       uint64_t first, uint64_t last, uint64_t *ret, struct zsp_err *err);
+
+/* A number from `min` to `max`. Errors: ZSP_EBAD_TYPE, ZSP_EBAD_VALUE */
+int settings_read_number(const msgpack_object *value, const char *name, uint64_t min, uint64_t max,
+                         uint64_t *ret, struct zsp_err *err);
 
 #endif

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/topic_settings.h"
 
-#include <stdio.h>
-
 #include "broker/engine/settings_map.h"
 
 /* Each setting is a number, or one of some words; 0 = the default, which is told as absent. */
@@ -42,40 +40,14 @@ static const char *const unsupported_settings[] = {
     "dead_retention_bytes",
 };
 
-static int refuse(int code, struct zsp_slice name, const char *why, struct zsp_err *err)
-{
-    char object[128]; /* a foreign name: zsp_err_detail cuts it where a character ends */
-    (void)snprintf(object, sizeof object, "%.*s", (int)name.len, (const char *)name.data);
-    zsp_err_set(err, code, "settings: %s: %.*s", why, (int)name.len, (const char *)name.data);
-    zsp_err_detail(err, object, NULL, NULL);
-    return code;
-}
-
 static int unknown(struct zsp_slice name, struct zsp_err *err)
 {
     for (size_t i = 0; i < sizeof unsupported_settings / sizeof unsupported_settings[0]; i++) {
         if (zsp_slice_equal_str(name, unsupported_settings[i])) {
-            return refuse(ZSP_EUNSUPPORTED, name, "not supported", err);
+            return settings_refuse(ZSP_EUNSUPPORTED, name, "not supported", err);
         }
     }
-    return refuse(ZSP_EUNKNOWN_ARGUMENT, name, "there is no such setting", err);
-}
-
-static int apply_word(const struct setting *setting, const msgpack_object *value, uint64_t *place,
-                      struct zsp_err *err)
-{
-    const struct zsp_slice name = zsp_slice_str(setting->name);
-    if (value->type != MSGPACK_OBJECT_STR) {
-        return refuse(ZSP_EBAD_TYPE, name, "not a word and not nil", err);
-    }
-    const struct zsp_slice word = {(const uint8_t *)value->via.str.ptr, value->via.str.size};
-    for (uint64_t i = 0; i <= setting->max; i++) {
-        if (zsp_slice_equal_str(word, setting->words[i])) {
-            *place = i;
-            return 0;
-        }
-    }
-    return refuse(ZSP_EBAD_VALUE, name, "there is no such word", err);
+    return settings_refuse(ZSP_EUNKNOWN_ARGUMENT, name, "there is no such setting", err);
 }
 
 static int apply_one(const msgpack_object_kv *pair, struct topic_settings *settings,
@@ -95,17 +67,10 @@ static int apply_one(const msgpack_object_kv *pair, struct topic_settings *setti
             *place = 0;
             return 0;
         }
-        if (setting->words) {
-            return apply_word(setting, &pair->val, place, err);
-        }
-        if (pair->val.type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
-            return refuse(ZSP_EBAD_TYPE, name, "not a number and not nil", err);
-        }
-        if (pair->val.via.u64 == 0 || pair->val.via.u64 > setting->max) {
-            return refuse(ZSP_EBAD_VALUE, name, "must be 1 or more; nil takes the limit away", err);
-        }
-        *place = pair->val.via.u64;
-        return 0;
+        return setting->words
+                   ? settings_read_word(&pair->val, setting->name, setting->words, 0, setting->max,
+                                        place, err)
+                   : settings_read_number(&pair->val, setting->name, 1, setting->max, place, err);
     }
     return unknown(name, err);
 }
@@ -120,7 +85,8 @@ int topic_settings_apply(const msgpack_object *map, struct topic_settings *setti
             return rc;
         }
         if (settings_repeated(map, i)) {
-            return refuse(ZSP_EBAD_VALUE, settings_name(&map->via.map.ptr[i]), "given twice", err);
+            return settings_refuse(ZSP_EBAD_VALUE, settings_name(&map->via.map.ptr[i]),
+                                   "given twice", err);
         }
     }
     *settings = changed;

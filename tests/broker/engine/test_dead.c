@@ -110,17 +110,11 @@ static void a_list_is_chosen_by_topic_reason_and_age(void **state)
         const char *choice;
         size_t count;
     } cases[] = {
-        {"'reason': 'timeout*'", 1},
-        {"'reason': '*'", 2},
-        {"'reason': '*user'", 1},
-        {"'reason': 'none'", 0},
-        {"'topic': 't'", 2},
-        {"'topic': 't', 'partition': 1", 0},
-        {"'topic': 'u'", 0},
-        {"'older_than_ms': 5000", 1},
-        {"'older_than_ms': 5001", 0},
-        {"'newer_than_ms': 4999", 1},
-        {"'newer_than_ms': 5000, 'older_than_ms': 1", 1},
+        {"'reason': 'timeout*'", 1},  {"'reason': '*'", 2},
+        {"'reason': '*user'", 1},     {"'reason': 'none'", 0},
+        {"'topic': 't'", 2},          {"'topic': 't', 'partition': 0", 2},
+        {"'older_than_ms': 5000", 1}, {"'older_than_ms': 5001", 0},
+        {"'newer_than_ms': 4999", 1}, {"'newer_than_ms': 5000, 'older_than_ms': 1", 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct answer *const answer =
@@ -238,7 +232,12 @@ static void bad_requests_are_refused(void **state)
         {ZSP_EBAD_TYPE, "DEAD.LIST", "{'group': 'g', 'from': ['t', 0, 'x']}"},
         {ZSP_EBAD_VALUE, "DEAD.LIST", "{'group': 'g', 'limit': 0}"},
         {ZSP_EUNKNOWN_ARGUMENT, "DEAD.LIST", "{'group': 'g', 'all': true}"},
+        {ZSP_ENOT_FOUND, "DEAD.LIST", "{'group': 'g', 'topic': 'u'}"},
+        {ZSP_ENOT_FOUND, "DEAD.LIST", "{'group': 'g', 'topic': 't', 'partition': 1}"},
         {ZSP_EBAD_VALUE, "DEAD.REDRIVE", "{'group': 'g'}"},
+        {ZSP_ENOT_FOUND, "DEAD.REDRIVE", "{'group': 'g', 'topic': 'u'}"},
+        {ZSP_ENOT_FOUND, "DEAD.REDRIVE", "{'group': 'g', 'topic': 'u', 'rate': 1}"},
+        {ZSP_ENOT_FOUND, "DEAD.DROP", "{'group': 'g', 'topic': 'u'}"},
         {ZSP_EBAD_VALUE, "DEAD.DROP", "{'group': 'g', 'from': ['t', 0, 0]}"},
         {ZSP_EBAD_VALUE, "DEAD.DROP", "{'group': 'g', 'all': false}"},
         {ZSP_EBAD_VALUE, "DEAD.DROP", "{'group': 'g', 'all': true, 'runs': [['t', 0, 1, 1]]}"},

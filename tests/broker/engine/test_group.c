@@ -93,7 +93,7 @@ static void bad_settings_are_refused(void **state)
         {ZSP_EBAD_VALUE, "{'lease_ms': 86400001}"},
         {ZSP_EBAD_VALUE, "{'max_leased': 0}"},
         {ZSP_EBAD_TYPE, "{'max_failures': 'many'}"},
-        {ZSP_EBAD_TYPE, "{'backoff_ms': -1}"},
+        {ZSP_EBAD_VALUE, "{'backoff_ms': -1}"},
         {ZSP_EBAD_VALUE, "{'backoff_ms': 5000, 'backoff_max_ms': 4999}"},
         {ZSP_EBAD_VALUE, "{'lease_ms': 1000, 'max_leased': 5, 'lease_ms': 2000}"},
         {ZSP_EBAD_VALUE, "{'backoff_factor': 0}"},
@@ -115,6 +115,10 @@ static void bad_settings_are_refused(void **state)
     }
     fixture_error(f, ZSP_EBAD_VALUE, "GROUP.CREATE",
                   "{'group': 'g', 'topics': ['t'], 'mode': 'sorted'}", NULL);
+    const struct answer *const a =
+        fixture_error(f, ZSP_EBAD_VALUE, "GROUP.CREATE",
+                      "{'group': 'g', 'topics': ['t'], 'settings': {'priority': 'high'}}", NULL);
+    assert_string_equal(a->error.msg, "settings: priority must be strict or weighted, not high");
     fixture_error(f, ZSP_ENOT_FOUND, "GROUP.INFO", "{'group': 'g'}", NULL);
 }
 

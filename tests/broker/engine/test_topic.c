@@ -77,6 +77,30 @@ static void wrong_arguments_are_refused(void **state)
     }
 }
 
+/* A refused setting is named, with what it must be and what it was. */
+static void refused_settings_are_explained(void **state)
+{
+    struct engine_fixture *const f = *state;
+    static const struct {
+        const char *setting, *why;
+    } cases[] = {
+        {"'retention_bytes': 'x'", "settings: retention_bytes must be a number, not a string"},
+        {"'dedup_window_ms': 31536000001",
+         "settings: dedup_window_ms must be 1..31536000000, not 31536000001"},
+        {"'compact_ratio': 101", "settings: compact_ratio must be 1..100, not 101"},
+        {"'compact_ratio': -1", "settings: compact_ratio must be 1..100, not -1"},
+        {"'cleanup': 'x'", "settings: cleanup must be delete or compact, not x"},
+        {"'cleanup': 1", "settings: cleanup must be a string, not a number"},
+        {"'colour': 1", "settings: colour: there is no such setting"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct answer *const a = fixture_call(
+            f, "TOPIC.CREATE", fixture_format("{'topic': 'x', 'settings': {%s}}", cases[i].setting),
+            NULL);
+        assert_string_equal(a->error.msg, cases[i].why);
+    }
+}
+
 /* The answer comes when the topic is durable, and not before. */
 static void a_creation_is_durable_before_it_is_answered(void **state)
 {
@@ -368,6 +392,7 @@ int main(void)
         TEST(a_created_topic_tells_what_it_is),
         TEST(a_topic_exists_once),
         TEST(wrong_arguments_are_refused),
+        TEST(refused_settings_are_explained),
         TEST(a_creation_is_durable_before_it_is_answered),
         TEST(a_refused_creation_leaves_nothing),
         TEST(a_crash_during_a_creation_does_not_reuse_its_id),
