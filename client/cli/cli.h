@@ -50,6 +50,7 @@ enum cli_type {
     CLI_COUNT,            /* uint64_t, at least 1 */
     CLI_BYTES,            /* uint64_t: 4096, 64KiB, 1MiB, 2GiB */
     CLI_DURATION,         /* int64_t, ms: 500ms, 5s, 10m, 2h, 7d */
+    CLI_SPAN,             /* the same, at least 1 ms: where 0 would be no time at all */
     CLI_SECONDS,          /* uint64_t, ms, at least 1: 5, 0.25 */
     CLI_POSITION,         /* zspool_position_t */
     CLI_TEXTS,            /* struct cli_list, may be given again */

@@ -145,6 +145,8 @@ static const char *accepted(enum cli_type type)
         return CLI_POSITIONS;
     case CLI_DURATION:
         return "a number with ms, s, m, h or d";
+    case CLI_SPAN:
+        return "a number above 0 with ms, s, m, h or d";
     case CLI_SECONDS:
         return "seconds, like 5 or 0.25";
     case CLI_SETTING_DURATION:
@@ -183,6 +185,8 @@ static bool read_value(const struct cli_option *option, const char *text)
         return cli_read_bytes(text, option->place);
     case CLI_DURATION:
         return cli_read_duration(text, option->place);
+    case CLI_SPAN:
+        return cli_read_duration(text, option->place) && *(int64_t *)option->place > 0;
     case CLI_SECONDS:
         return cli_read_seconds(text, option->place);
     case CLI_POSITION:

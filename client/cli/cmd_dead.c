@@ -232,6 +232,9 @@ static int run_action(struct dead_run *self, const struct cli_args *args, zspool
     if (args->count < 2) {
         return cli_usage(self->verb, "%s wants GROUP", self->action);
     }
+    if (self->partition != ZSPOOL_PARTITION_ALL && !self->topic) {
+        return cli_usage(self->verb, "-p is of a topic: --topic is missing");
+    }
     zspool_dead_choice_init(&self->choice, args->items[1]);
     self->choice.topic = self->topic;
     self->choice.partition = self->partition;

@@ -568,7 +568,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "to", CLI_TEXT, "POSITION", "seek: where to go; replay: where it ends (latest)",
          &self.to},
         {0, "as", CLI_TEXT, "NAME", "replay: of the new group (GROUP.replay-N)", &self.as},
-        {0, "expires", CLI_DURATION, "TIME", "replay: it goes after so long unused (1d)",
+        {0, "expires", CLI_SPAN, "TIME", "replay: it goes after so long unused (1d)",
          &self.expires_ms},
         {'p', "partition", CLI_PARTITION, "NUMBER", "seek, replay: only this one", &self.partition},
         {0, "dead", CLI_FLAG, NULL, "seek: dead messages come again, too", &self.dead},

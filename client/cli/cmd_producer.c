@@ -68,6 +68,9 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (strcmp(args.items[0], "info") != 0) {
         return cli_usage(verb, "there is no \"producer %s\"", args.items[0]);
     }
+    if (args.count < 2) {
+        return cli_usage(verb, "info wants a NAME");
+    }
     zspool_client_t *client = cli_client("zspool-producer");
     const int code = client ? tell(client, args.items[1]) : CLI_USAGE;
     cli_client_destroy(&client);
@@ -82,7 +85,7 @@ const struct cli_verb cli_producer = {
                "restarts: SEQUENCE is that of the last message appended to each partition.\n"
                "Exit code 4 when the broker does not know the name, or not any more.\n",
     .example = "  zspool producer info importer-1\n",
-    .args_min = 2,
+    .args_min = 1,
     .args_max = 2,
     .run_fn = run,
 };

@@ -130,6 +130,9 @@ static int check_options(const struct pub *self, int messages)
     if (self->key && self->key_delimiter) {
         return cli_usage(self->verb, "-k and -K exclude each other");
     }
+    if (self->key_delimiter && !*self->key_delimiter) {
+        return cli_usage(self->verb, "-K wants a DELIM of at least one byte");
+    }
     if (self->id && messages != 1) {
         return cli_usage(self->verb, "--id wants exactly one MESSAGE argument");
     }
@@ -214,9 +217,10 @@ static void note_failure(struct pub *self, const zspool_report_t *report)
         self->confirmed -= report->count;
     }
     if (self->failures++ < FAILURES_TOLD) {
+        const char *why = report->status == ZSPOOL_ENOT_FOUND ? "no such topic or partition"
+                                                              : zspool_strerror(report->status);
         cli_say("%llu message(s) to %s/%u: %s%s", (unsigned long long)report->count, report->topic,
-                report->partition, zspool_strerror(report->status),
-                report->maybe ? " (they may be there all the same)" : "");
+                report->partition, why, report->maybe ? " (they may be there all the same)" : "");
     }
     self->exit_code = cli_exit_of(report->status);
 }
@@ -520,7 +524,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {0, "id", CLI_TEXT, "ID", "id of the one MESSAGE; stored with it", &self.id},
         {'P', "priority", CLI_TEXT, "0-9", "9 overtakes all others (4)", &self.priority},
         {0, "delay", CLI_DURATION, "TIME", "hand out after so long", &self.delay_ms},
-        {0, "ttl", CLI_DURATION, "TIME", "do not hand out any more after so long", &self.ttl_ms},
+        {0, "ttl", CLI_SPAN, "TIME", "do not hand out any more after so long", &self.ttl_ms},
         {'p', "partition", CLI_PARTITION, "NUMBER", "this partition (by key, else in turn)",
          &self.partition},
         {0, "file", CLI_TEXTS, "FILE", "read FILE, not stdin; may be given again", &self.files},

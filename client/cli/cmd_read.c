@@ -158,10 +158,21 @@ static int replay(struct read_run *self)
     return code;
 }
 
+/* Is anything given that chooses or prints messages? */
+static bool chooses(const struct read_run *self)
+{
+    return self->from.kind != ZSPOOL_POSITION_NONE || self->to.kind != ZSPOOL_POSITION_NONE ||
+           self->partition != ZSPOOL_PARTITION_ALL || self->count > 0 || self->id || self->filter ||
+           self->follow || self->format;
+}
+
 static int trace(const struct cli_verb *verb, struct read_run *self, int topic_count)
 {
     if (!self->trace || !self->group || topic_count > 0) {
         return cli_usage(verb, "--trace ADDRESS and -g GROUP go together, without a topic");
+    }
+    if (chooses(self)) {
+        return cli_usage(verb, "--trace tells of one message: nothing else chooses or prints");
     }
     self->client = cli_client("zspool-read");
     const int code =

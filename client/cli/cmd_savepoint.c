@@ -88,9 +88,13 @@ static int drop(const struct savepoint_run *self)
     if (rc != 0) {
         return cli_fail(&err);
     }
-    const int code = cli_confirm(self->yes || self->dry_run, "Forget savepoint %s of group %s?",
-                                 self->name, self->group);
-    if (code != CLI_OK || self->dry_run) {
+    if (self->dry_run) {
+        printf("would forget savepoint %s of group %s\n", self->name, self->group);
+        return cli_flush() ? CLI_OK : CLI_ERROR;
+    }
+    const int code =
+        cli_confirm(self->yes, "Forget savepoint %s of group %s?", self->name, self->group);
+    if (code != CLI_OK) {
         return code;
     }
     rc = zspool_savepoint_drop(self->client, self->group, self->name, false, cli_timeout(), &err);

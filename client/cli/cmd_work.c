@@ -10,8 +10,10 @@
 #include "client/cli/verbs.h"
 #include "client/cli/work.h"
 
-#define GRACE_MS    5000
-#define PATIENCE_MS 60000
+#define GRACE_MS           5000
+#define PATIENCE_MS        60000
+
+#define RETRY_DELAY_MS_MAX ((int64_t)365 * 24 * 3600 * 1000) /* what <zspool.h> allows */
 
 extern char **environ; /* POSIX declares it in no header */
 
@@ -58,6 +60,18 @@ static void finish(struct work *self)
     }
 }
 
+/* Begin to commit, and see that the name of the topic is one, before a command runs. */
+static bool can_publish(struct work *self, zspool_error_t *err)
+{
+    const zspool_out_t nothing = zspool_out(self->to, "", 0);
+    self->commit = zspool_commit_new(self->client, self->consumer, NULL, err);
+    if (!self->commit || zspool_commit_send(self->commit, &nothing, err) != 0) {
+        return false;
+    }
+    zspool_commit_clear(self->commit);
+    return true;
+}
+
 static int work(struct work *self)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
@@ -66,10 +80,11 @@ static int work(struct work *self)
     if (!self->consumer) {
         return cli_fail(&err);
     }
-    self->commit = self->to ? zspool_commit_new(self->client, self->consumer, NULL, &err) : NULL;
-    if (self->to && !self->commit) {
+    if (self->to && !can_publish(self, &err)) {
+        const int code = cli_fail(&err);
+        zspool_commit_destroy(&self->commit);
         zspool_consumer_destroy(&self->consumer);
-        return cli_fail(&err);
+        return code;
     }
     self->env = work_env_new(environ, cli_common.server, self->group);
     self->slots = calloc(self->jobs, sizeof *self->slots);
@@ -100,23 +115,26 @@ static int check(const struct cli_verb *verb, const struct work *self)
     if (self->jobs > WORK_JOBS_MAX) {
         return cli_usage(verb, "-j is at most %u", WORK_JOBS_MAX);
     }
+    if (self->retry_delay_ms > RETRY_DELAY_MS_MAX) {
+        return cli_usage(verb, "--retry-delay is at most 365d");
+    }
+    if (self->patience_ms >= 0 && !self->to) {
+        return cli_usage(verb, "--patience is for --to");
+    }
     return 0;
 }
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
-    struct work self = {.wait_ms = -1,
-                        .jobs = 1,
-                        .grace_ms = GRACE_MS,
-                        .retry_delay_ms = -1,
-                        .patience_ms = PATIENCE_MS};
+    struct work self = {
+        .wait_ms = -1, .jobs = 1, .grace_ms = GRACE_MS, .retry_delay_ms = -1, .patience_ms = -1};
     const struct cli_option table[] = {
         {'g', "group", CLI_TEXT, "GROUP", "the group to work for (required)", &self.group},
         {'j', "jobs", CLI_COUNT, "N", "commands at a time (1); up to 256", &self.jobs},
         {'n', "count", CLI_COUNT, "COUNT", "end after COUNT messages", &self.count},
         {0, "wait", CLI_DURATION, "TIME", "end when nothing came for so long", &self.wait_ms},
         {'e', "end", CLI_FLAG, NULL, "end when nothing is ready", &self.end},
-        {0, "timeout", CLI_DURATION, "TIME", "end a command after so long: a retry (no limit)",
+        {0, "timeout", CLI_SPAN, "TIME", "end a command after so long: a retry (no limit)",
          &self.limit_ms},
         {0, "grace", CLI_DURATION, "TIME", "between SIGTERM and SIGKILL (5s)", &self.grace_ms},
         {0, "retry-delay", CLI_DURATION, "TIME", "before a retry (the group's backoff)",
@@ -139,6 +157,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (wrong != 0) {
         return wrong;
     }
+    self.patience_ms = self.patience_ms < 0 ? PATIENCE_MS : self.patience_ms;
     self.topic = args.items[0];
     self.command = args.items + 1;
     self.client = cli_client("zspool-work");

@@ -445,7 +445,9 @@ int zsp_outcome_read(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
         ret->delay_ms = (uint64_t)arg.delay_ms;
     }
     if (arg.delay_ms < -1 || arg.delay_ms > (int64_t)ZSP_DELAY_MS_MAX) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "delay_ms is %lld", (long long)arg.delay_ms);
+        return zsp_err_set(err, ZSP_EBAD_VALUE,
+                           "delay_ms is %lld, want 0..%llu, or -1 for the group's own",
+                           (long long)arg.delay_ms, (unsigned long long)ZSP_DELAY_MS_MAX);
     }
     if (arg.reason.data && (outcome == ZSPOOL_RETRY || outcome == ZSPOOL_REJECT)) {
         const struct zsp_slice reason = {arg.reason.data, arg.reason.len};

@@ -11,7 +11,8 @@ static int check_time(const char *what, int64_t at_ms, int64_t from_now_ms, stru
 {
     if (at_ms < 0 || from_now_ms < 0 || from_now_ms > ZSPOOL_TIME_MAX_MS ||
         at_ms > ZSPOOL_TIME_MAX_MS) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "%s is out of range", what);
+        return zsp_err_set(err, ZSP_EBAD_VALUE, "%s is out of range: want up to %lld ms", what,
+                           (long long)ZSPOOL_TIME_MAX_MS);
     }
     if (at_ms != 0 && from_now_ms != 0) {
         return zsp_err_set(err, ZSP_EBAD_VALUE, "%s is given twice, as a time and from now on",

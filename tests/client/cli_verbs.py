@@ -60,6 +60,18 @@ class Help(Case):
         self.assertIn("no option -Z", self.usage("read", "-fZ", "t").err)
         self.assertIn("wants an argument", self.usage("read", "t", "--from").err)
 
+    def test_what_would_do_nothing_or_something_else_is_refused(self):
+        self.assertIn("above 0", self.usage("pub", "t", "x", "--ttl", "0s").err)
+        self.assertIn("above 0", self.usage("work", "t", "-g", "g", "--timeout", "0s", "--", "true").err)
+        self.assertIn("above 0", self.usage("group", "replay", "g", "--from", "0", "--expires", "0s").err)
+        self.assertIn("at least one byte", self.usage("pub", "t", "-K", "").err)
+        self.assertIn("nothing else", self.usage("read", "--trace", "t/0/0", "-g", "g", "-n", "1").err)
+        self.assertIn("365d", self.usage("work", "t", "-g", "g", "--retry-delay", "400d", "--", "true").err)
+        self.assertIn("is for --to", self.usage("work", "t", "-g", "g", "--patience", "1s", "--", "true").err)
+        self.assertIn("topic name", self.bad(2, "work", "t", "-g", "g", "--to", "a b", "--", "true").err)
+        self.assertIn("--topic is missing", self.usage("dead", "ls", "g", "-p", "1").err)
+        self.assertIn("no \"producer ls\"", self.usage("producer", "ls").err)
+
     def test_wrong_usage_is_told_and_ends_with_2(self):
         self.bad(2, server=False)
         self.usage("-s", server=False)
