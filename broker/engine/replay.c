@@ -29,6 +29,7 @@ static const struct wire_arg read_table[] = {
     {"accept", WIRE_ARRAY, PLACE(accept), false, 0, ZSP_CODECS_MAX},
     {"parts", WIRE_BOOL, PLACE(parts), false, 0, 0},
     {"filter", WIRE_STR, PLACE(filter), false, 0, 0},
+    {"partitions", WIRE_UINT, PLACE(partitions), false, 1, ZSP_PARTITIONS_MAX},
 };
 #undef PLACE
 
@@ -178,11 +179,12 @@ static void tell(struct engine *engine, const struct reader *self, const char *r
 {
     const uint64_t start = self->partition->start_offset;
     struct zsp_writer *const out = reply_begin(engine, &self->to);
-    wire_write_map(out, damage ? 6 : 5);
+    wire_write_map(out, damage ? 7 : 6);
     write_runs(engine, out, self);
     wire_write_text_uint(out, "next", self->next_offset > start ? self->next_offset : start);
     wire_write_text_uint(out, "start", start);
     wire_write_text_uint(out, "end", self->partition->synced_offset);
+    wire_write_text_uint(out, "partitions", self->partition->topic->partition_count);
     wire_write_text(out, "reason");
     wire_write_text(out, reason);
     if (damage) {
@@ -508,6 +510,13 @@ static void go_on_in_parts(struct engine *engine, struct reader *self)
     wait_for_room(engine, self);
 }
 
+/* Has the topic more partitions than the client knows of? */
+static bool has_grown(const struct reader *self)
+{
+    return self->known_partitions > 0 &&
+           self->partition->topic->partition_count > self->known_partitions;
+}
+
 /* Decide what comes next; nothing is at work in the store. */
 static void go_on(struct engine *engine, struct reader *self)
 {
@@ -527,6 +536,8 @@ static void go_on(struct engine *engine, struct reader *self)
         read_with_room(engine, self);
     } else if (!self->may_wait) {
         answer(engine, self, self->ending, NULL);
+    } else if (has_grown(self)) {
+        answer(engine, self, "grown", NULL);
     } else {
         wait_for_more(engine, self);
     }
@@ -548,6 +559,13 @@ void read_advanced(struct engine *engine, struct partition *partition)
             unwait(engine, self);
             go_on(engine, self);
         }
+    }
+}
+
+void read_topic_grown(struct engine *engine, const struct topic *topic)
+{
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        read_advanced(engine, topic->partitions[i]); /* who waits decides anew */
     }
 }
 
@@ -602,6 +620,7 @@ static void set_limits(struct reader *self, const struct read_args *args)
     self->run_max = reply_runs_max(self->partition->topic->name.len);
     self->may_wait = args->wait_ms.value > 0;
     self->ending = "end";
+    self->known_partitions = (uint32_t)args->partitions.value;
 }
 
 int verb_read(struct engine *engine, const struct request *request, struct zsp_err *err)

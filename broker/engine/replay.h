@@ -21,6 +21,8 @@
 void read_init(struct engine *engine);
 /* The partition's mark has moved: its waiting readers go on. */
 void read_advanced(struct engine *engine, struct partition *partition);
+/* The topic has more partitions: readers that wait, and want to know of it, are answered. */
+void read_topic_grown(struct engine *engine, const struct topic *topic);
 /* Room for replies may be there again: readers that wait for it ask once more. */
 void read_room_again(struct engine *engine);
 /* The partition goes away: its waiting readers are answered with `error`, those that are at work

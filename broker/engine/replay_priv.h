@@ -39,6 +39,7 @@ struct reader {
     bool has_end;                     /* `to` was told */
     uint64_t next_offset, end_offset; /* the latter with has_end */
     uint64_t max_messages, max_bytes;
+    uint32_t known_partitions; /* of the topic, by its client; 0 = it does not ask for more */
     bool accepts_zstd;
     bool wants_parts, has_sent; /* a part */
     bool may_wait;              /* at the mark, while there is nothing to tell */
@@ -53,7 +54,7 @@ struct reader {
 
 struct read_args {
     struct zsp_slice topic;
-    struct wire_uint partition, max_messages, max_bytes, wait_ms, parts;
+    struct wire_uint partition, max_messages, max_bytes, wait_ms, parts, partitions;
     struct wire_position from, to;
     const msgpack_object *accept;
     struct zsp_slice filter;

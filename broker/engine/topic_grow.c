@@ -6,6 +6,7 @@
 
 #include "broker/engine/dedup.h"
 #include "broker/engine/group_hooks.h"
+#include "broker/engine/replay.h"
 #include "broker/engine/retention.h"
 #include "broker/engine/topic_priv.h"
 #include "common/assert.h"
@@ -170,6 +171,7 @@ static void image_is_synced(struct engine *engine, struct engine_op *op,
     if (group_topic_grows(engine, topic, self->count) == 0) {
         topic->partition_count = self->count;
         dedup_topic_set(engine, topic);
+        read_topic_grown(engine, topic);
     }
     is_over(engine, self, NULL);
 }

@@ -94,11 +94,11 @@ int hello_read(const msgpack_object *args, struct hello_args *ret, struct zsp_er
 static void write_features(struct zsp_writer *out)
 {
     static const char *const features[] = {
-        "shared",     "ordered",  "keyed",       "producers", "seek",   "pull_settle", "resume",
-        "bye",        "cancel",   "heartbeat",   "coalesce",  "zstd",   "parts",       "pause",
-        "savepoints", "priority", "delay",       "ttl",       "purge",  "commit",      "retention",
-        "dead",       "dedup",    "grow",        "patterns",  "filter", "fair_by",     "compact",
-        "trace",      "replay",   "read_filter", "start_id",  "batches"};
+        "shared",     "ordered",  "keyed",       "producers", "seek",    "pull_settle", "resume",
+        "bye",        "cancel",   "heartbeat",   "coalesce",  "zstd",    "parts",       "pause",
+        "savepoints", "priority", "delay",       "ttl",       "purge",   "commit",      "retention",
+        "dead",       "dedup",    "grow",        "patterns",  "filter",  "fair_by",     "compact",
+        "trace",      "replay",   "read_filter", "start_id",  "batches", "read_grown"};
     const uint32_t count = sizeof features / sizeof features[0];
     wire_write_text(out, "features");
     wire_write_array(out, count);

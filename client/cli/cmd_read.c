@@ -246,7 +246,8 @@ const struct cli_verb cli_read = {
         "10m (ago), 2026-01-31T12:00:00Z, @UNIXTIME, or id:X, the newest message with\n"
         "the id X, in topics with a dedup window. Offsets and ids must be in the log;\n"
         "the others are moved to what is there. Exit code 3 when there was nothing.\n"
-        "With -f, what retention took before it was read is told, and the rest follows.\n"
+        "With -f, what retention took before it was read is told, and the rest follows;\n"
+        "partitions that the topic gets later are read from their first message on.\n"
         "FORMAT: %t topic, %p partition, %o offset, %T timestamp in ms, %k key,\n"
         "%s payload, %h headers, %i id, %y type, %K and %S lengths (-1: none),\n"
         "%d deliveries, %f failures, %l lease, %% percent; and \\n \\t \\r \\0 \\\\ \\xNN.\n",

@@ -781,7 +781,9 @@ static inline void zspool_reader_options_init(zspool_reader_options_t *options)
     options->partition = ZSPOOL_PARTITION_ALL;
 }
 
-/* A replay of one partition or of a topic; touches no group. An explicit offset
+/* A replay of one partition or of a topic; touches no group. A reader that follows all partitions
+ * goes on with those that the topic gets later, from their first message on (where `from` is a time:
+ * from then on); but not one that begins at an id, which reads the partition where that is. An explicit offset
  * outside the log is an error, times and counts are clamped. A reader that was slower than
  * retention is told so once, and goes on at the first message kept.
  *
@@ -795,7 +797,8 @@ ZSPOOL_EXPORT void zspool_reader_destroy(zspool_reader_t **self_p);
 
 /* The next message; valid until the next zspool_read() on this reader. Order: by offset in a
  * partition; over all partitions by timestamp, and when following as well as can be
- * without holding back. One thread at a time.
+ * without holding back: messages of a key that goes to another partition since the topic has grown
+ * may come before its older ones. One thread at a time.
  *
  * Returns 0 with a message, ZSPOOL_END for good when all is read, or
  * Errors: ZSPOOL_ENOT_FOUND     no such topic or partition
@@ -906,8 +909,8 @@ typedef struct zspool_topic_info_t {
 ZSPOOL_EXPORT int zspool_topic_create(zspool_client_t *self, const zspool_topic_spec_t *spec,
                                       int timeout_ms, zspool_error_t *err);
 /* Change settings, those not named stay; or get more partitions, never fewer. Keys are then hashed over
- * the new number: producers learn of it, and route again what is not confirmed; readers of a whole
- * topic go on with the partitions that were there. Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EBAD_VALUE (also:
+ * the new number: producers learn of it, and route again what is not confirmed; groups have the new
+ * ones, and readers of the whole topic that follow. Errors: ZSPOOL_ENOT_FOUND, ZSPOOL_EBAD_VALUE (also:
  * both, or fewer partitions), ZSPOOL_EUNKNOWN_ARGUMENT (no such setting), ZSPOOL_EWOULD_REORDER (a group
  * keeps an order) */
 ZSPOOL_EXPORT int zspool_topic_set(zspool_client_t *self, const zspool_topic_spec_t *spec,

@@ -17,7 +17,7 @@
 static bool all_finished(const struct zspool_reader *self)
 {
     for (uint32_t i = 0; i < self->shelf_count; i++) {
-        if (!self->shelves[i].finished || self->shelves[i].first) {
+        if (!self->shelves[i]->finished || self->shelves[i]->first) {
             return false;
         }
     }
@@ -33,7 +33,8 @@ static int64_t head_ms(const struct zsp_shelf *shelf)
  * order. */
 static bool is_before(const struct zsp_shelf *shelf, const struct zsp_shelf *other)
 {
-    return head_ms(shelf) < head_ms(other) || (head_ms(shelf) == head_ms(other) && shelf < other);
+    return head_ms(shelf) < head_ms(other) ||
+           (head_ms(shelf) == head_ms(other) && shelf->partition < other->partition);
 }
 
 /* The shelf whose head comes first; NULL when there is none, or one is still awaited. */
@@ -43,7 +44,7 @@ static struct zsp_shelf *choose_anew(struct zspool_reader *self)
     const struct zsp_shelf *second = NULL;
     self->current = NULL;
     for (uint32_t i = 0; i < self->shelf_count; i++) {
-        struct zsp_shelf *shelf = &self->shelves[i];
+        struct zsp_shelf *shelf = self->shelves[i];
         if (!shelf->first && !shelf->finished && !(self->options.follow && shelf->caught_up)) {
             return NULL;
         }
@@ -125,13 +126,14 @@ static void call_ready(struct zsp_ready *ready)
 static void reader_free(struct zspool_reader *self)
 {
     for (uint32_t i = 0; i < self->shelf_count; i++) {
-        struct zsp_shelf *shelf = &self->shelves[i];
+        struct zsp_shelf *shelf = self->shelves[i];
         while (shelf->first) {
             struct zsp_parcel *next = shelf->first->next;
             zsp_parcel_destroy(&shelf->first);
             shelf->first = next;
         }
         zsp_writer_fini(&shelf->args);
+        free(shelf);
     }
     zsp_parcel_destroy(&self->lent);
     free(self->shelves);
@@ -173,7 +175,8 @@ zspool_reader_t *zspool_reader_new(zspool_client_t *client, const zspool_reader_
         }
     }
     if (self->options.partition != ZSPOOL_PARTITION_ALL &&
-        zsp_reader_make_shelves(self, 1, (uint32_t)self->options.partition) != 0) {
+        zsp_reader_add_shelves(self, (uint32_t)self->options.partition,
+                               (uint32_t)self->options.partition + 1) != 0) {
         zsp_err_set(&report, ZSP_ENOMEM, "no memory for a reader");
         goto fail;
     }
@@ -220,8 +223,8 @@ void zspool_reader_destroy(zspool_reader_t **self_p)
         zsp_link_forget(link, &self->info);
     }
     for (uint32_t i = 0; i < self->shelf_count; i++) {
-        if (self->shelves[i].out) {
-            zsp_link_forget(link, &self->shelves[i].request);
+        if (self->shelves[i]->out) {
+            zsp_link_forget(link, &self->shelves[i]->request);
         }
     }
     zsp_client_set_ready(self->client, &self->ready, false);

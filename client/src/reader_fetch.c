@@ -6,6 +6,8 @@
  *     each shelf
  *   - the first reply of a shelf tells the end; `to` is pinned to it, so that a
  *     replay of a busy topic comes to an end
+ *   - following, each reply tells how many partitions there are, and a READ that waits is answered
+ *     when there are more: these get shelves as well
  */
 #include <stdlib.h>
 
@@ -36,19 +38,55 @@ static bool is_passing(int code)
 
 /* --- Which partitions --------------------------------------------------------------- */
 
-int zsp_reader_make_shelves(struct zspool_reader *self, uint32_t count, uint32_t first)
+int zsp_reader_add_shelves(struct zspool_reader *self, uint32_t first, uint32_t end)
 {
-    self->shelves = calloc(count, sizeof *self->shelves);
-    if (!self->shelves) {
+    struct zsp_shelf **shelves =
+        realloc(self->shelves, (self->shelf_count + end - first) * sizeof(struct zsp_shelf *));
+    if (!shelves) {
         return ZSP_ENOMEM;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        self->shelves[i].reader = self;
-        self->shelves[i].partition = first + i;
-        self->shelves[i].to = self->options.to;
+    self->shelves = shelves;
+    uint32_t count = self->shelf_count;
+    for (uint32_t partition = first; partition < end; partition++) {
+        struct zsp_shelf *shelf = calloc(1, sizeof *shelf);
+        if (!shelf) {
+            while (count > self->shelf_count) {
+                free(shelves[--count]);
+            }
+            return ZSP_ENOMEM;
+        }
+        shelf->reader = self;
+        shelf->partition = partition;
+        shelf->to = self->options.to;
+        shelves[count++] = shelf;
     }
     self->shelf_count = count;
     return 0;
+}
+
+/* All partitions are wanted, also those that the topic gets later. One that is looked for by a message in it
+ * is there already. */
+static bool wants_later_ones(const struct zspool_reader *self)
+{
+    return self->options.follow && self->options.partition == ZSPOOL_PARTITION_ALL &&
+           self->options.from.kind != ZSPOOL_POSITION_ID;
+}
+
+/* How many partitions the topic has, a reply tells. */
+static void note_partitions(struct zspool_reader *self, const msgpack_object *map,
+                            struct zsp_err *err)
+{
+    const uint64_t told = zsp_reply_uint(map, "partitions", 0);
+    const uint32_t known = self->shelf_count;
+    if (!wants_later_ones(self) || told <= known || told > ZSP_PARTITIONS_MAX) {
+        return;
+    }
+    if (zsp_reader_add_shelves(self, known, (uint32_t)told) != 0) {
+        zsp_err_set(err, ZSP_ENOMEM, "no memory for %u partitions", (unsigned)told);
+    }
+    for (uint32_t i = known; i < self->shelf_count; i++) {
+        self->shelves[i]->is_later = true;
+    }
 }
 
 static void info_done(struct zsp_request *request, const struct zsp_answer *answer)
@@ -66,7 +104,7 @@ static void info_done(struct zsp_request *request, const struct zsp_answer *answ
         if (count == 0 || count > ZSP_PARTITIONS_MAX) {
             zsp_err_set(&self->error, ZSP_EBAD_REQUEST, "topic %s: no partitions told",
                         self->topic);
-        } else if (zsp_reader_make_shelves(self, count, 0) != 0) {
+        } else if (zsp_reader_add_shelves(self, 0, count) != 0) {
             zsp_err_set(&self->error, ZSP_ENOMEM, "no memory for %u partitions", count);
         }
     }
@@ -147,7 +185,8 @@ static void take_reply(struct zsp_shelf *shelf, const struct zsp_answer *answer,
     const struct zsp_slice reason = zsp_reply_text(answer->map, "reason");
     const bool is_end = reason.data && zsp_slice_equal_str(reason, "end");
     shelf->finished = is_end && !self->options.follow;
-    shelf->caught_up = is_end || (reason.data && zsp_slice_equal_str(reason, "timeout"));
+    shelf->caught_up = is_end || (reason.data && (zsp_slice_equal_str(reason, "timeout") ||
+                                                  zsp_slice_equal_str(reason, "grown")));
     if (shelf->to.kind == ZSPOOL_POSITION_OFFSET && shelf->next_offset >= shelf->to.value) {
         shelf->finished = true;
     }
@@ -172,7 +211,7 @@ static bool is_elsewhere(const struct zsp_shelf *shelf, int code)
         return false;
     }
     for (uint32_t i = 0; i < self->shelf_count; i++) {
-        const struct zsp_shelf *other = &self->shelves[i];
+        const struct zsp_shelf *other = self->shelves[i];
         if (other != shelf && (other->begun || !other->finished)) {
             return true;
         }
@@ -195,6 +234,7 @@ static void read_done(struct zsp_request *request, const struct zsp_answer *answ
         err = *answer->err;
     } else {
         take_reply(shelf, answer, &err);
+        note_partitions(self, answer->map, &err);
     }
     if (err.code != 0) {
         const bool overtaken = err.code == ZSP_EOUT_OF_RANGE && shelf->begun;
@@ -229,15 +269,19 @@ static void write_read(struct zsp_shelf *shelf, int64_t wait)
     const struct zspool_reader *self = shelf->reader;
     struct zsp_writer *out = &shelf->args;
     const bool has_to = shelf->to.kind != ZSPOOL_POSITION_NONE;
-    const bool zstd = zsp_hello_has(zsp_link_hello(self->client->link), ZSP_CODEC_ZSTD_NAME);
+    const struct zsp_hello *hello = zsp_link_hello(self->client->link);
+    const bool zstd = zsp_hello_has(hello, ZSP_CODEC_ZSTD_NAME);
     zspool_position_t from = self->options.from;
     if (shelf->overtaken) {
         from = (zspool_position_t){.kind = ZSPOOL_POSITION_EARLIEST};
     } else if (shelf->begun) {
         from = (zspool_position_t){.kind = ZSPOOL_POSITION_OFFSET, .value = shelf->next_offset};
+    } else if (shelf->is_later && from.kind != ZSPOOL_POSITION_TIME) {
+        from = (zspool_position_t){.kind = ZSPOOL_POSITION_EARLIEST};
     }
+    const bool tells_known = wants_later_ones(self) && zsp_hello_has(hello, "read_grown");
     zsp_writer_reset(out);
-    wire_write_map(out, 6u + has_to + zstd + (self->filter ? 1u : 0u));
+    wire_write_map(out, 6u + has_to + zstd + (self->filter ? 1u : 0u) + tells_known);
     wire_write_text_str(out, "topic", zsp_slice_str(self->topic));
     wire_write_text_uint(out, "partition", shelf->partition);
     wire_write_text(out, "from");
@@ -251,6 +295,9 @@ static void write_read(struct zsp_shelf *shelf, int64_t wait)
     }
     if (self->filter) {
         wire_write_text_str(out, "filter", zsp_slice_str(self->filter));
+    }
+    if (tells_known) {
+        wire_write_text_uint(out, "partitions", self->shelf_count);
     }
     wire_write_text_uint(out, "max_messages", MESSAGES_MAX);
     wire_write_text_uint(out, "max_bytes", shelf_bytes(self));
@@ -303,7 +350,7 @@ void zsp_reader_pump(struct zsp_port *port, int64_t now_ms)
         fix_position(self, &self->options.from);
         fix_position(self, &self->options.to);
         for (uint32_t i = 0; i < self->shelf_count; i++) {
-            self->shelves[i].to = self->options.to;
+            self->shelves[i]->to = self->options.to;
         }
         self->positions_fixed = true;
     }
@@ -312,7 +359,7 @@ void zsp_reader_pump(struct zsp_port *port, int64_t now_ms)
         return;
     }
     for (uint32_t i = 0; i < self->shelf_count; i++) {
-        if (!pump_shelf(&self->shelves[i], now_ms)) {
+        if (!pump_shelf(self->shelves[i], now_ms)) {
             break;
         }
     }

@@ -21,6 +21,7 @@
 struct zsp_shelf {
     struct zspool_reader *reader;
     uint32_t partition;
+    bool is_later; /* the topic got it while we followed: it is read from its beginning */
     struct zsp_request request;
     struct zsp_writer args;
     bool out;
@@ -49,7 +50,7 @@ struct zspool_reader {
     struct zsp_writer info_args;
     bool info_out;
     int64_t info_at_ms;
-    struct zsp_shelf *shelves;
+    struct zsp_shelf **shelves; /* by partition, each a block of its own: requests point to it */
     uint32_t shelf_count;
     struct zsp_shelf *current;             /* the one chosen last; NULL = look anew */
     const struct zsp_shelf *others_oldest; /* of the other shelves; NULL = they have nothing */
@@ -72,8 +73,9 @@ void zsp_reader_update_ready(struct zspool_reader *self);
 
 /* --- reader_fetch.c, locked --- */
 
-/* Shelves of `count` partitions, from `first` on. Errors: ZSP_ENOMEM */
-int zsp_reader_make_shelves(struct zspool_reader *self, uint32_t count, uint32_t first);
+/* Have shelves for partitions `first` to before `end`, behind those there are. Errors: ZSP_ENOMEM
+ * (nothing changed) */
+int zsp_reader_add_shelves(struct zspool_reader *self, uint32_t first, uint32_t end);
 /* pump_fn of the reader's port. */
 void zsp_reader_pump(struct zsp_port *port, int64_t now_ms);
 

@@ -211,6 +211,20 @@ class Messages(Case):
                 self.assertEqual(follower.stdout.readline(), f"new {partition}\n".encode())
             self.assertEqual(follower.wait(TIMEOUT_S), 0)
 
+    def test_read_follows_partitions_that_come_later(self):
+        self.good("topic", "create", "grows", "--partitions", "1")
+        self.good("pub", "grows", "old")
+        with subprocess.Popen(command("read", "grows", "-f", "-n", "5", "--format", r"%p/%o %s\n"),
+                              stdout=subprocess.PIPE) as follower:
+            self.assertEqual(follower.stdout.readline(), b"0/0 old\n")
+            for partition in "12":
+                self.good("topic", "set", "grows", "--partitions", str(int(partition) + 1))
+                for offset in "01":
+                    self.good("pub", "grows", "-p", partition, "new")
+                    self.assertEqual(follower.stdout.readline(),
+                                     f"{partition}/{offset} new\n".encode())
+            self.assertEqual(follower.wait(TIMEOUT_S), 0)
+
     def test_read_prints_by_a_format(self):
         self.good("pub", "fmt", "-k", "key", "-H", "a=1", "-H", "b=2", "--type", "T", "--id", "I",
                   "pay")

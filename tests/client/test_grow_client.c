@@ -147,6 +147,93 @@ static void a_consumer_that_waits_gets_what_comes_to_the_new_ones(void **state)
     zspool_consumer_destroy(&consumer);
 }
 
+static void publish_to(zspool_producer_t *producer, int32_t partition, const char *text)
+{
+    zspool_out_t out = zspool_out("t", text, strlen(text));
+    out.partition = partition;
+    assert_int_equal(zspool_send(producer, &out, NULL, NULL), 0);
+}
+
+static zspool_reader_t *follower(struct fixture *f, int from_kind)
+{
+    zspool_reader_options_t options;
+    zspool_reader_options_init(&options);
+    options.topic = "t";
+    options.from.kind = from_kind;
+    options.follow = true;
+    zspool_reader_t *reader = zspool_reader_new(f->served.client, &options, NULL);
+    assert_non_null(reader);
+    return reader;
+}
+
+static void assert_reads(zspool_reader_t *reader, uint32_t partition, int number)
+{
+    const zspool_message_t *message = NULL;
+    zspool_error_t err = {0};
+    if (zspool_read(reader, &message, WAIT_MS, &err) != 0) {
+        fail_msg("%u wanted of partition %u: %s", (unsigned)number, partition, err.message);
+    }
+    assert_int_equal(message->partition, partition);
+    assert_int_equal(served_number(message), number);
+}
+
+static void assert_nothing_to_read(zspool_reader_t *reader)
+{
+    const zspool_message_t *message = NULL;
+    assert_int_equal(zspool_read(reader, &message, 50, NULL), ZSPOOL_ETIMEOUT);
+}
+
+/* All in a partition in order, from its first message on, of those that are there when it is found, too. */
+static void a_reader_that_follows_reads_the_new_ones(void **state)
+{
+    struct fixture *const f = *state;
+    zspool_producer_t *producer = zspool_producer_new(f->served.client, NULL, NULL);
+    zspool_reader_t *first = follower(f, ZSPOOL_POSITION_EARLIEST);
+    zspool_reader_t *last = follower(f, ZSPOOL_POSITION_LATEST);
+    assert_nothing_to_read(first);
+    assert_nothing_to_read(last);
+    for (uint32_t count = 3; count <= 5; count++) {
+        assert_int_equal(grow(f, count, false), 0);
+        publish_to(producer, (int32_t)count - 1, "1");
+        assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0);
+        publish_to(producer, (int32_t)count - 1, "2");
+        assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0);
+        for (int number = 1; number <= 2; number++) {
+            assert_reads(first, count - 1, number);
+            assert_reads(last, count - 1, number);
+        }
+    }
+    publish_to(producer, 0, "3");
+    assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0);
+    assert_reads(first, 0, 3);
+    assert_reads(last, 0, 3);
+    assert_nothing_to_read(first);
+    zspool_reader_destroy(&first);
+    zspool_reader_destroy(&last);
+    zspool_producer_destroy(&producer);
+}
+
+/* The end of a replay is where it was at its beginning. */
+static void a_reader_with_an_end_reads_what_was_there(void **state)
+{
+    struct fixture *const f = *state;
+    zspool_producer_t *producer = zspool_producer_new(f->served.client, NULL, NULL);
+    publish_to(producer, 1, "1");
+    assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0);
+    zspool_reader_options_t options;
+    zspool_reader_options_init(&options);
+    options.topic = "t";
+    zspool_reader_t *reader = zspool_reader_new(f->served.client, &options, NULL);
+    assert_reads(reader, 1, 1);
+    assert_int_equal(grow(f, 4, false), 0);
+    publish_to(producer, 3, "2");
+    assert_int_equal(zspool_flush(producer, WAIT_MS, NULL), 0);
+    const zspool_message_t *message = NULL;
+    assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), ZSPOOL_END);
+    zspool_reader_destroy(&reader);
+    zspool_producer_destroy(&producer);
+}
+
 static void a_commit_goes_to_the_new_ones(void **state)
 {
     struct fixture *const f = *state;
@@ -191,6 +278,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_producer_routes_again),
         TEST(a_consumer_that_waits_gets_what_comes_to_the_new_ones),
+        TEST(a_reader_that_follows_reads_the_new_ones),
+        TEST(a_reader_with_an_end_reads_what_was_there),
         TEST(a_commit_goes_to_the_new_ones),
         TEST(each_wrong_use_has_its_error),
     };

@@ -112,6 +112,10 @@ void reader_wake(struct client *self)
     request->max_bytes = prng_between(prng, 1, 20000);
     request->accepts_zstd = prng_chance(prng, 500);
     request->wants_parts = prng_chance(prng, 500);
+    if (prng_chance(prng, 300)) {
+        request->wait_ms = prng_below(prng, 5000);
+        request->parts_known = (uint32_t)prng_between(prng, 1, SIM_PARTS_MAX);
+    }
     client_send(self, request);
 }
 

@@ -210,6 +210,29 @@ bool model_place(struct model *self, uint32_t message, uint32_t topic, uint32_t 
 
 /* --- READ, TOPIC.INFO --------------------------------------------------------------------- */
 
+/* A READ that knows of fewer partitions than there are does not wait, and one that waits is told. */
+static void read_partitions(struct model *self, const struct sim_request *request)
+{
+    const struct sim_reply *reply = &request->reply;
+    const uint32_t topic = request->topic;
+    const char *name = sim_topic_name(topic);
+    if (reply->partitions < request->parts_then ||
+        reply->partitions > asked_partitions(self, topic)) {
+        (void)model_fail(self, "READ tells %" PRIu64 " partitions of %s, which has %u to %u",
+                         reply->partitions, name, request->parts_then,
+                         asked_partitions(self, topic));
+    } else if (reply->partitions > model_sure_partitions(self, topic)) {
+        self->parts_sure[topic] = (uint32_t)reply->partitions;
+    }
+    const bool is_told = strcmp(reply->reason, "grown") == 0;
+    const bool has_more = request->parts_known > 0 && reply->partitions > request->parts_known;
+    if ((is_told && (!has_more || reply->run_count > 0)) ||
+        (has_more && strcmp(reply->reason, "timeout") == 0)) {
+        (void)model_fail(self, "READ of %s that knows of %u partitions of %" PRIu64 " ended: %s",
+                         name, request->parts_known, reply->partitions, reply->reason);
+    }
+}
+
 static void read_answer(struct model *self, const struct sim_request *request)
 {
     const struct sim_reply *reply = &request->reply;
@@ -255,6 +278,7 @@ static void read_answer(struct model *self, const struct sim_request *request)
         return;
     }
     model_mark(self, request->topic, partition, reply->end);
+    read_partitions(self, request);
 }
 
 static void topic_info_answer(struct model *self, const struct sim_request *request)
@@ -319,7 +343,8 @@ void model_enter(struct model *self, struct sim_request *request)
     if (request->verb == SIM_PUBLISH) {
         model_publish_enter(self, request);
     }
-    if (request->verb == SIM_TOPIC_GROW || request->verb == SIM_TOPIC_INFO) {
+    if (request->verb == SIM_TOPIC_GROW || request->verb == SIM_TOPIC_INFO ||
+        request->verb == SIM_READ) {
         request->parts_then = model_sure_partitions(self, request->topic);
     }
     if (request->verb == SIM_TOPIC_GROW) {

@@ -266,7 +266,7 @@ static void write_commit(struct zsp_writer *out, const struct sim_request *self)
 
 static void write_read(struct zsp_writer *out, const struct sim_request *self)
 {
-    wire_write_map(out, 5u + wish_count(self));
+    wire_write_map(out, 6u + wish_count(self) + (self->parts_known > 0 ? 1u : 0u));
     wire_write_text(out, "topic");
     wire_write_text(out, sim_topic_name(self->topic));
     wire_write_text_uint(out, "partition", (uint64_t)self->partition);
@@ -281,6 +281,10 @@ static void write_read(struct zsp_writer *out, const struct sim_request *self)
     wire_write_position(out, &from);
     wire_write_text_uint(out, "max_messages", self->max_messages);
     wire_write_text_uint(out, "max_bytes", self->max_bytes);
+    wire_write_text_uint(out, "wait_ms", self->wait_ms);
+    if (self->parts_known > 0) {
+        wire_write_text_uint(out, "partitions", self->parts_known);
+    }
     write_wishes(out, self);
 }
 

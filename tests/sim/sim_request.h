@@ -167,6 +167,7 @@ struct sim_reply {
     bool is_synced; /* PUBLISH: the level told */
     int64_t timestamp_ms;
     uint64_t lease, lease_ms, epoch, next, start, end, applied, released;
+    uint64_t partitions;  /* READ */
     bool redrives;        /* GROUP.INFO: one with a rate is under way, */
     uint64_t redriven;    /* and has redriven so many */
     uint64_t commit_last; /* OPEN; COMMIT tells the first offset in the first topic in `next` */
@@ -221,7 +222,8 @@ struct sim_request {
     bool until_consumed, drops_oldest; /* and the limit is max_topic_bytes */
     uint32_t parts_wanted;             /* TOPIC_GROW: so many, */
     bool force;                        /* */
-    uint32_t parts_then;               /* TOPIC_GROW, TOPIC.INFO: so many were sure */
+    uint32_t parts_then;               /* TOPIC_GROW, TOPIC.INFO, READ: so many were sure */
+    uint32_t parts_known;              /* READ: it is to be told of more; 0 = it is not */
     bool order_may_be_young;           /* TOPIC_GROW: no group surely kept one when it came */
     uint64_t compact_ratio;            /* cleanup is compact; 0 = it is not */
     uint64_t mark_then;                /* READ: the mark that was known when it entered */

@@ -421,8 +421,9 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
     case SIM_READ:
         return decode_runs(self, map, effect, complaint) &&
                ((map_uint(map, "next", &reply->next) && map_uint(map, "start", &reply->start) &&
-                 map_uint(map, "end", &reply->end)) ||
-                complain(complaint, "READ reply without next, start or end"));
+                 map_uint(map, "end", &reply->end) &&
+                 map_uint(map, "partitions", &reply->partitions)) ||
+                complain(complaint, "READ reply without next, start, end or partitions"));
     case SIM_SEEK:
         return decode_parts(self, map, "partitions", false, 4, complaint);
     case SIM_SAVEPOINT_RESTORE:

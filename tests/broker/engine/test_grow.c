@@ -151,6 +151,60 @@ static void messages_of_one_id_are_found_in_the_new_ones(void **state)
     assert_string_equal(payloads_in(f, 3), "x");
 }
 
+/* --- readers ----------------------------------------------------------------------------- */
+
+static uint64_t read_and_wait(struct engine_fixture *f, unsigned partition, const char *known)
+{
+    const uint64_t ticket = fixture_send(
+        f, "READ",
+        fixture_format("{'topic': 't', 'partition': %u, 'from': 'latest', 'wait_ms': 60000%s}",
+                       partition, known),
+        NULL);
+    fixture_pump(f);
+    return ticket;
+}
+
+/* Who said how many it knows of, and only that one. */
+static void a_read_that_waits_is_told(void **state)
+{
+    struct engine_fixture *const f = *state;
+    const uint64_t told[2] = {read_and_wait(f, 0, ", 'partitions': 2"),
+                              read_and_wait(f, 1, ", 'partitions': 2")};
+    const uint64_t silent = read_and_wait(f, 1, "");
+    const uint64_t ahead = read_and_wait(f, 1, ", 'partitions': 4");
+    fixture_ok(f, "TOPIC.SET", GROW4, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct answer *const a = fixture_answer(f, told[i]);
+        assert_non_null(a);
+        assert_string_equal(fixture_text(a, "reason"), "grown");
+        assert_int_equal(fixture_number(a, "partitions"), 4);
+        assert_int_equal(fixture_number(a, "next"), 0);
+    }
+    assert_null(fixture_answer(f, silent));
+    assert_null(fixture_answer(f, ahead));
+    publish_to(f, 1, "x");
+    assert_string_equal(fixture_payloads(fixture_answer(f, silent)), "x");
+    assert_string_equal(fixture_payloads(fixture_answer(f, ahead)), "x");
+}
+
+/* One that comes afterwards does not wait at all; with messages to tell it tells these. */
+static void a_read_that_comes_later_is_told_at_once(void **state)
+{
+    struct engine_fixture *const f = *state;
+    fixture_ok(f, "TOPIC.SET", GROW4, NULL);
+    const struct answer *a = fixture_answer(f, read_and_wait(f, 0, ", 'partitions': 2"));
+    assert_non_null(a);
+    assert_string_equal(fixture_text(a, "reason"), "grown");
+    assert_null(fixture_answer(f, read_and_wait(f, 0, ", 'partitions': 4")));
+    publish_to(f, 0, "x");
+    a = fixture_ok(f, "READ", "{'topic': 't', 'from': 'earliest', 'partitions': 2}", NULL);
+    assert_string_equal(fixture_payloads(a), "x");
+    assert_string_equal(fixture_text(a, "reason"), "end");
+    assert_int_equal(fixture_number(a, "partitions"), 4);
+    fixture_error(f, ZSP_EBAD_VALUE, "READ", "{'topic': 't', 'from': 'earliest', 'partitions': 0}",
+                  NULL);
+}
+
 /* --- groups ------------------------------------------------------------------------------ */
 
 /* Goal: a group has all of the new partitions, wherever it began itself. */
@@ -410,6 +464,8 @@ static const struct CMUnitTest over_both[] = {
     TEST(fewer_are_refused),
     TEST(each_wrong_use_has_its_error),
     TEST(a_dry_run_changes_nothing),
+    TEST(a_read_that_waits_is_told),
+    TEST(a_read_that_comes_later_is_told_at_once),
     TEST(groups_have_them_from_the_earliest_on),
     TEST(a_group_of_one_partition_gets_more),
     TEST(an_order_that_is_kept_refuses_it_unless_forced),
