@@ -54,7 +54,9 @@
 #define ZSP_UNSYNCED_BYTES_MAX     (64u << 20) /* written, not yet synced; beyond it publishes wait */
 #define ZSP_JOURNAL_FILE_BYTES     (64u << 20)  /* a journal file ends here */
 #define ZSP_JOURNAL_BYTES_MIN      (256u << 20) /* below it nothing is carried forward */
-#define ZSP_STATE_RECORD_MAX       (4u << 20)   /* entries of the engine in one journal record */
+#define ZSP_REDO_BYTES_MAX         (512u << 20) /* in the journal and not paid: a start writes it again */
+#define ZSP_REDO_ENTRIES_MAX       (1u << 20) /* likewise; a start keeps 64 to 128 bytes for each */
+#define ZSP_STATE_RECORD_MAX       (4u << 20) /* entries of the engine in one journal record */
 #define ZSP_ATOMIC_BYTES_MAX       (10u << 20) /* batches in one journal record, as they are stored */
 #define ZSP_JOURNAL_RECORD_MAX     (16u << 20) /* one journal record, all its entries */
 #define ZSP_STATE_KEY_MAX          512u        /* one state object's key */

@@ -47,6 +47,7 @@ struct store_atomic {
     uint64_t bytes;
     struct zsp_err broken; /* READY: a queue has failed; code 0 = none */
     size_t ready_count;
+    struct redo_amount reserved; /* of its redo entries, until they are in the journal */
     struct atomic_part *parts;
     size_t part_count;
     uint64_t *offsets; /* READY: of the batches */
@@ -82,6 +83,8 @@ static void list_remove(struct store_atomic *self)
     if (self->next) {
         self->next->prev = self->prev;
     }
+    redo_release(self->store, self->reserved);
+    self->reserved = (struct redo_amount){0};
 }
 
 static void destroy(struct store_atomic *self)
@@ -258,6 +261,20 @@ static bool fits(const struct atomic_part *part, const struct mark *end)
                              !part_ids_full(partition_active(part->part)));
 }
 
+/* Room for what its record makes a start read. Only when nothing but this is missing: nobody who
+ * holds some waits for somebody else who wants it. */
+static bool reserve_redo(struct store_atomic *self)
+{
+    if (self->reserved.entries > 0) {
+        return true;
+    }
+    const struct redo_amount amount = {
+        self->part_count, self->bytes + (uint64_t)JOURNAL_REDO_BYTES * self->part_count};
+    const bool fits = redo_reserve(self->store, amount);
+    self->reserved = fits ? amount : self->reserved;
+    return fits;
+}
+
 bool atomic_at_head(struct atomic_part *part)
 {
     struct store_part *partition = part->part;
@@ -276,6 +293,10 @@ bool atomic_at_head(struct atomic_part *part)
     const struct mark end = end_of(partition);
     if (!fits(part, &end)) {
         return partition->placed_last ? true : roll_start(partition);
+    }
+    const bool is_last = self->ready_count + 1 == self->part_count;
+    if (is_last && !reserve_redo(self)) {
+        return true; /* before a file is opened that somebody else could use */
     }
     /* It can be opened: else the whole is refused while that is still possible. */
     struct segment *segment = partition_active(partition);

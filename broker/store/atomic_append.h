@@ -25,6 +25,8 @@
  *   WRITING -> over    finish           in the order of the records
  *
  * What can go wrong:
+ *   - what the journal holds and segments owe would be too much (redo_debt.h): it waits for a
+ *     checkpoint;
  *   - a queue fails (a write before it, no next segment, a segment that cannot be opened, the topic is
  *     dropped): the whole fails, definite, for nothing was written. One that is READY is told so by
  *     atomic_put();

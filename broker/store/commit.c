@@ -230,6 +230,9 @@ static void put_redo(struct log_store *store)
     for (size_t i = 0; i < self->item_count; i++) {
         const struct commit_item *item = &self->items[i];
         const struct store_part *part = item->part;
+        if (item->redo) {
+            redo_release(store, (struct redo_amount){1, item->redo_bytes});
+        }
         if (item->redo && part->state == PART_OPEN) {
             journal_put_redo(item->redo, item->redo_bytes, item->mark.segment,
                              item->mark.pos - (item->redo_bytes - JOURNAL_REDO_BYTES));
@@ -372,9 +375,11 @@ static int take_items(struct log_store *store, size_t *ret_redo)
         *item = (struct commit_item){
             .part = part, .segment = partition_active(part), .mark = partition_written(part)};
         const uint64_t unsynced = partition_bytes_to(part, &item->mark);
+        const size_t redo_bytes = JOURNAL_REDO_BYTES + (size_t)unsynced;
         if (through_journal && unsynced <= REDO_RANGE_MAX &&
-            *ret_redo + unsynced <= REDO_CYCLE_BYTES) {
-            item->redo_bytes = JOURNAL_REDO_BYTES + (size_t)unsynced;
+            *ret_redo + unsynced <= REDO_CYCLE_BYTES &&
+            redo_reserve(store, (struct redo_amount){1, redo_bytes})) {
+            item->redo_bytes = redo_bytes;
             *ret_redo += item->redo_bytes;
         } else if (item->segment->redo_syncing) {
             list_append(self, part);

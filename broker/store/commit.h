@@ -60,7 +60,7 @@ struct commit {
 
 /* The partition has unsynced bytes; its active segment is pinned until they are synced. */
 void commit_add(struct log_store *store, struct store_part *part);
-/* The write goes into the journal with the next cycle. */
+/* The write, whose redo entry is reserved, goes into the journal with the next cycle. */
 void commit_place(struct log_store *store, struct partition_write *write);
 /* Does the journal take such writes now? */
 bool commit_may_place(const struct log_store *store);

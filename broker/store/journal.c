@@ -129,6 +129,9 @@ static int gather(struct log_store *store, const struct store_entry *entries, si
         return ZSP_ENOMEM;
     }
     for (size_t i = 0; i < count; i++) {
+        if (entries[i].kind == STORE_REDO) {
+            redo_debt_add(&store->redo.debt, self->next_record, entries[i].value.len);
+        }
         if (carry_note(&self->carry, &entries[i], self->next_record) < 0) {
             /* The record is incomplete in memory; it must not be half known. */
             store_fail_memory(store, "a state object");

@@ -602,6 +602,8 @@ static void set_defaults(struct log_store_options *options)
     default_u64(&options->segment_bytes, ZSP_SEGMENT_BYTES);
     default_u64(&options->journal_file_bytes, ZSP_JOURNAL_FILE_BYTES);
     default_u64(&options->journal_bytes_min, ZSP_JOURNAL_BYTES_MIN);
+    default_u64(&options->redo_bytes_max, ZSP_REDO_BYTES_MAX);
+    default_u64(&options->redo_entries_max, ZSP_REDO_ENTRIES_MAX);
     default_u64(&options->unsynced_bytes_max, ZSP_UNSYNCED_BYTES_MAX);
     default_u64(&options->tail_bytes, ZSP_TAIL_BYTES);
     if (options->segment_ids_max == 0) {
@@ -643,6 +645,8 @@ struct log_store *log_store_open(const struct log_store_options *options, struct
     self->tail.bytes_max = self->options.tail_bytes;
     self->read_cache.bytes_max = self->options.tail_bytes / ZSP_READ_CACHE_SHARE;
     open_files_init(&self->files, options->open_files_max);
+    redo_init(&self->redo,
+              (struct redo_amount){self->options.redo_entries_max, self->options.redo_bytes_max});
     int rc = 0;
     if (journal_init(&self->journal, options->random_fn(options->random_arg)) < 0) {
         rc = zsp_err_set(err, ZSP_ENOMEM, "open the store");

@@ -32,6 +32,8 @@ struct log_store_options {
     uint64_t tail_bytes;          /* 0 = ZSP_TAIL_BYTES; what was read lately comes on top,
                                   * by ZSP_READ_CACHE_SHARE */
     uint64_t min_free_bytes;      /* below it appends get ZSP_ENO_SPACE; 0 = only when truly full */
+    uint64_t redo_bytes_max;      /* 0 = ZSP_REDO_BYTES_MAX */
+    uint64_t redo_entries_max;    /* 0 = ZSP_REDO_ENTRIES_MAX */
     uint32_t fill_bytes;          /* zero-filled space ahead, 0 = none */
     uint32_t sync_files_max;      /* files a commit syncs one by one; with more it goes through the
                                   * journal (redo.h). 0 = REDO_FILES_STANDARD */

@@ -410,7 +410,8 @@ bool partition_write(struct store_part *self)
     if (selection.count == 0) {
         return true;
     }
-    if (goes_through_journal(self, &selection)) {
+    const struct redo_amount redo = {1, JOURNAL_REDO_BYTES + selection.bytes};
+    if (goes_through_journal(self, &selection) && redo_reserve(store, redo)) {
         place_write(self, segment, &selection);
     } else if (!deferred_flush(self)) {
         submit_write(self, segment, &selection);

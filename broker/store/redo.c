@@ -20,6 +20,25 @@ struct checkpoint {
     int files[CHECKPOINT_FILES_MAX];
 };
 
+/* --- How much is owed --------------------------------------------------------------------- */
+
+void redo_init(struct redo *self, struct redo_amount max)
+{
+    self->debt.max = max;
+}
+
+bool redo_reserve(struct log_store *store, struct redo_amount amount)
+{
+    const bool fits = redo_debt_reserve(&store->redo.debt, amount);
+    store->redo.wants_room = store->redo.wants_room || !fits;
+    return fits;
+}
+
+void redo_release(struct log_store *store, struct redo_amount amount)
+{
+    redo_debt_release(&store->redo.debt, amount);
+}
+
 /* --- Who owes ---------------------------------------------------------------------------- */
 
 static void list_remove(struct redo *self, struct segment *segment)
@@ -100,10 +119,12 @@ static void checkpoint_run(struct job *job, struct fs *fs)
 void redo_put_from(struct log_store *store)
 {
     const uint64_t oldest = redo_oldest(store);
-    const struct fact fact =
-        fact_redo_from(oldest < store->journal.next_record ? oldest : store->journal.next_record);
+    const uint64_t next = store->journal.next_record;
+    const uint64_t from = oldest < next ? oldest : next;
+    const struct fact fact = fact_redo_from(from);
     const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
     journal_put_own(store, &entry, 1, NULL, NULL);
+    redo_debt_paid(&store->redo.debt, from);
 }
 
 static void checkpoint_done(struct log_store *store, struct io *io)
@@ -143,17 +164,33 @@ static uint64_t due_below(const struct log_store *store)
 {
     const struct redo *self = &store->redo;
     uint64_t end;
-    if (store->files.wanted || store->now.mono_ms - self->since_ms >= (int64_t)REDO_IDLE_MS) {
+    if (store->files.wanted || self->wants_room ||
+        store->now.mono_ms - self->since_ms >= (int64_t)REDO_IDLE_MS) {
         return UINT64_MAX;
     }
-    return carry_wants_room(store, &end) ? end : 0;
+    const uint64_t due = redo_debt_due_below(&self->debt);
+    return carry_wants_room(store, &end) && end > due ? end : due;
+}
+
+/* Commit cycles and seals have paid as well: the journal is told when too much seems to be owed. */
+static void tell_paid(struct log_store *store)
+{
+    struct redo *self = &store->redo;
+    if ((self->wants_room || redo_debt_due_below(&self->debt) > 0) &&
+        redo_debt_shrinks(&self->debt, redo_oldest(store))) {
+        redo_put_from(store);
+    }
+    self->wants_room = self->wants_room && self->first;
 }
 
 void redo_step(struct log_store *store)
 {
     struct redo *self = &store->redo;
-    if (!self->first || self->checkpoint || store->failed ||
-        self->first->redo_record >= due_below(store)) {
+    if (store->failed) {
+        return;
+    }
+    tell_paid(store);
+    if (!self->first || self->checkpoint || self->first->redo_record >= due_below(store)) {
         return;
     }
     struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
@@ -198,6 +235,7 @@ void redo_step(struct log_store *store)
     checkpoint->io.job.owner = checkpoint;
     checkpoint->io.done_fn = checkpoint_done;
     self->checkpoint = checkpoint;
+    self->wants_room = false; /* who still does asks again */
     store->works++;
     store_submit(store, &checkpoint->io);
 }

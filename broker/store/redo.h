@@ -8,8 +8,9 @@
  * on they are durable, for a start that finds them missing in a segment writes them there again.
  * The segment's file still owes a sync, which nobody waits for. It is paid
  *
- *   - by a checkpoint: a task that syncs many such files, when the journal is to let its
- *     oldest file go, when others need an open file, or REDO_IDLE_MS after the last;
+ *   - by a checkpoint: a task that syncs many such files, when half of what may be owed is, when the
+ *     journal is to let its oldest file go, when others need an open file, or REDO_IDLE_MS after the
+ *     last;
  *   - by a commit cycle that syncs the file itself, or by the seal of the segment.
  *
  * A file that owes is pinned, so it stays open until then: a failure to write it back cannot be
@@ -18,6 +19,10 @@
  * A record with REDO entries holds the new marks of their partitions as well, so the mark is
  * never ahead of what a start can find. A redo entry is no object: it is not carried forward, and
  * goes with its file when nobody owes for it. The fact 'R' tells a start which ones are paid.
+ *
+ * No more is owed than options.redo_entries_max and .redo_bytes_max say (redo_debt.h), so that a start
+ * knows what it may cost: what would be more is written to its segment, which is synced, or, as an
+ * atomic append, waits for a checkpoint.
  *
  * At a start: redo_apply() writes the entries that matter to the active segment, before its tail is
  * looked at. A sealed segment was synced before its fact; what was dropped is gone. Only where the
@@ -30,8 +35,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/store/redo_debt.h"
 #include "common/bytes.h"
 #include "common/err.h"
+#include "common/limits.h"
 
 struct fs;
 struct log_store;
@@ -44,13 +51,21 @@ struct segment;
 
 struct checkpoint;
 
-/* Zero-initialise. */
 struct redo {
     struct segment *first; /* whose files owe a sync, by record */
     struct segment *last;
     int64_t since_ms;              /* when the last one came */
     struct checkpoint *checkpoint; /* under way */
+    struct redo_debt debt;
+    bool wants_room; /* something did not fit: all is to be paid */
 };
+
+/* Zero-initialised otherwise. */
+void redo_init(struct redo *self, struct redo_amount max);
+/* Redo entries are to be put into the journal. False = too much would be owed: not now, and what is
+ * owed is paid. True = they are released when they are there, or come to nothing. */
+bool redo_reserve(struct log_store *store, struct redo_amount amount);
+void redo_release(struct log_store *store, struct redo_amount amount);
 
 /* Batches of the segment are durable in the journal from record `record` on, and not yet in its
  * file, which is open. */
@@ -87,9 +102,11 @@ struct redo_item {
 
 _Static_assert(sizeof(struct redo_item) <= 64, "a full journal may hold a million");
 
-/* Unpaid at once: 256 MiB of memory. A store of ours stays far below: an entry with what belongs to it
- * takes more than 200 bytes of a journal, and cycles do without one that holds 512 MiB. */
+/* Unpaid at once. A store of ours has no more than ZSP_REDO_ENTRIES_MAX; versions without that bound
+ * left more. */
 #define REDO_ITEMS_MAX (4u << 20)
+
+_Static_assert(ZSP_REDO_ENTRIES_MAX <= REDO_ITEMS_MAX, "a start reads what a store leaves");
 
 /* All that were found, sorted by redo_log_sort(). Zero-initialise. */
 struct redo_log {

@@ -45,8 +45,8 @@ int redo_log_note(struct redo_log *self, const struct redo_item *item, uint64_t 
                            ": more than %zu redo entries that are not paid",
                            item->record, item->file, max);
     }
-    if (full && self->count >= self->capacity / 2) {
-        size_t capacity = self->capacity ? self->capacity * 2 : 64;
+    if (full && self->count >= self->capacity / 4 * 3) {
+        size_t capacity = self->capacity ? self->capacity / 2 * 3 : 64;
         capacity = capacity < max ? capacity : max;
         struct redo_item *items = realloc(self->items, capacity * sizeof *items);
         if (!items) {

@@ -195,6 +195,8 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .compaction_keys_max = 7,
         .journal_file_bytes = sim->weather.journal_file_bytes,
         .journal_bytes_min = 3 * sim->weather.journal_file_bytes,
+        .redo_bytes_max = sim->weather.journal_file_bytes,
+        .redo_entries_max = 24,
         .unsynced_bytes_max = sim->weather.unsynced_bytes_max,
         .tail_bytes = sim->weather.tail_bytes,
         .fill_bytes = sim->weather.fill_bytes,

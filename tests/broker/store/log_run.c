@@ -431,6 +431,7 @@ int log_run_open(struct log_run *self)
                                               .segment_bytes = 4096,
                                               .journal_file_bytes = 4096,
                                               .journal_bytes_min = 8192,
+                                              .redo_bytes_max = 5000,
                                               .unsynced_bytes_max = 16384,
                                               .tail_bytes = 4096,
                                               .fill_bytes = (uint32_t)self->fill_bytes,
@@ -442,8 +443,7 @@ int log_run_open(struct log_run *self)
     self->refuses = false;
     self->log = log_store_open(&options, &err);
     if (!self->log) {
-        assert_true(err.code != 0);
-        return err.code;
+        return err.code != 0 ? err.code : ZSP_EIO;
     }
     self->store = log_store_base(self->log);
     const int rc = start(self, &err);
