@@ -253,6 +253,10 @@ static void find_pos(struct read_request *request, const struct segment *segment
 
 uint64_t read_readable_bytes(const struct store_part *part, const struct segment *segment)
 {
+    if (segment->number >
+        part->mark.segment) { /* the mark is at the end of the one before it, or nearer */
+        return 0;
+    }
     return segment->number == part->mark.segment && segment->state == SEGMENT_ACTIVE
                ? part->mark.pos
                : segment->bytes;
