@@ -185,7 +185,9 @@ int layout_write_file(struct fs *fs, const char *directory, const char *path,
     if (rc == 0) {
         rc = fs->ops->rename(fs->self, temporary, path, err);
     }
-    if (rc >= 0) {
+    if (rc < 0 && !*ret_sync_failed) {
+        (void)fs->ops->unlink(fs->self, temporary, NULL); /* it would take room, for nothing */
+    } else if (rc >= 0) {
         rc = fs->ops->sync_dir(fs->self, directory, err);
         *ret_sync_failed = rc < 0;
     }

@@ -136,16 +136,24 @@ int part_facts_read(const struct carry *carry, uint64_t topic_id, uint32_t parti
 
 bool part_facts_is_over(const struct part_facts *self, uint64_t number, uint32_t generation)
 {
+    size_t low = 0; /* facts below are of segments before it */
+    size_t high = self->sealed_count;
     if (number < self->first_segment) {
         return true;
     }
-    for (size_t i = 0; i < self->sealed_count; i++) {
-        const struct sealed_fact *fact = &self->sealed[i];
-        if (number >= fact->number && number <= fact->last_number) {
-            return number != fact->number || generation != fact->generation;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (self->sealed[middle].last_number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return false;
+    if (low == self->sealed_count || number < self->sealed[low].number) {
+        return false;
+    }
+    const struct sealed_fact *fact = &self->sealed[low];
+    return number != fact->number || generation != fact->generation;
 }
 
 void part_facts_fini(struct part_facts *self)

@@ -14,6 +14,35 @@
 
 /* --- Files ------------------------------------------------------------------------------ */
 
+/* Room for one more. NULL = out of memory, noted. */
+static void *grow(struct recovery *self, void *items, size_t count, size_t size)
+{
+    void *const grown = realloc(items, (count + 1) * size);
+    self->no_memory = self->no_memory || !grown;
+    return grown;
+}
+
+/* Is it something that lies beside a segment? Then it is noted. */
+static bool note_side(struct recovery *self, const char *name)
+{
+    static const char *const suffixes[] = {".idx",     ".ids",     ".pri",
+                                           ".idx.tmp", ".ids.tmp", ".pri.tmp"};
+    struct side_found side = {0};
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        if (!layout_parse_segment(name, suffixes[i], &side.number, &side.generation)) {
+            continue;
+        }
+        struct side_found *sides = grow(self, self->sides, self->side_count, sizeof *sides);
+        if (sides) {
+            side.suffix = suffixes[i];
+            self->sides = sides;
+            sides[self->side_count++] = side;
+        }
+        return true;
+    }
+    return false;
+}
+
 static int note_file(void *arg, const struct fs_entry *entry)
 {
     struct recovery *self = arg;
@@ -21,18 +50,15 @@ static int note_file(void *arg, const struct fs_entry *entry)
     uint64_t number;
     uint32_t generation;
     if (!layout_parse_segment(entry->name, ".log", &number, &generation)) {
-        if (!layout_parse_segment(entry->name, ".idx", &number, &generation) &&
-            !layout_parse_segment(entry->name, ".ids", &number, &generation) &&
-            !layout_parse_segment(entry->name, ".pri", &number, &generation) &&
+        if (!note_side(self, entry->name) &&
             (len < 4 || strcmp(entry->name + len - 4, ".tmp") != 0)) {
             zsp_diag(self->store->options.diag, ZSP_WARNING, "%s/%s: unknown file, left alone",
                      self->part->path, entry->name);
         }
-        return 0;
+        return self->no_memory ? 1 : 0;
     }
-    struct file_found *files = realloc(self->files, (self->file_count + 1) * sizeof *files);
+    struct file_found *files = grow(self, self->files, self->file_count, sizeof *files);
     if (!files) {
-        self->no_memory = true;
         return 1;
     }
     self->files = files;
@@ -51,24 +77,35 @@ static const struct file_found *find_file(const struct recovery *self, uint64_t 
     return NULL;
 }
 
+/* What a crash left half made, and what is derived of a segment that is gone. */
+static void remove_sides(const struct recovery *self, const struct part_facts *facts)
+{
+    struct fs *fs = self->store->fs;
+    char path[LAYOUT_PATH_MAX];
+    for (size_t i = 0; i < self->side_count; i++) {
+        const struct side_found *side = &self->sides[i];
+        const bool is_half_made = strlen(side->suffix) > strlen(".idx");
+        if (is_half_made || part_facts_is_over(facts, side->number, side->generation)) {
+            layout_generation_path(path, self->part->path, side->number, side->generation,
+                                   side->suffix);
+            (void)fs->ops->unlink(fs->self, path, NULL); /* else at the next start */
+        }
+    }
+}
+
 /* Segments that the journal says are gone: the crash came before the unlink. And what a compaction has
  * made that was not put into the journal: the segments that it was made of are there. */
 static int remove_gone(struct recovery *self, const struct part_facts *facts, struct zsp_err *err)
 {
     struct fs *fs = self->store->fs;
     bool removed = false;
+    remove_sides(self, facts);
     for (size_t i = 0; i < self->file_count; i++) {
         const struct file_found *file = &self->files[i];
         if (!part_facts_is_over(facts, file->number, file->generation)) {
             continue;
         }
         char path[LAYOUT_PATH_MAX];
-        layout_generation_path(path, self->part->path, file->number, file->generation, ".idx");
-        (void)fs->ops->unlink(fs->self, path, NULL); /* there may be none */
-        layout_generation_path(path, self->part->path, file->number, file->generation, ".ids");
-        (void)fs->ops->unlink(fs->self, path, NULL);
-        layout_generation_path(path, self->part->path, file->number, file->generation, ".pri");
-        (void)fs->ops->unlink(fs->self, path, NULL);
         layout_generation_path(path, self->part->path, file->number, file->generation, ".log");
         const int rc = fs->ops->unlink(fs->self, path, err);
         if (rc < 0) {
@@ -412,6 +449,7 @@ int recover_partition(struct log_store *store, const struct recover_wish *wish,
     part_facts_fini(&facts);
     scan_fini(&self.walk.scan);
     free(self.files);
+    free(self.sides);
     if (rc != 0) {
         partition_destroy(&part);
         if (err) {

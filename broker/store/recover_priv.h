@@ -17,6 +17,13 @@ struct file_found {
     uint32_t generation;
 };
 
+/* What is derived of a segment, or was half made of that when a crash came. */
+struct side_found {
+    uint64_t number;
+    uint32_t generation;
+    const char *suffix;
+};
+
 /* A partition being opened. */
 struct recovery {
     struct log_store *store;
@@ -24,6 +31,8 @@ struct recovery {
     const struct recover_wish *wish;
     struct file_found *files; /* by number */
     size_t file_count;
+    struct side_found *sides;
+    size_t side_count;
     bool no_memory;
     struct log_walk walk;
     bool has_mark;        /* the journal knows a mark in the active segment */

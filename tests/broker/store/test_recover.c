@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/layout.h"
 #include "tests/broker/store/log_case.h"
 
 #define NEXT_SEGMENT "topics/7-orders/0/00000000000000000001.log"
@@ -406,6 +407,30 @@ static void segments_that_the_journal_says_are_gone_are_removed(void **state)
     assert_int_equal(log_case_read(c, 0, 0), ZSP_EOUT_OF_RANGE);
 }
 
+/* Goal: what a crash left of a segment goes with it, also when its file is gone already. */
+static void what_lies_beside_a_segment_that_is_gone_is_removed(void **state)
+{
+    static const char *const files[] = {".idx", ".ids", ".pri", ".idx.tmp", ".ids.tmp", ".pri.tmp"};
+    struct log_case *c = *state;
+    roll_to_second_segment(c);
+    const struct store_retain retain = {.max_bytes = 1};
+    assert_int_equal(c->store->ops->retain(c->store, c->parts[0], &retain, NULL), 0);
+    log_case_settle(c);
+    const size_t clean = log_case_dir_count(c, "topics/7-orders/0");
+    log_case_close(c);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[LAYOUT_PATH_MAX];
+        layout_segment_path(path, "topics/7-orders/0", 0, files[i]);
+        log_case_file_make(c, path);
+        layout_generation_path(path, "topics/7-orders/0", 0, 3, files[i]);
+        log_case_file_make(c, path);
+    }
+    log_case_file_make(c, "topics/7-orders/0/notes.tmp");
+    log_case_reopen(c);
+    assert_int_equal(log_case_dir_count(c, "topics/7-orders/0"), clean + 1);
+    assert_int_equal(c->warnings, 0);
+}
+
 /* --- Directories ------------------------------------------------------------------------------ */
 
 static void unknown_files_are_reported_and_left_alone(void **state)
@@ -541,6 +566,7 @@ int main(void)
         CASE(an_empty_segment_made_ahead_is_used),
         CASE(a_next_segment_that_is_not_empty_stops_appends),
         CASE(segments_that_the_journal_says_are_gone_are_removed),
+        CASE(what_lies_beside_a_segment_that_is_gone_is_removed),
         CASE(unknown_files_are_reported_and_left_alone),
         CASE(a_topic_that_nobody_asks_for_is_reported_and_left_alone),
         CASE(a_creation_that_did_not_end_is_finished),

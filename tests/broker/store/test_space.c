@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/store/layout.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/fault_fs.h"
@@ -43,6 +44,21 @@ static void a_full_disk_fails_appends_and_room_brings_them_back(void **state)
     assert_int_equal(c->append_offset, end);
     log_case_reopen(c);
     assert_int_equal(log_case_info(c, 0).end_offset, end + 1);
+}
+
+/* Goal: what there is no room for takes none. */
+static void a_file_that_does_not_fit_leaves_nothing(void **state)
+{
+    struct log_case *c = *state;
+    static const uint8_t two_pages[2 * 4096];
+    const struct zsp_slice bytes = {two_pages, sizeof two_pages};
+    const uint64_t used = crash_fs_used(c->fs);
+    bool sync_failed = true;
+    crash_fs_set_limit(c->fs, used + 4096);
+    assert_int_equal(layout_write_file(c->fs, "", "new", bytes, &sync_failed, NULL), ZSP_ENO_SPACE);
+    assert_false(sync_failed);
+    assert_int_equal(log_case_file_size(c, "new.tmp"), UINT64_MAX);
+    assert_int_equal(crash_fs_used(c->fs), used);
 }
 
 static void the_journal_goes_on_from_its_reserve_on_a_full_disk(void **state)
@@ -245,6 +261,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, log_case_set_up, log_case_tear_down)
     const struct CMUnitTest tests[] = {
         CASE(a_full_disk_fails_appends_and_room_brings_them_back),
+        CASE(a_file_that_does_not_fit_leaves_nothing),
         CASE(the_journal_goes_on_from_its_reserve_on_a_full_disk),
         CASE(a_journal_without_room_refuses_and_comes_back),
         CASE(appends_stop_below_the_free_space_that_is_to_stay),
