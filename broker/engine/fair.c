@@ -57,6 +57,10 @@ static struct fair_lane *lane_of(struct fair *self, uint64_t tenant, unsigned pr
     uint8_t key[FAIR_KEY_LEN];
     lane_key(tenant, priority, key);
     struct fair_lane *lane = zsp_table_find(&self->lanes, (struct zsp_slice){key, sizeof key});
+    if (lane && lane->list == &self->lists[priority].idle) { /* it had its turn in this round */
+        list_remove(lane);
+        list_add(&self->lists[priority].later, lane);
+    }
     if (lane) {
         return lane;
     }
@@ -70,7 +74,7 @@ static struct fair_lane *lane_of(struct fair *self, uint64_t tenant, unsigned pr
         pool_put(&self->groups->fair_lanes, lane);
         return NULL;
     }
-    list_add(&self->fresh[priority], lane);
+    list_add(&self->lists[priority].fresh, lane);
     return lane;
 }
 
@@ -91,6 +95,14 @@ static void drop_lane(struct fair *self, struct fair_lane *lane)
     }
     (void)zsp_table_remove(&self->lanes, (struct zsp_slice){lane->key, sizeof lane->key});
     pool_put(&self->groups->fair_lanes, lane);
+}
+
+static void drop_list(struct fair *self, struct fair_list *list)
+{
+    struct fair_lane *lane = NULL;
+    while ((lane = list_take(list))) {
+        drop_lane(self, lane);
+    }
 }
 
 static struct fair_entry *new_entry(struct fair *self, uint64_t first, uint64_t end)
@@ -123,7 +135,7 @@ int fair_add(struct fair *self, uint64_t tenant, unsigned priority, uint64_t fir
 static void has_next_turn(struct fair *self, struct fair_lane *lane, unsigned priority)
 {
     list_remove(lane);
-    list_add_front(&self->back[priority], lane);
+    list_add_front(&self->lists[priority].back, lane);
 }
 
 void fair_back(struct ledger *ledger, uint64_t first, uint64_t end, unsigned priority)
@@ -155,11 +167,12 @@ void fair_back(struct ledger *ledger, uint64_t first, uint64_t end, unsigned pri
 static void clear(struct fair *self)
 {
     for (unsigned i = 0; i <= ZSP_PRIORITY_MAX; i++) {
-        struct fair_lane *lane = NULL;
-        while ((lane = list_take(&self->back[i])) || (lane = list_take(&self->fresh[i])) ||
-               (lane = list_take(&self->served[i]))) {
-            drop_lane(self, lane);
-        }
+        struct fair_lists *const lists = &self->lists[i];
+        drop_list(self, &lists->back);
+        drop_list(self, &lists->fresh);
+        drop_list(self, &lists->now);
+        drop_list(self, &lists->later);
+        drop_list(self, &lists->idle);
     }
     zsp_assert(self->entry_count == 0);
     fair_forget_read(self);
@@ -241,8 +254,8 @@ bool fair_is_known(const struct ledger *ledger)
 
 static bool has_lane(const struct fair *self, unsigned priority)
 {
-    return self->back[priority].first || self->fresh[priority].first ||
-           self->served[priority].first;
+    const struct fair_lists *const lists = &self->lists[priority];
+    return lists->back.first || lists->fresh.first || lists->now.first || lists->later.first;
 }
 
 unsigned fair_priorities(const struct ledger *ledger)
@@ -285,11 +298,13 @@ static bool next_of(struct fair *self, struct fair_lane *lane, struct run_span *
     return false;
 }
 
+/* At most `quantum` messages; *ret_any tells whether there were any. */
 static int lane_take(struct fair *self, struct fair_lane *lane, struct take *take,
-                     unsigned priority, uint64_t quantum)
+                     unsigned priority, uint64_t quantum, bool *ret_any)
 {
     struct run_span span;
     int rc = 0;
+    *ret_any = false;
     while (rc == 0 && quantum > 0 && take->messages > 0 && take->piece_count < take->piece_max &&
            next_of(self, lane, &span)) {
         uint64_t count = span.end - span.first;
@@ -302,24 +317,57 @@ static int lane_take(struct fair *self, struct fair_lane *lane, struct take *tak
         if (rc == 0) {
             lane->first->first = span.end;
             quantum -= count;
+            *ret_any = true;
         }
     }
     take->tenant = 0;
     return rc;
 }
 
+static void move_all(struct fair_list *from, struct fair_list *to)
+{
+    struct fair_lane *lane = NULL;
+    while ((lane = list_take(from))) {
+        list_add(to, lane);
+    }
+}
+
 /* Whose turn it is. */
 static struct fair_lane *next_lane(struct fair *self, unsigned priority)
 {
-    struct fair_lane *lane = list_take(&self->back[priority]);
+    struct fair_lists *const lists = &self->lists[priority];
+    struct fair_lane *lane = list_take(&lists->back);
     if (lane) {
         return lane;
     }
-    lane = list_take(self->served_next ? &self->served[priority] : &self->fresh[priority]);
-    lane = lane ? lane : list_take(&self->fresh[priority]);
-    lane = lane ? lane : list_take(&self->served[priority]);
-    self->served_next = !self->served_next;
+    if (!lists->now.first) {
+        move_all(&lists->fresh, &lists->now);
+        move_all(&lists->later, &lists->now);
+        drop_list(self, &lists->idle);
+    }
+    lane = self->is_turn_of_now ? NULL : list_take(&lists->fresh);
+    lane = lane ? lane : list_take(&lists->now);
+    self->is_turn_of_now = !self->is_turn_of_now;
     return lane;
+}
+
+/* A lane that is in no list has had its turn: of nothing, when not `any`. */
+static void turn_is_over(struct fair *self, struct fair_lane *lane, unsigned priority, bool any)
+{
+    struct fair_lists *const lists = &self->lists[priority];
+    struct run_span span;
+    const bool has_more = next_of(self, lane, &span);
+    if (has_more && lane->owed > 0) {
+        lane->owed--;
+        list_add_front(&lists->now, lane);
+    } else if (has_more) {
+        list_add(&lists->later, lane);
+    } else if (any) {
+        lane->owed = 0;
+        list_add(&lists->idle, lane);
+    } else {
+        drop_lane(self, lane);
+    }
 }
 
 int fair_take_fresh(struct ledger *ledger, struct take *take, unsigned priority)
@@ -328,33 +376,29 @@ int fair_take_fresh(struct ledger *ledger, struct take *take, unsigned priority)
     int rc = 0;
     while (rc == 0 && take->messages > 0 && take->piece_count < take->piece_max) {
         struct fair_lane *const lane = next_lane(self, priority);
-        struct run_span span;
+        bool any = false;
         if (!lane) {
             break;
         }
         const bool is_alone = !has_lane(self, priority);
-        rc = lane_take(self, lane, take, priority, is_alone ? UINT64_MAX : 1);
-        if (!next_of(self, lane, &span)) {
-            drop_lane(self, lane);
-        } else if (lane->owed > 0) {
-            lane->owed--;
-            list_add_front(&self->served[priority], lane);
-        } else {
-            list_add(&self->served[priority], lane);
-        }
+        rc = lane_take(self, lane, take, priority, is_alone ? UINT64_MAX : 1, &any);
+        turn_is_over(self, lane, priority, any);
     }
     return rc;
 }
 
 void fair_turn_back(struct ledger *ledger, uint64_t tenant, unsigned priority, uint32_t count)
 {
+    struct fair *const self = ledger->fair;
     uint8_t key[FAIR_KEY_LEN];
     lane_key(tenant, priority, key);
     struct fair_lane *const lane =
-        ledger->fair ? zsp_table_find(&ledger->fair->lanes, (struct zsp_slice){key, sizeof key})
-                     : NULL;
-    if (lane) {
-        has_next_turn(ledger->fair, lane, priority);
+        self ? zsp_table_find(&self->lanes, (struct zsp_slice){key, sizeof key}) : NULL;
+    if (lane && lane->list == &self->lists[priority].idle) { /* as if it had not come */
+        list_remove(lane);
+        drop_lane(self, lane);
+    } else if (lane) {
+        has_next_turn(self, lane, priority);
         lane->owed = count < FAIR_OWED_MAX - lane->owed ? lane->owed + count : FAIR_OWED_MAX;
     }
 }

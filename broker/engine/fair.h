@@ -9,13 +9,17 @@
  * into it by offset.
  *
  *     lanes of a priority:   back    had one for which a reply had no room
- *                            fresh   have not had a turn since they were empty      each list
- *                            served  have had one                                   in order of arrival
+ *                            fresh   are new in this round                         each list
+ *                            now     have their turn in this round                 in order of arrival
+ *                            later   had it
+ *                            idle    had it, and have nothing more
  *
- * First come those that are back; the other two have turns alternately, a message each; so a tenant that waits inside the window waits for at most
- * two messages of each other one, and for less when it was quiet. Priorities stand above this, and so
- * do messages that were out before. Memory only: it follows from the runs and from the log. A ledger
- * has it while a pull of such a group has looked at it.
+ * First come those that are back; then fresh and now alternately, a message each. When `now` is empty a round
+ * begins: of those that are fresh, then of those that are in `later`; who is idle is forgotten. So no tenant
+ * has two turns in a round, whatever comes in, one that waits inside the window waits for at most two messages of
+ * each other one, and one that is new for less. Priorities stand above this, and so do messages that
+ * were out before. Memory only: it follows from the runs and from the log. A ledger has it while a pull of
+ * such a group has looked at it.
  *
  * Before pulls have their turn there is a look at what is new, so that it has its own; not a second one, so that
  * who publishes all the time keeps nobody from taking.
@@ -65,6 +69,10 @@ struct fair_list {
     struct fair_lane *first, *last;
 };
 
+struct fair_lists {
+    struct fair_list back, fresh, now, later, idle;
+};
+
 struct fair {
     struct groups *groups;
     struct ledger *ledger;
@@ -72,13 +80,12 @@ struct fair {
     uint64_t next;          /* from here on nothing was looked at */
     uint64_t tenant_back;   /* whose messages are being put back */
     uint32_t entry_count;
-    uint64_t looked;  /* 1 + the turn of the group's pulls after its last look */
-    bool served_next; /* whose turn it is */
-    bool is_behind;   /* in the group's list of those that have something to look at */
+    uint64_t looked;     /* 1 + the turn of the group's pulls after its last look */
+    bool is_turn_of_now; /* not of one that is fresh */
+    bool is_behind;      /* in the group's list of those that have something to look at */
     struct fair *behind_next;
     struct zsp_table lanes;
-    struct fair_list back[ZSP_PRIORITY_MAX + 1], fresh[ZSP_PRIORITY_MAX + 1],
-        served[ZSP_PRIORITY_MAX + 1];
+    struct fair_lists lists[ZSP_PRIORITY_MAX + 1];
 };
 
 /* After any change of a ledger whose group shares fairly, or did: make the window, or drop it.
