@@ -4,9 +4,7 @@
  *
  *   - an index, a file of ids or of priorities has its segment beside it, of the same generation
  *   - no segment is there twice: what was compacted is gone
- *   - no topic is on its way out
- *
- * What a crash left half made stays as long as its segment.
+ *   - no file is half made, and no topic is on its way out
  */
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +22,7 @@
 struct seen_file {
     uint64_t number;
     uint32_t generation;
+    const char *suffix;
     bool is_log;
 };
 
@@ -44,12 +43,12 @@ static void note_stray(struct file_walk *self, const char *name, const char *wha
 
 static int add_file(void *arg, const struct fs_entry *entry)
 {
-    static const char *const suffixes[] = {".log",     ".idx",     ".ids",    ".pri",
-                                           ".idx.tmp", ".ids.tmp", ".pri.tmp"};
+    static const char *const suffixes[] = {".log", ".idx", ".ids", ".pri"};
     struct file_walk *self = arg;
     struct seen_file file = {0};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         if (layout_parse_segment(entry->name, suffixes[i], &file.number, &file.generation)) {
+            file.suffix = suffixes[i];
             file.is_log = i == 0;
             if (self->count < NAMES_MAX) {
                 self->files[self->count++] = file;
@@ -75,7 +74,8 @@ static void judge_files(struct file_walk *self)
                 is_twice = is_twice || (file->is_log && k != i);
             }
         }
-        (void)snprintf(name, sizeof name, "%u-%u", (unsigned)file->number, file->generation);
+        (void)snprintf(name, sizeof name, "%u-%u%s", (unsigned)file->number, file->generation,
+                       file->suffix);
         if (is_twice) {
             note_stray(self, name, "is a segment that is there twice");
         } else if (!has_log) {

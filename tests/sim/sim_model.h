@@ -142,6 +142,13 @@ struct producer_model {
     struct sequence_model sequences[SIM_TOPICS][SIM_PARTS_MAX];
 };
 
+/* In a row, since a tenant has a message that waits: */
+struct fair_wait {
+    uint32_t others[SIM_TENANTS]; /* messages of each other one that came */
+    uint64_t out_of_turn;         /* of these, at most */
+    bool any_cut;                 /* replies were cut by their limit of bytes */
+};
+
 struct model {
     bool failed;
     char failure[400];
@@ -153,9 +160,9 @@ struct model {
     bool shares_fairly;  /* group 0 does, by key or by producer: */
     bool fair_by_key;
     uint32_t producer_of[SIM_CLIENTS_MAX]; /* of each client, 0 = without a name */
-    /* In a row, since the tenant has a message that waits: */
-    uint64_t fair_pull_step; /* when the last pull came that was looked at */
-    uint32_t fair_missed[SIM_PARTS_MAX][SIM_TENANTS][ZSP_PRIORITY_MAX + 1];
+    uint64_t fair_pull_step;               /* when the last pull came that was looked at */
+    uint64_t fair_back; /* so many messages may have been put back and not taken since */
+    struct fair_wait fair_waits[SIM_PARTS_MAX][SIM_TENANTS][ZSP_PRIORITY_MAX + 1];
     bool filters;          /* groups that are made by hand have one */
     bool is_weighted;      /* group 0 gives turns to the less urgent */
     int64_t uptime_ms;     /* how long the broker ran, all lives together */

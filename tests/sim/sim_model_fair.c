@@ -5,8 +5,8 @@
  * where replies are cut by their limit of bytes.
  * Looked at are pulls that were alone, and messages that were never handed out and were there already
  * when the pull before came: the window has one look at what is new before a pull, which may have begun
- * before that was there. What a reply had no room for is put back and comes out of turn, at most as much as
- * pulls reserve.
+ * before that was there. What a reply had no room for is put back and comes out of turn: at most what it had less
+ * than it asked for.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -14,6 +14,8 @@
 #include "tests/sim/sim_message.h"
 #include "tests/sim/sim_model.h"
 
+#define TURNS_MAX     2u
+#define CUT_TURNS_MAX 4u
 /* The most that a pull of a history reserves. */
 #define PUT_BACK_MAX 500u
 
@@ -31,8 +33,9 @@ static uint32_t tenant_count(const struct model *self)
 
 void model_fair_forget(struct model *self)
 {
-    memset(self->fair_missed, 0, sizeof self->fair_missed);
+    memset(self->fair_waits, 0, sizeof self->fair_waits);
     self->fair_pull_step = 0;
+    self->fair_back = PUT_BACK_MAX;
 }
 
 /* Is it there for the pull, for sure, and was not taken? */
@@ -51,27 +54,50 @@ static bool waits(const struct model *self, uint32_t group, const struct log_slo
 struct fair_look {
     bool waits[SIM_TENANTS][ZSP_PRIORITY_MAX + 1];
     bool served[SIM_TENANTS][ZSP_PRIORITY_MAX + 1];
-    uint32_t handed_out[ZSP_PRIORITY_MAX + 1]; /* for the first time */
+    uint32_t came[ZSP_PRIORITY_MAX + 1][SIM_TENANTS]; /* for the first time */
+    bool is_cut;
 };
 
-static void look_at_reply(struct model *self, const struct sim_request *pull, uint32_t partition,
-                          struct fair_look *look)
+static void look_at_reply(struct model *self, const struct sim_request *pull, uint32_t topic,
+                          uint32_t partition, struct fair_look *look)
 {
+    look->is_cut = pull->reply.message_count < pull->max_messages;
     for (size_t i = 0; i < pull->reply.run_count; i++) {
         const struct sim_run *run = &pull->reply.runs[i];
-        for (uint64_t m = 0; run->partition == partition && m < run->count; m++) {
+        for (uint64_t m = 0; run->topic == topic && run->partition == partition && m < run->count;
+             m++) {
             const uint32_t message = pull->reply.messages[run->first_message + m];
-            look->served[tenant_of(self, message)][run->priority] = true;
-            look->handed_out[run->priority] += run->deliveries == 1;
+            const uint32_t tenant = tenant_of(self, message);
+            look->served[tenant][run->priority] = true;
+            const struct group_slot *slot =
+                model_group_slot(self, pull->group, topic, partition, run->first + m);
+            look->came[run->priority][tenant] += slot->grants_ever == 1;
         }
     }
+}
+
+/* Was a tenant passed over? It has a message that waits, and none of it is in the reply. */
+static bool pass_over(struct fair_wait *self, const struct fair_look *look, unsigned priority,
+                      uint64_t back)
+{
+    uint64_t too_many = 0;
+    uint64_t came = 0;
+    self->any_cut = self->any_cut || look->is_cut;
+    for (uint32_t t = 0; t < SIM_TENANTS; t++) {
+        const uint32_t most = self->any_cut ? CUT_TURNS_MAX : TURNS_MAX;
+        came += look->came[priority][t];
+        self->others[t] += look->came[priority][t];
+        too_many += self->others[t] > most ? self->others[t] - most : 0;
+    }
+    self->out_of_turn += came < back ? came : back;
+    return too_many > self->out_of_turn;
 }
 
 static bool judge_partition(struct model *self, const struct sim_request *pull, uint32_t topic,
                             uint32_t partition)
 {
     struct fair_look look = {0};
-    look_at_reply(self, pull, partition, &look);
+    look_at_reply(self, pull, topic, partition, &look);
     for (uint64_t o = 0; o < self->logs[topic][partition].mark; o++) {
         const struct log_slot *log = model_log_slot(self, topic, partition, o);
         const struct group_slot *slot = model_group_slot(self, pull->group, topic, partition, o);
@@ -83,14 +109,18 @@ static bool judge_partition(struct model *self, const struct sim_request *pull, 
     const uint32_t tenants = tenant_count(self);
     for (uint32_t t = 0; t < tenants; t++) {
         for (unsigned p = 0; p <= ZSP_PRIORITY_MAX; p++) {
-            uint32_t *missed = &self->fair_missed[partition][t][p];
-            *missed = look.waits[t][p] && !look.served[t][p] ? *missed + look.handed_out[p] : 0;
-            if (*missed > 4 * tenants + PUT_BACK_MAX) {
+            struct fair_wait *wait = &self->fair_waits[partition][t][p];
+            if (!look.waits[t][p] || look.served[t][p]) {
+                *wait = (struct fair_wait){0};
+            } else if (pass_over(wait, &look, p, self->fair_back)) {
                 return model_fail(
                     self,
                     "group %s: %s/%u: tenant %u has a message of priority %u that waits,"
-                    " and %u of others came",
-                    sim_group_name(pull->group), sim_topic_name(topic), partition, t, p, *missed);
+                    " and too many of others came: %u %u %u %u %u %u %u %u %u %u, %u out of turn",
+                    sim_group_name(pull->group), sim_topic_name(topic), partition, t, p,
+                    wait->others[0], wait->others[1], wait->others[2], wait->others[3],
+                    wait->others[4], wait->others[5], wait->others[6], wait->others[7],
+                    wait->others[8], wait->others[9], (unsigned)wait->out_of_turn);
             }
         }
     }
@@ -107,6 +137,9 @@ bool model_judge_fair(struct model *self, const struct sim_request *pull)
             }
         }
     }
+    const uint64_t count = pull->reply.message_count;
+    self->fair_back -= count < self->fair_back ? count : self->fair_back;
+    self->fair_back += pull->max_messages - count;
     self->fair_pull_step = pull->entered_step;
     return true;
 }

@@ -19,6 +19,11 @@ void sim_tell_request(const struct sim *sim, const struct sim_request *request)
                   request->is_synced ? "synced" : "written", request->producer, request->epoch,
                   request->sequence);
     }
+    if (request->verb == SIM_PULL) {
+        sim_trace(sim, "       group %s: %" PRIu64 " messages, %" PRIu64 " bytes, wait %" PRIu64,
+                  sim_group_name(request->group), request->max_messages, request->max_bytes,
+                  request->wait_ms);
+    }
     if (request->verb == SIM_SEEK) {
         sim_trace(sim, "       group %s, %s/%d, position %d %" PRIu64 "%s",
                   sim_group_name(request->group), sim_topic_name(request->topic),
