@@ -497,18 +497,40 @@ int group_entry(struct engine *engine, const struct store_entry *entry, struct z
 
 /* --- Start ------------------------------------------------------------------------------------ */
 
-/* Put a stretch under its lease again. One whose lease is not there is ready: that is what a
- * lost lease means, and no reason to keep the whole broker down. */
-static int cover(struct groups *self, struct ledger *ledger, const struct run_span *span)
+/* Leased stretches on their way under their leases. */
+struct cover_walk {
+    struct groups *groups;
+    struct ledger *ledger;
+    struct lease *lease;     /* of the last one */
+    struct run_span without; /* the last whose lease is not there */
+};
+
+/* Put a stretch under its lease again. */
+static int cover(void *arg, const struct run_span *span)
 {
-    struct lease *lease = lease_find(&self->leases, span->run.lease);
-    if (lease && lease->group_id == ledger_group_id(ledger)) {
+    struct cover_walk *walk = arg;
+    if (span->run.state != RUN_LEASED) {
+        return 0;
+    }
+    if (!walk->lease || walk->lease->number != span->run.lease) {
+        walk->lease = lease_find(&walk->groups->leases, span->run.lease);
+    }
+    struct lease *const lease = walk->lease;
+    if (lease && lease->group_id == ledger_group_id(walk->ledger)) {
         const int rc = lease_reserve(lease, 1);
         if (rc == 0) {
-            lease_cover(lease, ledger, span->first, span->end);
+            lease_cover(lease, walk->ledger, span->first, span->end);
         }
         return rc;
     }
+    walk->without = *span;
+    return 1; /* the map may be changed only afterwards */
+}
+
+/* One whose lease is not there is ready: that is what a lost lease means, and no reason to keep
+ * the whole broker down. */
+static int make_ready(struct groups *self, struct ledger *ledger, const struct run_span *span)
+{
     zsp_diag(self->engine->diag, ZSP_WARNING,
              "group state: messages %" PRIu64 "..%" PRIu64
              " were out under no lease (group %" PRIu64 ", topic %" PRIu64 ", partition %" PRIu32
@@ -521,23 +543,31 @@ static int cover(struct groups *self, struct ledger *ledger, const struct run_sp
     return runmap_set(&ledger->runs, span->first, span->end, &ready);
 }
 
+static int cover_all(struct groups *self, struct ledger *ledger)
+{
+    struct cover_walk walk = {.groups = self, .ledger = ledger};
+    int rc;
+    do {
+        const uint64_t from = walk.without.end;
+        rc = runmap_visit(&ledger->runs, from, UINT64_MAX, cover, &walk);
+        if (rc > 0) {
+            rc = make_ready(self, ledger, &walk.without);
+            rc = rc == 0 ? 1 : rc;
+        }
+    } while (rc > 0);
+    return rc;
+}
+
 static int start_ledger(struct groups *self, struct ledger *ledger, struct zsp_err *err)
 {
     const struct topic *topic = topic_by_id(self->engine, ledger_topic_id(ledger));
     group_ledger_trim_replayed(self, ledger, topic->partitions[ledger_partition_index(ledger)]);
     block_set_trim(&ledger->blocks);
     int rc = ledger_recount(ledger);
-    if (rc < 0) {
-        (void)zsp_err_set(err, rc, "group state: out of memory");
+    if (rc == 0 && runmap_count(&ledger->runs, RUN_LEASED) > 0) {
+        rc = cover_all(self, ledger);
     }
-    struct run_span span = {0};
-    while (rc == 0 && runmap_next(&ledger->runs, span.end, RUN_CLASS_LEASED, &span)) {
-        rc = cover(self, ledger, &span);
-        if (rc < 0) {
-            (void)zsp_err_set(err, rc, "group state: out of memory");
-        }
-    }
-    return rc;
+    return rc < 0 ? zsp_err_set(err, rc, "group state: out of memory") : 0;
 }
 
 /* Of a group or topic that ended in between: nobody will ask for it. */

@@ -11,6 +11,9 @@
 #define HEAD_EXPIRED_VERSION   3u
 #define HEAD_COMPACTED_VERSION 4u
 
+/* Runs that are put into a map together. */
+#define LOAD_SPANS 512u
+
 enum run_flag {
     FLAG_LEASE = 1,
     FLAG_LAST = 2,
@@ -380,6 +383,33 @@ static int read_run(struct block_reader *self, struct run_span *ret)
     return has_fields ? read_fields(self, flags, &ret->run) : 0;
 }
 
+/* Runs on their way into a map, in order; each holds its reasons. */
+struct run_load {
+    struct runmap *map;
+    size_t count;
+    struct run_span spans[LOAD_SPANS];
+};
+
+static int put_load(struct run_load *self)
+{
+    struct reasons *const reasons = self->map->slab->reasons;
+    const int rc = runmap_set_all(self->map, self->spans, self->count);
+    for (size_t i = 0; i < self->count; i++) {
+        reasons_drop(reasons, self->spans[i].run.reasons);
+    }
+    self->count = 0;
+    return rc;
+}
+
+static int add_load(struct run_load *self, const struct run_span *span)
+{
+    const bool is_next = self->count == 0 || self->spans[self->count - 1].end <= span->first;
+    const int rc = self->count == LOAD_SPANS || !is_next ? put_load(self) : 0;
+    self->spans[self->count++] = *span;
+    reasons_hold(self->map->slab->reasons, span->run.reasons);
+    return rc;
+}
+
 static int read_block(struct ledger *self, uint64_t block, struct zsp_slice value)
 {
     struct run_slab *const slab = self->runs.slab;
@@ -388,6 +418,9 @@ static int read_block(struct ledger *self, uint64_t block, struct zsp_slice valu
         .reasons = slab->reasons,
         .base = block * ZSP_STATE_BLOCK,
     };
+    struct run_load load; /* its spans are large, and come one by one */
+    load.map = &self->runs;
+    load.count = 0;
     int rc = zsp_read_u8(&reader.in) == CODEC_VERSION ? 0 : ZSP_ECORRUPT;
     while (rc == 0 && zsp_reader_left(&reader.in) > 0) {
         struct run_span span;
@@ -396,11 +429,12 @@ static int read_block(struct ledger *self, uint64_t block, struct zsp_slice valu
             slab->died_max_ms = span.run.due_ms;
         }
         if (rc == 0) {
-            rc = runmap_set(&self->runs, span.first, span.end, &span.run);
+            rc = add_load(&load, &span);
         }
     }
+    const int put_rc = put_load(&load);
     reasons_drop(reader.reasons, reader.last_reasons);
-    return rc;
+    return rc < 0 ? rc : put_rc;
 }
 
 int ledger_replay_block(struct ledger *self, uint64_t block, enum store_entry_kind kind,

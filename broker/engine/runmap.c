@@ -1,173 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/engine/runmap.h"
-
-#include <stdlib.h>
+#include "broker/engine/run_node.h"
 
 #include "common/assert.h"
 #include "common/err.h"
 
-#define CHUNK_SHIFT 10u
-#define CHUNK_NODES (1u << CHUNK_SHIFT)
-#define SPARE_NODES (CHUNK_NODES / 2) /* kept, so that no step needs a chunk and gives it back */
-#define NONE        0u
-#define NO_CHUNK    UINT32_MAX
-
-/* Of a map that is not empty. */
-struct run_head {
-    uint64_t count[RUN_STATES]; /* messages by state */
-    uint32_t root;
-};
-
-/* A run of a tree, or the head of a map. */
-struct run_node {
-    union {
-        struct run_head head;
-        struct {
-            uint64_t first;
-            uint32_t count;
-            uint32_t rank; /* drawn; a parent's is not below its children's */
-            uint32_t left, right;
-            struct run run;
-            int64_t below_due_ms; /* the least due_ms of WAITING runs below, or INT64_MAX */
-            uint32_t below;       /* classes of runs in the subtree */
-        };
-    };
-};
-
-/* --- Slab ------------------------------------------------------------------------ */
-
-struct run_chunk {
-    uint32_t next, prev; /* of those with room; or next, of the vacant slots */
-    uint32_t free_first; /* a node, linked through left; NONE = only from `touched` on */
-    uint16_t free_count;
-    uint16_t touched; /* nodes from here on were never used */
-};
-_Static_assert(CHUNK_NODES <= UINT16_MAX, "nodes of a chunk");
-
-void run_slab_init(struct run_slab *self, struct reasons *reasons)
-{
-    *self = (struct run_slab){.used = 1,
-                              .room_first = NO_CHUNK,
-                              .room_last = NO_CHUNK,
-                              .vacant_first = NO_CHUNK,
-                              .draw = 2463534242u,
-                              .reasons = reasons};
-}
-
-void run_slab_fini(struct run_slab *self)
-{
-    for (uint32_t i = 0; i < self->slot_count; i++) {
-        free(self->nodes[i]);
-    }
-    free(self->nodes);
-    free(self->chunks);
-    run_slab_init(self, NULL);
-}
-
-static void unlink_chunk(struct run_slab *self, uint32_t at)
-{
-    const struct run_chunk *const chunk = &self->chunks[at];
-    *(chunk->prev != NO_CHUNK ? &self->chunks[chunk->prev].next : &self->room_first) = chunk->next;
-    *(chunk->next != NO_CHUNK ? &self->chunks[chunk->next].prev : &self->room_last) = chunk->prev;
-}
-
-static void link_first(struct run_slab *self, uint32_t at)
-{
-    self->chunks[at].prev = NO_CHUNK;
-    self->chunks[at].next = self->room_first;
-    *(self->room_first != NO_CHUNK ? &self->chunks[self->room_first].prev : &self->room_last) = at;
-    self->room_first = at;
-}
-
-static void link_last(struct run_slab *self, uint32_t at)
-{
-    self->chunks[at].next = NO_CHUNK;
-    self->chunks[at].prev = self->room_last;
-    *(self->room_last != NO_CHUNK ? &self->chunks[self->room_last].next : &self->room_first) = at;
-    self->room_last = at;
-}
-
-/* Have a vacant slot. */
-static int grow_slots(struct run_slab *self)
-{
-    if (self->vacant_first != NO_CHUNK) {
-        return 0;
-    }
-    if (self->slot_count == self->slot_capacity) {
-        const uint32_t capacity = self->slot_capacity > 0 ? self->slot_capacity * 2 : 4;
-        struct run_node **nodes = realloc(self->nodes, capacity * sizeof(struct run_node *));
-        self->nodes = nodes ? nodes : self->nodes;
-        struct run_chunk *chunks = nodes ? realloc(self->chunks, capacity * sizeof *chunks) : NULL;
-        if (!chunks) {
-            return ZSP_ENOMEM;
-        }
-        self->chunks = chunks;
-        self->slot_capacity = capacity;
-    }
-    self->nodes[self->slot_count] = NULL;
-    self->chunks[self->slot_count].next = NO_CHUNK;
-    self->vacant_first = self->slot_count++;
-    return 0;
-}
-
-static int add_chunk(struct run_slab *self)
-{
-    if (self->slot_count >= UINT32_MAX >> CHUNK_SHIFT || grow_slots(self) < 0) {
-        return ZSP_ENOMEM;
-    }
-    struct run_node *nodes = calloc(CHUNK_NODES, sizeof *nodes);
-    if (!nodes) {
-        return ZSP_ENOMEM;
-    }
-    const uint32_t at = self->vacant_first;
-    const uint16_t none = at == 0 ? 1 : 0; /* number 0 is no node: the first chunk stays */
-    self->vacant_first = self->chunks[at].next;
-    self->nodes[at] = nodes;
-    self->chunks[at] = (struct run_chunk){
-        .free_first = NONE, .free_count = (uint16_t)(CHUNK_NODES - none), .touched = none};
-    self->chunk_count++;
-    link_last(self, at);
-    return 0;
-}
-
-int run_slab_reserve(struct run_slab *self, uint32_t count)
-{
-    while ((uint64_t)self->chunk_count * CHUNK_NODES < (uint64_t)self->used + count) {
-        if (add_chunk(self) < 0) {
-            return ZSP_ENOMEM;
-        }
-    }
-    return 0;
-}
-
-size_t run_slab_bytes(const struct run_slab *self)
-{
-    return (size_t)self->chunk_count * CHUNK_NODES * sizeof(struct run_node);
-}
-
-static bool is_unused(const struct run_slab *self, uint32_t at)
-{
-    return at != NO_CHUNK && self->chunks[at].free_count == CHUNK_NODES;
-}
-
-void run_slab_trim(struct run_slab *self)
-{
-    while (is_unused(self, self->room_last) &&
-           (self->chunk_count - 1) * (uint64_t)CHUNK_NODES >= self->used + SPARE_NODES) {
-        const uint32_t at = self->room_last;
-        unlink_chunk(self, at);
-        free(self->nodes[at]);
-        self->nodes[at] = NULL;
-        self->chunks[at].next = self->vacant_first;
-        self->vacant_first = at;
-        self->chunk_count--;
-    }
-}
-
-static struct run_node *node_at(const struct run_slab *slab, uint32_t node)
-{
-    return &slab->nodes[node >> CHUNK_SHIFT][node & (CHUNK_NODES - 1)];
-}
+#define NONE RUN_NO_NODE
+/* Runs that one of many new ones may have around it, so that all are rather built anew. */
+#define REBUILD_MOST 8u
 
 /* xorshift32: any shape of the tree is right, so the numbers need no secret. */
 static uint32_t draw(struct run_slab *slab)
@@ -178,39 +17,6 @@ static uint32_t draw(struct run_slab *slab)
     x ^= x << 5;
     slab->draw = x;
     return x;
-}
-
-static uint32_t take_node(struct run_slab *slab)
-{
-    const uint32_t at = slab->room_first;
-    zsp_assert(at != NO_CHUNK); /* the caller reserved */
-    struct run_chunk *const chunk = &slab->chunks[at];
-    uint32_t node = chunk->free_first;
-    if (node != NONE) {
-        chunk->free_first = node_at(slab, node)->left;
-    } else {
-        node = (at << CHUNK_SHIFT) + chunk->touched++;
-    }
-    slab->used++;
-    if (--chunk->free_count == 0) {
-        unlink_chunk(slab, at);
-    }
-    return node;
-}
-
-static void give_node(struct run_slab *slab, uint32_t node)
-{
-    const uint32_t at = node >> CHUNK_SHIFT;
-    struct run_chunk *const chunk = &slab->chunks[at];
-    node_at(slab, node)->left = chunk->free_first;
-    chunk->free_first = node;
-    slab->used--;
-    if (++chunk->free_count == 1) {
-        link_first(slab, at);
-    } else if (chunk->free_count == CHUNK_NODES) {
-        unlink_chunk(slab, at);
-        link_last(slab, at);
-    }
 }
 
 /* --- Treap ----------------------------------------------------------------------- */
@@ -257,14 +63,15 @@ static int64_t own_due(const struct run_node *node)
 }
 
 /* What the subtree holds, from the node and its children. */
-static void gather(const struct run_slab *slab, struct run_node *node)
+static void gather(struct run_slab *slab, struct run_node *node)
 {
+    slab->work++;
     unsigned below = class_of(&node->run);
     int64_t due_ms = own_due(node);
     const uint32_t children[2] = {node->left, node->right};
     for (int i = 0; i < 2; i++) {
         if (children[i] != NONE) {
-            const struct run_node *child = node_at(slab, children[i]);
+            const struct run_node *child = run_node_at(slab, children[i]);
             below |= child->below;
             due_ms = child->below_due_ms < due_ms ? child->below_due_ms : due_ms;
         }
@@ -277,8 +84,8 @@ static uint32_t new_node(struct run_slab *slab, uint64_t first, uint64_t end, co
 {
     zsp_assert(end > first);
     zsp_assert(end - first <= UINT32_MAX);
-    const uint32_t made = take_node(slab);
-    struct run_node *node = node_at(slab, made);
+    const uint32_t made = run_node_take(slab);
+    struct run_node *node = run_node_at(slab, made);
     node->first = first;
     node->count = (uint32_t)(end - first);
     node->rank = draw(slab);
@@ -297,7 +104,7 @@ static void split(struct run_slab *slab, uint32_t tree, uint64_t key, uint32_t *
         *ret_left = *ret_right = NONE;
         return;
     }
-    struct run_node *node = node_at(slab, tree);
+    struct run_node *node = run_node_at(slab, tree);
     if (node->first < key) {
         split(slab, node->right, key, &node->right, ret_right);
         *ret_left = tree;
@@ -314,8 +121,8 @@ static uint32_t join(struct run_slab *slab, uint32_t left, uint32_t right)
     if (left == NONE || right == NONE) {
         return left == NONE ? right : left;
     }
-    struct run_node *a = node_at(slab, left);
-    struct run_node *b = node_at(slab, right);
+    struct run_node *a = run_node_at(slab, left);
+    struct run_node *b = run_node_at(slab, right);
     if (a->rank >= b->rank) {
         a->right = join(slab, a->right, right);
         gather(slab, a);
@@ -330,7 +137,7 @@ static struct run_node *rightmost(const struct run_slab *slab, uint32_t tree)
 {
     struct run_node *node = NULL;
     while (tree != NONE) {
-        node = node_at(slab, tree);
+        node = run_node_at(slab, tree);
         tree = node->right;
     }
     return node;
@@ -340,7 +147,7 @@ static struct run_node *leftmost(const struct run_slab *slab, uint32_t tree)
 {
     struct run_node *node = NULL;
     while (tree != NONE) {
-        node = node_at(slab, tree);
+        node = run_node_at(slab, tree);
         tree = node->left;
     }
     return node;
@@ -362,7 +169,7 @@ static void cut(struct run_slab *slab, uint32_t tree, uint64_t key, uint32_t *re
 
 static struct run_head *head_of(const struct runmap *self)
 {
-    return &node_at(self->slab, self->head)->head;
+    return &run_node_at(self->slab, self->head)->head;
 }
 
 static uint32_t root_of(const struct runmap *self)
@@ -373,12 +180,12 @@ static uint32_t root_of(const struct runmap *self)
 static void free_tree(struct runmap *self, uint32_t tree)
 {
     while (tree != NONE) {
-        struct run_node *node = node_at(self->slab, tree);
+        struct run_node *node = run_node_at(self->slab, tree);
         const uint32_t right = node->right;
         free_tree(self, node->left);
         head_of(self)->count[node->run.state] -= node->count;
         reasons_drop(self->slab->reasons, node->run.reasons);
-        give_node(self->slab, tree);
+        run_node_give(self->slab, tree);
         tree = right;
     }
 }
@@ -403,7 +210,7 @@ void runmap_fini(struct runmap *self)
 {
     if (self->head != NONE) {
         free_tree(self, head_of(self)->root);
-        give_node(self->slab, self->head);
+        run_node_give(self->slab, self->head);
     }
     self->head = NONE;
 }
@@ -416,7 +223,7 @@ uint64_t runmap_count(const struct runmap *self, enum run_state state)
 /* Give the map a head for its first run; room for it is reserved. */
 static void open_head(struct runmap *self)
 {
-    self->head = take_node(self->slab);
+    self->head = run_node_take(self->slab);
     *head_of(self) = (struct run_head){.root = NONE};
 }
 
@@ -424,7 +231,7 @@ static void set_root(struct runmap *self, uint32_t root)
 {
     head_of(self)->root = root;
     if (root == NONE) {
-        give_node(self->slab, self->head);
+        run_node_give(self->slab, self->head);
         self->head = NONE;
     }
 }
@@ -500,6 +307,151 @@ int runmap_set(struct runmap *self, uint64_t first, uint64_t end, const struct r
     return 0;
 }
 
+/* --- Many at once ------------------------------------------------------------------ */
+
+/* A tree that is built from left to right. The nodes down its right side are open: what lies left
+ * of each is complete, and instead of its right child it names the open one above it. */
+struct build {
+    struct runmap *map;
+    uint32_t last; /* open: the rightmost node; NONE = there is none yet */
+};
+
+/* Close the open nodes that are not above `rank`: the root of what they are; NONE = there is none. */
+static uint32_t build_close(struct build *self, uint64_t rank)
+{
+    struct run_slab *slab = self->map->slab;
+    uint32_t tree = NONE;
+    while (self->last != NONE && run_node_at(slab, self->last)->rank < rank) {
+        struct run_node *node = run_node_at(slab, self->last);
+        const uint32_t above = node->right;
+        node->right = tree;
+        gather(slab, node);
+        tree = self->last;
+        self->last = above;
+    }
+    return tree;
+}
+
+/* Append a run; there is a node for it. */
+static void build_add(struct build *self, uint64_t first, uint64_t end, const struct run *run)
+{
+    struct run_slab *slab = self->map->slab;
+    struct run_node *last = self->last != NONE ? run_node_at(slab, self->last) : NULL;
+    head_of(self->map)->count[run->state] += end - first;
+    if (last && end_of(last) == first && run_equal(&last->run, run) &&
+        end - first <= UINT32_MAX - last->count) {
+        last->count += (uint32_t)(end - first);
+        return;
+    }
+    const uint32_t made = new_node(slab, first, end, run);
+    struct run_node *node = run_node_at(slab, made);
+    node->left = build_close(self, node->rank);
+    node->right = self->last;
+    self->last = made;
+}
+
+/* Old runs and the new ones that take their place. */
+struct merge {
+    struct build build;
+    const struct run_span *next, *end; /* of the new ones */
+    uint64_t pos;                      /* all before it is built */
+};
+
+/* Put in all new runs that begin before `to`, and forget of [pos, ...) what they cover. */
+static void merge_new(struct merge *self, uint64_t to)
+{
+    for (; self->next < self->end && self->next->first < to; self->next++) {
+        if (self->next->run.state != RUN_NONE) {
+            build_add(&self->build, self->next->first, self->next->end, &self->next->run);
+        }
+        self->pos = self->next->end;
+    }
+}
+
+/* An old run, but for what new ones take of it. */
+static void merge_old(struct merge *self, const struct run_node *node)
+{
+    const uint64_t end = end_of(node);
+    uint64_t from = node->first;
+    while (from < end) {
+        merge_new(self, from + 1);
+        from = self->pos > from ? self->pos : from;
+        const uint64_t to =
+            self->next < self->end && self->next->first < end ? self->next->first : end;
+        if (from < to) {
+            build_add(&self->build, from, to, &node->run);
+            from = to;
+        }
+    }
+}
+
+static void merge_tree(struct merge *self, uint32_t tree)
+{
+    while (tree != NONE) {
+        const struct run_node *node = run_node_at(self->build.map->slab, tree);
+        merge_tree(self, node->left);
+        merge_old(self, node);
+        tree = node->right;
+    }
+}
+
+/* How many runs lie in [first, end), counted up to `most`. */
+static int count_one(void *arg, const struct run_span *span)
+{
+    (void)span;
+    uint32_t *left = arg;
+    return --*left == 0;
+}
+
+static uint32_t count_runs(const struct runmap *self, uint64_t first, uint64_t end, uint32_t most)
+{
+    uint32_t left = most;
+    (void)runmap_visit(self, first, end, count_one, &left); /* ends at `most` */
+    return most - left;
+}
+
+/* Build what lies in the range of `spans` anew: `old` runs and these. */
+static void rebuild(struct runmap *self, const struct run_span *spans, size_t count)
+{
+    struct run_slab *slab = self->slab;
+    uint32_t left, rest, middle, right;
+    cut(slab, root_of(self), spans[0].first, &left, &rest);
+    cut(slab, rest, spans[count - 1].end, &middle, &right);
+    struct merge merge = {.build = {.map = self}, .next = spans, .end = spans + count};
+    merge_tree(&merge, middle);
+    merge_new(&merge, UINT64_MAX);
+    const uint32_t built = build_close(&merge.build, UINT64_MAX);
+    free_tree(self, middle);
+    left = seam(self, left, built);
+    set_root(self, seam(self, left, right));
+}
+
+int runmap_set_all(struct runmap *self, const struct run_span *spans, size_t count)
+{
+    if (count < 2) {
+        return count == 0 ? 0 : runmap_set(self, spans->first, spans->end, &spans->run);
+    }
+    const uint32_t most = REBUILD_MOST * (uint32_t)count;
+    const uint32_t old = count_runs(self, spans[0].first, spans[count - 1].end, most);
+    int rc = 0;
+    if (old == most) { /* few among many */
+        for (size_t i = 0; i < count && rc == 0; i++) {
+            rc = runmap_set(self, spans[i].first, spans[i].end, &spans[i].run);
+        }
+        return rc;
+    }
+    rc = run_slab_reserve(self->slab, old + 2 * (uint32_t)count + RUNMAP_NODES);
+    if (rc == 0) {
+        if (self->head == NONE) {
+            open_head(self);
+        }
+        rebuild(self, spans, count);
+    }
+    return rc;
+}
+
+/* --- Looking ------------------------------------------------------------------------- */
+
 static void fill_span(const struct run_node *node, struct run_span *ret)
 {
     *ret = (struct run_span){.first = node->first, .end = end_of(node), .run = node->run};
@@ -510,7 +462,7 @@ static void fill_span(const struct run_node *node, struct run_span *ret)
 static uint32_t find(const struct run_slab *slab, uint32_t tree, uint64_t from, unsigned classes)
 {
     while (tree != NONE) {
-        const struct run_node *node = node_at(slab, tree);
+        const struct run_node *node = run_node_at(slab, tree);
         if ((node->below & classes) == 0) {
             return NONE;
         }
@@ -534,26 +486,26 @@ bool runmap_next(const struct runmap *self, uint64_t from, unsigned classes, str
     if (found == NONE) {
         return false;
     }
-    fill_span(node_at(self->slab, found), ret);
+    fill_span(run_node_at(self->slab, found), ret);
     return true;
 }
 
 unsigned runmap_classes(const struct runmap *self)
 {
     const uint32_t tree = root_of(self);
-    return tree == NONE ? 0 : node_at(self->slab, tree)->below;
+    return tree == NONE ? 0 : run_node_at(self->slab, tree)->below;
 }
 
 bool runmap_due(const struct runmap *self, struct run_span *ret)
 {
     uint32_t tree = root_of(self);
-    if (tree == NONE || node_at(self->slab, tree)->below_due_ms == INT64_MAX) {
+    if (tree == NONE || run_node_at(self->slab, tree)->below_due_ms == INT64_MAX) {
         return false;
     }
-    const int64_t due_ms = node_at(self->slab, tree)->below_due_ms;
+    const int64_t due_ms = run_node_at(self->slab, tree)->below_due_ms;
     for (;;) {
-        const struct run_node *node = node_at(self->slab, tree);
-        if (node->left != NONE && node_at(self->slab, node->left)->below_due_ms == due_ms) {
+        const struct run_node *node = run_node_at(self->slab, tree);
+        if (node->left != NONE && run_node_at(self->slab, node->left)->below_due_ms == due_ms) {
             tree = node->left;
         } else if (own_due(node) == due_ms) {
             fill_span(node, ret);
@@ -574,7 +526,7 @@ struct visit {
 static int visit(const struct visit *self, uint32_t tree)
 {
     while (tree != NONE) {
-        const struct run_node *node = node_at(self->slab, tree);
+        const struct run_node *node = run_node_at(self->slab, tree);
         if (node->first > self->first) {
             int rc = visit(self, node->left);
             if (rc != 0) {

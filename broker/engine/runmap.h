@@ -106,6 +106,7 @@ struct run_slab {
         room_last;           /* chunks with nodes that are free, those without any in use last */
     uint32_t vacant_first;   /* slots without a chunk */
     uint32_t draw;           /* state of the drawn numbers */
+    uint64_t work;           /* nodes that were made or put together anew, ever */
     struct reasons *reasons; /* lent */
     int64_t died_max_ms;     /* of all DEAD runs that there ever were: the highest due_ms */
 };
@@ -140,6 +141,11 @@ uint64_t runmap_count(const struct runmap *self, enum run_state state);
  * Errors: ZSP_ENOMEM (nothing changed); never when RUNMAP_NODES are in reserve */
 ZSP_MUST_CHECK int runmap_set(struct runmap *self, uint64_t first, uint64_t end,
                               const struct run *run);
+
+/* The same for many stretches in a row, none empty and none before the end of the last: the cost is
+ * that of the runs that come and go, not of finding the place of each.
+ * Errors: ZSP_ENOMEM (some of them may be set) */
+ZSP_MUST_CHECK int runmap_set_all(struct runmap *self, const struct run_span *spans, size_t count);
 
 /* The first run of one of `classes` that ends after `from`, whole; false = none. */
 bool runmap_next(const struct runmap *self, uint64_t from, unsigned classes, struct run_span *ret);

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 
+#include "broker/engine/group.h"
 #include "common/wire.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
@@ -152,6 +153,33 @@ static void kill_minus_nine_forgets_no_lease(void **state)
 }
 
 /* Goal: when the journal is full, a lease that ends stays out until it can be told. */
+/* Durably it was never granted, or it has ended. */
+static void forget_lease(struct engine_fixture *f, uint64_t number)
+{
+    uint8_t key[GROUP_KEY_ROOM];
+    const struct group *group = name_index_find(&f->engine->catalog.groups, zsp_slice_str("g"));
+    const struct store_entry entry = {.key = lease_key(group->id, number, key), .kind = STORE_GONE};
+    assert_int_equal(f->store->ops->state_put(f->store, &entry, 1, STORE_WRITTEN, 0, NULL), 0);
+    fixture_pump(f);
+}
+
+/* Goal: no start fails for a lease that is not there, and the others keep what is theirs. */
+static void what_is_out_under_no_lease_is_ready_after_a_start(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_publish_each(f, "t", "a b c d e f");
+    const uint64_t first = steps_pull(f, 2)->lease;
+    const uint64_t lost = steps_pull(f, 2)->lease;
+    const uint64_t last = steps_pull(f, 1)->lease;
+    steps_settle(f, 0, 1, first, "'ack'");
+    forget_lease(f, lost);
+    fixture_restart(f, MEM_KEEP_WRITTEN);
+    assert_string_equal(steps_part(f, "t", 0), "1 6 3 2 0 0");
+    assert_string_equal(fixture_payloads(steps_pull(f, 10)), "c d f");
+    assert_int_equal(fixture_number(steps_settle(f, 1, 1, first, "'ack'"), "applied"), 1);
+    assert_int_equal(fixture_number(steps_settle(f, 4, 1, last, "'ack'"), "applied"), 1);
+}
+
 static void a_full_journal_delays_the_end_of_a_lease(void **state)
 {
     struct engine_fixture *f = *state;
@@ -292,6 +320,7 @@ int main(void)
         TEST(a_restart_gives_everybody_time),
         TEST(a_stall_gives_everybody_time),
         TEST(kill_minus_nine_forgets_no_lease),
+        TEST(what_is_out_under_no_lease_is_ready_after_a_start),
         TEST(a_full_journal_delays_the_end_of_a_lease),
         TEST(a_lost_lease_of_many_halves_the_next),
         TEST(one_poisonous_message_among_a_thousand_is_found),

@@ -250,6 +250,74 @@ static void a_step_without_memory_changes_nothing(void **state)
     assert_true(failed > 10);
 }
 
+/* References on all sets of reasons. */
+static uint32_t reasons_refs(const struct world *world)
+{
+    uint32_t refs = 0;
+    for (uint32_t i = 1; i < world->reasons.used; i++) {
+        refs += world->reasons.sets[i].refs;
+    }
+    return refs;
+}
+
+/* A dead message every second one, each with a reason of two; the journal has one image of them. */
+static void let_many_die(struct world *world)
+{
+    world->ledger.mark = 40000;
+    world_grant(world, 40000);
+    step_begin(&world->step);
+    for (uint64_t i = 0; i < 2000; i++) {
+        struct run run = {.state = RUN_DEAD, .deliveries = 1, .failures = 1};
+        random_reason(world, &run);
+        assert_int_equal(step_set(&world->step, &world->ledger, 2 * i, 2 * i + 1, &run), 0);
+        reasons_drop(&world->reasons, run.reasons);
+    }
+    world_keep_step(world);
+    world_image_all(world);
+}
+
+/* Goal: no run keeps its reasons longer than it lives, also when memory ends while it is replayed. */
+static void a_replay_without_memory_gives_everything_back(void **state)
+{
+    struct world *world = *state;
+    let_many_die(world);
+    const struct kept_entry *image = &world->journal[world->journal_count - 1];
+    assert_int_equal(image->key->data[0], LEDGER_KEY_BLOCK);
+    const uint32_t refs = reasons_refs(world);
+    int rc = -1;
+    int failed = 0;
+    for (; rc != 0; failed++) {
+        struct ledger made;
+        ledger_init(&made, 1, 2, 0, &world->slab);
+        run_slab_trim(&world->slab);
+        allocations_left = failed;
+        rc = ledger_replay_block(&made, 0, image->kind,
+                                 (struct zsp_slice){image->value->data, image->value->len}, NULL);
+        allocations_left = -1;
+        assert_true(rc == 0 || rc == ZSP_ENOMEM);
+        assert_true(rc != 0 || runmap_count(&made.runs, RUN_DEAD) == 2000);
+        ledger_fini(&made);
+        assert_int_equal(reasons_refs(world), refs);
+    }
+    assert_true(failed > 3);
+}
+
+/* Goal: an entry that says of a message twice what it is means the last. */
+static void runs_out_of_order_are_put_one_after_the_other(void **state)
+{
+    struct world *world = *state;
+    static const uint8_t value[] = {1, 5, 0, 9, 0, 5, 0, /* 5..14 done */
+                                    0, 0, 3, 0, 5, 0,    /* 0..3 done */
+                                    6, 0, 0, 0, 4, 0,    /* 6 dead */
+                                    3, 0, 3, 0, 4, 0};   /* 3..6 dead */
+    struct zsp_err err = {0};
+    assert_int_equal(ledger_replay_block(&world->ledger, 0, STORE_IMAGE,
+                                         (struct zsp_slice){value, sizeof value}, &err),
+                     0);
+    assert_int_equal(runmap_count(&world->ledger.runs, RUN_DEAD), 4);
+    assert_int_equal(runmap_count(&world->ledger.runs, RUN_DONE), 3 + 8);
+}
+
 static void damaged_entries_are_refused(void **state)
 {
     struct world *world = *state;
@@ -282,6 +350,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(any_legal_replay_gives_the_same_state, world_set_up,
                                         world_tear_down),
         cmocka_unit_test(a_step_without_memory_changes_nothing),
+        cmocka_unit_test_setup_teardown(a_replay_without_memory_gives_everything_back, world_set_up,
+                                        world_tear_down),
+        cmocka_unit_test_setup_teardown(runs_out_of_order_are_put_one_after_the_other, world_set_up,
+                                        world_tear_down),
         cmocka_unit_test_setup_teardown(damaged_entries_are_refused, world_set_up, world_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,6 +158,76 @@ static void random_changes_agree_with_an_array(void **state)
     check_all(world);
 }
 
+/* A few stretches in a row, far apart or close together; `gap` = room between two, at most. */
+static size_t random_spans(struct world *world, uint64_t gap, struct run_span *spans, size_t most)
+{
+    uint64_t at = draw(world) % (OFFSETS / 2);
+    size_t count = 0;
+    while (count < most) {
+        const uint64_t first = at + draw(world) % (gap + 1);
+        const uint64_t end = first + 1 + draw(world) % 3;
+        if (end > OFFSETS) {
+            break;
+        }
+        spans[count++] = (struct run_span){.first = first, .end = end, .run = random_run(world)};
+        at = end;
+    }
+    return count;
+}
+
+/* Goal: many stretches at once are what they are one by one. Method: some of them with much between
+ * them, some with nothing, among runs that single changes leave. */
+static void many_at_once_agree_with_an_array(void **state)
+{
+    struct world *world = *state;
+    struct run_span spans[100];
+    for (int step = 0; step < 3000; step++) {
+        const uint64_t gap = draw(world) % 3 == 0 ? 60 : draw(world) % 3;
+        const size_t count = random_spans(world, gap, spans, 1 + draw(world) % 100);
+        assert_int_equal(runmap_set_all(&world->map, spans, count), 0);
+        for (size_t i = 0; i < count; i++) {
+            for (uint64_t k = spans[i].first; k < spans[i].end; k++) {
+                world->model[k] = spans[i].run;
+            }
+        }
+        const uint64_t at = draw(world) % OFFSETS;
+        world->model[at] = random_run(world);
+        assert_int_equal(runmap_set(&world->map, at, at + 1, &world->model[at]), 0);
+        check_next(world);
+        check_due(world);
+        if (step % 8 == 0) {
+            check_all(world);
+        }
+    }
+    check_all(world);
+}
+
+/* Goal: a start that puts a million runs in place pays for each run, not for finding its place: two
+ * nodes are put together anew a run, where one by one they are dozens. */
+static void runs_that_come_together_cost_little_each(void **state)
+{
+    enum { BLOCK = 512, BLOCKS = 200 };
+    static struct run_span spans[BLOCK];
+    struct world *world = *state;
+    for (uint64_t block = 0; block < BLOCKS; block++) {
+        for (uint64_t i = 0; i < BLOCK; i++) {
+            const uint64_t first = 2 * (block * BLOCK + i);
+            spans[i] = (struct run_span){first, first + 1, {.state = RUN_DEAD}};
+        }
+        assert_int_equal(runmap_set_all(&world->map, spans, BLOCK), 0);
+    }
+    assert_int_equal(runmap_count(&world->map, RUN_DEAD), BLOCK * BLOCKS);
+    assert_true(world->slab.work < 3ull * BLOCK * BLOCKS);
+    /* A few of many are put among them without looking at all. */
+    const uint64_t before = world->slab.work;
+    for (uint64_t i = 0; i < 4; i++) {
+        const uint64_t first = 1 + i * BLOCK * BLOCKS / 2;
+        spans[i] = (struct run_span){first, first + 1, {.state = RUN_READY}};
+    }
+    assert_int_equal(runmap_set_all(&world->map, spans, 4), 0);
+    assert_true(world->slab.work - before < 4ull * 400);
+}
+
 /* Goal: what is equal is one node, and nodes are given back. */
 static void equal_neighbours_are_one_node(void **state)
 {
@@ -249,6 +319,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(random_changes_agree_with_an_array, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_at_once_agree_with_an_array, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(runs_that_come_together_cost_little_each, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(equal_neighbours_are_one_node, set_up, tear_down),
         cmocka_unit_test_setup_teardown(runs_hold_their_reasons, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chunks_without_nodes_are_given_back, set_up, tear_down),
