@@ -451,6 +451,13 @@ static bool wants_room(const struct engine *self)
     return self->room_first || self->pulls_want_room;
 }
 
+/* Give back some of what is over; true = there is more. */
+static bool give_back(struct engine *self)
+{
+    const bool more = group_sweep(self);
+    return run_slab_sweep(&self->agenda_slab) || more;
+}
+
 void engine_pump(struct engine *self, struct instant now)
 {
     enter(self, now);
@@ -479,7 +486,7 @@ void engine_pump(struct engine *self, struct instant now)
         rounds++;
     }
     publish_many_tell(self);
-    self->again = more || engine_is_tired(self) || self->set_aside.count > 0 ||
+    self->again = give_back(self) || more || engine_is_tired(self) || self->set_aside.count > 0 ||
                   (self->room_freed && wants_room(self));
     leave(self);
 }

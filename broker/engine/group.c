@@ -325,6 +325,11 @@ void group_pump(struct engine *engine)
     }
 }
 
+bool group_sweep(struct engine *engine)
+{
+    return run_slab_sweep(&engine->groups->slab);
+}
+
 size_t group_run_bytes(const struct engine *engine)
 {
     return run_slab_bytes(&engine->groups->slab);

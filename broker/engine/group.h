@@ -322,8 +322,9 @@ void group_ledger_forget_old(struct groups *self, struct ledger *ledger, uint64_
                              uint64_t to);
 /* One that is attached to its partition, new or replayed, where the log begins now. */
 void group_ledger_begin(struct groups *self, struct ledger *ledger);
-/* For runmap_visit() with struct groups: the messages are under their lease no more. */
-int group_leave_lease(void *arg, const struct run_span *span);
+/* What is out of [first, end) is under its lease no more. The cost is that of the group's leases. */
+void group_leave_leases(struct groups *self, const struct ledger *ledger, uint64_t first,
+                        uint64_t end);
 /* The message at `first` is damaged: nothing from there on is handed out. Memory that runs out stops
  * the broker. */
 void group_ledger_block(struct groups *self, struct ledger *ledger, uint64_t first);

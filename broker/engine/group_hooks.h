@@ -61,6 +61,8 @@ int group_image(struct engine *engine, struct zsp_slice key, struct zsp_err *err
 /* Fill group_count, lease_count and whatever of the group side is not counted in
  * engine->stats as it happens. */
 void group_stats(const struct engine *engine, struct engine_stats *ret);
+/* Give back some of what large groups have left behind; true = there is more. */
+bool group_sweep(struct engine *engine);
 /* Its part of engine_run_bytes(). */
 size_t group_run_bytes(const struct engine *engine);
 

@@ -280,22 +280,20 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     }
 }
 
-/* The messages of a span are under no lease any more, without a step. */
-int group_leave_lease(void *arg, const struct run_span *span)
+void group_leave_leases(struct groups *self, const struct ledger *ledger, uint64_t first,
+                        uint64_t end)
 {
-    struct groups *self = arg;
-    struct lease *lease =
-        span->run.state == RUN_LEASED ? lease_find(&self->leases, span->run.lease) : NULL;
-    if (!lease) {
-        return 0;
+    struct lease *next = NULL;
+    for (struct lease *lease = ledger->group->lease_first; lease; lease = next) {
+        next = lease->next;
+        const uint64_t lost = lease_out_in(lease, ledger, &ledger->runs, first, end);
+        lease->outstanding -= lost;
+        if (lost > 0 && lease->outstanding == 0) {
+            uint8_t key[GROUP_KEY_ROOM];
+            state_put_gone(self->engine, lease_key(lease->group_id, lease->number, key));
+            group_lease_over(self, lease);
+        }
     }
-    lease->outstanding -= span->end - span->first;
-    if (lease->outstanding == 0) {
-        uint8_t key[GROUP_KEY_ROOM];
-        state_put_gone(self->engine, lease_key(lease->group_id, lease->number, key));
-        group_lease_over(self, lease);
-    }
-    return 0;
 }
 
 void group_ledger_drop(struct groups *self, struct ledger *ledger)
@@ -306,8 +304,7 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
         hold_drop(self, ledger);
         recall_forget(self, ledger); /* last: what changes may ask for a recall */
         pull_forget_ledger(group, ledger);
-        (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, group_leave_lease,
-                           self); /* never ends early */
+        group_leave_leases(self, ledger, 0, UINT64_MAX);
         for (struct lease *lease = group->lease_first; lease; lease = lease->next) {
             lease_forget_ledger(lease, ledger);
         }

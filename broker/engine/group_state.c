@@ -501,7 +501,7 @@ int group_entry(struct engine *engine, const struct store_entry *entry, struct z
 struct cover_walk {
     struct groups *groups;
     struct ledger *ledger;
-    struct lease *lease;     /* of the last one */
+    struct lease *lease;     /* of the last one; NULL = there was none */
     struct run_span without; /* the last whose lease is not there */
 };
 
@@ -512,11 +512,13 @@ static int cover(void *arg, const struct run_span *span)
     if (span->run.state != RUN_LEASED) {
         return 0;
     }
-    if (!walk->lease || walk->lease->number != span->run.lease) {
-        walk->lease = lease_find(&walk->groups->leases, span->run.lease);
+    if (walk->lease && walk->lease->number == span->run.lease) {
+        lease_cover_on(walk->lease, span->first, span->end);
+        return 0;
     }
-    struct lease *const lease = walk->lease;
+    struct lease *const lease = lease_find(&walk->groups->leases, span->run.lease);
     if (lease && lease->group_id == ledger_group_id(walk->ledger)) {
+        walk->lease = lease;
         const int rc = lease_reserve(lease, 1);
         if (rc == 0) {
             lease_cover(lease, walk->ledger, span->first, span->end);

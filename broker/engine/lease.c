@@ -178,6 +178,61 @@ void lease_cover(struct lease *self, struct ledger *ledger, uint64_t first, uint
         (struct lease_span){.ledger = ledger, .first = first, .end = end};
 }
 
+void lease_cover_on(struct lease *self, uint64_t first, uint64_t end)
+{
+    self->outstanding += end - first;
+    self->spans[self->span_count - 1].end = end;
+}
+
+struct out_walk {
+    uint64_t number, count;
+};
+
+static int count_out(void *arg, const struct run_span *span)
+{
+    struct out_walk *walk = arg;
+    if (span->run.state == RUN_LEASED && span->run.lease == walk->number) {
+        walk->count += span->end - span->first;
+    }
+    return 0;
+}
+
+/* Does the span have anything in [first, end) of the ledger, and does it have anything else? */
+static bool is_in(const struct lease_span *span, const struct ledger *ledger, uint64_t first,
+                  uint64_t end)
+{
+    return span->ledger == ledger && span->first < end && span->end > first;
+}
+
+static bool is_elsewhere(const struct lease_span *span, const struct ledger *ledger, uint64_t first,
+                         uint64_t end)
+{
+    return span->ledger && (span->ledger != ledger || span->first < first || span->end > end);
+}
+
+uint64_t lease_out_in(const struct lease *self, const struct ledger *ledger,
+                      const struct runmap *runs, uint64_t first, uint64_t end)
+{
+    bool any = false;
+    bool all = true;
+    for (size_t i = 0; i < self->span_count && (all || !any); i++) {
+        any = any || is_in(&self->spans[i], ledger, first, end);
+        all = all && !is_elsewhere(&self->spans[i], ledger, first, end);
+    }
+    if (!any || all) {
+        return any ? self->outstanding : 0;
+    }
+    struct out_walk walk = {.number = self->number};
+    for (size_t i = 0; i < self->span_count; i++) {
+        const struct lease_span *span = &self->spans[i];
+        if (is_in(span, ledger, first, end)) {
+            (void)runmap_visit(runs, span->first > first ? span->first : first,
+                               span->end < end ? span->end : end, count_out, &walk);
+        }
+    }
+    return walk.count;
+}
+
 void lease_forget_ledger(struct lease *self, const struct ledger *ledger)
 {
     for (size_t i = 0; i < self->span_count; i++) {

@@ -104,6 +104,13 @@ struct lease *lease_find_request(const struct lease_table *self, uint64_t group_
 ZSP_MUST_CHECK int lease_reserve(struct lease *self, size_t count);
 /* Put a stretch under the lease; adjoining ones become one. Room is reserved. */
 void lease_cover(struct lease *self, struct ledger *ledger, uint64_t first, uint64_t end);
+/* The next stretch of the ledger that is out under it: what lies between it and the last one, which was of
+ * the same ledger, is under it as well, as far as it is out. */
+void lease_cover_on(struct lease *self, uint64_t first, uint64_t end);
+/* How many messages of [first, end) of the ledger are out under it; `runs` are the ledger's. They are looked
+ * at only when it covers others, too. */
+uint64_t lease_out_in(const struct lease *self, const struct ledger *ledger,
+                      const struct runmap *runs, uint64_t first, uint64_t end);
 /* No message of this ledger is under the lease any more. */
 void lease_forget_ledger(struct lease *self, const struct ledger *ledger);
 

@@ -33,15 +33,13 @@ struct ledger_difference ledger_compare(const struct ledger *now, const struct l
 {
     struct ledger_difference ret = {0};
     while (from < UINT64_MAX) {
-        uint64_t end_now = 0;
-        uint64_t end_then = 0;
-        const enum fate fate_now = stretch_at(now, from, &end_now);
-        const enum fate fate_then = stretch_at(then, from, &end_then);
-        const uint64_t end = end_now < end_then ? end_now : end_then;
-        if (fate_now != FATE_TO_DO && fate_then == FATE_TO_DO) {
-            ret.redelivered += end - from;
-        } else if (fate_now == FATE_TO_DO && fate_then != FATE_TO_DO) {
-            ret.skipped += end - from;
+        uint64_t end = 0;
+        const enum fate fate = stretch_at(then, from, &end);
+        const uint64_t to_do = ledger_count_unfinished(now, from, end);
+        if (fate == FATE_TO_DO) {
+            ret.redelivered += end - from - to_do;
+        } else {
+            ret.skipped += to_do;
         }
         from = end;
     }
@@ -50,13 +48,18 @@ struct ledger_difference ledger_compare(const struct ledger *now, const struct l
 
 uint64_t ledger_count_unfinished(const struct ledger *self, uint64_t first, uint64_t end)
 {
+    const uint64_t fresh_from = first > self->high ? first : self->high;
     uint64_t count = 0;
-    while (first < end) {
-        uint64_t stretch_end = 0;
-        const enum fate fate = stretch_at(self, first, &stretch_end);
-        stretch_end = stretch_end < end ? stretch_end : end;
-        count += fate == FATE_TO_DO ? stretch_end - first : 0;
-        first = stretch_end;
+    if (first < end && first < fresh_from) {
+        const uint64_t to = end < fresh_from ? end : fresh_from;
+        const struct run_counts counts = runmap_count_in(&self->runs, first, to);
+        for (int state = RUN_NONE + 1; state < RUN_STATES; state++) {
+            count += state != RUN_DEAD && state != RUN_DONE ? counts.of[state] : 0;
+        }
+    }
+    if (fresh_from < end) { /* all but what is over */
+        const struct run_counts counts = runmap_count_in(&self->runs, fresh_from, end);
+        count += end - fresh_from - counts.of[RUN_DEAD] - counts.of[RUN_DONE];
     }
     return count;
 }

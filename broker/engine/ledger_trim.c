@@ -39,15 +39,15 @@ static void put_head(struct groups *self, const struct ledger *ledger)
 static void forget(struct groups *self, struct ledger *ledger, uint64_t first, uint64_t end,
                    bool replayed)
 {
-    const struct run none = {.state = RUN_NONE};
     struct run_span span;
     if (!runmap_next(&ledger->runs, first, RUN_CLASS_ANY, &span) || span.first >= end) {
         return;
     }
-    if (!replayed) {
-        (void)runmap_visit(&ledger->runs, first, end, group_leave_lease, self); /* to its end */
+    if (!replayed && runmap_next(&ledger->runs, first, RUN_CLASS_LEASED, &span) &&
+        span.first < end) {
+        group_leave_leases(self, ledger, first, end);
     }
-    if (runmap_set(&ledger->runs, first, end, &none) < 0) {
+    if (runmap_drop(&ledger->runs, first, end) < 0) {
         group_out_of_memory(self);
     }
 }

@@ -24,7 +24,8 @@ struct run_node {
         struct {
             uint64_t first;
             uint32_t count;
-            uint32_t rank; /* drawn; a parent's is not below its children's */
+            uint32_t
+                rank; /* drawn; a parent's is not below its children's. Of litter: the next one */
             uint32_t left, right;
             struct run run;
             int64_t below_due_ms; /* the least due_ms of WAITING runs below, or INT64_MAX */
@@ -41,5 +42,9 @@ static inline struct run_node *run_node_at(const struct run_slab *slab, uint32_t
 /* Take a node, which was reserved, and give one back. */
 uint32_t run_node_take(struct run_slab *slab);
 void run_node_give(struct run_slab *slab, uint32_t node);
+/* The tree is litter from now on. */
+void run_node_discard(struct run_slab *slab, uint32_t tree);
+/* Give back litter, at most so many nodes. */
+void run_node_sweep(struct run_slab *slab, uint32_t nodes_max);
 
 #endif

@@ -8,6 +8,7 @@
 #define CHUNK_NODES RUN_CHUNK_NODES
 #define SPARE_NODES (CHUNK_NODES / 2) /* kept, so that no step needs a chunk and gives it back */
 #define NO_CHUNK    UINT32_MAX
+#define SWEEP_NODES 16384u /* given back in one turn: a millisecond or two */
 
 struct run_chunk {
     uint32_t next, prev; /* of those with room; or next, of the vacant slots */
@@ -162,10 +163,42 @@ void run_node_give(struct run_slab *slab, uint32_t node)
     run_node_at(slab, node)->left = chunk->free_first;
     chunk->free_first = node;
     slab->used--;
+    slab->work++;
     if (++chunk->free_count == 1) {
         link_first(slab, at);
     } else if (chunk->free_count == CHUNK_NODES) {
         unlink_chunk(slab, at);
         link_last(slab, at);
     }
+}
+
+void run_node_discard(struct run_slab *slab, uint32_t tree)
+{
+    if (tree != RUN_NO_NODE) {
+        run_node_at(slab, tree)->rank = slab->litter;
+        slab->litter = tree;
+    }
+}
+
+void run_node_sweep(struct run_slab *slab, uint32_t nodes_max)
+{
+    for (; slab->litter != RUN_NO_NODE && nodes_max > 0; nodes_max--) {
+        const uint32_t at = slab->litter;
+        const struct run_node *node = run_node_at(slab, at);
+        slab->litter = node->rank;
+        run_node_discard(slab, node->right);
+        run_node_discard(slab, node->left);
+        reasons_drop(slab->reasons, node->run.reasons);
+        run_node_give(slab, at);
+    }
+}
+
+bool run_slab_sweep(struct run_slab *self)
+{
+    if (self->litter == RUN_NO_NODE) {
+        return false;
+    }
+    run_node_sweep(self, SWEEP_NODES);
+    run_slab_trim(self);
+    return self->litter != RUN_NO_NODE;
 }

@@ -5,6 +5,10 @@
 #include "common/err.h"
 
 #define NONE RUN_NO_NODE
+/* Nodes of a map that are given back when it ends; those of a small one are all. */
+#define SWEEP_AT_ONCE 1024u
+/* Runs that are looked at in any case, to know whether there are few. */
+#define COUNT_FEW 4096u
 /* Runs that one of many new ones may have around it, so that all are rather built anew. */
 #define REBUILD_MOST 8u
 
@@ -209,8 +213,9 @@ void runmap_init(struct runmap *self, struct run_slab *slab)
 void runmap_fini(struct runmap *self)
 {
     if (self->head != NONE) {
-        free_tree(self, head_of(self)->root);
+        run_node_discard(self->slab, head_of(self)->root);
         run_node_give(self->slab, self->head);
+        run_node_sweep(self->slab, SWEEP_AT_ONCE);
     }
     self->head = NONE;
 }
@@ -517,7 +522,7 @@ bool runmap_due(const struct runmap *self, struct run_span *ret)
 }
 
 struct visit {
-    const struct run_slab *slab;
+    struct run_slab *slab;
     uint64_t first, end;
     int (*fn)(void *arg, const struct run_span *span);
     void *arg;
@@ -527,6 +532,7 @@ static int visit(const struct visit *self, uint32_t tree)
 {
     while (tree != NONE) {
         const struct run_node *node = run_node_at(self->slab, tree);
+        self->slab->work++;
         if (node->first > self->first) {
             int rc = visit(self, node->left);
             if (rc != 0) {
@@ -556,4 +562,69 @@ int runmap_visit(const struct runmap *self, uint64_t first, uint64_t end,
 {
     const struct visit walk = {self->slab, first, end, fn, arg};
     return visit(&walk, root_of(self));
+}
+
+/* --- Counting --------------------------------------------------------------------------- */
+
+struct count_walk {
+    struct run_counts counts;
+    uint64_t left; /* runs that may be looked at */
+};
+
+static int count_run(void *arg, const struct run_span *span)
+{
+    struct count_walk *walk = arg;
+    walk->counts.of[span->run.state] += span->end - span->first;
+    return --walk->left == 0;
+}
+
+/* What is outside, when that are few runs. */
+static bool count_outside(const struct runmap *self, uint64_t first, uint64_t end,
+                          struct run_counts *ret)
+{
+    struct count_walk walk = {.left = COUNT_FEW};
+    if ((first > 0 && runmap_visit(self, 0, first, count_run, &walk) != 0) ||
+        runmap_visit(self, end, UINT64_MAX, count_run, &walk) != 0) {
+        return false;
+    }
+    *ret = walk.counts;
+    return true;
+}
+
+struct run_counts runmap_count_in(const struct runmap *self, uint64_t first, uint64_t end)
+{
+    struct count_walk walk = {.left = COUNT_FEW};
+    struct run_counts outside;
+    if (self->head == NONE || runmap_visit(self, first, end, count_run, &walk) == 0) {
+        return walk.counts;
+    }
+    if (count_outside(self, first, end, &outside)) {
+        for (int state = 0; state < RUN_STATES; state++) {
+            walk.counts.of[state] = head_of(self)->count[state] - outside.of[state];
+        }
+        return walk.counts;
+    }
+    walk = (struct count_walk){.left = UINT64_MAX};
+    (void)runmap_visit(self, first, end, count_run, &walk); /* to its end */
+    return walk.counts;
+}
+
+int runmap_drop(struct runmap *self, uint64_t first, uint64_t end)
+{
+    struct run_slab *slab = self->slab;
+    const int rc = run_slab_reserve(slab, RUNMAP_NODES);
+    if (rc < 0 || self->head == NONE) {
+        return rc;
+    }
+    const struct run_counts counts = runmap_count_in(self, first, end);
+    uint32_t left, rest, middle, right;
+    cut(slab, root_of(self), first, &left, &rest);
+    cut(slab, rest, end, &middle, &right);
+    for (int state = 0; state < RUN_STATES; state++) {
+        head_of(self)->count[state] -= counts.of[state];
+    }
+    run_node_discard(slab, middle);
+    run_node_sweep(slab, SWEEP_AT_ONCE);
+    set_root(self, join(slab, left, right));
+    return 0;
 }

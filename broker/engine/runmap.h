@@ -103,10 +103,11 @@ struct run_slab {
     uint32_t chunk_count;
     uint32_t used; /* nodes; number 0 counts, which is never a node */
     uint32_t room_first,
-        room_last;           /* chunks with nodes that are free, those without any in use last */
-    uint32_t vacant_first;   /* slots without a chunk */
-    uint32_t draw;           /* state of the drawn numbers */
-    uint64_t work;           /* nodes that were made or put together anew, ever */
+        room_last;         /* chunks with nodes that are free, those without any in use last */
+    uint32_t vacant_first; /* slots without a chunk */
+    uint32_t draw;         /* state of the drawn numbers */
+    uint32_t litter;       /* nodes of maps that have ended, to be given back in turns; 0 = none */
+    uint64_t work;         /* nodes that were put together anew, visited or given back, ever */
     struct reasons *reasons; /* lent */
     int64_t died_max_ms;     /* of all DEAD runs that there ever were: the highest due_ms */
 };
@@ -116,6 +117,9 @@ void run_slab_init(struct run_slab *self, struct reasons *reasons);
 void run_slab_fini(struct run_slab *self);
 /* Make sure that `count` nodes can be taken without memory. Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int run_slab_reserve(struct run_slab *self, uint32_t count);
+/* Give back some nodes of maps that have ended, and chunks without any; true = there are more. What was
+ * reserved is not, any more. */
+bool run_slab_sweep(struct run_slab *self);
 /* Bytes that its chunks take. */
 size_t run_slab_bytes(const struct run_slab *self);
 /* Give chunks back that have no nodes in use, but for a few nodes to spare. What was reserved is not, any more. */
@@ -128,10 +132,16 @@ struct runmap {
 };
 
 void runmap_init(struct runmap *self, struct run_slab *slab);
-/* Give all nodes back. */
+/* It is empty. Its nodes are given back: some at once, more when the slab is swept. */
 void runmap_fini(struct runmap *self);
 /* Messages in that state; O(1). */
 uint64_t runmap_count(const struct runmap *self, enum run_state state);
+
+/* Messages of [first, end) by state. The cost is that of the runs inside, or outside when these are few. */
+struct run_counts {
+    uint64_t of[RUN_STATES];
+};
+struct run_counts runmap_count_in(const struct runmap *self, uint64_t first, uint64_t end);
 
 /* Nodes that one set or clear may need on top of those it frees. */
 #define RUNMAP_NODES 4u
@@ -146,6 +156,10 @@ ZSP_MUST_CHECK int runmap_set(struct runmap *self, uint64_t first, uint64_t end,
  * that of the runs that come and go, not of finding the place of each.
  * Errors: ZSP_ENOMEM (some of them may be set) */
 ZSP_MUST_CHECK int runmap_set_all(struct runmap *self, const struct run_span *spans, size_t count);
+
+/* Make [first, end), which is not empty, without runs. As runmap_set(), but nodes are given back as by
+ * runmap_fini(), and the cost is that of runmap_count_in(). */
+ZSP_MUST_CHECK int runmap_drop(struct runmap *self, uint64_t first, uint64_t end);
 
 /* The first run of one of `classes` that ends after `from`, whole; false = none. */
 bool runmap_next(const struct runmap *self, uint64_t from, unsigned classes, struct run_span *ret);

@@ -92,43 +92,37 @@ static void is_durable(struct engine *engine, struct engine_op *op,
 
 /* --- Figures ------------------------------------------------------------------------------------ */
 
-/* Messages with runs, on one side of the new position. */
-struct count_walk {
-    uint64_t high;
-    uint64_t unfinished, dead, done;
-    uint64_t in_place; /* of all of them: below `high` */
+/* Messages with runs on one side of the new position. */
+struct side {
+    uint64_t unfinished, dead, done, with_runs;
 };
 
-static int count_run(void *arg, const struct run_span *span)
+static struct side side_of(const struct ledger *ledger, uint64_t first, uint64_t end)
 {
-    struct count_walk *walk = arg;
-    const uint64_t count = span->end - span->first;
-    if (span->run.state == RUN_DEAD) {
-        walk->dead += count;
-    } else if (span->run.state == RUN_DONE) {
-        walk->done += count;
-    } else {
-        walk->unfinished += count;
+    const struct run_counts counts = runmap_count_in(&ledger->runs, first, end);
+    struct side side = {.dead = counts.of[RUN_DEAD], .done = counts.of[RUN_DONE]};
+    for (int state = RUN_NONE + 1; state < RUN_STATES; state++) {
+        side.with_runs += counts.of[state];
     }
-    walk->in_place += span->first < walk->high ? count : 0; /* no run lies across `high` */
-    return 0;
+    side.unfinished = side.with_runs - side.dead - side.done;
+    return side;
 }
 
 /* What the group had done and will get again; what it had not done and will not get. */
 static struct seek_row count(const struct seek *seek, uint64_t to, const struct ledger *ledger)
 {
-    struct count_walk below = {.high = ledger->high};
-    struct count_walk above = {.high = ledger->high};
-    (void)runmap_visit(&ledger->runs, 0, to, count_run, &below); /* never ends early */
-    (void)runmap_visit(&ledger->runs, to, UINT64_MAX, count_run, &above);
-    const uint64_t handed_out = ledger->high > to ? ledger->high - to : 0;
-    const uint64_t not_handed_out = to > ledger->high ? to - ledger->high : 0;
-    const uint64_t with_runs = below.unfinished + below.dead + below.done;
-    const uint64_t fresh = not_handed_out - (with_runs - below.in_place);
+    const struct side below = to > 0 ? side_of(ledger, 0, to) : (struct side){0};
+    const struct side above = side_of(ledger, to, UINT64_MAX);
+    /* No run lies across `high`; those at or above it are counted. */
+    const bool is_back = ledger->high > to;
+    const uint64_t above_in_place = is_back ? above.with_runs - ledger->above : 0;
+    const uint64_t below_out_of_place = is_back ? 0 : ledger->above - above.with_runs;
+    const uint64_t handed_out = is_back ? ledger->high - to : 0;
+    const uint64_t not_handed_out = is_back ? 0 : to - ledger->high;
     return (struct seek_row){
         .from = ledger_committed(ledger),
-        .redelivered = handed_out - above.in_place + above.done + (seek->dead ? above.dead : 0),
-        .skipped = below.unfinished + fresh,
+        .redelivered = handed_out - above_in_place + above.done + (seek->dead ? above.dead : 0),
+        .skipped = below.unfinished + not_handed_out - below_out_of_place,
     };
 }
 
@@ -163,6 +157,7 @@ static int build(struct groups *self, const struct seek *seek, struct binding *b
         rc = step_reset(&self->step, binding->ledgers[place->partition_index], place->offset,
                         !seek->dead);
     }
+    rc = rc == 0 ? step_lose_leases(&self->step, binding->group->lease_first) : rc;
     return rc == 0 ? group_step_image(self, binding->group) : rc;
 }
 

@@ -10,6 +10,9 @@
 #include "broker/engine/step_priv.h"
 #include "common/assert.h"
 
+/* Runs that a reset puts into a map together. */
+#define DEAD_TOGETHER 256u
+
 void step_init(struct step *self, struct lease_table *leases, const struct step_hooks *hooks)
 {
     *self = (struct step){.hooks = *hooks, .leases = leases};
@@ -322,43 +325,28 @@ int step_move(struct step *self, struct ledger *ledger, uint64_t to)
     return 0;
 }
 
-/* What stays of a run at a reset. */
+/* What stays of runs at a reset: put in together. */
 static int copy_dead(struct runmap *to_map, const struct runmap *from_map, uint64_t to,
                      bool keeps_dead)
 {
-    struct run_span span;
+    struct run_span spans[DEAD_TOGETHER];
+    size_t count = 0;
     uint64_t from = 0;
     int rc = 0;
-    while (rc == 0 && runmap_next(from_map, from, RUN_CLASS_DEAD, &span)) {
-        from = span.end;
-        span.run.limit = 0; /* it holds nothing back any more */
-        if (!keeps_dead && span.end > to) {
-            span.end = to;
+    while (rc == 0 && runmap_next(from_map, from, RUN_CLASS_DEAD, &spans[count])) {
+        struct run_span *span = &spans[count];
+        from = span->end;
+        span->run.limit = 0; /* it holds nothing back any more */
+        if (!keeps_dead && span->end > to) {
+            span->end = to;
         }
-        if (span.first < span.end) {
-            rc = runmap_set(to_map, span.first, span.end, &span.run);
+        count += span->first < span->end ? 1 : 0;
+        if (count == DEAD_TOGETHER) {
+            rc = runmap_set_all(to_map, spans, count);
+            count = 0;
         }
     }
-    return rc;
-}
-
-static int note_leased(void *arg, const struct run_span *span)
-{
-    struct step *self = arg;
-    struct lease *lease =
-        span->run.state == RUN_LEASED ? lease_find(self->leases, span->run.lease) : NULL;
-    return lease ? note_lease(self, lease) : 0;
-}
-
-static int leave_leased(void *arg, const struct run_span *span)
-{
-    const struct step *self = arg;
-    struct lease *lease =
-        span->run.state == RUN_LEASED ? lease_find(self->leases, span->run.lease) : NULL;
-    if (lease) {
-        lease->outstanding -= span->end - span->first;
-    }
-    return 0;
+    return rc == 0 ? runmap_set_all(to_map, spans, count) : rc;
 }
 
 int step_reset(struct step *self, struct ledger *ledger, uint64_t to, bool keeps_dead)
@@ -369,14 +357,10 @@ int step_reset(struct step *self, struct ledger *ledger, uint64_t to, bool keeps
     if (rc == 0) {
         rc = copy_dead(&dead, &ledger->runs, to, keeps_dead);
     }
-    if (rc == 0) {
-        rc = runmap_visit(&ledger->runs, 0, UINT64_MAX, note_leased, self);
-    }
     if (rc < 0) {
         runmap_fini(&dead);
         return rc;
     }
-    (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, leave_leased, self); /* never ends early */
     struct step_ledger *note = &self->ledgers[ledger->step_slot - 1];
     zsp_assert(!note->replaced);
     note->replaced = true;
@@ -388,13 +372,9 @@ int step_reset(struct step *self, struct ledger *ledger, uint64_t to, bool keeps
 int step_replace(struct step *self, struct ledger *ledger, struct ledger *made)
 {
     int rc = note_ledger(self, ledger);
-    if (rc == 0) {
-        rc = runmap_visit(&ledger->runs, 0, UINT64_MAX, note_leased, self);
-    }
     if (rc < 0) {
         return rc;
     }
-    (void)runmap_visit(&ledger->runs, 0, UINT64_MAX, leave_leased, self); /* never ends early */
     struct step_ledger *note = &self->ledgers[ledger->step_slot - 1];
     zsp_assert(!note->replaced);
     note->replaced = true;
@@ -408,6 +388,51 @@ int step_replace(struct step *self, struct ledger *ledger, struct ledger *made)
     ledger->water = ledger->water > made->high ? ledger->water : made->high;
     levels_restart(ledger);
     self->durable = true;
+    return 0;
+}
+
+/* The note of a ledger that was reset or replaced in this step; NULL = it was not. */
+static const struct step_ledger *replaced_note(const struct step *self, const struct ledger *ledger)
+{
+    const struct step_ledger *note =
+        ledger && ledger->step_slot != 0 ? &self->ledgers[ledger->step_slot - 1] : NULL;
+    return note && note->replaced ? note : NULL;
+}
+
+/* What the lease loses; it has at least one of the ledgers. */
+static uint64_t lost_of(const struct step *self, const struct lease *lease)
+{
+    uint64_t lost = 0;
+    for (size_t i = 0; i < lease->span_count; i++) {
+        const struct ledger *ledger = lease->spans[i].ledger;
+        if (ledger && !replaced_note(self, ledger)) {
+            for (size_t k = 0; k < self->ledger_count; k++) {
+                const struct step_ledger *note = &self->ledgers[k];
+                lost += note->replaced
+                            ? lease_out_in(lease, note->ledger, &note->runs, 0, UINT64_MAX)
+                            : 0;
+            }
+            return lost;
+        }
+    }
+    return lease->outstanding;
+}
+
+int step_lose_leases(struct step *self, struct lease *first)
+{
+    for (struct lease *lease = first; lease; lease = lease->next) {
+        bool any = false;
+        for (size_t i = 0; i < lease->span_count && !any; i++) {
+            any = replaced_note(self, lease->spans[i].ledger) != NULL;
+        }
+        const int rc = any ? note_lease(self, lease) : 0;
+        if (rc < 0) {
+            return rc;
+        }
+        const uint64_t lost = any ? lost_of(self, lease) : 0;
+        zsp_assert(lost <= lease->outstanding);
+        lease->outstanding -= lost;
+    }
     return 0;
 }
 

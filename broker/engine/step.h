@@ -106,13 +106,19 @@ ZSP_MUST_CHECK int step_count_compacted(struct step *self, struct ledger *ledger
 ZSP_MUST_CHECK int step_move(struct step *self, struct ledger *ledger, uint64_t to);
 /* Begin the ledger anew at `to`: of its runs only the dead ones stay, and of these those from
  * `to` on only when `keeps_dead`. The cost is that of the dead runs and of forgetting the
- * others. Not together with step_set on the same ledger. Errors: ZSP_ENOMEM */
+ * others, which is done in turns. What was out is not taken off its leases, see step_lose_leases().
+ * Not together with step_set on the same ledger. Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int step_reset(struct step *self, struct ledger *ledger, uint64_t to,
                               bool keeps_dead);
 /* Make the ledger what `made` is: one of the same name, in no step, with no message out. Its runs
- * are taken, it is empty afterwards. Not together with step_set on the same ledger.
+ * are taken, it is empty afterwards. Leases as for step_reset(). Not together with step_set on the same
+ * ledger.
  * Errors: ZSP_ENOMEM (`made` is as it was) */
 ZSP_MUST_CHECK int step_replace(struct step *self, struct ledger *ledger, struct ledger *made);
+/* All that was out in ledgers that were reset or replaced in this step is under no lease any more;
+ * `first` is the first of the leases of their group. The cost is that of these leases: what is out is
+ * looked at only for those that cover other ledgers as well. Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int step_lose_leases(struct step *self, struct lease *first);
 /* The lease is new or its fields will change: write it. Call it before a change.
  * Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int step_lease(struct step *self, struct lease *lease);

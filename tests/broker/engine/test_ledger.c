@@ -236,6 +236,55 @@ static void a_reset_may_bring_the_dead_back(void **state)
     world_assert_replays(world, 0);
 }
 
+/* Every other one of 2 * `count` messages is out. */
+static void open_holes(struct world *world, uint64_t count)
+{
+    world->ledger.mark = 2 * count;
+    world_grant(world, 2 * count);
+    step_begin(&world->step);
+    for (uint64_t i = 0; i < count; i++) {
+        const struct run none = {.state = RUN_NONE};
+        assert_int_equal(step_set(&world->step, &world->ledger, 2 * i + 1, 2 * i + 2, &none), 0);
+    }
+    step_keep(&world->step);
+}
+
+/* Goal: nobody waits for ten million runs that are forgotten. Method: count nodes that are touched:
+ * few in the step, and so many in each turn afterwards, until all are given back. */
+static void what_a_reset_forgets_is_given_back_in_turns(void **state)
+{
+    enum { HOLES = 50000, IN_A_TURN = 20000 };
+    struct world *world = *state;
+    open_holes(world, HOLES);
+    uint64_t before = world->slab.work;
+    step_begin(&world->step);
+    assert_int_equal(step_reset(&world->step, &world->ledger, 2 * HOLES, true), 0);
+    step_keep(&world->step);
+    assert_true(world->slab.work - before < 2000);
+    assert_int_equal(ledger_leased(&world->ledger), 0);
+    int turns = 0;
+    for (bool more = true; more; turns++) {
+        before = world->slab.work;
+        more = run_slab_sweep(&world->slab);
+        assert_true(world->slab.work - before < IN_A_TURN);
+    }
+    assert_true(turns > 2);
+    assert_int_equal(world->slab.used, 1);
+    assert_int_equal(world->slab.chunk_count, 1);
+}
+
+/* Goal: a step that is taken back finds its runs where they were. */
+static void a_reset_of_many_that_is_undone_forgets_nothing(void **state)
+{
+    struct world *world = *state;
+    open_holes(world, 5000);
+    step_begin(&world->step);
+    assert_int_equal(step_reset(&world->step, &world->ledger, 0, true), 0);
+    step_undo(&world->step);
+    assert_false(run_slab_sweep(&world->slab));
+    assert_int_equal(ledger_leased(&world->ledger), 5000);
+}
+
 static void a_refused_reset_changes_nothing(void **state)
 {
     struct world *world = *state;
@@ -284,6 +333,10 @@ int main(void)
                                         world_tear_down),
         cmocka_unit_test_setup_teardown(a_reset_may_bring_the_dead_back, world_set_up,
                                         world_tear_down),
+        cmocka_unit_test_setup_teardown(what_a_reset_forgets_is_given_back_in_turns, world_set_up,
+                                        world_tear_down),
+        cmocka_unit_test_setup_teardown(a_reset_of_many_that_is_undone_forgets_nothing,
+                                        world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(a_refused_reset_changes_nothing, world_set_up,
                                         world_tear_down),
     };

@@ -2,6 +2,10 @@
  *
  * SEEK: where a group goes, what that costs, and that it is one durable step.
  */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "broker/engine/group.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
 
@@ -170,6 +174,102 @@ static void leases_of_other_topics_live_on(void **state)
     assert_string_equal(steps_part(f, "u", 0), "0 1 1 0 0 0");
 }
 
+static uint64_t lease_count(struct engine_fixture *f)
+{
+    struct engine_stats stats;
+    engine_stats(f->engine, &stats);
+    return stats.lease_count;
+}
+
+/* Goal: a lease over several partitions loses what is out of those that move, no more, and ends with
+ * the last. */
+static void a_lease_keeps_what_is_out_of_other_partitions(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 't', 'partitions': 3}", NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        fixture_ok(f, "PUBLISH", fixture_format("{'topic': 't', 'partition': %u}", i),
+                   "[[b'a'], [b'b'], [b'c']]");
+    }
+    const uint64_t lease = steps_pull(f, 9)->lease;
+    steps_settle(f, 1, 1, lease, "'ack'");
+    seek(f, "{'group': 'g', 'topic': 't', 'partition': 0, 'to': 'latest'}");
+    assert_int_equal(lease_count(f), 1);
+    assert_string_equal(steps_part(f, "t", 1), "0 3 0 3 0 0");
+    seek(f, "{'group': 'g', 'topic': 't', 'partition': 2, 'to': 'earliest'}");
+    assert_int_equal(lease_count(f), 1);
+    const char *rest =
+        fixture_format("{'group': 'g', 'runs': [['t', 1, 0, 3, %" PRIu64 ", 'ack']]}", lease);
+    assert_int_equal(fixture_number(fixture_ok(f, "SETTLE", rest, NULL), "applied"), 3);
+    assert_int_equal(lease_count(f), 0);
+    steps_pull(f, 9);
+    seek(f, "{'group': 'g', 'to': 'latest'}");
+    assert_int_equal(lease_count(f), 0);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_int_equal(lease_count(f), 0);
+    assert_string_equal(steps_part(f, "t", 2), "3 3 0 0 0 0");
+}
+
+/* Ack every other one of `count` messages that are out, by as many requests as that needs. */
+static void ack_every_other(struct engine_fixture *f, unsigned count, uint64_t lease)
+{
+    static char args[64 * 500 + 64];
+    for (unsigned from = 0; from < count; from += 1000) {
+        int len = snprintf(args, sizeof args, "{'group': 'g', 'runs': [");
+        for (unsigned i = from; i < from + 1000 && i < count; i += 2) {
+            len +=
+                snprintf(args + len, sizeof args - (size_t)len,
+                         "%s['t', 0, %u, 1, %" PRIu64 ", 'ack']", i > from ? ", " : "", i, lease);
+        }
+        (void)snprintf(args + len, sizeof args - (size_t)len, "]}");
+        fixture_ok(f, "SETTLE", args, NULL);
+    }
+}
+
+/* Goal: what a seek tells is right where only one side of it is looked at. */
+static void many_holes_are_counted_on_the_shorter_side(void **state)
+{
+    struct engine_fixture *f = *state;
+    const struct {
+        unsigned to;
+        const char *expected;
+    } cases[] = {{0, "[[0, 1, 0, 15000, 0]]"},           {9, "[[0, 1, 9, 14995, 4]]"},
+                 {15000, "[[0, 1, 15000, 7500, 7500]]"}, {29990, "[[0, 1, 29990, 5, 14995]]"},
+                 {30000, "[[0, 1, 30000, 0, 15000]]"},   {30003, "[[0, 1, 30003, 0, 15003]]"}};
+    steps_publish(f, "t", 30000);
+    ack_every_other(f, 30000, steps_pull(f, 30000)->lease);
+    steps_publish_each(f, "t", "a b c d");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *args =
+            fixture_format("{'group': 'g', 'dry_run': true, 'to': ['offset', %u]}", cases[i].to);
+        assert_string_equal(seek(f, args), cases[i].expected);
+    }
+    const uint64_t before = f->engine->groups->slab.work;
+    seek(f, "{'group': 'g', 'dry_run': true, 'to': 'latest'}");
+    assert_true(f->engine->groups->slab.work - before < 5000);
+}
+
+/* Goal: a purge of many holes, of all that there is or but for the end, does not look at them. */
+static void many_holes_go_with_their_messages(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_publish(f, "t", 30000);
+    steps_publish(f, "t", 10);
+    const uint64_t lease = steps_pull(f, 30010)->lease;
+    ack_every_other(f, 30010, lease);
+    const uint64_t before = f->engine->groups->slab.work;
+    (void)fixture_send(f, "TOPIC.PURGE", "{'topic': 't', 'before': ['offset', 30000]}", NULL);
+    assert_true(f->engine->groups->slab.work - before < 15000);
+    fixture_pump(f);
+    assert_string_equal(steps_part(f, "t", 0), "30001 30010 0 5 0 0");
+    const char *info = fixture_format("{'group': 'g'}");
+    assert_int_equal(lease_count(f), 1);
+    assert_non_null(strstr(fixture_ok(f, "GROUP.INFO", info, NULL)->text, "15000"));
+    fixture_ok(f, "TOPIC.PURGE", "{'topic': 't', 'before': 'latest'}", NULL);
+    assert_int_equal(lease_count(f), 0);
+    assert_int_equal(f->engine->groups->slab.used, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -185,6 +285,9 @@ int main(void)
         TEST(a_refused_seek_changes_nothing),
         TEST(a_pull_at_work_does_not_outlive_a_seek),
         TEST(leases_of_other_topics_live_on),
+        TEST(a_lease_keeps_what_is_out_of_other_partitions),
+        TEST(many_holes_are_counted_on_the_shorter_side),
+        TEST(many_holes_go_with_their_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
