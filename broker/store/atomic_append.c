@@ -31,9 +31,12 @@ struct atomic_part {
     bool is_ready;         /* its partition stands still */
     bool is_out;           /* the write is */
     bool is_written;
-    struct mark end;  /* PLACED: what the mark will be; */
-    uint8_t *redo;    /* the redo entry's value, the batches behind it */
-    struct iovec iov; /* of the write */
+    struct atomic_part *before; /* PLACED: the part of an older one that stands before it, */
+    struct atomic_part *after;  /* and of a younger one behind it, in this partition */
+    struct mark end;            /* PLACED: what the mark will be; */
+    uint8_t *redo;              /* the redo entry's value, the batches behind it */
+    struct iovec iov;           /* of the write */
+    int64_t retry_ms; /* no room on the disk, or no descriptor: not again before; 0 = all is well */
 };
 
 struct store_atomic {
@@ -45,6 +48,7 @@ struct store_atomic {
     uint64_t record; /* of the journal */
     uint64_t epoch;  /* of the batches */
     uint64_t bytes;
+    bool is_held;          /* WRITING: a part is to be tried again, or stands behind such a one */
     struct zsp_err broken; /* READY: a queue has failed; code 0 = none */
     size_t ready_count;
     struct redo_amount reserved; /* of its redo entries, until they are in the journal */
@@ -285,9 +289,11 @@ bool atomic_at_head(struct atomic_part *part)
     }
     const bool is_quiet = partition->placed_last ||
                           (!partition->unsynced && partition->mark.offset == partition->end_offset);
-    const bool too_much =
-        store->atomics.placed_first && store->atomics.placed_bytes + self->bytes > PLACED_BYTES_MAX;
-    if (!is_quiet || too_much || deferred_flush(partition)) {
+    zsp_assert(store->atomics.held_bytes <= store->atomics.placed_bytes);
+    const uint64_t flowing = store->atomics.placed_bytes - store->atomics.held_bytes;
+    const bool too_much = flowing > 0 && flowing + self->bytes > PLACED_BYTES_MAX;
+    const bool is_held = partition->placed_last && partition->placed_last->atomic->is_held;
+    if (!is_quiet || too_much || is_held || deferred_flush(partition)) {
         return true;
     }
     const struct mark end = end_of(partition);
@@ -462,7 +468,12 @@ int atomic_put(struct log_store *store, struct store_atomic *self,
     atomics->placed_last = self;
     atomics->placed_bytes += self->bytes;
     for (size_t i = 0; i < self->part_count; i++) {
-        self->parts[i].part->placed_last = &self->parts[i];
+        struct atomic_part *part = &self->parts[i];
+        part->before = part->part->placed_last;
+        if (part->before) {
+            part->before->after = part;
+        }
+        part->part->placed_last = part;
     }
     set_state(self, ATOMIC_PLACED);
     return 0;
@@ -488,7 +499,7 @@ static void part_written(struct log_store *store, struct io *io)
             redo_owe(store, segment, part->atomic->record);
         }
     } else if (!store->failed && job->error.code == ZSP_ENO_SPACE) {
-        store->atomics.retry_ms = store->now.mono_ms + (int64_t)JOURNAL_RETRY_MS;
+        part->retry_ms = store->now.mono_ms + (int64_t)JOURNAL_RETRY_MS;
         space_exhausted(store);
     } else if (!store->failed) {
         struct zsp_err err = job->error;
@@ -516,6 +527,7 @@ static void submit_write(struct log_store *store, struct atomic_part *part, stru
                                 .iov_count = 1};
     part->io.done_fn = part_written;
     part->is_out = true;
+    part->retry_ms = 0;
     segment_pin(store, segment);
     space_spend(store,
                 part->end.pos > segment->file_bytes ? part->end.pos - segment->file_bytes : 0);
@@ -523,12 +535,16 @@ static void submit_write(struct log_store *store, struct atomic_part *part, stru
     store_submit(store, &part->io);
 }
 
-/* Start what can be started. True = all is written. */
+/* Start what can be started. True = all is written, and nothing stands before it. */
 static bool write_parts(struct log_store *store, struct store_atomic *self)
 {
     bool all = true;
     for (size_t i = 0; i < self->part_count && !store->failed; i++) {
         struct atomic_part *part = &self->parts[i];
+        if (part->before || part->retry_ms > store->now.mono_ms) {
+            all = false;
+            continue;
+        }
         if (part->is_written || part->part->state != PART_OPEN) {
             all = all && !part->is_out;
             continue;
@@ -543,7 +559,7 @@ static bool write_parts(struct log_store *store, struct store_atomic *self)
         if (ready < 0 && err.code == ZSP_ENOT_FOUND) {
             store_fail(store, &err); /* a file of ours is gone */
         } else if (ready < 0) {
-            store->atomics.retry_ms = store->now.mono_ms + (int64_t)JOURNAL_RETRY_MS;
+            part->retry_ms = store->now.mono_ms + (int64_t)JOURNAL_RETRY_MS;
         } else if (ready == 1) {
             submit_write(store, part, segment);
         }
@@ -566,7 +582,9 @@ static void finish(struct log_store *store, struct store_atomic *self)
     for (size_t i = 0; i < self->part_count; i++) {
         struct atomic_part *part = &self->parts[i];
         struct store_part *partition = part->part;
-        if (partition->placed_last == part) {
+        if (part->after) {
+            part->after->before = NULL;
+        } else {
             partition->placed_last = NULL;
         }
         if (partition->state == PART_OPEN) {
@@ -576,23 +594,40 @@ static void finish(struct log_store *store, struct store_atomic *self)
     }
 }
 
+/* What cannot go on holds up those behind it in its partitions, and does not count against others. */
+static void note_held(struct log_store *store, struct store_atomic *self)
+{
+    bool is_held = false;
+    for (size_t i = 0; i < self->part_count; i++) {
+        const struct atomic_part *part = &self->parts[i];
+        is_held = is_held || part->retry_ms != 0 || (part->before && part->before->atomic->is_held);
+    }
+    if (is_held != self->is_held) {
+        self->is_held = is_held;
+        store->atomics.held_bytes += is_held ? self->bytes : -self->bytes;
+    }
+}
+
 void atomics_step(struct log_store *store)
 {
     struct atomics *atomics = &store->atomics;
-    if (atomics->retry_ms != 0 && store->now.mono_ms < atomics->retry_ms) {
-        return;
-    }
-    atomics->retry_ms = 0;
+    struct store_atomic *before = NULL;
     struct store_atomic *self = atomics->placed_first;
-    while (self && self->state == ATOMIC_WRITING && write_parts(store, self)) {
-        atomics->placed_first = self->next;
-        if (!self->next) {
-            atomics->placed_last = NULL;
+    while (self && self->state == ATOMIC_WRITING && !store->failed) {
+        struct store_atomic *next = self->next;
+        const bool is_over = write_parts(store, self);
+        note_held(store, self);
+        if (is_over) {
+            *(before ? &before->next : &atomics->placed_first) = next;
+            atomics->placed_last = next ? atomics->placed_last : before;
+            atomics->placed_bytes -= self->bytes;
+            atomics->held_bytes -= self->is_held ? self->bytes : 0; /* its topic was dropped */
+            finish(store, self);
+            destroy(self);
+        } else {
+            before = self;
         }
-        atomics->placed_bytes -= self->bytes;
-        finish(store, self);
-        destroy(self);
-        self = atomics->placed_first;
+        self = next;
     }
 }
 
@@ -604,7 +639,15 @@ uint64_t atomics_oldest_record(const struct log_store *store)
 
 int64_t atomics_deadline_ms(const struct log_store *store)
 {
-    return store->atomics.retry_ms != 0 ? store->atomics.retry_ms : INT64_MAX;
+    int64_t due_ms = INT64_MAX;
+    const struct store_atomic *self = store->atomics.placed_first;
+    for (; self && store->atomics.held_bytes > 0; self = self->next) {
+        for (size_t i = 0; i < self->part_count; i++) {
+            const int64_t retry_ms = self->parts[i].retry_ms; /* in the past: it is being tried */
+            due_ms = retry_ms > store->now.mono_ms && retry_ms < due_ms ? retry_ms : due_ms;
+        }
+    }
+    return due_ms;
 }
 
 bool atomics_busy(const struct log_store *store)

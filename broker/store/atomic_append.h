@@ -13,7 +13,8 @@
  *   - the record is synced: the batches are written to their segments, which owe a sync for them;
  *   - all are written: the marks move, STORE_ATOMIC_DONE.
  * In between nothing else is written to these partitions, but the next atomic append may be put: it
- * stands behind the one before it. They are written and told in the order of their records.
+ * stands behind the one before it. Those of one partition are written and told in the order of their
+ * records; one that has none in common with an older one may be over before it.
  *
  *      -> WAITING ---> READY ---> PLACED ---> WRITING ---> over
  *            |           |                       |
@@ -22,7 +23,7 @@
  *   WAITING -> READY   atomic_at_head   every partition stands still
  *   READY -> PLACED    atomic_put       the record is in the journal, not synced yet
  *   PLACED -> WRITING  record_synced    from here on it will be, whatever happens
- *   WRITING -> over    finish           in the order of the records
+ *   WRITING -> over    finish           when nothing stands before it in its partitions
  *
  * What can go wrong:
  *   - what the journal holds and segments owe would be too much (redo_debt.h): it waits for a
@@ -31,8 +32,9 @@
  *     dropped): the whole fails, definite, for nothing was written. One that is READY is told so by
  *     atomic_put();
  *   - the segment's file system is full, or its file was closed meanwhile and cannot be opened: that is
- *     repeated every JOURNAL_RETRY_MS. A failed write there is fail-stop: the next start writes what
- *     the journal holds;
+ *     repeated every JOURNAL_RETRY_MS, and holds up nobody but those behind it in its partitions, where
+ *     no more are put meanwhile. A failed write there is fail-stop: the next start writes what the
+ *     journal holds;
  *   - the topic is dropped after the record: its part of it goes with it.
  */
 #ifndef ZSP_STORE_ATOMIC_APPEND_H
@@ -49,8 +51,8 @@ struct atomics {
     struct store_atomic *first;        /* all that are WAITING or READY */
     struct store_atomic *placed_first; /* PLACED or WRITING, in the order of their records */
     struct store_atomic *placed_last;
-    uint64_t placed_bytes; /* of these */
-    int64_t retry_ms;      /* no room on the disk, or no descriptor: not again before; 0 = none */
+    uint64_t placed_bytes; /* of these, */
+    uint64_t held_bytes;   /* and of those of them that cannot go on */
 };
 
 /* As store_ops.atomic_begin, .atomic_offsets, .atomic_put and .atomic_cancel. */

@@ -10,9 +10,11 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/batch.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/fault_fs.h"
@@ -29,11 +31,17 @@ struct watch {
     bool is_log[FILES_SEEN], is_dirty[FILES_SEEN];
     size_t open, most_open, opens;
     size_t closed_dirty; /* must stay 0 */
+    const char *lost;    /* files whose path begins like this cannot be opened; NULL = none */
+    size_t refused;
 };
 static struct watch watch;
 
 static int watch_open(void *self, const char *path, enum fs_open_mode mode, struct zsp_err *err)
 {
+    if (watch.lost && strncmp(path, watch.lost, strlen(watch.lost)) == 0) {
+        watch.refused++;
+        return zsp_err_set(err, ZSP_EIO, "%s: no", path);
+    }
     const int file = watch.below->ops->open(self, path, mode, err);
     const size_t len = strlen(path);
     if (file >= 0) {
@@ -294,8 +302,8 @@ static void without_a_descriptor_an_error_is_told_and_nothing_fails_for_good(voi
     fault_fs_destroy(&faulty);
 }
 
-/* An atomic append of one batch to each of the first two wide partitions. */
-static struct store_atomic *begin_atomic(struct log_case *c)
+/* An atomic append of one batch to each of two wide partitions. */
+static struct store_atomic *begin_atomic_in(struct log_case *c, int first, int second)
 {
     struct zsp_buf *frame = zsp_buf_copy(zsp_slice_str("in a commit"));
     const struct store_batch batch = {.frame = frame,
@@ -303,11 +311,16 @@ static struct store_atomic *begin_atomic(struct log_case *c)
                                       .record_count = 1,
                                       .timestamp_ms = 1000,
                                       .priority = 4};
-    const struct store_append appends[] = {{wide[0], &batch}, {wide[1], &batch}};
+    const struct store_append appends[] = {{wide[first], &batch}, {wide[second], &batch}};
     struct store_atomic *atomic = NULL;
     assert_int_equal(c->store->ops->atomic_begin(c->store, appends, 2, 9, &atomic, NULL), 0);
     zsp_buf_put(&frame);
     return atomic;
+}
+
+static struct store_atomic *begin_atomic(struct log_case *c)
+{
+    return begin_atomic_in(c, 0, 1);
 }
 
 static void put_atomic(struct log_case *c, struct store_atomic *atomic)
@@ -392,6 +405,144 @@ static void without_a_descriptor_a_commit_that_was_put_waits(void **state)
     fault_fs_destroy(&faulty);
 }
 
+static void pass(struct log_case *c, int64_t ms)
+{
+    const int64_t end_ms = c->now.mono_ms + ms;
+    while (c->now.mono_ms < end_ms) {
+        c->now.mono_ms += 10;
+        log_case_run(c);
+    }
+}
+
+/* An atomic append to the first two partitions is ready; then one's file is closed and cannot be opened. */
+static struct store_atomic *begin_one_that_will_wait(struct log_case *c)
+{
+    begin(c, c->fs, 3);
+    struct store_atomic *const held = begin_atomic(c);
+    while (c->atomics_ready == 0) {
+        log_case_run(c);
+    }
+    use_others(c);
+    watch.lost = "topics/9-wide/0/";
+    return held;
+}
+
+static void hold_a_commit(struct log_case *c)
+{
+    put_atomic(c, begin_one_that_will_wait(c));
+    log_case_run(c);
+    assert_int_equal(c->atomics_done, 0);
+}
+
+/* Goal: commits and publishes to other partitions go on meanwhile; those to its own wait for it. */
+static void a_commit_that_waits_holds_up_no_other(void **state)
+{
+    struct log_case *c = *state;
+    hold_a_commit(c);
+    for (size_t i = 0; i < 3; i++) {
+        struct store_atomic *const other = begin_atomic_in(c, 4, 5);
+        log_case_run(c);
+        assert_int_equal(c->atomics_ready, 2 + i);
+        put_atomic(c, other);
+        log_case_run(c);
+        assert_int_equal(c->atomics_done, 1 + i);
+    }
+    look_at(c, 5);
+    c->append_code = -1;
+    log_case_fill(c, 0, "beside it ", 1);
+    assert_int_equal(c->append_code, 0);
+    struct store_atomic *const behind = begin_atomic_in(c, 1, 5);
+    pass(c, 300);
+    assert_int_equal(c->atomics_ready, 4);
+    assert_in_range(watch.refused, 2, 6); /* not all the time */
+    watch.lost = NULL;
+    pass(c, 300);
+    assert_int_equal(c->atomics_done, 4);
+    assert_int_equal(c->atomics_ready, 5);
+    put_atomic(c, behind);
+    log_case_settle(c);
+    assert_int_equal(c->atomics_done, 5);
+    assert_int_equal(c->atomic_code, 0);
+    assert_int_equal(watch.closed_dirty, 0);
+    log_case_close(c);
+    c->options.fs = c->fs;
+}
+
+/* Goal: one that was put behind it before that was known waits with it, and so do those behind that. */
+static void those_behind_a_commit_that_waits_come_after_it(void **state)
+{
+    struct log_case *c = *state;
+    put_atomic(c, begin_one_that_will_wait(c));
+    struct job *sync = run_without_sync(c);
+    struct store_atomic *const behind = begin_atomic_in(c, 1, 2);
+    assert_null(run_without_sync(c));
+    log_case_hear(c);
+    assert_int_equal(c->atomics_ready, 2);
+    put_atomic(c, behind);
+    job_run(sync, c->options.fs);
+    log_store_job_done(c->log, sync);
+    log_case_run(c);
+    struct store_atomic *const last = begin_atomic_in(c, 2, 3);
+    struct store_atomic *const other = begin_atomic_in(c, 4, 5);
+    log_case_run(c);
+    assert_int_equal(c->atomics_ready, 3);
+    assert_int_equal(c->atomics_done, 0);
+    put_atomic(c, other);
+    log_case_run(c);
+    assert_int_equal(c->atomics_done, 1);
+    watch.lost = NULL;
+    pass(c, 300);
+    assert_int_equal(c->atomics_done, 3);
+    assert_int_equal(c->atomics_ready, 4);
+    assert_int_equal(c->atomic_code, 0);
+    c->store->ops->atomic_cancel(c->store, last);
+    log_case_close(c);
+    c->options.fs = c->fs;
+}
+
+/* Goal: with its topic it is over, and is in nobody's way. */
+static void a_commit_that_waits_for_a_dropped_topic_is_over(void **state)
+{
+    struct log_case *c = *state;
+    hold_a_commit(c);
+    struct store_part *const own = c->parts[1];
+    const struct store_topic topic = {9, zsp_slice_str("wide"), WIDE};
+    assert_int_equal(c->store->ops->topic_drop(c->store, &topic, wide, 9, NULL), 0);
+    pass(c, 300);
+    assert_int_equal(c->atomics_done, 1);
+    wide[0] = own;
+    wide[1] = own;
+    (void)begin_atomic(c);
+    pass(c, 300);
+    assert_int_equal(c->atomics_ready, 2);
+    log_case_kill(c);
+    c->options.fs = c->fs;
+    assert_int_equal(log_case_open(c), 0);
+}
+
+/* Goal: what was decided happens, also when the power is cut while it waits and others went on. */
+static void a_commit_that_waits_is_there_after_a_power_cut(void **state)
+{
+    struct log_case *c = *state;
+    hold_a_commit(c);
+    struct store_atomic *const other = begin_atomic_in(c, 4, 5);
+    log_case_run(c);
+    put_atomic(c, other);
+    log_case_run(c);
+    assert_int_equal(c->atomics_done, 1);
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, 3);
+    c->options.fs = c->fs;
+    assert_int_equal(log_case_open(c), 0);
+    for (int i = 0; i < 2; i++) {
+        char path[64];
+        uint8_t bytes[256] = {0};
+        (void)snprintf(path, sizeof path, "topics/9-wide/%d/00000000000000000000.log", i);
+        (void)log_case_file_read(c, path, bytes, sizeof bytes);
+        assert_string_equal((const char *)bytes + BATCH_HEADER_BYTES, "in a commit");
+    }
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, log_case_set_up, log_case_tear_down)
@@ -404,6 +555,10 @@ int main(void)
         CASE(without_a_descriptor_an_error_is_told_and_nothing_fails_for_good),
         CASE(without_a_descriptor_a_commit_is_refused),
         CASE(without_a_descriptor_a_commit_that_was_put_waits),
+        CASE(a_commit_that_waits_holds_up_no_other),
+        CASE(those_behind_a_commit_that_waits_come_after_it),
+        CASE(a_commit_that_waits_for_a_dropped_topic_is_over),
+        CASE(a_commit_that_waits_is_there_after_a_power_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
