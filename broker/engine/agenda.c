@@ -112,7 +112,7 @@ static void tell_ledgers(struct engine *engine, const struct agenda *self,
 {
     struct ledger *ledger = self->partition->ledger_first;
     for (; ledger; ledger = ledger->next) {
-        if (ledger->levels && levels_due(ledger, span) < 0) {
+        if (ledger_levels(ledger) && levels_due(ledger, span) < 0) {
             group_out_of_memory(engine->groups);
             return;
         }
@@ -123,7 +123,7 @@ static void ledgers_changed(struct engine *engine, const struct agenda *self)
 {
     struct ledger *ledger = self->partition->ledger_first;
     for (; ledger; ledger = ledger->next) {
-        if (ledger->levels) {
+        if (ledger_levels(ledger)) {
             group_ledger_changed(engine->groups, ledger);
         }
     }
@@ -204,7 +204,7 @@ static void prune(struct engine *engine, struct agenda *self)
     bool forgets = false;
     const struct ledger *ledger = self->partition->ledger_first;
     for (; ledger; ledger = ledger->next) {
-        if (!ledger->levels || ledger->journaled >= needed || !levels_are_known(ledger)) {
+        if (!ledger_levels(ledger) || ledger->journaled >= needed || !levels_are_known(ledger)) {
             continue;
         }
         if (is_abandoned(engine, ledger->group)) {
@@ -267,7 +267,7 @@ void agenda_add(struct engine *engine, struct partition *partition, uint64_t fir
 void agenda_tell(struct groups *groups, struct ledger *ledger)
 {
     const struct partition *partition = ledger->partition;
-    if (partition->agenda && !ledger->levels && levels_make(ledger, partition->agenda) < 0) {
+    if (partition->agenda && !ledger_levels(ledger) && levels_make(ledger, partition->agenda) < 0) {
         group_out_of_memory(groups);
         return;
     }
@@ -386,7 +386,7 @@ void agenda_want(struct engine *engine, struct partition *partition)
     uint64_t first = self ? self->from : 0;
     const struct ledger *ledger = partition->ledger_first;
     for (; self && !self->load && ledger; ledger = ledger->next) {
-        if (ledger->levels && group_is_awaited(ledger->group) && ledger->journaled < first) {
+        if (ledger_levels(ledger) && group_is_awaited(ledger->group) && ledger->journaled < first) {
             first = ledger->journaled;
         }
     }

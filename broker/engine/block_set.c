@@ -9,21 +9,21 @@
 
 void block_set_fini(struct block_set *self)
 {
-    free(self->blocks);
-    *self = (struct block_set){0};
+    free(self->array);
+    self->array = NULL;
 }
 
 /* Index of the first block that is not below `block`. */
 static size_t place_of(const struct block_set *self, uint64_t block)
 {
-    if (self->count > 0 && self->blocks[self->count - 1] < block) {
-        return self->count;
-    }
     size_t low = 0;
-    size_t high = self->count;
+    size_t high = block_set_count(self);
+    if (high > 0 && block_set_at(self, high - 1) < block) {
+        return high;
+    }
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (self->blocks[middle] < block) {
+        if (block_set_at(self, middle) < block) {
             low = middle + 1;
         } else {
             high = middle;
@@ -32,31 +32,39 @@ static size_t place_of(const struct block_set *self, uint64_t block)
     return low;
 }
 
+static bool is_at(const struct block_set *self, size_t at, uint64_t block)
+{
+    return at < block_set_count(self) && block_set_at(self, at) == block;
+}
+
 bool block_set_has(const struct block_set *self, uint64_t block)
 {
-    const size_t at = place_of(self, block);
-    return at < self->count && self->blocks[at] == block;
+    return is_at(self, place_of(self, block), block);
 }
 
 int block_set_reserve(struct block_set *self, uint32_t count)
 {
-    if (count <= self->capacity - self->count) {
+    const uint32_t had = block_set_count(self);
+    const uint32_t room = self->array ? self->array->capacity : 0;
+    if (count <= room - had) {
         return 0;
     }
-    uint32_t capacity = self->capacity > 0 ? self->capacity * 2 : 1;
-    capacity = capacity > self->count + count ? capacity : self->count + count;
-    uint64_t *blocks = realloc(self->blocks, capacity * sizeof *blocks);
-    if (!blocks) {
+    uint32_t capacity = room > 0 ? room * 2 : 1;
+    capacity = capacity > had + count ? capacity : had + count;
+    struct block_array *const array =
+        realloc(self->array, sizeof *array + capacity * sizeof array->blocks[0]);
+    if (!array) {
         return ZSP_ENOMEM;
     }
-    self->blocks = blocks;
-    self->capacity = capacity;
+    array->count = had;
+    array->capacity = capacity;
+    self->array = array;
     return 0;
 }
 
 void block_set_trim(struct block_set *self)
 {
-    if (self->count == 0) {
+    if (block_set_count(self) == 0) {
         block_set_fini(self);
     }
 }
@@ -64,21 +72,25 @@ void block_set_trim(struct block_set *self)
 void block_set_add(struct block_set *self, uint64_t block)
 {
     const size_t at = place_of(self, block);
-    if (at < self->count && self->blocks[at] == block) {
+    if (is_at(self, at, block)) {
         return;
     }
-    zsp_assert(self->count < self->capacity);
-    memmove(&self->blocks[at + 1], &self->blocks[at], (self->count - at) * sizeof *self->blocks);
-    self->blocks[at] = block;
-    self->count++;
+    struct block_array *const array = self->array;
+    zsp_assert(array);
+    zsp_assert(array->count < array->capacity);
+    memmove(&array->blocks[at + 1], &array->blocks[at],
+            (array->count - at) * sizeof array->blocks[0]);
+    array->blocks[at] = block;
+    array->count++;
 }
 
 void block_set_remove(struct block_set *self, uint64_t block)
 {
     const size_t at = place_of(self, block);
-    if (at < self->count && self->blocks[at] == block) {
-        self->count--;
-        memmove(&self->blocks[at], &self->blocks[at + 1],
-                (self->count - at) * sizeof *self->blocks);
+    if (is_at(self, at, block)) {
+        struct block_array *const array = self->array;
+        array->count--;
+        memmove(&array->blocks[at], &array->blocks[at + 1],
+                (array->count - at) * sizeof array->blocks[0]);
     }
 }

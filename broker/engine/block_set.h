@@ -12,11 +12,26 @@
 
 #include "common/compiler.h"
 
-/* Zero-initialise. blocks[0 .. count) may be read by anyone. */
-struct block_set {
-    uint64_t *blocks;
+struct block_array {
     uint32_t count, capacity;
+    uint64_t blocks[];
 };
+
+/* Zero-initialise. */
+struct block_set {
+    struct block_array *array; /* NULL = it is empty, nothing is reserved */
+};
+
+static inline uint32_t block_set_count(const struct block_set *self)
+{
+    return self->array ? self->array->count : 0;
+}
+
+/* The lowest is number 0. */
+static inline uint64_t block_set_at(const struct block_set *self, size_t index)
+{
+    return self->array->blocks[index];
+}
 
 void block_set_fini(struct block_set *self);
 bool block_set_has(const struct block_set *self, uint64_t block);

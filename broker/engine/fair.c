@@ -140,7 +140,7 @@ static void has_next_turn(struct fair *self, struct fair_lane *lane, unsigned pr
 
 void fair_back(struct ledger *ledger, uint64_t first, uint64_t end, unsigned priority)
 {
-    struct fair *const self = ledger->fair;
+    struct fair *const self = ledger_fair(ledger);
     if (!self || first >= self->next) {
         return;
     }
@@ -180,7 +180,7 @@ static void clear(struct fair *self)
 
 void fair_drop(struct ledger *ledger)
 {
-    struct fair *const self = ledger->fair;
+    struct fair *const self = ledger_fair(ledger);
     if (!self) {
         return;
     }
@@ -190,29 +190,34 @@ void fair_drop(struct ledger *ledger)
     }
     zsp_table_fini(&self->lanes);
     free(self);
-    ledger->fair = NULL;
+    ledger->ways->fair = NULL;
+    ledger_ways_close(ledger);
 }
 
 void fair_restart(struct ledger *ledger)
 {
-    if (ledger->fair) {
-        clear(ledger->fair);
-        ledger->fair->next = ledger->high;
+    struct fair *const self = ledger_fair(ledger);
+    if (self) {
+        clear(self);
+        self->next = ledger->high;
     }
 }
 
-static int make(struct groups *groups, struct ledger *ledger)
+/* NULL = out of memory. */
+static struct fair *make(struct groups *groups, struct ledger *ledger)
 {
-    struct fair *const self = calloc(1, sizeof *self);
+    struct ledger_ways *const ways = ledger_ways_open(ledger);
+    struct fair *const self = ways ? calloc(1, sizeof *self) : NULL;
     if (!self) {
-        return ZSP_ENOMEM;
+        ledger_ways_close(ledger);
+        return NULL;
     }
     self->groups = groups;
     self->ledger = ledger;
     self->next = ledger->high;
     zsp_table_init(&self->lanes, groups->ledgers.seed);
-    ledger->fair = self;
-    return 0;
+    ways->fair = self;
+    return self;
 }
 
 int fair_look(struct groups *groups, struct ledger *ledger)
@@ -222,10 +227,10 @@ int fair_look(struct groups *groups, struct ledger *ledger)
         fair_drop(ledger);
         return 0;
     }
-    int rc = ledger->fair ? 0 : make(groups, ledger);
-    struct fair *const self = ledger->fair;
-    if (rc < 0) {
-        return rc;
+    struct fair *const known = ledger_fair(ledger);
+    struct fair *const self = known ? known : make(groups, ledger);
+    if (!self) {
+        return ZSP_ENOMEM;
     }
     self->next = self->next > ledger->high ? self->next : ledger->high;
     if (!self->is_behind && !self->read && self->next < ledger->mark &&
@@ -240,12 +245,12 @@ int fair_look(struct groups *groups, struct ledger *ledger)
 
 bool fair_is_used(const struct ledger *ledger)
 {
-    return ledger->fair && ledger_rare_of(ledger)->blocked >= ledger->mark;
+    return ledger_fair(ledger) && ledger_rare_of(ledger)->blocked >= ledger->mark;
 }
 
 bool fair_is_known(const struct ledger *ledger)
 {
-    const struct fair *self = ledger->fair;
+    const struct fair *self = ledger_fair(ledger);
     return !fair_is_used(ledger) || self->next >= ledger->mark ||
            (self->entry_count > 0 &&
             (self->looked == group_fair_turns(group_fair_of(ledger->group)) + 1 ||
@@ -260,7 +265,7 @@ static bool has_lane(const struct fair *self, unsigned priority)
 
 unsigned fair_priorities(const struct ledger *ledger)
 {
-    const struct fair *self = ledger->fair;
+    const struct fair *self = ledger_fair(ledger);
     unsigned ret = 0;
     for (unsigned i = 0; i <= ZSP_PRIORITY_MAX; i++) {
         ret |= has_lane(self, i) ? 1u << i : 0;
@@ -372,7 +377,7 @@ static void turn_is_over(struct fair *self, struct fair_lane *lane, unsigned pri
 
 int fair_take_fresh(struct ledger *ledger, struct take *take, unsigned priority)
 {
-    struct fair *const self = ledger->fair;
+    struct fair *const self = ledger_fair(ledger);
     int rc = 0;
     while (rc == 0 && take->messages > 0 && take->piece_count < take->piece_max) {
         struct fair_lane *const lane = next_lane(self, priority);
@@ -389,7 +394,7 @@ int fair_take_fresh(struct ledger *ledger, struct take *take, unsigned priority)
 
 void fair_turn_back(struct ledger *ledger, uint64_t tenant, unsigned priority, uint32_t count)
 {
-    struct fair *const self = ledger->fair;
+    struct fair *const self = ledger_fair(ledger);
     uint8_t key[FAIR_KEY_LEN];
     lane_key(tenant, priority, key);
     struct fair_lane *const lane =

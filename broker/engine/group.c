@@ -73,8 +73,8 @@ int group_init(struct engine *engine, struct zsp_err *err)
 
 static void forget_leases(struct groups *self, struct group *group)
 {
-    while (group->lease_first) {
-        struct lease *lease = group->lease_first;
+    while (group_first_lease(group)) {
+        struct lease *lease = group_first_lease(group);
         lease->outstanding = 0;
         group_lease_over(self, lease);
     }
@@ -186,7 +186,7 @@ struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice na
 {
     struct groups *self = engine->groups;
     zsp_assert(name.len <= ZSP_NAME_MAX);
-    static const char kind[] = "group ";
+    static const char kind[] = GROUP_OBJECT;
     struct group *group = calloc(1, offsetof(struct group, object) + sizeof kind + name.len);
     if (!group) {
         return NULL;
@@ -194,13 +194,13 @@ struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice na
     group->id = id;
     memcpy(group->object, kind, sizeof kind - 1);
     memcpy(group->object + sizeof kind - 1, name.data, name.len);
-    group->name = (struct zsp_slice){(const uint8_t *)group->object + sizeof kind - 1, name.len};
-    if (name_index_add(&engine->catalog.groups, group->name, group) < 0) {
+    group->name_len = (uint8_t)name.len;
+    if (name_index_add(&engine->catalog.groups, group_name(group), group) < 0) {
         free(group);
         return NULL;
     }
     if (zsp_table_add(&self->by_id, id_key(&group->id), group) < 0) {
-        (void)name_index_remove(&engine->catalog.groups, group->name);
+        (void)name_index_remove(&engine->catalog.groups, group_name(group));
         free(group);
         return NULL;
     }
@@ -245,7 +245,7 @@ void group_destroy(struct engine *engine, struct group *group)
     name_index_fini(&group->bindings);
     ready_set_fini(group);
     members_fini(&group->members, &self->members);
-    (void)name_index_remove(&engine->catalog.groups, group->name);
+    (void)name_index_remove(&engine->catalog.groups, group_name(group));
     (void)zsp_table_remove(&self->by_id, id_key(&group->id));
     zsp_assert(!group->work); /* neither pulls nor ledgers */
     free(group);

@@ -98,7 +98,6 @@ struct group_call {
 /* In an order without holes: there are many, and most are idle. */
 struct group {
     uint64_t id;
-    struct zsp_slice name;           /* into object */
     uint64_t epoch;                  /* raised by every seek */
     int64_t pulled_ms;               /* broker time of the last PULL; 0 = none since the start */
     int64_t paused_ms;               /* of the PAUSE; 0 = it was before the start */
@@ -115,7 +114,6 @@ struct group {
     struct lanes *lanes_wanted;  /* ledgers whose keys are to be read, of keyed groups, */
     uint32_t lanes_reading;      /* and those of which they are being read */
     uint32_t attached;           /* bindings with a topic */
-    struct lease *lease_first, *lease_last;
     struct members members;
     struct savepoint *savepoint_first; /* by number; the first may be the undo */
     struct group_call *creates;        /* CREATING: others that want to create it */
@@ -129,9 +127,11 @@ struct group {
     bool paused;     /* nothing is handed out */
     bool wants_room; /* a parked pull waits for room, see reply_room() */
     bool dirty;      /* in groups->dirty: its parked pulls are to be looked at */
-    char object[];   /* "group <name>", for errors */
+    uint8_t name_len;
+    char object[]; /* "group <name>", for errors */
 };
 
+_Static_assert(ZSP_NAME_MAX <= UINT8_MAX, "group.name_len");
 _Static_assert(ZSP_PARTITIONS_MAX <= UINT16_MAX, "binding_work.blocked");
 
 /* The group side's state: engine->groups. */
@@ -187,6 +187,14 @@ struct groups {
     struct lanes *lanes_recalls; /* of which something is to be recalled */
 };
 
+#define GROUP_OBJECT "group " /* what `object` begins with */
+
+static inline struct zsp_slice group_name(const struct group *self)
+{
+    return (struct zsp_slice){(const uint8_t *)self->object + sizeof GROUP_OBJECT - 1,
+                              self->name_len};
+}
+
 /* What is to be done in it; to look at. */
 static inline const struct group_work *group_work_of(const struct group *self)
 {
@@ -218,6 +226,12 @@ static inline struct pull *group_first_working(const struct group *self)
 static inline bool group_is_awaited(const struct group *self)
 {
     return group_work_of(self)->parked_count > 0;
+}
+
+/* Leases that live, in order of grant; linked through next. */
+static inline struct lease *group_first_lease(const struct group *self)
+{
+    return group_work_of(self)->lease_first;
 }
 
 /* Messages that are out, or that a pull is reading. */
@@ -335,7 +349,8 @@ void group_wake(struct groups *self, struct group *group);
 void group_out_of_memory(struct groups *self);
 
 /* --- leases (lease_end.c) --- */
-/* Arm the timer of a lease of the group and put it into the group's list and its session's. */
+/* Arm the timer of a lease of the group and put it into the group's list and its session's. The group
+ * has work already. */
 void group_lease_live(struct groups *self, struct group *group, struct lease *lease);
 /* After its deadline moved. */
 void group_lease_rearm(struct groups *self, struct lease *lease);

@@ -120,7 +120,7 @@ static void join_done(struct engine *engine, struct engine_op *op,
         }
     }
     if (join->has_to && group->side) {
-        side_replay_answer(engine, group->side, &join->to, group->name);
+        side_replay_answer(engine, group->side, &join->to, group_name(group));
     } else if (join->has_to) {
         reply_ok(engine, &join->to);
     }

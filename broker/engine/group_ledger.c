@@ -131,8 +131,9 @@ static struct ledger_figures figures_of(const struct ledger *ledger)
         .is_blocked = ledger_is_blocked(ledger),
         .is_unknown = levels_are_awaited(ledger) || !fair_is_known(ledger),
         .is_late = levels_are_late(ledger),
-        .has_levels = ledger->levels != NULL,
-        .is_stalled = ledger->lanes && ledger->lanes->is_stalled && lanes_ready(ledger) == 0,
+        .has_levels = ledger_levels(ledger) != NULL,
+        .is_stalled =
+            ledger_lanes(ledger) && ledger->ways->lanes->is_stalled && lanes_ready(ledger) == 0,
     };
 }
 
@@ -253,7 +254,7 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     if (group_settings_of(group)->texts.of[TEXT_DEAD_LETTER_TOPIC]) {
         letters_look(self, ledger);
     }
-    if ((group_fair_of(group) || ledger->fair) && fair_look(self, ledger) < 0) {
+    if ((group_fair_of(group) || ledger_fair(ledger)) && fair_look(self, ledger) < 0) {
         group_out_of_memory(self);
         return;
     }
@@ -284,7 +285,7 @@ void group_leave_leases(struct groups *self, const struct ledger *ledger, uint64
                         uint64_t end)
 {
     struct lease *next = NULL;
-    for (struct lease *lease = ledger->group->lease_first; lease; lease = next) {
+    for (struct lease *lease = group_first_lease(ledger->group); lease; lease = next) {
         next = lease->next;
         const uint64_t lost = lease_out_in(lease, ledger, &ledger->runs, first, end);
         lease->outstanding -= lost;
@@ -305,7 +306,7 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
         recall_forget(self, ledger); /* last: what changes may ask for a recall */
         pull_forget_ledger(group, ledger);
         group_leave_leases(self, ledger, 0, UINT64_MAX);
-        for (struct lease *lease = group->lease_first; lease; lease = lease->next) {
+        for (struct lease *lease = group_first_lease(group); lease; lease = lease->next) {
             lease_forget_ledger(lease, ledger);
         }
         ledger->mark = ledger->high = ledger->above = 0;
@@ -314,7 +315,7 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
         group_ledger_changed(self, ledger);
     }
     zsp_assert(!ledger->told); /* it has nothing any more */
-    zsp_assert(!ledger->order);
+    zsp_assert(!ledger_order(ledger));
     mark_watch_end(ledger);
     unlink_ledger(self, ledger);
     (void)zsp_table_remove(&self->ledgers, (struct zsp_slice){ledger->key, LEDGER_KEY_LEN});
@@ -325,8 +326,8 @@ void group_ledger_drop(struct groups *self, struct ledger *ledger)
 void group_ledger_put_gone(struct engine *engine, const struct ledger *ledger)
 {
     uint8_t key[GROUP_KEY_ROOM];
-    for (size_t i = 0; i < ledger->blocks.count; i++) {
-        state_put_gone(engine, ledger_block_key(ledger, ledger->blocks.blocks[i], key));
+    for (size_t i = 0; i < block_set_count(&ledger->blocks); i++) {
+        state_put_gone(engine, ledger_block_key(ledger, block_set_at(&ledger->blocks, i), key));
     }
     state_put_gone(engine, ledger_head_key(ledger, key));
 }

@@ -48,7 +48,7 @@ static void write_group(struct zsp_writer *out, const struct group *group)
     zsp_write_u64(out, group->start_value);
     group_settings_encode(out, group_settings_of(group));
     setting_texts_encode(out, &group_settings_of(group)->texts);
-    zsp_write_short(out, group->name);
+    zsp_write_short(out, group_name(group));
     zsp_write_u16(out, (uint16_t)pattern_name_count(group));
     for (size_t i = 0; i < group->bindings.count; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
@@ -196,7 +196,7 @@ int group_put_gone(struct engine *engine, const struct group *group, struct engi
     uint8_t key[GROUP_KEY_ROOM];
     struct gone_batch batch = {.engine = engine, .op = op, .err = err};
     add_gone(&batch, group_key(group->id, key));
-    for (const struct lease *lease = group->lease_first; lease; lease = lease->next) {
+    for (const struct lease *lease = group_first_lease(group); lease; lease = lease->next) {
         add_gone(&batch, lease_key(group->id, lease->number, key));
     }
     for (const struct savepoint *at = group->savepoint_first; at; at = at->next) {
@@ -207,8 +207,8 @@ int group_put_gone(struct engine *engine, const struct group *group, struct engi
         for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
             const struct ledger *ledger = binding->ledgers[k];
             add_gone(&batch, ledger_head_key(ledger, key));
-            for (size_t b = 0; b < ledger->blocks.count; b++) {
-                add_gone(&batch, ledger_block_key(ledger, ledger->blocks.blocks[b], key));
+            for (size_t b = 0; b < block_set_count(&ledger->blocks); b++) {
+                add_gone(&batch, ledger_block_key(ledger, block_set_at(&ledger->blocks, b), key));
             }
         }
     }
@@ -335,7 +335,7 @@ static int open_group(struct engine *engine, uint64_t id, struct zsp_slice name,
     struct group *group = group_by_id(engine->groups, id);
     if (group) {
         *ret = group;
-        return zsp_slice_equal(group->name, name) ? 0 : corrupt(err, "group", id);
+        return zsp_slice_equal(group_name(group), name) ? 0 : corrupt(err, "group", id);
     }
     if (!zsp_name_valid(name) || name_index_find(&engine->catalog.groups, name)) {
         return corrupt(err, "group", id);
@@ -594,12 +594,18 @@ static void start_leases(struct engine *engine)
     struct groups *self = engine->groups;
     while (self->start_leases) {
         struct lease *lease = self->start_leases;
+        struct group *group = group_by_id(self, lease->group_id);
+        const bool lives = group && lease->outstanding > 0;
+        if (lives && !group_work_use(group)) {
+            group_out_of_memory(self);
+            return;
+        }
         self->start_leases = lease->next;
         lease->next = lease->prev = NULL;
-        struct group *group = group_by_id(self, lease->group_id);
-        if (group && lease->outstanding > 0) {
+        if (lives) {
             lease->granted_ms = lease->deadline_ms - (int64_t)group_settings_of(group)->lease_ms;
             group_lease_live(self, group, lease);
+            group_work_leave(group);
             continue;
         }
         uint8_t key[GROUP_KEY_ROOM];

@@ -481,7 +481,7 @@ int verb_group_info(struct engine *engine, const struct request *request, struct
                             (group->side ? 1u : 0u) + (redrive ? 1u : 0u) + (letters ? 1u : 0u) +
                             (group_filter_of(group) ? 1u : 0u) +
                             (group->mode == GROUP_KEYED ? 1u : 0u));
-    wire_write_text_str(out, "group", group->name);
+    wire_write_text_str(out, "group", group_name(group));
     wire_write_text(out, "mode");
     wire_write_text(out, group_mode_name(group->mode));
     wire_write_text(out, "start");

@@ -28,6 +28,7 @@ void group_work_leave(struct group *group)
         zsp_assert(work->busy_ledgers == 0);
         zsp_assert(work->parked_count == 0);
         zsp_assert(!work->working.first);
+        zsp_assert(!work->lease_first);
         free(work);
         group->work = NULL;
     }

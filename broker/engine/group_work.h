@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * What a group, and its binding to a topic, have while there is something to be done: sums over
- * their ledgers, the ring of those with something ready, lists of pulls. Most groups are idle and
+ * their ledgers, the ring of those with something ready, lists of pulls and leases. Most groups are idle and
  * have none of it, which reads as all zero.
  *
  * Each has users: the ledgers that have told something (struct ledger_told), and, of a group, its
- * pulls. It is made with the first one and goes with the last one.
+ * pulls and leases. It is made with the first one and goes with the last one.
  */
 #ifndef ZSP_ENGINE_GROUP_WORK_H
 #define ZSP_ENGINE_GROUP_WORK_H
@@ -17,6 +17,7 @@
 struct binding;
 struct group;
 struct ledger_told;
+struct lease;
 struct pull;
 
 struct pull_list {
@@ -37,6 +38,7 @@ struct group_work {
     uint32_t users;
     struct pull_list parked;  /* in order of arrival */
     struct pull_list working; /* reading or granting */
+    struct lease *lease_first, *lease_last;
 };
 extern const struct group_work group_work_none;
 

@@ -13,21 +13,27 @@
 
 struct ledger_order *ledger_order_open(struct ledger *ledger)
 {
-    if (!ledger->order) {
-        ledger->order = calloc(1, sizeof *ledger->order);
-        if (ledger->order) {
-            ledger->order->ledger = ledger;
+    struct ledger_ways *const ways = ledger_ways_open(ledger);
+    if (ways && !ways->order) {
+        ways->order = calloc(1, sizeof *ways->order);
+        if (ways->order) {
+            ways->order->ledger = ledger;
         }
     }
-    return ledger->order;
+    if (!ways || !ways->order) {
+        ledger_ways_close(ledger);
+        return NULL;
+    }
+    return ways->order;
 }
 
 void ledger_order_close(struct ledger *ledger)
 {
-    const struct ledger_order *order = ledger->order;
+    struct ledger_order *const order = ledger_order(ledger);
     if (order && !order->holder && !order->recalls) {
-        free(ledger->order);
-        ledger->order = NULL;
+        free(order);
+        ledger->ways->order = NULL;
+        ledger_ways_close(ledger);
     }
 }
 
@@ -56,7 +62,7 @@ static uint64_t out_of(const struct ledger *ledger)
 uint64_t hold_ready(const struct ledger *ledger)
 {
     const bool is_free = hold_is_free(ledger);
-    if (is_free ? out_of(ledger) > 0 : ledger->order->leaves) {
+    if (is_free ? out_of(ledger) > 0 : ledger->ways->order->leaves) {
         return 0;
     }
     return ordered_ready(ledger, group_holds_dead(ledger->group));
@@ -64,7 +70,7 @@ uint64_t hold_ready(const struct ledger *ledger)
 
 void hold_drop(struct groups *self, struct ledger *ledger)
 {
-    struct ledger_order *const order = ledger->order;
+    struct ledger_order *const order = ledger_order(ledger);
     if (!order || !order->holder) {
         return;
     }
@@ -92,7 +98,7 @@ static bool is_silent(const struct groups *self, const struct member *member)
 
 void hold_look(struct groups *self, struct ledger *ledger)
 {
-    const struct ledger_order *const order = ledger->order;
+    const struct ledger_order *const order = ledger_order(ledger);
     if (order && (order->leaves || (order->lapsed && is_silent(self, order->holder))) &&
         out_of(ledger) == 0) {
         hold_drop(self, ledger);

@@ -61,7 +61,7 @@ void ledger_order_close(struct ledger *ledger);
 /* May somebody else than its holder get messages of it, as far as it is ready? */
 static inline bool hold_is_free(const struct ledger *ledger)
 {
-    return !ledger->order || !ledger->order->holder;
+    return !ledger_order(ledger) || !ledger_order(ledger)->holder;
 }
 
 /* What of the ledger is ready for who may have it. */

@@ -61,8 +61,10 @@ static int begin(struct lanes *self)
 static struct lanes *open_lanes(struct groups *groups, struct ledger *ledger)
 {
     const struct engine_options *options = &groups->engine->options;
-    struct lanes *self = calloc(1, sizeof *self);
+    struct ledger_ways *const ways = ledger_ways_open(ledger);
+    struct lanes *self = ways ? calloc(1, sizeof *self) : NULL;
     if (!self) {
+        ledger_ways_close(ledger);
         return NULL;
     }
     self->groups = groups;
@@ -70,21 +72,23 @@ static struct lanes *open_lanes(struct groups *groups, struct ledger *ledger)
     lane_table_init(&self->table, options->random_fn(options->random_arg));
     if (begin(self) < 0) {
         lanes_free(self);
+        ledger_ways_close(ledger);
         return NULL;
     }
-    ledger->lanes = self;
+    ways->lanes = self;
     return self;
 }
 
 void lanes_drop(struct ledger *ledger)
 {
-    struct lanes *self = ledger->lanes;
+    struct lanes *self = ledger_lanes(ledger);
     if (!self) {
         return;
     }
     lanes_recall_forget(self);
     engine_cancel(self->groups->engine, TIMER_WAIT, &self->retry);
-    ledger->lanes = NULL;
+    ledger->ways->lanes = NULL;
+    ledger_ways_close(ledger);
     if (self->place == LANES_READING) {
         ledger->group->lanes_reading--; /* nobody waits for it any more */
         self->ledger = NULL;
@@ -104,7 +108,7 @@ static bool is_idle(const struct ledger *ledger)
 
 void lanes_look(struct groups *groups, struct ledger *ledger)
 {
-    struct lanes *self = ledger->lanes;
+    struct lanes *self = ledger_lanes(ledger);
     if (is_idle(ledger)) {
         if (self && lane_table_is_empty(&self->table) && self->place != LANES_READING) {
             lanes_drop(ledger);
@@ -130,13 +134,13 @@ static bool is_loaded(const struct lanes *self)
 
 uint64_t lanes_ready(const struct ledger *ledger)
 {
-    const struct lanes *self = ledger->lanes;
+    const struct lanes *self = ledger_lanes(ledger);
     return self && is_loaded(self) ? runmap_count(&ledger->runs, RUN_READY) : 0;
 }
 
 uint64_t lanes_known(const struct ledger *ledger)
 {
-    return ledger->lanes ? ledger->lanes->cursor : 0;
+    return ledger_lanes(ledger) ? ledger->ways->lanes->cursor : 0;
 }
 
 /* --- Runs --------------------------------------------------------------------------------------- */
@@ -413,7 +417,7 @@ static int touch(struct lanes *self, uint64_t first, uint64_t end)
 
 void lanes_touch(struct ledger *ledger, uint64_t first, uint64_t end)
 {
-    if (ledger->lanes && touch(ledger->lanes, first, end) < 0) {
-        group_out_of_memory(ledger->lanes->groups);
+    if (ledger_lanes(ledger) && touch(ledger_lanes(ledger), first, end) < 0) {
+        group_out_of_memory(ledger->ways->lanes->groups);
     }
 }

@@ -66,7 +66,7 @@ static struct follower pop(struct followers_heap *self)
 static int note_next(struct followers_heap *heap, const struct ledger *ledger, uint32_t rank,
                      uint64_t offset)
 {
-    struct lane_table *const table = &ledger->lanes->table;
+    struct lane_table *const table = &ledger->ways->lanes->table;
     const struct lane_entry *entry = lane_entry(table, offset);
     if (!entry || entry->lane == LANE_FREE) {
         return 0;
@@ -80,11 +80,11 @@ static int note_all(const struct pull *pull, struct followers_heap *heap)
 {
     int rc = 0;
     for (size_t i = 0; i < pull->take.piece_count; i++) {
-        pull->take.pieces[i].ledger->lanes->rank = UINT32_MAX;
+        pull->take.pieces[i].ledger->ways->lanes->rank = UINT32_MAX;
     }
     for (size_t i = 0; i < pull->take.piece_count && rc == 0; i++) {
         const struct piece *piece = &pull->take.pieces[i];
-        struct lanes *const lanes = piece->ledger->lanes;
+        struct lanes *const lanes = piece->ledger->ways->lanes;
         lanes->rank = lanes->rank < i ? lanes->rank : (uint32_t)i;
         for (uint64_t at = piece->first; at < piece->end && rc == 0; at++) {
             rc = note_next(heap, piece->ledger, lanes->rank, at);
@@ -141,8 +141,8 @@ static int by_place(const void *a, const void *b)
 {
     const struct piece *one = a;
     const struct piece *other = b;
-    const uint32_t rank = one->ledger->lanes->rank;
-    const uint32_t other_rank = other->ledger->lanes->rank;
+    const uint32_t rank = one->ledger->ways->lanes->rank;
+    const uint32_t other_rank = other->ledger->ways->lanes->rank;
     if (rank != other_rank) {
         return rank < other_rank ? -1 : 1;
     }
@@ -180,7 +180,7 @@ int lanes_follow(struct pull *pull, uint64_t messages)
     free(heap.items);
     for (size_t i = 0; i < take->piece_count; i++) {
         struct ledger *const ledger = take->pieces[i].ledger;
-        group_ledger_changed(ledger->lanes->groups, ledger);
+        group_ledger_changed(ledger->ways->lanes->groups, ledger);
     }
     if (rc == 0 && group_work_of(pull->group)->with_levels == 0) {
         sort_pieces(take);

@@ -63,13 +63,14 @@ void lanes_recall_forget(struct lanes *self)
 /* The lane of a message that is known to be in one; NULL = it is in none. */
 static struct lane *lane_of(const struct ledger *ledger, uint64_t offset)
 {
-    const struct lane_entry *entry = lane_entry(&ledger->lanes->table, offset);
-    return entry && entry->lane != LANE_FREE ? lane_at(&ledger->lanes->table, entry->lane) : NULL;
+    const struct lane_entry *entry = lane_entry(&ledger->ways->lanes->table, offset);
+    return entry && entry->lane != LANE_FREE ? lane_at(&ledger->ways->lanes->table, entry->lane)
+                                             : NULL;
 }
 
 void lanes_note_back(struct ledger *ledger, uint64_t first, uint64_t end)
 {
-    for (uint64_t at = first; ledger->lanes && at < end; at++) {
+    for (uint64_t at = first; ledger_lanes(ledger) && at < end; at++) {
         struct lane *const lane = lane_of(ledger, at);
         if (lane && at < lane->back) {
             lane->back = at;
@@ -85,8 +86,8 @@ static bool is_recalled(const struct ledger *ledger, uint64_t offset)
 
 bool lanes_is_recalled(const struct ledger *ledger, uint64_t first, uint64_t *end)
 {
-    const bool ret = ledger->lanes && is_recalled(ledger, first);
-    for (uint64_t at = first + 1; ledger->lanes && at < *end; at++) {
+    const bool ret = ledger_lanes(ledger) && is_recalled(ledger, first);
+    for (uint64_t at = first + 1; ledger_lanes(ledger) && at < *end; at++) {
         if (is_recalled(ledger, at) != ret) {
             *end = at;
         }
@@ -148,7 +149,7 @@ static bool recall_some(struct lanes *self)
     if (step_put(&groups->step, groups->engine, STORE_WRITTEN, NULL, &error) < 0) {
         return false;
     }
-    if (self->ledger->lanes != self) {
+    if (ledger_lanes(self->ledger) != self) {
         return true;
     }
     while (self->recalls.count > count) { /* none came meanwhile: what came back was noted */

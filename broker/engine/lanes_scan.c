@@ -141,7 +141,7 @@ bool lanes_wants(struct lanes *self)
         self->is_stalled = true;
         return false;
     }
-    return ledger->levels || runmap_count(&ledger->runs, RUN_READY) < LANES_AHEAD;
+    return ledger_levels(ledger) || runmap_count(&ledger->runs, RUN_READY) < LANES_AHEAD;
 }
 
 /* --- Learning ------------------------------------------------------------------------------------- */

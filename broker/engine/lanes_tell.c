@@ -39,7 +39,7 @@ static void keep(struct hot *hot, size_t *count, size_t max, struct hot one)
 
 static void find_hot(const struct ledger *ledger, struct hot *hot, size_t *count, size_t max)
 {
-    const struct lane_table *table = ledger->lanes ? &ledger->lanes->table : NULL;
+    const struct lane_table *table = ledger_lanes(ledger) ? &ledger->ways->lanes->table : NULL;
     for (uint32_t i = table ? lane_table_next(table, 0) : 0; i != 0;
          i = lane_table_next(table, i)) {
         const uint64_t waiting = waiting_of(lane_at(table, i));
@@ -77,13 +77,13 @@ uint32_t lanes_hottest(const struct ledger *ledger, uint64_t *ret_offset, const 
     if (count == 0) {
         return 0;
     }
-    *ret_offset = blocks(ledger, lane_at(&ledger->lanes->table, hot.lane), ret_state);
+    *ret_offset = blocks(ledger, lane_at(&ledger->ways->lanes->table, hot.lane), ret_state);
     return hot.lane;
 }
 
 static void write_hot(struct zsp_writer *out, const struct hot *hot)
 {
-    const struct lane *lane = lane_at(&hot->ledger->lanes->table, hot->lane);
+    const struct lane *lane = lane_at(&hot->ledger->ways->lanes->table, hot->lane);
     const char *state = NULL;
     const uint64_t offset = blocks(hot->ledger, lane, &state);
     wire_write_array(out, 6);
@@ -107,7 +107,8 @@ void lanes_write_hot(struct zsp_writer *out, const struct group *group, size_t b
         }
     }
     for (; fitting < count; fitting++) {
-        const struct lane *lane = lane_at(&hot[fitting].ledger->lanes->table, hot[fitting].lane);
+        const struct lane *lane =
+            lane_at(&hot[fitting].ledger->ways->lanes->table, hot[fitting].lane);
         const size_t row = hot[fitting].ledger->binding->followers->name.len + lane->key_len + 50u;
         if (row > bytes) {
             break;
@@ -123,7 +124,7 @@ void lanes_write_hot(struct zsp_writer *out, const struct group *group, size_t b
 bool lanes_all_held(const struct ledger *ledger)
 {
     uint64_t held = 0;
-    const struct lane_table *table = ledger->lanes ? &ledger->lanes->table : NULL;
+    const struct lane_table *table = ledger_lanes(ledger) ? &ledger->ways->lanes->table : NULL;
     for (uint32_t i = table ? lane_table_next(table, 0) : 0; i != 0;
          i = lane_table_next(table, i)) {
         const struct lane *lane = lane_at(table, i);
@@ -136,13 +137,13 @@ void lanes_write_stalled(struct zsp_writer *out, const struct ledger *ledger)
 {
     const uint64_t first = ledger_committed(ledger);
     const struct lane_entry *entry =
-        ledger->lanes ? lane_entry(&ledger->lanes->table, first) : NULL;
+        ledger_lanes(ledger) ? lane_entry(&ledger->ways->lanes->table, first) : NULL;
     wire_write_array(out, 4);
     wire_write_str(out, ledger->binding->followers->name);
     wire_write_uint(out, ledger_partition_index(ledger));
     wire_write_uint(out, first);
     if (entry && entry->lane != LANE_FREE) {
-        wire_write_bin(out, lane_key(lane_at(&ledger->lanes->table, entry->lane)));
+        wire_write_bin(out, lane_key(lane_at(&ledger->ways->lanes->table, entry->lane)));
     } else {
         wire_write_nil(out);
     }

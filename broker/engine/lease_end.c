@@ -40,11 +40,13 @@ static void lease_fired(struct engine *engine, struct timer *timer)
 
 void group_lease_live(struct groups *self, struct group *group, struct lease *lease)
 {
+    struct group_work *const work = group_work_use(group);
+    zsp_assert(work); /* it was there */
     lease->group = group;
     lease->next = NULL;
-    lease->prev = group->lease_last;
-    *(group->lease_last ? &group->lease_last->next : &group->lease_first) = lease;
-    group->lease_last = lease;
+    lease->prev = work->lease_last;
+    *(work->lease_last ? &work->lease_last->next : &work->lease_first) = lease;
+    work->lease_last = lease;
     lease->timer.fire_fn = lease_fired;
     if (lease->session != 0) {
         struct session_note *note = session_note_open(&self->notes, lease->session);
@@ -66,15 +68,16 @@ void group_lease_rearm(struct groups *self, struct lease *lease)
 
 void group_lease_over(struct groups *self, struct lease *lease)
 {
-    struct group *group = lease->group;
+    struct group_work *const work = lease->group->work;
     zsp_assert(lease->outstanding == 0);
     engine_cancel(self->engine, timer_of(lease), &lease->timer);
     session_note_remove_lease(lease);
     if (lease->bye) {
         bye_lease_over(self->engine, lease->bye);
     }
-    *(lease->prev ? &lease->prev->next : &group->lease_first) = lease->next;
-    *(lease->next ? &lease->next->prev : &group->lease_last) = lease->prev;
+    *(lease->prev ? &lease->prev->next : &work->lease_first) = lease->next;
+    *(lease->next ? &lease->next->prev : &work->lease_last) = lease->prev;
+    group_work_leave(lease->group);
     lease_remove(&self->leases, lease);
 }
 

@@ -38,6 +38,23 @@ void ledger_rare_forget(struct ledger *self)
     self->rare = NULL;
 }
 
+struct ledger_ways *ledger_ways_open(struct ledger *self)
+{
+    if (!self->ways) {
+        self->ways = calloc(1, sizeof *self->ways);
+    }
+    return self->ways;
+}
+
+void ledger_ways_close(struct ledger *self)
+{
+    const struct ledger_ways *const ways = self->ways;
+    if (ways && !ways->fair && !ways->levels && !ways->order && !ways->lanes) {
+        free(self->ways);
+        self->ways = NULL;
+    }
+}
+
 void ledger_fini(struct ledger *self)
 {
     ledger_rare_forget(self);
@@ -140,7 +157,7 @@ bool ledger_is_blocked(const struct ledger *self)
 /* The runs of [first, end) have changed. */
 static void lanes_told(struct ledger *self, uint64_t first, uint64_t end)
 {
-    if (self->lanes) {
+    if (ledger_lanes(self)) {
         lanes_touch(self, first, end);
     }
 }
@@ -307,7 +324,7 @@ static int take_in_turn(struct ledger *self, struct take *take)
 {
     bool alone = false;
     int rc = take_again(self, take, RUN_CLASS_READY, RUN_CLASS_LIMITED, &alone);
-    if (rc < 0 || alone || self->lanes) {
+    if (rc < 0 || alone || ledger_lanes(self)) {
         return rc;
     }
     return fair_is_used(self) ? fair_take_fresh(self, take, ZSP_PRIORITY) : take_fresh(self, take);
@@ -321,16 +338,16 @@ int ledger_take_priority(struct ledger *self, struct take *take, unsigned priori
     }
     int rc = take_again(self, take, RUN_CLASS_READY_AT(priority), RUN_CLASS_LIMITED_AT(priority),
                         &alone);
-    if (rc < 0 || alone || self->lanes) {
+    if (rc < 0 || alone || ledger_lanes(self)) {
         return rc;
     }
     if (fair_is_used(self)) {
         rc = fair_take_fresh(self, take, priority);
-        if (rc < 0 || !self->levels || self->fair->next >= self->mark) {
+        if (rc < 0 || !ledger_levels(self) || self->ways->fair->next >= self->mark) {
             return rc;
         } /* else what lies behind the window comes before what is less urgent */
     }
-    if (self->levels) {
+    if (ledger_levels(self)) {
         return levels_take_fresh(self, take, priority);
     }
     return priority == ZSP_PRIORITY ? take_fresh(self, take) : 0;
@@ -351,16 +368,16 @@ unsigned ledger_priorities_ready(struct ledger *self)
     if (!levels_are_known(self)) {
         return 0;
     }
-    if (self->lanes) {
+    if (ledger_lanes(self)) {
         return ret;
     }
     if (fair_is_used(self)) {
         ret |= fair_priorities(self);
-        if (self->fair->next >= self->mark) {
+        if (self->ways->fair->next >= self->mark) {
             return ret;
         }
     }
-    if (!self->levels) {
+    if (!ledger_levels(self)) {
         return ret | (ledger_next_fresh(self, self->high, &fresh) ? 1u << ZSP_PRIORITY : 0u);
     }
     const unsigned perhaps = levels_priorities(self) & ~ret;
@@ -372,7 +389,7 @@ unsigned ledger_priorities_ready(struct ledger *self)
 
 int ledger_take(struct ledger *self, struct take *take)
 {
-    if (!self->levels) {
+    if (!ledger_levels(self)) {
         return take_in_turn(self, take);
     }
     const unsigned priorities = ledger_priorities(self);
@@ -402,7 +419,7 @@ static void make_fresh(struct ledger *self, uint64_t first, uint64_t end, unsign
         self->above += count_runs(self, end, self->high);
         self->high = first;
     }
-    if (self->fair) {
+    if (ledger_fair(self)) {
         fair_back(self, first, end, priority);
     }
 }
@@ -420,7 +437,7 @@ int ledger_untake(struct ledger *self, uint64_t first, uint64_t end)
         }
         first = span.end;
         const bool is_fresh =
-            !self->lanes && span.first >= self->journaled && ledger_is_untouched(&span.run);
+            !ledger_lanes(self) && span.first >= self->journaled && ledger_is_untouched(&span.run);
         span.run.state = is_fresh ? RUN_NONE : RUN_READY;
         int rc = runmap_set(&self->runs, span.first, span.end, &span.run);
         if (rc < 0) {

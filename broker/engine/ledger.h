@@ -84,6 +84,14 @@ struct ledger_rare {
 };
 extern const struct ledger_rare ledger_common;
 
+/* How its messages are taken, if not by offset and by whoever asks. */
+struct ledger_ways {
+    struct fair *fair;          /* see fair.h; NULL = fresh messages are taken by offset */
+    struct levels *levels;      /* see levels.h; NULL = all messages are taken in their turn */
+    struct ledger_order *order; /* of ordered groups, see hold.h; NULL = there is nothing of it */
+    struct lanes *lanes;        /* of keyed groups, see lanes.h; NULL = it is idle */
+};
+
 struct ledger {
     uint8_t key[LEDGER_KEY_LEN]; /* names it; in the table of all ledgers */
     uint32_t step_slot : 30;     /* 1 + index in the open step, 0 = not in it */
@@ -105,10 +113,7 @@ struct ledger {
     struct ledger *next, *prev;             /* of the partition, or the loose ones */
     struct ledger *watch_next, *watch_prev; /* of a list of mark_watch.h */
     struct ledger_told *told;               /* NULL = nothing was told: all of it is 0 */
-    struct fair *fair;          /* see fair.h; NULL = fresh messages are taken by offset */
-    struct levels *levels;      /* see levels.h; NULL = all messages are taken in their turn */
-    struct ledger_order *order; /* of ordered groups, see hold.h; NULL = there is nothing of it */
-    struct lanes *lanes;        /* of keyed groups, see lanes.h; NULL = it is idle */
+    struct ledger_ways *ways;               /* NULL = by offset, whoever asks */
 };
 
 void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,
@@ -123,6 +128,31 @@ static inline const struct ledger_rare *ledger_rare_of(const struct ledger *self
 /* To change it. NULL = out of memory. */
 struct ledger_rare *ledger_rare_open(struct ledger *self);
 void ledger_rare_forget(struct ledger *self);
+
+static inline struct fair *ledger_fair(const struct ledger *self)
+{
+    return self->ways ? self->ways->fair : NULL;
+}
+
+static inline struct levels *ledger_levels(const struct ledger *self)
+{
+    return self->ways ? self->ways->levels : NULL;
+}
+
+static inline struct ledger_order *ledger_order(const struct ledger *self)
+{
+    return self->ways ? self->ways->order : NULL;
+}
+
+static inline struct lanes *ledger_lanes(const struct ledger *self)
+{
+    return self->ways ? self->ways->lanes : NULL;
+}
+
+/* To set one of them. NULL = out of memory. */
+struct ledger_ways *ledger_ways_open(struct ledger *self);
+/* Forget them if none is set. */
+void ledger_ways_close(struct ledger *self);
 
 /* Whose it is. */
 uint64_t ledger_group_id(const struct ledger *self);

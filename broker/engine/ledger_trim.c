@@ -90,8 +90,8 @@ static void forget_rest(struct groups *self, struct ledger *ledger, uint64_t fro
 static void put_blocks(struct groups *self, struct ledger *ledger, uint64_t start, bool puts)
 {
     uint8_t key[GROUP_KEY_ROOM];
-    for (size_t i = 0; i < ledger->blocks.count;) {
-        const uint64_t block = ledger->blocks.blocks[i];
+    for (size_t i = 0; i < block_set_count(&ledger->blocks);) {
+        const uint64_t block = block_set_at(&ledger->blocks, i);
         const uint64_t first = block * ZSP_STATE_BLOCK;
         if (first >= start) {
             return;

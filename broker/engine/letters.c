@@ -310,8 +310,8 @@ static int make_copies(struct letter_call *call, const struct group *group,
     const struct batch_limits limits = {COPIES_MAX, COPY_BYTES_MAX, true};
     const struct batch_reader reader = {.unpack = &engine->unpack,
                                         .partition = topic->partitions[call->partition]};
-    const struct letter_origin origin = {topic->name, group->name, call->partition, &call->span.run,
-                                         &call->groups->reasons};
+    const struct letter_origin origin = {topic->name, group_name(group), call->partition,
+                                         &call->span.run, &call->groups->reasons};
     struct batch_walk walk;
     struct batch_piece piece = {0};
     struct zsp_writer body = {0};

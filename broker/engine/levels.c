@@ -32,15 +32,16 @@ static uint64_t count_delayed(const struct ledger *ledger, uint64_t first, uint6
 {
     struct delayed_walk walk = {.ledger = ledger};
     const uint64_t from = first > ledger->high ? first : ledger->high;
-    if (from < end && (runmap_classes(&ledger->levels->agenda->map) & RUN_CLASS_WAITING) != 0) {
-        (void)runmap_visit(&ledger->levels->agenda->map, from, end, add_delayed, &walk);
+    if (from < end &&
+        (runmap_classes(&ledger->ways->levels->agenda->map) & RUN_CLASS_WAITING) != 0) {
+        (void)runmap_visit(&ledger->ways->levels->agenda->map, from, end, add_delayed, &walk);
     }
     return walk.count;
 }
 
 uint64_t levels_delayed(const struct ledger *ledger, uint64_t end)
 {
-    const struct levels *levels = ledger->levels;
+    const struct levels *levels = ledger_levels(ledger);
     if (!levels) {
         return 0;
     }
@@ -49,48 +50,54 @@ uint64_t levels_delayed(const struct ledger *ledger, uint64_t end)
 
 bool levels_next_delayed(const struct ledger *ledger, uint64_t from, struct run_span *ret)
 {
-    return ledger->levels &&
-           runmap_next(&ledger->levels->agenda->map, from, RUN_CLASS_WAITING, ret);
+    return ledger_levels(ledger) &&
+           runmap_next(&ledger->ways->levels->agenda->map, from, RUN_CLASS_WAITING, ret);
 }
 
 /* --- Life ------------------------------------------------------------------------------------------ */
 
 int levels_make(struct ledger *ledger, const struct agenda *agenda)
 {
-    zsp_assert(!ledger->levels);
-    ledger->levels = calloc(1, sizeof *ledger->levels);
-    if (!ledger->levels) {
+    zsp_assert(!ledger_levels(ledger));
+    struct ledger_ways *const ways = ledger_ways_open(ledger);
+    struct levels *const self = ways ? calloc(1, sizeof *self) : NULL;
+    if (!self) {
+        ledger_ways_close(ledger);
         return ZSP_ENOMEM;
     }
-    ledger->levels->agenda = agenda;
+    self->agenda = agenda;
+    ways->levels = self;
     levels_restart(ledger);
     return 0;
 }
 
 void levels_drop(struct ledger *ledger)
 {
-    free(ledger->levels);
-    ledger->levels = NULL;
+    if (ledger->ways) {
+        free(ledger->ways->levels);
+        ledger->ways->levels = NULL;
+        ledger_ways_close(ledger);
+    }
 }
 
 bool levels_are_known(const struct ledger *ledger)
 {
-    return !ledger->levels || ledger->journaled >= ledger->levels->agenda->from;
+    return !ledger_levels(ledger) || ledger->journaled >= ledger->ways->levels->agenda->from;
 }
 
 bool levels_are_awaited(const struct ledger *ledger)
 {
-    return !levels_are_known(ledger) && !ledger->levels->agenda->is_late;
+    return !levels_are_known(ledger) && !ledger->ways->levels->agenda->is_late;
 }
 
 bool levels_are_late(const struct ledger *ledger)
 {
-    return !levels_are_known(ledger) && ledger->levels->agenda->is_late;
+    return !levels_are_known(ledger) && ledger->ways->levels->agenda->is_late;
 }
 
 void levels_restart(struct ledger *ledger)
 {
-    struct levels *levels = ledger->levels;
+    struct levels *levels = ledger_levels(ledger);
     if (!levels) {
         return;
     }
@@ -102,7 +109,7 @@ void levels_restart(struct ledger *ledger)
 
 void levels_back(struct ledger *ledger, uint64_t first, unsigned priority)
 {
-    struct levels *levels = ledger->levels;
+    struct levels *levels = ledger_levels(ledger);
     if (levels && levels->next[priority] > first) {
         levels->next[priority] = first;
     }
@@ -112,8 +119,8 @@ void levels_mark(struct ledger *ledger, uint64_t mark)
 {
     const uint64_t before = ledger->mark;
     ledger->mark = mark;
-    if (ledger->levels) {
-        ledger->levels->delayed += count_delayed(ledger, before, mark);
+    if (ledger_levels(ledger)) {
+        ledger->ways->levels->delayed += count_delayed(ledger, before, mark);
     }
 }
 
@@ -121,7 +128,7 @@ void levels_mark(struct ledger *ledger, uint64_t mark)
 
 unsigned levels_priorities(const struct ledger *ledger)
 {
-    const struct levels *levels = ledger->levels;
+    const struct levels *levels = ledger_levels(ledger);
     const uint64_t end = ledger_visible_end(ledger);
     unsigned ret = 1u << ZSP_PRIORITY;
     for (unsigned i = 0; levels && i <= ZSP_PRIORITY_MAX; i++) {
@@ -158,7 +165,7 @@ static bool next_of(const struct agenda *agenda, uint64_t from, unsigned priorit
 static int take_stretch(struct ledger *ledger, struct take *take, unsigned priority,
                         const struct run_span *stretch)
 {
-    uint64_t *next = &ledger->levels->next[priority];
+    uint64_t *next = &ledger->ways->levels->next[priority];
     struct run_span fresh;
     if (!ledger_next_fresh(ledger, *next, &fresh) || fresh.first >= stretch->end) {
         *next = stretch->end;
@@ -178,7 +185,7 @@ static int take_stretch(struct ledger *ledger, struct take *take, unsigned prior
 
 int levels_take_fresh(struct ledger *ledger, struct take *take, unsigned priority)
 {
-    struct levels *levels = ledger->levels;
+    struct levels *levels = ledger_levels(ledger);
     const uint64_t end = ledger_visible_end(ledger);
     uint64_t *next = &levels->next[priority];
     struct run_span stretch;
@@ -198,11 +205,11 @@ int levels_take_fresh(struct ledger *ledger, struct take *take, unsigned priorit
 bool levels_has_fresh(struct ledger *ledger, unsigned priority)
 {
     const uint64_t end = ledger_visible_end(ledger);
-    uint64_t *next = &ledger->levels->next[priority];
+    uint64_t *next = &ledger->ways->levels->next[priority];
     struct run_span stretch;
     struct run_span fresh;
     *next = *next > ledger->high ? *next : ledger->high;
-    while (next_of(ledger->levels->agenda, *next, priority, end, &stretch)) {
+    while (next_of(ledger->ways->levels->agenda, *next, priority, end, &stretch)) {
         *next = *next > stretch.first ? *next : stretch.first;
         if (ledger_next_fresh(ledger, *next, &fresh) && fresh.first < stretch.end) {
             *next = *next > fresh.first ? *next : fresh.first;
@@ -218,7 +225,7 @@ bool levels_has_fresh(struct ledger *ledger, unsigned priority)
 
 int levels_due(struct ledger *ledger, const struct run_span *span)
 {
-    struct levels *levels = ledger->levels;
+    struct levels *levels = ledger_levels(ledger);
     const unsigned priority = run_priority(&span->run);
     const uint64_t end = span->end < ledger->mark ? span->end : ledger->mark;
     struct run ready = {.state = RUN_READY, .urgency = span->run.urgency};
@@ -229,7 +236,8 @@ int levels_due(struct ledger *ledger, const struct run_span *span)
         from = fresh.end < end ? fresh.end : end;
         from = fresh.first < known && from > known ? known : from;
         levels->delayed -= from - fresh.first;
-        const uint64_t next = ledger->fair ? ledger->fair->next : levels->next[priority];
+        const uint64_t next =
+            ledger_fair(ledger) ? ledger->ways->fair->next : levels->next[priority];
         if (next <= fresh.first && fresh.first >= known) {
             continue; /* it is met as usual */
         }

@@ -61,25 +61,30 @@ struct pull_run {
 };
 
 struct pull {
-    struct engine_op op;  /* first: its address is the tag */
-    struct parked parked; /* with whom to answer */
-    enum pull_state state;
+    struct engine_op op;      /* first: its address is the tag */
+    struct parked parked;     /* with whom to answer */
     struct group *group;      /* NULL = deleted meanwhile */
     struct pull *next, *prev; /* of the group's list, or free */
 
     /* what is asked for */
     uint64_t max_messages, max_bytes;
+    const char *ending; /* why it ends empty, told from outside; NULL = look */
+    enum pull_state state : 8;
     bool accepts_zstd;
     bool wants_parts;
-    bool waits;                 /* wait_ms > 0 and not over */
-    const char *ending;         /* why it ends empty, told from outside; NULL = look */
-    bool is_cancelled;          /* to be answered empty once its outcomes are durable */
-    bool abandoned;             /* nobody waits for the answer */
-    bool all_topics;            /* named none */
-    bool is_resent;             /* reads a live lease again */
-    bool has_outcomes;          /* it brought some; an error may follow on applied ones */
-    bool is_ready;              /* at work and done, but its outcomes are not durable yet */
-    struct join *join;          /* it waits for this one */
+    bool waits;        /* wait_ms > 0 and not over */
+    bool is_cancelled; /* to be answered empty once its outcomes are durable */
+    bool abandoned;    /* nobody waits for the answer */
+    bool all_topics;   /* named none */
+    bool is_resent;    /* reads a live lease again */
+    bool has_outcomes; /* it brought some; an error may follow on applied ones */
+    bool is_ready;     /* at work and done, but its outcomes are not durable yet */
+    bool is_cut;       /* a limit left something out */
+    bool is_complete;  /* nothing more is read */
+    bool lost_turn;    /* what came last was a turn, and nobody gets it: see pull_take_again() */
+    bool is_stale;     /* some of what it had reserved is void */
+    bool any_lost;     /* nobody gets some of what was reserved last */
+    struct join *join; /* it waits for this one */
     struct zsp_slice *names;    /* one block: these, their bytes; see pull_topics.h */
     size_t name_count;          /* */
     struct pull_topics *topics; /* of the names, once all are joined */
@@ -108,11 +113,6 @@ struct pull {
     size_t cut_count, cut_capacity;
     uint64_t cut_bytes; /* of records before the last cut */
     uint64_t messages, bytes;
-    bool is_cut;      /* a limit left something out */
-    bool is_complete; /* nothing more is read */
-    bool lost_turn;   /* what came last was a turn, and nobody gets it: see pull_take_again() */
-    bool is_stale;    /* some of what it had reserved is void */
-    bool any_lost;    /* nobody gets some of what was reserved last */
 };
 
 /* The topics of a pull: those it named, or all of the group. */

@@ -38,12 +38,12 @@ static void untake(struct engine *engine, struct ledger *ledger, uint64_t first,
 
 static void untake_of(struct engine *engine, const struct piece *piece, uint64_t from)
 {
-    struct fair *const fair = piece->ledger ? piece->ledger->fair : NULL;
+    struct fair *const fair = piece->ledger ? ledger_fair(piece->ledger) : NULL;
     if (fair) {
         fair->tenant_back = piece->tenant;
     }
     untake(engine, piece->ledger, from, piece->end);
-    if (fair && piece->ledger->fair == fair) {
+    if (fair && ledger_fair(piece->ledger) == fair) {
         fair->tenant_back = 0;
     }
 }
@@ -305,7 +305,7 @@ static int take_batch(struct engine *engine, struct pull *self, struct ledger *l
            runmap_next(&ledger->runs, self->next_from, wanted, &span) && span.first < end) {
         self->next_from = span.first > self->next_from ? span.first : self->next_from;
         span.end = span.end < end ? span.end : end;
-        if (self->is_resent && ledger->lanes) {
+        if (self->is_resent && ledger_lanes(ledger)) {
             (void)lanes_is_recalled(ledger, self->next_from,
                                     &span.end); /* cut where that changes */
         }

@@ -41,7 +41,7 @@ static bool is_due(const struct ledger *ledger, uint64_t *ret_from)
 void recall_look(struct groups *self, struct ledger *ledger)
 {
     uint64_t from = 0;
-    if ((ledger->order && ledger->order->recalls) || !is_due(ledger, &from)) {
+    if ((ledger_order(ledger) && ledger->ways->order->recalls) || !is_due(ledger, &from)) {
         return;
     }
     struct ledger_order *order = ledger_order_open(ledger);
@@ -57,7 +57,7 @@ void recall_look(struct groups *self, struct ledger *ledger)
 
 void recall_forget(struct groups *self, struct ledger *ledger)
 {
-    struct ledger_order *const order = ledger->order;
+    struct ledger_order *const order = ledger_order(ledger);
     if (!order || !order->recalls) {
         return;
     }
@@ -120,7 +120,7 @@ static int recall(struct groups *self, struct ledger *ledger, bool *ret_more)
 bool recall_is_due(const struct ledger *ledger, uint64_t offset)
 {
     const struct group *group = ledger->group;
-    if (ledger->lanes) {
+    if (ledger_lanes(ledger)) {
         return lanes_is_recalled(ledger, offset, &(uint64_t){offset + 1});
     }
     return group->mode == GROUP_ORDERED &&
@@ -130,7 +130,7 @@ bool recall_is_due(const struct ledger *ledger, uint64_t offset)
 bool recall_any_due(const struct ledger *ledger, uint64_t first, uint64_t end)
 {
     uint64_t at = end - 1; /* in order, the last comes back first */
-    while (ledger->lanes && at > first && !recall_is_due(ledger, at)) {
+    while (ledger_lanes(ledger) && at > first && !recall_is_due(ledger, at)) {
         at--;
     }
     return recall_is_due(ledger, at);

@@ -287,7 +287,7 @@ static int build(struct groups *groups, struct restore *self)
     for (size_t i = 0; i < self->part_count && rc == 0; i++) {
         rc = step_replace(&groups->step, self->ledgers[i], &self->parts[i].made);
     }
-    rc = rc == 0 ? step_lose_leases(&groups->step, self->group->lease_first) : rc;
+    rc = rc == 0 ? step_lose_leases(&groups->step, group_first_lease(self->group)) : rc;
     return rc == 0 ? savepoint_step(groups, &self->undo) : rc;
 }
 

@@ -103,12 +103,13 @@ static size_t write_ledger(struct zsp_writer *out, const struct ledger *ledger)
     zsp_write_short(out, topic->name);
     zsp_write_u32(out, ledger_partition_index(ledger));
     zsp_write_u64(out, ledger->journaled);
-    zsp_write_u32(out, (uint32_t)ledger->blocks.count);
+    zsp_write_u32(out, block_set_count(&ledger->blocks));
     struct zsp_writer block = {0};
-    for (size_t i = 0; i < ledger->blocks.count; i++) {
+    for (size_t i = 0; i < block_set_count(&ledger->blocks); i++) {
         zsp_writer_reset(&block);
-        ledger_write_block(ledger, ledger->blocks.blocks[i], ZSP_SAVEPOINT_BYTES / 2, &block);
-        zsp_write_u64(out, ledger->blocks.blocks[i]);
+        ledger_write_block(ledger, block_set_at(&ledger->blocks, i), ZSP_SAVEPOINT_BYTES / 2,
+                           &block);
+        zsp_write_u64(out, block_set_at(&ledger->blocks, i));
         zsp_write_u32(out, (uint32_t)block.len);
         zsp_write_bytes(out, zsp_writer_slice(&block));
         out->failed = out->failed || block.failed;
@@ -117,7 +118,7 @@ static size_t write_ledger(struct zsp_writer *out, const struct ledger *ledger)
         }
     }
     zsp_writer_fini(&block);
-    return out->len - before + LEDGER_COST + BLOCK_COST * ledger->blocks.count;
+    return out->len - before + LEDGER_COST + BLOCK_COST * block_set_count(&ledger->blocks);
 }
 
 int savepoint_write(struct zsp_writer *out, int64_t created_ms, struct zsp_slice name,

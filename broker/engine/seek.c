@@ -157,7 +157,7 @@ static int build(struct groups *self, const struct seek *seek, struct binding *b
         rc = step_reset(&self->step, binding->ledgers[place->partition_index], place->offset,
                         !seek->dead);
     }
-    rc = rc == 0 ? step_lose_leases(&self->step, binding->group->lease_first) : rc;
+    rc = rc == 0 ? step_lose_leases(&self->step, group_first_lease(binding->group)) : rc;
     return rc == 0 ? group_step_image(self, binding->group) : rc;
 }
 

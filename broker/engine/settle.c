@@ -222,7 +222,8 @@ static int apply(struct settling *self, struct ledger *ledger, const struct run_
         dead_note(self->engine, ledger, &run);
         self->dead += span->end - span->first;
     }
-    if (ledger->lanes && run.state != RUN_NONE && (run.state != RUN_DEAD || run.limit != 0)) {
+    if (ledger_lanes(ledger) && run.state != RUN_NONE &&
+        (run.state != RUN_DEAD || run.limit != 0)) {
         lanes_note_back(ledger, span->first, span->end);
     }
     return rc < 0 ? rc : step_set(step, ledger, span->first, span->end, &run);
@@ -264,7 +265,7 @@ static bool comes_too_late(const struct settling *self, const struct ledger *led
     case WIRE_ACK:
     case WIRE_EXTEND:
     case WIRE_STARTED:
-        if (ledger->lanes) {
+        if (ledger_lanes(ledger)) {
             return lanes_is_recalled(ledger, offset, &(uint64_t){offset + 1});
         }
         return group->mode == GROUP_ORDERED &&
@@ -330,7 +331,7 @@ static int settle_ledger(struct settling *self, struct ledger *ledger, struct zs
             next = span.end < end ? span.end : end;
             span.first = pos;
             span.end = next;
-            if (ledger->lanes) {
+            if (ledger_lanes(ledger)) {
                 (void)lanes_is_recalled(ledger, pos, &next);
                 span.end = next;
             }

@@ -57,7 +57,7 @@ static void arm(struct engine *engine, struct side_replay *self)
 static bool is_used(const struct engine *engine, const struct group *group)
 {
     return group->state != GROUP_LIVE || group_is_awaited(group) || group_first_working(group) ||
-           group->lease_first || redrive_find(engine->groups, group) ||
+           group_first_lease(group) || redrive_find(engine->groups, group) ||
            letters_find(engine->groups, group);
 }
 

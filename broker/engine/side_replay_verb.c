@@ -98,7 +98,7 @@ static int add_part(const struct side_call *self, const struct partition *partit
 static int make_range(const struct side_call *self, const struct group *of, struct topic *topic,
                       struct side_replay **ret, struct zsp_err *err)
 {
-    struct side_replay *made = side_replay_new(of->name, topic->id, topic->partition_count);
+    struct side_replay *made = side_replay_new(group_name(of), topic->id, topic->partition_count);
     bool any = false;
     int rc = made ? 0 : zsp_err_set(err, ZSP_ENOMEM, "replay: out of memory");
     for (size_t i = 0; i < self->from.count && rc == 0; i++) {
@@ -134,8 +134,8 @@ static int choose_name(const struct engine *engine, struct side_call *self, cons
     const struct name_index *const groups = &engine->catalog.groups;
     for (uint32_t i = 0; self->name_len == 0 && i <= groups->count; i++) {
         char name[ZSP_NAME_MAX + 32];
-        const int len = snprintf(name, sizeof name, "%.*s.replay-%" PRIu64, (int)of->name.len,
-                                 (const char *)of->name.data, id + i);
+        const int len = snprintf(name, sizeof name, "%.*s.replay-%" PRIu64, (int)of->name_len,
+                                 (const char *)group_name(of).data, id + i);
         if (len > (int)ZSP_NAME_MAX) {
             (void)zsp_err_set(err, ZSP_EBAD_VALUE, "%s: its name is too long to make one of it",
                               of->object);

@@ -458,7 +458,7 @@ static void tell_lanes(const struct step *self)
 {
     for (size_t i = 0; i < self->undo_count; i++) {
         const struct step_undo *undo = &self->undo[i];
-        if (undo->ledger->lanes) {
+        if (ledger_lanes(undo->ledger)) {
             lanes_touch(undo->ledger, undo->span.first, undo->span.end);
         }
     }
@@ -540,10 +540,11 @@ static void keep_resets(struct step *self)
             continue;
         }
         runmap_fini(&note->runs);
-        for (size_t k = blocks->count; k > 0; k--) {
-            const uint64_t base = blocks->blocks[k - 1] * ZSP_STATE_BLOCK;
+        for (size_t k = block_set_count(blocks); k > 0; k--) {
+            const uint64_t block = block_set_at(blocks, k - 1);
+            const uint64_t base = block * ZSP_STATE_BLOCK;
             if (!ledger_has_durable(note->ledger, base, base + ZSP_STATE_BLOCK)) {
-                block_set_remove(blocks, blocks->blocks[k - 1]);
+                block_set_remove(blocks, block);
             }
         }
         for (uint64_t block = 0; ledger_next_block(note->ledger, &block); block++) {

@@ -212,8 +212,8 @@ static int seal_blocks(struct step *self, size_t from, size_t to)
 static int seal_reset(struct step *self, struct ledger *ledger)
 {
     uint32_t blocks_new = 0;
-    for (size_t i = 0; i < ledger->blocks.count; i++) {
-        const uint64_t block = ledger->blocks.blocks[i];
+    for (size_t i = 0; i < block_set_count(&ledger->blocks); i++) {
+        const uint64_t block = block_set_at(&ledger->blocks, i);
         const uint64_t base = block * ZSP_STATE_BLOCK;
         const bool is = ledger_has_durable(ledger, base, base + ZSP_STATE_BLOCK);
         uint8_t key[GROUP_KEY_ROOM];

@@ -77,11 +77,11 @@ static uint32_t write_groups(struct zsp_writer *out, const struct engine *engine
         const struct group *group = groups->slots[i].value;
         const uint64_t lost = lost_by(group, topic, places);
         if (lost == 0 ||
-            out->len + group->name.len + ROW_BYTES + PARTITIONS_BYTES > ZSP_HEADER_MAX) {
+            out->len + group->name_len + ROW_BYTES + PARTITIONS_BYTES > ZSP_HEADER_MAX) {
             continue;
         }
         wire_write_array(out, 2);
-        wire_write_str(out, group->name);
+        wire_write_str(out, group_name(group));
         wire_write_uint(out, lost);
         count++;
     }

@@ -65,7 +65,7 @@ static bool look_ahead(const struct engine *engine, const struct ledger *ledger,
 
 static bool why_ordered(const struct engine *engine, const struct ledger *ledger, struct why *ret)
 {
-    const struct ledger_order *const order = ledger->order;
+    const struct ledger_order *const order = ledger_order(ledger);
     struct why ahead = *ret;
     if (look_ahead(engine, ledger, &ahead)) {
         *ret = ahead;
@@ -103,7 +103,7 @@ static bool why_keyed(const struct ledger *ledger, struct why *ret)
     }
     ret->reason = WHY_KEY;
     tell_offset(ret, offset);
-    ret->key = lane_key(lane_at(&ledger->lanes->table, lane));
+    ret->key = lane_key(lane_at(&ledger->ways->lanes->table, lane));
     return true;
 }
 
@@ -132,7 +132,7 @@ static void tell_time(const struct engine *engine, const struct ledger *ledger, 
         ret->at_ms = why_wall_ms(engine, due_ms);
     }
     if (levels_delayed(ledger, ledger->mark) > 0 &&
-        runmap_due(&ledger->levels->agenda->map, &delayed) &&
+        runmap_due(&ledger->ways->levels->agenda->map, &delayed) &&
         (ret->at_ms == 0 || delayed.run.due_ms < ret->at_ms)) {
         ret->reason = WHY_DELAY;
         ret->at_ms = delayed.run.due_ms;
@@ -188,7 +188,7 @@ static bool anybody_pulls(const struct group *group)
 struct why why_group(const struct engine *engine, const struct group *group)
 {
     struct why ret = first_reason(engine, group);
-    const struct lease *const oldest = group->lease_first;
+    const struct lease *const oldest = group_first_lease(group);
     if (ret.reason == WHY_NO_TOPIC) {
         return ret;
     }
@@ -277,7 +277,7 @@ void why_write(struct zsp_writer *out, const struct why *self, const struct ledg
         wire_write_text_uint(out, "limit", self->limit);
     }
     if (has_holder) {
-        wire_write_text_uint(out, "holder", holder_of->order->holder->session);
+        wire_write_text_uint(out, "holder", holder_of->ways->order->holder->session);
     }
     if (self->key.data) {
         wire_write_text(out, "key");

@@ -111,11 +111,12 @@ void world_image_all(struct world *world)
     struct store_entry entry = {ledger_head_key(ledger, key), STORE_IMAGE,
                                 zsp_writer_slice(&value)};
     world_keep_entry(world, &entry);
-    for (size_t i = 0; i < ledger->blocks.count; i++) {
+    for (size_t i = 0; i < block_set_count(&ledger->blocks); i++) {
         zsp_writer_reset(&value);
-        ledger_write_block(ledger, ledger->blocks.blocks[i], ZSP_STATE_RECORD_MAX, &value);
-        entry = (struct store_entry){ledger_block_key(ledger, ledger->blocks.blocks[i], key),
-                                     STORE_IMAGE, zsp_writer_slice(&value)};
+        ledger_write_block(ledger, block_set_at(&ledger->blocks, i), ZSP_STATE_RECORD_MAX, &value);
+        entry =
+            (struct store_entry){ledger_block_key(ledger, block_set_at(&ledger->blocks, i), key),
+                                 STORE_IMAGE, zsp_writer_slice(&value)};
         world_keep_entry(world, &entry);
     }
     zsp_writer_fini(&value);
@@ -203,7 +204,7 @@ static void assert_same(const struct ledger *a, const struct ledger *b)
     struct zsp_writer right = world_dump(b);
     assert_int_equal(left.len, right.len);
     assert_memory_equal(left.data, right.data, left.len);
-    assert_int_equal(a->blocks.count, b->blocks.count);
+    assert_int_equal(block_set_count(&a->blocks), block_set_count(&b->blocks));
     zsp_writer_fini(&left);
     zsp_writer_fini(&right);
 }

@@ -16,14 +16,14 @@ static void blocks_are_sorted_and_single(void **state)
         assert_int_equal(block_set_reserve(&set, 1), 0);
         block_set_add(&set, added[i]);
     }
-    assert_int_equal(set.count, 5);
-    assert_memory_equal(set.blocks, expected, sizeof expected);
+    assert_int_equal(block_set_count(&set), 5);
+    assert_memory_equal(set.array->blocks, expected, sizeof expected);
     assert_true(block_set_has(&set, 7));
     assert_false(block_set_has(&set, 8));
     block_set_remove(&set, 7);
     block_set_remove(&set, 8);
     assert_false(block_set_has(&set, 7));
-    assert_int_equal(set.count, 4);
+    assert_int_equal(block_set_count(&set), 4);
     block_set_fini(&set);
 }
 
@@ -37,7 +37,7 @@ static void an_emptied_set_gives_its_memory_back(void **state)
     assert_true(block_set_has(&set, 3));
     block_set_remove(&set, 3);
     block_set_trim(&set);
-    assert_null(set.blocks);
+    assert_null(set.array);
 }
 
 int main(void)
