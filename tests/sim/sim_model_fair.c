@@ -5,7 +5,7 @@
  * where replies are cut by their limit of bytes.
  * Looked at are pulls that were alone, and messages that were never handed out and were there already
  * when the pull before came: the window has one look at what is new before a pull, which may have begun
- * before that was there. What a reply had no room for is put back and comes out of turn: at most what it had less
+ * before that was there. What was delayed comes when it is due, with what was out before. What a reply had no room for is put back and comes out of turn: at most what it had less
  * than it asked for.
  */
 #include <inttypes.h>
@@ -71,7 +71,9 @@ static void look_at_reply(struct model *self, const struct sim_request *pull, ui
             look->served[tenant][run->priority] = true;
             const struct group_slot *slot =
                 model_group_slot(self, pull->group, topic, partition, run->first + m);
-            look->came[run->priority][tenant] += slot->grants_ever == 1;
+            /* Who was delayed is no turn of the window. */
+            look->came[run->priority][tenant] +=
+                slot->grants_ever == 1 && self->messages[message].order.not_before_ms == 0;
         }
     }
 }

@@ -9,6 +9,9 @@
  *   - what was refused without `maybe` is not there, unless a later commit brought it;
  *   - in the end each message of `source` is in both, or is delivered once more: never both.
  *
+ * In some histories the topics look at ids, and a commit brings messages once more that earlier ones brought:
+ * they stay where they are.
+ *
  * A commit whose answer is lost is sent again as it is, or the name is opened anew, which tells
  * whether it came through.
  */
@@ -22,6 +25,7 @@
 #define RELAY_MAX      700 /* messages; a read gets all of them */
 #define BATCH_MAX      6
 #define PULL_MAX       5
+#define AGAIN_MAX      3 /* messages of a commit that were committed before */
 #define RELAY_PRODUCER 9 /* a name that no other client has */
 
 enum relay_step { RELAY_CREATE, RELAY_GROUP, RELAY_OPEN, RELAY_WORK, RELAY_COMMIT, RELAY_LOOK };
@@ -45,11 +49,12 @@ struct relay {
     /* The commit under way. */
     struct sim_srun runs[PULL_MAX];
     size_t run_count;
-    uint32_t numbers[PULL_MAX];
+    uint32_t numbers[PULL_MAX + AGAIN_MAX];
     size_t number_count;
     bool in_doubt; /* it was sent, and its answer is not known */
     uint32_t looks;
-    bool ending; /* the history does: answers are looked at by relay_final() */
+    bool looks_at_ids; /* topics do, surely, when they are made */
+    bool ending;       /* the history does: answers are looked at by relay_final() */
 };
 
 void relay_init(struct client *self)
@@ -57,6 +62,7 @@ void relay_init(struct client *self)
     self->relay = calloc(1, sizeof *self->relay);
     zsp_assert(self->relay);
     self->relay->next_seq = 1;
+    self->relay->looks_at_ids = prng_chance(&self->sim->prng, 500);
 }
 
 void relay_fini(struct client *self)
@@ -145,8 +151,7 @@ static struct sim_request *next_request(struct client *self)
     case RELAY_CREATE:
         request = client_request(self, SIM_TOPIC_CREATE);
         request->topic = SIM_SOURCE + relay->creating;
-        /* What it commits has ids, which are all different: a window changes nothing of it. */
-        request->dedup_window_ms = prng_chance(prng, 500) ? ZSP_DEDUP_WINDOW_MS_MAX : 0;
+        request->dedup_window_ms = relay->looks_at_ids ? ZSP_DEDUP_WINDOW_MS_MAX : 0;
         return request;
     case RELAY_GROUP:
         request = client_request(self, SIM_GROUP_CREATE);
@@ -191,13 +196,34 @@ static void go_on(struct client *self)
     relay->looks = (uint32_t)prng_below(&self->sim->prng, 2); /* which comes first */
 }
 
-/* The commit under way is in the log. */
-static void confirm(struct relay *relay, uint64_t first)
+/* A message is in `left` at an offset, UINT64_MAX = not told. */
+static bool place(struct client *self, struct relay_fact *fact, uint64_t offset)
 {
-    for (size_t i = 0; i < relay->number_count; i++) {
+    if (offset != UINT64_MAX && fact->at != UINT64_MAX && fact->at != offset) {
+        return model_fail(&self->sim->model,
+                          "relay: message %u is at %" PRIu64 ", and was confirmed at %" PRIu64,
+                          fact->number, fact->at, offset);
+    }
+    fact->at = offset != UINT64_MAX ? offset : fact->at;
+    return true;
+}
+
+/* The commit under way is in the log. NULL = nobody was told where. */
+static void confirm(struct client *self, const struct sim_reply *reply)
+{
+    struct relay *relay = self->relay;
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < relay->number_count; i++) {
         struct relay_fact *fact = fact_of(relay, relay->numbers[i]);
+        uint64_t offset = UINT64_MAX;
+        if (reply && reply->at_count > 0) {
+            row += i >= reply->at[row].index + reply->at[row].count ? 1 : 0;
+            offset = reply->at[row].first + (i - reply->at[row].index);
+        }
         fact->confirmed = true;
-        fact->at = first != UINT64_MAX ? first + i : fact->at;
+        if (!place(self, fact, offset)) {
+            return;
+        }
     }
     relay->next_seq++;
 }
@@ -207,7 +233,7 @@ static void committed(struct client *self, const struct sim_request *request)
     struct relay *relay = self->relay;
     const struct sim_reply *reply = &request->reply;
     if (!reply->is_error) {
-        confirm(relay, reply->next);
+        confirm(self, reply);
         go_on(self);
         return;
     }
@@ -228,6 +254,28 @@ static void committed(struct client *self, const struct sim_request *request)
         return;
     default:
         (void)model_fail(&self->sim->model, "relay: COMMIT was answered: %s", reply->text);
+    }
+}
+
+/* Now and then a commit brings some of what is there already, before or behind what is new. */
+static void repeat_some(struct client *self)
+{
+    struct relay *relay = self->relay;
+    struct prng *prng = &self->sim->prng;
+    for (int tries = 0; tries < AGAIN_MAX && relay->looks_at_ids && prng_chance(prng, 300);
+         tries++) {
+        const struct relay_fact *fact = &relay->facts[prng_below(prng, relay->count)];
+        bool is_in = !fact->confirmed;
+        for (size_t i = 0; i < relay->number_count; i++) {
+            is_in = is_in || relay->numbers[i] == fact->number;
+        }
+        if (!is_in) {
+            const size_t at = prng_below(prng, relay->number_count + 1);
+            memmove(relay->numbers + at + 1, relay->numbers + at,
+                    (relay->number_count - at) * sizeof relay->numbers[0]);
+            relay->numbers[at] = fact->number;
+            relay->number_count++;
+        }
     }
 }
 
@@ -257,6 +305,7 @@ static void pulled(struct client *self, const struct sim_request *request)
     }
     /* Now and then it does nothing with them, and they come again. */
     if (relay->number_count > 0 && prng_chance(&self->sim->prng, 900)) {
+        repeat_some(self);
         relay->step = RELAY_COMMIT;
     }
 }
@@ -325,7 +374,7 @@ static void opened(struct client *self, const struct sim_request *request)
     }
     relay->epoch = request->reply.epoch;
     if (last == relay->next_seq) {
-        confirm(relay, UINT64_MAX);
+        confirm(self, NULL);
     }
     go_on(self);
 }

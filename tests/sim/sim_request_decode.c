@@ -77,20 +77,9 @@ static bool get_u32(const msgpack_object *object, uint32_t *ret)
     return true;
 }
 
-static bool decode_at(struct sim_request *self, const msgpack_object *map,
-                      struct sim_complaint *complaint)
+static bool decode_at_rows(struct sim_reply *reply, const msgpack_object_array *at,
+                           struct sim_complaint *complaint)
 {
-    struct sim_reply *reply = &self->reply;
-    const msgpack_object_array *at = map_array(map, "at");
-    uint64_t timestamp = 0;
-    struct zsp_slice level = {0};
-    const msgpack_object *told = wire_map_find(map, "level");
-    if (!at || !map_uint(map, "timestamp_ms", &timestamp) || !told ||
-        wire_get_str(told, "level", &level, NULL) != 0) {
-        return complain(complaint, "PUBLISH reply without at, timestamp_ms or level");
-    }
-    reply->timestamp_ms = (int64_t)timestamp;
-    reply->is_synced = zsp_slice_equal_str(level, "synced");
     reply->at = alloc(at->size, sizeof *reply->at);
     for (uint32_t i = 0; i < at->size; i++) {
         struct sim_at *entry = &reply->at[reply->at_count++];
@@ -109,6 +98,23 @@ static bool decode_at(struct sim_request *self, const msgpack_object *map,
         }
     }
     return true;
+}
+
+static bool decode_at(struct sim_request *self, const msgpack_object *map,
+                      struct sim_complaint *complaint)
+{
+    struct sim_reply *reply = &self->reply;
+    const msgpack_object_array *at = map_array(map, "at");
+    uint64_t timestamp = 0;
+    struct zsp_slice level = {0};
+    const msgpack_object *told = wire_map_find(map, "level");
+    if (!at || !map_uint(map, "timestamp_ms", &timestamp) || !told ||
+        wire_get_str(told, "level", &level, NULL) != 0) {
+        return complain(complaint, "PUBLISH reply without at, timestamp_ms or level");
+    }
+    reply->timestamp_ms = (int64_t)timestamp;
+    reply->is_synced = zsp_slice_equal_str(level, "synced");
+    return decode_at_rows(reply, at, complaint);
 }
 
 /* Rows of an array of arrays: an optional topic, a partition, `count` numbers. */
@@ -306,34 +312,45 @@ static bool decode_cancelled(struct sim_request *self, const msgpack_object *map
 }
 
 /* The first offset in the first topic, UINT64_MAX when that is not remembered any more. */
+/* Rows of a publish: each of its records is told of once. */
+static bool covers(const struct sim_at *rows, size_t count, size_t messages)
+{
+    size_t told = 0;
+    for (size_t i = 0; i < count && rows[i].index == told && rows[i].has_first; i++) {
+        told += rows[i].count;
+    }
+    return told == messages;
+}
+
 static bool decode_commit(struct sim_request *self, const msgpack_object *map,
                           struct sim_complaint *complaint)
 {
+    struct sim_reply *reply = &self->reply;
     const msgpack_object *at = wire_map_find(map, "at");
-    self->reply.next = UINT64_MAX;
+    uint64_t applied = 0;
+    uint64_t asked = 0;
     if (at && at->type == MSGPACK_OBJECT_NIL) {
         return true;
     }
-    uint64_t row[5] = {0};
     const msgpack_object_array *topics = map_array(map, "at");
-    if (!topics || topics->size != 2 || topics->ptr[0].type != MSGPACK_OBJECT_ARRAY ||
-        topics->ptr[0].via.array.size != 1 ||
-        topics->ptr[0].via.array.ptr[0].type != MSGPACK_OBJECT_ARRAY ||
-        topics->ptr[0].via.array.ptr[0].via.array.size != 5) {
+    if (!topics || topics->size != 2) {
         return complain(complaint, "COMMIT reply without the rows of two topics");
     }
-    for (uint32_t i = 0; i < 4; i++) {
-        if (!get_uint(&topics->ptr[0].via.array.ptr[0].via.array.ptr[i], &row[i])) {
-            return complain(complaint, "COMMIT reply: a row is malformed");
+    for (uint32_t i = 2; i > 0; i--) { /* those of the first one stay */
+        free(reply->at);
+        reply->at = NULL;
+        reply->at_count = 0;
+        if (topics->ptr[i - 1].type != MSGPACK_OBJECT_ARRAY ||
+            !decode_at_rows(reply, &topics->ptr[i - 1].via.array, complaint) ||
+            !covers(reply->at, reply->at_count, self->number_count)) {
+            return complain(complaint, "COMMIT reply: rows that do not cover a publish");
         }
     }
-    uint64_t applied = 0;
-    if (row[0] != 0 || row[1] != self->number_count || !map_uint(map, "applied", &applied) ||
-        applied != self->number_count) {
-        return complain(complaint, "COMMIT reply: wrong counts");
+    for (size_t i = 0; i < self->srun_count; i++) {
+        asked += self->sruns[i].count;
     }
-    self->reply.next = row[3];
-    return true;
+    return (map_uint(map, "applied", &applied) && applied == asked) ||
+           complain(complaint, "COMMIT reply: wrong counts");
 }
 
 /* Stretches of dead messages: all of them. */
