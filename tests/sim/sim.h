@@ -10,7 +10,7 @@
  *   sim_fault.c     what goes wrong, and when
  *   sim_client.c    what all clients share, and the simple ones
  *   sim_producer.c, sim_consumer.c, sim_scratch.c, sim_relay.c, sim_ward.c, sim_repeat.c,
- *   sim_side.c, sim_market.c    the others
+ *   sim_side.c, sim_market.c, sim_tide.c    the others
  *   sim_files.c     the last look at the files
  *   sim_request*.c  what they ask and are told, as bytes and as plain values
  *   sim_model*.c    the checker

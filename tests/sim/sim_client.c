@@ -326,6 +326,9 @@ void client_wake(struct client *self)
     case CLIENT_SIDE:
         side_wake(self);
         break;
+    case CLIENT_TIDE:
+        tide_wake(self);
+        break;
     case CLIENT_KEEPER:
         keeper_wake(self);
         break;
@@ -378,6 +381,9 @@ void client_answer(struct client *self, struct sim_request *request)
     case CLIENT_SIDE:
         side_answer(self, request);
         break;
+    case CLIENT_TIDE:
+        tide_answer(self, request);
+        break;
     case CLIENT_KEEPER:
         keeper_answer(self, request);
         break;
@@ -417,6 +423,9 @@ void client_lost(struct client *self, struct sim_request *request)
         break;
     case CLIENT_SIDE:
         side_lost(self, request);
+        break;
+    case CLIENT_TIDE:
+        tide_lost(self, request);
         break;
     case CLIENT_PRODUCER:
     case CLIENT_READER:

@@ -29,6 +29,7 @@ enum client_kind {
     CLIENT_WARD,
     CLIENT_MARKET,
     CLIENT_SIDE,
+    CLIENT_TIDE,
     CLIENT_KEEPER, /* of sim_clinic.c, */
     CLIENT_MEMBER  /* and its consumers */
 };
@@ -82,6 +83,7 @@ struct client {
     struct side *side;       /* CLIENT_SIDE */
     struct repeat *repeat;   /* CLIENT_REPEAT */
     struct market *market;   /* CLIENT_MARKET */
+    struct tide *tide;       /* CLIENT_TIDE */
 
     /* CLIENT_READER */
     uint64_t read_from[SIM_TOPICS][SIM_PARTS_MAX];
@@ -135,6 +137,12 @@ void side_wake(struct client *self);
 void side_answer(struct client *self, const struct sim_request *request);
 void side_lost(struct client *self, const struct sim_request *request);
 void side_final(struct client *self);
+void tide_init(struct client *self);
+void tide_fini(struct client *self);
+void tide_wake(struct client *self);
+void tide_answer(struct client *self, const struct sim_request *request);
+void tide_lost(struct client *self, const struct sim_request *request);
+void tide_final(struct client *self);
 void repeat_init(struct client *self);
 void repeat_fini(struct client *self);
 void repeat_wake(struct client *self);

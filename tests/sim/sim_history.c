@@ -266,6 +266,8 @@ static void last_look(struct sim *self)
             market_final(&self->clients[i]);
         } else if (self->clients[i].kind == CLIENT_SIDE) {
             side_final(&self->clients[i]);
+        } else if (self->clients[i].kind == CLIENT_TIDE) {
+            tide_final(&self->clients[i]);
         }
         if (self->clients[i].kind == CLIENT_REPEAT) {
             repeat_final(&self->clients[i]);
@@ -324,6 +326,8 @@ static void add_client(struct sim *self, enum client_kind kind, uint32_t number)
         market_init(client);
     } else if (kind == CLIENT_SIDE) {
         side_init(client);
+    } else if (kind == CLIENT_TIDE) {
+        tide_init(client);
     }
     self->client_count++;
     client_wake_in(client, (int64_t)prng_below(&self->prng, 50));
@@ -363,6 +367,8 @@ static void add_clients(struct sim *self)
     add_client(self, CLIENT_WARD, 0);
     if (self->options.seed % 2 == 0) {
         add_client(self, CLIENT_MARKET, 0);
+    } else {
+        add_client(self, CLIENT_TIDE, 0);
     }
     add_client(self, CLIENT_SIDE, 0);
 }
@@ -397,6 +403,7 @@ static void fini(struct sim *self)
         ward_fini(&self->clients[i]);
         market_fini(&self->clients[i]);
         side_fini(&self->clients[i]);
+        tide_fini(&self->clients[i]);
     }
     free(self->requests);
     clinic_fini(self);

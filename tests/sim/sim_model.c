@@ -15,7 +15,7 @@
 
 uint32_t model_first_partitions(uint32_t topic)
 {
-    static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1, 2, 1, 2, 2, 2, 1};
+    static const uint32_t counts[] = {1, 2, 3, 2, 2, 1, 1, 2, 1, 2, 2, 2, 1, 1};
     return counts[topic];
 }
 
@@ -45,7 +45,8 @@ bool model_group_has_topic(uint32_t group, uint32_t topic)
         return (group == SIM_RELAY && topic == SIM_SOURCE) ||
                (group == SIM_WARD && topic == SIM_SICK) ||
                (group >= SIM_BUYERS && group <= SIM_SIDE && topic == SIM_PRICES) ||
-               (group == SIM_CLINIC_GROUP && topic == SIM_CLINIC);
+               (group == SIM_CLINIC_GROUP && topic == SIM_CLINIC) ||
+               (group >= SIM_TIDES && topic == SIM_TIDE);
     }
     static const bool has[][SIM_SCRATCH + 1] = {
         {true, false, false, false}, {true, true, false, false}, {false, true, true, false},

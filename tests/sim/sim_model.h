@@ -24,7 +24,7 @@
 #include "tests/sim/sim_request.h"
 
 #define SIM_PRODUCERS    3u
-#define SIM_CLIENTS_MAX  24
+#define SIM_CLIENTS_MAX  25
 #define SIM_TENANTS      10u /* keys, and none */
 #define SIM_MESSAGES_MAX 1000000u
 

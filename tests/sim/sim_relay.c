@@ -10,7 +10,7 @@
  *   - in the end each message of `source` is in both, or is delivered once more: never both.
  *
  * In some histories the topics look at ids, and a commit brings messages once more that earlier ones brought:
- * they stay where they are.
+ * they stay where they are. Now and then a commit has a lease as well that is over: nothing of it may come through.
  *
  * A commit whose answer is lost is sent again as it is, or the name is opened anew, which tells
  * whether it came through.
@@ -47,8 +47,10 @@ struct relay {
     size_t count;
     uint64_t epoch, next_seq;
     /* The commit under way. */
-    struct sim_srun runs[PULL_MAX];
+    struct sim_srun runs[PULL_MAX + 1]; /* and one that is over */
     size_t run_count;
+    bool has_old;        /* the last of them is */
+    struct sim_srun old; /* committed, count 0 = none */
     uint32_t numbers[PULL_MAX + AGAIN_MAX];
     size_t number_count;
     bool in_doubt; /* it was sent, and its answer is not known */
@@ -136,7 +138,7 @@ static struct sim_request *ask_commit(struct client *self)
     zsp_assert(request->numbers && request->sruns);
     memcpy(request->numbers, relay->numbers, relay->number_count * sizeof *request->numbers);
     memcpy(request->sruns, relay->runs, relay->run_count * sizeof *request->sruns);
-    for (size_t i = 0; i < relay->number_count; i++) {
+    for (size_t i = 0; i < relay->number_count && !relay->has_old; i++) {
         fact_of(relay, relay->numbers[i])->tried = true;
     }
     return request;
@@ -191,6 +193,7 @@ static void go_on(struct client *self)
 {
     struct relay *relay = self->relay;
     relay->number_count = relay->run_count = 0;
+    relay->has_old = false;
     relay->in_doubt = false;
     relay->step = prng_chance(&self->sim->prng, 400) ? RELAY_LOOK : RELAY_WORK;
     relay->looks = (uint32_t)prng_below(&self->sim->prng, 2); /* which comes first */
@@ -213,6 +216,12 @@ static void confirm(struct client *self, const struct sim_reply *reply)
 {
     struct relay *relay = self->relay;
     uint32_t row = 0;
+    if (relay->has_old) {
+        (void)model_fail(&self->sim->model,
+                         "relay: a commit came through with a lease that is over");
+        return;
+    }
+    relay->old = relay->runs[0];
     for (uint32_t i = 0; i < relay->number_count; i++) {
         struct relay_fact *fact = fact_of(relay, relay->numbers[i]);
         uint64_t offset = UINT64_MAX;
@@ -279,6 +288,15 @@ static void repeat_some(struct client *self)
     }
 }
 
+static void add_old(struct client *self)
+{
+    struct relay *relay = self->relay;
+    relay->has_old = relay->old.count > 0 && prng_chance(&self->sim->prng, 50);
+    if (relay->has_old) {
+        relay->runs[relay->run_count++] = relay->old;
+    }
+}
+
 static void pulled(struct client *self, const struct sim_request *request)
 {
     struct relay *relay = self->relay;
@@ -306,6 +324,7 @@ static void pulled(struct client *self, const struct sim_request *request)
     /* Now and then it does nothing with them, and they come again. */
     if (relay->number_count > 0 && prng_chance(&self->sim->prng, 900)) {
         repeat_some(self);
+        add_old(self);
         relay->step = RELAY_COMMIT;
     }
 }

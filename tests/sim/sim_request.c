@@ -15,7 +15,7 @@ const char *sim_topic_name(uint32_t topic)
 {
     static const char *const names[] = {"orders", "bills",  "events", "scratch", "source",
                                         "left",   "right",  "sick",   "grave",   "again",
-                                        "prices", "clinic", "morgue"};
+                                        "prices", "clinic", "morgue", "tide"};
     zsp_assert(topic < SIM_TOPICS_ALL);
     return names[topic];
 }
@@ -24,8 +24,8 @@ const char *sim_group_name(uint32_t group)
 {
     static const char *const names[] = {"audit",   "billing", "search", "ledger", "accounts",
                                         "scratch", "relay",   "ward",   "buyers", "brokers",
-                                        "traders", "side",    "clinic"};
-    zsp_assert(group <= SIM_CLINIC_GROUP);
+                                        "traders", "side",    "clinic", "ebb",    "flood"};
+    zsp_assert(group < SIM_TIDES + SIM_TIDES_COUNT);
     return names[group];
 }
 
@@ -157,8 +157,9 @@ static void write_wishes(struct zsp_writer *out, const struct sim_request *self)
  * so, the next one so. */
 static void write_topics(struct zsp_writer *out, const struct sim_request *self)
 {
-    static const char *const patterns[] = {"ord*", "b?lls", "*nts", "scr*",   "sourc?", "l*", "r*",
-                                           "si*",  "gr?ve", "ag*",  "pr?ces", "cl?nic", "m*"};
+    static const char *const patterns[] = {"ord*",   "b?lls",  "*nts", "scr*",  "sourc?",
+                                           "l*",     "r*",     "si*",  "gr?ve", "ag*",
+                                           "pr?ces", "cl?nic", "m*",   "t?de"};
     const uint32_t group = self->group;
     wire_write_text(out, "topics");
     uint32_t count = 0;

@@ -40,7 +40,10 @@
 #define SIM_CLINIC        11u /* topics of sim_clinic.c, and its group */
 #define SIM_MORGUE        12u
 #define SIM_CLINIC_GROUP  (SIM_SIDE + 1)
-#define SIM_TOPICS_ALL    13u
+#define SIM_TIDE          13u /* topic of sim_tide.c, and its groups */
+#define SIM_TIDES         (SIM_CLINIC_GROUP + 1)
+#define SIM_TIDES_COUNT   2u
+#define SIM_TOPICS_ALL    14u
 #define SIM_SETTINGS_MAX  6u
 
 struct client;
