@@ -224,10 +224,18 @@ static void write_answer(struct engine *engine, const struct pull *self, const c
     }
 }
 
+void pull_rest(struct pull *self)
+{
+    if (self->state == PULL_PARKED && !self->is_resent) {
+        pull_unpark(self);
+    }
+    self->is_ready = self->state != PULL_PARKED;
+}
+
 void pull_answer(struct engine *engine, struct pull *self)
 {
     if (self->outcomes.settle) {
-        self->is_ready = self->state != PULL_PARKED;
+        pull_rest(self);
         return;
     }
     write_answer(engine, self, pull_reason(engine, self), true);

@@ -15,7 +15,8 @@
  *   any      -> gone      pull_free                  answered, or nobody waits any more
  *
  * A PULL that brings outcomes (`outcomes`) is served like any other, and answered once they are
- * durable: it waits no longer than that for messages, and what it has ready waits for them.
+ * durable: it waits no longer than that for messages, and what it has ready waits for them. When its
+ * wait is over before, it leaves the parked ones (pull_rest()).
  *
  * Whose client has gone while it is at work (`abandoned`) finishes its step and puts everything
  * back. A resent PULL whose lease lives reads the lease's messages again and skips GRANTING; when
@@ -173,6 +174,9 @@ void pull_free(struct engine *engine, struct pull *self);
 void pull_fail(struct engine *engine, struct pull *self, const struct zsp_err *error);
 /* Tell an error; `maybe` when its outcomes were applied. */
 void pull_tell_error(struct engine *engine, const struct pull *self, const struct zsp_err *error);
+/* It is there for its outcomes alone, until they are durable (pull_hand_over()): no share of what is
+ * ready is kept for it meanwhile, which may be long when the disk is full. */
+void pull_rest(struct pull *self);
 /* Answer with what was gathered, or empty; later, when its outcomes are not durable yet. */
 void pull_answer(struct engine *engine, struct pull *self);
 /* Tell that there is nothing; the pull goes on to its end unheard. */

@@ -23,6 +23,9 @@ static void cancel(struct engine *engine, struct pull *self)
     self->ending = "cancelled";
     if (self->outcomes.settle) {
         self->is_cancelled = true;
+        if (self->state == PULL_PARKED) {
+            pull_rest(self);
+        }
         return;
     }
     pull_answer_empty(engine, self, self->ending);

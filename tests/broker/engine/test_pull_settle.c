@@ -209,6 +209,31 @@ static void a_stopping_broker_still_tells_of_outcomes(void **state)
     assert_string_equal(fixture_value(answer, "settled"), "{\"applied\": 1, \"not_applied\": []}");
 }
 
+/* Goal: one whose wait is over, and that is there for its outcomes alone, takes no share from others,
+ * in its group or elsewhere. */
+static void without_a_sync_it_is_in_nobodys_way(void **state)
+{
+    struct engine_fixture *f = *state;
+    steps_publish(f, "t", 8);
+    const uint64_t lease = steps_pull(f, 2)->lease;
+    const uint64_t other = steps_pull(f, 6)->lease;
+    mem_store_hold(f->mem, MEM_SYNCS);
+    const uint64_t first = pull_with(f, srun(0, 1, lease, "'ack'"));
+    const uint64_t second = pull_with(f, srun(1, 1, lease, "'ack'"));
+    fixture_pump(f);
+    fixture_advance(f, 5000);
+    (void)fixture_send(
+        f, "SETTLE", fixture_format("{'group': 'g', 'runs': [%s]}", srun(2, 6, other, "'release'")),
+        NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, first));
+    assert_int_equal(steps_count(steps_pull(f, 6)), 6);
+    mem_store_hold(f->mem, 0);
+    assert_string_equal(fixture_value(answered(f, first), "settled"),
+                        "{\"applied\": 1, \"not_applied\": []}");
+    assert_string_equal(fixture_value(answered(f, second), "runs"), "[]");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -224,6 +249,7 @@ int main(void)
         TEST(it_makes_no_group),
         TEST(the_outcomes_of_an_abandoned_pull_stay),
         TEST(when_the_group_goes_the_error_says_maybe),
+        TEST(without_a_sync_it_is_in_nobodys_way),
         TEST(a_stopping_broker_still_tells_of_outcomes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
