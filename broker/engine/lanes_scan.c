@@ -413,7 +413,9 @@ static void scan_done(struct engine *engine, struct engine_op *op,
             self->cursor = ledger->partition->start_offset;
             break;
         }
-        /* fallthrough */
+        end = self->from;
+        try_again_later(engine, self, &error);
+        break;
     default:
         end = self->from;
         try_again_later(engine, self, &error);

@@ -239,7 +239,7 @@ int setting_texts_decode(struct zsp_reader *in, struct setting_texts *self)
     int rc = in->failed || count > FIRST_LIST ? ZSP_ECORRUPT : 0;
     for (uint8_t i = 0; i < count && rc == 0; i++) {
         const struct zsp_slice text = zsp_read_short(in);
-        rc = in->failed ? ZSP_ECORRUPT : decode_one(self, first_list[i], text);
+        rc = in->failed ? ZSP_ECORRUPT : decode_one(self, (int)first_list[i], text);
     }
     return rc;
 }
