@@ -99,6 +99,25 @@ static bool any_late(const struct pull *self)
     return false;
 }
 
+/* Is there more whose keys are not known yet? Then nobody knows what of it is ready. */
+static bool any_unread(const struct pull *self)
+{
+    const struct group *const group = self->group;
+    if (group->lanes_reading == 0 && !group->lanes_wanted) {
+        return false;
+    }
+    for (size_t i = 0; i < pull_binding_count(self); i++) {
+        const struct binding *binding = pull_binding_at(self, i);
+        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
+            const struct lanes *const lanes = ledger_lanes(binding->ledgers[k]);
+            if (lanes && lanes->place != LANES_NOWHERE) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Could it get some of what is ready? */
 static bool may_get(const struct engine *engine, const struct pull *self)
 {
@@ -141,6 +160,9 @@ const char *pull_reason(const struct engine *engine, const struct pull *self)
     }
     if (any_late(self)) {
         return "loading";
+    }
+    if (self->messages > 0 && any_unread(self)) {
+        return "limit";
     }
     if (self->messages == 0 && self->ending) {
         return self->ending;

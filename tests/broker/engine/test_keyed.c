@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/record.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
 
 #define FIRST  5 /* sessions */
 #define SECOND 6
+
+#define LARGE  (3u << 20) /* more than a scan reads at once */
 
 static void begin(struct engine_fixture *f, const char *settings)
 {
@@ -336,6 +339,27 @@ static void the_scan_stops_at_look_ahead(void **state)
 
 /* --- Telling ------------------------------------------------------------------------------------ */
 
+/* Messages so large that the scan reads few of them at once: what it has not looked at is left. */
+static void what_is_not_looked_at_yet_is_more(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    static uint8_t payload[LARGE];
+    for (uint8_t i = 0; i < 5; i++) {
+        const struct zsp_record record = {.payload = {payload, sizeof payload}, .key = {&i, 1}};
+        struct zsp_writer body = {0};
+        zsp_record_write(&body, &record);
+        fixture_send_bytes(f, "PUBLISH", "{'topic': 't'}", zsp_writer_slice(&body));
+        fixture_pump(f);
+        zsp_writer_fini(&body);
+    }
+    fixture_restart(f, MEM_KEEP_SYNCED); /* now a file has to be read for each, by a job */
+    for (unsigned i = 0; i < 4; i++) {
+        assert_string_equal(reason(steps_pull(f, 9)), "limit");
+    }
+    assert_string_equal(reason(steps_pull(f, 9)), "all_leased");
+}
+
 static void the_hottest_keys_are_told(void **state)
 {
     struct engine_fixture *f = *state;
@@ -488,6 +512,8 @@ int main(void)
         T(a_redriven_message_comes_first_of_its_key),
         T(a_seek_lifts_a_hold),
         T(the_scan_stops_at_look_ahead),
+        cmocka_unit_test_setup_teardown(what_is_not_looked_at_yet_is_more, fixture_set_up_log,
+                                        fixture_tear_down),
         T(the_hottest_keys_are_told),
         T(the_most_urgent_key_comes_first),
         T(a_delay_parks_only_its_key),
