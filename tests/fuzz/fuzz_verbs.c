@@ -77,11 +77,12 @@ static const char *some_name(struct run *self, char letter)
 
 static void write_position(struct run *self, struct zsp_writer *out)
 {
-    static const enum wire_position_kind kinds[] = {WIRE_POSITION_EARLIEST, WIRE_POSITION_LATEST,
-                                                    WIRE_POSITION_OFFSET,   WIRE_POSITION_LAST,
-                                                    WIRE_POSITION_TIME,     WIRE_POSITION_AGO};
-    const struct wire_position position = {.kind = kinds[below(self, 6)],
-                                           .value = some_number(self)};
+    static const enum wire_position_kind kinds[] = {
+        WIRE_POSITION_EARLIEST, WIRE_POSITION_LATEST, WIRE_POSITION_OFFSET, WIRE_POSITION_LAST,
+        WIRE_POSITION_TIME,     WIRE_POSITION_AGO,    WIRE_POSITION_ID};
+    const struct wire_position position = {.kind = kinds[below(self, 7)],
+                                           .value = some_number(self),
+                                           .id = zsp_slice_str(some_name(self, 'p'))};
     wire_write_position(out, &position);
 }
 
@@ -111,26 +112,83 @@ static void write_sruns(struct run *self, struct zsp_writer *out)
 
 static void write_map_of(struct run *self, struct zsp_writer *out, const char *keys);
 
+static const char *some_filter(struct run *self)
+{
+    static const char *const filters[] = {"key = \"p0\"",
+                                          "not key exists",
+                                          "type ^= \"p\" or header.p0 in (\"p0\", \"p1\")",
+                                          "key != \"p1\" and not (type = \"p0\")",
+                                          "header.\"p1\" exists",
+                                          "type ="};
+    return filters[below(self, sizeof filters / sizeof filters[0])];
+}
+
+static const char *some_text(struct run *self)
+{
+    static const char *const texts[] = {
+        "yes",       "no",          "reject", "drop_oldest", "skip",    "hold", "drop",
+        "dead",      "weighted",    "strict", "delete",      "compact", "key",  "producer",
+        "header.p0", "1,100,60000", "t0",     "t2",          "",        "x"};
+    const unsigned choice = below(self, 1 + sizeof texts / sizeof texts[0]);
+    return choice == 0 ? some_filter(self) : texts[choice - 1];
+}
+
 static void write_settings(struct run *self, struct zsp_writer *out, const char *owner)
 {
-    static const char *const texts[] = {"yes", "no", "reject", "drop_oldest", "skip", "hold"};
-    static const char *const of_topics[] = {"retention_time_ms", "retention_bytes",
-                                            "until_consumed", "max_topic_bytes", "when_full"};
-    static const char *const of_groups[] = {"lease_ms",   "max_leased",     "max_failures",
-                                            "backoff_ms", "backoff_max_ms", "on_dead"};
+    static const char *const of_topics[] = {"retention_time_ms",
+                                            "retention_bytes",
+                                            "until_consumed",
+                                            "max_topic_bytes",
+                                            "when_full",
+                                            "dedup_window_ms",
+                                            "cleanup",
+                                            "tombstone_retention_ms",
+                                            "compact_ratio",
+                                            "dedup_window_ms",
+                                            "min_compaction_lag_ms"};
+    static const char *const of_groups[] = {
+        "lease_ms",       "max_leased",     "max_failures",      "backoff_ms",
+        "backoff_max_ms", "on_dead",        "expired",           "priority",
+        "backoff_factor", "backoff_jitter", "dead_retention_ms", "dead_retention_bytes",
+        "look_ahead",     "backoff",        "dead_letter_topic", "filter",
+        "fair_by"};
     const bool is_topic = strcmp(owner, "topic") == 0;
     wire_write_map(out, 1);
-    wire_write_text(out, is_topic ? of_topics[below(self, 5)] : of_groups[below(self, 6)]);
-    switch (below(self, 4)) {
+    wire_write_text(out, is_topic ? of_topics[below(self, sizeof of_topics / sizeof of_topics[0])]
+                                  : of_groups[below(self, sizeof of_groups / sizeof of_groups[0])]);
+    switch (below(self, 5)) {
     case 0:
         wire_write_nil(out);
         break;
     case 1:
-        wire_write_text(out, texts[below(self, 6)]);
+    case 2:
+        wire_write_text(out, some_text(self));
         break;
     default:
         wire_write_uint(out, some_number(self));
         break;
+    }
+}
+
+/* Where a list of dead messages goes on. */
+static void write_place(struct run *self, struct zsp_writer *out)
+{
+    wire_write_array(out, 3);
+    wire_write_text(out, some_name(self, 't'));
+    wire_write_uint(out, below(self, 3));
+    wire_write_uint(out, some_number(self));
+}
+
+static void write_dead_runs(struct run *self, struct zsp_writer *out)
+{
+    const unsigned count = 1 + below(self, 3);
+    wire_write_array(out, count);
+    for (unsigned i = 0; i < count; i++) {
+        wire_write_array(out, 4);
+        wire_write_text(out, some_name(self, 't'));
+        wire_write_uint(out, below(self, 3));
+        wire_write_uint(out, some_number(self));
+        wire_write_uint(out, some_number(self));
     }
 }
 
@@ -177,10 +235,22 @@ static void write_value(struct run *self, struct zsp_writer *out, char kind)
     case 'p':
         wire_write_text(out, some_name(self, kind));
         break;
-    case 'T': /* several topics */
+    case 'T': /* several topics, a pattern among them now and then */
         wire_write_array(out, 2);
         wire_write_text(out, some_name(self, 't'));
-        wire_write_text(out, some_name(self, 't'));
+        wire_write_text(out, below(self, 8) == 0 ? "t*" : some_name(self, 't'));
+        break;
+    case 'f':
+        wire_write_text(out, some_filter(self));
+        break;
+    case 'x': /* a glob */
+        wire_write_text(out, below(self, 2) == 0 ? "*" : some_text(self));
+        break;
+    case '.':
+        write_place(self, out);
+        break;
+    case 'd':
+        write_dead_runs(self, out);
         break;
     case 'u':
         wire_write_uint(out, some_number(self));
@@ -222,7 +292,7 @@ static void write_value(struct run *self, struct zsp_writer *out, char kind)
 /* Each of the keys or not; the first one of them mostly. A few have a value of another kind. */
 static void write_map_of(struct run *self, struct zsp_writer *out, const char *keys)
 {
-    static const char kinds[] = "tgpTubw@rsSco?";
+    static const char kinds[] = "tgpTubw@rsScofx.d?";
     struct zsp_writer rest = {0};
     uint32_t count = 0;
     while (*keys) {
@@ -250,7 +320,7 @@ static const struct {
                 "unot_before_ms uexpires_at_ms pproducer uepoch useq"},
     {"PULL", "ggroup Ttopics umax_messages umax_bytes uwait_ms wmode @start bparts rsettle"},
     {"SETTLE", "ggroup rruns"},
-    {"READ", "ttopic @from upartition @to umax_messages umax_bytes uwait_ms bparts"},
+    {"READ", "ttopic @from upartition @to umax_messages umax_bytes uwait_ms bparts ffilter"},
     {"PRODUCER.OPEN", "pproducer bephemeral"},
     {"PRODUCER.INFO", "pproducer"},
     {"SEEK", "ggroup @to ttopic upartition bdry_run bdead"},
@@ -276,10 +346,18 @@ static const struct {
     {"BYE", "bkeep"},
     {"CANCEL", "urequest"},
     {"COMMIT", "pproducer uepoch useq cpublish osettle"},
-    {"DEAD.LIST", "ggroup ttopic ulimit"},
-    {"DEAD.READ", "ggroup ttopic umax_messages umax_bytes"},
+    {"DEAD.LIST", "ggroup ttopic upartition xreason uolder_than_ms unewer_than_ms .from ulimit"},
+    {"DEAD.READ", "ggroup druns umax_messages umax_bytes"},
     {"DEAD.REDRIVE", "ggroup ttopic ball bdry_run"},
+    {"DEAD.REDRIVE", "ggroup xreason uolder_than_ms unewer_than_ms .from bkeep_counts urate"},
+    {"DEAD.REDRIVE", "ggroup druns bkeep_counts bdry_run"},
+    {"DEAD.REDRIVE", "ggroup bstop"},
     {"DEAD.DROP", "ggroup ttopic ball bdry_run"},
+    {"DEAD.DROP", "ggroup druns xreason .from bdry_run"},
+    {"GROUP.TRACE", "ggroup ttopic uoffset upartition"},
+    {"GROUP.REPLAY", "ggroup @from @to ttopic upartition gname Ssettings uexpires_ms bdry_run"},
+    {"GROUP.REPLAY", "ggroup pfrom_savepoint pto_savepoint @to ttopic gname"},
+    {"GROUP.REPLAY", "ggroup @from pto_savepoint ttopic ffilter"},
     {"PUBLISH", "mbatches pproducer uepoch wlevel"},
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
@@ -294,8 +372,10 @@ static struct zsp_buf *make_body(struct run *self)
     for (unsigned i = 0; i < count; i++) {
         const unsigned choice = next_byte(self);
         const struct zsp_slice key = zsp_slice_str(some_name(self, 'p'));
-        struct zsp_record record = {.payload = zsp_slice_str("x")};
-        record.key = choice < 100 ? key : (struct zsp_slice){0};
+        struct zsp_record record = {.payload = zsp_slice_str(choice % 8 == 7 ? "" : "x")};
+        record.key = choice < 150 ? key : (struct zsp_slice){0};
+        record.type = choice % 4 == 0 ? key : (struct zsp_slice){0};
+        record.id = choice % 4 == 1 ? key : (struct zsp_slice){0};
         if (choice == 255) {
             zsp_write_u8(&out, next_byte(self)); /* no record, most probably */
         } else {
