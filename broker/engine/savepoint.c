@@ -89,8 +89,8 @@ struct savepoint *savepoint_find(const struct group *group, struct zsp_slice nam
 static int too_large(struct zsp_err *err)
 {
     return zsp_err_set(err, ZSP_ETOO_LARGE,
-                       "the state of the group takes more than %u bytes: too many stretches of "
-                       "messages are unfinished",
+                       "the state of the group takes more than %u bytes: too many partitions, or "
+                       "stretches of unfinished messages",
                        ZSP_SAVEPOINT_BYTES);
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/err.h"
+#include "common/filter.h"
 #include "common/limits.h"
 #include "tests/common/document.h"
 #include "tests/common/testing.h"
@@ -93,6 +94,18 @@ static const struct limit_row limits[] = {
     {"", ZSP_COMMIT_WINDOW},
     {"", ZSP_PRODUCER_EXPIRE_MS},
     {"", ZSP_EPHEMERAL_EXPIRE_MS},
+    {"", ZSP_FILTER_MAX},
+    {"", ZSP_FILTER_TERMS_MAX},
+    {"", ZSP_FILTER_TEXTS_MAX},
+    {"", ZSP_FILTER_DEPTH_MAX},
+    {"", ZSP_START_ID_MAX},
+    {"", ZSP_LOOK_AHEAD_MAX},
+    {"", ZSP_BACKOFF_STEPS_MAX},
+    {"", ZSP_REPLAY_EXPIRES_MS_MAX},
+    {"", ZSP_PRODUCERS_MAX},
+    {"", ZSP_PRODUCER_LOGS_MAX},
+    {"", ZSP_COMMIT_RUNS_BYTES},
+    {"", ZSP_COMMIT_ANSWERS_BYTES},
 };
 
 static void the_limits_table_is_the_header(void **state)
