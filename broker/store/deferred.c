@@ -13,17 +13,29 @@
 
 /* --- The object --------------------------------------------------------------------------- */
 
+static void join(struct deferred *self, struct deferred_list *list)
+{
+    self->list = list;
+    self->next = NULL;
+    self->prev = list->last;
+    *(list->last ? &list->last->next : &list->first) = self;
+    list->last = self;
+}
+
+static void leave(struct deferred *self)
+{
+    *(self->prev ? &self->prev->next : &self->list->first) = self->next;
+    *(self->next ? &self->next->prev : &self->list->last) = self->prev;
+}
+
 static struct deferred *deferred_new(struct store_part *part, uint64_t pos)
 {
-    struct deferreds *all = &part->store->deferreds;
     struct deferred *self = calloc(1, sizeof *self);
     if (self) {
         self->part = part;
         self->segment = partition_active(part);
         self->pos = pos;
-        self->prev = all->last;
-        *(all->last ? &all->last->next : &all->first) = self;
-        all->last = self;
+        join(self, &part->store->deferreds.idle);
         part->deferred = self;
     }
     return self;
@@ -32,9 +44,8 @@ static struct deferred *deferred_new(struct store_part *part, uint64_t pos)
 static void destroy(struct deferred *self)
 {
     struct deferreds *all = &self->part->store->deferreds;
-    *(self->prev ? &self->prev->next : &all->first) = self->next;
-    *(self->next ? &self->next->prev : &all->last) = self->prev;
-    all->bytes -= self->len + self->out_len;
+    leave(self);
+    all->idle_bytes -= self->out ? 0 : self->len;
     self->part->deferred = NULL;
     free(self->bytes);
     free(self->out);
@@ -91,6 +102,9 @@ static void start(struct log_store *store, struct deferred *self)
     if (self->out) {
         return; /* the rest follows */
     }
+    store->deferreds.idle_bytes -= self->len;
+    leave(self);
+    join(self, &store->deferreds.writing);
     self->out = self->bytes;
     self->out_len = self->len;
     self->pos += self->len;
@@ -130,10 +144,12 @@ static void written(struct log_store *store, struct io *io)
     if (is_whole) {
         const uint64_t end = self->pos;
         segment->file_bytes = end > segment->file_bytes ? end : segment->file_bytes;
-        store->deferreds.bytes -= self->out_len;
         free(self->out);
         self->out = NULL;
         self->out_len = 0;
+        store->deferreds.idle_bytes += self->len;
+        leave(self);
+        join(self, &store->deferreds.idle);
     }
     if (store->failed || part->state == PART_DROPPED || (is_whole && self->len == 0)) {
         destroy(self);
@@ -164,7 +180,7 @@ void deferred_step(struct log_store *store)
         return;
     }
     all->full = false;
-    for (struct deferred *self = all->first; self; self = self->next) {
+    for (struct deferred *self = all->writing.first; self; self = self->next) {
         if (self->retry_ms != 0 && self->retry_ms <= store->now.mono_ms) {
             submit(store, self);
         }
@@ -175,7 +191,7 @@ void deferred_step(struct log_store *store)
 int64_t deferred_deadline_ms(const struct log_store *store)
 {
     int64_t due_ms = INT64_MAX;
-    const struct deferred *self = store->deferreds.full ? store->deferreds.first : NULL;
+    const struct deferred *self = store->deferreds.full ? store->deferreds.writing.first : NULL;
     for (; self; self = self->next) {
         due_ms = self->retry_ms != 0 && self->retry_ms < due_ms ? self->retry_ms : due_ms;
     }
@@ -214,14 +230,11 @@ void deferred_add(struct store_part *part, const uint8_t *bytes, size_t len, uin
     self->record = self->len == 0 ? record : self->record;
     memcpy(self->bytes + self->len, bytes, len);
     self->len += len;
-    store->deferreds.bytes += len;
+    store->deferreds.idle_bytes += self->out ? 0 : len;
     if (self->len >= DEFERRED_PART_BYTES) {
         start(store, self);
     }
-    /* What is being written goes by itself; those before it in the list are, too. */
-    uint64_t most = store->deferreds.bytes;
-    for (self = store->deferreds.first; self && most > DEFERRED_BYTES; self = self->next) {
-        most -= self->len + self->out_len;
-        start(store, self);
+    while (store->deferreds.idle_bytes > DEFERRED_BYTES) {
+        start(store, store->deferreds.idle.first);
     }
 }

@@ -36,10 +36,11 @@ struct deferred {
     struct io io; /* of the write */
     struct store_part *part;
     struct segment *segment;
-    struct deferred *prev; /* all of the store, oldest first */
+    struct deferred *prev; /* in the list, */
     struct deferred *next;
-    uint64_t pos;    /* in the file, of what is put off and not being written */
-    uint64_t record; /* the journal's, of the first of it */
+    struct deferred_list *list; /* this one */
+    uint64_t pos;               /* in the file, of what is put off and not being written */
+    uint64_t record;            /* the journal's, of the first of it */
     uint8_t *bytes;
     size_t len;
     size_t capacity;
@@ -50,12 +51,18 @@ struct deferred {
     int64_t retry_ms; /* the disk was full: not again before */
 };
 
-/* Zero-initialise. */
-struct deferreds {
+/* Oldest first. */
+struct deferred_list {
     struct deferred *first;
     struct deferred *last;
-    uint64_t bytes; /* not written, in all */
-    bool full;      /* one of them found no room on the disk */
+};
+
+/* Zero-initialise. */
+struct deferreds {
+    struct deferred_list idle;    /* nothing of them is being written */
+    struct deferred_list writing; /* or waits for room */
+    uint64_t idle_bytes;
+    bool full; /* one of them found no room on the disk */
 };
 
 /* Put off the next bytes of the partition's active segment, which are durable in the journal from

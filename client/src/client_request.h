@@ -35,11 +35,16 @@ struct zsp_request {
     struct zsp_buf *body;        /* one body frame, or NULL; kept by who asks until done */
     struct zsp_buf *const *more; /* body frames behind it, likewise */
     size_t more_count;
-    bool repeats;    /* may be sent again under its id when the session is resumed: its done_fn
+    size_t extra_bytes; /* of credit that it takes beside its frames */
+    bool repeats;       /* may be sent again under its id when the session is resumed: its done_fn
                             * hears of a lost connection only if it is not */
-    int64_t wait_ms; /* how long the broker was told to wait, beyond its usual time */
+    int64_t wait_ms;    /* how long the broker was told to wait, beyond its usual time */
     /* Called once, on the link's thread, with the link locked. */
     void (*done_fn)(struct zsp_request *self, const struct zsp_answer *answer);
+
+    /* The same for each PART of the answer, before that; its map is what the part tells. NULL = none is
+     * expected. */
+    void (*part_fn)(struct zsp_request *self, const struct zsp_answer *answer);
 
     /* The link's. */
     uint64_t id;

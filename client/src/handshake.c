@@ -98,6 +98,8 @@ static void read_limits(const msgpack_object *limits, struct zsp_hello *ret)
     ret->max_reply = read_limit(limits, "max_reply", ZSP_REPLY_MAX);
     ret->max_runs = read_limit(limits, "max_runs", ZSP_RUNS_MAX);
     ret->max_wait_ms = read_limit(limits, "max_wait_ms", ZSP_WAIT_MS_MAX);
+    ret->max_batches =
+        zsp_hello_has(ret, "batches") ? read_limit(limits, "max_batches", ZSP_BATCHES_MAX) : 0;
 }
 
 static int read_uint(const msgpack_object *map, const char *key, uint64_t *ret, struct zsp_err *err)

@@ -24,6 +24,7 @@ struct zsp_hello {
     uint64_t now_ms; /* the broker's wall time when it answered */
     uint64_t max_requests, max_request_bytes, max_header, max_frame, max_record, max_reply,
         max_runs, max_wait_ms;
+    uint64_t max_batches; /* 0 = PUBLISH takes one */
 };
 
 /* What a HELLO asks for. */

@@ -136,7 +136,8 @@ bool zsp_link_room(struct zsp_link *self, struct zsp_port *port, size_t bytes)
 
 static size_t request_bytes(const struct zsp_request *request)
 {
-    size_t bytes = HEADER_BYTES_USED + request->args.len + (request->body ? request->body->len : 0);
+    size_t bytes = HEADER_BYTES_USED + request->args.len + request->extra_bytes +
+                   (request->body ? request->body->len : 0);
     for (size_t i = 0; i < request->more_count; i++) {
         bytes += request->more[i]->len;
     }

@@ -86,6 +86,21 @@ static void hand_over(struct zsp_link *self, const struct wire_reply *reply, int
     zsp_link_feed(self);
 }
 
+/* False: nobody wants parts of this answer. */
+static bool hand_over_part(struct zsp_link *self, const struct wire_reply *reply, int64_t now_ms)
+{
+    struct zsp_request *request = zsp_pending_find(&self->pending, reply->id);
+    if (!request) {
+        return true; /* nobody waits for it */
+    }
+    if (!request->part_fn) {
+        return false;
+    }
+    const struct zsp_answer answer = {.now_ms = now_ms, .map = reply->map};
+    request->part_fn(request, &answer);
+    return true;
+}
+
 /* One of the replies in a header frame. */
 static void take_header(struct zsp_link *self, struct zsp_slice header, int64_t now_ms)
 {
@@ -94,9 +109,10 @@ static void take_header(struct zsp_link *self, struct zsp_slice header, int64_t 
     const int rc = wire_reply_decode(self->decoder, header, &reply, &err);
     zsp_link_lock(self);
     zsp_link_heard(self, now_ms);
-    if (rc != 0 || reply.status == WIRE_PART || (reply.status != WIRE_BEAT && !reply.has_id)) {
+    if (rc != 0 || (reply.status != WIRE_BEAT && !reply.has_id) ||
+        (reply.status == WIRE_PART && !hand_over_part(self, &reply, now_ms))) {
         zsp_link_fall(self, now_ms, ZSP_EBAD_REQUEST, "a reply that cannot be read");
-    } else if (reply.status != WIRE_BEAT) {
+    } else if (reply.status == WIRE_OK || reply.status == WIRE_ERR) {
         hand_over(self, &reply, now_ms);
     }
     zsp_link_unlock(self);

@@ -80,6 +80,15 @@ void zsp_pending_add(struct zsp_pending *self, struct zsp_request *request)
     sift_up(self, self->count - 1);
 }
 
+struct zsp_request *zsp_pending_find(const struct zsp_pending *self, uint64_t id)
+{
+    struct zsp_request *request = self->buckets[id & (ZSP_PENDING_BUCKETS - 1)];
+    while (request && request->id != id) {
+        request = request->hash_next;
+    }
+    return request;
+}
+
 struct zsp_request *zsp_pending_take(struct zsp_pending *self, uint64_t id)
 {
     for (struct zsp_request **link = bucket_of(self, id); *link; link = &(*link)->hash_next) {

@@ -30,6 +30,8 @@ void zsp_pending_init(struct zsp_pending *self);
  * be room: count < ZSP_REQUESTS_MAX. */
 void zsp_pending_add(struct zsp_pending *self, struct zsp_request *request);
 
+/* The request with this id; NULL if there is none. */
+struct zsp_request *zsp_pending_find(const struct zsp_pending *self, uint64_t id);
 /* Take the request with this id out; NULL if there is none. */
 struct zsp_request *zsp_pending_take(struct zsp_pending *self, uint64_t id);
 

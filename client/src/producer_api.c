@@ -132,9 +132,10 @@ static void forget_requests(struct zspool_producer *self)
     if (self->state == NAME_OPENING) {
         zsp_link_forget(link, &self->open);
     }
+    zsp_bundles_forget(self);
     while (self->all_first) {
         struct zsp_batch *batch = self->all_first;
-        if (batch->in_flight) {
+        if (batch->in_flight && !batch->is_bundled) {
             zsp_link_forget(link, &batch->request);
         }
         zsp_batch_drop(batch);
@@ -264,8 +265,12 @@ static int send_locked(struct zspool_producer *self, const zspool_out_t *message
     }
     const bool now_full = !was_full && batch->bytes.len >= self->options.batch_bytes / 2;
     if ((was_empty || now_full) && zsp_producer_can_send(self, batch)) {
-        zsp_route_activate(batch->route);
-        zsp_link_kick(self->client->link, &self->port);
+        if (zsp_bundle_must_wait(batch)) {
+            zsp_route_await_bundle(batch->route);
+        } else {
+            zsp_route_activate(batch->route);
+            zsp_link_kick(self->client->link, &self->port);
+        }
     }
     return 0;
 }

@@ -5,7 +5,9 @@
  *   producer_batch.c    batches: encoded messages on their way to one partition
  *   producer_route.c    topics and routes: which partition, in which batch
  *   producer_pack.c     compressing a batch, outside of the lock
- *   producer_publish.c  what is sent, what the answers mean, opening the name
+ *   producer_publish.c  what the answers mean, opening the name
+ *   producer_send.c     what is sent when, alone or with others
+ *   producer_bundle.c   batches that travel in one request
  *   producer_report.c   the fate of tickets: history, reports, flush
  *
  * The name at the broker:
@@ -41,6 +43,7 @@
 #define ZSP_REPORTS_MAX    65536u /* untaken; then zspool_send() waits for the host */
 #define ZSP_WRITTEN_RUNS   4096u  /* confirmed as written and watched for a loss */
 
+struct zsp_bundle;
 struct zsp_route;
 struct zsp_topic_out;
 
@@ -65,17 +68,19 @@ struct zsp_batch {
     struct zsp_batch *next;                /* in the route, oldest first */
     struct zsp_batch *all_next, *all_prev; /* all of the producer, oldest first */
 
-    struct zsp_request request;
-    struct zsp_writer args;
-    bool closed;              /* it takes no more records, for it is compressed; */
-    bool pack_done;           /* that was tried; */
-    struct zsp_buf *packed;   /* the result; NULL = it does not shrink, or was not tried */
-    uint64_t seq;             /* of the first record; 0 = none yet */
-    bool in_flight;           /* sent, not answered */
-    bool uncertain;           /* sent, and the answer was lost: it may be in the log */
-    bool applied;             /* the broker told that its sequence is in the log */
-    const msgpack_object *at; /* in confirm(): where its records are, told by rows; else NULL */
-    bool reported;            /* given up: its fate was told, only the answer is awaited */
+    struct zsp_request request; /* when it travels alone */
+    struct zsp_writer args;     /* */
+    bool is_bundled;            /* in flight: in a bundle */
+    bool has_new_seq;           /* in flight: it got its sequence when it departed */
+    bool closed;                /* it takes no more records, for it is compressed; */
+    bool pack_done;             /* that was tried; */
+    struct zsp_buf *packed;     /* the result; NULL = it does not shrink, or was not tried */
+    uint64_t seq;               /* of the first record; 0 = none yet */
+    bool in_flight;             /* sent, not answered */
+    bool uncertain;             /* sent, and the answer was lost: it may be in the log */
+    bool applied;               /* the broker told that its sequence is in the log */
+    const msgpack_object *at;   /* in confirm(): where its records are, told by rows; else NULL */
+    bool reported;              /* given up: its fate was told, only the answer is awaited */
     struct zsp_err *doom; /* refused for good: reported once it is sure that it is not in the log */
 };
 
@@ -92,7 +97,8 @@ struct zsp_route {
     bool holding;          /* a batch failed: send nothing before those behind it are back */
     int64_t hold_until_ms; /* and not before */
     uint32_t tries;        /* since the last confirm, for the pause */
-    bool active;           /* in the producer's list of routes with something to send */
+    bool active;           /* in the producer's list of routes with something to send, or of those
+                            * that wait for a bundle */
     struct zsp_route *active_next;
 };
 
@@ -164,8 +170,13 @@ struct zspool_producer {
     struct zsp_topic_out *asks_first;
     struct zsp_route *active_first, *active_last;
     struct zsp_batch *all_first, *all_last;
-    uint32_t in_flight;
-    size_t bytes;        /* encoded, unresolved */
+    uint32_t in_flight;                             /* batches; */
+    uint32_t requests;                              /* that they are in */
+    struct zsp_bundle *bundles;                     /* in flight, */
+    uint32_t bundle_count;                          /* so many */
+    struct zsp_route *waiting_first, *waiting_last; /* for one of them to be answered */
+    struct zsp_bundle *gathered;                    /* only in zsp_producer_send(): the next one */
+    size_t bytes;                                   /* encoded, unresolved */
     bool want_room;      /* zspool_send() said ZSP_EAGAIN, and the host has not heard of room yet */
     size_t wanted_bytes; /* for a message of about so many */
     struct zsp_writer scratch; /* headers of the message being encoded */
@@ -229,8 +240,49 @@ void zsp_topic_out_free(struct zsp_topic_out *self);
 /* --- producer_publish.c --- */
 
 void zsp_producer_pump(struct zsp_port *port, int64_t now_ms);
+/* In the pump: have it called at this time. */
+void zsp_producer_wake_at(struct zspool_producer *self, int64_t at_ms);
+/* What a confirm tells. */
+struct zsp_confirmed {
+    zspool_level_t level;
+    int64_t timestamp_ms;
+    const msgpack_object *at; /* the rows; NULL = not told */
+};
+/* All but `at`. */
+struct zsp_confirmed zsp_confirmed_read(const struct zspool_producer *self,
+                                        const msgpack_object *map);
+/* A batch in flight was answered; `confirmed` if the code is 0. */
+void zsp_batch_answered(struct zsp_batch *batch, const struct zsp_answer *answer,
+                        const struct zsp_confirmed *confirmed);
+
+/* --- producer_send.c --- */
+
+/* The name is open: send what may go. */
+void zsp_producer_send(struct zspool_producer *self, int64_t now_ms);
 /* Would the pump send something now? Then it has to be kicked. */
 bool zsp_producer_can_send(const struct zspool_producer *self, const struct zsp_batch *batch);
+
+/* In zsp_producer_send(): the batch gets its sequence and counts as in flight; back again. What was
+ * taken last goes back first. */
+void zsp_batch_depart(struct zsp_batch *self);
+void zsp_batch_return(struct zsp_batch *self);
+/* Send it in a request of its own; it has departed. Errors: ZSP_EAGAIN */
+int zsp_batch_send_alone(struct zsp_batch *self, int64_t now_ms);
+
+/* --- producer_bundle.c --- */
+
+/* May it travel with others? */
+bool zsp_bundle_takes(const struct zsp_batch *batch);
+/* Are as many bundles in flight as may be? Then it waits with its route, and its batch grows. */
+bool zsp_bundle_must_wait(const struct zsp_batch *batch);
+void zsp_route_await_bundle(struct zsp_route *route);
+/* Let it depart with the bundle that is gathered, which is sent before when it is full.
+ * Errors: ZSP_EAGAIN  no credit, no memory, or the connection went */
+int zsp_bundle_add(struct zsp_batch *batch, int64_t now_ms);
+/* Send what is gathered, if anything is. Errors: ZSP_EAGAIN (its batches are back) */
+int zsp_bundle_send(struct zspool_producer *self, int64_t now_ms);
+/* The producer goes: nothing in flight is answered any more. */
+void zsp_bundles_forget(struct zspool_producer *self);
 
 /* --- producer_pack.c --- */
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The happy path of a batch:
- *   - the pump finds it in an active route, gives it the route's next sequence, sends it
+ *   - the pump finds it in an active route, gives it the route's next sequence, sends it, alone or with
+ *     others (producer_bundle.c)
  *   - while it is in flight, the next one fills; a batch that is not full waits until none of
  *     its route is in flight, or at most one of all, so batches grow with the load and idle ones
  *     go at once
@@ -24,8 +25,6 @@
 #define PAUSE_MS_MAX          5000 /* */
 #define CHECK_MS_MAX          1000 /* between two looks at ages of batches */
 #define FRUITLESS_RESYNCS_MAX 5u   /* then what is refused is refused for good */
-
-static void publish_done(struct zsp_request *request, const struct zsp_answer *answer);
 
 static zspool_report_t told_of(int code, bool maybe)
 {
@@ -77,7 +76,7 @@ static void check_ages(struct zspool_producer *self, int64_t now_ms)
     }
 }
 
-static void wake_at(struct zspool_producer *self, int64_t at_ms)
+void zsp_producer_wake_at(struct zspool_producer *self, int64_t at_ms)
 {
     if (at_ms < self->port.wake_ms) {
         self->port.wake_ms = at_ms;
@@ -251,7 +250,7 @@ static void open_done(struct zsp_request *request, const struct zsp_answer *answ
 static void open_name(struct zspool_producer *self, int64_t now_ms)
 {
     if (now_ms < self->open_at_ms) {
-        wake_at(self, self->open_at_ms);
+        zsp_producer_wake_at(self, self->open_at_ms);
         return;
     }
     zsp_writer_reset(&self->open_args);
@@ -261,7 +260,7 @@ static void open_name(struct zspool_producer *self, int64_t now_ms)
         wire_write_text_bool(&self->open_args, "ephemeral", true);
     }
     if (self->open_args.failed) {
-        wake_at(self, now_ms + PAUSE_MS);
+        zsp_producer_wake_at(self, now_ms + PAUSE_MS);
         return;
     }
     self->open.verb = "PRODUCER.OPEN";
@@ -356,143 +355,12 @@ static void ask_topics(struct zspool_producer *self, int64_t now_ms)
         const bool due = now_ms >= topic->ask_at_ms;
         if (!due || !ask_one(self, topic, now_ms)) {
             zsp_topic_out_ask(topic);
-            wake_at(self, due ? now_ms + PAUSE_MS : topic->ask_at_ms);
+            zsp_producer_wake_at(self, due ? now_ms + PAUSE_MS : topic->ask_at_ms);
         }
     }
 }
 
-/* --- Sending ------------------------------------------------------------------------------- */
-
-static void write_args(struct zsp_batch *batch, bool is_packed)
-{
-    const struct zspool_producer *self = batch->producer;
-    const struct zsp_topic_out *topic = batch->route->topic;
-    const bool written = self->options.level == ZSPOOL_WRITTEN;
-    struct zsp_writer *args = &batch->args;
-    zsp_writer_reset(args);
-    wire_write_map(args, 6u + batch->routed + written + (is_packed ? 2u : 0u) +
-                             zsp_terms_args(&batch->terms));
-    wire_write_text_str(args, "topic",
-                        (struct zsp_slice){(const uint8_t *)topic->name, topic->name_len});
-    wire_write_text_uint(args, "partition", batch->route->partition);
-    if (batch->routed) {
-        wire_write_text_uint(args, "partitions", topic->partitions);
-    }
-    wire_write_text_uint(args, "count", batch->count);
-    if (written) {
-        wire_write_text_str(args, "level", zsp_slice_str("written"));
-    }
-    wire_write_text_str(args, "producer", zsp_slice_str(self->name));
-    wire_write_text_uint(args, "epoch", self->epoch);
-    wire_write_text_uint(args, "seq", batch->seq);
-    if (is_packed) {
-        wire_write_text_str(args, "codec", zsp_slice_str(ZSP_CODEC_ZSTD_NAME));
-        wire_write_text_uint(args, "raw_size", batch->bytes.len);
-    }
-    zsp_terms_write(args, &batch->terms, zsp_link_clock_ahead_ms(self->client->link));
-}
-
-/* 0, or ZSP_EAGAIN: no credit, or the connection went. */
-static int send_batch(struct zsp_batch *batch, int64_t now_ms)
-{
-    struct zspool_producer *self = batch->producer;
-    struct zsp_route *route = batch->route;
-    const uint64_t seq_before = batch->seq;
-    if (batch->seq == 0) {
-        batch->seq = route->next_seq;
-    }
-    batch->request.verb = "PUBLISH";
-    batch->request.body = zsp_batch_body(batch);
-    write_args(batch, batch->request.body != &batch->buf);
-    batch->request.done_fn = publish_done;
-    if (zsp_link_send_args(self->client->link, &self->port, &batch->request, &batch->args,
-                           now_ms) != 0) {
-        batch->seq = seq_before;
-        return ZSP_EAGAIN;
-    }
-    if (seq_before == 0) {
-        route->next_seq += batch->count;
-    }
-    route->usual_bytes = batch->bytes.len;
-    route->usual_runs = batch->run_count;
-    batch->in_flight = true;
-    route->in_flight++;
-    self->in_flight++;
-    return 0;
-}
-
-static struct zsp_batch *next_unsent(const struct zsp_route *route)
-{
-    struct zsp_batch *batch = route->first;
-    while (batch && batch->in_flight) {
-        batch = batch->next;
-    }
-    return batch;
-}
-
-static bool is_full(const struct zsp_batch *batch)
-{
-    return batch->seq != 0 || batch->next ||
-           batch->bytes.len >= batch->producer->options.batch_bytes / 2;
-}
-
-/* Others need the connection, too: one producer takes half of its credit. */
-static bool has_share(const struct zspool_producer *self)
-{
-    return self->in_flight < zsp_link_hello(self->client->link)->max_requests / 2;
-}
-
-bool zsp_producer_can_send(const struct zspool_producer *self, const struct zsp_batch *batch)
-{
-    const struct zsp_route *route = batch->route;
-    return route->in_flight < self->options.max_in_flight && has_share(self) &&
-           (route->in_flight == 0 || self->in_flight <= 1 || is_full(batch));
-}
-
-/* Send what may go; false when the route has to be looked at again, though none of its batches is
- * answered and none becomes full. */
-static bool pump_route(struct zsp_route *route, int64_t now_ms, bool *ret_blocked)
-{
-    struct zspool_producer *self = route->topic->producer;
-    if (route->holding && route->in_flight == 0 && now_ms >= route->hold_until_ms) {
-        route->holding = false;
-    }
-    if (route->holding) {
-        if (route->in_flight == 0) {
-            wake_at(self, route->hold_until_ms);
-        }
-        return false;
-    }
-    struct zsp_batch *batch;
-    while ((batch = next_unsent(route))) {
-        if (has_share(self) && !zsp_producer_can_send(self, batch)) {
-            return true;
-        }
-        if (!has_share(self) || !zsp_batch_ready(batch) || send_batch(batch, now_ms) != 0) {
-            *ret_blocked = true;
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Look at each active route once; those that have to be looked at again go to the end of the list. */
-static void pump_routes(struct zspool_producer *self, int64_t now_ms)
-{
-    const struct zsp_route *const last = self->active_last;
-    bool blocked = false;
-    bool all = !self->active_first;
-    while (!blocked && !all) {
-        struct zsp_route *route = self->active_first;
-        self->active_first = route->active_next;
-        self->active_last = self->active_first ? self->active_last : NULL;
-        route->active = false;
-        all = route == last;
-        if (!pump_route(route, now_ms, &blocked)) {
-            zsp_route_activate(route);
-        }
-    }
-}
+/* --- The pump ------------------------------------------------------------------------------ */
 
 void zsp_producer_pump(struct zsp_port *port, int64_t now_ms)
 {
@@ -517,28 +385,36 @@ void zsp_producer_pump(struct zsp_port *port, int64_t now_ms)
     if (self->state == NAME_CLOSED && self->all_first) {
         open_name(self, now_ms);
     } else if (self->state == NAME_OPEN && !self->resync) {
-        pump_routes(self, now_ms);
+        zsp_producer_send(self, now_ms);
     }
 }
 
 /* --- Answers --------------------------------------------------------------------------------- */
 
-static void confirm(struct zsp_batch *batch, const msgpack_object *map)
+struct zsp_confirmed zsp_confirmed_read(const struct zspool_producer *self,
+                                        const msgpack_object *map)
 {
-    struct zsp_route *route = batch->route;
-    zspool_report_t told = told_of(0, false);
-    told.level = batch->producer->options.level;
+    struct zsp_confirmed confirmed = {.level = self->options.level};
     struct zsp_slice level;
     const msgpack_object *value = wire_map_find(map, "level");
     if (value && wire_get_str(value, "level", &level, NULL) == 0) {
-        told.level = zsp_slice_equal_str(level, "written") ? ZSPOOL_WRITTEN : ZSPOOL_SYNCED;
+        confirmed.level = zsp_slice_equal_str(level, "written") ? ZSPOOL_WRITTEN : ZSPOOL_SYNCED;
     }
     uint64_t timestamp_ms = 0;
     value = wire_map_find(map, "timestamp_ms");
     if (value && wire_get_uint(value, "timestamp_ms", INT64_MAX, &timestamp_ms, NULL) == 0) {
-        told.timestamp_ms = (int64_t)timestamp_ms;
+        confirmed.timestamp_ms = (int64_t)timestamp_ms;
     }
-    const msgpack_object *at = wire_map_find(map, "at");
+    return confirmed;
+}
+
+static void confirm(struct zsp_batch *batch, const struct zsp_confirmed *confirmed)
+{
+    struct zsp_route *route = batch->route;
+    zspool_report_t told = told_of(0, false);
+    told.level = confirmed->level;
+    told.timestamp_ms = confirmed->timestamp_ms;
+    const msgpack_object *at = confirmed->at;
     batch->at = at;
     const msgpack_object *row = at && at->type == MSGPACK_OBJECT_ARRAY && at->via.array.size > 0
                                     ? &at->via.array.ptr[0]
@@ -650,10 +526,9 @@ static void refused(struct zsp_batch *batch, const struct zsp_answer *answer)
     }
 }
 
-static void publish_done(struct zsp_request *request, const struct zsp_answer *answer)
+void zsp_batch_answered(struct zsp_batch *batch, const struct zsp_answer *answer,
+                        const struct zsp_confirmed *confirmed)
 {
-    struct zsp_batch *batch =
-        (struct zsp_batch *)(void *)((char *)request - offsetof(struct zsp_batch, request));
     struct zspool_producer *self = batch->producer;
     struct zsp_route *route = batch->route;
     struct zsp_topic_out *topic = route->topic;
@@ -661,7 +536,7 @@ static void publish_done(struct zsp_request *request, const struct zsp_answer *a
     route->in_flight--;
     self->in_flight--;
     if (answer->code == 0) {
-        confirm(batch, answer->map);
+        confirm(batch, confirmed);
     } else if (answer->code == ZSP_ECLOSED) {
         batch->uncertain = true;
         zsp_route_activate(route);

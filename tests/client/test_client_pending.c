@@ -28,7 +28,9 @@ static void every_request_is_found_once_by_its_id(void **state)
     fill(&pending, ZSP_REQUESTS_MAX);
     assert_null(zsp_pending_take(&pending, 4));
     for (size_t i = ZSP_REQUESTS_MAX; i-- > 0;) {
+        assert_ptr_equal(zsp_pending_find(&pending, (i + 1) * 3), &requests[i]);
         assert_ptr_equal(zsp_pending_take(&pending, (i + 1) * 3), &requests[i]);
+        assert_null(zsp_pending_find(&pending, (i + 1) * 3));
         assert_null(zsp_pending_take(&pending, (i + 1) * 3));
     }
     assert_int_equal(pending.count, 0);

@@ -98,6 +98,16 @@ void fake_reply(struct fake_broker *self, const struct fake_request *request, co
     fake_reply_body(self, request, map, (struct zsp_slice){NULL, 0}, 0);
 }
 
+void fake_reply_part(struct fake_broker *self, const struct fake_request *request, const char *map)
+{
+    struct zsp_writer out = {0};
+    wire_write_reply(&out, WIRE_PART, true, request->id);
+    literal_write(&out, map);
+    send_peer(self);
+    send_bytes(self, zsp_writer_slice(&out), false);
+    zsp_writer_fini(&out);
+}
+
 void fake_reply_two(struct fake_broker *self, const struct fake_request *first,
                     const char *first_map, const struct fake_request *second,
                     const char *second_map)
