@@ -585,9 +585,10 @@ ZSPOOL_EXPORT void zspool_consumer_destroy(zspool_consumer_t **self_p);
  * ended while it waited here is dropped unseen; the broker hands it out again.
  *
  * In a group that keeps an order (of mode ordered: in each partition; keyed: of each key) messages
- * come in it. When one is given back (retry, release, reject), so is what waits here, and the broker
- * takes no ack for what is in hand behind it. A program that works on several at a time must itself
- * let a message wait for one in hand of the same partition or key.
+ * come in it. When one is given back (retry, release, reject), so is what waits here behind it, of the
+ * same partition or key and no other, and after a retry or release the broker takes no ack for what is
+ * in hand behind it. A program that works on several at a time must itself let a message wait for
+ * one in hand of the same partition or key.
  *
  * Returns 0 with a message, ZSPOOL_END (see end_when_empty), or
  * Errors: ZSPOOL_ETIMEOUT   no message in time

@@ -126,13 +126,12 @@ static void let_go(struct zspool_commit *self, bool settled)
     }
     zsp_link_lock(self->client->link);
     for (size_t i = 0; i < self->held_count; i++) {
-        self->held[i]->in_commit = false;
+        struct zsp_held *held = self->held[i];
+        held->in_commit = false;
         if (settled) {
-            zsp_consumer_unhold(self->consumer, self->held[i]);
+            zsp_consumer_give_back(self->consumer, held, held->in_commit_as);
+            zsp_consumer_unhold(self->consumer, held);
         }
-    }
-    for (size_t i = 0; i < self->outcomes.count && settled; i++) {
-        zsp_consumer_give_back(self->consumer, self->outcomes.items[i].outcome);
     }
     if (settled) {
         zsp_link_kick(self->client->link, &self->consumer->port);
@@ -296,6 +295,7 @@ static int add_outcome(struct zspool_commit *self, const zspool_message_t *messa
         return zsp_err_set(err, ZSP_ENOMEM, "no memory for an outcome");
     }
     held->in_commit = true;
+    held->in_commit_as = run->outcome;
     self->held[self->held_count++] = held;
     return 0;
 }

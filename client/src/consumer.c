@@ -139,6 +139,7 @@ void zsp_consumer_free(struct zspool_consumer *self)
     zsp_outcomes_fini(&self->outcomes);
     zsp_outcomes_fini(&self->outcomes_sent);
     zsp_outcomes_fini(&self->touches);
+    zsp_recalled_destroy(&self->recalled_late);
     zsp_writer_fini(&self->pull_args);
     zsp_writer_fini(&self->settle_args);
     zsp_writer_fini(&self->touch_args);
@@ -342,6 +343,7 @@ static int take(struct zspool_consumer *self, const zspool_message_t **ret, stru
     }
     put_in_hand(self, held, parcel, now_ms);
     self->suspect = SUSPECT_NONE;
+    zsp_consumer_pass_over(self, parcel);
     if (parcel->left == 0) {
         zsp_consumer_retire(self, parcel);
     }
@@ -477,15 +479,6 @@ struct zsp_held *zsp_consumer_held(const struct zspool_consumer *self,
     return NULL;
 }
 
-void zsp_consumer_give_back(struct zspool_consumer *self, enum wire_outcome outcome)
-{
-    if (self->in_order && outcome != WIRE_ACK && outcome != WIRE_EXTEND) {
-        zsp_consumer_release_waiting(self);
-        self->pull_is_late = self->pull_out;
-        zsp_consumer_update_ready(self);
-    }
-}
-
 static int settle_locked(struct zspool_consumer *self, const zspool_message_t *message,
                          struct zsp_outcome_run *run, struct zsp_err *err)
 {
@@ -508,8 +501,8 @@ static int settle_locked(struct zspool_consumer *self, const zspool_message_t *m
     if (run->outcome == WIRE_EXTEND) {
         held->parcel->lease_until_ms = zsp_now_ms() + (int64_t)run->delay_ms;
     } else {
+        zsp_consumer_give_back(self, held, run->outcome);
         zsp_consumer_unhold(self, held);
-        zsp_consumer_give_back(self, run->outcome);
     }
     if (!self->settle_out || self->options.held_limit > 0) {
         zsp_link_kick(self->client->link, &self->port);

@@ -5,6 +5,7 @@
  *                      outcomes that go with messages)
  *   consumer_pull.c    PULL: parcels in, what of them is lost
  *   consumer_settle.c  SETTLE: outcomes out; marks and extensions
+ *   consumer_recall.c  groups with an order: what a message that comes back takes along
  *
  * Three requests at most are under way, each with one at a time: a PULL, a SETTLE of outcomes (what
  * is settled meanwhile gathers for the next one), and a SETTLE that only touches
@@ -39,11 +40,15 @@ struct zsp_held {
     zspool_message_t view;     /* first member: what the host holds */
     struct zsp_parcel *parcel; /* NULL = in the pool */
     int64_t taken_ms;
-    bool marked;                  /* started was sent */
-    bool in_commit;               /* to be settled by a commit, and by nobody else */
-    bool lost_told;               /* the host was told */
-    struct zsp_held *next, *prev; /* in hand, oldest first; in the pool: next only */
+    bool marked;                    /* started was sent */
+    bool in_commit;                 /* to be settled by a commit, and by nobody else; */
+    enum wire_outcome in_commit_as; /* with this outcome */
+    bool lost_told;                 /* the host was told */
+    struct zsp_held *next, *prev;   /* in hand, oldest first; in the pool: next only */
 };
+
+/* What a group keeps in order. */
+enum zsp_order { ZSP_ORDER_NONE, ZSP_ORDER_PARTITION, ZSP_ORDER_KEY };
 
 enum zsp_suspect { SUSPECT_NONE, SUSPECT_WANTED, SUSPECT_SENT, SUSPECT_MARKED };
 
@@ -66,8 +71,9 @@ struct zspool_consumer {
     struct zsp_request pull;
     struct zsp_writer pull_args;
     bool pull_out;
-    bool in_order;     /* the group keeps an order: what comes back takes along what is behind it */
-    bool pull_is_late; /* the PULL that is out was sent before something was given back */
+    enum zsp_order order;
+    struct zsp_recalled *recalled_late; /* of what the PULL that is out brings; NULL = nothing */
+    bool pull_is_late;                  /* all of that is to be handed back */
     int64_t pull_sent_ms;
     int64_t pull_at_ms;              /* not before */
     bool finished;                   /* the group is a replay, and there is nothing left of it */
@@ -127,11 +133,6 @@ int zsp_outcome_read(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
 struct zsp_held *zsp_consumer_held(const struct zspool_consumer *self,
                                    const zspool_message_t *message);
 
-/* A message got this outcome. In a group with an order the broker takes back what it gave behind one that
- * was not acked, and the host must not see that before it: so all that waits here goes back, and what
- * is on its way. */
-void zsp_consumer_give_back(struct zspool_consumer *self, enum wire_outcome outcome);
-
 /* --- consumer_pull.c --- */
 
 void zsp_consumer_pump(struct zsp_port *port, int64_t now_ms);
@@ -149,6 +150,17 @@ void zsp_consumer_free(struct zspool_consumer *self);
 void zsp_consumer_update_ready(struct zspool_consumer *self);
 /* Will zspool_next() never return a message again? */
 bool zsp_consumer_at_end(const struct zspool_consumer *self);
+
+/* --- consumer_recall.c --- */
+
+/* A message in hand gets this outcome, in a moment it will not be in hand any more: what must not be
+ * seen before it comes again is handed back when its turn comes. */
+void zsp_consumer_give_back(struct zspool_consumer *self, const struct zsp_held *held,
+                            enum wire_outcome outcome);
+/* Hand back what comes next in the parcel and must not be seen; perhaps nothing is left then. */
+void zsp_consumer_pass_over(struct zspool_consumer *self, struct zsp_parcel *parcel);
+/* Does it lie behind a message that was given back? */
+bool zsp_consumer_is_doubtful(const struct zspool_consumer *self, const struct zsp_held *held);
 
 /* --- consumer_settle.c --- */
 

@@ -148,6 +148,15 @@ static void nothing_ready(struct zspool_consumer *self, const struct zsp_answer 
     }
 }
 
+/* A mode that we do not know keeps every order. */
+static void learn_order(struct zspool_consumer *self, const msgpack_object *map)
+{
+    const struct zsp_slice mode = zsp_reply_text(map, "mode");
+    if (mode.data) {
+        self->order = zsp_slice_equal_str(mode, "keyed") ? ZSP_ORDER_KEY : ZSP_ORDER_PARTITION;
+    }
+}
+
 static void pull_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
     struct zspool_consumer *self =
@@ -159,13 +168,19 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
     zsp_consumer_unboard(self, answer);
     int code = answer->code;
     if (code == 0) {
-        self->in_order = self->in_order || wire_map_find(answer->map, "mode");
+        learn_order(self, answer->map);
         code = zsp_parcel_new(answer, &self->parcels, &parcel, &err);
     } else {
         err = *answer->err;
     }
     if (code == 0 && parcel) {
         add_parcel(self, parcel, answer->now_ms);
+        parcel->recalled = self->recalled_late;
+        self->recalled_late = NULL;
+        zsp_consumer_pass_over(self, parcel);
+        if (parcel->left == 0) {
+            zsp_consumer_retire(self, parcel);
+        }
     } else if (code == 0) {
         nothing_ready(self, answer);
     } else if (is_passing(code)) {
@@ -177,6 +192,7 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
         zsp_consumer_release_waiting(self);
     }
     self->pull_is_late = false;
+    zsp_recalled_destroy(&self->recalled_late);
     zsp_consumer_update_ready(self);
     zsp_link_notify(self->client->link);
     zsp_link_kick(self->client->link, &self->port);

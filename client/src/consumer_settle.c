@@ -64,11 +64,47 @@ static const struct zsp_outcome_run *run_of(const struct zsp_outcomes *sent,
     return NULL;
 }
 
+static bool is_named(const struct zsp_outcome_run *run, const struct zsp_not_applied *row,
+                     const char *topic, uint32_t partition, uint64_t offset)
+{
+    return partition == row->partition && offset >= row->first &&
+           offset - row->first < row->count && strcmp(topic, run->topic) == 0;
+}
+
+/* Is the lease gone? Not if the message that was named is in a commit, whose answer tells of it and may
+ * have ended its lease; nor if it is in doubt, and then lost by itself; nor if it is not here any more. */
+static bool is_lease_lost(struct zspool_consumer *self, const struct zsp_outcome_run *run,
+                          const struct zsp_not_applied *row)
+{
+    bool is_lost = false;
+    for (struct zsp_held *held = self->held_first; held; held = held->next) {
+        const zspool_message_t *view = &held->view;
+        if (held->in_commit || view->lease != run->lease ||
+            !is_named(run, row, view->topic, view->partition, view->offset)) {
+            continue;
+        }
+        if (zsp_consumer_is_doubtful(self, held)) {
+            tell_held_lost(self, held);
+        } else {
+            is_lost = true;
+        }
+    }
+    for (struct zsp_parcel *parcel = self->first; parcel && !is_lost; parcel = parcel->next) {
+        const struct zsp_parcel_run *next = zsp_parcel_run(parcel);
+        is_lost = next->lease == run->lease &&
+                  is_named(run, row, next->topic, next->partition, zsp_parcel_offset(parcel));
+    }
+    return is_lost;
+}
+
 /* A lease that was to be extended or marked is gone: in this partition for all of its messages, since
  * an extension names but one of them. Of what is in a commit the commit's answer tells. */
 static void lose_touched(struct zspool_consumer *self, const struct zsp_outcome_run *run,
                          const struct zsp_not_applied *row)
 {
+    if (!is_lease_lost(self, run, row)) {
+        return;
+    }
     for (struct zsp_held *held = self->held_first; held; held = held->next) {
         if (!held->in_commit && held->view.lease == run->lease &&
             held->view.partition == row->partition && strcmp(held->view.topic, run->topic) == 0) {
@@ -116,14 +152,29 @@ static void mark_held(struct zspool_consumer *self, struct zsp_held *held, int64
     held->marked = touch(self, held->view.topic, held->view.partition, &run) == 0;
 }
 
+/* A message of the parcel in hand that tells whether its lease is there. One that is in a commit or in
+ * doubt if there is no other, and none waits. NULL = there is none. */
+static const struct zsp_held *held_of(const struct zspool_consumer *self,
+                                      const struct zsp_parcel *parcel)
+{
+    const struct zsp_held *unsure = NULL;
+    for (const struct zsp_held *held = self->held_first; held; held = held->next) {
+        if (held->parcel != parcel || held->lost_told) {
+            continue;
+        }
+        if (!held->in_commit && !zsp_consumer_is_doubtful(self, held)) {
+            return held;
+        }
+        unsure = unsure ? unsure : held;
+    }
+    return parcel->left > 0 ? NULL : unsure;
+}
+
 /* A lease is extended as a whole: naming one of its messages that is not lost is enough. False: next
  * time. */
 static bool extend(struct zspool_consumer *self, const struct zsp_parcel *parcel)
 {
-    const struct zsp_held *held = self->held_first;
-    while (held && (held->parcel != parcel || held->lost_told)) {
-        held = held->next;
-    }
+    const struct zsp_held *held = held_of(self, parcel);
     struct zsp_outcome_run run = {.count = 1,
                                   .outcome = WIRE_EXTEND,
                                   .has_delay = true,

@@ -141,6 +141,7 @@ void zsp_parcel_destroy(struct zsp_parcel **self_p)
         free(self->joined);
         self->joined = next;
     }
+    zsp_recalled_destroy(&self->recalled);
     free(self->frames);
     free(self->runs);
     free(self);
@@ -233,13 +234,14 @@ static int unpack(struct zsp_parcel *self, const struct zsp_parcel_run *run, str
 static int begin_run(struct zsp_parcel *self, struct zsp_err *err)
 {
     const struct zsp_parcel_run *run = &self->runs[self->run_index];
-    if (run->raw_bytes == 0 || self->in_run > 0) {
+    if (run->raw_bytes == 0 || self->run_begun) {
         return 0;
     }
     if (self->rest.len > 0 || !next_frame(self)) {
         return bad(err, "no frame for a compressed run");
     }
     self->bytes_left -= self->rest.len; /* its records count, unpacked */
+    self->run_begun = true;
     return unpack(self, run, err);
 }
 
@@ -252,6 +254,7 @@ static void end_run(struct zsp_parcel *self)
     }
     self->run_index++;
     self->in_run = 0;
+    self->run_begun = false;
 }
 
 /* The next record, which may go on in the next frames. */
@@ -347,6 +350,29 @@ int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_e
         end_run(self);
     }
     return 0;
+}
+
+int zsp_parcel_peek(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_err *err)
+{
+    struct zsp_record record;
+    if (self->left == 0) {
+        return 1;
+    }
+    int rc = begin_run(self, err);
+    if (rc == 0) {
+        const size_t bytes_left = self->bytes_left;
+        rc = next_record(self, &record, err);
+        if (rc == 0) { /* the record stays: it lies in one piece now */
+            self->rest.data -= bytes_left - self->bytes_left;
+            self->rest.len += bytes_left - self->bytes_left;
+            self->bytes_left = bytes_left;
+        }
+    }
+    if (rc == 0) {
+        fill(&record, ret);
+        fill_place(self, ret);
+    }
+    return rc;
 }
 
 const struct zsp_parcel_run *zsp_parcel_run(const struct zsp_parcel *self)

@@ -12,6 +12,7 @@
 
 #include "client/src/client_request.h"
 #include "client/src/interned.h"
+#include "client/src/recalled.h"
 #include "common/codec.h"
 
 struct zsp_parcel_run {
@@ -33,6 +34,7 @@ struct zsp_parcel {
     size_t run_count;
     size_t run_index;  /* of the next message */
     uint64_t in_run;   /* messages of that run taken */
+    bool run_begun;    /* that run's frame is unpacked, if it is to be */
     uint64_t left;     /* messages not taken */
     size_t bytes_left; /* of records not taken, unpacked */
     zmq_msg_t *frames;
@@ -47,7 +49,8 @@ struct zsp_parcel {
     int64_t lease_until_ms; /* monotonic, by our clock */
     uint64_t held;          /* messages taken and not settled */
     bool lost;
-    bool extending; /* an extension of its lease is due or under way */
+    struct zsp_recalled *recalled; /* what of it comes back; NULL = nothing */
+    bool extending;                /* an extension of its lease is due or under way */
 };
 
 /* What whoever has parcels lends them, for as long as there are any. Zero-initialise but for
@@ -68,6 +71,8 @@ void zsp_parcel_destroy(struct zsp_parcel **self_p);
 /* Take the next message; its bytes live as long as the parcel. Returns 0, or 1 when there is none.
  * Errors: ZSP_EBAD_RECORD (then nothing more can be taken), ZSP_ENOMEM; zsp_parcel_offset() stays */
 int zsp_parcel_take(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_err *err);
+/* What zsp_parcel_take() would give, without taking it: likewise. */
+int zsp_parcel_peek(struct zsp_parcel *self, zspool_message_t *ret, struct zsp_err *err);
 /* The run of the next message; there must be one. */
 const struct zsp_parcel_run *zsp_parcel_run(const struct zsp_parcel *self);
 /* How many messages of that run are left, the next one included. */

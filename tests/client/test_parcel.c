@@ -119,9 +119,15 @@ static int parcel_of(struct fixture *f, const char *runs, struct zsp_parcel **re
 static void assert_message(struct zsp_parcel *parcel, uint64_t offset)
 {
     zspool_message_t message;
+    zspool_message_t peeked;
     char wanted[8];
     const size_t len =
         (size_t)snprintf(wanted, sizeof wanted, "m%llu ", (unsigned long long)offset);
+    for (int i = 0; offset % 2 == 1 && i < 2; i++) {
+        assert_int_equal(zsp_parcel_peek(parcel, &peeked, NULL), 0);
+        assert_int_equal(peeked.offset, offset);
+        assert_memory_equal(peeked.payload.data, wanted, len);
+    }
     assert_int_equal(zsp_parcel_take(parcel, &message, NULL), 0);
     assert_int_equal(message.offset, offset);
     assert_memory_equal(message.payload.data, wanted, len);
@@ -148,6 +154,7 @@ static void runs_of_both_kinds_follow_each_other(void **state)
         assert_message(parcel, offset);
     }
     zspool_message_t none;
+    assert_int_equal(zsp_parcel_peek(parcel, &none, NULL), 1);
     assert_int_equal(zsp_parcel_take(parcel, &none, NULL), 1);
     assert_int_equal(parcel->bytes_left, 0);
     zsp_parcel_destroy(&parcel);
