@@ -10,7 +10,9 @@
  * A part of it comes by sequence, under a name that others are fenced by, and again until it is confirmed:
  * also when nothing of it is new, the producer is told that it was taken.
  *
- * The window is longer than any history, and than all jumps of the clock.
+ * In most histories the window is longer than these, and than all jumps of the clock. In the others it is short: then
+ * a message may be there several times, but none twice within a window, by the times that the log tells; and
+ * what is confirmed as a duplicate repeats one that is no older.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -21,7 +23,7 @@
 #define PARTS     2u
 #define BLOCK     24u  /* messages with numbers in a row; batches are parts of one */
 #define BLOCKS    100u /* all even ones go to partition 0 */
-#define OFFSETS   (BLOCK * BLOCKS)
+#define OFFSETS   (4 * BLOCK * BLOCKS)
 #define OUT_MAX   4u
 #define BATCH_MAX 9u
 #define PRODUCER  8u
@@ -48,7 +50,9 @@ struct repeat {
     uint32_t block_count;
     uint32_t firsts[BLOCKS]; /* number of the first message of each block */
     struct repeat_fact facts[BLOCKS][BLOCK];
+    uint64_t window_ms;
     uint32_t at[PARTS][OFFSETS]; /* message + 1 that is surely there, 0 = not known */
+    int64_t ms[PARTS][OFFSETS];  /* its time, as it was read */
     uint64_t read_to[PARTS];
 };
 
@@ -56,6 +60,14 @@ void repeat_init(struct client *self)
 {
     self->repeat = calloc(1, sizeof *self->repeat);
     zsp_assert(self->repeat);
+    self->repeat->window_ms = prng_chance(&self->sim->prng, 400)
+                                  ? prng_between(&self->sim->prng, 100, 5000)
+                                  : ZSP_DEDUP_WINDOW_MS_MAX;
+}
+
+static bool is_short(const struct repeat *self)
+{
+    return self->window_ms < ZSP_DEDUP_WINDOW_MS_MAX;
 }
 
 void repeat_fini(struct client *self)
@@ -192,6 +204,11 @@ static void look(struct client *self)
     client_send(self, ask_read(self, partition, repeat->read_to[partition]));
 }
 
+static bool has_room(const struct repeat *repeat)
+{
+    return repeat->read_to[0] < OFFSETS / 2 && repeat->read_to[1] < OFFSETS / 2;
+}
+
 void repeat_wake(struct client *self)
 {
     struct repeat *repeat = self->repeat;
@@ -199,9 +216,10 @@ void repeat_wake(struct client *self)
     if (!repeat->is_made && self->out == 0) {
         struct sim_request *request = client_request(self, SIM_TOPIC_CREATE);
         request->topic = SIM_REPEAT;
-        request->dedup_window_ms = ZSP_DEDUP_WINDOW_MS_MAX;
+        request->dedup_window_ms = repeat->window_ms;
         client_send(self, request);
-    } else if (repeat->is_made && self->out < OUT_MAX && prng_chance(&self->sim->prng, 800)) {
+    } else if (repeat->is_made && self->out < OUT_MAX && prng_chance(&self->sim->prng, 800) &&
+               has_room(repeat)) {
         if (prng_chance(&self->sim->prng, 300)) {
             publish_by_sequence(self);
         } else {
@@ -225,7 +243,7 @@ static bool judge_place(struct client *self, uint32_t message, uint32_t partitio
                           offset, message);
     }
     uint32_t *slot = &repeat->at[partition][offset];
-    if (fact->is_sure && fact->offset != offset) {
+    if (fact->is_sure && fact->offset != offset && !is_short(repeat)) {
         return model_fail(model, "again/%u: message %u is at %" PRIu64 " and at %" PRIu64,
                           partition, message, fact->offset, offset);
     }
@@ -237,6 +255,20 @@ static bool judge_place(struct client *self, uint32_t message, uint32_t partitio
     fact->offset = offset;
     *slot = message + 1;
     return true;
+}
+
+/* Only what is no older than the window is repeated. */
+static bool judge_age(struct client *self, const struct sim_request *request, uint64_t offset)
+{
+    const struct model *model = &self->sim->model;
+    const int64_t ms = self->repeat->ms[request->partition][offset];
+    const int64_t age_ms = request->entered_wall_ms - ms;
+    return ms == 0 || model->wall_step >= request->entered_step ||
+           age_ms <= (int64_t)self->repeat->window_ms ||
+           model_fail(&self->sim->model,
+                      "again/%d/%" PRIu64 ": it was %" PRId64
+                      " ms old when a duplicate of it came, the window is %" PRIu64 " ms",
+                      request->partition, offset, age_ms, self->repeat->window_ms);
 }
 
 static void published(struct client *self, const struct sim_request *request)
@@ -255,7 +287,8 @@ static void published(struct client *self, const struct sim_request *request)
         for (uint32_t k = 0; at->has_first && k < at->count && (reply->is_synced || at->duplicate);
              k++) {
             if (!judge_place(self, request->first_message + at->index + k, partition,
-                             at->first + k)) {
+                             at->first + k) ||
+                (at->duplicate && !judge_age(self, request, at->first + k))) {
                 return;
             }
         }
@@ -312,6 +345,7 @@ static void judge_read(struct client *self, const struct sim_request *request)
                 return;
             }
             fact_of(self->repeat, message)->is_found = true;
+            self->repeat->ms[partition][run->first + m] = run->timestamp_ms;
         }
     }
     if (!request->is_by_id && reply->next > self->repeat->read_to[partition]) {
@@ -394,6 +428,26 @@ void repeat_answer(struct client *self, const struct sim_request *request)
 
 /* --- The end ------------------------------------------------------------------------------- */
 
+/* No message is there twice within a window. */
+static void judge_windows(struct client *self, uint32_t partition, uint64_t end)
+{
+    const struct repeat *repeat = self->repeat;
+    const uint32_t *at = repeat->at[partition];
+    const int64_t *ms = repeat->ms[partition];
+    for (uint64_t o = 0; o < end; o++) {
+        for (uint64_t later = o + 1; later < end && at[o] != 0; later++) {
+            if (at[later] == at[o] && ms[later] - ms[o] <= (int64_t)repeat->window_ms) {
+                (void)model_fail(&self->sim->model,
+                                 "again/%u: message %u is at %" PRIu64 " and, %" PRId64
+                                 " ms later, at %" PRIu64 ", the window is %" PRIu64 " ms",
+                                 partition, at[o] - 1, o, ms[later] - ms[o], later,
+                                 repeat->window_ms);
+                return;
+            }
+        }
+    }
+}
+
 /* What was confirmed, or seen, is in what was read now. */
 static void judge_all(struct client *self)
 {
@@ -433,6 +487,7 @@ void repeat_final(struct client *self)
             next = reply->next;
             end = reply->end;
         }
+        judge_windows(self, p, end);
         for (uint64_t o = 0; o < OFFSETS && !sim->model.failed; o++) {
             if (repeat->at[p][o] != 0 && o >= end) {
                 (void)model_fail(&sim->model, "again/%u/%" PRIu64 ": message %u is gone", p, o,
