@@ -41,9 +41,8 @@ void fault_choose_weather(struct sim *sim)
     weather->open_files_max = (uint32_t)prng_between(prng, 2, 6);
     weather->sync_files_max = (uint32_t)prng_below(prng, 4);
     weather->segment_ids_max = (uint32_t)prng_between(prng, 5, 200);
-    weather->retention_ms = sim->options.seed % 2 == 1   ? 1500
-                            : sim->options.seed % 4 == 0 ? 400
-                                                         : 100;
+    static const unsigned retentions_ms[] = {400, 1500, 100, 60};
+    weather->retention_ms = retentions_ms[sim->options.seed % 4];
     weather->weighted = weather->urgent && prng_chance(prng, 500);
     sim->model.is_weighted = weather->weighted;
     sim->model.filters = sim->options.seed % 3 == 0;

@@ -17,6 +17,7 @@
 #define CALM_EVENTS_MAX 200000 /* to become quiet; much more than it ever takes */
 #define ASK_EVENTS_MAX  100000 /* to get one answer in calm */
 #define DRAIN_PULLS_MAX 2000
+#define TRACES          12 /* of each group, in the end */
 #define WALL_START_MS   INT64_C(1700000000000)
 #define BOOT_MS         INT64_C(1000000)
 
@@ -225,6 +226,29 @@ static void resume(struct sim *self, struct client *judge, uint32_t group)
     (void)sim_ask(self, judge, request);
 }
 
+/* How do some of the messages stand, when all is done? */
+static void trace_some(struct sim *self, struct client *judge, uint32_t group)
+{
+    const struct model *model = &self->model;
+    for (uint32_t i = 0; i < TRACES && !model->failed; i++) {
+        const uint32_t topic = (uint32_t)prng_below(&self->prng, SIM_TOPICS);
+        const uint32_t partition =
+            (uint32_t)prng_below(&self->prng, model_sure_partitions(model, topic));
+        const uint64_t mark = model->logs[topic][partition].mark;
+        if (!model->topic_exists[topic] || !model_group_has_topic(group, topic) || mark == 0) {
+            continue;
+        }
+        struct sim_request *request = client_request(judge, SIM_GROUP_TRACE);
+        request->group = group;
+        request->topic = topic;
+        request->partition = (int32_t)partition;
+        request->from = prng_below(&self->prng, mark);
+        if (sim_ask(self, judge, request)) {
+            model_final_trace(&self->model, request);
+        }
+    }
+}
+
 static void last_look(struct sim *self)
 {
     struct client *judge = &self->clients[self->client_count - 1];
@@ -252,6 +276,7 @@ static void last_look(struct sim *self)
     for (uint32_t g = 0; g < SIM_GROUPS && !self->model.failed; g++) {
         if (self->model.groups[g].exists) {
             model_final_group(&self->model, g);
+            trace_some(self, judge, g);
         }
     }
     if (!self->model.failed) {

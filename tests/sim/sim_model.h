@@ -221,6 +221,8 @@ void model_final_begin(struct model *self);
 void model_final_logs(struct model *self);
 /* A group was drained: has each message reached it? */
 void model_final_group(struct model *self, uint32_t group);
+/* How one of its messages is told to stand. */
+void model_final_trace(struct model *self, const struct sim_request *trace);
 
 /* --- Between the model's files --------------------------------------------------------- */
 

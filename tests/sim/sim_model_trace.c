@@ -4,8 +4,9 @@
  *
  *   - what was acked, or is dead, before it was asked for is "done", or "dead";
  *   - while it surely is under the lease that it went out with it is "leased";
- *   - what was told to be retried, and is not due, is "waiting"; what nobody ever had is "ready", or
- *     "waiting" for its time;
+ *   - what was told to be retried, and is not due, is "waiting"; what nobody ever had is "ready", but
+ *     "waiting" when the clock was never at its time;
+ *   - in the end, when the group has done all, each message is "done" or "dead";
  *   - no failures that were confirmed are missing, nor are there more of them, or of deliveries, than
  *     there can be.
  */
@@ -51,10 +52,29 @@ void model_trace_enter(struct model *self, struct sim_request *trace)
     trace->wanted_lease = slot->lease;
 }
 
-static bool is_fresh(const struct sim_reply *reply)
+static bool is_fresh(const struct model *self, const struct sim_reply *reply, uint32_t message)
 {
-    return (strcmp(reply->status, "ready") == 0 || strcmp(reply->status, "waiting") == 0) &&
-           reply->deliveries == 0;
+    const int64_t due_ms = self->messages[message].order.not_before_ms;
+    const bool is_ready = strcmp(reply->status, "ready") == 0;
+    const bool waits = strcmp(reply->status, "waiting") == 0;
+    return reply->deliveries == 0 && (due_ms == 0                  ? is_ready
+                                      : due_ms > self->wall_max_ms ? waits
+                                                                   : is_ready || waits);
+}
+
+void model_final_trace(struct model *self, const struct sim_request *trace)
+{
+    const struct group_slot *slot = slot_of(self, trace);
+    const char *status = trace->reply.status;
+    const bool is_done = strcmp(status, "done") == 0;
+    const bool is_dead = strcmp(status, "dead") == 0;
+    if ((!is_done && !is_dead) || (slot->acked && !is_done) || (slot->dead && !is_dead)) {
+        (void)model_fail(self,
+                         "GROUP.TRACE of %s/%d/%" PRIu64 " in group %s tells %s in the end "
+                         "(acked %d, dead %d)",
+                         sim_topic_name(trace->topic), trace->partition, trace->from,
+                         sim_group_name(trace->group), status, slot->acked, slot->dead);
+    }
 }
 
 void model_trace_answer(struct model *self, const struct sim_request *trace)
@@ -76,8 +96,8 @@ void model_trace_answer(struct model *self, const struct sim_request *trace)
                           strcmp(wanted, trace->wanted_status) == 0 &&
                           slot->lease == trace->wanted_lease;
     const bool fits =
-        !wanted ||
-        (strcmp(wanted, "fresh") == 0 ? is_fresh(reply) : strcmp(wanted, reply->status) == 0);
+        !wanted || (strcmp(wanted, "fresh") == 0 ? is_fresh(self, reply, log->message - 1)
+                                                 : strcmp(wanted, reply->status) == 0);
     if ((is_known || is_over) && !fits) {
         (void)model_fail(
             self, "GROUP.TRACE of %s/%d/%" PRIu64 " in group %s tells %s (deliveries %u), it is %s",

@@ -61,7 +61,7 @@ void repeat_init(struct client *self)
     self->repeat = calloc(1, sizeof *self->repeat);
     zsp_assert(self->repeat);
     self->repeat->window_ms = prng_chance(&self->sim->prng, 400)
-                                  ? prng_between(&self->sim->prng, 100, 5000)
+                                  ? prng_between(&self->sim->prng, 50, 1500)
                                   : ZSP_DEDUP_WINDOW_MS_MAX;
 }
 
@@ -290,6 +290,9 @@ static void published(struct client *self, const struct sim_request *request)
                              at->first + k) ||
                 (at->duplicate && !judge_age(self, request, at->first + k))) {
                 return;
+            }
+            if (!at->duplicate) {
+                self->repeat->ms[partition][at->first + k] = reply->timestamp_ms;
             }
         }
     }

@@ -145,14 +145,15 @@ static struct sim_request *next_request(struct client *self)
     case TIDE_WORK:
         break;
     }
-    if (tide->sent + BATCH_MAX <= TIDE_MAX && prng_chance(prng, 350)) {
+    /* Where limits take what is not done, there is much of it. */
+    if (tide->sent + BATCH_MAX <= TIDE_MAX && prng_chance(prng, tide->consumes ? 350 : 750)) {
         return ask_publish(self);
     }
     if (prng_chance(prng, 150)) {
         return ask(self, prng_chance(prng, 500) ? SIM_TOPIC_INFO : SIM_GROUP_INFO, group);
     }
-    return tide->consumes && prng_chance(prng, 40) ? ask_seek(self, group)
-                                                   : ask_pull(self, group, 0);
+    return tide->consumes && prng_chance(prng, 100) ? ask_seek(self, group)
+                                                    : ask_pull(self, group, 0);
 }
 
 void tide_wake(struct client *self)
