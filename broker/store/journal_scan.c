@@ -289,7 +289,9 @@ static int read_file(struct journal_scan *self, uint64_t number, struct zsp_err 
     if (self->torn_file != 0) {
         return damaged(self, &self->torn, self->torn_file, self->end_pos, err);
     }
-    if (self->file_count > 0 && self->files[self->file_count - 1].number != number - 1) {
+    const bool is_first_empty = self->file_count > 0 && !self->any;
+    if (is_first_empty ||
+        (self->file_count > 0 && self->files[self->file_count - 1].number != number - 1)) {
         return damaged(self, &(struct zsp_err){0}, number - 1, 0, err);
     }
     const uint64_t first_record = self->any && self->file_count > 0 ? self->expected : 0;

@@ -29,13 +29,30 @@ static int sync_journal(struct log_store *self, struct zsp_err *err)
     return store_check(self, err);
 }
 
-/* Count this start, durably, before anything is appended under its epoch. */
-static int count_start(struct log_store *self, struct zsp_err *err)
+static int write_count(struct log_store *self, uint64_t count, struct zsp_err *err)
 {
-    const struct fact fact = fact_start(self->epoch >> 32);
+    const struct fact fact = fact_start(count);
     const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
     journal_put_own(self, &entry, 1, NULL, NULL);
     return sync_journal(self, err);
+}
+
+/* Count this start, durably, before anything is appended under its epoch. */
+static int count_start(struct log_store *self, struct zsp_err *err)
+{
+    return write_count(self, self->epoch >> 32, err);
+}
+
+void log_start_refused(struct log_store *self)
+{
+    if (self->starting && !self->refused && !self->failed) {
+        self->refused = true;
+        struct zsp_err err = {0};
+        if (write_count(self, (self->epoch >> 32) - 1, &err) < 0) {
+            zsp_diag(self->options.diag, ZSP_WARNING, "the refused start stays counted: %s",
+                     err.msg);
+        }
+    }
 }
 
 static int read_epoch(struct log_store *self, struct zsp_err *err)
@@ -84,6 +101,9 @@ int log_start(struct log_store *self, const struct store_hooks *hooks, struct in
 int log_start_ready(struct log_store *self, struct zsp_err *err)
 {
     zsp_assert(self->starting && !self->ready);
+    if (self->refused) {
+        return zsp_err_set(err, ZSP_ECORRUPT, "the journal is older than the messages");
+    }
     int rc = unasked_settle(self, err);
     if (rc < 0) {
         return rc;

@@ -14,6 +14,9 @@ struct log_store;
 /* As store_ops.start. */
 int log_start(struct log_store *self, const struct store_hooks *hooks, struct instant now,
               struct zsp_err *err);
+/* The journal is older than the messages, by their start counts: the count of this start is taken back,
+ * so that the next one finds the same. It has appended nothing. */
+void log_start_refused(struct log_store *self);
 /* As store_ops.ready. */
 int log_start_ready(struct log_store *self, struct zsp_err *err);
 
