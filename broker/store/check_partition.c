@@ -159,6 +159,7 @@ static int check_order(struct segment_check *self, uint64_t pos, const struct ba
                        " only: the journal's end was lost",
                        header->epoch >> 32, start_count);
         tell_at(self, pos, text);
+        self->part->check->summary.journal_damaged = true; /* nothing may be given up by it */
     }
     const bool at_mark = batch->first_offset == facts->mark.offset;
     if (facts->has_mark && self->walk.scan.place.segment == facts->active &&

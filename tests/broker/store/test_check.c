@@ -461,6 +461,7 @@ static void a_journal_older_than_the_messages_is_damage(void **state)
     log_case_file_write(c, CASE_JOURNAL, 0, journal, len);
     log_case_file_zero(c, CASE_JOURNAL, len, log_case_file_size(c, CASE_JOURNAL));
     assert_damage(c, CASE_SEGMENT, 0, "the journal's end was lost", nothing);
+    assert_true(check(c).summary.journal_damaged);
 }
 
 static void a_missing_partition_is_damage(void **state)
