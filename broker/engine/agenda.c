@@ -20,6 +20,8 @@
 #define DUE_RUNS_MAX 1024u
 /* Stretches added between two looks for what is no longer needed. */
 #define PRUNE_EVERY 256u
+/* Stretches of a load that are put in together. */
+#define LOAD_SPANS 256u
 /* The wait before a load that failed is tried again, doubled each time. */
 #define LOAD_AGAIN_MS     1000
 #define LOAD_AGAIN_MAX_MS 60000
@@ -227,13 +229,13 @@ static void prune(struct engine *engine, struct agenda *self)
     }
 }
 
-static int note(struct engine *engine, struct agenda *self, const struct run_span *span)
+/* What is known of a stretch that has come; false = nothing is. */
+static bool is_noted(const struct engine *engine, struct run_span *span)
 {
     const bool waits = span->run.due_ms > engine->now.wall_ms;
-    const struct run run = {.state = waits ? RUN_WAITING : RUN_READY,
-                            .due_ms = waits ? span->run.due_ms : 0,
-                            .urgency = span->run.urgency};
-    return waits || run.urgency != 0 ? runmap_set(&self->map, span->first, span->end, &run) : 0;
+    span->run.state = waits ? RUN_WAITING : RUN_READY;
+    span->run.due_ms = waits ? span->run.due_ms : 0;
+    return waits || span->run.urgency != 0;
 }
 
 static struct run_span stretch(uint64_t first, uint64_t end, unsigned priority,
@@ -248,13 +250,13 @@ static struct run_span stretch(uint64_t first, uint64_t end, unsigned priority,
 void agenda_add(struct engine *engine, struct partition *partition, uint64_t first, uint64_t end,
                 unsigned priority, int64_t not_before_ms)
 {
-    const struct run_span span = stretch(first, end, priority, not_before_ms);
+    struct run_span span = stretch(first, end, priority, not_before_ms);
     if (!partition->agenda && agenda_open(engine, partition, 0) < 0) {
         group_out_of_memory(engine->groups);
         return;
     }
     struct agenda *self = partition->agenda;
-    if (note(engine, self, &span) < 0) {
+    if (is_noted(engine, &span) && runmap_set(&self->map, span.first, span.end, &span.run) < 0) {
         group_out_of_memory(engine->groups);
         return;
     }
@@ -296,20 +298,27 @@ static void load_ends(struct engine *engine, struct agenda *self)
     agenda_want(engine, self->partition); /* somebody else may need more */
 }
 
-/* What was found. */
+/* What was found, put in together: it is in order. */
 static int load_terms(struct engine *engine, struct agenda_load *load,
                       const struct store_completion *completion)
 {
+    struct run_span spans[LOAD_SPANS];
+    size_t count = 0;
     int rc = 0;
     for (uint32_t i = 0; i < completion->terms_count && rc == 0; i++) {
         const struct store_terms *terms = &completion->terms[i];
-        struct run_span span =
+        struct run_span *span = &spans[count];
+        *span =
             stretch(terms->first_offset, terms->end_offset, terms->priority, terms->not_before_ms);
-        span.first = span.first > load->next ? span.first : load->next;
-        span.end = span.end < load->end ? span.end : load->end;
-        rc = span.first < span.end ? note(engine, load->agenda, &span) : 0;
+        span->first = span->first > load->next ? span->first : load->next;
+        span->end = span->end < load->end ? span->end : load->end;
+        count += span->first < span->end && is_noted(engine, span) ? 1 : 0;
+        if (count == LOAD_SPANS) {
+            rc = runmap_set_all(&load->agenda->map, spans, count);
+            count = 0;
+        }
     }
-    return rc;
+    return rc == 0 ? runmap_set_all(&load->agenda->map, spans, count) : rc;
 }
 
 /* It is tried again later; meanwhile its groups go on without this partition. */

@@ -101,17 +101,16 @@ uint64_t ledger_visible_end(const struct ledger *self)
     return self->mark < blocked ? self->mark : blocked;
 }
 
-static int add_length(void *arg, const struct run_span *span)
-{
-    *(uint64_t *)arg += span->end - span->first;
-    return 0;
-}
-
 /* Messages of [first, end) that have a run. */
 static uint64_t count_runs(const struct ledger *self, uint64_t first, uint64_t end)
 {
     uint64_t count = 0;
-    (void)runmap_visit(&self->runs, first, end, add_length, &count); /* never ends early */
+    if (first < end) {
+        const struct run_counts counts = runmap_count_in(&self->runs, first, end);
+        for (int state = RUN_NONE + 1; state < RUN_STATES; state++) {
+            count += counts.of[state];
+        }
+    }
     return count;
 }
 
@@ -254,19 +253,9 @@ void ledger_pass(struct ledger *self)
 
 bool ledger_next_fresh(const struct ledger *self, uint64_t from, struct run_span *ret)
 {
-    const uint64_t limit = ledger_visible_end(self);
-    uint64_t first = from > self->high ? from : self->high;
-    struct run_span span;
-    uint64_t end = limit;
-    while (first < limit && runmap_next(&self->runs, first, RUN_CLASS_ANY, &span)) {
-        if (span.first > first) {
-            end = span.first < limit ? span.first : limit;
-            break;
-        }
-        first = span.end;
-    }
-    *ret = (struct run_span){.first = first, .end = end};
-    return first < limit;
+    *ret = (struct run_span){0};
+    return runmap_next_gap(&self->runs, from > self->high ? from : self->high,
+                           ledger_visible_end(self), &ret->first, &ret->end);
 }
 
 int ledger_take_fresh(struct ledger *self, struct take *take, uint64_t first, uint64_t end)

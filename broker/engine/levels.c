@@ -9,12 +9,17 @@
 
 /* --- Counting ---------------------------------------------------------------------------------- */
 
+/* Runs of a ledger that are looked at to know whether there are few. */
+#define FEW_RUNS 4096u
+
+/* Of a stretch: messages that wait for their time, and all that have a run here. */
 struct delayed_walk {
     const struct ledger *ledger;
     uint64_t count;
+    uint64_t left; /* runs that may be looked at */
 };
 
-/* Of a stretch that waits for its time: what has no run. */
+/* A stretch that waits for its time: what has no run. */
 static int add_delayed(void *arg, const struct run_span *span)
 {
     struct delayed_walk *walk = arg;
@@ -28,14 +33,32 @@ static int add_delayed(void *arg, const struct run_span *span)
     return 0;
 }
 
+/* A run of the ledger: what waits for its time of it. */
+static int add_covered(void *arg, const struct run_span *span)
+{
+    struct delayed_walk *walk = arg;
+    const struct runmap *map = &walk->ledger->ways->levels->agenda->map;
+    walk->count += runmap_count_in(map, span->first, span->end).of[RUN_WAITING];
+    return --walk->left == 0;
+}
+
+/* Messages of [first, end) that wait for their time and have no run. Mostly few above `high` have one, and
+ * many wait: they are counted together, and what has a run is taken off. */
 static uint64_t count_delayed(const struct ledger *ledger, uint64_t first, uint64_t end)
 {
-    struct delayed_walk walk = {.ledger = ledger};
+    const struct runmap *map = &ledger->ways->levels->agenda->map;
+    struct delayed_walk walk = {.ledger = ledger, .left = FEW_RUNS};
     const uint64_t from = first > ledger->high ? first : ledger->high;
-    if (from < end &&
-        (runmap_classes(&ledger->ways->levels->agenda->map) & RUN_CLASS_WAITING) != 0) {
-        (void)runmap_visit(&ledger->ways->levels->agenda->map, from, end, add_delayed, &walk);
+    const uint64_t visible = ledger_visible_end(ledger);
+    end = end < visible ? end : visible;
+    if (from >= end || (runmap_classes(map) & RUN_CLASS_WAITING) == 0) {
+        return 0;
     }
+    if (runmap_visit(&ledger->runs, from, end, add_covered, &walk) == 0) {
+        return runmap_count_in(map, from, end).of[RUN_WAITING] - walk.count;
+    }
+    walk.count = 0;
+    (void)runmap_visit(map, from, end, add_delayed, &walk);
     return walk.count;
 }
 
@@ -143,22 +166,12 @@ unsigned levels_priorities(const struct ledger *ledger)
 static bool next_of(const struct agenda *agenda, uint64_t from, unsigned priority, uint64_t end,
                     struct run_span *ret)
 {
-    struct run_span span;
     if (priority != ZSP_PRIORITY) {
         return runmap_next(&agenda->map, from, RUN_CLASS_READY_AT(priority), ret) &&
                ret->first < end;
     }
-    uint64_t first = from;
-    *ret = (struct run_span){.first = from, .end = end};
-    while (first < end && runmap_next(&agenda->map, first, RUN_CLASS_ANY, &span)) {
-        if (span.first > first) {
-            ret->end = span.first < end ? span.first : end;
-            break;
-        }
-        first = span.end;
-    }
-    ret->first = first;
-    return first < end;
+    *ret = (struct run_span){0};
+    return runmap_next_gap(&agenda->map, from, end, &ret->first, &ret->end);
 }
 
 /* Take from [first, end) of the priority what is fresh, and how far that went. */

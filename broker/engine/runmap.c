@@ -366,6 +366,7 @@ struct merge {
 static void merge_new(struct merge *self, uint64_t to)
 {
     for (; self->next < self->end && self->next->first < to; self->next++) {
+        zsp_assert(self->next->first >= self->pos);
         if (self->next->run.state != RUN_NONE) {
             build_add(&self->build, self->next->first, self->next->end, &self->next->run);
         }
@@ -562,6 +563,33 @@ int runmap_visit(const struct runmap *self, uint64_t first, uint64_t end,
 {
     const struct visit walk = {self->slab, first, end, fn, arg};
     return visit(&walk, root_of(self));
+}
+
+struct gap_walk {
+    uint64_t first, end;
+};
+
+static int pass_run(void *arg, const struct run_span *span)
+{
+    struct gap_walk *walk = arg;
+    if (span->first > walk->first) {
+        walk->end = span->first;
+        return 1;
+    }
+    walk->first = span->end;
+    return 0;
+}
+
+bool runmap_next_gap(const struct runmap *self, uint64_t from, uint64_t to, uint64_t *ret_first,
+                     uint64_t *ret_end)
+{
+    struct gap_walk walk = {.first = from, .end = to};
+    if (from < to) {
+        (void)runmap_visit(self, from, to, pass_run, &walk); /* ends at the gap */
+    }
+    *ret_first = walk.first;
+    *ret_end = walk.end;
+    return walk.first < walk.end;
 }
 
 /* --- Counting --------------------------------------------------------------------------- */

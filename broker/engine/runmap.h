@@ -163,6 +163,10 @@ ZSP_MUST_CHECK int runmap_drop(struct runmap *self, uint64_t first, uint64_t end
 
 /* The first run of one of `classes` that ends after `from`, whole; false = none. */
 bool runmap_next(const struct runmap *self, uint64_t from, unsigned classes, struct run_span *ret);
+/* The first stretch of [from, to) without runs; false = there is none. Runs that follow each other without
+ * one are passed in one walk. */
+bool runmap_next_gap(const struct runmap *self, uint64_t from, uint64_t to, uint64_t *ret_first,
+                     uint64_t *ret_end);
 /* The classes of all runs. */
 unsigned runmap_classes(const struct runmap *self);
 /* The WAITING run that is due first (the first of equals); false = none. */
