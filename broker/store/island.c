@@ -7,34 +7,25 @@
 #include "broker/store/compact.h"
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition.h"
-#include "broker/store/replace.h"
-#include "broker/store/retain.h"
-#include "common/assert.h"
 
 #define SOURCES_MAX    256u /* copied into one */
 #define SMALL_MAX      8u   /* so many small islands side by side become one */
 #define CUT_BYTES      256u /* beyond what is too much, so that a message goes, not only a header */
 #define GENERATION_MAX (UINT32_MAX - 1)
 /* Faster than compaction: hardly anything is written, and the log grows meanwhile. */
-#define RATE (4u * ZSP_COMPACTION_RATE)
-
-enum island_phase { ISLAND_COPYING, ISLAND_COMMITTING };
+#define RATE        (4u * ZSP_COMPACTION_RATE)
+#define AT_ONCE_MAX 4u
 
 struct island {
-    struct io io;
-    struct store_part *part;
-    enum island_phase phase;
-    struct compact_run run;
-    struct replacement replacement;
+    struct rewriting rewriting; /* first */
     struct store_range *kept;
     size_t kept_count;
     uint64_t next_offset;   /* the next segment to be copied begins here */
     uint64_t end_offset;    /* and the last one ends here */
     uint64_t skipped_bytes; /* of the first one: over the limit */
-    bool job_out;
-    bool dropping; /* the job that is out removes files */
-    int64_t due_ms;
 };
+
+static const struct rewriting_kind kind;
 
 /* --- What is where -------------------------------------------------------------------------------- */
 
@@ -49,13 +40,13 @@ size_t island_count(const struct store_part *part)
 
 bool island_is_busy(const struct log_store *store, const struct store_part *part)
 {
-    return store->island && store->island->part == part;
+    return rewriting_find(&store->islands, part) != NULL;
 }
 
 bool island_may_start(const struct log_store *store, const struct store_part *part)
 {
-    return !store->island && !part->island_failed && !part->trimming && store->ready &&
-           !compact_is_busy(store, part);
+    return rewriting_may_start(&store->islands, &kind, part) && !part->island_failed &&
+           !part->trimming && store->ready && !compact_is_busy(store, part);
 }
 
 bool island_may_have(const struct segment *segment)
@@ -114,60 +105,34 @@ static uint64_t count_kept(const struct store_retain *what, const struct segment
 
 /* --- The end -------------------------------------------------------------------------------------- */
 
-static void finish(struct log_store *store, struct island *self)
+static struct island *self_of(struct rewriting *rewriting)
 {
-    struct store_part *part = self->part;
-    replace_release(self->part);
-    compact_run_fini(&self->run, store->fs);
-    replace_fini(&self->replacement, store);
+    return (struct island *)rewriting;
+}
+
+static void destroy(struct rewriting *rewriting)
+{
+    struct island *self = self_of(rewriting);
     free(self->kept);
     free(self);
-    store->island = NULL;
-    part->busy--;
-    retain_again(store, part);
-    partition_wake(part);
 }
 
-static void give_up(struct log_store *store, struct island *self, const struct zsp_err *err)
+static void failed(struct rewriting *rewriting, const struct zsp_err *err)
 {
+    struct store_part *part = rewriting->part;
     char name[64];
-    partition_describe(self->part, name);
-    zsp_diag(store->options.diag, ZSP_WARNING,
+    partition_describe(part, name);
+    zsp_diag(part->store->options.diag, ZSP_WARNING,
              "%s: retention could not copy what is kept for groups: %s", name, err->msg);
-    self->part->island_failed = err->code == ZSP_ECORRUPT;
-    finish(store, self);
+    part->island_failed = err->code == ZSP_ECORRUPT;
 }
 
-static void tell_end(struct log_store *store, const struct island *self)
+static void tell_end(struct rewriting *rewriting)
 {
+    const struct store_part *part = rewriting->part;
     const struct completion completion = {
-        .kind = STORE_TRIMMED, .owner = self->part->owner, .offset = self->part->start_offset};
-    store_complete(store, &completion, NULL);
-}
-
-/* --- Jobs ----------------------------------------------------------------------------------------- */
-
-static void job_done(struct log_store *store, struct io *io);
-
-static void submit(struct log_store *store, struct island *self,
-                   void (*task_fn)(struct job *job, struct fs *fs))
-{
-    self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = task_fn};
-    self->io.done_fn = job_done;
-    self->job_out = true;
-    store_submit(store, &self->io);
-}
-
-static void copy_task(struct job *job, struct fs *fs)
-{
-    struct island *self = job->owner;
-    (void)compact_run_copy(&self->run, fs, &job->error);
-}
-
-static void remove_task(struct job *job, struct fs *fs)
-{
-    struct island *self = job->owner;
-    replace_remove(&self->replacement, &self->run, fs, &job->error);
+        .kind = STORE_TRIMMED, .owner = part->owner, .offset = part->start_offset};
+    store_complete(part->store, &completion, NULL);
 }
 
 /* --- The next segments ----------------------------------------------------------------------------- */
@@ -175,7 +140,7 @@ static void remove_task(struct job *job, struct fs *fs)
 /* The segment that is copied next; segment_count = none is left. */
 static size_t next_index(const struct island *self)
 {
-    const struct store_part *part = self->part;
+    const struct store_part *part = self->rewriting.part;
     size_t at = 0;
     while (at < part->segment_count && part->segments[at]->base_offset < self->next_offset) {
         at++;
@@ -205,51 +170,42 @@ static void begin_at_kept(const struct island *self, const struct segment *segme
 /* One more source for the target. Errors: ZSP_ENOMEM */
 static int add_source(struct island *self, size_t index)
 {
-    struct segment *segment = self->part->segments[index];
-    struct compact_run *run = &self->run;
-    struct compact_source source = replace_source(self->part, index);
-    const bool is_first = run->source_count == 0;
+    const struct store_part *part = self->rewriting.part;
+    struct compact_source source = replace_source(part, index);
+    const bool is_first = self->rewriting.run.source_count == 0;
     source.skipped_bytes = is_first ? self->skipped_bytes : 0;
-    begin_at_kept(self, segment, &source);
+    begin_at_kept(self, part->segments[index], &source);
     self->skipped_bytes = 0;
-    if (compact_run_add(run, &source) < 0) {
-        return ZSP_ENOMEM;
-    }
-    segment->compacting = true;
-    self->next_offset = source.end_offset;
-    run->target.last_number = source.last_number;
-    run->target.end_offset = source.end_offset;
-    run->target.max_timestamp_ms = source.max_timestamp_ms;
-    return 0;
+    const int rc = rewriting_add(&self->rewriting, index, &source);
+    self->next_offset = rc == 0 ? source.end_offset : self->next_offset;
+    return rc;
 }
 
-/* Begin with the next segment. Errors: ZSP_ENOMEM */
-static int begin_target(struct log_store *store, struct island *self, size_t index)
+static int next_target(struct rewriting *rewriting)
 {
-    struct compact_run *run = &self->run;
-    self->phase = ISLAND_COPYING;
-    replace_release(self->part);
-    compact_run_reset(run, store->fs);
-    run->target = replace_source(self->part, index);
-    run->target.generation++; /* no file has this name: only the first source has its number */
+    struct island *self = self_of(rewriting);
+    const size_t index = next_index(self);
+    if (index == rewriting->part->segment_count) {
+        return 1;
+    }
+    rewriting_begin(rewriting, index);
     if (add_source(self, index) < 0) {
         return ZSP_ENOMEM;
     }
     const struct compact_rules rules = {
         .keeps = true, .kept = self->kept, .kept_count = self->kept_count};
-    const struct batch_place place = {
-        run->uuid, run->topic_id, run->partition, run->target.number, 0, run->target.generation};
-    compact_copy_begin(&run->copy, &rules, &place, run->target.base_offset,
-                       run->target.max_before_ms);
-    run->copy.epoch = run->target.epoch_before; /* where nothing is read this is what is known */
+    rewriting_copy(rewriting, &rules);
+    /* Where nothing is read this is what is known. */
+    rewriting->run.copy.epoch = rewriting->run.target.epoch_before;
     return 0;
 }
 
 /* All sources are copied. While the target is less than half full the next segment goes there, too. */
-static void extend_target(struct island *self)
+static void extend_target(struct rewriting *rewriting)
 {
-    const struct store_part *part = self->part;
-    struct compact_run *run = &self->run;
+    struct island *self = self_of(rewriting);
+    const struct store_part *part = rewriting->part;
+    struct compact_run *run = &rewriting->run;
     const size_t next = next_index(self);
     run->wants_more = false;
     run->closes = run->source_count >= SOURCES_MAX || next == part->segment_count ||
@@ -257,17 +213,7 @@ static void extend_target(struct island *self)
                   run->written > partition_segment_bytes(part) / 2 || add_source(self, next) < 0;
 }
 
-static void go_on(struct log_store *store, struct island *self)
-{
-    const size_t next = next_index(self);
-    if (next < self->part->segment_count && begin_target(store, self, next) == 0) {
-        return; /* when it is due */
-    }
-    tell_end(store, self);
-    finish(store, self);
-}
-
-/* --- Committing ------------------------------------------------------------------------------------ */
+/* --- What comes out ------------------------------------------------------------------------------- */
 
 static void set_offsets(struct store_part *part)
 {
@@ -280,99 +226,42 @@ static void set_offsets(struct store_part *part)
     part->start_offset = part->start_offset > end ? part->start_offset : end;
 }
 
-static void committed(struct log_store *store, void *arg, const struct zsp_err *err)
+static void swapped(struct rewriting *rewriting, uint64_t bytes)
 {
-    struct island *self = arg;
-    store->works--;
-    if (err || self->part->state != PART_OPEN) {
-        finish(store, self);
-        return;
-    }
-    (void)replace_swap(&self->replacement, store, &self->run);
-    set_offsets(self->part);
-    self->dropping = true;
-    submit(store, self, remove_task);
+    (void)bytes;
+    set_offsets(rewriting->part);
 }
 
-/* Errors: ZSP_ENOMEM */
-static int commit_target(struct log_store *store, struct island *self)
+static void describe(const struct rewriting *rewriting, struct segment *target)
 {
-    const struct compact_run *run = &self->run;
-    int rc = replace_begin(&self->replacement, self->part, run);
-    if (rc < 0) {
-        return rc;
-    }
-    struct segment *target = self->replacement.target;
+    const struct compact_copy *copy = &rewriting->run.copy;
     target->is_island = true;
-    target->rewrite->island_records = run->copy.kept;
-    target->rewrite->island_from = run->copy.kept > 0 ? run->copy.first_kept : target->end_offset;
+    target->rewrite->island_records = copy->kept;
+    target->rewrite->island_from = copy->kept > 0 ? copy->first_kept : target->end_offset;
     target->rewrite->clean_offset = target->end_offset;
     target->rewrite->tombstone_ms = 0;
-    self->phase = ISLAND_COMMITTING;
-    store->works++;
-    rc = replace_put(&self->replacement, store, run, committed, self);
-    store->works -= rc < 0 ? 1 : 0;
-    return rc;
 }
 
-/* --- Going on --------------------------------------------------------------------------------------- */
-
-static void job_done(struct log_store *store, struct io *io)
+/* It is what was asked for, whatever it has. */
+static bool is_better(const struct rewriting *rewriting)
 {
-    struct island *self = (struct island *)io;
-    self->job_out = false;
-    if (self->run.sync_failed) {
-        struct zsp_err err = io->job.error;
-        (void)zsp_err_wrap(&err, "islands: sync");
-        store_fail(store, &err);
-    }
-    if (store->failed || self->part->state != PART_OPEN) {
-        finish(store, self);
-        return;
-    }
-    if (io->job.error.code != 0 && !self->dropping) {
-        give_up(store, self, &io->job.error);
-        return;
-    }
-    self->due_ms = store->now.mono_ms + (int64_t)(self->run.worked * 1000 / RATE) + 1;
-    if (self->dropping) {
-        self->dropping = false;
-        go_on(store, self);
-    } else if (self->run.at_end) {
-        if (commit_target(store, self) < 0) {
-            finish(store,
-                   self); /* the next start removes the copy, or the next try overwrites it */
-        }
-    } else if (self->run.wants_more) {
-        extend_target(self);
-    }
+    (void)rewriting;
+    return true;
 }
 
-void island_step(struct log_store *store)
-{
-    struct island *self = store->island;
-    if (!self || self->job_out || self->phase == ISLAND_COMMITTING) {
-        return;
-    }
-    if (self->part->state != PART_OPEN) {
-        finish(store, self);
-    } else if (store->now.mono_ms >= self->due_ms) {
-        submit(store, self, copy_task);
-    }
-}
-
-int64_t island_deadline_ms(const struct log_store *store)
-{
-    const struct island *self = store->island;
-    return self && !self->job_out && self->phase != ISLAND_COMMITTING ? self->due_ms : INT64_MAX;
-}
-
-void island_fini(struct log_store *store)
-{
-    if (store->island) {
-        finish(store, store->island);
-    }
-}
+static const struct rewriting_kind kind = {
+    .name = "islands",
+    .rate = RATE,
+    .at_once_max = AT_ONCE_MAX,
+    .next = next_target,
+    .extend = extend_target,
+    .is_better = is_better,
+    .describe = describe,
+    .swapped = swapped,
+    .done = tell_end,
+    .failed = failed,
+    .destroy = destroy,
+};
 
 /* --- The beginning ------------------------------------------------------------------------------------ */
 
@@ -385,14 +274,12 @@ static int no_memory(struct zsp_err *err)
 static int start(struct log_store *store, struct store_part *part, struct island *self,
                  size_t first, size_t end, struct zsp_err *err)
 {
-    self->part = part;
+    self->rewriting.kind = &kind;
     self->next_offset = part->segments[first]->base_offset;
     self->end_offset = part->segments[end - 1]->end_offset;
-    replace_run_init(&self->run, part);
-    part->busy++;
-    store->island = self;
-    if (begin_target(store, self, first) < 0) {
-        finish(store, self);
+    rewriting_start(&store->islands, &self->rewriting, part, REWRITING_COPYING);
+    if (next_target(&self->rewriting) != 0) {
+        rewriting_finish(&self->rewriting);
         return no_memory(err);
     }
     return 0;

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Islands: what retention leaves of segments that it passes, because groups want to see some of their
- * messages again (dead letters). Neighbouring segments are written anew with only these messages, by
- * what compaction does it with (compact_run.h, sparse.h), so that no offset is without a batch and
- * nothing else of the log has to know of it:
+ * messages again (dead letters). Neighbouring segments are written anew with only these messages, as
+ * compaction does it (rewriting.h, sparse.h), so that no offset is without a batch and nothing else of
+ * the log has to know of it:
  *
  *      island  island |  sealed  sealed  active
  *     island_offset   start_offset           mark
  *
  * Islands are the oldest segments of a partition. The start moves at once when it is decided what goes;
- * the copying follows in jobs of bounded size with pauses, one partition at a time. A crash before its
- * record brings the start back, and all messages with it, never fewer.
+ * the copying follows. A crash before its record brings the start back, and all messages with it, never
+ * fewer.
  *
  * An island is written again when less than half of it is wanted, several small ones become one, and
  * beyond a limit of bytes the oldest go.
- *
- *     COPYING <---> COMMITTING ---> over
  */
 #ifndef ZSP_STORE_ISLAND_H
 #define ZSP_STORE_ISLAND_H
@@ -49,10 +47,5 @@ int island_start(struct log_store *store, struct store_part *part, const struct 
 /* No segment goes: look whether islands are to be written again, and do so. Errors: ZSP_ENOMEM */
 int island_tidy(struct log_store *store, struct store_part *part, const struct store_retain *what,
                 struct zsp_err *err);
-/* Go on, if it is time for it. */
-void island_step(struct log_store *store);
-int64_t island_deadline_ms(const struct log_store *store);
-/* Give up what is under way; no job is out. */
-void island_fini(struct log_store *store);
 
 #endif

@@ -114,8 +114,8 @@ static void step(struct log_store *self)
         topic_log_step(self);
         space_step(self);
         redo_step(self);
-        compact_step(self);
-        island_step(self);
+        rewritings_step(self, &self->compactions);
+        rewritings_step(self, &self->islands);
     }
     journal_flush(self);
 }
@@ -459,10 +459,13 @@ static int64_t op_deadline_ms(const struct store *base)
         return INT64_MAX;
     }
     int64_t deadline = journal_deadline_ms(self);
-    const int64_t others[] = {carry_deadline_ms(self),   space_deadline_ms(self),
-                              redo_deadline_ms(self),    atomics_deadline_ms(self),
-                              compact_deadline_ms(self), deferred_deadline_ms(self),
-                              island_deadline_ms(self)};
+    const int64_t others[] = {carry_deadline_ms(self),
+                              space_deadline_ms(self),
+                              redo_deadline_ms(self),
+                              atomics_deadline_ms(self),
+                              deferred_deadline_ms(self),
+                              rewritings_deadline_ms(&self->compactions),
+                              rewritings_deadline_ms(&self->islands)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i] < deadline) {
             deadline = others[i];
@@ -525,8 +528,8 @@ static void op_destroy(struct store *base)
         partition_fail_queue(part, &err);
     }
     journal_fail(self);
-    compact_fini(self);
-    island_fini(self);
+    rewritings_fini(&self->compactions);
+    rewritings_fini(&self->islands);
     atomics_fini(self);
     commit_fail(self);
     reads_fail(self);

@@ -26,14 +26,13 @@
 #include "broker/store/read.h"
 #include "broker/store/read_cache.h"
 #include "broker/store/redo.h"
+#include "broker/store/rewriting.h"
 #include "broker/store/segment.h"
 #include "broker/store/space.h"
 #include "broker/store/tail.h"
 
 struct append;
-struct compaction;
 struct drop;
-struct island;
 struct partition_write;
 struct terms_read;
 
@@ -87,8 +86,8 @@ struct log_store {
     bool terms_woken;
     struct open_files files;
     struct space space;
-    struct compaction *compaction; /* NULL = none is under way */
-    struct island *island;         /* */
+    struct rewritings compactions;
+    struct rewritings islands;
     struct store_stats stats;
 };
 

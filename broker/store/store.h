@@ -352,8 +352,8 @@ struct store_ops {
     uint64_t (*retain_reach)(const struct store *self, const struct store_part *part,
                              const struct store_retain *retain);
     /* Of all messages with one key keep the newest, in the background; STORE_COMPACTED tells of the
-     * end. Messages without a key stay. Does nothing while a compaction is under way anywhere, or
-     * when there is nothing to do. Returns 0; 1 = a segment is being sealed for it: ask again soon.
+     * end. Messages without a key stay. Does nothing while as many as may be are under way, or when
+     * there is nothing to do. Returns 0; 1 = a segment is being sealed for it: ask again soon.
      * NULL = the store cannot. Errors: ZSP_ENOMEM */
     int (*compact)(struct store *self, struct store_part *part, const struct store_compact *what,
                    struct zsp_err *err);

@@ -13,14 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/codec.h"
-#include "common/record.h"
-#include "tests/broker/store/log_case.h"
+#include "tests/broker/store/rewriting_world.h"
 #include "tests/support/crash_fs.h"
-#include "tests/support/prng.h"
 
 #define KEYS         12
-#define MESSAGES_MAX 4000
+#define MESSAGES_MAX REWRITING_MESSAGES_MAX
 
 /* What was put in at an offset, as far as it is known. */
 struct put {
@@ -31,40 +28,38 @@ struct put {
 };
 
 struct world {
-    struct log_case *store;
-    uint64_t random;
+    struct rewriting_world base; /* first */
     struct put by_serial[MESSAGES_MAX];
-    uint64_t serial;
     struct put at[MESSAGES_MAX]; /* by offset */
-    bool is_there[MESSAGES_MAX]; /* at the last look */
-    uint64_t end;                /* of what was seen */
     bool tombstones_may_go;
-    struct zsp_packer *packer;
 };
+
+static void note(struct rewriting_world *base, uint64_t offset, uint64_t serial,
+                 const struct zsp_record *record)
+{
+    struct world *self = (struct world *)base;
+    if (self->at[offset].known) { /* an offset never means another message */
+        assert_int_equal(self->at[offset].serial, serial);
+    }
+    self->at[offset] = self->by_serial[serial];
+    assert_int_equal(record->payload.len == 0, self->at[offset].is_tombstone);
+}
 
 static uint64_t draw(struct world *self, uint64_t below)
 {
-    self->random = self->random * 6364136223846793005u + 1442695040888963407u;
-    return (self->random >> 33) % below;
+    return rewriting_world_draw(&self->base, below);
 }
 
 static void set_up(struct world *self, uint64_t seed)
 {
-    void *state = NULL;
     memset(self, 0, sizeof *self);
-    self->random = seed;
-    assert_int_equal(log_case_set_up(&state), 0);
-    self->store = state;
-    self->store->now.wall_ms = 1000000;
-    self->packer = zsp_packer_new(1);
-    assert_non_null(self->packer);
+    rewriting_world_set_up(&self->base, seed);
+    self->base.seen_fn = note;
 }
 
 static void tear_down(struct world *self)
 {
-    void *state = self->store;
-    zsp_packer_destroy(&self->packer);
-    log_case_tear_down(&state);
+    rewriting_world_tear_down(&self->base);
 }
 
 /* --- Publishing ---------------------------------------------------------------------------------- */
@@ -73,57 +68,40 @@ static void write_record(struct world *self, struct zsp_writer *out)
 {
     char key[16];
     char value[32];
-    struct put *put = &self->by_serial[self->serial];
-    assert_true(self->serial < MESSAGES_MAX);
-    *put = (struct put){.known = true, .serial = self->serial};
+    struct put *put = &self->by_serial[self->base.serial];
+    assert_true(self->base.serial < MESSAGES_MAX);
+    *put = (struct put){.known = true, .serial = self->base.serial};
     put->key = draw(self, 10) == 0 ? -1 : (int)draw(self, KEYS);
     put->is_tombstone = put->key >= 0 && draw(self, 8) == 0;
     (void)snprintf(key, sizeof key, "key-%d", put->key);
-    (void)snprintf(value, sizeof value, "%" PRIu64, self->serial);
+    (void)snprintf(value, sizeof value, "%" PRIu64, self->base.serial);
     const struct zsp_record record = {
         .payload = zsp_slice_str(put->is_tombstone ? "" : value),
         .key = put->key >= 0 ? zsp_slice_str(key) : (struct zsp_slice){NULL, 0},
         .id = zsp_slice_str(value),
     };
     zsp_record_write(out, &record);
-    self->serial++;
+    self->base.serial++;
 }
 
 /* A batch of some records, sometimes compressed. */
 static void publish(struct world *self)
 {
     struct zsp_writer raw = {0};
-    uint8_t packed[4096];
     const uint32_t count = 1 + (uint32_t)draw(self, 6);
     for (uint32_t i = 0; i < count; i++) {
         write_record(self, &raw);
     }
-    struct zsp_slice body = zsp_writer_slice(&raw);
-    const bool packs = draw(self, 4) == 0;
-    if (packs) {
-        const int64_t len = zsp_pack(self->packer, body, packed, sizeof packed);
-        assert_true(len > 0);
-        body = (struct zsp_slice){packed, (size_t)len};
-    }
-    struct zsp_buf *buf = zsp_buf_copy(body);
-    const struct store_batch batch = {.frame = buf,
-                                      .body = {buf->data, buf->len},
-                                      .record_count = count,
-                                      .codec = packs ? ZSP_CODEC_ZSTD : ZSP_CODEC_NONE,
-                                      .raw_bytes = packs ? (uint32_t)raw.len : 0,
-                                      .priority = (uint8_t)draw(self, 3),
-                                      .timestamp_ms = self->store->now.wall_ms};
-    struct log_case *c = self->store;
-    (void)c->store->ops->append(c->store, c->parts[0], &batch, 5, NULL);
-    zsp_buf_put(&buf);
+    struct log_case *c = self->base.store;
+    c->priority = (uint8_t)draw(self, 3);
+    rewriting_world_append(&self->base, 0, zsp_writer_slice(&raw), count, 4);
     zsp_writer_fini(&raw);
-    self->store->now.wall_ms += (int64_t)draw(self, 3);
-    log_case_run(self->store);
+    c->now.wall_ms += (int64_t)draw(self, 3);
 }
 
 static void publish_some(struct world *self, int count)
 {
-    for (int i = 0; i < count && !self->store->failed; i++) {
+    for (int i = 0; i < count && !self->base.store->failed; i++) {
         publish(self);
     }
 }
@@ -132,16 +110,12 @@ static void publish_some(struct world *self, int count)
 
 static void compact_to(struct world *self, uint64_t before_offset, int64_t tombstones_before_ms)
 {
-    struct log_case *c = self->store;
+    struct log_case *c = self->base.store;
     const struct store_compact what = {.before_offset = before_offset,
                                        .now_ms = c->now.wall_ms,
                                        .tombstones_before_ms = tombstones_before_ms};
     (void)c->store->ops->compact(c->store, c->parts[0], &what, NULL);
-    for (int i = 0; i < 10000 && !c->failed && log_case_info(c, 0).is_compacting; i++) {
-        log_case_run(c);
-        c->now.mono_ms += 20;
-    }
-    assert_true(c->failed || !log_case_info(c, 0).is_compacting);
+    rewriting_world_wait(&self->base, 0);
 }
 
 static void compact(struct world *self)
@@ -151,52 +125,10 @@ static void compact(struct world *self)
 
 /* --- Looking ---------------------------------------------------------------------------------------- */
 
-static void look_at_batch(struct world *self, const struct store_batch *batch)
-{
-    static uint8_t raw[65536];
-    struct zsp_slice body = batch->body;
-    struct zsp_slice bytes;
-    struct zsp_record record;
-    if (batch->codec == ZSP_CODEC_ZSTD) {
-        struct zsp_unpacker *unpacker = zsp_unpacker_new();
-        assert_int_equal(zsp_unpack(unpacker, body, raw, batch->raw_bytes, NULL), 0);
-        zsp_unpacker_destroy(&unpacker);
-        body = (struct zsp_slice){raw, batch->raw_bytes};
-    }
-    uint64_t offset = batch->first_offset;
-    for (; zsp_record_next(&body, &bytes) == 0; offset++) {
-        assert_int_equal(zsp_record_decode(bytes, &record, NULL), 0);
-        char id[32] = {0};
-        memcpy(id, record.id.data, record.id.len);
-        const uint64_t serial = strtoull(id, NULL, 10);
-        assert_true(serial < self->serial);
-        assert_true(offset < MESSAGES_MAX);
-        if (self->at[offset].known) { /* an offset never means another message */
-            assert_int_equal(self->at[offset].serial, serial);
-        }
-        self->at[offset] = self->by_serial[serial];
-        self->is_there[offset] = true;
-        assert_int_equal(record.payload.len == 0, self->at[offset].is_tombstone);
-    }
-    assert_int_equal(offset, batch->first_offset + batch->record_count);
-}
-
 static void look(struct world *self)
 {
-    struct log_case *c = self->store;
-    log_case_settle(c);
-    const uint64_t mark = log_case_info(c, 0).synced_offset;
-    memset(self->is_there, 0, sizeof self->is_there);
-    for (uint64_t at = 0; at < mark; at = c->read.covered.end_offset) {
-        assert_int_equal(log_case_read(c, 0, at), 0);
-        assert_int_equal(c->read.covered.first_offset, at);
-        assert_true(c->read.covered.end_offset > at);
-        for (uint32_t i = 0; i < c->read.batch_count; i++) {
-            look_at_batch(self, &c->read.batches[i]);
-        }
-    }
-    assert_true(mark >= self->end);
-    self->end = mark;
+    log_case_settle(self->base.store);
+    rewriting_world_look(&self->base, 0);
 }
 
 /* Every message is there, or went for a newer one with its key that is. */
@@ -205,14 +137,14 @@ static void assert_newest(struct world *self)
     look(self);
     int64_t newest[KEYS];
     memset(newest, 0xff, sizeof newest);
-    for (uint64_t offset = self->end; offset-- > 0;) {
+    for (uint64_t offset = self->base.end; offset-- > 0;) {
         const struct put *put = &self->at[offset];
         assert_true(put->known);
         const bool is_newest = put->key < 0 || newest[put->key] < 0;
         if (put->key >= 0 && is_newest) {
             newest[put->key] = (int64_t)offset;
         }
-        if (is_newest && !self->is_there[offset] &&
+        if (is_newest && !self->base.is_there[offset] &&
             !(put->is_tombstone && self->tombstones_may_go)) {
             fail_msg("offset %" PRIu64 " is the newest of key %d, and is gone", offset, put->key);
         }
@@ -229,7 +161,7 @@ static unsigned count_stale(const struct world *self, uint64_t end)
         if (key < 0) {
             continue;
         }
-        count += self->is_there[offset] && seen[key] ? 1 : 0;
+        count += self->base.is_there[offset] && seen[key] ? 1 : 0;
         seen[key] = true;
     }
     return count;
@@ -244,24 +176,24 @@ static void the_newest_message_of_each_key_stays(void **state)
     set_up(&world, 1);
     publish_some(&world, 150);
     look(&world);
-    const struct store_part_info before = log_case_info(world.store, 0);
+    const struct store_part_info before = log_case_info(world.base.store, 0);
     assert_true(before.segment_count > 3);
     compact(&world);
     assert_newest(&world);
-    const struct store_part_info after = log_case_info(world.store, 0);
+    const struct store_part_info after = log_case_info(world.base.store, 0);
     assert_true(after.bytes < before.bytes / 2);
     assert_true(after.segment_count * 2 < before.segment_count);
     assert_int_equal(after.compacted.runs, 1);
     assert_true(after.compacted.messages > 200);
-    log_case_assert_no_leftovers(world.store);
-    assert_int_equal(count_stale(&world, world.end - 150), 0);
+    log_case_assert_no_leftovers(world.base.store);
+    assert_int_equal(count_stale(&world, world.base.end - 150), 0);
     compact(&world); /* nothing is dirty */
-    assert_int_equal(log_case_info(world.store, 0).compacted.runs, 1);
-    log_case_reopen(world.store);
+    assert_int_equal(log_case_info(world.base.store, 0).compacted.runs, 1);
+    log_case_reopen(world.base.store);
     assert_newest(&world);
-    assert_int_equal(world.store->warnings, 0);
-    log_case_close(world.store);
-    log_case_assert_clean(world.store);
+    assert_int_equal(world.base.store->warnings, 0);
+    log_case_close(world.base.store);
+    log_case_assert_clean(world.base.store);
     tear_down(&world);
 }
 
@@ -276,14 +208,14 @@ static void it_goes_on_where_it_was_and_merges(void **state)
         compact(&world);
         assert_newest(&world);
         if (round % 4 == 3) {
-            log_case_reopen(world.store);
+            log_case_reopen(world.base.store);
         }
     }
-    const struct store_part_info info = log_case_info(world.store, 0);
+    const struct store_part_info info = log_case_info(world.base.store, 0);
     assert_true(info.bytes / info.segment_count > 2048); /* small ones were put together */
-    log_case_assert_no_leftovers(world.store);
-    log_case_close(world.store);
-    log_case_assert_clean(world.store);
+    log_case_assert_no_leftovers(world.base.store);
+    log_case_close(world.base.store);
+    log_case_assert_clean(world.base.store);
     tear_down(&world);
 }
 
@@ -293,15 +225,15 @@ static void memory_is_bounded(void **state)
     (void)state;
     static struct world world;
     set_up(&world, 3);
-    world.store->options.compaction_keys_max = 8;
-    log_case_reopen(world.store);
+    world.base.store->options.compaction_keys_max = 8;
+    log_case_reopen(world.base.store);
     publish_some(&world, 150);
     look(&world);
     for (int i = 0; i < 400; i++) {
         compact(&world);
         assert_newest(&world);
     }
-    assert_int_equal(count_stale(&world, world.end - 150), 0);
+    assert_int_equal(count_stale(&world, world.base.end - 150), 0);
     tear_down(&world);
 }
 
@@ -309,8 +241,8 @@ static unsigned count_tombstones(struct world *self)
 {
     unsigned count = 0;
     look(self);
-    for (uint64_t i = 0; i < self->end; i++) {
-        count += self->is_there[i] && self->at[i].is_tombstone ? 1 : 0;
+    for (uint64_t i = 0; i < self->base.end; i++) {
+        count += self->base.is_there[i] && self->at[i].is_tombstone ? 1 : 0;
     }
     return count;
 }
@@ -326,19 +258,19 @@ static void tombstones_stay_for_their_time(void **state)
     assert_newest(&world);
     const unsigned before = count_tombstones(&world);
     assert_true(before > 0);
-    const int64_t since = log_case_info(world.store, 0).tombstone_ms;
-    assert_int_equal(since, world.store->now.wall_ms);
-    log_case_reopen(world.store);
-    assert_int_equal(log_case_info(world.store, 0).tombstone_ms, since);
+    const int64_t since = log_case_info(world.base.store, 0).tombstone_ms;
+    assert_int_equal(since, world.base.store->now.wall_ms);
+    log_case_reopen(world.base.store);
+    assert_int_equal(log_case_info(world.base.store, 0).tombstone_ms, since);
     compact_to(&world, UINT64_MAX, since - 1);
     assert_int_equal(count_tombstones(&world), before);
     world.tombstones_may_go = true;
     compact_to(&world, UINT64_MAX, since);
     assert_true(count_tombstones(&world) < before);
     assert_newest(&world);
-    assert_int_equal(log_case_info(world.store, 0).tombstone_ms, 0);
-    log_case_close(world.store);
-    log_case_assert_clean(world.store);
+    assert_int_equal(log_case_info(world.base.store, 0).tombstone_ms, 0);
+    log_case_close(world.base.store);
+    log_case_assert_clean(world.base.store);
     tear_down(&world);
 }
 
@@ -347,16 +279,16 @@ static void assert_nothing_comes_back(const struct world *self)
 {
     bool known[KEYS] = {false};
     bool is_over[KEYS] = {false};
-    for (uint64_t offset = self->end; offset-- > 0;) {
+    for (uint64_t offset = self->base.end; offset-- > 0;) {
         const struct put *put = &self->at[offset];
         if (put->key < 0) {
             continue;
         }
-        if (is_over[put->key] && self->is_there[offset]) {
+        if (is_over[put->key] && self->base.is_there[offset]) {
             fail_msg("offset %" PRIu64 " of key %d is there, and the tombstone behind it is gone",
                      offset, put->key);
         }
-        is_over[put->key] = known[put->key] ? is_over[put->key] : !self->is_there[offset];
+        is_over[put->key] = known[put->key] ? is_over[put->key] : !self->base.is_there[offset];
         known[put->key] = true;
     }
 }
@@ -369,14 +301,14 @@ static void a_tombstone_stays_while_older_values_may_be_there(void **state)
     for (uint64_t seed = 0; seed < 20; seed++) {
         static struct world world;
         set_up(&world, seed + 200);
-        world.store->options.compaction_keys_max = 8;
-        log_case_reopen(world.store);
+        world.base.store->options.compaction_keys_max = 8;
+        log_case_reopen(world.base.store);
         publish_some(&world, 150);
         look(&world);
         world.tombstones_may_go = true;
         for (int i = 0; i < 40; i++) {
-            world.store->now.wall_ms += 10;
-            compact_to(&world, UINT64_MAX, world.store->now.wall_ms);
+            world.base.store->now.wall_ms += 10;
+            compact_to(&world, UINT64_MAX, world.base.store->now.wall_ms);
             assert_newest(&world);
             assert_nothing_comes_back(&world);
         }
@@ -393,8 +325,8 @@ static void what_is_not_to_go_in_stays_as_it_is(void **state)
     look(&world);
     compact_to(&world, 0, 0);
     look(&world);
-    for (uint64_t i = 0; i < world.end; i++) {
-        assert_true(world.is_there[i]);
+    for (uint64_t i = 0; i < world.base.end; i++) {
+        assert_true(world.base.is_there[i]);
     }
     tear_down(&world);
 }
@@ -408,7 +340,7 @@ static void others_may_come_in_between(void **state)
         set_up(&world, seed + 100);
         publish_some(&world, 150);
         look(&world);
-        struct log_case *c = world.store;
+        struct log_case *c = world.base.store;
         const struct store_compact what = {.before_offset = UINT64_MAX, .now_ms = 1};
         assert_int_equal(c->store->ops->compact(c->store, c->parts[0], &what, NULL), 0);
         const struct store_retain retain = {.before_offset = 200, .seal_bytes = 1};
@@ -427,7 +359,7 @@ static void others_may_come_in_between(void **state)
             assert_true(c->dropped);
         } else if (seed % 3 == 1) {
             log_case_kill(c);
-            log_case_assert_clean(world.store);
+            log_case_assert_clean(world.base.store);
         }
         tear_down(&world);
     }
@@ -439,7 +371,7 @@ static bool crash_at(uint64_t n, bool power)
 {
     static struct world world;
     set_up(&world, n + 7);
-    struct log_case *c = world.store;
+    struct log_case *c = world.base.store;
     publish_some(&world, 70);
     look(&world);
     if (n % 2 == 1) {
@@ -458,15 +390,15 @@ static bool crash_at(uint64_t n, bool power)
     } else {
         crash_fs_process_crash(c->fs);
     }
-    log_case_assert_clean(world.store);
+    log_case_assert_clean(world.base.store);
     log_case_reopen(c);
     assert_newest(&world);
-    log_case_assert_no_leftovers(world.store);
+    log_case_assert_no_leftovers(world.base.store);
     compact(&world);
     publish_some(&world, 3);
     assert_newest(&world);
     log_case_close(c);
-    log_case_assert_clean(world.store);
+    log_case_assert_clean(world.base.store);
     tear_down(&world);
     return crashed;
 }
@@ -499,16 +431,16 @@ static void without_room_nothing_has_happened(void **state)
     set_up(&world, 9);
     publish_some(&world, 150);
     look(&world);
-    crash_fs_set_limit(world.store->fs, crash_fs_used(world.store->fs));
+    crash_fs_set_limit(world.base.store->fs, crash_fs_used(world.base.store->fs));
     compact(&world);
-    assert_false(world.store->failed);
+    assert_false(world.base.store->failed);
     assert_newest(&world);
-    assert_int_equal(log_case_info(world.store, 0).compacted.runs, 0);
-    crash_fs_set_limit(world.store->fs, UINT64_MAX);
-    world.store->now.mono_ms += 5000;
-    log_case_settle(world.store);
+    assert_int_equal(log_case_info(world.base.store, 0).compacted.runs, 0);
+    crash_fs_set_limit(world.base.store->fs, UINT64_MAX);
+    world.base.store->now.mono_ms += 5000;
+    log_case_settle(world.base.store);
     compact(&world);
-    assert_int_equal(log_case_info(world.store, 0).compacted.runs, 1);
+    assert_int_equal(log_case_info(world.base.store, 0).compacted.runs, 1);
     assert_newest(&world);
     tear_down(&world);
 }
@@ -522,7 +454,7 @@ static void a_slow_read_tells_nobody_else_what_went(void **state)
     set_up(&world, 3);
     publish_some(&world, 150);
     look(&world);
-    struct log_case *c = world.store;
+    struct log_case *c = world.base.store;
     log_case_reopen(c); /* the tail buffers are empty: reads go to files */
     const struct store_read read = {
         .part = c->parts[0], .to_offset = UINT64_MAX, .max_bytes = 100000, .tag = 8};
@@ -542,7 +474,7 @@ static void a_slow_read_tells_nobody_else_what_went(void **state)
     log_case_run(c);
     assert_int_equal(c->read.tag, 8);
     assert_newest(&world);
-    assert_int_equal(count_stale(&world, world.end - 150), 0);
+    assert_int_equal(count_stale(&world, world.base.end - 150), 0);
     tear_down(&world);
 }
 

@@ -14,12 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/codec.h"
-#include "common/record.h"
-#include "tests/broker/store/log_case.h"
+#include "tests/broker/store/rewriting_world.h"
 #include "tests/support/crash_fs.h"
 
-#define MESSAGES_MAX 6000
+#define MESSAGES_MAX REWRITING_MESSAGES_MAX
 
 #define PAYLOAD                                                                                    \
     "a payload that is long enough to weigh more than the headers of the batches that it is in: a" \
@@ -27,82 +25,58 @@
     "bytes"
 
 struct world {
-    struct log_case *store;
-    uint64_t random;
-    uint64_t serial;
+    struct rewriting_world base;      /* first */
     uint64_t serial_at[MESSAGES_MAX]; /* by offset, once it was seen; + 1 */
-    bool is_there[MESSAGES_MAX];      /* at the last look */
     bool is_wanted[MESSAGES_MAX];     /* by offset: to be kept when the log goes */
-    uint64_t end;
     uint64_t keep_bytes;
-    struct zsp_packer *packer;
 };
 
-static uint64_t draw(struct world *self, uint64_t below)
+static void note(struct rewriting_world *base, uint64_t offset, uint64_t serial,
+                 const struct zsp_record *record)
 {
-    self->random = self->random * 6364136223846793005u + 1442695040888963407u;
-    return (self->random >> 33) % below;
+    struct world *self = (struct world *)base;
+    (void)record;
+    if (self->serial_at[offset] != 0) { /* an offset never means another message */
+        assert_int_equal(self->serial_at[offset], serial + 1);
+    }
+    self->serial_at[offset] = serial + 1;
 }
 
 static void set_up(struct world *self, uint64_t seed, uint64_t one_of)
 {
-    void *state = NULL;
     memset(self, 0, sizeof *self);
-    self->random = seed;
+    rewriting_world_set_up(&self->base, seed);
+    self->base.seen_fn = note;
     for (size_t i = 0; i < MESSAGES_MAX; i++) {
-        self->is_wanted[i] = draw(self, one_of) == 0;
+        self->is_wanted[i] = rewriting_world_draw(&self->base, one_of) == 0;
     }
-    assert_int_equal(log_case_set_up(&state), 0);
-    self->store = state;
-    self->store->now.wall_ms = 1000000;
-    self->packer = zsp_packer_new(1);
-    assert_non_null(self->packer);
 }
 
 static void tear_down(struct world *self)
 {
-    void *state = self->store;
-    zsp_packer_destroy(&self->packer);
-    log_case_tear_down(&state);
+    rewriting_world_tear_down(&self->base);
 }
 
 /* A batch of some records, sometimes compressed. */
 static void publish(struct world *self)
 {
     struct zsp_writer raw = {0};
-    uint8_t packed[4096];
-    const uint32_t count = 1 + (uint32_t)draw(self, 8);
+    const uint32_t count = 1 + (uint32_t)rewriting_world_draw(&self->base, 8);
     for (uint32_t i = 0; i < count; i++) {
         char id[32];
-        (void)snprintf(id, sizeof id, "%" PRIu64, self->serial++);
+        (void)snprintf(id, sizeof id, "%" PRIu64, self->base.serial++);
         const struct zsp_record record = {.payload = zsp_slice_str(PAYLOAD),
                                           .id = zsp_slice_str(id)};
         zsp_record_write(&raw, &record);
     }
-    struct zsp_slice body = zsp_writer_slice(&raw);
-    const bool packs = draw(self, 3) == 0;
-    if (packs) {
-        const int64_t len = zsp_pack(self->packer, body, packed, sizeof packed);
-        assert_true(len > 0);
-        body = (struct zsp_slice){packed, (size_t)len};
-    }
-    struct zsp_buf *buf = zsp_buf_copy(body);
-    const struct store_batch batch = {.frame = buf,
-                                      .body = {buf->data, buf->len},
-                                      .record_count = count,
-                                      .codec = packs ? ZSP_CODEC_ZSTD : ZSP_CODEC_NONE,
-                                      .raw_bytes = packs ? (uint32_t)raw.len : 0,
-                                      .timestamp_ms = self->store->now.wall_ms++};
-    struct log_case *c = self->store;
-    (void)c->store->ops->append(c->store, c->parts[0], &batch, 5, NULL);
-    zsp_buf_put(&buf);
+    self->base.store->now.wall_ms++;
+    rewriting_world_append(&self->base, 0, zsp_writer_slice(&raw), count, 3);
     zsp_writer_fini(&raw);
-    log_case_run(self->store);
 }
 
 static void publish_some(struct world *self, int count)
 {
-    for (int i = 0; i < count && !self->store->failed; i++) {
+    for (int i = 0; i < count && !self->base.store->failed; i++) {
         publish(self);
     }
 }
@@ -127,7 +101,7 @@ static size_t gather(const struct world *self, uint64_t from, uint64_t to, struc
 static void ask(struct world *self, uint64_t max_bytes, uint64_t most_bytes)
 {
     static struct store_range kept[MESSAGES_MAX];
-    struct log_case *c = self->store;
+    struct log_case *c = self->base.store;
     struct store_part_info info = log_case_info(c, 0);
     struct store_retain what = {.max_bytes = max_bytes,
                                 .most_bytes = most_bytes,
@@ -143,21 +117,16 @@ static void ask(struct world *self, uint64_t max_bytes, uint64_t most_bytes)
     what.kept_count = gather(self, what.keep_from, what.keep_to, kept);
     (void)c->store->ops->retain(c->store, c->parts[0], &what, NULL);
     memset(kept, 0xee, sizeof kept);
-    log_case_run(c);
-    for (int i = 0; i < 10000 && !c->failed && log_case_info(c, 0).is_island_busy; i++) {
-        c->now.mono_ms += 20;
-        log_case_run(c);
-    }
-    assert_true(c->failed || !log_case_info(c, 0).is_island_busy);
+    rewriting_world_wait(&self->base, 0);
 }
 
 /* Until nothing more comes of it. */
 static void retain(struct world *self, uint64_t max_bytes)
 {
     uint64_t before = UINT64_MAX;
-    for (int i = 0; i < 50 && !self->store->failed; i++) {
+    for (int i = 0; i < 50 && !self->base.store->failed; i++) {
         ask(self, max_bytes, 0);
-        const struct store_part_info info = log_case_info(self->store, 0);
+        const struct store_part_info info = log_case_info(self->base.store, 0);
         const uint64_t now = info.island_end + info.island_offset + info.bytes;
         if (now == before) {
             return;
@@ -168,68 +137,27 @@ static void retain(struct world *self, uint64_t max_bytes)
 
 /* --- Looking ------------------------------------------------------------------------------------------ */
 
-static void look_at_batch(struct world *self, const struct store_batch *batch)
-{
-    static uint8_t raw[65536];
-    struct zsp_slice body = batch->body;
-    struct zsp_slice bytes;
-    struct zsp_record record;
-    if (batch->codec == ZSP_CODEC_ZSTD) {
-        struct zsp_unpacker *unpacker = zsp_unpacker_new();
-        assert_int_equal(zsp_unpack(unpacker, body, raw, batch->raw_bytes, NULL), 0);
-        zsp_unpacker_destroy(&unpacker);
-        body = (struct zsp_slice){raw, batch->raw_bytes};
-    }
-    uint64_t offset = batch->first_offset;
-    for (; zsp_record_next(&body, &bytes) == 0; offset++) {
-        assert_int_equal(zsp_record_decode(bytes, &record, NULL), 0);
-        char id[32] = {0};
-        memcpy(id, record.id.data, record.id.len);
-        const uint64_t serial = strtoull(id, NULL, 10);
-        assert_true(offset < MESSAGES_MAX);
-        if (self->serial_at[offset] != 0) { /* an offset never means another message */
-            assert_int_equal(self->serial_at[offset], serial + 1);
-        }
-        self->serial_at[offset] = serial + 1;
-        self->is_there[offset] = true;
-    }
-    assert_int_equal(offset, batch->first_offset + batch->record_count);
-}
-
 static void look(struct world *self)
 {
-    struct log_case *c = self->store;
-    log_case_settle(c);
-    const struct store_part_info info = log_case_info(c, 0);
-    memset(self->is_there, 0, sizeof self->is_there);
-    for (uint64_t at = info.island_offset; at < info.synced_offset;
-         at = c->read.covered.end_offset) {
-        assert_int_equal(log_case_read(c, 0, at), 0);
-        assert_int_equal(c->read.covered.first_offset, at);
-        assert_true(c->read.covered.end_offset > at);
-        for (uint32_t i = 0; i < c->read.batch_count; i++) {
-            look_at_batch(self, &c->read.batches[i]);
-        }
-    }
-    assert_true(info.synced_offset >= self->end);
-    assert_true(info.synced_offset < MESSAGES_MAX);
-    self->end = info.synced_offset;
+    log_case_settle(self->base.store);
+    rewriting_world_look(&self->base, log_case_info(self->base.store, 0).island_offset);
 }
 
 /* All of the log is there, and of what was before it what is wanted. */
 static void assert_kept(struct world *self)
 {
     look(self);
-    const struct store_part_info info = log_case_info(self->store, 0);
+    const struct store_part_info info = log_case_info(self->base.store, 0);
     assert_true(info.island_offset <= info.start_offset);
-    for (uint64_t i = 0; i < self->end; i++) {
-        if (!self->is_there[i] && (i >= info.start_offset || self->is_wanted[i])) {
+    for (uint64_t i = 0; i < self->base.end; i++) {
+        if (!self->base.is_there[i] && (i >= info.start_offset || self->is_wanted[i])) {
             fail_msg("offset %" PRIu64 " is gone; islands from %" PRIu64 ", start %" PRIu64, i,
                      info.island_offset, info.start_offset);
         }
     }
     if (info.island_offset > 0) {
-        assert_int_equal(log_case_read(self->store, 0, info.island_offset - 1), ZSP_EOUT_OF_RANGE);
+        assert_int_equal(log_case_read(self->base.store, 0, info.island_offset - 1),
+                         ZSP_EOUT_OF_RANGE);
     }
 }
 
@@ -238,7 +166,7 @@ static unsigned count_there(struct world *self, uint64_t end)
     unsigned count = 0;
     look(self);
     for (uint64_t i = 0; i < end; i++) {
-        count += self->is_there[i] ? 1 : 0;
+        count += self->base.is_there[i] ? 1 : 0;
     }
     return count;
 }
@@ -252,24 +180,24 @@ static void retention_leaves_what_is_kept(void **state)
     set_up(&world, 1, 20);
     publish_some(&world, 200);
     look(&world);
-    const struct store_part_info before = log_case_info(world.store, 0);
+    const struct store_part_info before = log_case_info(world.base.store, 0);
     retain(&world, 6000);
     assert_kept(&world);
-    const struct store_part_info after = log_case_info(world.store, 0);
-    assert_true(after.start_offset > world.end / 2);
+    const struct store_part_info after = log_case_info(world.base.store, 0);
+    assert_true(after.start_offset > world.base.end / 2);
     assert_true(after.island_offset < 100);
     assert_true(world.is_wanted[after.island_offset]);
     assert_true(after.bytes < before.bytes / 2);
     assert_true(after.segment_count < before.segment_count / 2);
     assert_true(count_there(&world, after.start_offset) < after.start_offset / 10);
-    log_case_assert_no_leftovers(world.store);
-    log_case_reopen(world.store);
-    assert_int_equal(log_case_info(world.store, 0).start_offset, after.start_offset);
-    assert_int_equal(log_case_info(world.store, 0).island_offset, after.island_offset);
+    log_case_assert_no_leftovers(world.base.store);
+    log_case_reopen(world.base.store);
+    assert_int_equal(log_case_info(world.base.store, 0).start_offset, after.start_offset);
+    assert_int_equal(log_case_info(world.base.store, 0).island_offset, after.island_offset);
     assert_kept(&world);
-    assert_int_equal(world.store->warnings, 0);
-    log_case_close(world.store);
-    log_case_assert_clean(world.store);
+    assert_int_equal(world.base.store->warnings, 0);
+    log_case_close(world.base.store);
+    log_case_assert_clean(world.base.store);
     tear_down(&world);
 }
 
@@ -284,15 +212,15 @@ static void it_goes_on_and_islands_become_one(void **state)
         retain(&world, 4000);
         assert_kept(&world);
         if (round % 8 == 7) {
-            log_case_reopen(world.store);
+            log_case_reopen(world.base.store);
         }
     }
-    const struct store_part_info info = log_case_info(world.store, 0);
+    const struct store_part_info info = log_case_info(world.base.store, 0);
     assert_true(info.segment_count < 30);
     assert_true(count_there(&world, info.start_offset) < info.start_offset / 12);
-    log_case_assert_no_leftovers(world.store);
-    log_case_close(world.store);
-    log_case_assert_clean(world.store);
+    log_case_assert_no_leftovers(world.base.store);
+    log_case_close(world.base.store);
+    log_case_assert_clean(world.base.store);
     tear_down(&world);
 }
 
@@ -305,22 +233,22 @@ static void what_is_not_kept_any_more_goes(void **state)
     publish_some(&world, 200);
     look(&world);
     retain(&world, 4000);
-    const struct store_part_info first = log_case_info(world.store, 0);
+    const struct store_part_info first = log_case_info(world.base.store, 0);
     for (uint64_t i = 0; i < first.start_offset; i++) {
         world.is_wanted[i] = world.is_wanted[i] && i % 3 == 0;
     }
     retain(&world, 4000);
     assert_kept(&world);
-    const struct store_part_info second = log_case_info(world.store, 0);
+    const struct store_part_info second = log_case_info(world.base.store, 0);
     assert_true(second.island_bytes < first.island_bytes / 2);
-    log_case_reopen(world.store);
+    log_case_reopen(world.base.store);
     memset(world.is_wanted, 0, sizeof world.is_wanted);
     retain(&world, 4000);
     assert_kept(&world);
-    const struct store_part_info third = log_case_info(world.store, 0);
+    const struct store_part_info third = log_case_info(world.base.store, 0);
     assert_int_equal(third.island_bytes, 0);
     assert_int_equal(third.island_offset, third.start_offset);
-    log_case_assert_no_leftovers(world.store);
+    log_case_assert_no_leftovers(world.base.store);
     tear_down(&world);
 }
 
@@ -334,14 +262,14 @@ static void islands_have_a_limit_of_bytes(void **state)
     publish_some(&world, 250);
     look(&world);
     retain(&world, 4000);
-    const struct store_part_info info = log_case_info(world.store, 0);
+    const struct store_part_info info = log_case_info(world.base.store, 0);
     assert_in_range(info.island_bytes, 1000, 3000);
     for (uint64_t i = 0; i < info.island_offset; i++) {
         world.is_wanted[i] = false;
     }
     assert_kept(&world);
-    log_case_reopen(world.store);
-    assert_int_equal(log_case_info(world.store, 0).island_offset, info.island_offset);
+    log_case_reopen(world.base.store);
+    assert_int_equal(log_case_info(world.base.store, 0).island_offset, info.island_offset);
     assert_kept(&world);
     tear_down(&world);
 }
@@ -355,10 +283,10 @@ static void islands_give_way_to_the_limit_of_all(void **state)
     publish_some(&world, 200);
     look(&world);
     retain(&world, 8000);
-    const struct store_part_info before = log_case_info(world.store, 0);
+    const struct store_part_info before = log_case_info(world.base.store, 0);
     ask(&world, 8000, before.bytes - before.island_bytes);
-    log_case_settle(world.store);
-    const struct store_part_info after = log_case_info(world.store, 0);
+    log_case_settle(world.base.store);
+    const struct store_part_info after = log_case_info(world.base.store, 0);
     assert_int_equal(after.island_bytes, 0);
     assert_int_equal(after.start_offset, before.start_offset);
     assert_int_equal(after.island_offset, after.start_offset);
@@ -375,7 +303,7 @@ static void a_purge_takes_islands_along(void **state)
         set_up(&world, seed + 50, 10);
         publish_some(&world, 150);
         look(&world);
-        struct log_case *c = world.store;
+        struct log_case *c = world.base.store;
         struct store_retain what = {
             .max_bytes = 4000, .keeps = true, .kept = kept, .keep_before = UINT64_MAX};
         what.keep_to = c->store->ops->retain_reach(c->store, c->parts[0], &what);
@@ -397,7 +325,7 @@ static void a_purge_takes_islands_along(void **state)
         assert_kept(&world);
         if (seed % 2 == 0) {
             log_case_kill(c);
-            log_case_assert_clean(world.store);
+            log_case_assert_clean(world.base.store);
         }
         tear_down(&world);
     }
@@ -411,19 +339,19 @@ static void what_is_damaged_is_not_passed(void **state)
     set_up(&world, 6, 5);
     publish_some(&world, 100);
     look(&world);
-    log_case_close(world.store);
-    log_case_file_spoil(world.store, CASE_SEGMENT, 120, 160);
-    assert_int_equal(log_case_open(world.store), 0);
-    const struct store_part_info before = log_case_info(world.store, 0);
+    log_case_close(world.base.store);
+    log_case_file_spoil(world.base.store, CASE_SEGMENT, 120, 160);
+    assert_int_equal(log_case_open(world.base.store), 0);
+    const struct store_part_info before = log_case_info(world.base.store, 0);
     ask(&world, 4000, 0);
     ask(&world, 4000, 0);
-    const struct store_part_info after = log_case_info(world.store, 0);
+    const struct store_part_info after = log_case_info(world.base.store, 0);
     assert_int_equal(after.island_offset, 0);
     assert_int_equal(after.segment_count, before.segment_count);
-    assert_true(world.store->warnings > 0);
+    assert_true(world.base.store->warnings > 0);
     ask(&world, 4000, 4000); /* but it gives way to what is a promise about the disk */
-    log_case_settle(world.store);
-    assert_true(log_case_info(world.store, 0).bytes <= 4000);
+    log_case_settle(world.base.store);
+    assert_true(log_case_info(world.base.store, 0).bytes <= 4000);
     tear_down(&world);
 }
 
@@ -433,7 +361,7 @@ static void compaction_goes_on_beside_islands(void **state)
     (void)state;
     static struct world world;
     set_up(&world, 11, 12);
-    struct log_case *c = world.store;
+    struct log_case *c = world.base.store;
     for (int round = 0; round < 24; round++) {
         publish_some(&world, 25);
         look(&world);
@@ -455,10 +383,10 @@ static void compaction_goes_on_beside_islands(void **state)
             log_case_reopen(c);
         }
     }
-    assert_true(log_case_info(c, 0).start_offset > world.end / 2);
-    log_case_assert_no_leftovers(world.store);
+    assert_true(log_case_info(c, 0).start_offset > world.base.end / 2);
+    log_case_assert_no_leftovers(world.base.store);
     log_case_close(c);
-    log_case_assert_clean(world.store);
+    log_case_assert_clean(world.base.store);
     tear_down(&world);
 }
 
@@ -468,7 +396,7 @@ static bool crash_at(uint64_t n, bool power)
 {
     static struct world world;
     set_up(&world, n + 7, 15);
-    struct log_case *c = world.store;
+    struct log_case *c = world.base.store;
     publish_some(&world, 60);
     look(&world);
     retain(&world, 3000);
@@ -484,15 +412,15 @@ static bool crash_at(uint64_t n, bool power)
     } else {
         crash_fs_process_crash(c->fs);
     }
-    log_case_assert_clean(world.store);
+    log_case_assert_clean(world.base.store);
     log_case_reopen(c);
     assert_kept(&world);
-    log_case_assert_no_leftovers(world.store);
+    log_case_assert_no_leftovers(world.base.store);
     retain(&world, 2000);
     publish_some(&world, 3);
     assert_kept(&world);
     log_case_close(c);
-    log_case_assert_clean(world.store);
+    log_case_assert_clean(world.base.store);
     tear_down(&world);
     return crashed;
 }
@@ -521,7 +449,7 @@ static bool fail_sync_at(uint64_t n)
 {
     static struct world world;
     set_up(&world, n + 70, 15);
-    struct log_case *c = world.store;
+    struct log_case *c = world.base.store;
     publish_some(&world, 60);
     look(&world);
     retain(&world, 3000);
@@ -533,12 +461,12 @@ static bool fail_sync_at(uint64_t n)
     const bool failed = c->failed;
     log_case_kill(c);
     crash_fs_power_loss(c->fs, n);
-    log_case_assert_clean(world.store);
+    log_case_assert_clean(world.base.store);
     log_case_reopen(c);
     assert_kept(&world);
     retain(&world, 2000);
     assert_kept(&world);
-    log_case_assert_no_leftovers(world.store);
+    log_case_assert_no_leftovers(world.base.store);
     tear_down(&world);
     return failed;
 }
@@ -562,17 +490,17 @@ static void without_room_nothing_is_lost(void **state)
     set_up(&world, 9, 15);
     publish_some(&world, 150);
     look(&world);
-    crash_fs_set_limit(world.store->fs, crash_fs_used(world.store->fs));
+    crash_fs_set_limit(world.base.store->fs, crash_fs_used(world.base.store->fs));
     ask(&world, 4000, 0);
-    assert_false(world.store->failed);
+    assert_false(world.base.store->failed);
     assert_kept(&world);
-    crash_fs_set_limit(world.store->fs, UINT64_MAX);
-    world.store->now.mono_ms += 5000;
-    log_case_settle(world.store);
+    crash_fs_set_limit(world.base.store->fs, UINT64_MAX);
+    world.base.store->now.mono_ms += 5000;
+    log_case_settle(world.base.store);
     retain(&world, 4000);
     assert_kept(&world);
-    assert_true(log_case_info(world.store, 0).island_bytes > 0);
-    log_case_assert_no_leftovers(world.store);
+    assert_true(log_case_info(world.base.store, 0).island_bytes > 0);
+    log_case_assert_no_leftovers(world.base.store);
     tear_down(&world);
 }
 
