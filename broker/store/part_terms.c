@@ -16,6 +16,7 @@ struct terms_read {
     struct store_part *part;
     uint64_t tag;
     uint64_t from, to;
+    int64_t grain_ms;        /* of times to live; 0 = it is for priorities and delays */
     struct id_source source; /* the segment that is looked into */
     uint64_t walk_pos;       /* where to begin in it; where a walk ended */
     uint64_t walk_offset;    /* the batch there */
@@ -109,6 +110,23 @@ static int step_over(struct scan *scan, uint64_t bytes, struct zsp_err *err)
     return rc;
 }
 
+/* A batch as it is to be noted; false = there is nothing to note. */
+static bool is_wanted(const struct terms_read *self, const struct store_batch *batch,
+                      struct store_batch *ret)
+{
+    const int64_t grain_ms = self->grain_ms;
+    *ret = *batch;
+    if (batch->codec == BATCH_CODEC_LOST) {
+        return false;
+    }
+    if (grain_ms == 0) {
+        return terms_any(batch);
+    }
+    const int64_t over_ms = batch->expires_at_ms % grain_ms;
+    ret->not_before_ms = batch->expires_at_ms + (over_ms > 0 ? grain_ms - over_ms : 0);
+    return batch->expires_at_ms > 0 && batch->expires_at_ms <= INT64_MAX - grain_ms;
+}
+
 /* Note the stretches of [walk_pos, end of the segment), or, with `limited`, up to about
  * STORE_TERMS_MAX of them. */
 static int walk(struct terms_read *self, struct scan *scan, bool limited, struct zsp_err *err)
@@ -127,19 +145,19 @@ static int walk(struct terms_read *self, struct scan *scan, bool limited, struct
             }
             continue;
         }
-        const struct store_batch *batch = &header.batch;
-        if (!terms_any(batch) || batch->codec == BATCH_CODEC_LOST ||
-            (limited && batch->first_offset + batch->record_count <= self->from)) {
+        struct store_batch batch;
+        if (!is_wanted(self, &header.batch, &batch) ||
+            (limited && batch.first_offset + batch.record_count <= self->from)) {
             continue;
         }
         if (limited && self->found.count >= STORE_TERMS_MAX &&
-            !terms_continue(&self->found, batch)) {
-            self->end = batch->first_offset;
-            self->walk_offset = batch->first_offset;
-            self->walk_pos = scan->place.pos - batch_bytes(batch->body.len);
+            !terms_continue(&self->found, &batch)) {
+            self->end = batch.first_offset;
+            self->walk_offset = batch.first_offset;
+            self->walk_pos = scan->place.pos - batch_bytes(batch.body.len);
             return 0;
         }
-        if (terms_add(&self->found, batch) < 0) {
+        if (terms_add(&self->found, &batch) < 0) {
             return zsp_err_set(err, ZSP_ENOMEM, "the priorities of a segment");
         }
     }
@@ -219,7 +237,7 @@ static int make_file(struct terms_read *self, struct fs *fs, struct zsp_err *err
 static void read_run(struct job *job, struct fs *fs)
 {
     struct terms_read *self = job->owner;
-    if (!self->source.is_sealed) {
+    if (!self->source.is_sealed || self->grain_ms > 0) {
         (void)walk_file(self, fs, true, &job->error);
         return;
     }
@@ -279,7 +297,7 @@ static bool is_replaced(const struct terms_read *self)
            segment->generation != self->source.segment.generation;
 }
 
-/* Where the walk over a segment that takes appends has ended. Without memory the next one begins
+/* Where the walk over a segment has ended. Without memory the next one begins
  * earlier. */
 static void remember_place(const struct terms_read *self)
 {
@@ -314,7 +332,8 @@ static void read_done(struct log_store *store, struct io *io)
     } else if (io->job.error.code != 0) {
         answer(store, self, &io->job.error);
     } else {
-        if (!self->source.is_sealed && self->end < self->to) { /* the next question begins there */
+        if ((!self->source.is_sealed || self->grain_ms > 0) &&
+            self->end < self->to) { /* the next question begins there */
             remember_place(self);
         }
         self->end = self->end < self->to ? self->end : self->to;
@@ -366,7 +385,7 @@ static void look(struct log_store *store, struct terms_read *self)
     self->io.job.task_fn = read_run;
     self->io.job.owner = self;
     self->io.done_fn = read_done;
-    part->has_terms = true;
+    part->has_terms = part->has_terms || self->grain_ms == 0;
     part->busy++;
     store->works++;
     store_submit(store, &self->io);
@@ -412,6 +431,7 @@ int part_terms_read(struct log_store *store, const struct store_read_terms *read
     self->tag = read->tag;
     self->from = read->from_offset;
     self->to = read->to_offset;
+    self->grain_ms = read->expiry_grain_ms;
     self->part->reads++;
     store->terms_reads++;
     look(store, self);

@@ -101,20 +101,23 @@ struct store_find_ids {
     uint64_t tag;
 };
 
-/* Which messages of a stretch are not to be taken in their turn? */
+/* Which messages of a stretch are not to be taken in their turn? Or: which have a time to live? */
 struct store_read_terms {
     struct store_part *part;
     uint64_t from_offset;
     uint64_t to_offset; /* exclusive; cut at the synced mark */
+    int64_t
+        expiry_grain_ms; /* 0 = the former; else the latter, times rounded up to a multiple of it */
     uint64_t tag;
 };
 
 #define STORE_TERMS_MAX 2048u /* stretches in one answer */
 
-/* Messages of another priority than 4, or that are not to be handed out before a time. */
+/* Messages of another priority than 4, or that are not to be handed out before a time; or with a time
+ * to live. */
 struct store_terms {
     uint64_t first_offset, end_offset;
-    int64_t not_before_ms; /* wall, 0 = none */
+    int64_t not_before_ms; /* wall, 0 = none; or when they expire */
     uint8_t priority;
 };
 

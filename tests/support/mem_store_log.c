@@ -126,6 +126,7 @@ int mem_read_terms(struct store *base, const struct store_read_terms *read, stru
     struct mem_call *call = add_call(self, MEM_CALL_TERMS, read->part, read->tag);
     call->read =
         (struct store_read){.from_offset = read->from_offset, .to_offset = read->to_offset};
+    call->time_ms = read->expiry_grain_ms;
     return 0;
 }
 
@@ -486,16 +487,22 @@ static void run_read_terms(struct mem_store *self, const struct mem_call *call)
     for (size_t i = 0; i < log->batch_count; i++) {
         const struct store_batch *batch = &log->batches[i].batch;
         const uint64_t end = batch->first_offset + batch->record_count;
-        if (end <= from || batch->first_offset >= to ||
-            (batch->priority == ZSP_PRIORITY && batch->not_before_ms == 0)) {
+        const int64_t grain_ms = call->time_ms;
+        const bool has_any = grain_ms > 0
+                                 ? batch->expires_at_ms != 0
+                                 : batch->priority != ZSP_PRIORITY || batch->not_before_ms != 0;
+        if (end <= from || batch->first_offset >= to || !has_any) {
             continue;
         }
         if (done->terms_count == TERMS_A_CALL) {
             done->covered.end_offset = batch->first_offset;
             break;
         }
+        const int64_t time_ms = grain_ms > 0
+                                    ? (batch->expires_at_ms + grain_ms - 1) / grain_ms * grain_ms
+                                    : batch->not_before_ms;
         done->terms[done->terms_count++] =
-            (struct store_terms){batch->first_offset, end, batch->not_before_ms, batch->priority};
+            (struct store_terms){batch->first_offset, end, time_ms, batch->priority};
     }
 }
 
