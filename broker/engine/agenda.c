@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/engine/container.h"
+#include "broker/engine/expiry.h"
 #include "broker/engine/fair.h"
 #include "broker/engine/group.h"
 #include "broker/engine/lanes.h"
@@ -177,9 +178,10 @@ void agenda_look(struct engine *engine)
         return;
     }
     engine->wall_apart_ms = apart_ms;
+    expiry_clock_jumped(engine);
     for (size_t i = 0; i < engine->catalog.topics.count; i++) {
         struct topic *topic = engine->catalog.topics.slots[i].value;
-        for (uint32_t k = 0; topic->agenda_use != AGENDA_UNUSED && k < topic->partition_count;
+        for (uint32_t k = 0; (topic->marks & TOPIC_MARK_AGENDA) != 0 && k < topic->partition_count;
              k++) {
             if (topic->partitions[k]->agenda) {
                 arm(engine, topic->partitions[k]->agenda);

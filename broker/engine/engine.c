@@ -141,6 +141,7 @@ struct engine *engine_new(const struct engine_options *options, struct zsp_err *
     state_init(self);
     topic_init(self);
     agenda_init(self);
+    expiry_init(self);
     topic_verbs_init(self);
     producer_init(self);
     publish_init(self);
@@ -192,6 +193,7 @@ void engine_destroy(struct engine **self_p)
     producer_free_all(self);
     topic_free_all(self);
     agenda_fini(self);
+    expiry_fini(self);
     producer_image_forget(self);
     catalog_fini(&self->catalog);
     parked_set_fini(&self->parked);
@@ -291,6 +293,9 @@ static int open_all(struct engine *self, struct instant now, struct zsp_err *err
     }
     if (rc == 0) {
         rc = group_start(self, err);
+    }
+    if (rc == 0) {
+        expiry_start(self);
     }
     return rc;
 }
@@ -535,7 +540,8 @@ uint64_t engine_work_bytes(const struct engine *self)
 
 size_t engine_run_bytes(const struct engine *self)
 {
-    return run_slab_bytes(&self->agenda_slab) + group_run_bytes(self);
+    return run_slab_bytes(&self->agenda_slab) + run_slab_bytes(&self->expiries.slab) +
+           group_run_bytes(self);
 }
 
 void engine_stats(const struct engine *self, struct engine_stats *ret)

@@ -13,6 +13,7 @@
 #include "broker/engine/clock.h"
 #include "broker/engine/effects.h"
 #include "broker/engine/engine.h"
+#include "broker/engine/expiry.h"
 #include "broker/engine/parked.h"
 #include "broker/engine/pool.h"
 #include "broker/engine/reply.h"
@@ -84,6 +85,7 @@ struct engine {
     struct parked_set parked;
 
     struct run_slab agenda_slab; /* of all agendas */
+    struct expiry_set expiries;  /* of partitions where something expires, see expiry.h */
     int64_t wall_apart_ms;       /* of wall time from broker time, as agendas know it */
 
     struct catalog catalog;

@@ -11,6 +11,7 @@
 
 #include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
+#include "broker/engine/expiry.h"
 #include "broker/engine/fair.h"
 #include "broker/engine/hold.h"
 #include "broker/engine/lanes.h"
@@ -53,6 +54,9 @@ struct ledger *group_ledger_open(struct groups *self, uint64_t group_id, uint64_
 static void unlink_ledger(struct groups *self, struct ledger *ledger)
 {
     struct partition *const partition = ledger->partition;
+    if (partition && partition->expiry_slot != 0) {
+        expiry_ledger_goes(self->engine, ledger);
+    }
     struct ledger **const first = partition ? &partition->ledger_first : &self->loose_first;
     struct ledger **const last = partition ? &partition->ledger_last : &self->loose_last;
     *(ledger->prev ? &ledger->prev->next : first) = ledger->next;
@@ -260,6 +264,9 @@ void group_ledger_changed(struct groups *self, struct ledger *ledger)
     }
     if (group->side) {
         side_replay_look(self, ledger);
+    }
+    if (ledger->partition && ledger->partition->expiry_slot != 0) {
+        expiry_look(self->engine, ledger);
     }
     const struct ledger_figures now = figures_of(ledger);
     const uint32_t unknown = group_work_of(group)->unknown;

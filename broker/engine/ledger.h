@@ -81,6 +81,7 @@ struct ledger_rare {
     uint64_t lost_to;   /* counted up to this offset */
     uint64_t expired;   /* messages left out because their time to live was over */
     uint64_t compacted; /* messages that it came to and that were not in the log any more */
+    uint64_t apart;     /* stretches that expired among others that did not: about so many runs */
 };
 extern const struct ledger_rare ledger_common;
 

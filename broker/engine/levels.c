@@ -138,6 +138,14 @@ void levels_back(struct ledger *ledger, uint64_t first, unsigned priority)
     }
 }
 
+void levels_leave(struct ledger *ledger, uint64_t first, uint64_t end)
+{
+    struct levels *levels = ledger_levels(ledger);
+    if (levels) {
+        levels->delayed -= count_delayed(ledger, first, end);
+    }
+}
+
 void levels_mark(struct ledger *ledger, uint64_t mark)
 {
     const uint64_t before = ledger->mark;

@@ -45,6 +45,9 @@ void levels_back(struct ledger *ledger, uint64_t first, unsigned priority);
 ZSP_MUST_CHECK int levels_take_fresh(struct ledger *ledger, struct take *take, unsigned priority);
 /* Is there any? Amortised as cheap as taking them. */
 bool levels_has_fresh(struct ledger *ledger, unsigned priority);
+/* Fresh messages of [first, end) go otherwise than by taking, whether they wait for their time or not;
+ * called before. */
+void levels_leave(struct ledger *ledger, uint64_t first, uint64_t end);
 /* The mark is `mark` now, and the agenda knows what lies below it. */
 void levels_mark(struct ledger *ledger, uint64_t mark);
 /* Messages of the agenda have come due; the agenda knows that already.

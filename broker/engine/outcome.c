@@ -106,7 +106,7 @@ void outcome_reject(const struct group_settings *settings, struct run *run)
 
 void outcome_expired(const struct group_settings *settings, struct run *run)
 {
-    zsp_assert(run->state == RUN_RESERVED);
+    zsp_assert(run->state != RUN_LEASED);
     if (settings->expired == EXPIRED_DEAD) {
         die(settings, run);
     } else {

@@ -6,6 +6,7 @@
 
 #include "broker/engine/agenda.h"
 #include "broker/engine/dedup.h"
+#include "broker/engine/expiry.h"
 #include "broker/engine/producer.h"
 #include "broker/engine/producer_image.h"
 #include "broker/engine/producer_log.h"
@@ -175,6 +176,10 @@ void publish_advanced(struct engine *engine, struct partition *partition)
         if (part->is_urgent) {
             agenda_add(engine, partition, part->first_offset, part->end_offset, part->priority,
                        part->not_before_ms);
+        }
+        if (part->expires_at_ms != 0) {
+            expiry_add(engine, partition, part->first_offset, part->end_offset, part->priority,
+                       part->expires_at_ms);
         }
         if (part->is_skip && awaits_sync(part) && part->log) {
             put_skip(engine, part);
@@ -369,6 +374,7 @@ int publish_append(struct engine *engine, struct publish_part *part, struct zsp_
     part->is_urgent = publish_records_are_urgent(&publish->records);
     part->priority = publish->records.priority;
     part->not_before_ms = publish->records.not_before_ms;
+    part->expires_at_ms = publish->records.expires_at_ms;
     part->op.done_fn = is_appended;
     const int rc = engine->store->ops->append(engine->store, part->partition->part, &batch,
                                               engine_op_tag(&part->op), err);

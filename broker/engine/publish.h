@@ -59,6 +59,7 @@ struct publish_part {
     bool is_urgent;           /* has a priority or a time, */
     uint8_t priority;         /* these */
     int64_t not_before_ms;    /* */
+    int64_t expires_at_ms;    /* 0 = they do not expire */
     bool is_counted;          /* among its producer's batches in flight */
     bool has_first;           /* first_offset is known; an old echo may never know it */
     uint32_t count;           /* records */

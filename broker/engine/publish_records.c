@@ -49,6 +49,12 @@ bool publish_records_are_urgent(const struct publish_records *self)
     return topic_is_urgent(self->priority, self->not_before_ms);
 }
 
+unsigned publish_records_marks(const struct publish_records *self)
+{
+    return (publish_records_are_urgent(self) ? TOPIC_MARK_AGENDA : 0u) |
+           (self->expires_at_ms != 0 ? TOPIC_MARK_EXPIRY : 0u);
+}
+
 size_t publish_records_len(const struct publish_records *self)
 {
     return self->codec != ZSP_CODEC_NONE ? self->raw_bytes : self->frame->len;

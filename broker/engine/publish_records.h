@@ -35,6 +35,8 @@ void publish_records_fini(struct publish_records *self);
 
 /* Are they not to be taken in their turn (agenda.h)? */
 bool publish_records_are_urgent(const struct publish_records *self);
+/* The marks that their topic must have (topic.h). */
+unsigned publish_records_marks(const struct publish_records *self);
 /* Bytes of the records. */
 size_t publish_records_len(const struct publish_records *self);
 /* Has every one the key that a compacted topic wants? Errors: those of publish_check_keys */

@@ -84,8 +84,9 @@ static int fill(struct engine *engine, const struct publish_origin *origin,
 /* The topic is LIVE, or going: append now, or wait for what must come first. */
 static int go(struct engine *engine, struct publish *self, struct topic *topic, struct zsp_err *err)
 {
-    if (topic_must_mark_agenda(topic, publish_records_are_urgent(&self->records))) {
-        return topic_mark_agenda(engine, topic, &self->waiter, err);
+    const unsigned marks = publish_records_marks(&self->records);
+    if (topic_must_mark(topic, marks)) {
+        return topic_mark(engine, topic, marks, &self->waiter, err);
     }
     return publish_begin(engine, self, topic, err);
 }

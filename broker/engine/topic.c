@@ -16,6 +16,7 @@
 
 #include "broker/engine/agenda.h"
 #include "broker/engine/dedup.h"
+#include "broker/engine/expiry.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/producer_log.h"
 #include "broker/engine/publish.h"
@@ -113,10 +114,11 @@ _Static_assert(sizeof(struct topic) % _Alignof(struct partition *) == 0 &&
                    sizeof(struct partition *) == sizeof(struct store_part *),
                "pointers begin where partitions end");
 
-static void close_agendas(struct engine *engine, struct topic *self)
+static void close_partitions(struct engine *engine, struct topic *self)
 {
     for (uint32_t i = 0; i < self->partition_count; i++) {
         agenda_close(engine, self->partitions[i]);
+        expiry_close(engine, self->partitions[i]);
     }
 }
 
@@ -198,7 +200,7 @@ static void topic_delist(struct engine *engine, struct topic *self)
 
 void topic_free(struct engine *engine, struct topic *self)
 {
-    close_agendas(engine, self);
+    close_partitions(engine, self);
     dedup_close(engine, self);
     topic_delist(engine, self);
     topic_destroy(&self);
@@ -209,7 +211,7 @@ void topic_free_all(struct engine *engine)
     size_t cursor = 0;
     struct topic *topic = NULL;
     while ((topic = zsp_table_next(&engine->catalog.topic_ids, &cursor))) {
-        close_agendas(engine, topic);
+        close_partitions(engine, topic);
         dedup_close(engine, topic);
         topic_destroy(&topic);
     }
@@ -454,7 +456,7 @@ fail:
     return rc;
 }
 
-/* --- messages out of their turn --------------------------------------------------------------- */
+/* --- marks ------------------------------------------------------------------------------------- */
 
 static void mark_is_durable(struct engine *engine, struct engine_op *op,
                             const struct store_completion *completion)
@@ -463,7 +465,8 @@ static void mark_is_durable(struct engine *engine, struct engine_op *op,
     struct topic *const topic = job->topic;
     const struct zsp_err *const error = completion->error.code != 0 ? &completion->error : NULL;
     pool_put(&engine->topic_jobs, job);
-    topic->agenda_use = error ? AGENDA_UNUSED : AGENDA_USED;
+    topic->marks |= error ? 0 : topic->marking;
+    topic->marking = 0;
     struct topic_waiter *waiter = topic->marking_first;
     topic->marking_first = topic->marking_last = NULL;
     while (waiter) {
@@ -477,7 +480,7 @@ static void mark_is_durable(struct engine *engine, struct engine_op *op,
     }
 }
 
-static int put_mark(struct engine *engine, struct topic *self, struct zsp_err *err)
+static int put_marks(struct engine *engine, struct topic *self, unsigned marks, struct zsp_err *err)
 {
     struct topic_job *const job = pool_get(&engine->topic_jobs);
     if (!job) {
@@ -485,11 +488,11 @@ static int put_mark(struct engine *engine, struct topic *self, struct zsp_err *e
     }
     job->topic = self;
     job->op.done_fn = mark_is_durable;
-    self->agenda_use = AGENDA_MARKING;
+    self->marking = (uint8_t)marks;
     const int rc =
         topic_put_image(engine, self, topic_settings_of(self), STORE_SYNCED_LEVEL, &job->op, err);
     if (rc != 0) {
-        self->agenda_use = AGENDA_UNUSED;
+        self->marking = 0;
         pool_put(&engine->topic_jobs, job);
     }
     return rc;
@@ -500,17 +503,17 @@ bool topic_is_urgent(unsigned priority, int64_t not_before_ms)
     return priority != ZSP_PRIORITY || not_before_ms != 0;
 }
 
-bool topic_must_mark_agenda(const struct topic *self, bool is_urgent)
+bool topic_must_mark(const struct topic *self, unsigned marks)
 {
-    return self->agenda_use == AGENDA_MARKING || (is_urgent && self->agenda_use != AGENDA_USED);
+    return self->marking != 0 || (marks & ~(unsigned)self->marks) != 0;
 }
 
-int topic_mark_agenda(struct engine *engine, struct topic *self, struct topic_waiter *waiter,
-                      struct zsp_err *err)
+int topic_mark(struct engine *engine, struct topic *self, unsigned marks,
+               struct topic_waiter *waiter, struct zsp_err *err)
 {
     zsp_assert(self->state == TOPIC_LIVE);
-    if (self->agenda_use == AGENDA_UNUSED) {
-        const int rc = put_mark(engine, self, err);
+    if (self->marking == 0) {
+        const int rc = put_marks(engine, self, marks, err);
         if (rc != 0) {
             return rc;
         }

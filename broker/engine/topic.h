@@ -29,9 +29,11 @@ struct topic;
 struct topic_block;  /* partitions that it got later */
 struct topic_growth; /* it is getting some */
 
-/* Has the topic had messages that are not taken in their turn (agenda.h)? MARKING: it is to have
- * some, once that is durable; its publishes wait. */
-enum agenda_use { AGENDA_UNUSED, AGENDA_MARKING, AGENDA_USED };
+/* What a topic has had messages of, a bit each; durable before the first one is. */
+enum topic_mark {
+    TOPIC_MARK_AGENDA = 1, /* not taken in their turn, see agenda.h */
+    TOPIC_MARK_EXPIRY = 2  /* with a time to live, see expiry.h */
+};
 
 enum topic_state { TOPIC_CREATING, TOPIC_LIVE, TOPIC_DELETING };
 
@@ -69,6 +71,7 @@ struct publish_queue {
 struct partition {
     struct topic *topic;
     uint32_t index;
+    uint32_t expiry_slot; /* 0 = nothing in it expires, see expiry.h */
     struct store_part *part;
     uint64_t start_offset;  /* the oldest kept; moved by STORE_TRIMMED, and by a purge */
     uint64_t island_offset; /* below it nothing is left; see dead_keep.h */
@@ -114,9 +117,10 @@ struct topic {
     int64_t created_ms;                              /* wall */
     struct topic_special *special;                   /* NULL = all settings are at their defaults */
     struct topic_waiter *waiter_first, *waiter_last; /* CREATING, DELETING */
-    struct topic_waiter *marking_first, *marking_last; /* AGENDA_MARKING */
+    struct topic_waiter *marking_first, *marking_last; /* while marks are on their way */
     enum topic_state state : 8;
-    enum agenda_use agenda_use : 8;
+    uint8_t marks;     /* of enum topic_mark, durable */
+    uint8_t marking;   /* those on their way; publishes wait for them */
     bool is_gone;      /* DELETING, and that is durable: nothing more is asked of its partitions */
     bool is_consuming; /* a round of `until_consumed` is under way, see retention.c */
     uint32_t next_partition; /* for the next batch of keyless records */
@@ -166,12 +170,12 @@ void topic_wait(struct topic *self, struct topic_waiter *waiter);
 
 /* Are such messages not to be taken in their turn (agenda.h)? */
 bool topic_is_urgent(unsigned priority, int64_t not_before_ms);
-/* Must a publish, urgent or not, wait for topic_mark_agenda()? */
-bool topic_must_mark_agenda(const struct topic *self, bool is_urgent);
-/* A publish waits until the topic may have messages that are not taken in their turn, or behind
- * such a one. Errors: those of state_put (nothing changed, the waiter hears nothing) */
-int topic_mark_agenda(struct engine *engine, struct topic *self, struct topic_waiter *waiter,
-                      struct zsp_err *err);
+/* Must a publish of messages that need these marks, or none, wait for topic_mark()? */
+bool topic_must_mark(const struct topic *self, unsigned marks);
+/* A publish waits until the topic may have such messages, or behind such a one. Then it asks again.
+ * Errors: those of state_put (nothing changed, the waiter hears nothing) */
+int topic_mark(struct engine *engine, struct topic *self, unsigned marks,
+               struct topic_waiter *waiter, struct zsp_err *err);
 
 /* Change the settings durably; `op` hears when they are synced. They apply at once.
  * Errors: those of state_put (nothing changed) */

@@ -6,6 +6,7 @@
 
 #include "broker/engine/agenda.h"
 #include "broker/engine/dedup.h"
+#include "broker/engine/expiry.h"
 #include "broker/engine/producer_image.h"
 #include "broker/engine/retention.h"
 #include "broker/engine/state.h"
@@ -15,15 +16,15 @@
 #include "broker/engine/topic_settings.h"
 #include "common/name.h"
 
-/* Image of a topic: version u8 = 4, partitions u32, created_ms u64, flags u8 (1 = it has had messages
- * with a priority or a time of their own, see agenda.h), the settings (topic_settings_encode), name
+/* Image of a topic: version u8 = 4, partitions u32, created_ms u64, flags u8 (enum topic_mark: 1 = it has
+ * had messages with a priority or a time of their own, 2 = with a time to live), the settings (topic_settings_encode), name
  * (u16 length, bytes), a count u32 of partitions that were purged, and of each: partition u32, offset
  * u64. Version 3 ended with the name, version 2 had no flags; version 1 had retention_time_ms u64 and
  * retention_bytes u64 in place of the settings as well. */
 #define IMAGE_VERSION 4u
 #define PURGED_BYTES  12u /* of one partition */
 
-enum image_flag { FLAG_AGENDA = 1 };
+#define MARKS         (TOPIC_MARK_AGENDA | TOPIC_MARK_EXPIRY)
 
 static void write_image(struct zsp_writer *out, const struct topic *self,
                         const struct topic_settings *settings)
@@ -31,7 +32,7 @@ static void write_image(struct zsp_writer *out, const struct topic *self,
     zsp_write_u8(out, IMAGE_VERSION);
     zsp_write_u32(out, topic_partitions_put(self));
     zsp_write_u64(out, (uint64_t)self->created_ms);
-    zsp_write_u8(out, self->agenda_use != AGENDA_UNUSED ? FLAG_AGENDA : 0u);
+    zsp_write_u8(out, self->marks | self->marking);
     topic_settings_encode(out, settings);
     zsp_write_short(out, self->name);
     uint32_t purged = 0;
@@ -84,7 +85,7 @@ int topic_image(struct engine *engine, uint64_t id, struct zsp_err *err)
 struct topic_image {
     uint32_t partition_count;
     int64_t created_ms;
-    bool uses_agenda;
+    uint8_t marks;
     struct topic_settings settings;
     struct zsp_slice name;
     uint32_t purged_count;
@@ -97,7 +98,7 @@ static int read_image(struct zsp_slice value, struct topic_image *ret, struct zs
     const uint8_t version = zsp_read_u8(&in);
     ret->partition_count = zsp_read_u32(&in);
     ret->created_ms = (int64_t)zsp_read_u64(&in);
-    ret->uses_agenda = version >= 3 && (zsp_read_u8(&in) & FLAG_AGENDA) != 0;
+    ret->marks = version >= 3 ? zsp_read_u8(&in) & MARKS : 0;
     int rc = 0;
     if (version == 1) {
         ret->settings.retention_time_ms = zsp_read_u64(&in);
@@ -151,7 +152,7 @@ static int replay_image(struct engine *engine, uint64_t id, const struct topic_i
         if (topic_keep(topic, &image->settings) < 0) {
             return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
         }
-        topic->agenda_use = image->uses_agenda ? AGENDA_USED : AGENDA_UNUSED;
+        topic->marks = image->marks;
         return read_purged(topic, image, err);
     }
     topic = topic_new(id, image->name, image->partition_count, &image->settings);
@@ -160,7 +161,7 @@ static int replay_image(struct engine *engine, uint64_t id, const struct topic_i
     }
     topic->created_ms = image->created_ms;
     topic->state = TOPIC_LIVE;
-    topic->agenda_use = image->uses_agenda ? AGENDA_USED : AGENDA_UNUSED;
+    topic->marks = image->marks;
     int rc = read_purged(topic, image, err);
     if (rc == 0 && topic_by_name(engine, image->name)) {
         rc = zsp_err_set(err, ZSP_ECORRUPT, "%s: a second topic of that name", topic->object);
@@ -224,8 +225,11 @@ static int open_partition(struct engine *engine, struct partition *partition, st
         zsp_diag(engine->diag, ZSP_ERROR, "%s: partition %u is damaged and takes no publishes",
                  topic->object, partition->index);
     }
-    if (topic->agenda_use == AGENDA_USED) {
+    if ((topic->marks & TOPIC_MARK_AGENDA) != 0) {
         rc = agenda_open(engine, partition, partition->synced_offset);
+    }
+    if (rc == 0 && (topic->marks & TOPIC_MARK_EXPIRY) != 0) {
+        rc = expiry_open(engine, partition, partition->synced_offset);
     }
     return rc == 0 ? 0 : zsp_err_set(err, rc, "%s: out of memory", topic->object);
 }

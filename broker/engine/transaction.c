@@ -7,6 +7,7 @@
 #include "broker/engine/agenda.h"
 #include "broker/engine/container.h"
 #include "broker/engine/dedup.h"
+#include "broker/engine/expiry.h"
 #include "broker/engine/group.h"
 #include "broker/engine/topic_limit.h"
 #include "common/assert.h"
@@ -315,9 +316,9 @@ int transaction_start(struct engine *engine, struct transaction *self, struct zs
             return publish_await_topic(engine, name, &self->publishes[i].records.place,
                                        &self->waiter, err);
         }
-        if (topic_must_mark_agenda(topic,
-                                   publish_records_are_urgent(&self->publishes[i].records))) {
-            return topic_mark_agenda(engine, topic, &self->waiter, err);
+        const unsigned marks = publish_records_marks(&self->publishes[i].records);
+        if (topic_must_mark(topic, marks)) {
+            return topic_mark(engine, topic, marks, &self->waiter, err);
         }
     }
     return begin(engine, self, err);
@@ -418,9 +419,14 @@ static void is_done(struct engine *engine, struct transaction *self)
         if (end > partition->synced_offset) {
             partition->synced_offset = end;
         }
-        if (publish_records_are_urgent(&part->publish->records)) {
-            agenda_add(engine, partition, part->first_offset, end, part->publish->records.priority,
-                       part->publish->records.not_before_ms);
+        const struct publish_records *const records = &part->publish->records;
+        if (publish_records_are_urgent(records)) {
+            agenda_add(engine, partition, part->first_offset, end, records->priority,
+                       records->not_before_ms);
+        }
+        if (records->expires_at_ms != 0) {
+            expiry_add(engine, partition, part->first_offset, end, records->priority,
+                       records->expires_at_ms);
         }
         partition->image_bytes += part->frame->len;
         engine->stats.published_messages += part->count;
