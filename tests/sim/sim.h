@@ -45,7 +45,7 @@ struct sim_result {
     char failure[512]; /* what was broken, and at which step */
     uint64_t hash;     /* over all effects and their times */
     uint64_t steps;
-    uint64_t published, confirmed, delivered, acked, crashes, power_losses;
+    uint64_t published, confirmed, delivered, acked, swept, crashes, power_losses;
 };
 
 /* What may go wrong in this history; chosen by its seed. */

@@ -326,6 +326,9 @@ void client_wake(struct client *self)
     case CLIENT_SIDE:
         side_wake(self);
         break;
+    case CLIENT_SHELF:
+        shelf_wake(self);
+        break;
     case CLIENT_TIDE:
         tide_wake(self);
         break;
@@ -381,6 +384,9 @@ void client_answer(struct client *self, struct sim_request *request)
     case CLIENT_SIDE:
         side_answer(self, request);
         break;
+    case CLIENT_SHELF:
+        shelf_answer(self, request);
+        break;
     case CLIENT_TIDE:
         tide_answer(self, request);
         break;
@@ -424,6 +430,7 @@ void client_lost(struct client *self, struct sim_request *request)
     case CLIENT_SIDE:
         side_lost(self, request);
         break;
+    case CLIENT_SHELF:
     case CLIENT_TIDE:
         tide_lost(self, request);
         break;

@@ -29,6 +29,7 @@ enum client_kind {
     CLIENT_WARD,
     CLIENT_MARKET,
     CLIENT_SIDE,
+    CLIENT_SHELF,
     CLIENT_TIDE,
     CLIENT_KEEPER, /* of sim_clinic.c, */
     CLIENT_MEMBER  /* and its consumers */
@@ -83,6 +84,9 @@ struct client {
     struct side *side;       /* CLIENT_SIDE */
     struct repeat *repeat;   /* CLIENT_REPEAT */
     struct market *market;   /* CLIENT_MARKET */
+    bool shelf_is_asked;     /* CLIENT_SHELF: it may be there, */
+    bool shelf_is_made;      /* surely, */
+    int64_t shelf_made_ms;   /* by this uptime */
     struct tide *tide;       /* CLIENT_TIDE */
 
     /* CLIENT_READER */
@@ -137,6 +141,10 @@ void side_wake(struct client *self);
 void side_answer(struct client *self, const struct sim_request *request);
 void side_lost(struct client *self, const struct sim_request *request);
 void side_final(struct client *self);
+/* What sim_shelf.c does: looks at a group that nobody pulls for. */
+void shelf_wake(struct client *self);
+void shelf_answer(struct client *self, struct sim_request *request);
+void shelf_final(struct client *self);
 void tide_init(struct client *self);
 void tide_fini(struct client *self);
 void tide_wake(struct client *self);

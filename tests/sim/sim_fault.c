@@ -53,6 +53,13 @@ void fault_choose_weather(struct sim *sim)
     }
 }
 
+/* What the broker does in its own time may take longer from now on, or did so far. */
+static void disturb(struct sim *sim)
+{
+    const bool lasts = sim->world.disk_is_limited || sim->world.job_delay_ms > 3;
+    sim->model.quiet_ms = lasts ? INT64_MAX : sim->model.uptime_ms;
+}
+
 static void stall(struct sim *sim)
 {
     const int64_t ms = (int64_t)prng_between(&sim->prng, ZSP_STALL_MS + 500, 40000);
@@ -62,6 +69,7 @@ static void stall(struct sim *sim)
         model_grace(&sim->model, ms); /* of what lives before it */
         clinic_grace(sim, ms);
         sim->model.uptime_ms += ms;
+        disturb(sim);
         sim->world.stalled_ms = sim->model.uptime_ms;
         if (sim->model.slow_ms < sim->model.uptime_ms + SLOW_AFTER_MS) {
             sim->model.slow_ms = sim->model.uptime_ms + SLOW_AFTER_MS;
@@ -74,6 +82,7 @@ static void jump(struct sim *sim)
     const int64_t ms = (int64_t)prng_below(&sim->prng, 7200000) - 3600000;
     sim_trace(sim, "WALL CLOCK jumps by %lld ms", (long long)ms);
     sim->world.wall_offset_ms += ms;
+    disturb(sim);
 }
 
 static void toggle_full_disk(struct sim *sim)
@@ -86,12 +95,14 @@ static void toggle_full_disk(struct sim *sim)
         crash_fs_set_limit(disk, UINT64_MAX);
         sim->world.disk_is_limited = false;
         sim->world.room_ms = sim->model.uptime_ms;
+        disturb(sim);
         return;
     }
     const uint64_t left = prng_below(&sim->prng, 256 * ZSP_KIB);
     sim_trace(sim, "DISK has %llu bytes left", (unsigned long long)left);
     crash_fs_set_limit(disk, crash_fs_used(disk) + left);
     sim->world.disk_is_limited = true;
+    disturb(sim);
 }
 
 static void fail_sync(struct sim *sim)
@@ -116,6 +127,7 @@ static void toggle_slow_disk(struct sim *sim)
     sim->world.stalled_ms = sim->model.uptime_ms; /* who waited so far, waited for the disk */
     sim->model.slow_ms =
         sim->world.job_delay_ms > 3 ? INT64_MAX : sim->model.uptime_ms + SLOW_AFTER_MS;
+    disturb(sim);
 }
 
 static void disconnect(struct sim *sim)
@@ -182,5 +194,6 @@ void fault_end_all(struct sim *sim)
     world->job_delay_ms = 3;
     world->stalled_ms = sim->model.uptime_ms; /* who waited so far, waited for the disk */
     sim->model.slow_ms = sim->model.uptime_ms + SLOW_AFTER_MS;
+    disturb(sim);
     urgent_end(sim);
 }

@@ -16,6 +16,8 @@
 
 #define CALM_EVENTS_MAX 200000 /* to become quiet; much more than it ever takes */
 #define ASK_EVENTS_MAX  100000 /* to get one answer in calm */
+/* Longer than any message lives. */
+#define ALONE_MS        30000
 #define DRAIN_PULLS_MAX 2000
 #define TRACES          12 /* of each group, in the end */
 #define WALL_START_MS   INT64_C(1700000000000)
@@ -299,6 +301,11 @@ static void last_look(struct sim *self)
         }
     }
     files_final(self);
+    for (size_t i = 0; i < self->client_count && !self->model.failed; i++) {
+        if (self->clients[i].kind == CLIENT_SHELF) { /* long after the others */
+            shelf_final(&self->clients[i]);
+        }
+    }
 }
 
 static void end(struct sim *self)
@@ -396,6 +403,7 @@ static void add_clients(struct sim *self)
         add_client(self, CLIENT_TIDE, 0);
     }
     add_client(self, CLIENT_SIDE, 0);
+    add_client(self, CLIENT_SHELF, 0);
 }
 
 static void begin(struct sim *self)
@@ -454,6 +462,7 @@ struct sim_result sim_run(const struct sim_options *options)
         .confirmed = self->model.confirmed,
         .delivered = self->model.delivered,
         .acked = self->model.acked,
+        .swept = self->model.swept,
         .crashes = self->world.crashes,
         .power_losses = self->world.power_losses,
     };

@@ -121,13 +121,14 @@ int main(int argc, char **argv)
         total.confirmed += result.confirmed;
         total.delivered += result.delivered;
         total.acked += result.acked;
+        total.swept += result.swept;
         total.crashes += result.crashes;
         total.power_losses += result.power_losses;
     }
     (void)printf("%" PRIu64 " histories, %" PRIu64 " failed: %" PRIu64 " messages, %" PRIu64
                  " confirms, %" PRIu64 " deliveries, %" PRIu64 " acks, %" PRIu64
-                 " crashes (%" PRIu64 " power losses)\n",
+                 " looks at what expired alone, %" PRIu64 " crashes (%" PRIu64 " power losses)\n",
                  args.histories, failures, total.published, total.confirmed, total.delivered,
-                 total.acked, total.crashes, total.power_losses);
+                 total.acked, total.swept, total.crashes, total.power_losses);
     return failures > 0 ? 1 : 0;
 }

@@ -39,14 +39,15 @@ static uint32_t asked_partitions(const struct model *self, uint32_t topic)
 
 bool model_group_has_topic(uint32_t group, uint32_t topic)
 {
-    /* audit: orders; billing: orders, bills; search: bills, events; ledger: orders, events;
+    /* audit, shelf: orders; billing: orders, bills; search: bills, events; ledger: orders, events;
      * accounts: orders, bills, events; scratch: scratch */
     if (topic > SIM_SCRATCH || group > SIM_SCRATCH_GROUP) {
         return (group == SIM_RELAY && topic == SIM_SOURCE) ||
                (group == SIM_WARD && topic == SIM_SICK) ||
                (group >= SIM_BUYERS && group <= SIM_SIDE && topic == SIM_PRICES) ||
                (group == SIM_CLINIC_GROUP && topic == SIM_CLINIC) ||
-               (group >= SIM_TIDES && topic == SIM_TIDE);
+               (group >= SIM_TIDES && group < SIM_SHELF && topic == SIM_TIDE) ||
+               (group == SIM_SHELF && topic == 0);
     }
     static const bool has[][SIM_SCRATCH + 1] = {
         {true, false, false, false}, {true, true, false, false}, {false, true, true, false},
@@ -540,6 +541,7 @@ void model_crash(struct model *self, bool power_loss)
             model_log_slot(self, fact->topic, fact->at_partition, fact->at_offset)->is_stale = true;
         }
     }
+    self->quiet_ms = self->quiet_ms > self->uptime_ms ? self->quiet_ms : self->uptime_ms;
     model_groups_crash(self, power_loss);
     model_producers_crash(self, power_loss);
 }

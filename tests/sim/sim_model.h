@@ -52,6 +52,7 @@ struct message_fact {
     int64_t timestamp_ms; /* 0 = not known */
     struct sim_order order;
     uint64_t synced_step; /* when it was confirmed synced, 0 = it was not */
+    int64_t synced_ms;    /* uptime then */
     bool found;           /* in the last look at everything */
 };
 
@@ -163,20 +164,21 @@ struct model {
     uint64_t fair_pull_step;               /* when the last pull came that was looked at */
     uint64_t fair_back; /* so many messages may have been put back and not taken since */
     struct fair_wait fair_waits[SIM_PARTS_MAX][SIM_TENANTS][ZSP_PRIORITY_MAX + 1];
-    bool filters;          /* groups that are made by hand have one */
-    bool is_weighted;      /* group 0 gives turns to the less urgent */
-    int64_t uptime_ms;     /* how long the broker ran, all lives together */
-    int64_t slow_ms;       /* until then, of uptime, reads may take long */
+    bool filters;      /* groups that are made by hand have one */
+    bool is_weighted;  /* group 0 gives turns to the less urgent */
+    int64_t uptime_ms; /* how long the broker ran, all lives together */
+    int64_t slow_ms;   /* until then, of uptime, reads may take long */
+    int64_t quiet_ms;  /* since then, of uptime, nothing has happened to disk, clock and broker */
     uint64_t durable_step; /* grants up to this step are durable */
     struct message_fact *messages;
     size_t message_count, message_capacity;
     struct log_model logs[SIM_TOPICS][SIM_PARTS_MAX];
     struct group_model groups[SIM_GROUPS];
     struct producer_model producers[SIM_PRODUCERS];
-    bool topic_exists[SIM_TOPICS];                /* surely */
-    uint32_t parts_sure[SIM_TOPICS];              /* it has got so many; */
-    uint32_t parts_asked[SIM_TOPICS];             /* and may have so many; 0 = the first */
-    uint64_t confirmed, delivered, acked, deaths; /* figures for people */
+    bool topic_exists[SIM_TOPICS];                       /* surely */
+    uint32_t parts_sure[SIM_TOPICS];                     /* it has got so many; */
+    uint32_t parts_asked[SIM_TOPICS];                    /* and may have so many; 0 = the first */
+    uint64_t confirmed, delivered, acked, deaths, swept; /* figures for people */
 };
 
 /* Is the group created with settings of its own? How often may a message fail in it? */

@@ -85,6 +85,8 @@ static bool confirm_row(struct model *self, const struct sim_request *request,
             return false;
         }
         fact->must_exist = fact->must_exist || reply->is_synced;
+        fact->synced_ms =
+            fact->synced_step == 0 && reply->is_synced ? self->uptime_ms : fact->synced_ms;
         fact->synced_step =
             fact->synced_step == 0 && reply->is_synced ? self->step : fact->synced_step;
         fact->must_until_power = true;

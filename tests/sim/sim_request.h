@@ -43,6 +43,7 @@
 #define SIM_TIDE          13u /* topic of sim_tide.c, and its groups */
 #define SIM_TIDES         (SIM_CLINIC_GROUP + 1)
 #define SIM_TIDES_COUNT   2u
+#define SIM_SHELF         (SIM_TIDES + SIM_TIDES_COUNT) /* group of sim_shelf.c */
 #define SIM_TOPICS_ALL    14u
 #define SIM_SETTINGS_MAX  6u
 

@@ -102,7 +102,8 @@ static bool is_judged(const struct sim_request *request)
     return request->client->kind != CLIENT_SCRATCH && request->client->kind != CLIENT_RELAY &&
            request->client->kind != CLIENT_WARD && request->client->kind != CLIENT_REPEAT &&
            request->client->kind != CLIENT_MARKET && request->client->kind != CLIENT_SIDE &&
-           request->client->kind != CLIENT_TIDE && !clinic_has(request);
+           request->client->kind != CLIENT_SHELF && request->client->kind != CLIENT_TIDE &&
+           !clinic_has(request);
 }
 
 static void lose_connections(struct sim *sim)
