@@ -76,6 +76,14 @@ void chart_is(struct chart *self, struct chart_slot *slot, unsigned states)
     slot->only_told = false;
 }
 
+void chart_forget(struct chart *self, struct chart_slot *slot)
+{
+    chart_may(self, slot, CHART_ANY);
+    slot->failures_min = slot->failures_durable = slot->deliveries_min = 0;
+    slot->failures_max = slot->deliveries_max = UINT32_MAX / 2;
+    slot->is_limited = true;
+}
+
 bool chart_was(const struct chart_slot *slot, unsigned states, uint64_t step)
 {
     for (unsigned i = 0; i < 4; i++) {

@@ -15,7 +15,7 @@
 
 #include "tests/sim/sim_model.h"
 
-#define CHART_PARTS 2u
+#define CHART_PARTS 3u    /* the last one may come later */
 #define CHART_MAX   4000u /* messages of a partition */
 
 enum chart_state {
@@ -89,6 +89,8 @@ bool chart_learn(struct chart *self, uint32_t partition, uint64_t offset, uint32
 void chart_may(struct chart *self, struct chart_slot *slot, unsigned states);
 /* Only these are. */
 void chart_is(struct chart *self, struct chart_slot *slot, unsigned states);
+/* It may be as it ever was. */
+void chart_forget(struct chart *self, struct chart_slot *slot);
 /* Was any of the states possible at some time since the step? */
 bool chart_was(const struct chart_slot *slot, unsigned states, uint64_t step);
 /* Is it surely in one of these, and was not touched since the step? */

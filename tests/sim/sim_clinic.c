@@ -74,6 +74,7 @@ void clinic_init(struct sim *sim)
     sim->clinic = calloc(1, sizeof *sim->clinic);
     zsp_assert(sim->clinic);
     sim->clinic->chart.model = &sim->model;
+    sim->clinic->parts = model_first_partitions(SIM_CLINIC);
     choose_settings(sim, sim->clinic);
     const struct clinic_settings *settings = &sim->clinic->settings;
     sim_trace(sim,
@@ -224,7 +225,7 @@ static void publish(struct client *self)
 {
     struct sim *sim = self->sim;
     struct clinic *clinic = sim->clinic;
-    const uint32_t partition = (uint32_t)prng_below(&sim->prng, CHART_PARTS);
+    const uint32_t partition = (uint32_t)prng_below(&sim->prng, clinic->parts);
     if (clinic->publishing || count_unfinished(&clinic->chart) > UNFINISHED_MAX ||
         clinic->chart.counts[partition] + 200 > CHART_MAX) {
         return;
@@ -248,7 +249,8 @@ static void choose_run(struct client *self, struct sim_request *request)
 {
     struct prng *prng = &self->sim->prng;
     const struct chart *chart = &self->sim->clinic->chart;
-    const uint32_t partition = (uint32_t)prng_below(prng, CHART_PARTS);
+    const uint32_t chosen = (uint32_t)prng_below(prng, CHART_PARTS);
+    const uint32_t partition = chart->counts[chosen] > 0 ? chosen : 0;
     const uint64_t count = chart->counts[partition];
     uint64_t first = prng_below(prng, count);
     const bool wants_dead = prng_chance(prng, 900);
@@ -298,7 +300,7 @@ static void seek(struct client *self)
 {
     struct prng *prng = &self->sim->prng;
     struct sim_request *request = client_request(self, SIM_SEEK);
-    const uint32_t partition = (uint32_t)prng_below(prng, CHART_PARTS);
+    const uint32_t partition = (uint32_t)prng_below(prng, self->sim->clinic->parts);
     request->group = SIM_CLINIC_GROUP;
     request->topic = SIM_CLINIC;
     request->partition = (int32_t)partition;
@@ -317,11 +319,34 @@ static void ask(struct client *self, enum sim_verb verb)
     request->group = SIM_CLINIC_GROUP;
     request->topic = SIM_CLINIC;
     if (verb == SIM_READ) {
-        request->partition = (int32_t)prng_below(&self->sim->prng, CHART_PARTS);
+        request->partition = (int32_t)prng_below(&self->sim->prng, self->sim->clinic->parts);
         request->from_earliest = true;
         request->max_messages = 100000;
         request->max_bytes = 10000000;
     }
+    client_send(self, request);
+}
+
+static void save_or_restore(struct client *self)
+{
+    static const enum sim_verb verbs[] = {SIM_SAVEPOINT_SAVE, SIM_SAVEPOINT_SAVE,
+                                          SIM_SAVEPOINT_RESTORE, SIM_SAVEPOINT_RESTORE,
+                                          SIM_SAVEPOINT_UNDO};
+    struct prng *prng = &self->sim->prng;
+    struct sim_request *request = client_request(self, verbs[prng_below(prng, 5)]);
+    request->group = SIM_CLINIC_GROUP;
+    request->topic = SIM_CLINIC;
+    request->dry_run = request->verb != SIM_SAVEPOINT_SAVE && prng_chance(prng, 200);
+    client_send(self, request);
+}
+
+/* One partition more; keys that go on there have an order there. */
+static void grow(struct client *self)
+{
+    struct sim_request *request = client_request(self, SIM_TOPIC_GROW);
+    request->topic = SIM_CLINIC;
+    request->parts_wanted = CHART_PARTS;
+    request->force = true;
     client_send(self, request);
 }
 
@@ -380,6 +405,10 @@ void keeper_wake(struct client *self)
         seek(self);
     } else if (choice < 93 && clinic->chart.rules.order != CHART_NO_ORDER && sim->weather.pauses) {
         set_hold(self);
+    } else if (choice < 95 && sim->weather.savepoints) {
+        save_or_restore(self);
+    } else if (choice < 96 && sim->weather.grows && clinic->parts < CHART_PARTS) {
+        grow(self);
     }
 }
 

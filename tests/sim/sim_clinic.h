@@ -8,7 +8,8 @@
  *   sim_clinic.c        settings, the keeper
  *   sim_clinic_judge.c  pulls and outcomes
  *   sim_clinic_choice.c what a pull should have got
- *   sim_clinic_dead.c   lists, redrives, drops, seeks, figures
+ *   sim_clinic_dead.c   lists, redrives, drops, figures
+ *   sim_clinic_move.c   seeks and savepoints
  *   sim_clinic_final.c  the last look
  *
  * Promises that are checked, beside those of sim_model_group.c:
@@ -43,6 +44,12 @@ struct clinic_settings {
     uint64_t look_ahead; /* 0 = all */
 };
 
+/* What a savepoint holds of a message. */
+struct clinic_saved {
+    uint8_t may;
+    uint32_t failures_min, failures_max, deliveries_min, deliveries_max;
+};
+
 struct clinic {
     struct chart chart;
     struct clinic_settings settings;
@@ -54,6 +61,11 @@ struct clinic {
     uint64_t set_hold_step; /* the last one came, or was answered */
     uint64_t moves;         /* seeks begun and ended, counted both */
     uint32_t moves_out;
+    uint32_t parts;    /* of the topic, surely */
+    bool saved_exists; /* the savepoint does, surely, */
+    bool saved_known;  /* and what it holds is known: */
+    uint64_t saved_counts[CHART_PARTS];
+    struct clinic_saved saved[CHART_PARTS][CHART_MAX];
     uint64_t upset_step;     /* the broker may have had to read keys again then */
     uint64_t gone_step;      /* a pull came to its end unheard of */
     int64_t unseen_until_ms; /* messages may be out that nobody was told of */
@@ -103,6 +115,11 @@ void clinic_judge_choice(struct clinic *self, const struct sim_request *pull);
 void clinic_note_near(struct clinic *self);
 void clinic_dead_enter(struct clinic *self, struct sim_request *request);
 void clinic_dead_answer(struct clinic *self, struct sim_request *request);
+/* Seeks, savepoints; true = it was one. */
+void clinic_move_enters(struct clinic *self, const struct sim_request *request);
+bool clinic_move_answered(struct clinic *self, const struct sim_request *request);
+void clinic_move_cut(struct clinic *self, const struct sim_request *request);
+bool clinic_is_restore(const struct sim_request *request);
 void clinic_rated_over(struct clinic *self, bool surely);
 void clinic_rated_seen(struct clinic *self, struct chart_slot *slot);
 bool clinic_is_meant(const struct sim_request *request, uint32_t partition, uint64_t offset);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * What the keeper does, and what it is told: lists, redrives, drops, seeks, figures.
+ * What the keeper does, and what it is told: lists, redrives, drops, figures.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -221,74 +221,6 @@ static void changed(struct clinic *self, struct sim_request *request)
     }
 }
 
-/* --- Seeks ---------------------------------------------------------------------------------------- */
-
-static void seek_enters(struct clinic *self, const struct sim_request *request)
-{
-    struct chart *chart = &self->chart;
-    const uint32_t partition = (uint32_t)request->partition;
-    if (request->dry_run) {
-        return;
-    }
-    self->moves++;
-    self->moves_out++;
-    self->upset_step = chart->model->step;
-    for (uint64_t o = 0; o < chart->counts[partition]; o++) {
-        struct chart_slot *slot = &chart->slots[partition][o];
-        slot->then = slot->may;
-        slot->touched_step = chart->model->step;
-        slot->holds = false;
-        slot->left_out = false;
-        slot->left_out_max += slot->message == 0;
-        slot->due_ms = 0;
-        slot->failures_min = slot->deliveries_min = slot->failures_durable = 0;
-        chart_may(chart, slot, CHART_ALIVE | CHART_DONE);
-    }
-}
-
-static void seek_slot(struct clinic *self, const struct sim_request *request, uint64_t offset,
-                      uint64_t to)
-{
-    struct chart *chart = &self->chart;
-    struct chart_slot *slot = &chart->slots[request->partition][offset];
-    const bool is_alone = slot->touched_step == request->entered_step && self->moves_out == 0 &&
-                          slot->open == 0 && !slot->is_rated;
-    const unsigned dead = slot->then & CHART_DEAD;
-    if (!is_alone) {
-        chart_may(chart, slot, CHART_ANY);
-    } else if (slot->then == CHART_DEAD && (offset < to || !request->with_dead)) {
-        chart_is(chart, slot, CHART_DEAD);
-    } else if (offset < to) {
-        chart_is(chart, slot, CHART_DONE | dead);
-    } else {
-        chart_is(chart, slot, CHART_ALIVE | (request->with_dead ? 0u : dead));
-        chart_reset_counts(slot, dead == 0);
-    }
-    slot->due_ms = 0;
-    slot->touched_step = chart->model->step;
-}
-
-static void seek_answered(struct clinic *self, const struct sim_request *request)
-{
-    const struct sim_reply *reply = &request->reply;
-    if (request->dry_run) {
-        return;
-    }
-    self->moves++;
-    self->moves_out--;
-    if (reply->is_error) {
-        return;
-    }
-    if (self->chart.durable_step < request->entered_step) {
-        self->chart.durable_step = request->entered_step;
-    }
-    for (size_t i = 0; i < reply->part_count; i++) {
-        for (uint64_t o = 0; o < self->chart.counts[request->partition]; o++) {
-            seek_slot(self, request, o, reply->parts[i].values[1]);
-        }
-    }
-}
-
 /* --- Lists and figures --------------------------------------------------------------------------- */
 
 static void judge_list(struct clinic *self, const struct sim_request *request)
@@ -426,10 +358,10 @@ void clinic_dead_enter(struct clinic *self, struct sim_request *request)
         rated_enters(self, request);
     } else if (changes_dead(request) && !request->stops) {
         change_enters(self, request);
-    } else if (request->verb == SIM_SEEK) {
-        seek_enters(self, request);
     } else if (request->verb == SIM_GROUP_SET) {
         set_hold_enters(self, request);
+    } else {
+        clinic_move_enters(self, request);
     }
 }
 
@@ -478,6 +410,7 @@ static bool is_expected(const struct sim_request *request)
            (code == ZSP_EEXISTS && (request->verb == SIM_TOPIC_CREATE ||
                                     request->verb == SIM_GROUP_CREATE || request->rate > 0)) ||
            (code == ZSP_ENOT_FOUND && changes_dead(request)) ||
+           (code == ZSP_ENOT_FOUND && clinic_is_restore(request)) ||
            (code == ZSP_EOUT_OF_RANGE && request->verb == SIM_SEEK);
 }
 
@@ -512,6 +445,8 @@ static void told(struct clinic *self, struct sim_request *request)
         note_rated(self, request);
     } else if (request->verb == SIM_READ) {
         was_read(self, &request->reply);
+    } else if (request->verb == SIM_TOPIC_GROW) {
+        self->parts = (uint32_t)request->reply.end;
     }
 }
 
@@ -526,11 +461,9 @@ void clinic_dead_answer(struct clinic *self, struct sim_request *request)
         published(self, request);
     } else if (changes_dead(request)) {
         change_answered(self, request);
-    } else if (request->verb == SIM_SEEK) {
-        seek_answered(self, request);
     } else if (request->verb == SIM_GROUP_SET) {
         set_hold_answered(self, request);
-    } else if (!request->reply.is_error) {
+    } else if (!clinic_move_answered(self, request) && !request->reply.is_error) {
         told(self, request);
     }
 }
@@ -546,17 +479,13 @@ void clinic_cut(struct sim *sim, struct sim_request *request)
         clinic_pull_gone(sim, request);
     } else if (request->verb == SIM_PUBLISH) {
         self->publishing = false;
-    } else if (request->verb == SIM_SEEK && !request->dry_run) {
-        self->moves++;
-        self->moves_out--;
-        for (uint64_t o = 0; o < self->chart.counts[request->partition]; o++) {
-            chart_may(&self->chart, &self->chart.slots[request->partition][o], CHART_ANY);
-        }
     } else if (request->verb == SIM_GROUP_SET) {
         self->settings.holds_dead = true; /* perhaps: nothing surely holds, nor lets pass */
         self->set_hold_step = UINT64_MAX;
         self->sets_hold = false;
     } else if (self->rated == request) {
         clinic_rated_over(self, false);
+    } else {
+        clinic_move_cut(self, request);
     }
 }

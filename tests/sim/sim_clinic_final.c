@@ -185,7 +185,7 @@ void clinic_final(struct sim *sim)
     if (!self || !self->is_open) {
         return;
     }
-    for (uint32_t p = 0; p < CHART_PARTS && !sim->model.failed; p++) {
+    for (uint32_t p = 0; p < self->parts && !sim->model.failed; p++) {
         struct sim_request *request = ask_of(keeper, SIM_READ);
         request->partition = (int32_t)p;
         request->from_earliest = true;

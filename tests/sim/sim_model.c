@@ -21,7 +21,9 @@ uint32_t model_first_partitions(uint32_t topic)
 
 uint32_t model_partition_count(uint32_t topic)
 {
-    return topic < SIM_TOPICS ? SIM_PARTS_MAX : model_first_partitions(topic);
+    return topic < SIM_TOPICS    ? SIM_PARTS_MAX
+           : topic == SIM_CLINIC ? model_first_partitions(topic) + 1
+                                 : model_first_partitions(topic);
 }
 
 uint32_t model_sure_partitions(const struct model *self, uint32_t topic)
