@@ -44,8 +44,9 @@ struct tide_group {
 
 struct tide {
     enum tide_step step;
-    uint32_t made; /* groups */
-    bool consumes; /* until_consumed, and no other limit */
+    uint32_t made;                 /* groups */
+    bool consumes;                 /* until_consumed, and no other limit */
+    bool is_done[SIM_TIDES_COUNT]; /* the last pull got nothing */
     uint32_t sent;
     uint64_t start, end; /* at least; `end` = offsets that were seen */
     uint64_t bytes;      /* that were kept when it was asked for last */
@@ -152,8 +153,10 @@ static struct sim_request *next_request(struct client *self)
     if (prng_chance(prng, 150)) {
         return ask(self, prng_chance(prng, 500) ? SIM_TOPIC_INFO : SIM_GROUP_INFO, group);
     }
-    return tide->consumes && prng_chance(prng, 100) ? ask_seek(self, group)
-                                                    : ask_pull(self, group, 0);
+    /* Mostly when it has done all, which is about to go. */
+    return tide->consumes && prng_chance(prng, tide->is_done[group] ? 250 : 10)
+               ? ask_seek(self, group)
+               : ask_pull(self, group, 0);
 }
 
 void tide_wake(struct client *self)
@@ -313,8 +316,9 @@ static void answered(struct client *self, const struct sim_request *request)
         tide->made++;
         tide->step = tide->made == SIM_TIDES_COUNT ? TIDE_WORK : TIDE_GROUPS;
     } else if (request->verb == SIM_PULL) {
+        tide->is_done[request->group - SIM_TIDES] = request->reply.message_count == 0;
         if (judge_pull(self, request) && request->reply.message_count > 0) {
-            client_send(self, settle_pulled(self, request, 850));
+            client_send(self, settle_pulled(self, request, tide->consumes ? 970 : 850));
         }
     } else if (request->verb == SIM_SETTLE) {
         settled(self, request);
