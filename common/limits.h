@@ -17,7 +17,7 @@
 #define ZSP_RECORD_MAX          (4u << 20)   /* one message, so that any two fit a frame */
 #define ZSP_HEADER_MAX          (256u << 10) /* one request or reply header frame */
 #define ZSP_REPLY_MAX           (16u << 20)  /* body bytes of one reply */
-#define ZSP_PART_BYTES          (1u << 20)   /* a PART ends with the batch that reaches it */
+#define ZSP_PART_BYTES          (1u << 18) /* a PART ends with the batch that reaches it; fits a cache */
 #define ZSP_STREAM_MAX          (256u << 20) /* body bytes of a READ with parts, all of them */
 #define ZSP_BATCHES_MAX         1024u /* in one PUBLISH; so many rows take a turn as 1,024 requests do */
 #define ZSP_BATCH_BYTES         512u         /* what each takes of the credit beside its bytes */

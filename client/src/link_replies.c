@@ -96,7 +96,10 @@ static bool hand_over_part(struct zsp_link *self, const struct wire_reply *reply
     if (!request->part_fn) {
         return false;
     }
-    const struct zsp_answer answer = {.now_ms = now_ms, .map = reply->map};
+    const struct zsp_answer answer = {.now_ms = now_ms,
+                                      .map = reply->map,
+                                      .frames = self->frames,
+                                      .frame_count = self->frame_count};
     request->part_fn(request, &answer);
     return true;
 }

@@ -88,9 +88,10 @@ static int move_frames(struct zsp_parcel *self, const struct zsp_answer *answer,
     for (size_t i = 0; i < answer->frame_count; i++) {
         (void)zmq_msg_init(&self->frames[i]); /* cannot fail */
         (void)zmq_msg_move(&self->frames[i], &answer->frames[i]);
-        self->bytes_left += zmq_msg_size(&self->frames[i]);
+        self->bytes += zmq_msg_size(&self->frames[i]);
         self->frame_count++;
     }
+    self->bytes_left += self->bytes;
     return 0;
 }
 

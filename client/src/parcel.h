@@ -37,6 +37,7 @@ struct zsp_parcel {
     bool run_begun;    /* that run's frame is unpacked, if it is to be */
     uint64_t left;     /* messages not taken */
     size_t bytes_left; /* of records not taken, unpacked */
+    size_t bytes;      /* of all frames */
     zmq_msg_t *frames;
     size_t frame_count, frame_index; /* the next frame */
     struct zsp_slice rest;           /* of the current one */

@@ -249,6 +249,7 @@ static void begin_again(struct zspool_reader *self, struct zsp_shelf *shelf, uin
     }
     shelf->last = NULL;
     shelf->parcel_count = 0;
+    shelf->bytes = 0;
     shelf->next_offset = offset;
     shelf->overtaken = false;
     shelf->finished = false;
@@ -275,6 +276,7 @@ static int take_last(struct zspool_reader *self, struct zsp_shelf *shelf, struct
     shelf->first = parcel->next;
     shelf->last = shelf->first ? shelf->last : NULL;
     shelf->parcel_count--;
+    shelf->bytes -= parcel->bytes;
     self->lent = parcel;
     self->current = NULL;
     zsp_link_kick(self->client->link, &self->port);

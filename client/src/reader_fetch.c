@@ -2,8 +2,10 @@
  *
  * How the shelves of a reader are filled. With the link locked.
  *
- *   - pump: learn the partitions (TOPIC.INFO) if all are wanted, then keep up to two parcels on
- *     each shelf
+ *   - pump: learn the partitions (TOPIC.INFO) if all are wanted, then keep each shelf filled: when
+ *     half of what it may hold was read, so much is asked for as has room
+ *   - the broker sends that in parts, each a parcel: one is read by the host, while another one is on
+ *     its way and the broker puts the next one together
  *   - the first reply of a shelf tells the end; `to` is pinned to it, so that a
  *     replay of a busy topic comes to an end
  *   - following, each reply tells how many partitions there are, and a READ that waits is answered
@@ -16,8 +18,8 @@
 #include "common/wire.h"
 
 #define ALL_BYTES          (64u * ZSP_MIB) /* on all shelves together, about */
-#define SHELF_BYTES_MIN    (64u * ZSP_KIB)
-#define SHELF_PARCELS      2u
+#define SHELF_BYTES_MIN    (128u * ZSP_KIB)
+#define SHELF_PARCELS_MAX  32u      /* when they are small */
 #define SHELVES_PARKED_MAX 64u      /* with more, waiting requests are short, to take turns */
 #define MESSAGES_MAX       1000000u /* of one reply; the bytes decide before */
 #define WAIT_MS            20000
@@ -159,29 +161,39 @@ static void pin(struct zsp_shelf *shelf, const msgpack_object *map)
     to->kind = ZSPOOL_POSITION_OFFSET;
 }
 
+/* What it brought goes on the shelf; *ret_any = there was something. */
+static int take_messages(struct zsp_shelf *shelf, const struct zsp_answer *answer, bool *ret_any,
+                         struct zsp_err *err)
+{
+    struct zsp_parcel *parcel = NULL;
+    const int rc = zsp_parcel_new(answer, &shelf->reader->parcels, &parcel, err);
+    if (rc != 0) {
+        return rc;
+    }
+    shelf->overtaken = false;
+    shelf->next_offset = zsp_reply_uint(answer->map, "next", shelf->next_offset);
+    *ret_any = parcel != NULL;
+    if (parcel) {
+        *(shelf->last ? &shelf->last->next : &shelf->first) = parcel;
+        shelf->last = parcel;
+        shelf->parcel_count++;
+        shelf->bytes += parcel->bytes;
+    }
+    return 0;
+}
+
 static void take_reply(struct zsp_shelf *shelf, const struct zsp_answer *answer,
                        struct zsp_err *err)
 {
-    struct zspool_reader *self = shelf->reader;
-    struct zsp_parcel *parcel = NULL;
-    if (zsp_parcel_new(answer, &self->parcels, &parcel, err) != 0) {
+    const struct zspool_reader *self = shelf->reader;
+    bool any = false;
+    if (take_messages(shelf, answer, &any, err) != 0) {
         return;
     }
     if (!shelf->begun) {
         pin(shelf, answer->map);
     }
     shelf->begun = true;
-    shelf->overtaken = false;
-    shelf->next_offset = zsp_reply_uint(answer->map, "next", shelf->next_offset);
-    if (parcel) {
-        if (shelf->last) {
-            shelf->last->next = parcel;
-        } else {
-            shelf->first = parcel;
-        }
-        shelf->last = parcel;
-        shelf->parcel_count++;
-    }
     const struct zsp_slice reason = zsp_reply_text(answer->map, "reason");
     const bool is_end = reason.data && zsp_slice_equal_str(reason, "end");
     shelf->finished = is_end && !self->options.follow;
@@ -190,7 +202,7 @@ static void take_reply(struct zsp_shelf *shelf, const struct zsp_answer *answer,
     if (shelf->to.kind == ZSPOOL_POSITION_OFFSET && shelf->next_offset >= shelf->to.value) {
         shelf->finished = true;
     }
-    if (!parcel && reason.data && zsp_slice_equal_str(reason, "shutting_down")) {
+    if (!any && reason.data && zsp_slice_equal_str(reason, "shutting_down")) {
         shelf->at_ms = answer->now_ms + PAUSE_MS;
     }
     if (reason.data && zsp_slice_equal_str(reason, "corrupt")) {
@@ -219,10 +231,30 @@ static bool is_elsewhere(const struct zsp_shelf *shelf, int code)
     return false;
 }
 
+static struct zsp_shelf *shelf_of(struct zsp_request *request)
+{
+    return (struct zsp_shelf *)(void *)((char *)request - offsetof(struct zsp_shelf, request));
+}
+
+/* A part that cannot be taken ends the READ: what follows it is for nobody. */
+static void read_part(struct zsp_request *request, const struct zsp_answer *answer)
+{
+    struct zsp_shelf *shelf = shelf_of(request);
+    struct zspool_reader *self = shelf->reader;
+    struct zsp_err err = {0};
+    bool any = false;
+    if (take_messages(shelf, answer, &any, &err) != 0) {
+        zsp_link_forget(self->client->link, request);
+        shelf->out = false;
+        self->behind = NULL;
+        self->error = err;
+    }
+    arrived(self);
+}
+
 static void read_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
-    struct zsp_shelf *shelf =
-        (struct zsp_shelf *)(void *)((char *)request - offsetof(struct zsp_shelf, request));
+    struct zsp_shelf *shelf = shelf_of(request);
     struct zspool_reader *self = shelf->reader;
     struct zsp_err err = {0};
     shelf->out = false;
@@ -245,12 +277,21 @@ static void read_done(struct zsp_request *request, const struct zsp_answer *answ
     arrived(self);
 }
 
+/* What a shelf may hold. */
 static size_t shelf_bytes(const struct zspool_reader *self)
 {
-    size_t bytes = self->options.prefetch_bytes / SHELF_PARCELS;
-    const size_t share = ALL_BYTES / SHELF_PARCELS / self->shelf_count;
+    size_t bytes = self->options.prefetch_bytes;
+    const size_t share = ALL_BYTES / self->shelf_count;
     bytes = share < bytes ? share : bytes;
     return bytes < SHELF_BYTES_MIN ? SHELF_BYTES_MIN : bytes;
+}
+
+/* So much is asked for; 0 = it is filled. */
+static size_t wanted_bytes(const struct zsp_shelf *shelf)
+{
+    const size_t most = shelf_bytes(shelf->reader);
+    return shelf->bytes <= most / 2 && shelf->parcel_count < SHELF_PARCELS_MAX ? most - shelf->bytes
+                                                                               : 0;
 }
 
 static int64_t wait_ms(const struct zsp_shelf *shelf)
@@ -264,7 +305,7 @@ static int64_t wait_ms(const struct zsp_shelf *shelf)
     return wanted_ms < max_ms ? wanted_ms : max_ms;
 }
 
-static void write_read(struct zsp_shelf *shelf, int64_t wait)
+static void write_read(struct zsp_shelf *shelf, size_t bytes, bool in_parts, int64_t wait)
 {
     const struct zspool_reader *self = shelf->reader;
     struct zsp_writer *out = &shelf->args;
@@ -281,7 +322,7 @@ static void write_read(struct zsp_shelf *shelf, int64_t wait)
     }
     const bool tells_known = wants_later_ones(self) && zsp_hello_has(hello, "read_grown");
     zsp_writer_reset(out);
-    wire_write_map(out, 6u + has_to + zstd + (self->filter ? 1u : 0u) + tells_known);
+    wire_write_map(out, 6u + has_to + zstd + (self->filter ? 1u : 0u) + tells_known + in_parts);
     wire_write_text_str(out, "topic", zsp_slice_str(self->topic));
     wire_write_text_uint(out, "partition", shelf->partition);
     wire_write_text(out, "from");
@@ -300,7 +341,11 @@ static void write_read(struct zsp_shelf *shelf, int64_t wait)
         wire_write_text_uint(out, "partitions", self->shelf_count);
     }
     wire_write_text_uint(out, "max_messages", MESSAGES_MAX);
-    wire_write_text_uint(out, "max_bytes", shelf_bytes(self));
+    wire_write_text_uint(out, "max_bytes", bytes);
+    if (in_parts) {
+        wire_write_text(out, "parts");
+        wire_write_bool(out, true);
+    }
     wire_write_text_uint(out, "wait_ms", (uint64_t)wait);
 }
 
@@ -308,7 +353,8 @@ static void write_read(struct zsp_shelf *shelf, int64_t wait)
 static bool pump_shelf(struct zsp_shelf *shelf, int64_t now_ms)
 {
     struct zspool_reader *self = shelf->reader;
-    if (shelf->out || shelf->finished || shelf->parcel_count >= SHELF_PARCELS) {
+    const size_t bytes = shelf->out || shelf->finished ? 0 : wanted_bytes(shelf);
+    if (bytes == 0) {
         return true;
     }
     if (now_ms < shelf->at_ms) {
@@ -316,8 +362,12 @@ static bool pump_shelf(struct zsp_shelf *shelf, int64_t now_ms)
         return true;
     }
     const int64_t wait = wait_ms(shelf);
-    write_read(shelf, wait);
+    /* The first reply is a whole one: it tells where the end is. */
+    const bool in_parts =
+        shelf->begun && zsp_hello_has(zsp_link_hello(self->client->link), "parts");
+    write_read(shelf, bytes, in_parts, wait);
     shelf->request.verb = "READ";
+    shelf->request.part_fn = in_parts ? read_part : NULL;
     shelf->request.wait_ms = wait;
     shelf->request.done_fn = read_done;
     if (zsp_link_send_args(self->client->link, &self->port, &shelf->request, &shelf->args,

@@ -35,6 +35,7 @@ struct zsp_shelf {
     zspool_position_t to; /* pinned when begun */
     struct zsp_parcel *first, *last;
     uint32_t parcel_count;
+    size_t bytes; /* of them */
 };
 
 struct zspool_reader {

@@ -76,11 +76,12 @@ static void send_bytes(struct fake_broker *self, struct zsp_slice bytes, bool mo
     assert_true(zmq_send(self->router, bytes.data, bytes.len, more ? ZMQ_SNDMORE : 0) >= 0);
 }
 
-void fake_reply_body(struct fake_broker *self, const struct fake_request *request, const char *map,
-                     struct zsp_slice body, size_t frame_bytes)
+static void reply_as(struct fake_broker *self, const struct fake_request *request,
+                     enum wire_status status, const char *map, struct zsp_slice body,
+                     size_t frame_bytes)
 {
     struct zsp_writer out = {0};
-    wire_write_reply(&out, WIRE_OK, true, request->id);
+    wire_write_reply(&out, status, true, request->id);
     literal_write(&out, map);
     send_peer(self);
     send_bytes(self, zsp_writer_slice(&out), body.len > 0);
@@ -93,6 +94,18 @@ void fake_reply_body(struct fake_broker *self, const struct fake_request *reques
     zsp_writer_fini(&out);
 }
 
+void fake_reply_body(struct fake_broker *self, const struct fake_request *request, const char *map,
+                     struct zsp_slice body, size_t frame_bytes)
+{
+    reply_as(self, request, WIRE_OK, map, body, frame_bytes);
+}
+
+void fake_reply_part_body(struct fake_broker *self, const struct fake_request *request,
+                          const char *map, struct zsp_slice body)
+{
+    reply_as(self, request, WIRE_PART, map, body, 0);
+}
+
 void fake_reply(struct fake_broker *self, const struct fake_request *request, const char *map)
 {
     fake_reply_body(self, request, map, (struct zsp_slice){NULL, 0}, 0);
@@ -100,12 +113,7 @@ void fake_reply(struct fake_broker *self, const struct fake_request *request, co
 
 void fake_reply_part(struct fake_broker *self, const struct fake_request *request, const char *map)
 {
-    struct zsp_writer out = {0};
-    wire_write_reply(&out, WIRE_PART, true, request->id);
-    literal_write(&out, map);
-    send_peer(self);
-    send_bytes(self, zsp_writer_slice(&out), false);
-    zsp_writer_fini(&out);
+    fake_reply_part_body(self, request, map, (struct zsp_slice){NULL, 0});
 }
 
 void fake_reply_two(struct fake_broker *self, const struct fake_request *first,

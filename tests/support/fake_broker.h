@@ -60,6 +60,8 @@ void fake_reply_body(struct fake_broker *self, const struct fake_request *reques
                      struct zsp_slice body, size_t frame_bytes);
 /* A PART of the answer: the request is still unanswered. */
 void fake_reply_part(struct fake_broker *self, const struct fake_request *request, const char *map);
+void fake_reply_part_body(struct fake_broker *self, const struct fake_request *request,
+                          const char *map, struct zsp_slice body);
 /* Answer two requests in one frame, as a broker does for a session that asked for `coalesce`. */
 void fake_reply_two(struct fake_broker *self, const struct fake_request *first,
                     const char *first_map, const struct fake_request *second,

@@ -128,6 +128,9 @@ void obliging_handler(struct fake_broker *broker, const struct fake_request *req
         answer_pull(self, broker, request);
     } else if (fake_is(request, "READ")) {
         const unsigned number = atomic_fetch_add(&self->reads, 1) + 1;
+        while (atomic_load(&self->reads_let) != 0 && number > atomic_load(&self->reads_let)) {
+            (void)poll(NULL, 0, 1);
+        }
         answer_read(self, broker, request, number);
     } else if (fake_is(request, "SETTLE")) {
         (void)atomic_fetch_add(&self->settles, 1);

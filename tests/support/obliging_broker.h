@@ -25,6 +25,7 @@ struct obliging_broker {
     uint64_t log_end;      /* READ: the topic ends before this offset; it has one partition */
     atomic_uint log_start; /* READ: what is below has gone */
     unsigned broken_at;    /* the READ whose records are none; 0 = none */
+    atomic_uint reads_let; /* READs behind so many wait until there may be more; 0 = any number */
 
     atomic_uint connections; /* that said HELLO, by the last request */
     atomic_uint requests, publishes, pulls, settles, reads;

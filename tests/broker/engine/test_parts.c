@@ -9,9 +9,9 @@
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
 
-/* A batch here is 100 records of 1,000 bytes; record `n` of the topic says so. */
+/* A batch here is 100 records of 250 bytes; record `n` of the topic says so. */
 #define BATCH_RECORDS 100u
-#define RECORD_BYTES  1000u
+#define RECORD_BYTES  250u
 #define BATCH_BYTES   (BATCH_RECORDS * RECORD_BYTES)
 
 static void add_record(struct zsp_writer *out, unsigned number)
@@ -19,7 +19,7 @@ static void add_record(struct zsp_writer *out, unsigned number)
     char payload[RECORD_BYTES];
     memset(payload, '.', sizeof payload);
     (void)snprintf(payload, sizeof payload, "%u", number);
-    const struct zsp_record record = {.payload = {(const uint8_t *)payload, RECORD_BYTES - 4}};
+    const struct zsp_record record = {.payload = {(const uint8_t *)payload, RECORD_BYTES - 3}};
     zsp_record_write(out, &record);
 }
 
@@ -89,9 +89,9 @@ static void limits_hold_for_all_parts_together(void **state)
         const char *more;
         unsigned count;
     } cases[] = {
-        {", 'max_bytes': 2500999, 'max_messages': 100000", 2500},
+        {", 'max_bytes': 625249, 'max_messages': 100000", 2500},
         {", 'max_bytes': 268435456, 'max_messages': 3333", 3333},
-        {", 'max_bytes': 999", 1}, /* the first message always fits */
+        {", 'max_bytes': 249", 1}, /* the first message always fits */
         {", 'to': ['offset', 2222]" ALL, 2222},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
