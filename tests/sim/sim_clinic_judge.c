@@ -558,9 +558,6 @@ void clinic_enter(struct sim *sim, struct sim_request *request)
     if (!self) {
         return;
     }
-    request->entered_step = sim->model.step;
-    request->entered_ms = sim->model.uptime_ms;
-    request->entered_wall_ms = sim->model.wall_ms;
     chart_refresh(&self->chart);
     note_far(self);
     clinic_note_near(self);

@@ -341,9 +341,6 @@ static void topic_grow_answer(struct model *self, const struct sim_request *requ
 
 void model_enter(struct model *self, struct sim_request *request)
 {
-    request->entered_step = self->step;
-    request->entered_ms = self->uptime_ms;
-    request->entered_wall_ms = self->wall_ms;
     if (request->verb == SIM_PUBLISH) {
         model_publish_enter(self, request);
     }

@@ -516,6 +516,9 @@ void world_arrive(struct sim *sim, struct sim_request *request)
     zsp_assert(rc == 0);
     sim_tell_request(sim, request);
     request->state = REQUEST_ENTERED;
+    request->entered_step = sim->step;
+    request->entered_ms = sim->model.uptime_ms;
+    request->entered_wall_ms = sim->model.wall_ms;
     for (size_t i = 0; request->verb == SIM_BYE && i < sim->request_count; i++) {
         struct sim_request *other = sim->requests[i];
         other->session_is_over = other->session_is_over || other->session == request->session;
