@@ -191,7 +191,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 {
     struct stat_run self = {0};
     const struct cli_option table[] = {
-        {0, "every", CLI_DURATION, "TIME", "a line every TIME, until Ctrl-C", &self.every_ms},
+        {0, "every", CLI_SPAN, "TIME", "a line every TIME, until Ctrl-C", &self.every_ms},
         {'n', "count", CLI_COUNT, "COUNT", "end after COUNT lines (1 without --every)",
          &self.count},
         {0, NULL, CLI_FLAG, NULL, NULL, NULL},

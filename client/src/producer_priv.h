@@ -104,7 +104,7 @@ struct zsp_route {
 
 enum zsp_topic_out_state {
     TOPIC_UNKNOWN, /* how many partitions? messages without one gather in `unrouted` */
-    TOPIC_ASKING,  /* TOPIC.INFO is on its way */
+    TOPIC_ASKING,  /* TOPIC.INFO is on its way, or TOPIC.CREATE */
     TOPIC_GUESSED, /* there is no topic: one batch is sent to partition 0 of 1, to have it made */
     TOPIC_KNOWN
 };
@@ -120,7 +120,8 @@ struct zsp_topic_out {
     struct zsp_route unrouted; /* never sent as it is */
     uint32_t keyless_partition;
     bool reroute;            /* its batches go back to `unrouted` at the next open_done */
-    struct zsp_request info; /* TOPIC.INFO */
+    bool make;               /* the guess was wrong: it is made before it is asked about */
+    struct zsp_request info; /* TOPIC.INFO, TOPIC.CREATE */
     struct zsp_writer info_args;
     int64_t ask_at_ms;
     struct zsp_topic_out *next; /* all topics */

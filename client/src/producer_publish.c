@@ -281,7 +281,8 @@ static void fail_unrouted(struct zsp_topic_out *topic, const struct zsp_err *err
 }
 
 /* There is no such topic: one batch goes out, and the broker makes the topic, if it does such things.
- * With another number of partitions than 1 it answers would_reorder. */
+ * If it gives topics another number of partitions than 1 it answers would_reorder, and makes none: then
+ * it is told to. */
 static void guess(struct zsp_topic_out *topic)
 {
     struct zsp_batch *batch = topic->unrouted.first;
@@ -326,6 +327,23 @@ static void info_done(struct zsp_request *request, const struct zsp_answer *answ
     zsp_link_kick(self->client->link, &self->port);
 }
 
+static void make_done(struct zsp_request *request, const struct zsp_answer *answer)
+{
+    struct zsp_topic_out *topic =
+        (struct zsp_topic_out *)(void *)((char *)request - offsetof(struct zsp_topic_out, info));
+    const bool is_passing = answer->code == ZSP_ECLOSED || zsp_err_retriable(answer->code);
+    topic->state = TOPIC_UNKNOWN;
+    topic->make = is_passing;
+    if (answer->code == 0 || answer->code == ZSP_EEXISTS || is_passing) {
+        const bool waits = is_passing && answer->code != ZSP_ECLOSED;
+        topic->ask_at_ms = answer->now_ms + (waits ? PAUSE_MS : 0);
+        zsp_topic_out_ask(topic);
+    } else {
+        fail_unrouted(topic, answer->err);
+    }
+    zsp_link_kick(topic->producer->client->link, &topic->producer->port);
+}
+
 static bool ask_one(struct zspool_producer *self, struct zsp_topic_out *topic, int64_t now_ms)
 {
     zsp_writer_reset(&topic->info_args);
@@ -334,9 +352,9 @@ static bool ask_one(struct zspool_producer *self, struct zsp_topic_out *topic, i
     if (topic->info_args.failed) {
         return false;
     }
-    topic->info.verb = "TOPIC.INFO";
+    topic->info.verb = topic->make ? "TOPIC.CREATE" : "TOPIC.INFO";
     topic->info.args = zsp_writer_slice(&topic->info_args);
-    topic->info.done_fn = info_done;
+    topic->info.done_fn = topic->make ? make_done : info_done;
     if (zsp_link_send(self->client->link, &self->port, &topic->info, now_ms) != 0) {
         return false;
     }
@@ -513,6 +531,7 @@ static void refused(struct zsp_batch *batch, const struct zsp_answer *answer)
     } else if (code == ZSP_EFENCED_PRODUCER) {
         fence(self, err);
     } else if (code == ZSP_EWOULD_REORDER && batch->routed && !batch->applied) {
+        topic->make = topic->state == TOPIC_GUESSED;
         topic->reroute = true;
         resync_for(batch, err);
     } else {

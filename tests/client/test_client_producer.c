@@ -110,12 +110,12 @@ static void publish(struct fake_broker *broker, const struct fake_request *reque
     const uint32_t partition = (uint32_t)fake_uint(request, "partition", 0);
     const uint64_t count = fake_uint(request, "count", 0);
     const uint64_t seq = fake_uint(request, "seq", 0);
-    book->topic_exists = true;
     assert_true(partition < PARTITIONS_MAX);
     if (!is_up_to_date(request, book)) {
         fake_refuse(broker, request, ZSP_EWOULD_REORDER, false, "topic t");
         return;
     }
+    book->topic_exists = true;
     if (book->epoch == 0) {
         fake_refuse(broker, request, ZSP_ENOT_FOUND, false, "producer p");
         return;
@@ -232,6 +232,9 @@ static void handler(struct fake_broker *broker, const struct fake_request *reque
         open_producer(broker, request, book);
     } else if (fake_is(request, "TOPIC.INFO")) {
         tell_topic(broker, request, book);
+    } else if (fake_is(request, "TOPIC.CREATE")) {
+        book->topic_exists = true;
+        fake_reply(broker, request, "{'id': 1}");
     } else if (fake_is(request, "PUBLISH")) {
         book->publish_count++;
         if (book->publish_count == book->trouble_at) {

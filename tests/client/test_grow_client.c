@@ -271,6 +271,27 @@ static void each_wrong_use_has_its_error(void **state)
     assert_int_equal(grow(f, 4, true), 0);
 }
 
+/* A broker that gives more than one partition to topics which it makes by themselves. */
+static void a_first_message_makes_a_topic_of_many_partitions(void **state)
+{
+    (void)state;
+    struct served served;
+    zspool_topic_info_t *info;
+    uint64_t messages = 0;
+    assert_int_equal(setenv("ZSPOOL_TOPICS_PARTITIONS", "5", 1), 0);
+    served_start(&served);
+    assert_int_equal(unsetenv("ZSPOOL_TOPICS_PARTITIONS"), 0);
+    served_publish(served.client, 100);
+    assert_int_equal(zspool_topic_info(served.client, "t", WAIT_MS, &info, NULL), 0);
+    assert_int_equal(info->partition_count, 5);
+    for (size_t i = 0; i < info->partition_count; i++) {
+        messages += info->partitions[i].end_offset - info->partitions[i].start_offset;
+    }
+    assert_int_equal(messages, 100);
+    zspool_free(info);
+    served_end(&served);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -281,6 +302,7 @@ int main(void)
         TEST(a_reader_that_follows_reads_the_new_ones),
         TEST(a_reader_with_an_end_reads_what_was_there),
         TEST(a_commit_goes_to_the_new_ones),
+        cmocka_unit_test(a_first_message_makes_a_topic_of_many_partitions),
         TEST(each_wrong_use_has_its_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
