@@ -176,10 +176,11 @@ static int start_server(struct broker *self, struct zsp_err *err)
 
 static int open_data(struct broker *self, struct zsp_err *err)
 {
-    int rc = open_directory(self, err);
-    if (rc == ZSP_OK) {
-        rc = start_executor(self, err);
+    int rc = open_directory(self, err); /* which names it in its errors */
+    if (rc < 0) {
+        return rc;
     }
+    rc = start_executor(self, err);
     if (rc == ZSP_OK) {
         rc = open_store(self, err);
     }
