@@ -193,7 +193,7 @@ void lane_table_close(struct lane_table *self, uint32_t number)
 {
     struct lane *const lane = lane_at(self, number);
     uint32_t *at = bucket_of(self, lane->hash);
-    zsp_assert(lane->head == LANE_NONE && lane->holds == 0);
+    zsp_assert(lane->head == LANE_NONE && lane->holds == 0 && lane->heat == 0);
     while (*at != number) {
         at = &lane_at(self, *at)->next_same;
     }
@@ -342,12 +342,73 @@ static void count(struct lane *lane, enum lane_state state, uint32_t change)
     lane->holds += state == LANE_HOLDS ? change : 0;
 }
 
+/* --- Figures of all lanes ---------------------------------------------------------------------- */
+
+uint32_t lane_waiting(const struct lane *self)
+{
+    const uint32_t first = self->out > 0 || lane_is_held(self) ? 0 : 1; /* who waits for nobody */
+    return self->waits > first ? self->waits - first : 0;
+}
+
+static uint64_t held_waits(const struct lane *lane)
+{
+    return lane_is_held(lane) ? lane->waits : 0;
+}
+
+static uint8_t heat_of(const struct lane *lane)
+{
+    uint8_t heat = 0;
+    for (uint32_t waiting = lane_waiting(lane); waiting > 0; waiting >>= 1) {
+        heat++;
+    }
+    return heat;
+}
+
+static void list_remove(struct lane_table *self, struct lane *lane)
+{
+    struct heat_list *list = &self->heats[lane->heat];
+    *(lane->heat_prev != 0 ? &lane_at(self, lane->heat_prev)->heat_next : &list->first) =
+        lane->heat_next;
+    *(lane->heat_next != 0 ? &lane_at(self, lane->heat_next)->heat_prev : &list->last) =
+        lane->heat_prev;
+    lane->heat_prev = lane->heat_next = 0;
+}
+
+static void list_append(struct lane_table *self, uint32_t number, struct lane *lane)
+{
+    struct heat_list *list = &self->heats[lane->heat];
+    lane->heat_prev = list->last;
+    *(list->last != 0 ? &lane_at(self, list->last)->heat_next : &list->first) = number;
+    list->last = number;
+}
+
+/* The lane has changed; `before` of its messages were held. */
+static void look(struct lane_table *self, uint32_t number, uint64_t before)
+{
+    struct lane *const lane = lane_at(self, number);
+    const uint8_t heat = heat_of(lane);
+    self->held_waits += held_waits(lane) - before;
+    if (heat == lane->heat) {
+        return;
+    }
+    if (lane->heat > 0) {
+        list_remove(self, lane);
+    }
+    lane->heat = heat;
+    if (heat > 0) {
+        list_append(self, number, lane);
+    }
+}
+
+/* --- Changes ------------------------------------------------------------------------------------ */
+
 int lane_entry_add(struct lane_table *self, uint64_t offset, uint32_t lane, enum lane_state state)
 {
     struct lane_chunk *const chunk = make_chunk(self, offset / LANE_CHUNK);
     if (!chunk) {
         return ZSP_ENOMEM;
     }
+    const uint64_t before = lane != LANE_FREE ? held_waits(lane_at(self, lane)) : 0;
     if (lane != LANE_FREE && state == LANE_HOLDS &&
         lane_holds_add(&lane_at(self, lane)->held, offset) < 0) {
         return ZSP_ENOMEM; /* an empty chunk is used by whoever comes next */
@@ -362,6 +423,7 @@ int lane_entry_add(struct lane_table *self, uint64_t offset, uint32_t lane, enum
         if (state != LANE_HOLDS) {
             chain_in(self, at, offset);
         }
+        look(self, lane, before);
     }
     return 0;
 }
@@ -380,7 +442,9 @@ int lane_entry_set(struct lane_table *self, uint64_t offset, enum lane_state sta
         }
         return 0;
     }
-    struct lane *const lane = lane_at(self, entry->lane);
+    const uint32_t number = entry->lane;
+    struct lane *const lane = lane_at(self, number);
+    const uint64_t before = held_waits(lane);
     if (state == LANE_HOLDS && lane_holds_add(&lane->held, offset) < 0) {
         return ZSP_ENOMEM;
     }
@@ -397,6 +461,7 @@ int lane_entry_set(struct lane_table *self, uint64_t offset, enum lane_state sta
     } else if (state == LANE_HOLDS) {
         chain_out(self, lane, offset);
     }
+    look(self, number, before);
     return 0;
 }
 
@@ -405,14 +470,17 @@ bool lane_is_held(const struct lane *self)
     return lane_holds_first(self->held) < self->head;
 }
 
-void lane_advance(struct lane_table *self, struct lane *lane)
+void lane_advance(struct lane_table *self, uint32_t number)
 {
+    struct lane *const lane = lane_at(self, number);
+    const uint64_t before = held_waits(lane);
     while (lane->head != LANE_NONE && known(self, lane->head)->state == LANE_OVER) {
         const uint64_t over = lane->head;
         lane->head = next_of(self, over);
         forget(self, over);
     }
     lane->tail = lane->head == LANE_NONE ? LANE_NONE : lane->tail;
+    look(self, number, before);
 }
 
 uint64_t lane_after(struct lane_table *self, uint64_t offset)

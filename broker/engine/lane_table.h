@@ -26,6 +26,7 @@
 #define LANE_NONE       UINT64_MAX /* no offset */
 #define LANE_FREE       0u         /* the lane of messages without a key, which is none */
 #define LANE_INLINE_KEY 16u        /* shorter keys lie in the lane itself */
+#define LANE_HEATS      33u        /* lanes in which 0, 1, 2-3, 4-7 ... messages wait for others */
 
 /* How a message stands to its lane. */
 enum lane_state {
@@ -58,12 +59,19 @@ struct lane {
     bool is_dirty;              /* to be looked at */
     bool recalls;               /* something out must come back */
     bool keeps_back;            /* a pull has reserved something that must */
+    uint8_t heat;               /* in which list of lanes with as many that wait; 0 = in none */
+    uint32_t heat_next, heat_prev;
 };
 
 struct lane_chunk {
     uint64_t number;
     uint32_t used; /* entries */
     struct lane_entry entries[LANE_CHUNK];
+};
+
+/* Numbers of lanes, linked through heat_next: the one that is in it longest comes first. */
+struct heat_list {
+    uint32_t first, last;
 };
 
 struct lane_table {
@@ -75,7 +83,9 @@ struct lane_table {
     uint64_t seed;
     size_t key_bytes; /* of keys that do not lie in their lanes */
     struct zsp_table chunks;
-    struct lane_chunk *last; /* looked at */
+    struct lane_chunk *last;            /* looked at */
+    uint64_t held_waits;                /* messages that wait in lanes that are held */
+    struct heat_list heats[LANE_HEATS]; /* lanes by the binary digits of lane_waiting() */
 };
 
 void lane_table_init(struct lane_table *self, uint64_t seed);
@@ -110,7 +120,9 @@ ZSP_MUST_CHECK int lane_entry_set(struct lane_table *self, uint64_t offset, enum
 /* Does a dead message keep back the first of the chain? */
 bool lane_is_held(const struct lane *self);
 /* Drop what is over from the chain's front. */
-void lane_advance(struct lane_table *self, struct lane *lane);
+void lane_advance(struct lane_table *self, uint32_t lane);
+/* Messages of the lane that wait for others of it. */
+uint32_t lane_waiting(const struct lane *self);
 /* The next of the chain that is not over; LANE_NONE = there is none. */
 uint64_t lane_after(struct lane_table *self, uint64_t offset);
 

@@ -231,7 +231,7 @@ static int settle_lane(struct lanes *self, uint32_t number)
     struct ledger *ledger = self->ledger;
     int rc = 0;
     lane->is_dirty = false;
-    lane_advance(&self->table, lane);
+    lane_advance(&self->table, number);
     if (lane->head == LANE_NONE && lane->holds == 0) {
         lane_table_close(&self->table, number);
         return 0;

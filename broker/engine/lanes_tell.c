@@ -5,6 +5,9 @@
 #include "broker/engine/group.h"
 #include "broker/engine/lanes.h"
 
+/* Lanes that are looked at for the hottest: where more are about alike, some of them are told. */
+#define HOT_LOOKS 4096u
+
 /* A key of which messages wait. */
 struct hot {
     const struct ledger *ledger;
@@ -12,19 +15,19 @@ struct hot {
     uint64_t waiting;
 };
 
-/* Messages of the lane that wait for others of it. */
-static uint64_t waiting_of(const struct lane *lane)
+/* Does one come before the other? Among equals the one that is known longer. */
+static bool is_hotter(const struct hot *one, const struct hot *other)
 {
-    return lane->out > 0 || lane_is_held(lane) ? lane->waits
-           : lane->waits > 0                   ? lane->waits - 1
-                                               : 0;
+    return one->waiting > other->waiting ||
+           (one->waiting == other->waiting && one->ledger == other->ledger &&
+            one->lane < other->lane);
 }
 
-/* Keep the most of them, first found first among equals. */
+/* Keep the most of them, first found first among equals of different ledgers. */
 static void keep(struct hot *hot, size_t *count, size_t max, struct hot one)
 {
     size_t at = *count;
-    while (at > 0 && hot[at - 1].waiting < one.waiting) {
+    while (at > 0 && is_hotter(&one, &hot[at - 1])) {
         at--;
     }
     if (at == max) {
@@ -37,14 +40,20 @@ static void keep(struct hot *hot, size_t *count, size_t max, struct hot one)
     hot[at] = one;
 }
 
-static void find_hot(const struct ledger *ledger, struct hot *hot, size_t *count, size_t max)
+/* Look at lanes in which about as many wait as in the hottest, while *left allows; at `max` of them in any
+ * case. */
+static void find_hot(const struct ledger *ledger, struct hot *hot, size_t *count, size_t max,
+                     uint32_t *left)
 {
-    const struct lane_table *table = ledger_lanes(ledger) ? &ledger->ways->lanes->table : NULL;
-    for (uint32_t i = table ? lane_table_next(table, 0) : 0; i != 0;
-         i = lane_table_next(table, i)) {
-        const uint64_t waiting = waiting_of(lane_at(table, i));
-        if (waiting > 0) {
-            keep(hot, count, max, (struct hot){ledger, i, waiting});
+    const struct lanes *lanes = ledger_lanes(ledger);
+    const struct lane_table *table = lanes ? &lanes->table : NULL;
+    size_t seen = 0;
+    for (unsigned heat = LANE_HEATS - 1; table && heat > 0 && seen < max; heat--) {
+        for (uint32_t i = table->heats[heat].first; i != 0 && (*left > 0 || seen < max);
+             i = lane_at(table, i)->heat_next) {
+            keep(hot, count, max, (struct hot){ledger, i, lane_waiting(lane_at(table, i))});
+            seen++;
+            *left -= *left > 0 ? 1 : 0;
         }
     }
 }
@@ -73,7 +82,8 @@ uint32_t lanes_hottest(const struct ledger *ledger, uint64_t *ret_offset, const 
 {
     struct hot hot = {0};
     size_t count = 0;
-    find_hot(ledger, &hot, &count, 1);
+    uint32_t left = HOT_LOOKS;
+    find_hot(ledger, &hot, &count, 1, &left);
     if (count == 0) {
         return 0;
     }
@@ -98,12 +108,13 @@ static void write_hot(struct zsp_writer *out, const struct hot *hot)
 void lanes_write_hot(struct zsp_writer *out, const struct group *group, size_t bytes)
 {
     struct hot hot[LANES_HOT];
+    uint32_t left = HOT_LOOKS;
     size_t count = 0;
     size_t fitting = 0;
     for (size_t i = 0; i < group->bindings.count; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
         for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
-            find_hot(binding->ledgers[k], hot, &count, LANES_HOT);
+            find_hot(binding->ledgers[k], hot, &count, LANES_HOT, &left);
         }
     }
     for (; fitting < count; fitting++) {
@@ -123,14 +134,8 @@ void lanes_write_hot(struct zsp_writer *out, const struct group *group, size_t b
 
 bool lanes_all_held(const struct ledger *ledger)
 {
-    uint64_t held = 0;
-    const struct lane_table *table = ledger_lanes(ledger) ? &ledger->ways->lanes->table : NULL;
-    for (uint32_t i = table ? lane_table_next(table, 0) : 0; i != 0;
-         i = lane_table_next(table, i)) {
-        const struct lane *lane = lane_at(table, i);
-        held += lane_is_held(lane) ? lane->waits : 0;
-    }
-    return ledger_waiting(ledger) <= held;
+    const struct lanes *lanes = ledger_lanes(ledger);
+    return ledger_waiting(ledger) <= (lanes ? lanes->table.held_waits : 0);
 }
 
 void lanes_write_stalled(struct zsp_writer *out, const struct ledger *ledger)

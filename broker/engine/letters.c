@@ -31,6 +31,9 @@ struct letter_call {
     struct timer timer; /* WAITING */
     int64_t wait_ms;    /* before the next try, 0 = nothing went wrong */
 
+    size_t next_binding;     /* where the last ledger was that owed something */
+    uint32_t next_partition; /* */
+
     uint64_t topic_id; /* of the stretch at work */
     uint32_t partition;
     struct run_span span; /* as it was; holds a reference on its reasons */
@@ -380,15 +383,32 @@ static void is_read(struct engine *engine, struct engine_op *op,
 
 /* --- Work -------------------------------------------------------------------------------------------- */
 
-/* Any ledger of the group that owes something. NULL = none does. */
-static struct ledger *find_owing(const struct group *group)
+/* Does a ledger of the binding owe something, from a partition on? */
+static struct ledger *owing_of(struct letter_call *call, const struct binding *binding,
+                               uint32_t from)
 {
-    for (size_t i = 0; i < group->bindings.count; i++) {
-        const struct binding *const binding = group->bindings.slots[i].value;
-        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
-            if ((runmap_classes(&binding->ledgers[k]->runs) & RUN_CLASS_OWING) != 0) {
-                return binding->ledgers[k];
-            }
+    for (uint32_t k = from; binding->topic && k < binding->topic->partition_count; k++) {
+        call->groups->letters_looked++;
+        if ((runmap_classes(&binding->ledgers[k]->runs) & RUN_CLASS_OWING) != 0) {
+            call->next_partition = k;
+            return binding->ledgers[k];
+        }
+    }
+    return NULL;
+}
+
+/* Any ledger of the group that owes something, NULL = none does. Round, from where the last one was: bindings
+ * may have come and gone since, it is only where to begin. */
+static struct ledger *find_owing(struct letter_call *call, const struct group *group)
+{
+    const size_t count = group->bindings.count;
+    for (size_t i = 0; count > 0 && i <= count; i++) {
+        const size_t at = (call->next_binding + i) % count;
+        const uint32_t from = i == 0 ? call->next_partition : 0;
+        struct ledger *ledger = owing_of(call, group->bindings.slots[at].value, from);
+        if (ledger) {
+            call->next_binding = at;
+            return ledger;
         }
     }
     return NULL;
@@ -422,7 +442,7 @@ static void fired(struct engine *engine, struct timer *timer)
 {
     struct letter_call *const call = CONTAINER_OF(timer, struct letter_call, timer);
     const struct group *const group = group_by_id(engine->groups, call->group_id);
-    struct ledger *const ledger = group ? find_owing(group) : NULL;
+    struct ledger *const ledger = group ? find_owing(call, group) : NULL;
     struct zsp_err error = {0};
     uint64_t messages = 0;
     if (!ledger) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/engine/group.h"
 #include "common/record.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
@@ -282,6 +283,31 @@ static void what_is_owed_of_a_held_partition_goes_with_the_broker(void **state)
     assert_string_equal(steps_part(f, "t", 0), "1 2 0 1 0 1");
 }
 
+/* Goal: a group over many topics does not look at all of them for each copy. */
+static void letters_of_many_topics_are_found_going_round(void **state)
+{
+    enum { TOPICS = 200 };
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t*'], 'settings': {'dead_letter_topic': 'd',"
+               " 'max_failures': 1, 'lease_ms': 10000}}",
+               NULL);
+    for (unsigned i = 0; i < TOPICS; i++) {
+        steps_publish_each(f, fixture_format("t%03u", i), "x");
+    }
+    for (unsigned got = 0; got < TOPICS;) { /* leases of one, so that all die with them */
+        const struct answer *answer =
+            fixture_ok(f, "PULL", "{'group': 'g', 'topics': ['t*'], 'max_messages': 1}", NULL);
+        assert_int_equal(steps_count(answer), 1);
+        got += 1;
+    }
+    fixture_advance(f, 20000);
+    fixture_pump(f);
+    const char *args = "{'topic': 'd', 'from': 'earliest', 'max_messages': 1000}";
+    assert_int_equal(steps_count(fixture_ok(f, "READ", args, NULL)), TOPICS);
+    assert_in_range(f->engine->groups->letters_looked, TOPICS, 4 * TOPICS);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -299,6 +325,7 @@ int main(void)
         TEST(letters_that_die_are_not_copied),
         TEST(letters_do_not_go_in_circles),
         TEST(a_group_goes_while_it_owes),
+        TEST(letters_of_many_topics_are_found_going_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
