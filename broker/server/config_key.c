@@ -38,7 +38,7 @@ static const struct config_key keys[] = {
     {"topics", "max", CONFIG_COUNT, PLACE(topics_max), 0, UINT32_MAX, "10000"},
     {"groups", "auto_create", CONFIG_BOOL, PLACE(auto_create_groups), 0, 0, "yes"},
     {"groups", "max", CONFIG_COUNT, PLACE(groups_max), 0, UINT32_MAX, "10000"},
-    {"limits", "requests", CONFIG_COUNT, PLACE(requests), 1, 65536, "1024"},
+    {"limits", "requests", CONFIG_COUNT, PLACE(requests), 2, 65536, "1024"},
     {"limits", "all_requests", CONFIG_COUNT, PLACE(all_requests), 1, 10000000, "65536"},
     {"limits", "request_bytes", CONFIG_BYTES, PLACE(request_bytes), ZSP_FRAME_MAX, GIB, "32MiB"},
     {"limits", "publish_bytes", CONFIG_BYTES, PLACE(publish_bytes), ZSP_FRAME_MAX, TIB, "256MiB"},

@@ -347,6 +347,26 @@ static void requests_that_are_too_large(void **state)
     assert_int_equal(zspool_ping(f->client, WAIT_MS, NULL, NULL), 0);
 }
 
+/* A broker that takes as few requests of a connection as it may: slow, and all goes on. */
+static void two_requests_at_a_time(void **state)
+{
+    (void)state;
+    struct served served;
+    const zspool_message_t *message;
+    assert_int_equal(setenv("ZSPOOL_LIMITS_REQUESTS", "2", 1), 0);
+    served_start(&served);
+    assert_int_equal(unsetenv("ZSPOOL_LIMITS_REQUESTS"), 0);
+    served_publish(served.client, 10);
+    zspool_consumer_t *consumer = served_consumer(served.client, "g");
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(zspool_next(consumer, &message, WAIT_MS, NULL), 0);
+        assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
+    }
+    assert_int_equal(zspool_settle_flush(consumer, WAIT_MS, NULL), 0);
+    zspool_consumer_destroy(&consumer);
+    served_end(&served);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -363,6 +383,7 @@ int main(void)
         TEST(settings_and_names_that_the_broker_refuses),
         TEST(many_runs_are_settled_in_several_requests),
         TEST(requests_that_are_too_large),
+        cmocka_unit_test(two_requests_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,6 +69,7 @@ static const struct {
     {"topics\n    partitions = 1025\n", "'1025' is not within 1 to 1024"},
     {"topics\n    partitions = -1\n", "does not begin with a digit"},
     {"limits\n    requests = 1e3\n", "is not a plain number"},
+    {"limits\n    requests = 1\n", "'1' is not within 2 to 65536"},
     {"limits\n    request_bytes = 1MiB\n", "is not within 8MiB to 1GiB"},
     {"diag\n    level = loud\n", "'loud' is not debug, info, warning or error"},
 };
