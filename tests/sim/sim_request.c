@@ -380,10 +380,14 @@ static void write_group_create(struct zsp_writer *out, const struct sim_request 
     wire_write_text(out, "earliest");
     wire_write_text(out, "settings");
     wire_write_map(out, (self->is_weighted ? 7u : 6u) + (self->group == SIM_WARD ? 2u : 0u) +
-                            (self->spares_dead ? 1u : 0u) + (self->has_filter ? 1u : 0u) +
-                            (self->look_ahead != 0 ? 1u : 0u) + (self->fair_by ? 1u : 0u));
+                            (self->spares_dead ? 1u : 0u) + (self->dead_bytes > 0 ? 1u : 0u) +
+                            (self->has_filter ? 1u : 0u) + (self->look_ahead != 0 ? 1u : 0u) +
+                            (self->fair_by ? 1u : 0u));
     if (self->spares_dead) {
         wire_write_text_uint(out, "dead_retention_ms", 5000);
+    }
+    if (self->dead_bytes > 0) {
+        wire_write_text_uint(out, "dead_retention_bytes", self->dead_bytes);
     }
     if (self->group == SIM_WARD) {
         wire_write_text(out, "dead_letter_topic");

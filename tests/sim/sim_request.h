@@ -221,7 +221,8 @@ struct sim_request {
     struct sim_setting
         settings[SIM_SETTINGS_MAX]; /* TOPIC.CREATE: these, instead of the next ones */
     size_t setting_count;
-    bool spares_dead;         /* GROUP.CREATE: retention leaves dead messages for a while */
+    bool spares_dead;         /* GROUP.CREATE: retention leaves dead messages for a while, */
+    uint64_t dead_bytes;      /* and of these no more than that; 0 = any */
     uint64_t retention_bytes; /* TOPIC.CREATE: 0 = none */
     bool until_consumed, drops_oldest; /* and the limit is max_topic_bytes */
     uint32_t parts_wanted;             /* TOPIC_GROW: so many, */

@@ -9,7 +9,8 @@
  *   - in the end each message that is dead is in `grave`, too.
  *
  * In some histories the topic keeps little, and the group its dead messages: then what was never dead may
- * be lost, and all of the above holds for the others.
+ * be lost, and all of the above holds for the others. Or the group keeps so many bytes of these: then they may go when
+ * they are more than that, all of a partition together, and do not come back while the broker lives.
  *
  * What became of a request whose answer is lost is not known; a list tells it until the broker dies.
  */
@@ -18,12 +19,14 @@
 
 #include "common/assert.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_message.h"
 
 #define WARD_MAX        500 /* messages; a list and a read get all of them */
 #define BATCH_MAX       8
 #define PULL_MAX        12
 
 #define RETENTION_BYTES 3000
+#define OVERHEAD_MAX    200 /* of a batch of one */
 
 enum ward_step { WARD_CREATE, WARD_GROUP, WARD_WORK };
 
@@ -44,7 +47,8 @@ struct ward_fact {
     uint32_t deaths;       /* at most */
     uint32_t copies;       /* in the last look */
     bool listed;
-    bool redriven; /* surely, and surely not over since */
+    bool redriven;      /* surely, and surely not over since */
+    uint32_t gone_life; /* it was dead, and gone, in this life of the broker; 0 = it was not */
 };
 
 struct ward {
@@ -54,12 +58,16 @@ struct ward {
     size_t count;
     bool ending;
     bool trims;
+    uint64_t dead_bytes; /* of a partition, that the group keeps at least; 0 = all */
 };
 
 void ward_init(struct client *self)
 {
     self->ward = calloc(1, sizeof *self->ward);
     zsp_assert(self->ward);
+    if (prng_chance(&self->sim->prng, 400)) {
+        self->ward->dead_bytes = prng_between(&self->sim->prng, 1500, 12000);
+    }
 }
 
 void ward_fini(struct client *self)
@@ -201,6 +209,7 @@ static struct sim_request *next_request(struct client *self)
     case WARD_GROUP:
         request = client_request(self, SIM_GROUP_CREATE);
         request->group = SIM_WARD;
+        request->dead_bytes = ward->dead_bytes;
         return request;
     case WARD_WORK:
         break;
@@ -283,7 +292,8 @@ static bool judge_pull(struct client *self, const struct sim_reply *reply)
             fact->placed = true;
             fact->partition = run->partition;
             fact->offset = run->first + m;
-            if (fact->state == WARD_DEAD || fact->state == WARD_OVER) {
+            if (fact->state == WARD_DEAD || fact->state == WARD_OVER ||
+                fact->gone_life == self->sim->world.life) {
                 return fail(self, fact, "was delivered");
             }
         }
@@ -307,6 +317,29 @@ static void settled(struct client *self, const struct sim_request *request)
     }
 }
 
+/* Bytes on disk, at most. */
+static uint64_t bytes_of(const struct ward_fact *fact)
+{
+    struct zsp_writer record = {0};
+    message_write(&record, fact->number);
+    const uint64_t bytes = record.len + OVERHEAD_MAX;
+    zsp_writer_fini(&record);
+    return bytes;
+}
+
+/* May it be among what was too much of its partition? */
+static bool may_be_gone(const struct ward *self, const struct ward_fact *fact)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; self->dead_bytes > 0 && self->trims && i < self->count; i++) {
+        const struct ward_fact *other = &self->facts[i];
+        if (other->placed && other->partition == fact->partition && other->deaths > 0) {
+            bytes += bytes_of(other);
+        }
+    }
+    return bytes > self->dead_bytes;
+}
+
 /* Those that are listed are dead, and no others, as far as it is known. */
 static bool judge_list(struct client *self, const struct sim_reply *reply)
 {
@@ -323,14 +356,20 @@ static bool judge_list(struct client *self, const struct sim_reply *reply)
                                   run->partition, o);
             }
             fact->listed = true;
-            if (fact->deaths == 0 || fact->state == WARD_ALIVE || fact->state == WARD_OVER) {
+            if (fact->deaths == 0 || fact->state == WARD_ALIVE || fact->state == WARD_OVER ||
+                fact->gone_life == self->sim->world.life) {
                 return fail(self, fact, "is listed as dead");
             }
         }
     }
     for (size_t i = 0; i < ward->count; i++) {
-        if (ward->facts[i].state == WARD_DEAD && !ward->facts[i].listed) {
-            return fail(self, &ward->facts[i], "is not listed");
+        struct ward_fact *fact = &ward->facts[i];
+        if (fact->state == WARD_DEAD && !fact->listed && !may_be_gone(ward, fact)) {
+            return fail(self, fact, "is not listed");
+        }
+        if (fact->state == WARD_DEAD && !fact->listed) {
+            fact->state = WARD_UNKNOWN;
+            fact->gone_life = self->sim->world.life;
         }
     }
     return true;
@@ -362,8 +401,11 @@ static void changed(struct client *self, const struct sim_request *request)
         return; /* of all: they are unknown until they are listed */
     }
     struct ward_fact *fact = fact_at(ward, request->sruns[0].partition, request->sruns[0].first);
-    if (request->reply.is_error && request->reply.code == ZSP_ENOT_FOUND) {
+    if (request->reply.is_error && request->reply.code == ZSP_ENOT_FOUND &&
+        !may_be_gone(ward, fact)) {
         (void)fail(self, fact, "is told not to be dead");
+    } else if (request->reply.is_error && request->reply.code == ZSP_ENOT_FOUND) {
+        fact->gone_life = self->sim->world.life;
     } else if (request->reply.is_error) {
         fact->state = request->reply.maybe ? WARD_UNKNOWN : WARD_DEAD;
     } else if (request->reply.applied != 1) {
@@ -450,7 +492,9 @@ void ward_final(struct client *self)
     }
     drain(self);
     for (size_t i = 0; i < ward->count && !sim->model.failed; i++) {
-        if (ward->facts[i].state == WARD_ALIVE && (!ward->trims || ward->facts[i].redriven)) {
+        const struct ward_fact *fact = &ward->facts[i];
+        if (fact->state == WARD_ALIVE &&
+            (!ward->trims || (fact->redriven && !may_be_gone(ward, fact)))) {
             (void)fail(self, &ward->facts[i], "was never delivered again");
         }
     }
