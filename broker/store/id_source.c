@@ -175,14 +175,16 @@ int id_source_write(struct id_source *self, struct fs *fs, const struct id_entry
                     uint32_t count, struct zsp_err *err)
 {
     char path[LAYOUT_PATH_MAX];
+    char log_path[LAYOUT_PATH_MAX];
     id_source_path(self, ".ids", path);
+    id_source_path(self, ".log", log_path);
     const struct batch_place place = id_source_place(self);
     struct zsp_writer bytes = {0};
     id_file_encode(&bytes, entries, count, &self->facts, &place);
     const int rc = bytes.failed
                        ? zsp_err_set(err, ZSP_ENOMEM, "%s", path)
-                       : layout_write_file(fs, self->directory, path, zsp_writer_slice(&bytes),
-                                           &self->sync_failed, err);
+                       : layout_write_derived(fs, self->directory, path, log_path,
+                                              zsp_writer_slice(&bytes), &self->sync_failed, err);
     zsp_writer_fini(&bytes);
     return rc;
 }

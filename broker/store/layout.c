@@ -194,6 +194,20 @@ int layout_write_file(struct fs *fs, const char *directory, const char *path,
     return rc < 0 ? zsp_err_wrap(err, "%s", path) : 0;
 }
 
+int layout_write_derived(struct fs *fs, const char *directory, const char *path,
+                         const char *segment_path, struct zsp_slice bytes, bool *ret_sync_failed,
+                         struct zsp_err *err)
+{
+    const int rc = layout_write_file(fs, directory, path, bytes, ret_sync_failed, err);
+    const int file = rc == 0 ? fs->ops->open(fs->self, segment_path, FS_READ, NULL) : rc;
+    if (file >= 0) {
+        (void)fs->ops->close(fs->self, file, NULL); /* nothing was written */
+    } else if (rc == 0 && file == ZSP_ENOT_FOUND) {
+        (void)fs->ops->unlink(fs->self, path, NULL); /* else at the next start */
+    }
+    return rc;
+}
+
 static int read_open_file(struct fs *fs, int file, uint64_t max, struct zsp_writer *out,
                           struct zsp_err *err)
 {

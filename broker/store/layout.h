@@ -94,6 +94,10 @@ int layout_open_empty(struct fs *fs, const char *path, struct zsp_err *err);
  * Errors: those of the file system */
 int layout_write_file(struct fs *fs, const char *directory, const char *path,
                       struct zsp_slice bytes, bool *ret_sync_failed, struct zsp_err *err);
+/* The same of a file that is derived of a segment's: when that is gone by then, it does not stay. */
+int layout_write_derived(struct fs *fs, const char *directory, const char *path,
+                         const char *segment_path, struct zsp_slice bytes, bool *ret_sync_failed,
+                         struct zsp_err *err);
 /* Read a whole file of at most `max` bytes; the writer is reset first.
  * Errors: ZSP_ENOT_FOUND, ZSP_ETOO_LARGE, ZSP_EIO, ZSP_ENOMEM */
 int layout_read_file(struct fs *fs, const char *path, uint64_t max, struct zsp_writer *out,

@@ -62,14 +62,16 @@ void terms_seal_init(struct terms_seal *self, const struct segment *segment)
 static int write_file(struct id_source *source, struct fs *fs, const struct terms_list *list)
 {
     char path[LAYOUT_PATH_MAX];
+    char log_path[LAYOUT_PATH_MAX];
     id_source_path(source, ".pri", path);
+    id_source_path(source, ".log", log_path);
     const struct batch_place place = id_source_place(source);
     struct zsp_writer bytes = {0};
     terms_file_encode(&bytes, list, &source->facts, &place);
     const int rc = bytes.failed
                        ? ZSP_ENOMEM
-                       : layout_write_file(fs, source->directory, path, zsp_writer_slice(&bytes),
-                                           &source->sync_failed, NULL);
+                       : layout_write_derived(fs, source->directory, path, log_path,
+                                              zsp_writer_slice(&bytes), &source->sync_failed, NULL);
     zsp_writer_fini(&bytes);
     return rc;
 }

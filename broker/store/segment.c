@@ -39,15 +39,13 @@ struct segment_file segment_file(const struct segment *self)
 
 void segment_unlink(struct fs *fs, const char *directory, struct segment_file file)
 {
+    /* The segment first: who writes one of the others looks for it afterwards. */
+    static const char *const suffixes[] = {".log", ".idx", ".ids", ".pri"};
     char path[LAYOUT_PATH_MAX];
-    layout_generation_path(path, directory, file.number, file.generation, ".idx");
-    (void)fs->ops->unlink(fs->self, path, NULL);
-    layout_generation_path(path, directory, file.number, file.generation, ".ids");
-    (void)fs->ops->unlink(fs->self, path, NULL);
-    layout_generation_path(path, directory, file.number, file.generation, ".pri");
-    (void)fs->ops->unlink(fs->self, path, NULL);
-    layout_generation_path(path, directory, file.number, file.generation, ".log");
-    (void)fs->ops->unlink(fs->self, path, NULL);
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        layout_generation_path(path, directory, file.number, file.generation, suffixes[i]);
+        (void)fs->ops->unlink(fs->self, path, NULL); /* there may be none */
+    }
 }
 
 const struct segment_rewrite *segment_rewrite(const struct segment *self)
@@ -232,8 +230,8 @@ static int load_index(struct load *self, struct fs *fs, struct zsp_err *err)
             index_encode(&bytes, &self->index, &self->facts, &self->place);
             if (!bytes.failed) {
                 /* Derived and in memory already: a full disk must not fail the read. */
-                (void)layout_write_file(fs, self->directory, self->index_path,
-                                        zsp_writer_slice(&bytes), &self->sync_failed, NULL);
+                (void)layout_write_derived(fs, self->directory, self->index_path, self->log_path,
+                                           zsp_writer_slice(&bytes), &self->sync_failed, NULL);
             }
         }
     }

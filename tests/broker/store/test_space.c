@@ -61,6 +61,21 @@ static void a_file_that_does_not_fit_leaves_nothing(void **state)
     assert_int_equal(crash_fs_used(c->fs), used);
 }
 
+/* Goal: what is written beside a segment does not outlive it. */
+static void what_is_derived_of_a_segment_that_is_gone_does_not_stay(void **state)
+{
+    struct log_case *c = *state;
+    const struct zsp_slice bytes = zsp_slice_str("derived");
+    bool sync_failed = true;
+    assert_int_equal(
+        layout_write_derived(c->fs, "", "new.idx", "new.log", bytes, &sync_failed, NULL), 0);
+    assert_int_equal(log_case_file_size(c, "new.idx"), UINT64_MAX);
+    log_case_file_make(c, "new.log");
+    assert_int_equal(
+        layout_write_derived(c->fs, "", "new.idx", "new.log", bytes, &sync_failed, NULL), 0);
+    assert_int_equal(log_case_file_size(c, "new.idx"), bytes.len);
+}
+
 static void the_journal_goes_on_from_its_reserve_on_a_full_disk(void **state)
 {
     struct log_case *c = *state;
@@ -262,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_full_disk_fails_appends_and_room_brings_them_back),
         CASE(a_file_that_does_not_fit_leaves_nothing),
+        CASE(what_is_derived_of_a_segment_that_is_gone_does_not_stay),
         CASE(the_journal_goes_on_from_its_reserve_on_a_full_disk),
         CASE(a_journal_without_room_refuses_and_comes_back),
         CASE(appends_stop_below_the_free_space_that_is_to_stay),
