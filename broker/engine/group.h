@@ -132,7 +132,7 @@ struct group {
 };
 
 _Static_assert(ZSP_NAME_MAX <= UINT8_MAX, "group.name_len");
-_Static_assert(ZSP_PARTITIONS_MAX <= UINT16_MAX, "binding_work.blocked");
+_Static_assert(ZSP_PARTITIONS_MAX <= UINT16_MAX, "binding_work.blocked, stalled, busy");
 
 /* The group side's state: engine->groups. */
 struct groups {

@@ -165,6 +165,7 @@ static void tell_sums(struct ledger_told *told, const struct ledger_figures *now
     all->blocked += (now->is_blocked ? 1u : 0u) - (was->is_blocked ? 1u : 0u);
     all->stalled += (now->is_stalled ? 1u : 0u) - (was->is_stalled ? 1u : 0u);
     all->unknown += (now->is_unknown ? 1u : 0u) - (was->is_unknown ? 1u : 0u);
+    part->busy = (uint16_t)(part->busy + ledger_has_work(now) - ledger_has_work(was));
     all->busy_ledgers += (ledger_has_work(now) ? 1u : 0u) - (ledger_has_work(was) ? 1u : 0u);
     all->late += (now->is_late ? 1u : 0u) - (was->is_late ? 1u : 0u);
     all->with_levels += (now->has_levels ? 1u : 0u) - (was->has_levels ? 1u : 0u);

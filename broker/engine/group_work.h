@@ -47,7 +47,9 @@ struct binding_work {
     struct ledger_told *ring; /* ledgers with something ready; the next to be served */
     uint16_t blocked;         /* ledgers that stand at damage */
     uint16_t stalled;         /* ledgers that look_ahead keeps from going on */
+    uint16_t busy;            /* ledgers with anything ready, out or waiting */
     uint32_t users;
+    uint64_t contest; /* of the round that found a member who wants more of it, hold.c */
 };
 extern const struct binding_work binding_work_none;
 

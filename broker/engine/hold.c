@@ -147,44 +147,6 @@ static struct member *member_of(const struct groups *self, const struct pull *pu
     return session != 0 ? members_find(&pull->group->members, &self->members, session) : NULL;
 }
 
-/* Members that pull now, or hold partitions with work; who has no session counts for each pull. */
-static uint32_t count_active(struct groups *self, struct group *group)
-{
-    const uint64_t stamp = ++self->bind_stamp;
-    uint32_t count = 0;
-    for (const struct pull *pull = group_first_parked(group); pull; pull = pull->next) {
-        struct member *member = member_of(self, pull);
-        count += !member || member->stamp != stamp ? 1 : 0;
-        if (member) {
-            member->stamp = stamp;
-        }
-    }
-    for (struct member *member = group->members.first; member; member = member->next) {
-        count += member->stamp != stamp && count_held(member) > 0 ? 1 : 0;
-    }
-    return count;
-}
-
-static uint32_t share_of(struct groups *self, struct group *group)
-{
-    const uint32_t active = count_active(self, group);
-    return active > 0 ? (group_work_of(group)->busy_ledgers + active - 1) / active
-                      : group_work_of(group)->busy_ledgers;
-}
-
-/* Does another one wait that has less than its share? */
-static bool others_wait(const struct groups *self, const struct pull *one, uint32_t share)
-{
-    for (const struct pull *pull = group_first_parked(one->group); pull; pull = pull->next) {
-        const bool is_other = pull != one && (pull->parked.to.session == 0 ||
-                                              pull->parked.to.session != one->parked.to.session);
-        if (is_other && count_held(member_of(self, pull)) < share) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void lapse_fired(struct engine *engine, struct timer *timer)
 {
     struct member *member = CONTAINER_OF(timer, struct member_holds, lapse)->member;
@@ -258,27 +220,132 @@ static bool is_wanted(const struct ledger *ledger, uint64_t stamp)
     return ledger->binding->joined && (stamp == 0 || ledger->binding->bind_stamp == stamp);
 }
 
-/* Free partitions have something. */
-static bool any_free(struct groups *self, const struct pull *pull)
+/* --- Shares -------------------------------------------------------------------------------------- */
+
+/* How much more a pull may take. */
+struct room {
+    uint32_t share, held; /* partitions with work */
+    uint64_t contest;     /* the mark of bindings that one waits for who has less than the share; */
+    bool all_contested;   /* one that waits for all topics */
+};
+
+/* Partitions with work that it holds and keeps, of the bindings with that mark. */
+static uint32_t count_held_of(const struct member *member, uint64_t stamp)
 {
-    struct binding_walk walk;
-    const struct binding *binding = NULL;
-    binding_walk_begin(&walk, self, pull, 0);
-    while ((binding = binding_walk_next(&walk))) {
-        if (binding->joined && binding_ring(binding)) {
+    uint32_t count = 0;
+    for (const struct ledger_order *order = hold_first(member); order; order = order->next) {
+        count += is_busy(order->ledger) && !order->leaves && is_wanted(order->ledger, stamp);
+    }
+    return count;
+}
+
+/* Does the pull take from a binding with the mark? One whose topics are not joined yet takes nothing. */
+static bool is_rival(const struct pull *pull, uint64_t stamp)
+{
+    if (pull_is_bound(pull) && (stamp == 0 || pull->all_topics)) {
+        return true;
+    }
+    for (uint32_t i = 0; pull->topics && i < pull->topics->count; i++) {
+        if (pull->topics->bindings[i]->bind_stamp == stamp) {
             return true;
         }
     }
     return false;
 }
 
-/* How many partitions with work the pull's member may have; UINT32_MAX = as many as there are. What the
- * pull itself takes does not change it. */
-static uint32_t most_held(struct groups *self, const struct pull *pull)
+/* Partitions with work in the pull's topics. */
+static uint32_t busy_of(const struct pull *pull)
 {
-    const uint32_t share = share_of(self, pull->group);
-    return others_wait(self, pull, share) ? share : UINT32_MAX;
+    uint32_t busy = 0;
+    for (uint32_t i = 0; !pull->all_topics && i < pull->topics->count; i++) {
+        busy += binding_work_of(pull->topics->bindings[i])->busy;
+    }
+    return pull->all_topics ? group_work_of(pull->group)->busy_ledgers : busy;
 }
+
+/* What belongs to the rivals or to nobody, by their number; who has no session counts for each pull.
+ * `stamp`: the mark of the pull's bindings. */
+static uint32_t share_of(struct groups *self, const struct pull *one, uint64_t stamp)
+{
+    const uint64_t round = ++self->bind_stamp;
+    const struct pull_topics *last = NULL; /* pulls that wait one behind the other share them */
+    bool last_is_rival = false;
+    uint32_t rivals = 0;
+    uint32_t pool = busy_of(one);
+    for (const struct pull *pull = group_first_parked(one->group); pull; pull = pull->next) {
+        struct member *const member = member_of(self, pull);
+        if (member && member->stamp == round) {
+            continue;
+        }
+        last_is_rival =
+            pull->topics && pull->topics == last ? last_is_rival : is_rival(pull, stamp);
+        last = pull->topics;
+        if (last_is_rival && member) {
+            member->stamp = round;
+            pool += count_held(member) - count_held_of(member, stamp);
+        }
+        rivals += last_is_rival ? 1 : 0;
+    }
+    for (struct member *member = one->group->members.first; member; member = member->next) {
+        const uint32_t held = member->stamp != round ? count_held_of(member, stamp) : 0;
+        if (held > 0) {
+            pool += count_held(member) - held;
+            rivals++;
+        }
+    }
+    return rivals > 0 ? (pool + rivals - 1) / rivals : pool;
+}
+
+/* Mark what others wait for who have less than the share. */
+static void mark_contested(struct groups *self, const struct pull *one, struct room *room)
+{
+    room->contest = ++self->bind_stamp;
+    for (const struct pull *pull = group_first_parked(one->group); pull && !room->all_contested;
+         pull = pull->next) {
+        const bool is_other = pull != one && (pull->parked.to.session == 0 ||
+                                              pull->parked.to.session != one->parked.to.session);
+        if (!is_other || count_held(member_of(self, pull)) >= room->share) {
+            continue;
+        }
+        room->all_contested = pull->all_topics;
+        for (uint32_t i = 0; pull->topics && i < pull->topics->count; i++) {
+            if (pull->topics->bindings[i]->work) {
+                pull->topics->bindings[i]->work->contest = room->contest;
+            }
+        }
+    }
+}
+
+static struct room room_of(struct groups *self, const struct pull *pull, uint64_t stamp)
+{
+    struct room room = {.share = share_of(self, pull, stamp),
+                        .held = count_held(member_of(self, pull))};
+    mark_contested(self, pull, &room);
+    return room;
+}
+
+/* May one more free partition of the binding, which has one with something, be taken? */
+static bool has_room(const struct room *self, const struct binding *binding)
+{
+    return self->held < self->share ||
+           (!self->all_contested && binding_work_of(binding)->contest != self->contest);
+}
+
+/* Has a free partition something that the pull may take? `room` NULL: if it has room for it. */
+static bool has_free(struct groups *self, const struct pull *pull, const struct room *room)
+{
+    struct binding_walk walk;
+    const struct binding *binding = NULL;
+    binding_walk_begin(&walk, self, pull, 0);
+    while ((binding = binding_walk_next(&walk))) {
+        if (binding->joined && binding_ring(binding) && (!room || has_room(room, binding))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- Taking -------------------------------------------------------------------------------------- */
 
 bool hold_may_take(struct groups *self, const struct pull *pull)
 {
@@ -290,7 +357,11 @@ bool hold_may_take(struct groups *self, const struct pull *pull)
             return true;
         }
     }
-    return any_free(self, pull) && count_held(member) < most_held(self, pull);
+    if (!has_free(self, pull, NULL)) {
+        return false;
+    }
+    const struct room room = room_of(self, pull, stamp);
+    return has_free(self, pull, &room);
 }
 
 void hold_balance(struct groups *self, struct pull *pull)
@@ -321,15 +392,15 @@ void hold_balance(struct groups *self, struct pull *pull)
     }
 }
 
-/* From free partitions of one binding, as long as there is `room` for one more; those that gave something
+/* From free partitions of one binding, as long as there is room for one more; those that gave something
  * are held. */
 static int take_free(struct groups *self, struct pull *pull, struct binding *binding,
-                     struct member *member, uint32_t *room)
+                     struct member *member, struct room *room)
 {
     const bool holds_dead = group_holds_dead(pull->group);
     struct take *take = &pull->take;
     while (binding->joined && binding_ring(binding) && take->messages > 0 && !take->alone &&
-           take->piece_count<take->piece_max && * room> 0) {
+           take->piece_count < take->piece_max && has_room(room, binding)) {
         struct ledger *ledger = binding_ring(binding)->ledger;
         const uint64_t taken = take->taken;
         binding->work->ring = binding->work->ring->ring_next;
@@ -341,7 +412,7 @@ static int take_free(struct groups *self, struct pull *pull, struct binding *bin
         if (rc < 0 || take->taken == taken) {
             return rc; /* e.g. limited ones, which go alone */
         }
-        (*room)--;
+        room->held++;
     }
     return 0;
 }
@@ -378,9 +449,7 @@ int hold_reserve(struct groups *self, struct pull *pull)
 {
     struct member *const member = member_of(self, pull);
     const size_t first = pull_takes_turns(pull) ? pull->group->next_binding++ : 0;
-    const uint32_t held = count_held(member);
-    const uint32_t most = most_held(self, pull);
-    uint32_t room = most > held ? most - held : 0;
+    struct room room = room_of(self, pull, mark_bindings(self, pull));
     struct binding_walk walk;
     struct binding *binding = NULL;
     int rc = 0;

@@ -17,9 +17,11 @@
  * A partition that is free while messages of it are out (its member left; the pull had no session;
  * the broker was started anew) gives nothing until these are settled or their leases ended.
  *
- * Balance: a member takes free partitions up to its share, the partitions with work by the members
- * that pull or hold, rounded up; beyond it when no other member waits that has less. Partitions
- * without work are kept, and count for nothing.
+ * Balance: what counts is how many partitions with work a member has, of all topics. Rivals of a pull are
+ * the members that pull any of its topics, or hold something of them. A member takes free partitions up to
+ * its share: what its rivals have and what is free in its topics, by their number, rounded up; and
+ * beyond it of a topic that no other one waits for who has less than that. So of those that could have a free
+ * partition the one with the least always may. Partitions without work are kept, and count for nothing.
  */
 #ifndef ZSP_ENGINE_HOLD_H
 #define ZSP_ENGINE_HOLD_H

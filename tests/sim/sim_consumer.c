@@ -144,11 +144,27 @@ static void copy_outcomes(struct sim_request *request, const struct sim_request 
     }
 }
 
+/* One of the topics that the group has: its members need not take the same. 0 = all. */
+static uint32_t some_topic(struct client *self)
+{
+    struct prng *prng = &self->sim->prng;
+    if (self->group != SIM_ORDERED || !self->sim->model.groups[self->group].exists ||
+        !prng_chance(prng, 300)) {
+        return 0;
+    }
+    uint32_t topic = (uint32_t)prng_below(prng, SIM_TOPICS);
+    while (!model_group_has_topic(self->group, topic)) {
+        topic = (topic + 1) % SIM_TOPICS;
+    }
+    return 1 + topic;
+}
+
 static void pull(struct client *self)
 {
     struct prng *prng = &self->sim->prng;
     struct sim_request *request = client_request(self, SIM_PULL);
     request->group = self->group;
+    request->only = some_topic(self);
     request->max_messages = prng_chance(prng, 300) ? 1 : prng_between(prng, 1, 60);
     request->max_bytes = prng_chance(prng, 300) ? prng_between(prng, 1, 2000) : 100000;
     request->wait_ms = prng_chance(prng, 400) ? 0 : prng_below(prng, 20000);
@@ -167,6 +183,7 @@ static void pull_again(struct client *self, const struct sim_request *before)
 {
     struct sim_request *request = client_request(self, SIM_PULL);
     request->group = before->group;
+    request->only = before->only;
     request->max_messages = before->max_messages;
     request->max_bytes = before->max_bytes;
     request->wait_ms = before->wait_ms;

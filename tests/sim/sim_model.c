@@ -39,6 +39,12 @@ static uint32_t asked_partitions(const struct model *self, uint32_t topic)
     return topic < SIM_TOPICS && self->parts_asked[topic] > sure ? self->parts_asked[topic] : sure;
 }
 
+bool model_takes_topic(const struct sim_request *pull, uint32_t topic)
+{
+    return model_group_has_topic(pull->group, topic) &&
+           (pull->only == 0 || pull->only == topic + 1);
+}
+
 bool model_group_has_topic(uint32_t group, uint32_t topic)
 {
     /* audit, shelf: orders; billing: orders, bills; search: bills, events; ledger: orders, events;

@@ -189,6 +189,8 @@ uint32_t model_first_partitions(uint32_t topic);
 uint32_t model_partition_count(uint32_t topic);
 uint32_t model_sure_partitions(const struct model *self, uint32_t topic);
 bool model_group_has_topic(uint32_t group, uint32_t topic);
+/* Does the PULL ask for messages of it? */
+bool model_takes_topic(const struct sim_request *pull, uint32_t topic);
 
 void model_fini(struct model *self);
 /* Keep the first failure. Returns false. */

@@ -306,7 +306,7 @@ void model_pull_answer(struct model *self, struct sim_request *request)
                              run->lease, reply->lease);
             return;
         }
-        if (!model_group_has_topic(request->group, run->topic)) {
+        if (!model_takes_topic(request, run->topic)) {
             (void)model_fail(self, "PULL: group %s got a message of %s",
                              sim_group_name(request->group), sim_topic_name(run->topic));
             return;

@@ -160,15 +160,14 @@ static void write_topics(struct zsp_writer *out, const struct sim_request *self)
     static const char *const patterns[] = {"ord*",   "b?lls",  "*nts", "scr*",  "sourc?",
                                            "l*",     "r*",     "si*",  "gr?ve", "ag*",
                                            "pr?ces", "cl?nic", "m*",   "t?de"};
-    const uint32_t group = self->group;
     wire_write_text(out, "topics");
     uint32_t count = 0;
     for (uint32_t t = 0; t < SIM_TOPICS_ALL; t++) {
-        count += model_group_has_topic(group, t);
+        count += model_takes_topic(self, t);
     }
     wire_write_array(out, count);
     for (uint32_t t = 0; t < SIM_TOPICS_ALL; t++) {
-        if (model_group_has_topic(group, t)) {
+        if (model_takes_topic(self, t)) {
             wire_write_text(out, self->ticket % 2 == 0 ? patterns[t] : sim_topic_name(t));
         }
     }

@@ -210,6 +210,7 @@ struct sim_request {
     uint32_t *numbers;
     size_t number_count;
     /* PULL, READ */
+    uint32_t only;       /* PULL: 1 + the one topic of its group that it takes; 0 = all */
     uint64_t look_ahead; /* GROUP.CREATE; 0 = the default */
     uint64_t max_messages, max_bytes, wait_ms, from;
     bool accepts_zstd, wants_parts;
