@@ -102,7 +102,7 @@ static struct clinic_saved save_slot(const struct chart_slot *slot, uint64_t ste
     struct clinic_saved ret = {.failures_max = slot->failures_max,
                                .deliveries_max = slot->deliveries_max};
     for (unsigned i = 0; i < 4; i++) {
-        ret.may |= chart_was(slot, 1u << i, step) ? (uint8_t)(1u << i) : 0;
+        ret.may = (uint8_t)(ret.may | (chart_was(slot, 1u << i, step) ? 1u << i : 0u));
     }
     if (slot->open == 0 && slot->touched_step < step) {
         ret.failures_min = slot->failures_min;
