@@ -539,7 +539,11 @@ typedef struct zspool_consumer_options_t {
     size_t prefetch_bytes;      /* the same in bytes; one message always fits; 0 = 1 MiB */
     bool auto_extend;           /* extend leases of messages taken or waiting here until settled */
     bool no_started;            /* do not tell the broker which messages were taken in hand */
-    bool end_when_empty; /* zspool_next() returns ZSPOOL_END when the broker has nothing ready */
+    bool
+        end_when_empty; /* zspool_next() returns ZSPOOL_END when the broker has nothing ready. Where a
+                          * group keeps an order, what is here, in hand or on its way to be settled may
+                          * keep others back: then it is not the end yet, but for a caller with
+                          * messages in hand that waits without a limit: settle them, and go on */
     void (*ready_fn)(zspool_consumer_t *self, void *arg); /* for zspool_dispatch(); NULL = none */
     void *ready_arg;
     uint64_t message_limit; /* take no more than so many in all, and pull no more than that;

@@ -355,6 +355,24 @@ static int take(struct zspool_consumer *self, const zspool_message_t **ret, stru
     return 0;
 }
 
+/* An outcome was given: what that message kept back may be pulled. */
+static void note_settled(struct zspool_consumer *self)
+{
+    self->settled_count++;
+    if (self->kept_back) {
+        self->kept_back = false;
+        self->pull_at_ms = 0;
+    }
+}
+
+/* Would a caller that holds messages wait for what only their outcomes bring? Without a time limit
+ * that is the end; it may go on after having settled. */
+static bool waits_for_itself(const struct zspool_consumer *self, int timeout_ms)
+{
+    return timeout_ms < 0 && self->options.end_when_empty && self->kept_back && !self->first &&
+           self->held_first;
+}
+
 static int next_locked(struct zspool_consumer *self, const zspool_message_t **ret, int timeout_ms,
                        struct zsp_err *err)
 {
@@ -377,6 +395,9 @@ static int next_locked(struct zspool_consumer *self, const zspool_message_t **re
         }
         if (zsp_consumer_at_end(self)) {
             self->end_told = true;
+            return ZSPOOL_END;
+        }
+        if (waits_for_itself(self, timeout_ms)) {
             return ZSPOOL_END;
         }
         if (deadline_ms == INT64_MIN) {
@@ -497,7 +518,7 @@ static int settle_locked(struct zspool_consumer *self, const zspool_message_t *m
     if (zsp_outcomes_add(&self->outcomes, run) != 0) {
         return zsp_err_set(err, ZSP_ENOMEM, "no memory for an outcome");
     }
-    self->settled_count++;
+    note_settled(self);
     if (run->outcome == WIRE_EXTEND) {
         held->parcel->lease_until_ms = zsp_now_ms() + (int64_t)run->delay_ms;
     } else {

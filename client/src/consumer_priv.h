@@ -78,6 +78,8 @@ struct zspool_consumer {
     int64_t pull_at_ms;              /* not before */
     bool finished;                   /* the group is a replay, and there is nothing left of it */
     bool drained;                    /* end_when_empty, and an empty answer came */
+    bool pull_held;                  /* messages were here or in hand when the PULL went out */
+    bool kept_back;                  /* an empty answer came, and these may keep others back */
     bool end_told;                   /* the host knows of the end: no reason to wake it again */
     struct zsp_err pull_error;       /* code 0 = none; the host takes it */
     bool pull_halted;                /* the host took an error: its next call pulls again */

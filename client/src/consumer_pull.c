@@ -143,6 +143,8 @@ static void nothing_ready(struct zspool_consumer *self, const struct zsp_answer 
     } else if (reason.data && zsp_slice_equal_str(reason, "finished")) {
         self->finished = true;
         self->drained = true;
+    } else if (self->order != ZSP_ORDER_NONE && self->pull_held) {
+        self->kept_back = true; /* what comes behind them is ready when they are settled */
     } else if (self->options.end_when_empty && !unsure) {
         self->drained = true;
     }
@@ -165,6 +167,7 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
     struct zsp_parcel *parcel = NULL;
     struct zsp_err err = {0};
     self->pull_out = false;
+    self->kept_back = false;
     zsp_consumer_unboard(self, answer);
     int code = answer->code;
     if (code == 0) {
@@ -284,6 +287,8 @@ static void pump_pull(struct zspool_consumer *self, int64_t now_ms)
     uint64_t wait_ms = PULL_WAIT_MS < hello->max_wait_ms ? PULL_WAIT_MS : hello->max_wait_ms;
     wait_ms = self->options.end_when_empty ? 0 : wait_ms;
     (void)zsp_consumer_board(self, now_ms);
+    self->pull_held = self->first || self->held_first || self->outcomes.count > 0 ||
+                      (self->outcomes_sent.count > 0 && !self->settle_aboard);
     write_pull(self, wait_ms);
     self->pull.verb = "PULL";
     self->pull.repeats = true;

@@ -258,6 +258,17 @@ class Groups(Case):
         self.usage("savepoint", "save", "sp-g")
         self.usage("savepoint", "ls", "sp-g", "--yes")
 
+    def test_an_end_waits_for_what_its_own_messages_keep_back(self):
+        lines = "".join(f"k{number % 3}:{number}\n" for number in range(6000)).encode()
+        self.good("pub", "kept", "-K", ":", stdin=lines)
+        pulled = self.good("pull", "kept", "-g", "kept-1", "--mode", "keyed", "-e").lines()
+        self.assertEqual(sorted(map(int, pulled)), list(range(6000)))
+        few = "".join(f"k{number % 2}:{number}\n" for number in range(12)).encode()
+        self.good("pub", "few", "-K", ":", stdin=few)
+        done = self.good("work", "few", "-g", "few-1", "--mode", "keyed", "-j", "4", "-e", "--",
+                         "sh", "-c", "read -r line; echo $line").lines()
+        self.assertEqual(sorted(map(int, done)), list(range(12)))
+
     def test_dead_letters(self):
         self.good("pub", "dd", *"abcde")
         self.good("pull", "dd", "-g", "dd-g", "-n", "2", "--outcome", "reject")
