@@ -7,6 +7,7 @@
 
 #include "common/assert.h"
 #include "common/limits.h"
+#include "tests/sim/sim_many.h"
 #include "tests/sim/sim_message.h"
 #include "tests/sim/sim_model.h"
 #include "tests/support/plain_body.h"
@@ -87,13 +88,13 @@ void request_destroy(struct sim_request **self_p)
 
 /* --- Encoding ------------------------------------------------------------------------- */
 
-static uint32_t order_count(const struct sim_order *order)
+uint32_t order_count(const struct sim_order *order)
 {
     return (order->priority != ZSP_PRIORITY ? 1u : 0u) + (order->not_before_ms != 0 ? 1u : 0u) +
            (order->expires_at_ms != 0 ? 1u : 0u);
 }
 
-static void write_order(struct zsp_writer *out, const struct sim_order *order)
+void write_order(struct zsp_writer *out, const struct sim_order *order)
 {
     if (order->priority != ZSP_PRIORITY) {
         wire_write_text_uint(out, "priority", order->priority);
@@ -526,7 +527,7 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
     }
     switch (self->verb) {
     case SIM_PUBLISH:
-        write_publish(out, self, raw_bytes);
+        (many_has(self) ? many_write : write_publish)(out, self, raw_bytes);
         break;
     case SIM_OPEN:
         (void)snprintf(producer, sizeof producer, "producer-%u", self->producer);
@@ -623,6 +624,9 @@ static void encode_body(struct sim_request *self, size_t *ret_raw_bytes)
         struct zsp_buf *packed = plain_pack((struct zsp_slice){self->body->data, self->body->len});
         zsp_buf_put(&self->body);
         self->body = packed;
+    }
+    if (many_has(self)) {
+        many_encode_body(self);
     }
 }
 

@@ -206,6 +206,7 @@ struct sim_request {
     struct sim_order order;
     uint32_t producer; /* 1 + index, 0 = anonymous */
     uint64_t epoch, sequence;
+    bool rows_told[2]; /* of one that travels as one of many, see sim_many.h */
     /* COMMIT: messages that go to both topics; PUBLISH: those that do not have numbers in a row */
     uint32_t *numbers;
     size_t number_count;

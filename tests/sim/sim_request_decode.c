@@ -9,6 +9,7 @@
 
 #include "common/assert.h"
 #include "common/record.h"
+#include "tests/sim/sim_many.h"
 #include "tests/sim/sim_message.h"
 #include "tests/sim/sim_model.h"
 #include "tests/sim/sim_request.h"
@@ -100,11 +101,11 @@ static bool decode_at_rows(struct sim_reply *reply, const msgpack_object_array *
     return true;
 }
 
-static bool decode_at(struct sim_request *self, const msgpack_object *map,
-                      struct sim_complaint *complaint)
+/* What is told of a publish, alone or of a row. */
+static bool decode_confirm(struct sim_request *self, const msgpack_object *map,
+                           const msgpack_object_array *at, struct sim_complaint *complaint)
 {
     struct sim_reply *reply = &self->reply;
-    const msgpack_object_array *at = map_array(map, "at");
     uint64_t timestamp = 0;
     struct zsp_slice level = {0};
     const msgpack_object *told = wire_map_find(map, "level");
@@ -115,6 +116,43 @@ static bool decode_at(struct sim_request *self, const msgpack_object *map,
     reply->timestamp_ms = (int64_t)timestamp;
     reply->is_synced = zsp_slice_equal_str(level, "synced");
     return decode_at_rows(reply, at, complaint);
+}
+
+static void decode_error(struct sim_request *self, const msgpack_object *map)
+{
+    struct zsp_err err = {0};
+    self->reply.is_error = true;
+    self->reply.code = wire_error_decode(map, &err);
+    self->reply.maybe = err.maybe;
+    (void)snprintf(self->reply.text, sizeof self->reply.text, "%s: %.100s",
+                   zsp_err_wire_name(self->reply.code), err.msg);
+}
+
+/* One of many batches; what a PART told of it stands. */
+static bool decode_many(struct sim_request *self, const msgpack_object *map, bool is_part,
+                        struct sim_complaint *complaint)
+{
+    struct many_row row;
+    if (!many_read(self, map, &row)) {
+        return complain(complaint, "rows of a PUBLISH that make no sense");
+    }
+    if (!is_part && !many_is_told(self)) {
+        return complain(complaint, "a PUBLISH is over, and not all batches were told of");
+    }
+    if (row.error) {
+        decode_error(self, row.error);
+    }
+    return !row.at ||
+           decode_confirm(self, map,
+                          row.at->type == MSGPACK_OBJECT_ARRAY ? &row.at->via.array : NULL,
+                          complaint);
+}
+
+static bool decode_publish(struct sim_request *self, const msgpack_object *map,
+                           struct sim_complaint *complaint)
+{
+    return many_has(self) ? decode_many(self, map, false, complaint)
+                          : decode_confirm(self, map, map_array(map, "at"), complaint);
 }
 
 /* Rows of an array of arrays: an optional topic, a partition, `count` numbers. */
@@ -418,7 +456,7 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
     struct sim_reply *reply = &self->reply;
     switch (self->verb) {
     case SIM_PUBLISH:
-        return decode_at(self, map, complaint);
+        return decode_publish(self, map, complaint);
     case SIM_OPEN:
         return ((map_uint(map, "epoch", &reply->epoch) &&
                  map_uint(map, "commit", &reply->commit_last)) ||
@@ -501,16 +539,13 @@ bool request_decode(struct sim_request *self, const struct engine_effect *effect
     } else if (!decoded.has_id || decoded.id != self->id) {
         (void)complain(complaint, "the reply has another id");
     } else if (decoded.status == WIRE_ERR) {
-        memset(&err, 0, sizeof err);
-        self->reply.is_error = true;
-        self->reply.code = wire_error_decode(decoded.map, &err);
-        self->reply.maybe = err.maybe;
-        (void)snprintf(self->reply.text, sizeof self->reply.text, "%s: %.100s",
-                       zsp_err_wire_name(self->reply.code), err.msg);
+        decode_error(self, decoded.map);
         good = true;
     } else if (effect->more != (decoded.status == WIRE_PART)) {
         (void)complain(complaint, "a reply of status %d, and %s follows", (int)decoded.status,
                        effect->more ? "another" : "none");
+    } else if (decoded.status == WIRE_PART && many_has(self)) {
+        good = decode_many(self, decoded.map, true, complaint);
     } else if (decoded.status == WIRE_PART && self->wants_parts) {
         good = decode_runs(self, decoded.map, effect, complaint);
     } else if (decoded.status == WIRE_OK) {
