@@ -16,7 +16,7 @@
 
 #define BATCH_BYTES   (16u * ZSP_KIB) /* larger ones travel alone */
 #define BODY_BYTES    ZSP_MIB
-#define ROWS_MAX      256u /* with so many */
+#define ROWS_MAX      512u /* with so many */
 #define BUNDLES_MAX   2u   /* in flight: while one is being synced, the next one is written */
 #define ARGS_BYTES    512u /* all that is told once */
 #define ROW_BYTES     48u  /* what is told of a batch, beside its topic's name */

@@ -65,9 +65,13 @@ static void check_ages(struct zspool_producer *self, int64_t now_ms)
     struct zsp_batch *next;
     for (struct zsp_batch *batch = self->all_first; batch; batch = next) {
         next = batch->all_next;
-        if (!batch->reported && now_ms - batch->born_ms >= self->options.delivery_ms) {
-            give_up(batch);
+        if (batch->reported) {
+            continue;
         }
+        if (now_ms - batch->born_ms < self->options.delivery_ms) {
+            break; /* those behind it are younger */
+        }
+        give_up(batch);
     }
     int64_t check_ms = self->options.delivery_ms / 4 + 1;
     check_ms = check_ms > CHECK_MS_MAX ? CHECK_MS_MAX : check_ms;
