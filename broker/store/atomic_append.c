@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/atomic_append_priv.h"
 #include "broker/store/fact.h"
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition.h"
@@ -12,52 +13,6 @@
 #include "common/hash.h"
 
 #define PLACED_BYTES_MAX (16u * ZSP_MIB) /* between record and segment, the first one aside */
-
-enum atomic_state { ATOMIC_WAITING, ATOMIC_READY, ATOMIC_PLACED, ATOMIC_WRITING };
-
-struct atomic_batch {
-    struct store_batch batch; /* holds a reference on its frame */
-    uint64_t bytes;           /* on disk */
-    size_t part;              /* index */
-};
-
-/* What goes to one partition. */
-struct atomic_part {
-    struct io io; /* of the write */
-    struct store_atomic *atomic;
-    struct store_part *part;
-    struct append *marker; /* in its queue; NULL = not (any more) */
-    uint64_t bytes;        /* of its batches */
-    bool is_ready;         /* its partition stands still */
-    bool is_out;           /* the write is */
-    bool is_written;
-    struct atomic_part *before; /* PLACED: the part of an older one that stands before it, */
-    struct atomic_part *after;  /* and of a younger one behind it, in this partition */
-    struct mark end;            /* PLACED: what the mark will be; */
-    uint8_t *redo;              /* the redo entry's value, the batches behind it */
-    struct iovec iov;           /* of the write */
-    int64_t retry_ms; /* no room on the disk, or no descriptor: not again before; 0 = all is well */
-};
-
-struct store_atomic {
-    struct log_store *store;
-    struct store_atomic *next; /* in one of the lists */
-    struct store_atomic *prev; /* of the first list */
-    enum atomic_state state;
-    uint64_t tag;
-    uint64_t record; /* of the journal */
-    uint64_t epoch;  /* of the batches */
-    uint64_t bytes;
-    bool is_held;          /* WRITING: a part is to be tried again, or stands behind such a one */
-    struct zsp_err broken; /* READY: a queue has failed; code 0 = none */
-    size_t ready_count;
-    struct redo_amount reserved; /* of its redo entries, until they are in the journal */
-    struct atomic_part *parts;
-    size_t part_count;
-    uint64_t *offsets; /* READY: of the batches */
-    size_t count;
-    struct atomic_batch batches[];
-};
 
 static void set_state(struct store_atomic *self, enum atomic_state state)
 {
@@ -412,12 +367,35 @@ static void record_synced(struct log_store *store, void *arg, const struct zsp_e
     }
 }
 
+size_t atomic_fill_entries(const struct store_atomic *self, struct fact *facts,
+                           struct store_entry *entries)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < self->part_count; i++) {
+        const struct atomic_part *part = &self->parts[i];
+        const uint64_t topic_id = part->part->topic_id;
+        const uint32_t number = part->part->number;
+        if (part->is_written || part->part->state != PART_OPEN) {
+            continue;
+        }
+        facts[count] = fact_redo_key(topic_id, number);
+        entries[count] =
+            (struct store_entry){fact_key(&facts[count]),
+                                 STORE_REDO,
+                                 {part->redo, JOURNAL_REDO_BYTES + (size_t)part->bytes}};
+        const struct atomic_part *last = part->after ? part->part->placed_last : part;
+        facts[count + 1] = fact_mark(topic_id, number, &last->end);
+        entries[count + 1] = fact_entry(&facts[count + 1], STORE_IMAGE);
+        count += 2;
+    }
+    return count;
+}
+
 static int put_record(struct log_store *store, struct store_atomic *self,
                       const struct store_entry *entries, size_t count, struct zsp_err *err)
 {
-    const size_t own_count = 2 * self->part_count;
-    struct store_entry *all = calloc(count + own_count + 1, sizeof *all);
-    struct fact *facts = calloc(own_count + 1, sizeof *facts);
+    struct store_entry *all = calloc(count + 2 * self->part_count + 1, sizeof *all);
+    struct fact *facts = calloc(2 * self->part_count + 1, sizeof *facts);
     int rc = all && facts ? lay_out(self) : ZSP_ENOMEM;
     if (rc < 0) {
         (void)zsp_err_set(err, rc, "an atomic append");
@@ -425,18 +403,7 @@ static int put_record(struct log_store *store, struct store_atomic *self,
         if (count > 0) {
             memcpy(all, entries, count * sizeof *all);
         }
-        for (size_t i = 0; i < self->part_count; i++) {
-            const struct atomic_part *part = &self->parts[i];
-            const uint64_t topic_id = part->part->topic_id;
-            const uint32_t number = part->part->number;
-            facts[2 * i] = fact_redo_key(topic_id, number);
-            facts[2 * i + 1] = fact_mark(topic_id, number, &part->end);
-            all[count + 2 * i] =
-                (struct store_entry){fact_key(&facts[2 * i]),
-                                     STORE_REDO,
-                                     {part->redo, JOURNAL_REDO_BYTES + (size_t)part->bytes}};
-            all[count + 2 * i + 1] = fact_entry(&facts[2 * i + 1], STORE_IMAGE);
-        }
+        const size_t own_count = atomic_fill_entries(self, facts, all + count);
         self->record = store->journal.next_record;
         const struct journal_wait wait = {.fn = record_synced, .arg = self};
         rc = journal_put(store, all, count + own_count, own_count, STORE_SYNCED_LEVEL, &wait, err);
@@ -594,20 +561,6 @@ static void finish(struct log_store *store, struct store_atomic *self)
     }
 }
 
-/* What cannot go on holds up those behind it in its partitions, and does not count against others. */
-static void note_held(struct log_store *store, struct store_atomic *self)
-{
-    bool is_held = false;
-    for (size_t i = 0; i < self->part_count; i++) {
-        const struct atomic_part *part = &self->parts[i];
-        is_held = is_held || part->retry_ms != 0 || (part->before && part->before->atomic->is_held);
-    }
-    if (is_held != self->is_held) {
-        self->is_held = is_held;
-        store->atomics.held_bytes += is_held ? self->bytes : -self->bytes;
-    }
-}
-
 void atomics_step(struct log_store *store)
 {
     struct atomics *atomics = &store->atomics;
@@ -616,7 +569,7 @@ void atomics_step(struct log_store *store)
     while (self && self->state == ATOMIC_WRITING && !store->failed) {
         struct store_atomic *next = self->next;
         const bool is_over = write_parts(store, self);
-        note_held(store, self);
+        atomic_note_held(store, self);
         if (is_over) {
             *(before ? &before->next : &atomics->placed_first) = next;
             atomics->placed_last = next ? atomics->placed_last : before;
@@ -629,25 +582,6 @@ void atomics_step(struct log_store *store)
         }
         self = next;
     }
-}
-
-uint64_t atomics_oldest_record(const struct log_store *store)
-{
-    const struct store_atomic *first = store->atomics.placed_first;
-    return first ? first->record : UINT64_MAX;
-}
-
-int64_t atomics_deadline_ms(const struct log_store *store)
-{
-    int64_t due_ms = INT64_MAX;
-    const struct store_atomic *self = store->atomics.placed_first;
-    for (; self && store->atomics.held_bytes > 0; self = self->next) {
-        for (size_t i = 0; i < self->part_count; i++) {
-            const int64_t retry_ms = self->parts[i].retry_ms; /* in the past: it is being tried */
-            due_ms = retry_ms > store->now.mono_ms && retry_ms < due_ms ? retry_ms : due_ms;
-        }
-    }
-    return due_ms;
 }
 
 bool atomics_busy(const struct log_store *store)

@@ -33,7 +33,8 @@
  *     atomic_put();
  *   - the segment's file system is full, or its file was closed meanwhile and cannot be opened: that is
  *     repeated every JOURNAL_RETRY_MS, and holds up nobody but those behind it in its partitions, where
- *     no more are put meanwhile. A failed write there is fail-stop: the next start writes what the
+ *     no more are put meanwhile. When the journal wants their record to go they are put anew, so that
+ *     this may take any time. A failed write there is fail-stop: the next start writes what the
  *     journal holds;
  *   - the topic is dropped after the record: its part of it goes with it.
  */
@@ -51,8 +52,9 @@ struct atomics {
     struct store_atomic *first;        /* all that are WAITING or READY */
     struct store_atomic *placed_first; /* PLACED or WRITING, in the order of their records */
     struct store_atomic *placed_last;
-    uint64_t placed_bytes; /* of these, */
-    uint64_t held_bytes;   /* and of those of them that cannot go on */
+    uint64_t placed_bytes;  /* of these, */
+    uint64_t held_bytes;    /* and of those of them that cannot go on */
+    uint64_t renewed_bytes; /* stats.journal_bytes when these were put anew last */
 };
 
 /* As store_ops.atomic_begin, .atomic_offsets, .atomic_put and .atomic_cancel. */
@@ -72,6 +74,9 @@ bool atomic_holds(const struct store_part *part);
 void atomic_queue_fails(struct atomic_part *part, const struct zsp_err *err);
 /* Start the writes that can be started. */
 void atomics_step(struct log_store *store);
+/* Records of those that cannot be written for a while, and are below this one, keep too much of the
+ * journal: they are put anew. */
+void atomics_renew(struct log_store *store, uint64_t below);
 /* The oldest record whose batches are not in their segments yet; UINT64_MAX = none. */
 uint64_t atomics_oldest_record(const struct log_store *store);
 /* When atomics_step() wants to be called by time, INT64_MAX = never. */

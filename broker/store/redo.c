@@ -159,17 +159,24 @@ static const struct deferred *deferred_of(const struct segment *segment)
     return deferred && deferred->segment == segment ? deferred : NULL;
 }
 
+/* Too much is owed for records below this number, by what the store may owe or the journal may hold; 0 =
+ * for none. */
+static uint64_t too_old(const struct log_store *store)
+{
+    const uint64_t due = redo_debt_due_below(&store->redo.debt);
+    uint64_t end;
+    return carry_wants_room(store, &end) && end > due ? end : due;
+}
+
 /* Records below this number are to be paid without delay; 0 = none. */
 static uint64_t due_below(const struct log_store *store)
 {
     const struct redo *self = &store->redo;
-    uint64_t end;
     if (store->files.wanted || self->wants_room ||
         store->now.mono_ms - self->since_ms >= (int64_t)REDO_IDLE_MS) {
         return UINT64_MAX;
     }
-    const uint64_t due = redo_debt_due_below(&self->debt);
-    return carry_wants_room(store, &end) && end > due ? end : due;
+    return too_old(store);
 }
 
 /* Commit cycles and seals have paid as well: the journal is told when too much seems to be owed. */
@@ -189,6 +196,7 @@ void redo_step(struct log_store *store)
     if (store->failed) {
         return;
     }
+    atomics_renew(store, too_old(store));
     tell_paid(store);
     if (!self->first || self->checkpoint || self->first->redo_record >= due_below(store)) {
         return;

@@ -434,6 +434,18 @@ static void hold_a_commit(struct log_case *c)
     assert_int_equal(c->atomics_done, 0);
 }
 
+/* Both of its segments begin with it. */
+static void assert_held_is_there(struct log_case *c)
+{
+    for (int i = 0; i < 2; i++) {
+        char path[64];
+        uint8_t bytes[256] = {0};
+        (void)snprintf(path, sizeof path, "topics/9-wide/%d/00000000000000000000.log", i);
+        (void)log_case_file_read(c, path, bytes, sizeof bytes);
+        assert_string_equal((const char *)bytes + BATCH_HEADER_BYTES, "in a commit");
+    }
+}
+
 /* Goal: commits and publishes to other partitions go on meanwhile; those to its own wait for it. */
 static void a_commit_that_waits_holds_up_no_other(void **state)
 {
@@ -500,6 +512,32 @@ static void those_behind_a_commit_that_waits_come_after_it(void **state)
     c->options.fs = c->fs;
 }
 
+/* Goal: however long it waits, there is room for others in the journal. */
+static void a_commit_that_waits_for_long_holds_up_no_other(void **state)
+{
+    struct log_case *c = *state;
+    c->options.redo_entries_max = 20;
+    c->options.journal_file_bytes = 4096;
+    c->options.journal_bytes_min = 16384;
+    hold_a_commit(c);
+    for (size_t i = 0; i < 100; i++) {
+        struct store_atomic *const other = begin_atomic_in(c, 4, 5);
+        pass(c, 10);
+        assert_int_equal(c->atomics_ready, 2 + i);
+        put_atomic(c, other);
+        pass(c, 10);
+        assert_int_equal(c->atomics_done, 1 + i);
+    }
+    struct store_stats stats;
+    c->store->ops->stats(c->store, &stats);
+    assert_in_range(stats.journal_file_count, 1, 8);
+    log_case_kill(c);
+    crash_fs_power_loss(c->fs, 5);
+    c->options.fs = c->fs;
+    assert_int_equal(log_case_open(c), 0);
+    assert_held_is_there(c);
+}
+
 /* Goal: with its topic it is over, and is in nobody's way. */
 static void a_commit_that_waits_for_a_dropped_topic_is_over(void **state)
 {
@@ -534,13 +572,7 @@ static void a_commit_that_waits_is_there_after_a_power_cut(void **state)
     crash_fs_power_loss(c->fs, 3);
     c->options.fs = c->fs;
     assert_int_equal(log_case_open(c), 0);
-    for (int i = 0; i < 2; i++) {
-        char path[64];
-        uint8_t bytes[256] = {0};
-        (void)snprintf(path, sizeof path, "topics/9-wide/%d/00000000000000000000.log", i);
-        (void)log_case_file_read(c, path, bytes, sizeof bytes);
-        assert_string_equal((const char *)bytes + BATCH_HEADER_BYTES, "in a commit");
-    }
+    assert_held_is_there(c);
 }
 
 int main(void)
@@ -557,6 +589,7 @@ int main(void)
         CASE(without_a_descriptor_a_commit_that_was_put_waits),
         CASE(a_commit_that_waits_holds_up_no_other),
         CASE(those_behind_a_commit_that_waits_come_after_it),
+        CASE(a_commit_that_waits_for_long_holds_up_no_other),
         CASE(a_commit_that_waits_for_a_dropped_topic_is_over),
         CASE(a_commit_that_waits_is_there_after_a_power_cut),
     };
