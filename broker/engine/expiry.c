@@ -14,6 +14,8 @@
 #define ADDS_MAX 1024u
 /* What is left to live is rounded to at least this part of it. */
 #define GRAINS 1024
+/* Milliseconds of rest for each turn of a pass, before one that looks at the same again. */
+#define REST 16
 /* After a start, so that clients come first. */
 #define START_MS 1000
 
@@ -70,7 +72,7 @@ int expiry_open(struct engine *engine, struct partition *partition, uint64_t fro
     self->partition = partition;
     self->from = from;
     self->to = UINT64_MAX;
-    self->pass_ms = INT64_MAX;
+    self->pass_ms = self->look_ms = INT64_MAX;
     self->timer.fire_fn = fired;
     engine->expiries.items[slot - 1] = self;
     engine->expiries.used++;
@@ -117,8 +119,9 @@ void expiry_arm(struct engine *engine, struct expiry *self)
     if (runmap_due(&self->map, &span)) {
         wait_ms = earlier(wait_ms, earlier(span.run.due_ms - engine->now.wall_ms, LOOK_MS));
     }
-    if (self->pass_ms != INT64_MAX) {
-        wait_ms = earlier(wait_ms, self->pass_ms - now_ms);
+    const int64_t pass_ms = earlier(self->pass_ms, self->look_ms);
+    if (pass_ms != INT64_MAX) {
+        wait_ms = earlier(wait_ms, pass_ms - now_ms);
     }
     if (expiry_load_again_ms(self) != INT64_MAX) {
         wait_ms = earlier(wait_ms, expiry_load_again_ms(self) - now_ms);
@@ -147,7 +150,7 @@ static void start_over(struct engine *engine, struct expiry *self)
     self->from = self->partition->synced_offset;
     self->to = UINT64_MAX;
     self->over_ms = 0;
-    self->is_passing = false;
+    self->is_passing = self->wants_full = false;
     self->pass_ms = engine->clock.broker_ms;
 }
 
@@ -168,6 +171,29 @@ static void take_due(struct engine *engine, struct expiry *self)
     }
 }
 
+/* Begin the pass whose time has come, if any. */
+static void begin_pass(struct engine *engine, struct expiry *self)
+{
+    const int64_t now_ms = engine->clock.broker_ms;
+    if (self->pass_ms <= now_ms) {
+        self->pass = self->wants_full ? EXPIRY_FULL : EXPIRY_DUE;
+        self->pass_ms = INT64_MAX;
+        self->wants_full = false;
+    } else if (self->look_ms <= now_ms) {
+        self->pass = EXPIRY_LOOK;
+        self->look_ms = INT64_MAX;
+    } else {
+        return;
+    }
+    self->is_passing = true;
+    self->at = self->partition->ledger_first;
+    self->pos = 0;
+    self->unfinished = self->partition->synced_offset;
+    self->seen_to = UINT64_MAX;
+    self->turns = 0;
+    self->adds = 0;
+}
+
 static void fired(struct engine *engine, struct timer *timer)
 {
     struct expiry *const self = CONTAINER_OF(timer, struct expiry, timer);
@@ -178,17 +204,14 @@ static void fired(struct engine *engine, struct timer *timer)
     if (engine->now.wall_ms < self->over_ms) {
         start_over(engine, self);
     }
-    take_due(engine, self);
+    if (!self->is_passing) {
+        take_due(engine, self);
+    }
     if (expiry_load_again_ms(self) <= now_ms) {
         expiry_load_again(engine, self);
     }
-    if (!self->is_passing && self->pass_ms <= now_ms) {
-        self->is_passing = true;
-        self->pass_ms = INT64_MAX;
-        self->at = self->partition->ledger_first;
-        self->pos = 0;
-        self->unfinished = self->partition->synced_offset;
-        self->adds = 0;
+    if (!self->is_passing) {
+        begin_pass(engine, self);
     }
     if (self->is_passing) {
         self->in_turn = true;
@@ -284,12 +307,35 @@ void expiry_add(struct engine *engine, struct partition *partition, uint64_t fir
     expiry_arm(engine, self);
 }
 
+/* Has something come back to the ledger that may be over? Or is something of it not known? */
+static bool wants_look(const struct expiry *self, const struct ledger *ledger)
+{
+    return ((runmap_classes(&self->map) & (RUN_CLASS_READY | RUN_CLASS_DONE)) != 0 &&
+            (runmap_classes(&ledger->runs) &
+             (RUN_CLASS_READY | RUN_CLASS_LIMITED | RUN_CLASS_PARKED)) != 0) ||
+           ledger_committed(ledger) < self->from;
+}
+
+int64_t expiry_rest_ms(const struct expiry *self)
+{
+    const int64_t rest_ms = (int64_t)REST * self->turns;
+    return rest_ms > EXPIRY_PASS_MS ? rest_ms : EXPIRY_PASS_MS;
+}
+
 void expiry_look(struct engine *engine, const struct ledger *ledger)
 {
     struct expiry *const self = expiry_of(engine, ledger->partition);
-    if (!self->in_turn && self->pass_ms - EXPIRY_PASS_MS > engine->clock.broker_ms &&
-        ((runmap_classes(&self->map) & RUN_CLASS_READY) != 0 ||
-         ledger_committed(ledger) < self->from)) {
+    if (!self->in_turn && self->look_ms == INT64_MAX && wants_look(self, ledger)) {
+        self->look_ms = engine->clock.broker_ms + expiry_rest_ms(self);
+        expiry_arm(engine, self);
+    }
+}
+
+void expiry_moved(struct engine *engine, const struct ledger *ledger)
+{
+    struct expiry *const self = expiry_of(engine, ledger->partition);
+    if (self) {
+        self->wants_full = true;
         expiry_want_pass(engine, self, EXPIRY_PASS_MS);
     }
 }

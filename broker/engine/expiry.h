@@ -5,7 +5,7 @@
  * the same durable step as at a pull (expired.h).
  *
  *      0 .......... from ............................ to
- *      not known    WAITING until due_ms, or OVER;     not known, or
+ *      not known    WAITING until due_ms, OVER, SEEN;  not known, or
  *                   a gap does not expire              UINT64_MAX
  *
  * Times are rounded up, to a second, or to about a five hundredth of what is left to live: so a
@@ -14,9 +14,11 @@
  * time is over are OVER (RUN_READY in the map) and join.
  *
  * A pass goes over the ledgers of the partition in turns of a bounded size, and takes what is OVER
- * out of what could be handed out: fresh, or back from a member. What is out stays out: whoever has it
- * may finish it. Passes come when something is OVER; and, while a ledger changes, about a second after
- * that. At its end everything goes that lies before the first unfinished message of all ledgers.
+ * out of what could be handed out. What is out stays out: whoever has it may finish it. Three kinds:
+ *   DUE    looks at what became OVER since the last one, which is SEEN (RUN_DONE in the map) then
+ *   LOOK   about a second after a ledger changed: what came back to it, of all that is OVER or SEEN
+ *   FULL   a ledger moved, or is new: all of both
+ * At the end of each everything goes that lies before the first unfinished message of all ledgers.
  *
  * It is derived, in memory only. What lies before `from` is asked of the store, from the headers of
  * its batches, when a ledger has something unfinished there: after a start, a seek, or when a group
@@ -45,16 +47,23 @@ struct partition;
 /* So long after a change of a ledger there is a pass. */
 #define EXPIRY_PASS_MS 1000
 
+enum expiry_pass { EXPIRY_DUE, EXPIRY_LOOK, EXPIRY_FULL };
+
 struct expiry {
     struct runmap map;
     uint64_t from, to; /* what is known; to = UINT64_MAX: to the end */
-    int64_t over_ms;   /* the highest time of what is OVER, wall */
-    int64_t pass_ms;   /* broker time of the next pass; INT64_MAX = none is wanted */
+    int64_t over_ms;   /* the highest time of what is OVER or SEEN, wall */
+    int64_t pass_ms;   /* broker time of the next pass, DUE or FULL; INT64_MAX = none is wanted */
+    int64_t look_ms;   /* of the next LOOK */
+    bool wants_full;
     bool in_turn;
-    bool is_passing;     /* and stands so: */
+    bool is_passing; /* and stands so: */
+    enum expiry_pass pass;
     struct ledger *at;   /* the ledger, */
     uint64_t pos;        /* the offset in it, */
-    uint64_t unfinished; /* the first unfinished offset of those before it */
+    uint64_t unfinished; /* the first unfinished offset of those before it, */
+    uint64_t seen_to;    /* from here on something is to be looked at again, */
+    uint32_t turns;      /* so many up to now */
     uint32_t adds;       /* since the last pass */
     struct partition *partition;
     struct timer timer;
@@ -84,8 +93,9 @@ void expiry_start(struct engine *engine);
 /* Messages at [first, end) are visible from now on. Memory that runs out stops the broker. */
 void expiry_add(struct engine *engine, struct partition *partition, uint64_t first, uint64_t end,
                 unsigned priority, int64_t expires_at_ms);
-/* A ledger of a partition with an expiry_slot has changed; it goes. */
+/* A ledger of a partition with an expiry_slot has changed; it moved, or is new; it goes. */
 void expiry_look(struct engine *engine, const struct ledger *ledger);
+void expiry_moved(struct engine *engine, const struct ledger *ledger);
 void expiry_ledger_goes(struct engine *engine, const struct ledger *ledger);
 /* Wall time has jumped. */
 void expiry_clock_jumped(struct engine *engine);
@@ -98,8 +108,10 @@ ZSP_MUST_CHECK int expiry_note(struct engine *engine, struct expiry *self,
 /* Forget what is known of [first, end). */
 void expiry_clear(struct engine *engine, struct expiry *self, uint64_t first, uint64_t end);
 bool expiry_is_full(const struct engine *engine);
-/* There is to be a pass in so many milliseconds. */
+/* There is to be a DUE pass in so many milliseconds. */
 void expiry_want_pass(struct engine *engine, struct expiry *self, int64_t wait_ms);
+/* How long to wait before the same is looked at again. */
+int64_t expiry_rest_ms(const struct expiry *self);
 /* Set the timer to whatever comes first. */
 void expiry_arm(struct engine *engine, struct expiry *self);
 

@@ -10,7 +10,7 @@
 #include "broker/engine/levels.h"
 
 /* Of one turn: stretches that are looked at, and messages that go. */
-#define TURN_STRETCHES 256u
+#define TURN_STRETCHES 128u
 #define TURN_MESSAGES  (UINT64_C(1) << 20)
 /* What expires among other messages is a run of its own until those before it are finished: so many
  * of a ledger; the rest is found by pulls. */
@@ -42,21 +42,60 @@ static unsigned classes_of(const struct ledger *ledger)
            (group_settings_of(ledger->group)->expired == EXPIRED_DEAD ? 0u : RUN_CLASS_PARKED);
 }
 
-/* The first stretch from `from` on that could be handed out; false = none. */
-static bool next_free(const struct ledger *ledger, uint64_t from, struct run_span *ret)
+/* Runs of the map that this pass looks at. */
+static unsigned over_classes(const struct expiry *self)
 {
-    const uint64_t end = ledger_visible_end(ledger);
-    struct run_span fresh;
-    bool found = runmap_next(&ledger->runs, from, classes_of(ledger), ret) && ret->first < end;
-    if (ledger_next_fresh(ledger, from, &fresh) && (!found || fresh.first < ret->first)) {
-        *ret = fresh;
-        found = true;
-    }
+    return RUN_CLASS_READY | (self->pass == EXPIRY_DUE ? 0u : (unsigned)RUN_CLASS_DONE);
+}
+
+/* What lies at the place that is looked at, or next behind it, in the stretch `over`: false = the
+ * rest of that has nothing. A fresh stretch has no run. */
+static bool next_in(const struct sweep *self, const struct run_span *over, struct run_span *ret)
+{
+    const struct ledger *ledger = self->ledger;
+    const uint64_t from = self->expiry->pos;
+    const bool is_fresh = from >= ledger->high && self->expiry->pass != EXPIRY_LOOK;
+    const unsigned classes =
+        is_fresh ? (unsigned)RUN_CLASS_ANY : classes_of(ledger) | RUN_CLASS_RESERVED;
+    bool found = runmap_next(&ledger->runs, from, classes, ret) && ret->first < over->end;
     if (found) {
         ret->first = ret->first > from ? ret->first : from;
-        ret->end = ret->end < end ? ret->end : end;
+        ret->end = ret->end < over->end ? ret->end : over->end;
+    }
+    if (is_fresh && (!found || ret->first > from)) {
+        *ret = (struct run_span){.first = from,
+                                 .end = found ? ret->first : over->end,
+                                 .run = {.urgency = over->run.urgency}};
+        found = true;
+    } else if (!is_fresh && self->expiry->pass != EXPIRY_LOOK && over->end > ledger->high &&
+               (!found || ret->first >= ledger->high)) {
+        *ret = (struct run_span){.first = ledger->high, .end = ledger->high}; /* go on from there */
+        found = true;
     }
     return found;
+}
+
+/* May it be handed out, but for its time? */
+static bool is_free(const struct sweep *self, const struct run_span *span)
+{
+    switch ((enum run_state)span->run.state) {
+    case RUN_NONE:
+    case RUN_READY:
+        return span->end > span->first;
+    case RUN_PARKED:
+        return (classes_of(self->ledger) & RUN_CLASS_PARKED) != 0;
+    case RUN_RESERVED: /* a pull finds out, or puts it back */
+        self->expiry->seen_to =
+            self->expiry->seen_to < span->first ? self->expiry->seen_to : span->first;
+        break;
+    case RUN_WAITING:
+    case RUN_LEASED:
+    case RUN_DEAD:
+    case RUN_DONE:
+    case RUN_STATES:
+        break;
+    }
+    return false;
 }
 
 /* The next stretch that is over and could be handed out; moves expiry->pos. False = there is none, then
@@ -64,33 +103,40 @@ static bool next_free(const struct ledger *ledger, uint64_t from, struct run_spa
 static bool next_over(struct sweep *self, struct run_span *ret)
 {
     struct expiry *const expiry = self->expiry;
+    const uint64_t end = ledger_visible_end(self->ledger);
     struct run_span over;
     while (self->stretches > 0 && self->messages > 0) {
         self->stretches--;
-        if (!runmap_next(&expiry->map, expiry->pos, RUN_CLASS_READY, &over)) {
-            break;
+        if (expiry->pos >= end ||
+            !runmap_next(&expiry->map, expiry->pos, over_classes(expiry), &over) ||
+            over.first >= end) {
+            expiry->pos = UINT64_MAX;
+            return false;
         }
         expiry->pos = over.first > expiry->pos ? over.first : expiry->pos;
-        if (!next_free(self->ledger, expiry->pos, ret)) {
-            break;
+        over.end = over.end < end ? over.end : end;
+        if (!next_in(self, &over, ret)) {
+            expiry->pos = over.end;
+        } else if (!is_free(self, ret)) {
+            expiry->pos = ret->end;
+        } else {
+            expiry->pos = ret->first;
+            if (ret->end - ret->first > self->messages) {
+                ret->end = ret->first + self->messages;
+            }
+            return true;
         }
-        expiry->pos = ret->first;
-        if (ret->first >= over.end) {
-            continue;
-        }
-        ret->end = ret->end < over.end ? ret->end : over.end;
-        if (ret->end - ret->first > self->messages) {
-            ret->end = ret->first + self->messages;
-        }
-        if (ret->run.state == RUN_NONE) {
-            ret->run.urgency = over.run.urgency;
-        }
-        return true;
-    }
-    if (self->stretches > 0 && self->messages > 0) {
-        expiry->pos = UINT64_MAX;
     }
     return false;
+}
+
+/* Does a run like that which the stretch will get lie at its side? */
+static bool joins(const struct ledger *ledger, uint64_t first, uint64_t end)
+{
+    struct run_span left;
+    struct run_span right;
+    return (runmap_next(&ledger->runs, first - 1, RUN_CLASS_DONE, &left) && left.first < first) ||
+           (runmap_next(&ledger->runs, end, RUN_CLASS_DONE, &right) && right.first == end);
 }
 
 /* Is it a run of its own, and one too many? */
@@ -103,7 +149,11 @@ static bool is_too_far(struct ledger *ledger, const struct run_span *span)
     if (rare && ledger->above == 0) {
         rare->apart = 0;
     }
-    return !rare || rare->apart++ >= APART_MAX;
+    if (!rare || (rare->apart >= APART_MAX && !joins(ledger, span->first, span->end))) {
+        return true;
+    }
+    rare->apart += joins(ledger, span->first, span->end) ? 0 : 1;
+    return false;
 }
 
 /* The open step takes what is over. Errors: ZSP_ENOMEM */
@@ -113,6 +163,8 @@ static int take_over(struct sweep *self, struct run_span *span)
     int rc = 0;
     do {
         if (is_too_far(ledger, span)) {
+            self->expiry->seen_to =
+                self->expiry->seen_to < span->first ? self->expiry->seen_to : span->first;
             self->expiry->pos = UINT64_MAX;
             break;
         }
@@ -134,7 +186,7 @@ static bool sweep_ledger(struct sweep *self)
     struct ledger *const ledger = self->ledger;
     struct run_span span;
     if (ledger->mark < self->expiry->partition->synced_offset &&
-        runmap_next(&self->expiry->map, ledger->mark, RUN_CLASS_READY, &span)) {
+        runmap_next(&self->expiry->map, ledger->mark, over_classes(self->expiry), &span)) {
         agenda_tell(groups, ledger);
         group_ledger_changed(groups, ledger);
     }
@@ -162,15 +214,42 @@ static bool sweep_ledger(struct sweep *self)
     return rc == 0;
 }
 
+/* What all ledgers were looked at for is SEEN. */
+static void note_seen(struct engine *engine, struct expiry *self)
+{
+    struct run_span span;
+    while (self->pass != EXPIRY_LOOK && runmap_next(&self->map, 0, RUN_CLASS_READY, &span) &&
+           span.first < self->seen_to) {
+        const uint64_t end = span.end < self->seen_to ? span.end : self->seen_to;
+        const struct run seen = {.state = RUN_DONE, .urgency = span.run.urgency};
+        if (runmap_set(&self->map, span.first, end, &seen) < 0) {
+            group_out_of_memory(engine->groups);
+            return;
+        }
+    }
+}
+
 /* All ledgers were looked at: forget what nobody needs, read what somebody does. */
 static void end_pass(struct engine *engine, struct expiry *self)
 {
     self->is_passing = false;
+    note_seen(engine, self);
     if (!self->load && self->unfinished > self->from) {
         expiry_clear(engine, self, self->from, self->unfinished);
         self->from = self->unfinished;
     }
+    if (self->seen_to != UINT64_MAX && self->seen_to >= self->from) {
+        expiry_want_pass(engine, self, expiry_rest_ms(self));
+    }
     expiry_want_load(engine, self, self->unfinished);
+}
+
+/* The journal has no room, or there is no memory: all of it once more, later. */
+static void pass_failed(struct engine *engine, struct expiry *self)
+{
+    self->is_passing = false;
+    self->wants_full = self->wants_full || self->pass != EXPIRY_DUE;
+    expiry_want_pass(engine, self, AGAIN_MS);
 }
 
 void expiry_turn(struct engine *engine, struct expiry *self)
@@ -183,8 +262,7 @@ void expiry_turn(struct engine *engine, struct expiry *self)
         sweep.stretches--;
         if (is_swept(ledger)) {
             if (!sweep_ledger(&sweep)) {
-                self->is_passing = false;
-                expiry_want_pass(engine, self, AGAIN_MS);
+                pass_failed(engine, self);
                 return;
             }
             if (self->pos != UINT64_MAX) {
@@ -192,6 +270,9 @@ void expiry_turn(struct engine *engine, struct expiry *self)
             }
             const uint64_t committed = ledger_committed(ledger);
             self->unfinished = committed < self->unfinished ? committed : self->unfinished;
+        }
+        if (ledger->group && (ledger->group->state != GROUP_LIVE || !ledger->binding->joined)) {
+            expiry_moved(engine, ledger); /* it is on its way */
         }
         self->at = ledger->next;
         self->pos = 0;

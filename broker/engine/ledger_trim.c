@@ -12,6 +12,7 @@
 
 #include "broker/engine/agenda.h"
 #include "broker/engine/dead_keep.h"
+#include "broker/engine/expiry.h"
 #include "broker/engine/group.h"
 #include "broker/engine/lanes.h"
 #include "broker/engine/ledger_codec.h"
@@ -207,6 +208,7 @@ void group_ledger_begin(struct groups *self, struct ledger *ledger)
     if (!is_above(ledger, shore.start)) {
         forget_below(self, ledger, &shore);
     }
+    expiry_moved(self->engine, ledger);
 }
 
 void group_ledger_forget_old(struct groups *self, struct ledger *ledger, uint64_t from, uint64_t to)

@@ -145,6 +145,7 @@ void group_ledger_moved(struct groups *self, struct ledger *ledger)
     }
     fair_restart(ledger);
     pull_forget_ledger(ledger->group, ledger);
+    expiry_moved(self->engine, ledger);
     group_ledger_changed(self, ledger);
 }
 

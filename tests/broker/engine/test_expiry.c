@@ -163,6 +163,59 @@ static void a_seek_back_counts_them_once_more(void **state)
     assert_int_equal(expired_of(f, "g"), 6);
 }
 
+/* Goal: what was looked at for all groups is looked at again for the one that moves. Another one keeps
+ * what is known of it in memory. */
+static void a_seek_back_beside_another_group_counts_as_well(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "shared", "{}");
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'other', 'topics': ['t']}", NULL);
+    fixture_advance(f, SWEPT_MS);
+    steps_settle(f, 0, 6, steps_pull(f, 9)->lease, "'ack'");
+    fixture_advance(f, 5000);
+    assert_int_equal(runmap_count(&expiry_of_t(f)->map, RUN_DONE), 3);
+    fixture_ok(f, "SEEK", "{'group': 'g', 'to': 'earliest'}", NULL);
+    fixture_advance(f, 2 * EXPIRY_PASS_MS);
+    assert_int_equal(expired_of(f, "g"), 6);
+    assert_int_equal(expired_of(f, "other"), 3);
+}
+
+static void what_a_pull_puts_back_is_looked_at_again(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "shared", "{}");
+    steps_publish_each(f, "t", "a");
+    publish(f, TTL_MS, "", "[[b'x'], [b'y']]");
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t ticket =
+        fixture_send(f, "PULL", "{'group': 'g', 'topics': ['t'], 'max_bytes': 1}", NULL);
+    fixture_advance(f, SWEPT_MS);
+    assert_int_equal(f->engine->stats.expired_messages, 0);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "a");
+    fixture_advance(f, 2 * EXPIRY_PASS_MS);
+    assert_int_equal(expired_of(f, "g"), 2);
+    assert_string_equal(steps_part(f, "t", 0), "0 3 0 1 0 0");
+}
+
+/* Goal: what expires among others takes a run of the group's state each, and these are bounded. */
+static void what_lies_too_scattered_is_left_to_pulls(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "shared", "{}");
+    steps_publish_each(f, "t", "a");
+    struct partition *const partition = topic_find(f->engine, zsp_slice_str("t"))->partitions[0];
+    for (uint64_t i = 0; i < 70000; i++) { /* as if they had been published */
+        partition->synced_offset = 2 * i + 2;
+        expiry_add(f->engine, partition, 2 * i + 1, 2 * i + 2, ZSP_PRIORITY,
+                   f->now.wall_ms + TTL_MS);
+    }
+    fixture_advance(f, SWEPT_MS + 2000);
+    assert_int_equal(f->engine->stats.expired_messages, 65536);
+    assert_in_range(run_slab_bytes(&f->engine->groups->slab), 0, 6 * ZSP_MIB);
+}
+
 static void a_group_that_comes_later_has_them_counted(void **state)
 {
     struct engine_fixture *f = *state;
@@ -316,6 +369,9 @@ int main(void)
         TEST(a_paused_group_is_no_exception),
         TEST(what_is_out_may_be_finished),
         TEST(a_seek_back_counts_them_once_more),
+        TEST(a_seek_back_beside_another_group_counts_as_well),
+        TEST(what_a_pull_puts_back_is_looked_at_again),
+        TEST(what_lies_too_scattered_is_left_to_pulls),
         TEST(a_group_that_comes_later_has_them_counted),
         TEST(a_clock_ahead_counts_and_a_clock_back_does_not),
         TEST(a_full_journal_counts_nothing_until_there_is_room),
