@@ -61,6 +61,14 @@ struct reply_draft {
 struct dedup;  /* see dedup.h */
 struct groups; /* the group side's state, see group.h */
 
+/* A look at all topics with a limit, some in each turn. */
+struct retention_round {
+    struct zsp_buf *last; /* the name of the last one looked at; NULL = it begins */
+    bool runs;            /* it is under way */
+    bool again;           /* somebody hurries: another one soon */
+    bool any;             /* it has met a topic with a limit */
+};
+
 struct engine {
     struct engine_options options;
     struct store *store;
@@ -77,6 +85,7 @@ struct engine {
     struct timers timers[TIMER_KINDS];
     struct timer time_record; /* writes broker time now and then */
     struct timer retention;   /* of all topics, see retention.h */
+    struct retention_round retention_round;
 
     struct pending_set pending;
     struct set_aside set_aside; /* reads that a pump works off, see arrivals.h */

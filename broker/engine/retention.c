@@ -13,6 +13,8 @@
 
 /* When a topic is full: soon, and not for each publish that comes. */
 #define HURRY_MS 50
+/* Partitions that one turn of a round looks at, and those of a topic more; the rest a millisecond later. */
+#define ROUND_PARTITIONS 512u
 /* A partition's share of max_topic_bytes is kept in about so many segments, so that the oldest of
  * it can go. */
 #define SEGMENTS_OF_SHARE     4u
@@ -28,6 +30,7 @@ struct consumed {
 };
 
 static void retention_arm(struct engine *engine, const struct topic *topic);
+static void retain(struct engine *engine, struct timer *timer);
 
 static bool has_limit(const struct topic *topic)
 {
@@ -177,6 +180,7 @@ static void destroy_round(struct consumed *self)
 
 void retention_fini(struct engine *engine)
 {
+    zsp_buf_put(&engine->retention_round.last);
     while (!LIST_EMPTY(&engine->consumed_list)) {
         destroy_round(LIST_FIRST(&engine->consumed_list));
     }
@@ -277,31 +281,72 @@ static void retain_topic(struct engine *engine, struct topic *topic)
     }
 }
 
-static void retain(struct engine *engine, struct timer *timer)
+/* Go on with the round as far as one turn goes; NULL = it is over, else the last topic of it. */
+static const struct topic *retain_some(struct engine *engine, struct retention_round *round)
 {
-    (void)timer;
-    for (size_t i = 0; i < engine->catalog.topics.count; i++) {
-        struct topic *const topic = engine->catalog.topics.slots[i].value;
-        if (topic->state == TOPIC_LIVE && has_limit(topic)) {
+    const struct name_index *topics = &engine->catalog.topics;
+    const struct zsp_slice last = round->last
+                                      ? (struct zsp_slice){round->last->data, round->last->len}
+                                      : (struct zsp_slice){NULL, 0};
+    struct topic *topic = NULL;
+    uint32_t work = 0;
+    for (size_t i = name_index_after(topics, last); i < topics->count; i++) {
+        if (work >= ROUND_PARTITIONS) {
+            return topic;
+        }
+        topic = topics->slots[i].value;
+        const bool has = topic->state == TOPIC_LIVE && has_limit(topic);
+        work += has ? topic->partition_count : 1;
+        round->any = round->any || has;
+        if (has) {
             retain_topic(engine, topic);
-            retention_arm(engine, topic);
         }
     }
+    return NULL;
 }
 
-static void retention_arm(struct engine *engine, const struct topic *topic)
+static void arm_period(struct engine *engine)
 {
-    if (!has_limit(topic) || timer_is_armed(&engine->retention)) {
-        return;
-    }
     const int64_t period_ms = engine->options.retention_ms;
     engine->retention.fire_fn = retain;
     engine_arm(engine, TIMER_WAIT, &engine->retention,
                (engine->clock.broker_ms / period_ms + 1) * period_ms);
 }
 
+/* Without memory to remember where it is, the round begins anew in its time. */
+static void retain(struct engine *engine, struct timer *timer)
+{
+    struct retention_round *round = &engine->retention_round;
+    round->runs = true;
+    const struct topic *last = retain_some(engine, round);
+    zsp_buf_put(&round->last);
+    round->last = last ? zsp_buf_copy(last->name) : NULL;
+    if (round->last) {
+        engine_arm(engine, TIMER_WAIT, timer, engine->clock.broker_ms + 1);
+        return;
+    }
+    const struct retention_round was = *round;
+    *round = (struct retention_round){0};
+    if (was.again) {
+        retention_hurry(engine);
+    } else if (was.any || last) {
+        arm_period(engine);
+    }
+}
+
+static void retention_arm(struct engine *engine, const struct topic *topic)
+{
+    if (has_limit(topic) && !engine->retention_round.runs && !timer_is_armed(&engine->retention)) {
+        arm_period(engine);
+    }
+}
+
 void retention_hurry(struct engine *engine)
 {
+    if (engine->retention_round.runs) {
+        engine->retention_round.again = true;
+        return;
+    }
     const int64_t due_ms = engine->clock.broker_ms + HURRY_MS;
     if (!timer_is_armed(&engine->retention) || engine->retention.due_ms > due_ms) {
         engine_arm(engine, TIMER_WAIT, &engine->retention, due_ms);

@@ -59,6 +59,51 @@ static void what_all_groups_have_done_goes(void **state)
 }
 
 /* Goal: an ack that a power cut may still take back does not count. */
+static uint64_t start_of_first(struct engine_fixture *f, const char *topic)
+{
+    const char *args = fixture_format("{'topic': '%s', 'from': 'latest'}", topic);
+    return fixture_number(fixture_ok(f, "READ", args, NULL), "start");
+}
+
+/* Goal: no turn looks at the partitions of all topics. Method: three topics of more than a turn's together; in
+ * the turn in which the first two lose what is old the third does not, but in the next one. */
+static void many_partitions_are_looked_at_in_turns(void **state)
+{
+    struct engine_fixture *f = *state;
+    static const char *const topics[] = {"a", "b", "c"};
+    mem_store_segment_batches(f->mem, 2);
+    for (size_t i = 0; i < 3; i++) {
+        fixture_ok(f, "TOPIC.CREATE",
+                   fixture_format("{'topic': '%s', 'partitions': 400, 'settings':"
+                                  " {'retention_time_ms': 1000}}",
+                                  topics[i]),
+                   NULL);
+        for (int k = 0; k < 5; k++) {
+            fixture_ok(f, "PUBLISH", fixture_format("{'topic': '%s', 'partition': 0}", topics[i]),
+                       "[[b'x']]");
+        }
+    }
+    fixture_advance(f, 2000);
+    for (int round = 0; round < 2; round++) {
+        const uint64_t before = start_of_first(f, "a");
+        for (int i = 0; start_of_first(f, "a") == before && i < 100; i++) {
+            const int64_t wait_ms = engine_deadline_ms(f->engine) - f->now.mono_ms;
+            fixture_advance(f, wait_ms > 1 ? wait_ms : 1);
+        }
+        assert_int_equal(start_of_first(f, "a"), before + 4);
+        assert_int_equal(start_of_first(f, "b"), before + 4);
+        assert_int_equal(start_of_first(f, "c"), before);
+        fixture_advance(f, 1);
+        assert_int_equal(start_of_first(f, "c"), before + 4);
+        for (int k = 0; k < 12; k++) { /* the next round comes in its time */
+            fixture_ok(f, "PUBLISH",
+                       fixture_format("{'topic': '%s', 'partition': 0}", topics[k % 3]),
+                       "[[b'x']]");
+        }
+        fixture_advance(f, 1500);
+    }
+}
+
 static void only_what_is_durable_counts(void **state)
 {
     struct engine_fixture *f = *state;
@@ -470,6 +515,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_all_groups_have_done_goes),
+        TEST(many_partitions_are_looked_at_in_turns),
         TEST(only_what_is_durable_counts),
         TEST(a_seek_back_keeps_what_is_about_to_go),
         TEST(the_dead_stay_for_a_time_when_the_log_goes),
