@@ -269,7 +269,7 @@ typedef enum zspool_position_kind_t {
     ZSPOOL_POSITION_TIME,     /* value = wall ms since 1970: the first batch at or after it */
     ZSPOOL_POSITION_AGO,      /* value = ms before now, by the broker's clock */
     ZSPOOL_POSITION_ID        /* id = that of the newest message that has it, in topics with
-                               * dedup_window_ms; of no group's start. Not there: ZSPOOL_ENOT_FOUND */
+                               * dedup_window_ms. Not there: ZSPOOL_ENOT_FOUND */
 } zspool_position_kind_t;
 
 typedef struct zspool_position_t {

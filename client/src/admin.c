@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "client/src/admin_priv.h"
+#include "client/src/range_check.h"
 #include "client/src/result.h"
 #include "client/src/wire_out.h"
 #include "common/limits.h"
@@ -109,9 +110,9 @@ static int read_topic_spec(zspool_client_t *self, const zspool_topic_spec_t *giv
     struct zsp_err report = {0};
     int rc = given ? zsp_options_read(ret, sizeof *ret, given, "zspool_topic_spec_t", &report)
                    : zsp_err_set(&report, ZSP_EINVAL, "no topic given");
-    if (rc == 0 && ret->partitions > ZSP_PARTITIONS_MAX) {
-        rc = zsp_err_set(&report, ZSP_EINVAL, "partitions: %u, want 1..%u", ret->partitions,
-                         ZSP_PARTITIONS_MAX);
+    if (rc == 0) {
+        rc =
+            zsp_count_check(ZSP_EINVAL, "partitions", ret->partitions, ZSP_PARTITIONS_MAX, &report);
     }
     if (rc == 0) {
         rc = zsp_settings_check(ret->settings, ret->setting_count, &report);
@@ -301,11 +302,7 @@ int zspool_group_list(zspool_client_t *self, const char *match, int timeout_ms,
 
 static int check_topics(const char *const *topics, size_t count, struct zsp_err *err)
 {
-    if (count > ZSP_GROUP_TOPICS_MAX || (count > 0 && !topics)) {
-        return zsp_err_set(err, ZSP_EINVAL, "%zu topics, want up to %u", count,
-                           ZSP_GROUP_TOPICS_MAX);
-    }
-    int rc = 0;
+    int rc = zsp_list_check(ZSP_EINVAL, "topic_count", topics, count, ZSP_GROUP_TOPICS_MAX, err);
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = zsp_pattern_check_text("topic", topics[i], err);
     }
@@ -439,12 +436,10 @@ static int read_seek_spec(const zspool_seek_spec_t *given, zspool_seek_spec_t *r
     if (rc == 0) {
         rc = zsp_position_check(&ret->to, err);
     }
-    if (rc == 0 && (ret->to.kind == ZSPOOL_POSITION_NONE || ret->partition < ZSPOOL_PARTITION_ALL ||
-                    ret->partition >= (int32_t)ZSP_PARTITIONS_MAX)) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "no position, or a partition beyond 0..%u",
-                         ZSP_PARTITIONS_MAX - 1);
+    if (rc == 0 && ret->to.kind == ZSPOOL_POSITION_NONE) {
+        rc = zsp_err_set(err, ZSP_EINVAL, "no position to seek to is given");
     }
-    return rc;
+    return rc == 0 ? zsp_partition_check(ret->partition, err) : rc;
 }
 
 int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec, int timeout_ms,

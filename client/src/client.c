@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/src/client_priv.h"
+#include "client/src/range_check.h"
 #include "common/limits.h"
 #include "common/name.h"
 
@@ -169,12 +170,11 @@ int zsp_options_write(void *to, const void *from, size_t from_size, const char *
 int zsp_option_ms(const char *name, int64_t given, int64_t fallback, int64_t max, int64_t *ret,
                   struct zsp_err *err)
 {
-    if (given < 0 || given > max) {
-        return zsp_err_set(err, ZSP_EINVAL, "%s is %lld, want 1..%lld or 0", name, (long long)given,
-                           (long long)max);
+    const int rc = zsp_range_check(ZSP_EINVAL, name, given, 0, max, err);
+    if (rc == 0) {
+        *ret = given == 0 ? fallback : given;
     }
-    *ret = given == 0 ? fallback : given;
-    return 0;
+    return rc;
 }
 
 int zsp_name_check_text(const char *what, const char *name, struct zsp_err *err)

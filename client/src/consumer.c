@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/src/consumer_priv.h"
+#include "client/src/range_check.h"
 #include "client/src/result.h"
 #include "client/src/wire_out.h"
 
@@ -16,11 +17,11 @@
 
 static int check_options(zspool_consumer_options_t *self, struct zsp_err *err)
 {
-    if (self->topic_count > ZSP_GROUP_TOPICS_MAX || (self->topic_count > 0 && !self->topics)) {
-        return zsp_err_set(err, ZSP_EINVAL, "%zu topics, want up to %u", self->topic_count,
-                           ZSP_GROUP_TOPICS_MAX);
+    int rc = zsp_list_check(ZSP_EINVAL, "topic_count", self->topics, self->topic_count,
+                            ZSP_GROUP_TOPICS_MAX, err);
+    if (rc == 0) {
+        rc = zsp_name_check_text("group", self->group, err);
     }
-    int rc = zsp_name_check_text("group", self->group, err);
     for (size_t i = 0; i < self->topic_count && rc == 0; i++) {
         rc = zsp_pattern_check_text("topic", self->topics[i], err);
     }
@@ -30,13 +31,13 @@ static int check_options(zspool_consumer_options_t *self, struct zsp_err *err)
     if (rc == 0 && self->mode) {
         rc = zsp_text_check("mode", self->mode, ZSP_MODE_LEN_MAX, err);
     }
-    if (rc == 0 && self->prefetch_messages > PREFETCH_MESSAGES_MAX) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "prefetch_messages is %u, want up to %u",
-                         self->prefetch_messages, PREFETCH_MESSAGES_MAX);
+    if (rc == 0) {
+        rc = zsp_count_check(ZSP_EINVAL, "prefetch_messages", self->prefetch_messages,
+                             PREFETCH_MESSAGES_MAX, err);
     }
-    if (rc == 0 && self->prefetch_bytes > ZSP_REPLY_MAX) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "prefetch_bytes is %zu, want up to %u",
-                         self->prefetch_bytes, ZSP_REPLY_MAX);
+    if (rc == 0) {
+        rc =
+            zsp_count_check(ZSP_EINVAL, "prefetch_bytes", self->prefetch_bytes, ZSP_REPLY_MAX, err);
     }
     self->prefetch_messages =
         self->prefetch_messages == 0 ? PREFETCH_MESSAGES : self->prefetch_messages;
@@ -457,20 +458,17 @@ int zsp_outcome_read(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
     if (outcome == ZSPOOL_EXTEND) {
         ret->has_delay = true;
         ret->delay_ms = (uint64_t)arg.extend_ms;
-        if (arg.extend_ms < ZSP_LEASE_MS_MIN || arg.extend_ms > ZSP_LEASE_MS_MAX) {
-            return zsp_err_set(err, ZSP_EBAD_VALUE, "extend_ms is %lld, want %u..%u",
-                               (long long)arg.extend_ms, ZSP_LEASE_MS_MIN, ZSP_LEASE_MS_MAX);
-        }
-        return 0;
+        return zsp_range_check(ZSP_EBAD_VALUE, "extend_ms", arg.extend_ms, ZSP_LEASE_MS_MIN,
+                               ZSP_LEASE_MS_MAX, err);
     }
     if (outcome == ZSPOOL_RETRY && arg.delay_ms >= 0) {
         ret->has_delay = true;
         ret->delay_ms = (uint64_t)arg.delay_ms;
     }
-    if (arg.delay_ms < -1 || arg.delay_ms > (int64_t)ZSP_DELAY_MS_MAX) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE,
-                           "delay_ms is %lld, want 0..%llu, or -1 for the group's own",
-                           (long long)arg.delay_ms, (unsigned long long)ZSP_DELAY_MS_MAX);
+    const int rc = zsp_range_check(ZSP_EBAD_VALUE, "delay_ms", arg.delay_ms, -1,
+                                   (int64_t)ZSP_DELAY_MS_MAX, err);
+    if (rc != 0) {
+        return rc;
     }
     if (arg.reason.data && (outcome == ZSPOOL_RETRY || outcome == ZSPOOL_REJECT)) {
         const struct zsp_slice reason = {arg.reason.data, arg.reason.len};

@@ -4,17 +4,15 @@
  */
 #include "client/src/admin_priv.h"
 #include "client/src/dead_result.h"
+#include "client/src/range_check.h"
 #include "client/src/wire_out.h"
 #include "common/limits.h"
 #include "common/wire.h"
 
 static int check_runs(const zspool_dead_choice_t *choice, struct zsp_err *err)
 {
-    int rc = 0;
-    if (choice->run_count > ZSP_RUNS_MAX || (choice->run_count > 0 && !choice->runs)) {
-        return zsp_err_set(err, ZSP_EINVAL, "%zu runs, want up to %u", choice->run_count,
-                           ZSP_RUNS_MAX);
-    }
+    int rc =
+        zsp_list_check(ZSP_EINVAL, "run_count", choice->runs, choice->run_count, ZSP_RUNS_MAX, err);
     for (size_t i = 0; i < choice->run_count && rc == 0; i++) {
         rc = zsp_name_check_text("topic", choice->runs[i].topic, err);
         if (rc == 0 && choice->runs[i].count == 0) {
@@ -38,10 +36,8 @@ static int read_choice(const zspool_dead_choice_t *given, zspool_dead_choice_t *
     if (rc == 0 && ret->reason) {
         rc = zsp_text_check("reason", ret->reason, ZSP_REASON_MAX, err);
     }
-    if (rc == 0 &&
-        (ret->partition < ZSPOOL_PARTITION_ALL || ret->partition >= (int32_t)ZSP_PARTITIONS_MAX)) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "partition %d, want 0..%u or all", ret->partition,
-                         ZSP_PARTITIONS_MAX - 1);
+    if (rc == 0) {
+        rc = zsp_partition_check(ret->partition, err);
     }
     if (rc == 0 && ret->from) {
         rc = zsp_name_check_text("topic", ret->from->topic, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "client/src/message_out.h"
 
+#include "client/src/range_check.h"
 #include "client/src/terms.h"
 #include "common/limits.h"
 #include "common/record.h"
@@ -20,11 +21,8 @@ static int check_text(const char *what, zspool_bytes_t text, struct zsp_err *err
 
 static int check_headers(const zspool_out_t *message, struct zsp_err *err)
 {
-    if (message->header_count > ZSP_HEADERS_MAX || !message->headers) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "%zu headers, want up to %u", message->header_count,
-                           ZSP_HEADERS_MAX);
-    }
-    int rc = 0;
+    int rc = zsp_list_check(ZSP_EBAD_VALUE, "header_count", message->headers, message->header_count,
+                            ZSP_HEADERS_MAX, err);
     for (size_t i = 0; i < message->header_count && rc == 0; i++) {
         const zspool_header_t *header = &message->headers[i];
         if (!header->name.data || !header->value.data) {

@@ -5,6 +5,7 @@
 
 #include "client/src/message_out.h"
 #include "client/src/producer_priv.h"
+#include "client/src/range_check.h"
 
 #define MAX_BYTES     (64u * ZSP_MIB)
 #define BATCH_BYTES   (256u * ZSP_KIB)
@@ -30,27 +31,23 @@ static int read_options(zspool_producer_options_t *self, const zspool_producer_o
     self->max_in_flight = self->max_in_flight == 0 ? MAX_IN_FLIGHT : self->max_in_flight;
     self->delivery_ms = self->delivery_ms == 0 ? DELIVERY_MS : self->delivery_ms;
     self->codec_level = self->codec_level == 0 ? ZSP_CODEC_LEVEL_DEFAULT : self->codec_level;
-    if ((int)self->codec < ZSPOOL_CODEC_NONE || (int)self->codec > ZSPOOL_CODEC_ZSTD ||
-        self->codec_level < ZSP_CODEC_LEVEL_MIN || self->codec_level > ZSP_CODEC_LEVEL_MAX) {
-        return zsp_err_set(err, ZSP_EINVAL, "codec %d with level %d, want zstd with 1..%d",
-                           (int)self->codec, self->codec_level, ZSP_CODEC_LEVEL_MAX);
+    const struct {
+        const char *name;
+        int64_t given, min, max;
+    } ranges[] = {
+        {"codec", (int64_t)self->codec, ZSPOOL_CODEC_NONE, ZSPOOL_CODEC_ZSTD},
+        {"codec_level", self->codec_level, ZSP_CODEC_LEVEL_MIN, ZSP_CODEC_LEVEL_MAX},
+        {"max_in_flight", self->max_in_flight, 0, IN_FLIGHT_MAX},
+        {"delivery_ms", self->delivery_ms, -1, YEAR_MS},
+        {"level", (int64_t)self->level, ZSPOOL_SYNCED, ZSPOOL_WRITTEN},
+        {"reporting", (int64_t)self->reporting, ZSPOOL_REPORT_NONE, ZSPOOL_REPORT_ALL},
+    };
+    rc = zsp_count_check(ZSP_EINVAL, "batch_bytes", self->batch_bytes, ZSP_FRAME_MAX, err);
+    for (size_t i = 0; rc == 0 && i < sizeof ranges / sizeof ranges[0]; i++) {
+        rc = zsp_range_check(ZSP_EINVAL, ranges[i].name, ranges[i].given, ranges[i].min,
+                             ranges[i].max, err);
     }
-    if (self->batch_bytes > ZSP_FRAME_MAX) {
-        return zsp_err_set(err, ZSP_EINVAL, "batch_bytes is %zu, want up to %u", self->batch_bytes,
-                           ZSP_FRAME_MAX);
-    }
-    if (self->max_in_flight > IN_FLIGHT_MAX) {
-        return zsp_err_set(err, ZSP_EINVAL, "max_in_flight is %u, want up to %u",
-                           self->max_in_flight, IN_FLIGHT_MAX);
-    }
-    if (self->delivery_ms < -1 || self->delivery_ms > YEAR_MS) {
-        return zsp_err_set(err, ZSP_EINVAL, "delivery_ms is %lld", (long long)self->delivery_ms);
-    }
-    if ((int)self->level < ZSPOOL_SYNCED || (int)self->level > ZSPOOL_WRITTEN ||
-        (int)self->reporting < ZSPOOL_REPORT_NONE || (int)self->reporting > ZSPOOL_REPORT_ALL) {
-        return zsp_err_set(err, ZSP_EINVAL, "level or reporting is none that exists");
-    }
-    return 0;
+    return rc;
 }
 
 static int make_name(struct zspool_producer *self, const char *given)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/src/range_check.h"
 #include "client/src/reader_priv.h"
 #include "common/filter.h"
 #include "common/wire.h"
@@ -89,10 +90,8 @@ static int check_options(zspool_reader_options_t *self, struct zsp_err *err)
     if (rc == 0) {
         rc = zsp_position_check(&self->to, err);
     }
-    if (rc == 0 && (self->partition < ZSPOOL_PARTITION_ALL ||
-                    self->partition >= (int32_t)ZSP_PARTITIONS_MAX)) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "partition %d, want 0..%u or all", (int)self->partition,
-                         ZSP_PARTITIONS_MAX - 1);
+    if (rc == 0) {
+        rc = zsp_partition_check(self->partition, err);
     }
     if (rc == 0 && self->filter) {
         rc = zsp_text_check("filter", self->filter, ZSP_FILTER_MAX, err);
@@ -100,9 +99,9 @@ static int check_options(zspool_reader_options_t *self, struct zsp_err *err)
     if (rc == 0 && self->follow && self->to.kind != ZSPOOL_POSITION_NONE) {
         rc = zsp_err_set(err, ZSP_EINVAL, "following has no `to`");
     }
-    if (rc == 0 && self->prefetch_bytes > ZSP_REPLY_MAX) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "prefetch_bytes is %zu, want up to %u",
-                         self->prefetch_bytes, ZSP_REPLY_MAX);
+    if (rc == 0) {
+        rc =
+            zsp_count_check(ZSP_EINVAL, "prefetch_bytes", self->prefetch_bytes, ZSP_REPLY_MAX, err);
     }
     self->prefetch_bytes = self->prefetch_bytes == 0 ? PREFETCH_BYTES : self->prefetch_bytes;
     if (self->from.kind == ZSPOOL_POSITION_NONE) {

@@ -3,6 +3,7 @@
  * Side replays: the request, and what it answers.
  */
 #include "client/src/admin_priv.h"
+#include "client/src/range_check.h"
 #include "client/src/result.h"
 #include "client/src/wire_out.h"
 #include "common/limits.h"
@@ -95,12 +96,10 @@ static int read_spec(const zspool_replay_spec_t *given, zspool_replay_spec_t *re
     if (rc == 0 && ret->to.kind != ZSPOOL_POSITION_NONE && ret->to_savepoint) {
         return zsp_err_set(err, ZSP_EINVAL, "a replay wants one of `to` and `to_savepoint`");
     }
-    if (rc == 0 && (ret->partition < ZSPOOL_PARTITION_ALL ||
-                    ret->partition >= (int32_t)ZSP_PARTITIONS_MAX || ret->expires_ms < 0)) {
-        return zsp_err_set(err, ZSP_EINVAL, "a partition beyond 0..%u, or a time below 0",
-                           ZSP_PARTITIONS_MAX - 1);
+    if (rc == 0) {
+        rc = zsp_range_check(ZSP_EINVAL, "expires_ms", ret->expires_ms, 0, INT64_MAX, err);
     }
-    return rc;
+    return rc == 0 ? zsp_partition_check(ret->partition, err) : rc;
 }
 
 static void write_name(struct zsp_writer *args, const char *key, const char *name)

@@ -6,6 +6,7 @@
 
 #include "client/src/client_call.h"
 #include "client/src/consumer_priv.h"
+#include "client/src/range_check.h"
 #include "client/src/result.h"
 
 struct settle_at {
@@ -135,10 +136,11 @@ int zspool_settle_at(zspool_client_t *self, const char *group, zspool_settle_run
                      size_t run_count, int timeout_ms, zspool_error_t *err)
 {
     struct zsp_err report = {0};
-    if (!zsp_client_usable(self) || !runs || run_count == 0 || run_count > ZSP_RUNS_MAX) {
-        zsp_err_set(&report, ZSP_EINVAL,
-                    "no client, one made before fork(), or %zu runs, want 1..%u", run_count,
-                    ZSP_RUNS_MAX);
+    if (!zsp_client_usable(self) || !runs || run_count == 0) {
+        zsp_err_set(&report, ZSP_EINVAL, "no client, one made before fork(), or no runs");
+        return zsp_err_export(&report, err);
+    }
+    if (zsp_count_check(ZSP_EINVAL, "run_count", run_count, ZSP_RUNS_MAX, &report) != 0) {
         return zsp_err_export(&report, err);
     }
     struct settle_at at = {.runs = runs};

@@ -2,6 +2,7 @@
 #include "client/src/terms.h"
 
 #include "client/src/link.h"
+#include "client/src/range_check.h"
 #include "common/limits.h"
 #include "common/wire.h"
 
@@ -9,10 +10,12 @@
 
 static int check_time(const char *what, int64_t at_ms, int64_t from_now_ms, struct zsp_err *err)
 {
-    if (at_ms < 0 || from_now_ms < 0 || from_now_ms > ZSPOOL_TIME_MAX_MS ||
-        at_ms > ZSPOOL_TIME_MAX_MS) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "%s is out of range: want up to %lld ms", what,
-                           (long long)ZSPOOL_TIME_MAX_MS);
+    int rc = zsp_range_check(ZSP_EBAD_VALUE, what, at_ms, 0, ZSPOOL_TIME_MAX_MS, err);
+    if (rc == 0) {
+        rc = zsp_range_check(ZSP_EBAD_VALUE, what, from_now_ms, 0, ZSPOOL_TIME_MAX_MS, err);
+    }
+    if (rc != 0) {
+        return rc;
     }
     if (at_ms != 0 && from_now_ms != 0) {
         return zsp_err_set(err, ZSP_EBAD_VALUE, "%s is given twice, as a time and from now on",
@@ -37,8 +40,8 @@ static bool expires_first(const zspool_out_t *message)
 int zsp_terms_check(const zspool_out_t *message, struct zsp_err *err)
 {
     if (message->priority > ZSP_PRIORITY_MAX) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "the priority is %u, want 0 to %u",
-                           message->priority, ZSP_PRIORITY_MAX);
+        return zsp_range_check(ZSP_EBAD_VALUE, "priority", message->priority, 0, ZSP_PRIORITY_MAX,
+                               err);
     }
     if (message->priority != 0 && !message->has_priority) {
         return zsp_err_set(err, ZSP_EBAD_VALUE, "a priority is given without has_priority");

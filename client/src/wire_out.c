@@ -2,6 +2,7 @@
 #include "client/src/wire_out.h"
 
 #include "client/src/client_priv.h"
+#include "client/src/range_check.h"
 #include "common/codec.h"
 #include "common/wire.h"
 
@@ -37,10 +38,7 @@ void zsp_write_position(struct zsp_writer *out, const zspool_position_t *positio
 
 int zsp_settings_check(const zspool_figure_t *settings, size_t count, struct zsp_err *err)
 {
-    if (count > ZSP_SETTINGS_MAX || (count > 0 && !settings)) {
-        return zsp_err_set(err, ZSP_EINVAL, "%zu settings, want up to %u", count, ZSP_SETTINGS_MAX);
-    }
-    int rc = 0;
+    int rc = zsp_list_check(ZSP_EINVAL, "setting_count", settings, count, ZSP_SETTINGS_MAX, err);
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = zsp_text_check("name of a setting", settings[i].name, ZSP_SETTING_NAME_MAX, err);
         if (rc == 0 && settings[i].is_text && !settings[i].is_unset) {

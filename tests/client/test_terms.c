@@ -237,14 +237,14 @@ static void terms_that_cannot_be_are_refused(void **state)
         int64_t not_before_ms, delay_ms, expires_at_ms, ttl_ms;
         const char *why;
     } wrong[] = {
-        {1, 10, 0, 0, 0, 0, "the priority is 10, want 0 to 9"},
+        {1, 10, 0, 0, 0, 0, "priority is 10, want 0..9"},
         {0, 9, 0, 0, 0, 0, "a priority is given without has_priority"},
-        {0, 0, -1, 0, 0, 0, "the delay is out of range: want up to 253402300799999 ms"},
-        {0, 0, 0, -1, 0, 0, "the delay is out of range: want up to 253402300799999 ms"},
-        {0, 0, 0, INT64_MAX, 0, 0, "the delay is out of range: want up to 253402300799999 ms"},
+        {0, 0, -1, 0, 0, 0, "the delay is -1, want 0..253402300799999"},
+        {0, 0, 0, -1, 0, 0, "the delay is -1, want 0..253402300799999"},
+        {0, 0, 0, INT64_MAX, 0, 0, "the delay is 9223372036854775807, want 0..253402300799999"},
         {0, 0, 0, 0, INT64_MAX, 0,
-         "the time to live is out of range: want up to 253402300799999 ms"},
-        {0, 0, 0, 0, 0, -1, "the time to live is out of range: want up to 253402300799999 ms"},
+         "the time to live is 9223372036854775807, want 0..253402300799999"},
+        {0, 0, 0, 0, 0, -1, "the time to live is -1, want 0..253402300799999"},
         {0, 0, 1, 1, 0, 0, "the delay is given twice, as a time and from now on"},
         {0, 0, 0, 0, 1, 1, "the time to live is given twice, as a time and from now on"},
         {0, 0, 5, 0, 5, 0, "the message expires before its delay is over"},

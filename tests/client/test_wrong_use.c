@@ -65,6 +65,9 @@ static void nothing_in_the_place_of_an_object(void **state)
     zspool_consumer_destroy(NULL);
     zspool_reader_destroy(NULL);
     zspool_consumer_stop(NULL);
+    zspool_interrupt(NULL);
+    zspool_interrupt_clear(NULL);
+    assert_false(zspool_consumer_finished(NULL));
     zspool_consumer_want(NULL, true);
     zspool_reader_want(NULL, false);
     WRONG(zspool_connect(NULL, 0, NULL, &err));
@@ -184,6 +187,57 @@ static void no_place_for_the_result(void **state)
     WRONG(zspool_group_seek(f->client, &seek, 0, NULL, NULL));
     WRONG(zspool_producer_info(f->client, "p", 0, NULL, NULL));
     WRONG(zspool_request(f->client, &request, 0, NULL, NULL));
+}
+
+/* --- What the error tells -------------------------------------------------------------------- */
+
+#define TELLS(call, object_, wanted_, got_)       \
+    do {                                          \
+        memset(&err, 0, sizeof err);              \
+        (void)(call);                             \
+        assert_true(err.code != 0);               \
+        assert_string_equal(err.object, object_); \
+        assert_string_equal(err.wanted, wanted_); \
+        assert_string_equal(err.got, got_);       \
+    } while (0)
+
+/* Whatever is out of its range is named, with the range and what was given. */
+static void a_value_out_of_range_is_told_with_its_range(void **state)
+{
+    struct fixture *f = *state;
+    zspool_error_t err;
+    zspool_options_t client;
+    zspool_producer_options_t producer;
+    zspool_consumer_options_t consumer;
+    zspool_reader_options_t replay;
+    zspool_topic_spec_t topic;
+    zspool_seek_spec_t seek;
+    zspool_seek_result_t *moved;
+    zspool_options_init(&client);
+    client.answer_ms = -1;
+    TELLS(zspool_new("tcp://127.0.0.1:1", &client, &err), "answer_ms", "0..86400000", "-1");
+    zspool_producer_options_init(&producer);
+    producer.delivery_ms = -2;
+    TELLS(zspool_producer_new(f->client, &producer, &err), "delivery_ms", "-1..31536000000", "-2");
+    zspool_producer_options_init(&producer);
+    producer.codec_level = 20;
+    TELLS(zspool_producer_new(f->client, &producer, &err), "codec_level", "1..19", "20");
+    zspool_consumer_options_init(&consumer);
+    consumer.group = "g";
+    consumer.prefetch_messages = 1000001;
+    TELLS(zspool_consumer_new(f->client, &consumer, &err), "prefetch_messages", "0..1000000",
+          "1000001");
+    zspool_reader_options_init(&replay);
+    replay.topic = "t";
+    replay.partition = 1024;
+    TELLS(zspool_reader_new(f->client, &replay, &err), "partition", "-1..1023", "1024");
+    zspool_topic_spec_init(&topic, "t");
+    topic.partitions = 1025;
+    TELLS(zspool_topic_create(f->client, &topic, 0, &err), "partitions", "0..1024", "1025");
+    zspool_seek_spec_init(&seek, "g", "t");
+    seek.to.kind = ZSPOOL_POSITION_EARLIEST;
+    seek.partition = -2;
+    TELLS(zspool_group_seek(f->client, &seek, 0, &moved, &err), "partition", "-1..1023", "-2");
 }
 
 /* --- Structs and values ------------------------------------------------------------------------ */
@@ -429,6 +483,7 @@ int main(void)
         TEST(nothing_in_the_place_of_an_object),
         TEST(no_client_for_an_administrative_call),
         TEST(no_place_for_the_result),
+        TEST(a_value_out_of_range_is_told_with_its_range),
         TEST(structs_that_nobody_prepared),
         TEST(names_that_are_none),
         TEST(settings_and_text_that_cannot_be_sent),
