@@ -264,6 +264,7 @@ static bool judge_age(struct client *self, const struct sim_request *request, ui
     const int64_t ms = self->repeat->ms[request->partition][offset];
     const int64_t age_ms = request->entered_wall_ms - ms;
     return ms == 0 || model->wall_step >= request->entered_step ||
+           request->producer != 0 || /* by its sequence */
            age_ms <= (int64_t)self->repeat->window_ms ||
            model_fail(&self->sim->model,
                       "again/%d/%" PRIu64 ": it was %" PRId64
