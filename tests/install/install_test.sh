@@ -77,6 +77,12 @@ by_pkg_config() { # PREFIX
         "$cc" $flags "$source/../../examples/$program.c" -o "$1/$program" \
             $(pkg-config --cflags --libs libzspool)
     done
+    # The other examples need nothing of this tree either.
+    for program in "$source"/../../examples/*.c; do
+        # shellcheck disable=SC2046,SC2086
+        "$cc" $flags -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -fsyntax-only \
+            "$program" $(pkg-config --cflags libzspool libzspool-broker libczmq)
+    done
 }
 
 broker_by_pkg_config() { # PREFIX
