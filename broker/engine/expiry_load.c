@@ -62,9 +62,12 @@ static void load_free(struct engine *engine, struct expiry_load *load)
 
 void expiry_loads_fini(struct engine *engine)
 {
-    while (engine->expiries.load_first) {
-        load_free(engine, engine->expiries.load_first);
+    struct expiry_load *next = NULL;
+    for (struct expiry_load *load = engine->expiries.load_first; load; load = next) {
+        next = load->next_load;
+        free(load);
     }
+    engine->expiries.load_first = NULL;
 }
 
 void expiry_load_void(struct engine *engine, struct expiry *self)
