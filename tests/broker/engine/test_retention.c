@@ -38,6 +38,26 @@ static void ack(struct engine_fixture *f, const char *group, unsigned count)
     }
 }
 
+/* Goal: what expired in a group that nobody pulls for is no reason to keep it. */
+static void what_expired_is_consumed(void **state)
+{
+    struct engine_fixture *f = *state;
+    mem_store_segment_batches(f->mem, 2);
+    fixture_ok(f, "TOPIC.CREATE", CONSUMED, NULL);
+    create_group(f, "g");
+    for (int i = 0; i < 5; i++) {
+        fixture_ok(f, "PUBLISH",
+                   fixture_format("{'topic': 't', 'partition': 0, 'expires_at_ms': %" PRId64 "}",
+                                  f->now.wall_ms + 3 * (int64_t)ZSP_RETENTION_MS / 2),
+                   "[[b'x']]");
+    }
+    fixture_advance(f, ZSP_RETENTION_MS + 1);
+    assert_int_equal(start_of(f), 0);
+    fixture_advance(f, ZSP_RETENTION_MS);
+    assert_int_equal(start_of(f), 4);
+    assert_string_equal(steps_part(f, "t", 0), "5 5 0 0 0 0");
+}
+
 static void what_all_groups_have_done_goes(void **state)
 {
     struct engine_fixture *f = *state;
@@ -515,6 +535,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_all_groups_have_done_goes),
+        TEST(what_expired_is_consumed),
         TEST(many_partitions_are_looked_at_in_turns),
         TEST(only_what_is_durable_counts),
         TEST(a_seek_back_keeps_what_is_about_to_go),
