@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MPL-2.0
 #
 # Sourced by the scenarios: a broker of one's own in a directory of one's own,
-# real input, and words to check with. `zspoold` and `zspool` are found on PATH.
-# Whatever happens, nothing is left behind.
+# real input, and words to check with. The programs are found in ZSPOOL_PATH, on
+# PATH, or where the builds put them (those in C: `make`). Nothing is left behind.
 set -euo pipefail
 
-PATH=${ZSPOOL_PATH:+$ZSPOOL_PATH:}$PATH
 examples=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+built=${examples%/*}/build
+PATH=${ZSPOOL_PATH:+$ZSPOOL_PATH:}$PATH:$built/release/broker:$built/release/client:$built/dev/examples
 work=$(mktemp -d "${TMPDIR:-/tmp}/zspool-example.XXXXXX")
 broker=
 export ZSPOOL_SERVER="ipc://$work/zspool.sock"
