@@ -315,6 +315,7 @@ int step_move(struct step *self, struct ledger *ledger, uint64_t to)
     if (rc < 0) {
         return rc;
     }
+    self->ledgers[ledger->step_slot - 1].moved = true;
     lanes_drop(ledger);
     ledger->high = ledger->journaled = to;
     ledger->water = ledger->water > to ? ledger->water : to;
@@ -349,8 +350,19 @@ static int copy_dead(struct runmap *to_map, const struct runmap *from_map, uint6
     return rc == 0 ? runmap_set_all(to_map, spans, count) : rc;
 }
 
+/* Is there nothing but dead runs, all of which stay as they are? */
+static bool stays(const struct runmap *runs, uint64_t to, bool keeps_dead)
+{
+    struct run_span span;
+    return (runmap_classes(runs) & ~(unsigned)(RUN_CLASS_DEAD | RUN_CLASS_OWING)) == 0 &&
+           (keeps_dead || !runmap_next(runs, to, RUN_CLASS_DEAD, &span));
+}
+
 int step_reset(struct step *self, struct ledger *ledger, uint64_t to, bool keeps_dead)
 {
+    if (stays(&ledger->runs, to, keeps_dead)) {
+        return step_move(self, ledger, to);
+    }
     struct runmap dead;
     runmap_init(&dead, ledger->runs.slab);
     int rc = note_ledger(self, ledger);
@@ -502,7 +514,7 @@ void step_undo(struct step *self)
             note->ledger->rare->expired = note->expired;
             note->ledger->rare->compacted = note->compacted;
         }
-        if (note->replaced) {
+        if (note->replaced || note->moved) {
             levels_restart(note->ledger);
         }
     }

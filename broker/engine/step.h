@@ -38,6 +38,7 @@ struct step_touch {
 struct step_ledger {
     struct ledger *ledger;
     uint64_t high, journaled, water, above, expired, compacted;
+    bool moved;         /* by step_move() */
     bool replaced;      /* by step_reset() or step_replace(); then */
     struct runmap runs; /* as they were */
 };

@@ -208,6 +208,12 @@ static int seal_blocks(struct step *self, size_t from, size_t to)
     return block_set_reserve(&ledger->blocks, blocks_new);
 }
 
+/* More than a record holds is not written to its end, only to be refused. */
+static int check_room(const struct step *self)
+{
+    return self->bytes.len > STEP_BYTES_MAX ? ZSP_ETOO_LARGE : 0;
+}
+
 /* All blocks of a ledger that was begun anew. */
 static int seal_reset(struct step *self, struct ledger *ledger)
 {
@@ -223,6 +229,7 @@ static int seal_reset(struct step *self, struct ledger *ledger)
             ledger_write_block(ledger, block, ZSP_STATE_RECORD_MAX / 2, &self->bytes);
         }
         rc = rc == 0 ? end_entry(self) : rc;
+        rc = rc == 0 ? check_room(self) : rc;
         if (rc < 0) {
             return rc;
         }
@@ -232,6 +239,7 @@ static int seal_reset(struct step *self, struct ledger *ledger)
             continue;
         }
         int rc = seal_block(self, ledger, block, NULL, 0);
+        rc = rc == 0 ? check_room(self) : rc;
         if (rc < 0) {
             return rc;
         }
@@ -286,12 +294,12 @@ int step_seal(struct step *self, const struct store_entry **ret_entries, size_t 
     if (rc == 0) {
         rc = seal_entries(self);
     }
+    rc = rc == 0 ? check_room(self) : rc;
+    if (rc == ZSP_ETOO_LARGE) {
+        return zsp_err_set(err, rc, "group state: a change of more than %u bytes", STEP_BYTES_MAX);
+    }
     if (rc < 0) {
         return zsp_err_set(err, rc, "group state: %s", zsp_strerror(rc));
-    }
-    if (self->bytes.len > STEP_BYTES_MAX) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE, "group state: a change of %zu bytes",
-                           self->bytes.len);
     }
     *ret_entries = self->sealed;
     *ret_count = self->entry_count;

@@ -273,6 +273,43 @@ static void what_a_reset_forgets_is_given_back_in_turns(void **state)
     assert_int_equal(world->slab.chunk_count, 1);
 }
 
+/* Goal: a group of which nothing is left but dead messages goes anywhere, however many they are: they stay, are
+ * not looked at, and are not written again. */
+static void a_reset_leaves_the_dead_where_they_are(void **state)
+{
+    enum { DEAD = 10000 };
+    struct world *world = *state;
+    const struct run dead = {.state = RUN_DEAD, .deliveries = 1, .failures = 1};
+    const struct run none = {.state = RUN_NONE};
+    world->ledger.mark = 2 * DEAD;
+    world_grant(world, 2 * DEAD);
+    step_begin(&world->step);
+    for (uint64_t i = 0; i < 2 * DEAD; i++) {
+        const struct run *run = i % 2 == 0 ? &none : &dead;
+        assert_int_equal(step_set(&world->step, &world->ledger, i, i + 1, run), 0);
+    }
+    world_keep_step(world);
+    const uint64_t before = world->slab.work;
+    step_begin(&world->step);
+    assert_int_equal(step_reset(&world->step, &world->ledger, 0, true), 0);
+    world_keep_step(world);
+    assert_true(world->slab.work - before < 6000);
+    assert_int_equal(world->journal[world->journal_count - 1].key->data[0], LEDGER_KEY_HEAD);
+    assert_int_equal(ledger_ready(&world->ledger), DEAD);
+    assert_int_equal(ledger_dead(&world->ledger), DEAD);
+    world_assert_replays(world, 0);
+    step_begin(&world->step);
+    assert_int_equal(step_reset(&world->step, &world->ledger, 2 * DEAD, false), 0);
+    step_undo(&world->step);
+    assert_int_equal(ledger_ready(&world->ledger), DEAD);
+    step_begin(&world->step);
+    assert_int_equal(step_reset(&world->step, &world->ledger, DEAD, false), 0); /* half of them */
+    world_keep_step(world);
+    assert_int_equal(ledger_dead(&world->ledger), DEAD / 2);
+    assert_int_equal(ledger_ready(&world->ledger), DEAD);
+    world_assert_replays(world, 0);
+}
+
 /* Goal: a step that is taken back finds its runs where they were. */
 static void a_reset_of_many_that_is_undone_forgets_nothing(void **state)
 {
@@ -334,6 +371,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reset_may_bring_the_dead_back, world_set_up,
                                         world_tear_down),
         cmocka_unit_test_setup_teardown(what_a_reset_forgets_is_given_back_in_turns, world_set_up,
+                                        world_tear_down),
+        cmocka_unit_test_setup_teardown(a_reset_leaves_the_dead_where_they_are, world_set_up,
                                         world_tear_down),
         cmocka_unit_test_setup_teardown(a_reset_of_many_that_is_undone_forgets_nothing,
                                         world_set_up, world_tear_down),
