@@ -601,8 +601,10 @@ void atomics_fail(struct log_store *store)
 void atomics_fini(struct log_store *store)
 {
     struct atomics *atomics = &store->atomics;
-    while (atomics->first) {
-        give_up(atomics->first);
+    struct store_atomic *next = NULL;
+    for (struct store_atomic *self = atomics->first; self; self = next) {
+        next = self->next;
+        give_up(self);
     }
     while (atomics->placed_first) {
         struct store_atomic *self = atomics->placed_first;
