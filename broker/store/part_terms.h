@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Which messages of a partition have a priority, or a time before which they are not to be handed
- * out.
+ * out; and when they expire.
  *
  *   - What is appended with such terms is remembered until its segment is sealed, and written to
  *     `.pri` then (terms_file.h). A partition that has none has no such files.
  *   - A question is answered by a task, for one segment at a time and a bounded number of stretches:
  *     from `.pri`, a page of it; where that is missing or bad it is made anew from the headers. Of the segment
  *     that takes appends the headers are walked, from the place that the index tells.
+ *   - When messages expire has no file: the headers of any segment are walked for it.
  */
 #ifndef ZSP_STORE_PART_TERMS_H
 #define ZSP_STORE_PART_TERMS_H
