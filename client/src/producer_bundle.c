@@ -45,11 +45,46 @@ bool zsp_bundle_takes(const struct zsp_batch *batch)
     return batch->bytes.len <= BATCH_BYTES && batches_max(batch->producer) > 1;
 }
 
-bool zsp_bundle_must_wait(const struct zsp_batch *batch)
+static bool is_packed(struct zsp_batch *batch)
+{
+    return zsp_batch_body(batch) != &batch->buf;
+}
+
+/* What is told of it, at most. */
+static size_t args_bytes_of(struct zsp_batch *batch)
+{
+    const bool has_extras = zsp_terms_args(&batch->terms) > 0 || is_packed(batch);
+    return ROW_BYTES + batch->route->topic->name_len + (has_extras ? EXTRA_BYTES : 0u);
+}
+
+/* Of credit, with one more batch. */
+static size_t bytes_with(const struct zsp_bundle *self, struct zsp_batch *batch)
+{
+    return self->body_bytes + zsp_batch_body(batch)->len + self->args_bytes + args_bytes_of(batch) +
+           ((size_t)self->count + 1) * ZSP_BATCH_BYTES;
+}
+
+static bool fits(const struct zsp_bundle *self, struct zsp_batch *batch)
+{
+    const struct zsp_hello *hello = zsp_link_hello(self->producer->client->link);
+    const size_t body_bytes = self->body_bytes + zsp_batch_body(batch)->len;
+    return self->count < self->capacity && body_bytes <= BODY_BYTES &&
+           body_bytes <= hello->max_frame &&
+           self->args_bytes + args_bytes_of(batch) <= hello->max_header &&
+           bytes_with(self, batch) <= hello->max_request_bytes;
+}
+
+bool zsp_bundle_must_wait(struct zsp_batch *batch)
 {
     const struct zspool_producer *self = batch->producer;
-    return self->bundle_count >= BUNDLES_MAX && (!self->gathered || self->gathered->count == 0) &&
-           zsp_bundle_takes(batch);
+    const struct zsp_bundle *bundle = self->gathered;
+    if (!zsp_bundle_takes(batch)) {
+        return false;
+    }
+    if (!bundle || bundle->count == 0) {
+        return self->bundle_count >= BUNDLES_MAX;
+    }
+    return self->bundle_count + 1 >= BUNDLES_MAX && !fits(bundle, batch);
 }
 
 void zsp_route_await_bundle(struct zsp_route *route)
@@ -78,11 +113,6 @@ static void end_waiting(struct zspool_producer *self)
 }
 
 /* --- out ------------------------------------------------------------------------------------- */
-
-static bool is_packed(struct zsp_batch *batch)
-{
-    return zsp_batch_body(batch) != &batch->buf;
-}
 
 static void write_extras(struct zsp_writer *args, struct zsp_batch *batch)
 {
@@ -253,32 +283,23 @@ static struct zsp_bundle *gathered(struct zspool_producer *self)
 int zsp_bundle_add(struct zsp_batch *batch, int64_t now_ms)
 {
     struct zspool_producer *producer = batch->producer;
-    const struct zsp_hello *hello = zsp_link_hello(producer->client->link);
-    const size_t body_bytes = zsp_batch_body(batch)->len;
-    const bool has_extras = zsp_terms_args(&batch->terms) > 0 || is_packed(batch);
-    const size_t args_bytes =
-        ROW_BYTES + batch->route->topic->name_len + (has_extras ? EXTRA_BYTES : 0u);
     struct zsp_bundle *bundle = gathered(producer);
+    if (bundle && bundle->count > 0 && !fits(bundle, batch)) {
+        if (zsp_bundle_send(producer, now_ms) != 0) {
+            return ZSP_EAGAIN;
+        }
+        bundle = gathered(producer);
+    }
     if (!bundle) {
         zsp_link_try_later(&producer->port, now_ms);
         return ZSP_EAGAIN;
     }
-    const bool fits = bundle->count < bundle->capacity &&
-                      bundle->body_bytes + body_bytes <= BODY_BYTES &&
-                      bundle->args_bytes + args_bytes <= hello->max_header;
-    if (!fits) {
-        if (zsp_bundle_send(producer, now_ms) != 0 || !(bundle = gathered(producer))) {
-            return ZSP_EAGAIN;
-        }
-    }
-    const size_t bytes = bundle->body_bytes + body_bytes + bundle->args_bytes + args_bytes +
-                         ((size_t)bundle->count + 1) * ZSP_BATCH_BYTES;
-    if (!zsp_link_room(producer->client->link, &producer->port, bytes)) {
+    if (!zsp_link_room(producer->client->link, &producer->port, bytes_with(bundle, batch))) {
         return ZSP_EAGAIN; /* what is gathered has room */
     }
     bundle->batches[bundle->count++] = batch;
-    bundle->body_bytes += body_bytes;
-    bundle->args_bytes += args_bytes;
+    bundle->body_bytes += zsp_batch_body(batch)->len;
+    bundle->args_bytes += args_bytes_of(batch);
     zsp_batch_depart(batch);
     return 0;
 }

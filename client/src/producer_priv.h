@@ -275,7 +275,7 @@ int zsp_batch_send_alone(struct zsp_batch *self, int64_t now_ms);
 /* May it travel with others? */
 bool zsp_bundle_takes(const struct zsp_batch *batch);
 /* Are as many bundles in flight as may be? Then it waits with its route, and its batch grows. */
-bool zsp_bundle_must_wait(const struct zsp_batch *batch);
+bool zsp_bundle_must_wait(struct zsp_batch *batch);
 void zsp_route_await_bundle(struct zsp_route *route);
 /* Let it depart with the bundle that is gathered, which is sent before when it is full.
  * Errors: ZSP_EAGAIN  no credit, no memory, or the connection went */
