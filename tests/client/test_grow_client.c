@@ -154,7 +154,7 @@ static void publish_to(zspool_producer_t *producer, int32_t partition, const cha
     assert_int_equal(zspool_send(producer, &out, NULL, NULL), 0);
 }
 
-static zspool_reader_t *follower(struct fixture *f, int from_kind)
+static zspool_reader_t *follower(struct fixture *f, zspool_position_kind_t from_kind)
 {
     zspool_reader_options_t options;
     zspool_reader_options_init(&options);
