@@ -104,7 +104,7 @@ const struct redo_item *redo_log_find(const struct redo_log *self, uint64_t topi
         count++;
     }
     *ret_count = count;
-    return self->items + first;
+    return count > 0 ? self->items + first : NULL;
 }
 
 void redo_log_fini(struct redo_log *self)

@@ -60,7 +60,7 @@ enum input_state input_next(struct input *self, char **ret_bytes, size_t *ret_le
 {
     const size_t left = self->len - self->pos;
     const size_t delimiter_len = self->cut.delimiter_len;
-    char *from = self->bytes + self->pos;
+    char *const from = self->bytes ? self->bytes + self->pos : NULL;
     if (left > self->searched) {
         const char *hit =
             find(from + self->searched, left - self->searched, self->cut.delimiter, delimiter_len);
