@@ -90,7 +90,7 @@ bool zsp_bundle_must_wait(struct zsp_batch *batch)
 void zsp_route_await_bundle(struct zsp_route *route)
 {
     struct zspool_producer *self = route->topic->producer;
-    if (route->active) {
+    if (route->active || route == &route->topic->unrouted) {
         return;
     }
     route->active = true;
