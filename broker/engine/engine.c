@@ -13,6 +13,7 @@
 #include "broker/engine/commit_call.h"
 #include "broker/engine/dedup.h"
 #include "broker/engine/engine_priv.h"
+#include "broker/engine/expiry.h"
 #include "broker/engine/group_hooks.h"
 #include "broker/engine/id_place.h"
 #include "broker/engine/producer.h"

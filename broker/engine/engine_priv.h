@@ -13,7 +13,7 @@
 #include "broker/engine/clock.h"
 #include "broker/engine/effects.h"
 #include "broker/engine/engine.h"
-#include "broker/engine/expiry.h"
+#include "broker/engine/expiry_set.h"
 #include "broker/engine/parked.h"
 #include "broker/engine/pool.h"
 #include "broker/engine/reply.h"

@@ -31,12 +31,12 @@
 #ifndef ZSP_ENGINE_EXPIRY_H
 #define ZSP_ENGINE_EXPIRY_H
 
+#include "broker/engine/expiry_set.h"
 #include "broker/engine/runmap.h"
 #include "broker/engine/timers.h"
 #include "common/err.h"
 
 struct engine;
-struct expiry_load;
 struct ledger;
 struct partition;
 
@@ -68,15 +68,6 @@ struct expiry {
     struct partition *partition;
     struct timer timer;
     struct expiry_load *load; /* under way, or waiting after a failure; NULL = none */
-};
-
-/* All of an engine. */
-struct expiry_set {
-    struct run_slab slab;
-    struct expiry **items; /* by expiry_slot - 1; NULL = free */
-    uint32_t count, capacity, used;
-    struct expiry_load *load_first; /* all that the store has, of use or not */
-    uint32_t loads;                 /* so many */
 };
 
 void expiry_init(struct engine *engine);

@@ -17,6 +17,7 @@
 #include "broker/engine/position.h"
 #include "broker/engine/savepoint.h"
 #include "broker/engine/side_replay.h"
+#include "broker/engine/expiry.h"
 #include "broker/engine/verb.h"
 
 /* What the answer tells of a partition, beside its place. */

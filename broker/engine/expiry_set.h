@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What an engine has of partitions where something expires; see expiry.h.
+ */
+#ifndef ZSP_ENGINE_EXPIRY_SET_H
+#define ZSP_ENGINE_EXPIRY_SET_H
+
+#include <stdint.h>
+
+#include "broker/engine/runmap.h"
+
+struct expiry;
+struct expiry_load;
+
+/* All of an engine. */
+struct expiry_set {
+    struct run_slab slab;
+    struct expiry **items; /* by expiry_slot - 1; NULL = free */
+    uint32_t count, capacity, used;
+    struct expiry_load *load_first; /* all that the store has, of use or not */
+    uint32_t loads;                 /* so many */
+};
+
+#endif
