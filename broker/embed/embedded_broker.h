@@ -7,7 +7,7 @@
 #define ZSP_EMBED_EMBEDDED_BROKER_H
 
 #include "broker/embed/zspool_broker.h"
-#include "broker/store/fs.h"
+#include "broker/store/file/fs.h"
 #include "common/err.h"
 
 /* As zspool_broker_new(); `fs` (lent until _destroy, NULL = the real one) stands

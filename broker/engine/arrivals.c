@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/arrivals.h"
 
-#include "broker/engine/compaction.h"
 #include "broker/engine/engine_priv.h"
-#include "broker/engine/group_hooks.h"
-#include "broker/engine/id_lookup.h"
-#include "broker/engine/producer_image.h"
-#include "broker/engine/publish.h"
-#include "broker/engine/replay.h"
-#include "broker/engine/retention.h"
+#include "broker/engine/group/group_hooks.h"
+#include "broker/engine/publish/producer_image.h"
+#include "broker/engine/publish/publish.h"
+#include "broker/engine/replay/replay.h"
 #include "broker/engine/state.h"
-#include "broker/engine/topic.h"
+#include "broker/engine/topic/compaction.h"
+#include "broker/engine/topic/id_lookup.h"
+#include "broker/engine/topic/retention.h"
+#include "broker/engine/topic/topic.h"
 #include "common/assert.h"
 
 /* --- Each to whom it concerns ---------------------------------------------------------------- */

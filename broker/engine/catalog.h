@@ -20,7 +20,7 @@
 #ifndef ZSP_ENGINE_CATALOG_H
 #define ZSP_ENGINE_CATALOG_H
 
-#include "broker/engine/name_index.h"
+#include "broker/engine/base/name_index.h"
 #include "broker/store/store.h"
 #include "common/table.h"
 

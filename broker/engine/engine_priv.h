@@ -9,18 +9,18 @@
 
 #include <sys/queue.h>
 
+#include "broker/engine/base/clock.h"
+#include "broker/engine/base/pool.h"
+#include "broker/engine/base/runmap.h"
+#include "broker/engine/base/timers.h"
 #include "broker/engine/catalog.h"
-#include "broker/engine/clock.h"
 #include "broker/engine/effects.h"
 #include "broker/engine/engine.h"
 #include "broker/engine/expiry_set.h"
 #include "broker/engine/parked.h"
-#include "broker/engine/pool.h"
 #include "broker/engine/reply.h"
 #include "broker/engine/route.h"
-#include "broker/engine/runmap.h"
 #include "broker/engine/set_aside.h"
-#include "broker/engine/timers.h"
 #include "broker/engine/unanswered.h"
 #include "broker/engine/unpack.h"
 

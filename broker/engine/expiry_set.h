@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "broker/engine/runmap.h"
+#include "broker/engine/base/runmap.h"
 
 struct expiry;
 struct expiry_load;

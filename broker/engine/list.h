@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "broker/engine/name_index.h"
+#include "broker/engine/base/name_index.h"
 #include "broker/engine/verb.h"
 
 /* Answer a LIST request from an index. `is_listed_fn` NULL = every object.

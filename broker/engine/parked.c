@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/container.h"
+#include "broker/engine/base/container.h"
 #include "broker/engine/engine_priv.h"
 #include "common/assert.h"
 

@@ -10,8 +10,8 @@
 #ifndef ZSP_ENGINE_PARKED_H
 #define ZSP_ENGINE_PARKED_H
 
+#include "broker/engine/base/timers.h"
 #include "broker/engine/reply.h"
-#include "broker/engine/timers.h"
 #include "common/table.h"
 
 enum parked_end {

@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-#include "broker/engine/commit_log.h"
-#include "broker/engine/group_hooks.h"
-#include "broker/engine/producer.h"
-#include "broker/engine/producer_image.h"
-#include "broker/engine/step.h"
-#include "broker/engine/topic.h"
+#include "broker/engine/commit/commit_log.h"
+#include "broker/engine/group/group_hooks.h"
+#include "broker/engine/ledger/step.h"
+#include "broker/engine/publish/producer.h"
+#include "broker/engine/publish/producer_image.h"
+#include "broker/engine/topic/topic.h"
 #include "common/assert.h"
 #include "common/limits.h"
 

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "broker/engine/topic.h"
+#include "broker/engine/topic/topic.h"
 
 void unpack_fini(struct unpack *self)
 {

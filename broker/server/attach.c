@@ -21,7 +21,7 @@
  */
 #include <inttypes.h>
 
-#include "broker/engine/container.h"
+#include "broker/engine/base/container.h"
 #include "broker/server/now.h"
 #include "broker/server/server_priv.h"
 

@@ -14,7 +14,7 @@
 
 #include "broker/server/now.h"
 #include "broker/server/runner.h"
-#include "broker/store/executor.h"
+#include "broker/store/file/executor.h"
 #include "broker/store/log_store.h"
 
 #define OPEN_FILES_DEFAULT_MAX 1024u

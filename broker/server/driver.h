@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "broker/engine/engine.h"
-#include "broker/store/job.h"
+#include "broker/store/file/job.h"
 #include "broker/store/log_store.h"
 
 /* Who runs jobs. */

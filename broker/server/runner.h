@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "broker/server/driver.h"
-#include "broker/store/executor.h"
+#include "broker/store/file/executor.h"
 
 #define RUNNER_INLINE_BYTES (256u * 1024u) /* a longer write leaves the thread */
 #define RUNNER_SYNC_WINDOW  128u           /* syncs looked back upon */

@@ -22,7 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "broker/engine/timers.h"
+#include "broker/engine/base/timers.h"
 #include "common/bytes.h"
 #include "common/err.h"
 #include "common/table.h"

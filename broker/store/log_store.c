@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/compact.h"
-#include "broker/store/island.h"
 #include "broker/store/log_start.h"
 #include "broker/store/log_store_priv.h"
-#include "broker/store/partition.h"
-#include "broker/store/recover.h"
+#include "broker/store/partition/partition.h"
+#include "broker/store/recover/recover.h"
 #include "broker/store/retain.h"
+#include "broker/store/rewrite/compact.h"
+#include "broker/store/rewrite/island.h"
 #include "broker/store/topic_log.h"
 #include "common/assert.h"
 

@@ -13,8 +13,8 @@
 #ifndef ZSP_STORE_LOG_STORE_H
 #define ZSP_STORE_LOG_STORE_H
 
-#include "broker/store/fs.h"
-#include "broker/store/job.h"
+#include "broker/store/file/fs.h"
+#include "broker/store/file/job.h"
 #include "broker/store/store.h"
 #include "common/diag.h"
 

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/island.h"
 #include "broker/store/log_store_priv.h"
-#include "broker/store/partition.h"
+#include "broker/store/partition/partition.h"
+#include "broker/store/rewrite/island.h"
 #include "common/assert.h"
 
 /* A trim under way: first the journal, then the task that removes the files. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/id_table.h"
+#include "broker/store/index/id_table.h"
 
 uint64_t store_id_print(struct zsp_slice id)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "broker/store/log_store_priv.h"
-#include "broker/store/partition.h"
+#include "broker/store/partition/partition.h"
 #include "common/assert.h"
 
 /* --- Files --------------------------------------------------------------------------------- */

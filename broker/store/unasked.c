@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "broker/store/log_store_priv.h"
-#include "broker/store/part_facts.h"
+#include "broker/store/partition/part_facts.h"
 #include "broker/store/topic_log.h"
 #include "common/limits.h"
 

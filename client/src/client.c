@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/src/base/range_check.h"
 #include "client/src/client_priv.h"
-#include "client/src/range_check.h"
 #include "common/limits.h"
 #include "common/name.h"
 

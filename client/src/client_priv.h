@@ -8,9 +8,9 @@
 
 #include <zspool.h>
 
-#include "client/src/completion.h"
-#include "client/src/fork_mark.h"
-#include "client/src/link.h"
+#include "client/src/base/completion.h"
+#include "client/src/base/fork_mark.h"
+#include "client/src/link/link.h"
 #include "common/err.h"
 
 struct zspool_client {

@@ -10,8 +10,8 @@
 
 #include <zspool.h>
 
-#include "client/src/client_request.h"
-#include "client/src/interned.h"
+#include "client/src/base/client_request.h"
+#include "client/src/base/interned.h"
 #include "client/src/recalled.h"
 #include "common/codec.h"
 

@@ -6,7 +6,7 @@
 #ifndef ZSP_CLIENT_RESULT_H
 #define ZSP_CLIENT_RESULT_H
 
-#include "client/src/arena.h"
+#include "client/src/base/arena.h"
 #include "client/src/client_call.h"
 
 struct zsp_result {

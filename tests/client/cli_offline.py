@@ -457,7 +457,7 @@ class Live(Case):
                 self.assertIn("this is no", zspool("dump", str(spoilt), server=False).out.decode())
 
     def test_every_object_of_the_journal_is_known_to_dump(self):
-        """Holds the table of client/cli/journal_object.c to what the broker writes."""
+        """Holds the table of client/cli/verb/journal_object.c to what the broker writes."""
         self.good("topic", "create", "known", "--retention-time", "7d")
         self.good("group", "create", "g", "--topic", "known")
         for outcome in ("retry", "reject", "release", "none"):

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "client/src/backoff.h"
+#include "client/src/base/backoff.h"
 
 #define CLIENTS   200
 #define OUTAGE_MS 3000

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "client/cli/bench.h"
+#include "client/cli/bench/bench.h"
 #include "tests/common/testing.h"
 #include "tests/support/fake_broker.h"
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "client/src/pending.h"
+#include "client/src/link/pending.h"
 
 static struct zsp_request requests[ZSP_REQUESTS_MAX];
 

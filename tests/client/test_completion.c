@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <poll.h>
 
-#include "client/src/completion.h"
+#include "client/src/base/completion.h"
 
 static int readable(int fd)
 {

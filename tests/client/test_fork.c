@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <zspool.h>
 
-#include "client/src/fork_mark.h"
+#include "client/src/base/fork_mark.h"
 #include "tests/support/obliging_broker.h"
 
 #define WAIT_MS 30000 /* for what takes milliseconds */

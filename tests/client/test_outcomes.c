@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "client/src/outcomes.h"
+#include "client/src/consumer/outcomes.h"
 
 static struct zsp_outcome_run ack_of(const char *topic, uint64_t first)
 {

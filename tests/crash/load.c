@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <zmq.h>
 
-#include "broker/store/check.h"
-#include "broker/store/fs.h"
+#include "broker/store/check/check.h"
+#include "broker/store/file/fs.h"
 #include "common/record.h"
 #include "tests/common/testing.h"
 #include "tests/support/plain_body.h"

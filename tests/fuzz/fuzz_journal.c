@@ -3,7 +3,7 @@
  * Any bytes as the body of a journal record whose sum happens to hold, and as a
  * whole record of a damaged file.
  */
-#include "broker/store/journal_record.h"
+#include "broker/store/journal/journal_record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

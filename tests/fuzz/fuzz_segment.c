@@ -8,8 +8,8 @@
  */
 #include <string.h>
 
-#include "broker/store/inspect.h"
-#include "broker/store/log_walk.h"
+#include "broker/store/check/inspect.h"
+#include "broker/store/segment/log_walk.h"
 #include "common/assert.h"
 #include "common/hash.h"
 

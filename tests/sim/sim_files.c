@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/store/fs.h"
-#include "broker/store/layout.h"
+#include "broker/store/file/fs.h"
+#include "broker/store/file/layout.h"
 #include "tests/sim/sim.h"
 
 /* Names of a directory of a partition. */

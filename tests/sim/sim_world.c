@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/check.h"
+#include "broker/store/check/check.h"
 #include "common/assert.h"
 #include "common/hash.h"
 #include "common/limits.h"

@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "broker/store/fs.h"
+#include "broker/store/file/fs.h"
 
 /* An empty file system. Never NULL. */
 struct fs *crash_fs_new(void);

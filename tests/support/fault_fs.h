@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * A file system (broker/store/fs.h) over another one that fails on demand: the
+ * A file system (broker/store/file/fs.h) over another one that fails on demand: the
  * n-th call, of one kind or of any, once or from then on; or reads and writes
  * less than asked. It counts calls, so that a test can loop "fail the n-th"
  * until an operation gets through without a fault.
@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "broker/store/fs.h"
+#include "broker/store/file/fs.h"
 
 enum fs_call {
     FS_CALL_OPEN,

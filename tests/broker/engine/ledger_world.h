@@ -6,9 +6,9 @@
 #ifndef ZSP_TESTS_LEDGER_WORLD_H
 #define ZSP_TESTS_LEDGER_WORLD_H
 
-#include "broker/engine/ledger.h"
-#include "broker/engine/ledger_codec.h"
-#include "broker/engine/step.h"
+#include "broker/engine/ledger/ledger.h"
+#include "broker/engine/ledger/ledger_codec.h"
+#include "broker/engine/ledger/step.h"
 #include "tests/support/prng.h"
 
 /* A durable entry, as the store would keep it. */

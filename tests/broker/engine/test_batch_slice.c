@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/engine/batch_slice.h"
+#include "broker/engine/batch/batch_slice.h"
 
 #include "common/wire.h"
 #include "tests/common/testing.h"

@@ -2,7 +2,7 @@
  *
  * The set of blocks: sorted, each once.
  */
-#include "broker/engine/block_set.h"
+#include "broker/engine/base/block_set.h"
 
 #include "tests/common/testing.h"
 

@@ -3,7 +3,7 @@
  * Broker time: it runs with the monotonic clock, stands still while the broker
  * is down, and a stall begins a grace.
  */
-#include "broker/engine/clock.h"
+#include "broker/engine/base/clock.h"
 
 #include "common/limits.h"
 #include "tests/common/testing.h"

@@ -4,8 +4,8 @@
  */
 #include <inttypes.h>
 
-#include "broker/engine/expiry.h"
-#include "broker/engine/group.h"
+#include "broker/engine/group/group.h"
+#include "broker/engine/topic/expiry.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/fair.h"
+#include "broker/engine/order/fair.h"
 #include "common/limits.h"
 #include "common/wire.h"
 #include "tests/broker/engine/group_steps.h"

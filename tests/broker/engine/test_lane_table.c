@@ -2,7 +2,7 @@
  *
  * Lanes and their chains: against plain arrays with random operations.
  */
-#include "broker/engine/lane_table.h"
+#include "broker/engine/order/lane_table.h"
 
 #include <stdio.h>
 #include <string.h>

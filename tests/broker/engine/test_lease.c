@@ -2,11 +2,11 @@
  *
  * Leases: their table, their end by time, and who is blamed for it.
  */
-#include "broker/engine/lease.h"
+#include "broker/engine/ledger/lease.h"
 
 #include <inttypes.h>
 
-#include "broker/engine/group.h"
+#include "broker/engine/group/group.h"
 #include "common/wire.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"

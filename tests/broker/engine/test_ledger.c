@@ -2,7 +2,7 @@
  *
  * The ledger: what is handed out when, and what a seek leaves.
  */
-#include "broker/engine/ledger.h"
+#include "broker/engine/ledger/ledger.h"
 
 #include "tests/broker/engine/ledger_world.h"
 #include "tests/common/testing.h"

@@ -3,7 +3,7 @@
  * Messages handed out in any order: the ledger against a plain model, an array
  * that knows the state of each message, and single cases of what lies above `high`.
  */
-#include "broker/engine/ledger.h"
+#include "broker/engine/ledger/ledger.h"
 
 #include <string.h>
 

@@ -3,9 +3,9 @@
  * The durable form of a ledger says the same as memory, whatever happened,
  * whichever entries are left, and when memory runs out in between.
  */
-#include "broker/engine/ledger_codec.h"
+#include "broker/engine/ledger/ledger_codec.h"
 
-#include "broker/engine/outcome.h"
+#include "broker/engine/group/outcome.h"
 #include "tests/broker/engine/ledger_world.h"
 #include "tests/common/testing.h"
 

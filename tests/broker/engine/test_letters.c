@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/engine/group.h"
+#include "broker/engine/group/group.h"
 #include "common/record.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"

@@ -3,9 +3,9 @@
  * How many messages of a group wait for their time: by what the agenda of the partition says, less what the
  * group has done or has out, whichever of the two is long.
  */
-#include "broker/engine/levels.h"
+#include "broker/engine/ledger/levels.h"
 
-#include "broker/engine/agenda.h"
+#include "broker/engine/ledger/agenda.h"
 #include "tests/broker/engine/ledger_world.h"
 #include "tests/common/testing.h"
 

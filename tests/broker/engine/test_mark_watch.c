@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "broker/engine/group.h"
+#include "broker/engine/group/group.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
 

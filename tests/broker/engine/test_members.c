@@ -2,7 +2,7 @@
  *
  * Members of a group: who was heard, and who is forgotten.
  */
-#include "broker/engine/members.h"
+#include "broker/engine/group/members.h"
 
 #include "tests/common/testing.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/engine/name_index.h"
+#include "broker/engine/base/name_index.h"
 
 #include "common/err.h"
 #include "tests/common/testing.h"

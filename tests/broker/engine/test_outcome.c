@@ -2,7 +2,7 @@
  *
  * The rules of outcomes, one test each.
  */
-#include "broker/engine/outcome.h"
+#include "broker/engine/group/outcome.h"
 
 #include "tests/common/testing.h"
 

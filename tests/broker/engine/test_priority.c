@@ -4,8 +4,8 @@
  */
 #include <inttypes.h>
 
-#include "broker/engine/agenda.h"
-#include "broker/engine/topic.h"
+#include "broker/engine/ledger/agenda.h"
+#include "broker/engine/topic/topic.h"
 #include "common/limits.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"

@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "broker/engine/pull.h"
+#include "broker/engine/pull/pull.h"
 #include "common/limits.h"
 #include "common/wire.h"
 #include "tests/broker/engine/group_steps.h"

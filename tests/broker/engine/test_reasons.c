@@ -2,7 +2,7 @@
  *
  * Reasons of failures: the last three, shared, counted.
  */
-#include "broker/engine/reasons.h"
+#include "broker/engine/base/reasons.h"
 
 #include "tests/common/testing.h"
 

@@ -3,7 +3,7 @@
  * The map of runs: against a plain array with random operations, and its cost
  * with many holes.
  */
-#include "broker/engine/runmap.h"
+#include "broker/engine/base/runmap.h"
 
 #include "tests/common/testing.h"
 #include "tests/support/prng.h"

@@ -4,7 +4,7 @@
  */
 #include <inttypes.h>
 
-#include "broker/engine/reasons.h"
+#include "broker/engine/base/reasons.h"
 #include "common/limits.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"

@@ -2,7 +2,7 @@
  *
  * The timer heap, against a plain sorted list.
  */
-#include "broker/engine/timers.h"
+#include "broker/engine/base/timers.h"
 
 #include "tests/common/testing.h"
 #include "tests/support/prng.h"

@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "broker/engine/topic.h"
+#include "broker/engine/topic/topic.h"
 #include "common/limits.h"
 #include "tests/broker/engine/engine_fixture.h"
 #include "tests/common/testing.h"

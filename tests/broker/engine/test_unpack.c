@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "broker/engine/topic.h"
+#include "broker/engine/topic/topic.h"
 #include "broker/engine/unpack.h"
 #include "tests/common/testing.h"
 #include "tests/support/plain_body.h"

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/batch.h"
-#include "broker/store/check.h"
+#include "broker/store/check/check.h"
+#include "broker/store/file/batch.h"
 #include "tests/support/crash_fs.h"
 
 static uint64_t next_random(void *arg)

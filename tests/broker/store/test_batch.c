@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/store/batch.h"
-#include "broker/store/journal_record.h"
+#include "broker/store/file/batch.h"
+#include "broker/store/journal/journal_record.h"
 #include "common/hash.h"
 
 static const uint8_t uuid[STORE_UUID_BYTES] = {0, 1, 2,  3,  4,  5,  6,  7,

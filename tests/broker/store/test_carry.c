@@ -2,11 +2,11 @@
  *
  * What the journal remembers of live objects.
  */
-#include "broker/store/carry.h"
+#include "broker/store/journal/carry.h"
 
 #include <string.h>
 
-#include "broker/store/journal_record.h"
+#include "broker/store/journal/journal_record.h"
 #include "tests/common/testing.h"
 
 static const uint8_t own_key[] = {0, 'E'};

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/store/check.h"
-#include "broker/store/repair.h"
+#include "broker/store/check/check.h"
+#include "broker/store/check/repair.h"
 #include "common/codec.h"
 #include "common/record.h"
 #include "tests/broker/store/log_case.h"

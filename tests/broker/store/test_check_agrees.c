@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/check.h"
+#include "broker/store/check/check.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/prng.h"
 

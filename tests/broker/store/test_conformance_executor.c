@@ -14,7 +14,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "broker/store/executor.h"
+#include "broker/store/file/executor.h"
 #include "broker/store/log_store.h"
 #include "common/assert.h"
 #include "tests/broker/store/conformance.h"

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "broker/store/deferred.h"
 #include "broker/store/log_store.h"
+#include "broker/store/partition/deferred.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 

@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "broker/store/executor.h"
+#include "broker/store/file/executor.h"
 
 #define JOB_COUNT   500
 #define DEADLINE_MS 20000 /* a wait that long is a failure */

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/store/fs.h"
+#include "broker/store/file/fs.h"
 #include "tests/support/test_dir.h"
 
 #define KERNEL_IOV_MAX 1024 /* buffers that Linux takes in one call */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/id_file.h"
-#include "broker/store/layout.h"
+#include "broker/store/file/layout.h"
+#include "broker/store/index/id_file.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/prng.h"
 

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "broker/store/index.h"
-#include "broker/store/tail.h"
+#include "broker/store/index/index.h"
+#include "broker/store/segment/tail.h"
 
 static const uint8_t uuid[STORE_UUID_BYTES] = {9};
 static const struct batch_place place = {uuid, 7, 0, 3, 0, 0};

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "broker/store/inspect.h"
-#include "broker/store/layout.h"
+#include "broker/store/check/inspect.h"
+#include "broker/store/file/layout.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 

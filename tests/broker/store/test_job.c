@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "broker/store/job.h"
+#include "broker/store/file/job.h"
 #include "tests/support/fault_fs.h"
 #include "tests/support/test_dir.h"
 

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/journal_record.h"
-#include "broker/store/layout.h"
+#include "broker/store/file/layout.h"
+#include "broker/store/journal/journal_record.h"
 #include "common/hash.h"
 #include "tests/broker/store/log_case.h"
 

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "broker/store/check.h"
+#include "broker/store/check/check.h"
 #include "tests/broker/store/log_run.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/stride.h"

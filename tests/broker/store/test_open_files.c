@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/batch.h"
+#include "broker/store/file/batch.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/fault_fs.h"

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "broker/store/read_cache.h"
+#include "broker/store/segment/read_cache.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/fault_fs.h"
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/layout.h"
+#include "broker/store/file/layout.h"
 #include "tests/broker/store/log_case.h"
 
 #define NEXT_SEGMENT "topics/7-orders/0/00000000000000000001.log"

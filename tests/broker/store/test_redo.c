@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/check.h"
-#include "broker/store/redo.h"
+#include "broker/store/check/check.h"
+#include "broker/store/journal/redo.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 

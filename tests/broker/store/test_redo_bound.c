@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/carry.h"
-#include "broker/store/journal_scan.h"
-#include "broker/store/layout.h"
-#include "broker/store/redo.h"
-#include "broker/store/redo_debt.h"
+#include "broker/store/file/layout.h"
+#include "broker/store/journal/carry.h"
+#include "broker/store/journal/journal_scan.h"
+#include "broker/store/journal/redo.h"
+#include "broker/store/journal/redo_debt.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 

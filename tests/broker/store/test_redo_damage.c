@@ -15,11 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/check.h"
-#include "broker/store/inspect.h"
-#include "broker/store/journal_record.h"
-#include "broker/store/layout.h"
-#include "broker/store/redo.h"
+#include "broker/store/check/check.h"
+#include "broker/store/check/inspect.h"
+#include "broker/store/file/layout.h"
+#include "broker/store/journal/journal_record.h"
+#include "broker/store/journal/redo.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/stride.h"

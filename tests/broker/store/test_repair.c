@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/store/batch.h"
-#include "broker/store/layout.h"
-#include "broker/store/repair.h"
+#include "broker/store/check/repair.h"
+#include "broker/store/file/batch.h"
+#include "broker/store/file/layout.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/store/layout.h"
+#include "broker/store/file/layout.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/fault_fs.h"

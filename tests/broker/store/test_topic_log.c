@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/store/check.h"
-#include "broker/store/open_files.h"
+#include "broker/store/check/check.h"
+#include "broker/store/segment/open_files.h"
 #include "tests/broker/store/log_case.h"
 #include "tests/support/crash_fs.h"
 #include "tests/support/fault_fs.h"

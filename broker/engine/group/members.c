@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/engine/group/members.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "broker/engine/base/container.h"
+#include "broker/engine/group/session_note.h"
+#include "broker/engine/order/hold.h"
+
+/* Its session and its group's members, which follow each other. */
+static struct zsp_slice key_of(const struct member *member)
+{
+    return (struct zsp_slice){(const uint8_t *)&member->session,
+                              sizeof member->session + sizeof member->members};
+}
+
+_Static_assert(offsetof(struct member, session) == 0 &&
+                   offsetof(struct member, members) == sizeof(uint64_t),
+               "the key is one stretch");
+
+static void unlink_member(struct members *self, struct member *member)
+{
+    *(member->prev ? &member->prev->next : &self->first) = member->next;
+    *(member->next ? &member->next->prev : &self->last) = member->prev;
+}
+
+static void link_last(struct members *self, struct member *member)
+{
+    member->next = NULL;
+    member->prev = self->last;
+    *(self->last ? &self->last->next : &self->first) = member;
+    self->last = member;
+}
+
+void members_forget(struct member *member, struct zsp_table *table)
+{
+    if (member->holds) {
+        hold_member_left(CONTAINER_OF(table, struct groups, members), member);
+    }
+    session_note_remove_member(member);
+    unlink_member(member->members, member);
+    (void)zsp_table_remove(table, key_of(member));
+    free(member);
+}
+
+void members_fini(struct members *self, struct zsp_table *table)
+{
+    while (self->first) {
+        members_forget(self->first, table);
+    }
+}
+
+struct member *members_find(struct members *self, const struct zsp_table *table, uint64_t session)
+{
+    const struct member wanted = {.session = session, .members = self};
+    return zsp_table_find(table, key_of(&wanted));
+}
+
+static struct member *add(struct members *self, struct zsp_table *table, uint64_t session)
+{
+    struct member *member = calloc(1, sizeof *member);
+    if (!member) {
+        return NULL;
+    }
+    member->session = session;
+    member->members = self;
+    if (zsp_table_add(table, key_of(member), member) < 0) {
+        free(member);
+        return NULL;
+    }
+    link_last(self, member);
+    return member;
+}
+
+struct member *members_seen(struct members *self, struct zsp_table *table, uint64_t session,
+                            int64_t now_ms, int64_t forget_ms)
+{
+    while (self->first && self->first->seen_ms < forget_ms && self->first->session != session) {
+        members_forget(self->first, table);
+    }
+    struct member *member = members_find(self, table, session);
+    if (!member) {
+        member = add(self, table, session);
+        if (!member) {
+            return NULL;
+        }
+    }
+    member->seen_ms = now_ms;
+    unlink_member(self, member);
+    link_last(self, member);
+    return member;
+}
+
+uint64_t members_count(const struct members *self, int64_t since_ms)
+{
+    uint64_t count = 0;
+    for (const struct member *member = self->last; member && member->seen_ms >= since_ms;
+         member = member->prev) {
+        count++;
+    }
+    return count;
+}
