@@ -101,8 +101,11 @@ int commit_call_take_runs(struct engine *engine, struct commit_call *self,
         return ZSP_ELIMIT_REACHED;
     }
     self->runs = calloc(count, sizeof *self->runs);
+    if (!self->runs) {
+        return out_of_memory(err);
+    }
     size_t bytes = 1;
-    int rc = self->runs ? settle_check(runs, err) : out_of_memory(err);
+    int rc = settle_check(runs, err);
     for (uint32_t i = 0; i < count && rc == 0; i++) {
         struct wire_srun *const run = &self->runs[i];
         rc = wire_srun_decode(&runs->via.array.ptr[i], run, err);

@@ -11,6 +11,7 @@
 
 #include "broker/engine/dead/dead_answers.h"
 #include "broker/engine/dead/redrive.h"
+#include "common/assert.h"
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
@@ -59,6 +60,7 @@ static uint32_t write_items(struct zsp_writer *out, struct dead_walk *walk, uint
     struct run_span span, row = {0};
     uint32_t count = 0;
     while (dead_walk_next(walk, &ledger, &span)) {
+        zsp_assert(ledger);
         if (row_ledger == ledger && row.end == span.first &&
             dead_are_alike(ledger->runs.slab->reasons, &row.run, &span.run)) {
             row.end = span.end;

@@ -433,6 +433,6 @@ void traces_fini(struct groups *self);
 /* Errors: ZSP_ENOMEM, ZSP_ECORRUPT, ZSP_ETOO_LARGE and those of state_put; nothing has happened */
 int restore_begin(struct engine *engine, const struct request *request, struct group *group,
                   const struct savepoint *savepoint, bool dry_run, struct zsp_err *err);
-void restore_fini(struct groups *self);
+void restore_fini(struct groups *groups);
 
 #endif

@@ -214,10 +214,11 @@ static bool has_name(const struct group *group, struct zsp_slice name)
  * named has a binding of its own. */
 static int add_bindings(struct engine *engine, struct join *join, bool *made)
 {
-    for (size_t k = 0; k < 2 * join->name_count; k++) {
-        const size_t i = k % join->name_count;
+    const size_t count = join->name_count;
+    for (size_t k = 0; k < 2 * count; k++) {
+        const size_t i = k < count ? k : k - count;
         const bool is_pattern = zsp_name_is_pattern(join->names[i]);
-        if (is_pattern != (k >= join->name_count) || has_name(join->group, join->names[i])) {
+        if (is_pattern != (k >= count) || has_name(join->group, join->names[i])) {
             continue; /* not its turn; or another join brought it, it is durable before ours is */
         }
         made[i] = true;

@@ -18,6 +18,7 @@
 #include "broker/engine/replay/savepoint.h"
 #include "broker/engine/replay/side_replay.h"
 #include "broker/engine/state.h"
+#include "common/assert.h"
 #include "common/diag.h"
 #include "common/name.h"
 
@@ -392,6 +393,7 @@ static int apply_image(struct engine *engine, uint64_t id, struct group_image *i
     if (rc < 0) {
         return rc;
     }
+    zsp_assert(group);
     group->mode = (enum group_mode)image->mode;
     group->epoch = image->epoch;
     group->start_kind = (enum wire_position_kind)image->start_kind;

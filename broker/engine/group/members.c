@@ -12,7 +12,7 @@
 static struct zsp_slice key_of(const struct member *member)
 {
     return (struct zsp_slice){(const uint8_t *)&member->session,
-                              sizeof member->session + sizeof member->members};
+                              sizeof(uint64_t) + sizeof(struct members *)};
 }
 
 _Static_assert(offsetof(struct member, session) == 0 &&

@@ -121,7 +121,7 @@ static int next_free(struct lane_table *self, uint32_t *ret)
     }
     if (self->used == self->block_count * BLOCK_LANES || self->block_count == 0) {
         struct lane **blocks =
-            realloc((void *)self->blocks, (self->block_count + 1) * sizeof *blocks);
+            realloc((void *)self->blocks, (self->block_count + 1) * sizeof(struct lane *));
         if (!blocks) {
             return ZSP_ENOMEM;
         }

@@ -102,7 +102,7 @@ ZSP_MUST_CHECK int lane_table_open(struct lane_table *self, struct zsp_slice key
 struct lane *lane_at(const struct lane_table *self, uint32_t lane);
 struct zsp_slice lane_key(const struct lane *self);
 /* Forget it; no entry names it. */
-void lane_table_close(struct lane_table *self, uint32_t lane);
+void lane_table_close(struct lane_table *self, uint32_t number);
 /* The first lane behind number `lane`; 0 = there is none. */
 uint32_t lane_table_next(const struct lane_table *self, uint32_t lane);
 
@@ -120,7 +120,7 @@ ZSP_MUST_CHECK int lane_entry_set(struct lane_table *self, uint64_t offset, enum
 /* Does a dead message keep back the first of the chain? */
 bool lane_is_held(const struct lane *self);
 /* Drop what is over from the chain's front. */
-void lane_advance(struct lane_table *self, uint32_t lane);
+void lane_advance(struct lane_table *self, uint32_t number);
 /* Messages of the lane that wait for others of it. */
 uint32_t lane_waiting(const struct lane *self);
 /* The next of the chain that is not over; LANE_NONE = there is none. */

@@ -36,6 +36,7 @@ int lanes_push_unread(struct lanes *self, uint64_t first, uint64_t end)
         self->unread = grown;
         self->unread_capacity = wanted;
     }
+    zsp_assert(self->unread);
     self->unread[self->unread_count++] = (struct run_span){.first = first, .end = end};
     return 0;
 }
@@ -282,9 +283,8 @@ static void find_recalls(struct lanes *self, uint64_t offset, uint32_t number,
                                : LANE_NONE;
     if (first != LANE_NONE) {
         lanes_recall_later(self, number, first);
-    } else if (state == LANE_HOLDS && lane->out > 0) {
-        lanes_recall_later(self, number, offset);
-    } else if (next != LANE_NONE && lane_entry(&self->table, next)->state == LANE_OUT) {
+    } else if ((state == LANE_HOLDS && lane->out > 0) ||
+               (next != LANE_NONE && lane_entry(&self->table, next)->state == LANE_OUT)) {
         lanes_recall_later(self, number, offset);
     }
 }

@@ -129,7 +129,7 @@ ZSP_MUST_CHECK int lanes_follow(struct pull *pull, uint64_t messages);
 
 /* --- What comes back (lanes_recall.c) --- */
 /* Something out of the lane, behind `offset`, must come back. */
-void lanes_recall_later(struct lanes *self, uint32_t lane, uint64_t offset);
+void lanes_recall_later(struct lanes *self, uint32_t number, uint64_t offset);
 /* Recall what is to be recalled. False = the journal has no room. */
 bool lanes_recall_run(struct groups *groups);
 /* The lanes go. */

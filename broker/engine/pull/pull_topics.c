@@ -6,6 +6,7 @@
 
 #include "broker/engine/group/pattern.h"
 #include "broker/engine/pull/pull.h"
+#include "common/assert.h"
 #include "common/name.h"
 
 static bool is_equal(const struct pull_topics *a, const struct pull_topics *b)
@@ -91,6 +92,7 @@ int pull_topics_bind(struct groups *groups, struct pull *pull, bool *ret_known)
     for (size_t i = 0; i < pull->name_count; i++) {
         add_name(&named, group, pull->names[i]);
     }
+    zsp_assert(group->patterns || !(named.has_pattern || named.any_found));
     const bool names_all = named.has_pattern && named.distinct == pattern_name_count(group);
     if (!named.all_joined || names_all) {
         free(named.topics);

@@ -122,7 +122,7 @@ static int grow(struct restore *self)
     const size_t capacity = self->part_capacity > 0 ? 2 * self->part_capacity : 4;
     struct restored *parts = realloc(self->parts, capacity * sizeof *parts);
     self->parts = parts ? parts : self->parts;
-    struct ledger **ledgers = realloc(self->ledgers, capacity * sizeof *ledgers);
+    struct ledger **ledgers = realloc(self->ledgers, capacity * sizeof(struct ledger *));
     self->ledgers = ledgers ? ledgers : self->ledgers;
     if (!parts || !ledgers) {
         return ZSP_ENOMEM;

@@ -15,6 +15,7 @@
 #include "broker/engine/topic/places.h"
 #include "broker/engine/topic/position.h"
 #include "broker/engine/verb.h"
+#include "common/assert.h"
 #include "common/name.h"
 
 #define EXPIRES_MS_MIN 1000u
@@ -119,6 +120,7 @@ static int make_range(const struct side_call *self, const struct group *of, stru
         side_replay_destroy(&made);
         return rc;
     }
+    zsp_assert(made);
     made->expires_ms = self->expires_ms;
     *ret = made;
     return 0;
@@ -432,6 +434,7 @@ int verb_group_replay(struct engine *engine, const struct request *request, stru
     if (!self) {
         return zsp_err_set(err, ZSP_ENOMEM, "replay: out of memory");
     }
+    zsp_assert(group && binding);
     self->group_id = group->id;
     self->topic_id = binding->topic->id;
     rc = plan_settings(self, group, &args, err);

@@ -203,7 +203,7 @@ int id_lookup_start(struct engine *engine, struct id_lookup *self, struct zsp_er
     self->found = malloc(self->count * sizeof *self->found);
     self->hit_count = self->at = 0;
     int rc = prints && self->found ? 0 : zsp_err_set(err, ZSP_ENOMEM, "out of memory");
-    for (uint32_t i = 0; i < self->count && rc == 0; i++) {
+    for (uint32_t i = 0; i < self->count && prints && self->found; i++) {
         self->found[i] = ID_NOT_FOUND;
     }
     if (rc == 0) {
