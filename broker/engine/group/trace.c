@@ -13,6 +13,7 @@
 #include "broker/engine/ledger/levels.h"
 #include "broker/engine/publish/producer.h"
 #include "broker/engine/verb.h"
+#include "common/assert.h"
 
 struct trace {
     struct engine_op op; /* first: its address is the tag */
@@ -281,6 +282,7 @@ int verb_group_trace(struct engine *engine, const struct request *request, struc
     if (rc < 0) {
         return rc;
     }
+    zsp_assert(ledger);
     if (args.offset.value < ledger->partition->island_offset) {
         struct traced gone = {0};
         look(engine, ledger, args.offset.value, &gone);

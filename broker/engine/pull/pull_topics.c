@@ -92,7 +92,7 @@ int pull_topics_bind(struct groups *groups, struct pull *pull, bool *ret_known)
     for (size_t i = 0; i < pull->name_count; i++) {
         add_name(&named, group, pull->names[i]);
     }
-    zsp_assert(group->patterns || !(named.has_pattern || named.any_found));
+    zsp_assert(group->patterns || !named.has_pattern || !named.all_joined);
     const bool names_all = named.has_pattern && named.distinct == pattern_name_count(group);
     if (!named.all_joined || names_all) {
         free(named.topics);
@@ -106,6 +106,7 @@ int pull_topics_bind(struct groups *groups, struct pull *pull, bool *ret_known)
     }
     give_topics(pull, named.topics);
     if (named.any_found) {
+        zsp_assert(group->patterns);
         pull->topics_stamp = group->patterns->topics_stamp;
     } else {
         free(pull->names);

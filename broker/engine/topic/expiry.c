@@ -5,6 +5,7 @@
 
 #include "broker/engine/base/container.h"
 #include "broker/engine/group/group.h"
+#include "common/assert.h"
 
 /* The timer runs on broker time, which knows nothing of what happens to the clock meanwhile. */
 #define LOOK_MS 30000
@@ -325,6 +326,7 @@ int64_t expiry_rest_ms(const struct expiry *self)
 void expiry_look(struct engine *engine, const struct ledger *ledger)
 {
     struct expiry *const self = expiry_of(engine, ledger->partition);
+    zsp_assert(self);
     if (!self->in_turn && self->look_ms == INT64_MAX && wants_look(self, ledger)) {
         self->look_ms = engine->clock.broker_ms + expiry_rest_ms(self);
         expiry_arm(engine, self);
@@ -343,6 +345,7 @@ void expiry_moved(struct engine *engine, const struct ledger *ledger)
 void expiry_ledger_goes(struct engine *engine, const struct ledger *ledger)
 {
     struct expiry *const self = expiry_of(engine, ledger->partition);
+    zsp_assert(self);
     if (self->at == ledger) {
         self->at = ledger->next;
         self->pos = 0;
