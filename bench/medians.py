@@ -61,13 +61,18 @@ def grouped(lines, *keys):
     return found.values()
 
 
+def machine(lines):
+    """What the last call of bench/run told; with as many rounds as the longest one had."""
+    return dict(lines[-1], rounds=max(line["rounds"] for line in lines)) if lines else {}
+
+
 def medians(raw):
     of_kind = {}
     for line in raw:
         of_kind.setdefault(line["kind"], []).append(line)
     results = of_kind.get("result", [])
     return {
-        "machine": of_kind["machine"][-1] if "machine" in of_kind else {},
+        "machine": machine(of_kind.get("machine", [])),
         "calibration": [row_of(lines) for lines in
                         grouped(of_kind.get("calibration", []), "notes")],
         # What the machine does by itself is told apart by its notes only.
