@@ -341,6 +341,15 @@ static int change(struct lanes *self, uint64_t offset, enum lane_state state)
     return make_dirty(self, number);
 }
 
+/* A dead message that holds is known wherever it lies. One that comes back beyond the cursor is
+ * forgotten until the scan is there: nobody knows yet what of its key lies before it. */
+static int forget_beyond(struct lanes *self, uint64_t offset, enum lane_state state)
+{
+    const struct lane_entry *entry = lane_entry(&self->table, offset);
+    const bool is_beyond = entry && entry->state == LANE_HOLDS && offset >= self->cursor;
+    return is_beyond && state != LANE_HOLDS ? change(self, offset, LANE_OVER) : 0;
+}
+
 /* [first, end), of which all is equal. */
 static int touch_span(struct lanes *self, uint64_t first, uint64_t end, const struct run *run)
 {
@@ -353,9 +362,10 @@ static int touch_span(struct lanes *self, uint64_t first, uint64_t end, const st
             break;
         }
         first = from + 1;
-        if (lane_entry(&self->table, from)) {
+        rc = forget_beyond(self, from, meaning(self, run, from));
+        if (rc == 0 && lane_entry(&self->table, from)) {
             rc = change(self, from, meaning(self, run, from));
-        } else if (is_wanted) {
+        } else if (rc == 0 && is_wanted) {
             rc = run->state == RUN_READY ? lanes_set_state(ledger, from, first, RUN_PARKED) : 0;
             /* The scan passes what is dead, and yet that holds its key. */
             const bool is_passed = from < self->cursor || run->state == RUN_DEAD;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/engine/topic/expiry.h"
 #include "common/record.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
@@ -337,6 +338,30 @@ static void the_scan_stops_at_look_ahead(void **state)
     assert_pulled(f, 9, "d1");
 }
 
+/* Goal: a dead message is known wherever it lies. When it comes back beyond what the scan has read, it
+ * waits for those of its key before it that nobody has looked at. */
+static void what_comes_back_beyond_the_look_ahead_waits_for_what_lies_before_it(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'look_ahead': 3, 'on_dead': 'hold', 'expired': 'dead', 'lease_ms': 60000}");
+    publish(f, "a1 b1 c1 d1 e1", "");
+    publish(f, "d2", fixture_format(", 'expires_at_ms': %" PRId64, f->now.wall_ms + 1000));
+    const uint64_t first = steps_pull(f, 1)->lease;
+    fixture_advance(f, 1000 + EXPIRY_PASS_MS);
+    fixture_advance(f, EXPIRY_PASS_MS);
+    assert_string_equal(steps_part(f, "t", 0), "0 6 4 1 0 1");
+    const uint64_t lease = steps_pull(f, 1)->lease; /* now the key of d2 is known */
+    f->now.wall_ms -= 30000;
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    const struct answer *answer = steps_pull(f, 9);
+    assert_string_equal(fixture_payloads(answer), "c1");
+    steps_settle(f, 2, 1, answer->lease, "'ack'");
+    steps_settle(f, 1, 1, lease, "'ack'");
+    assert_pulled(f, 9, "");
+    steps_settle(f, 0, 1, first, "'ack'");
+    assert_pulled(f, 9, "d1 e1 d2");
+}
+
 /* --- Telling ------------------------------------------------------------------------------------ */
 
 /* Messages so large that the scan reads few of them at once: what it has not looked at is left. */
@@ -512,6 +537,7 @@ int main(void)
         T(a_redriven_message_comes_first_of_its_key),
         T(a_seek_lifts_a_hold),
         T(the_scan_stops_at_look_ahead),
+        T(what_comes_back_beyond_the_look_ahead_waits_for_what_lies_before_it),
         cmocka_unit_test_setup_teardown(what_is_not_looked_at_yet_is_more, fixture_set_up_log,
                                         fixture_tear_down),
         T(the_hottest_keys_are_told),
