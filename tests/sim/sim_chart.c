@@ -45,6 +45,8 @@ static void note_old(struct chart *self, struct chart_slot *slot)
     slot->old_failures_max = greater(slot->failures_max, is_durable ? 0 : slot->old_failures_max);
     slot->old_deliveries_max =
         greater(slot->deliveries_max, is_durable ? 0 : slot->old_deliveries_max);
+    slot->most_failures = greater(slot->failures_max, slot->most_failures);
+    slot->most_deliveries = greater(slot->deliveries_max, slot->most_deliveries);
     slot->changed_step = self->model->step;
 }
 

@@ -57,6 +57,7 @@ struct chart_slot {
     uint32_t failures_min, failures_max, failures_durable;
     uint32_t deliveries_min, deliveries_max;
     uint32_t old_failures_max, old_deliveries_max; /* a power cut may bring back so many */
+    uint32_t most_failures, most_deliveries;       /* that a savepoint under way may hold */
     uint32_t deaths;                               /* at most; */
     uint64_t dead_lease;                           /* the last one under this */
     uint32_t left_out_max;

@@ -61,9 +61,10 @@ struct clinic {
     uint64_t set_hold_step; /* the last one came, or was answered */
     uint64_t moves;         /* seeks begun and ended, counted both */
     uint32_t moves_out;
-    uint32_t parts;    /* of the topic, surely */
-    bool saved_exists; /* the savepoint does, surely, */
-    bool saved_known;  /* and what it holds is known: */
+    uint32_t saves_out; /* savepoints under way */
+    uint32_t parts;     /* of the topic, surely */
+    bool saved_exists;  /* the savepoint does, surely, */
+    bool saved_known;   /* and what it holds is known: */
     uint64_t saved_counts[CHART_PARTS];
     struct clinic_saved saved[CHART_PARTS][CHART_MAX];
     uint64_t upset_step;     /* the broker may have had to read keys again then */

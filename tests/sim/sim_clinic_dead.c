@@ -384,6 +384,7 @@ static void published(struct clinic *self, const struct sim_request *request)
                 memset(slot->until, 0, sizeof slot->until);
                 slot->old = CHART_ALIVE;
                 slot->failures_max = slot->deliveries_max = slot->deaths = 0;
+                slot->most_failures = slot->most_deliveries = 0;
                 slot->left_out_max = 0;
             }
         }

@@ -24,7 +24,25 @@ static bool is_meant(const struct sim_request *request, uint32_t partition)
     return request->verb != SIM_SEEK || (uint32_t)request->partition == partition;
 }
 
+static uint32_t greater(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
 /* --- The request --------------------------------------------------------------------------------- */
+
+/* From now on what the counts are is what the savepoint may hold, however they begin anew. */
+static void save_enters(struct clinic *self)
+{
+    self->saves_out++;
+    for (uint32_t p = 0; p < CHART_PARTS && self->saves_out == 1; p++) {
+        for (uint64_t o = 0; o < self->chart.counts[p]; o++) {
+            struct chart_slot *slot = &self->chart.slots[p][o];
+            slot->most_failures = slot->failures_max;
+            slot->most_deliveries = slot->deliveries_max;
+        }
+    }
+}
 
 static void slot_enters(struct clinic *self, const struct sim_request *request,
                         struct chart_slot *slot)
@@ -43,6 +61,9 @@ static void slot_enters(struct clinic *self, const struct sim_request *request,
 void clinic_move_enters(struct clinic *self, const struct sim_request *request)
 {
     struct chart *chart = &self->chart;
+    if (request->verb == SIM_SAVEPOINT_SAVE) {
+        save_enters(self);
+    }
     if (!is_move(request)) {
         return;
     }
@@ -99,8 +120,9 @@ static void seek_answered(struct clinic *self, const struct sim_request *request
 
 static struct clinic_saved save_slot(const struct chart_slot *slot, uint64_t step)
 {
-    struct clinic_saved ret = {.failures_max = slot->failures_max,
-                               .deliveries_max = slot->deliveries_max};
+    struct clinic_saved ret = {.failures_max = greater(slot->failures_max, slot->most_failures),
+                               .deliveries_max =
+                                   greater(slot->deliveries_max, slot->most_deliveries)};
     for (unsigned i = 0; i < 4; i++) {
         ret.may = (uint8_t)(ret.may | (chart_was(slot, 1u << i, step) ? 1u << i : 0u));
     }
@@ -127,11 +149,6 @@ static void saved(struct clinic *self, const struct sim_request *request)
             self->saved[p][o] = save_slot(&self->chart.slots[p][o], request->entered_step);
         }
     }
-}
-
-static uint32_t greater(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
 }
 
 static void restore_slot(struct clinic *self, const struct sim_request *request, uint32_t partition,
@@ -183,6 +200,7 @@ bool clinic_move_answered(struct clinic *self, const struct sim_request *request
         (void)model_fail(self->chart.model, "clinic: the savepoint is gone");
     }
     if (request->verb == SIM_SAVEPOINT_SAVE) {
+        self->saves_out--;
         saved(self, request);
         return true;
     }
@@ -208,6 +226,7 @@ bool clinic_move_answered(struct clinic *self, const struct sim_request *request
 void clinic_move_cut(struct clinic *self, const struct sim_request *request)
 {
     if (request->verb == SIM_SAVEPOINT_SAVE) {
+        self->saves_out--;
         self->saved_known = false;
     }
     if (!is_move(request)) {
