@@ -44,6 +44,15 @@ static void save_enters(struct clinic *self)
     }
 }
 
+/* What is dead again may be met by a redrive with a rate that began before. */
+static void meet_rated(const struct clinic *self, struct chart_slot *slot)
+{
+    if (self->rated && !slot->is_rated) {
+        slot->is_rated = true;
+        slot->open++;
+    }
+}
+
 static void slot_enters(struct clinic *self, const struct sim_request *request,
                         struct chart_slot *slot)
 {
@@ -56,6 +65,9 @@ static void slot_enters(struct clinic *self, const struct sim_request *request,
     slot->failures_min = slot->deliveries_min = slot->failures_durable = 0;
     chart_may(&self->chart, slot,
               CHART_ALIVE | CHART_DONE | (clinic_is_restore(request) ? (unsigned)CHART_DEAD : 0u));
+    if (clinic_is_restore(request)) {
+        meet_rated(self, slot);
+    }
 }
 
 void clinic_move_enters(struct clinic *self, const struct sim_request *request)
@@ -157,11 +169,11 @@ static void restore_slot(struct clinic *self, const struct sim_request *request,
     struct chart *chart = &self->chart;
     struct chart_slot *slot = &chart->slots[partition][offset];
     const struct clinic_saved *saved = &self->saved[partition][offset];
-    /* What is dead again may be met by a redrive with a rate that began before. */
     const bool is_known = request->verb == SIM_SAVEPOINT_RESTORE && self->saved_known &&
                           !self->rated && is_alone(self, request, slot);
     if (!is_known) {
         chart_forget(chart, slot);
+        meet_rated(self, slot);
     } else if (offset >= self->saved_counts[partition]) {
         chart_is(chart, slot, CHART_ALIVE);
     } else {
@@ -239,6 +251,7 @@ void clinic_move_cut(struct clinic *self, const struct sim_request *request)
             struct chart_slot *slot = &self->chart.slots[p][o];
             if (clinic_is_restore(request)) {
                 chart_forget(&self->chart, slot);
+                meet_rated(self, slot);
             } else {
                 chart_may(&self->chart, slot, CHART_ANY);
             }
