@@ -16,7 +16,7 @@ struct chart_slot *chart_slot(struct chart *self, uint32_t partition, uint64_t o
         slot->touched_step = slot->changed_step = self->model->step;
         slot->failures_max = slot->deliveries_max = UINT32_MAX / 2;
         slot->deaths = UINT32_MAX / 2;
-        slot->left_out_max = 1;
+        slot->left_out_max = 1 + self->returns;
     }
     return &self->slots[partition][offset];
 }

@@ -63,6 +63,7 @@ struct chart_slot {
     uint32_t left_out_max;
     uint32_t copies; /* of the last look */
     bool is_listed;
+    bool was_new; /* its publish was answered before anybody can have met it */
 };
 
 /* The rules of the group. */
@@ -76,7 +77,8 @@ struct chart_rules {
 struct chart {
     struct model *model; /* time and steps, facts of messages */
     struct chart_rules rules;
-    uint64_t durable_step;        /* what came before is durable */
+    uint64_t durable_step; /* what came before is durable */
+    uint32_t returns;      /* requests that may have brought back, too, what nobody had heard of */
     uint64_t counts[CHART_PARTS]; /* offsets that are known to exist */
     struct chart_slot slots[CHART_PARTS][CHART_MAX];
 };

@@ -354,6 +354,7 @@ static void set_hold_enters(struct clinic *self, const struct sim_request *reque
 
 void clinic_dead_enter(struct clinic *self, struct sim_request *request)
 {
+    self->chart.returns += request->verb == SIM_DEAD_REDRIVE && self->chart.rules.expired_dies;
     if (changes_dead(request) && request->rate > 0) {
         rated_enters(self, request);
     } else if (changes_dead(request) && !request->stops) {
@@ -386,6 +387,7 @@ static void published(struct clinic *self, const struct sim_request *request)
                 slot->failures_max = slot->deliveries_max = slot->deaths = 0;
                 slot->most_failures = slot->most_deliveries = 0;
                 slot->left_out_max = 0;
+                slot->was_new = true;
             }
         }
     }

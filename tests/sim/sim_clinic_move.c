@@ -79,6 +79,7 @@ void clinic_move_enters(struct clinic *self, const struct sim_request *request)
     if (!is_move(request)) {
         return;
     }
+    chart->returns++;
     self->moves++;
     self->moves_out++;
     self->upset_step = chart->model->step;
@@ -171,10 +172,11 @@ static void restore_slot(struct clinic *self, const struct sim_request *request,
     const struct clinic_saved *saved = &self->saved[partition][offset];
     const bool is_known = request->verb == SIM_SAVEPOINT_RESTORE && self->saved_known &&
                           !self->rated && is_alone(self, request, slot);
-    if (!is_known) {
+    const bool was_later = offset >= self->saved_counts[partition];
+    if (!is_known || (was_later && !slot->was_new)) {
         chart_forget(chart, slot);
         meet_rated(self, slot);
-    } else if (offset >= self->saved_counts[partition]) {
+    } else if (was_later) {
         chart_is(chart, slot, CHART_ALIVE);
     } else {
         const bool was_unfinished = (saved->may & (CHART_ALIVE | CHART_OUT)) != 0;
