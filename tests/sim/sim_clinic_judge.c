@@ -392,6 +392,11 @@ static uint64_t first_asked(const struct sim_request *pull)
     return ret;
 }
 
+static uint32_t greater(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
 static bool deliver(struct clinic *self, const struct sim_request *pull, const struct sim_run *run,
                     uint64_t offset)
 {
@@ -417,13 +422,15 @@ static bool deliver(struct clinic *self, const struct sim_request *pull, const s
     slot->asked_step = first_asked(pull);
     slot->lease_end_ms = slot->lease_base_ms =
         chart->model->uptime_ms + (int64_t)pull->reply.lease_ms;
+    /* A restore that came after the grant has brought other counts back. */
     slot->failures_min = is_moved ? 0 : run->failures;
-    slot->failures_max = run->failures;
+    slot->failures_max = is_moved ? greater(slot->failures_max, run->failures) : run->failures;
     if (slot->failures_durable > slot->failures_min) {
         slot->failures_durable = slot->failures_min;
     }
     slot->deliveries_min = is_moved ? 0 : run->deliveries;
-    slot->deliveries_max = run->deliveries;
+    slot->deliveries_max =
+        is_moved ? greater(slot->deliveries_max, run->deliveries) : run->deliveries;
     slot->holds = false;
     chart->model->delivered++;
     return true;
