@@ -131,7 +131,9 @@ static void seek_answered(struct clinic *self, const struct sim_request *request
 
 /* --- Savepoints ----------------------------------------------------------------------------------- */
 
-static struct clinic_saved save_slot(const struct chart_slot *slot, uint64_t step)
+/* `pulled` = a pull was under way: what was granted then, and called back before anybody was told,
+ * is out in the savepoint, and that delivery is counted. */
+static struct clinic_saved save_slot(const struct chart_slot *slot, uint64_t step, bool pulled)
 {
     struct clinic_saved ret = {.failures_max = greater(slot->failures_max, slot->most_failures),
                                .deliveries_max =
@@ -142,6 +144,7 @@ static struct clinic_saved save_slot(const struct chart_slot *slot, uint64_t ste
     if (slot->open == 0 && slot->touched_step < step) {
         ret.failures_min = slot->failures_min;
         ret.deliveries_min = slot->deliveries_min;
+        ret.deliveries_max += pulled && (ret.may & CHART_ALIVE) != 0;
     } else {
         ret.failures_max++; /* by what is under way */
         ret.deliveries_max++;
@@ -154,12 +157,13 @@ static void saved(struct clinic *self, const struct sim_request *request)
     if (request->reply.is_error) {
         return;
     }
+    const bool pulled = self->pulls_out > 0 || self->pull_step >= request->entered_step;
     self->saved_exists = true;
     self->saved_known = !clinic_in_move(self, request);
     for (uint32_t p = 0; p < CHART_PARTS; p++) {
         self->saved_counts[p] = self->chart.counts[p];
         for (uint64_t o = 0; o < self->chart.counts[p]; o++) {
-            self->saved[p][o] = save_slot(&self->chart.slots[p][o], request->entered_step);
+            self->saved[p][o] = save_slot(&self->chart.slots[p][o], request->entered_step, pulled);
         }
     }
 }
