@@ -232,6 +232,10 @@ static void continue_end(struct groups *self, struct lease *lease)
     if (rc == 0 && !lease_find(&self->leases, number)) {
         return; /* that was the last of it */
     }
+    if (lease->ending == LEASE_UNDELIVERED) {
+        end_holds(self,
+                  lease); /* what is left of it is still out: nobody may take what lies behind */
+    }
     if (rc < 0) {
         lease->end_span = span_before;
         lease->end_from = from_before;
