@@ -114,6 +114,9 @@ bool clinic_fail(struct clinic *self, uint32_t partition, uint64_t offset, const
 /* Was something left behind that the pull should have got? */
 void clinic_judge_choice(struct clinic *self, const struct sim_request *pull);
 void clinic_note_near(struct clinic *self);
+/* May the end of a lease wait for room on the disk? Nobody need have seen that lease: its pull waited
+ * for outcomes that it brought. */
+bool clinic_awaits_room(const struct sim *sim);
 void clinic_dead_enter(struct clinic *self, struct sim_request *request);
 void clinic_dead_answer(struct clinic *self, struct sim_request *request);
 /* Seeks, savepoints; true = it was one. */

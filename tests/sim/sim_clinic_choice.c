@@ -117,9 +117,7 @@ static bool takes_other_order(const struct clinic *self)
     return self->settings.is_weighted || self->chart.rules.order == CHART_BY_PARTITION;
 }
 
-/* May the end of a lease wait for room on the disk? Nobody need have seen that lease: its pull waited
- * for outcomes that it brought. */
-static bool may_be_full(const struct sim *sim)
+bool clinic_awaits_room(const struct sim *sim)
 {
     return sim->world.disk_is_limited ||
            (sim->world.room_ms > 0 && sim->model.uptime_ms < sim->world.room_ms + ROOM_MS);
@@ -135,7 +133,7 @@ static bool is_calm(const struct clinic *self, const struct sim_request *pull)
            !(strcmp(pull->reply.reason, "timeout") == 0 &&
              model->uptime_ms < pull->entered_ms + LATE_MS) &&
            model->uptime_ms > self->unseen_until_ms && model->wall_step < pull->entered_step &&
-           model->uptime_ms >= model->slow_ms && !may_be_full(pull->client->sim);
+           model->uptime_ms >= model->slow_ms && !clinic_awaits_room(pull->client->sim);
 }
 
 void clinic_judge_choice(struct clinic *self, const struct sim_request *pull)

@@ -626,6 +626,9 @@ void clinic_crash(struct sim *sim, bool power_loss)
         if (power_loss && self->pull_step > self->chart.durable_step) {
             /* One that was granted, recalled and answered empty is granted again. */
             grant_unseen(sim, self->chart.durable_step);
+        } else if (!power_loss && self->pulls > 0 && clinic_awaits_room(sim)) {
+            /* One whose end had no room on the disk is out again, and counts as told. */
+            grant_unseen(sim, sim->model.step);
         }
         chart_crash(&self->chart, power_loss);
         self->pulls_out = 0;
