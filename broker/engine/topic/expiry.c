@@ -15,8 +15,6 @@
 #define ADDS_MAX 1024u
 /* What is left to live is rounded to at least this part of it. */
 #define GRAINS 1024
-/* Milliseconds of rest for each turn of a pass, before one that looks at the same again. */
-#define REST 16
 /* After a start, so that clients come first. */
 #define START_MS 1000
 
@@ -191,7 +189,6 @@ static void begin_pass(struct engine *engine, struct expiry *self)
     self->pos = 0;
     self->unfinished = self->partition->synced_offset;
     self->seen_to = UINT64_MAX;
-    self->turns = 0;
     self->adds = 0;
 }
 
@@ -317,18 +314,12 @@ static bool wants_look(const struct expiry *self, const struct ledger *ledger)
            ledger_committed(ledger) < self->from;
 }
 
-int64_t expiry_rest_ms(const struct expiry *self)
-{
-    const int64_t rest_ms = (int64_t)REST * self->turns;
-    return rest_ms > EXPIRY_PASS_MS ? rest_ms : EXPIRY_PASS_MS;
-}
-
 void expiry_look(struct engine *engine, const struct ledger *ledger)
 {
     struct expiry *const self = expiry_of(engine, ledger->partition);
     zsp_assert(self);
     if (!self->in_turn && self->look_ms == INT64_MAX && wants_look(self, ledger)) {
-        self->look_ms = engine->clock.broker_ms + expiry_rest_ms(self);
+        self->look_ms = engine->clock.broker_ms + EXPIRY_PASS_MS;
         expiry_arm(engine, self);
     }
 }

@@ -44,7 +44,7 @@ struct partition;
 #define EXPIRY_RUNS_MAX (1u << 20)
 /* Times are rounded up to a multiple of this, or of a power of two of it. */
 #define EXPIRY_GRAIN_MS 1000
-/* So long after a change of a ledger there is a pass. */
+/* So long after a change of a ledger there is a pass, or one that looks at the same again. */
 #define EXPIRY_PASS_MS 1000
 
 enum expiry_pass { EXPIRY_DUE, EXPIRY_LOOK, EXPIRY_FULL };
@@ -63,7 +63,6 @@ struct expiry {
     uint64_t pos;        /* the offset in it, */
     uint64_t unfinished; /* the first unfinished offset of those before it, */
     uint64_t seen_to;    /* from here on something is to be looked at again, */
-    uint32_t turns;      /* so many up to now */
     uint32_t adds;       /* since the last pass */
     struct partition *partition;
     struct timer timer;
@@ -101,8 +100,6 @@ void expiry_clear(struct engine *engine, struct expiry *self, uint64_t first, ui
 bool expiry_is_full(const struct engine *engine);
 /* There is to be a DUE pass in so many milliseconds. */
 void expiry_want_pass(struct engine *engine, struct expiry *self, int64_t wait_ms);
-/* How long to wait before the same is looked at again. */
-int64_t expiry_rest_ms(const struct expiry *self);
 /* Set the timer to whatever comes first. */
 void expiry_arm(struct engine *engine, struct expiry *self);
 

@@ -239,7 +239,7 @@ static void end_pass(struct engine *engine, struct expiry *self)
         self->from = self->unfinished;
     }
     if (self->seen_to != UINT64_MAX && self->seen_to >= self->from) {
-        expiry_want_pass(engine, self, expiry_rest_ms(self));
+        expiry_want_pass(engine, self, EXPIRY_PASS_MS);
     }
     expiry_want_load(engine, self, self->unfinished);
 }
