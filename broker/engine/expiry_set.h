@@ -6,6 +6,7 @@
 #define ZSP_ENGINE_EXPIRY_SET_H
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "broker/engine/base/runmap.h"
 
@@ -17,8 +18,8 @@ struct expiry_set {
     struct run_slab slab;
     struct expiry **items; /* by expiry_slot - 1; NULL = free */
     uint32_t count, capacity, used;
-    struct expiry_load *load_first; /* all that the store has, of use or not */
-    uint32_t loads;                 /* so many */
+    LIST_HEAD(, expiry_load) load_list; /* all that the store has, of use or not */
+    uint32_t loads;                     /* so many */
 };
 
 #endif

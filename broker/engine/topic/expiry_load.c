@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "broker/engine/group/group.h"
 #include "broker/engine/topic/expiry.h"
@@ -16,9 +17,9 @@
 #define LOAD_AGAIN_MAX_MS 60000
 
 struct expiry_load {
-    struct engine_op op;                       /* first: its address is the tag */
-    struct expiry *expiry;                     /* NULL = of no use any more */
-    struct expiry_load *next_load, *prev_load; /* of those that the store has */
+    struct engine_op op;          /* first: its address is the tag */
+    struct expiry *expiry;        /* NULL = of no use any more */
+    LIST_ENTRY(expiry_load) link; /* of those that the store has */
     uint64_t first, next, end;
     int64_t again_ms;  /* broker time, while it waits; INT64_MAX = it does not */
     unsigned failures; /* in a row */
@@ -32,24 +33,14 @@ int64_t expiry_load_again_ms(const struct expiry *self)
 
 static void enlist(struct engine *engine, struct expiry_load *load)
 {
-    struct expiry_set *const set = &engine->expiries;
-    load->prev_load = NULL;
-    load->next_load = set->load_first;
-    if (set->load_first) {
-        set->load_first->prev_load = load;
-    }
-    set->load_first = load;
-    set->loads++;
+    LIST_INSERT_HEAD(&engine->expiries.load_list, load, link);
+    engine->expiries.loads++;
 }
 
 static void delist(struct engine *engine, struct expiry_load *load)
 {
-    struct expiry_set *const set = &engine->expiries;
-    *(load->prev_load ? &load->prev_load->next_load : &set->load_first) = load->next_load;
-    if (load->next_load) {
-        load->next_load->prev_load = load->prev_load;
-    }
-    set->loads--;
+    LIST_REMOVE(load, link);
+    engine->expiries.loads--;
 }
 
 static void load_free(struct engine *engine, struct expiry_load *load)
@@ -62,12 +53,11 @@ static void load_free(struct engine *engine, struct expiry_load *load)
 
 void expiry_loads_fini(struct engine *engine)
 {
-    struct expiry_load *next = NULL;
-    for (struct expiry_load *load = engine->expiries.load_first; load; load = next) {
-        next = load->next_load;
+    while (!LIST_EMPTY(&engine->expiries.load_list)) {
+        struct expiry_load *const load = LIST_FIRST(&engine->expiries.load_list);
+        delist(engine, load);
         free(load);
     }
-    engine->expiries.load_first = NULL;
 }
 
 void expiry_load_void(struct engine *engine, struct expiry *self)
