@@ -48,15 +48,9 @@ static int read_number(const msgpack_object *row, uint32_t index, const struct w
     if (index >= row->via.array.size || row->via.array.ptr[index].type == MSGPACK_OBJECT_NIL) {
         return 0;
     }
-    const int rc =
-        wire_get_uint(&row->via.array.ptr[index], what->name, what->max, &ret->value, err);
-    if (rc == 0 && ret->value < what->min) {
-        zsp_err_set(err, ZSP_EBAD_VALUE, "%s is %llu, want at least %llu", what->name,
-                    (unsigned long long)ret->value, (unsigned long long)what->min);
-        zsp_err_detail(err, what->name, NULL, NULL);
-        return ZSP_EBAD_VALUE;
-    }
-    ret->set = true;
+    const int rc = wire_get_ranged(&row->via.array.ptr[index], what->name, what->min, what->max,
+                                   &ret->value, err);
+    ret->set = rc == 0;
     return rc;
 }
 
