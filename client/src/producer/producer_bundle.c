@@ -45,15 +45,10 @@ bool zsp_bundle_takes(const struct zsp_batch *batch)
     return batch->bytes.len <= BATCH_BYTES && batches_max(batch->producer) > 1;
 }
 
-static bool is_packed(struct zsp_batch *batch)
-{
-    return zsp_batch_body(batch) != &batch->buf;
-}
-
 /* What is told of it, at most. */
 static size_t args_bytes_of(struct zsp_batch *batch)
 {
-    const bool has_extras = zsp_terms_args(&batch->terms) > 0 || is_packed(batch);
+    const bool has_extras = zsp_batch_extra_args(batch) > 0;
     return ROW_BYTES + batch->route->topic->name_len + (has_extras ? EXTRA_BYTES : 0u);
 }
 
@@ -114,21 +109,11 @@ static void end_waiting(struct zspool_producer *self)
 
 /* --- out ------------------------------------------------------------------------------------- */
 
-static void write_extras(struct zsp_writer *args, struct zsp_batch *batch)
-{
-    const bool packed = is_packed(batch);
-    wire_write_map(args, zsp_terms_args(&batch->terms) + (packed ? 2u : 0u));
-    if (packed) {
-        wire_write_text_str(args, "codec", zsp_slice_str(ZSP_CODEC_ZSTD_NAME));
-        wire_write_text_uint(args, "raw_size", batch->bytes.len);
-    }
-    zsp_terms_write(args, &batch->terms, zsp_link_clock_ahead_ms(batch->producer->client->link));
-}
-
 static void write_row(struct zsp_writer *args, struct zsp_batch *batch)
 {
     const struct zsp_topic_out *topic = batch->route->topic;
-    const bool has_extras = zsp_terms_args(&batch->terms) > 0 || is_packed(batch);
+    const uint32_t extras = zsp_batch_extra_args(batch);
+    const bool has_extras = extras > 0;
     wire_write_array(args, has_extras      ? TERMS_ELEMENT
                            : batch->routed ? TERMS_ELEMENT - 1
                                            : TERMS_ELEMENT - 2);
@@ -143,7 +128,8 @@ static void write_row(struct zsp_writer *args, struct zsp_batch *batch)
         wire_write_nil(args);
     }
     if (has_extras) {
-        write_extras(args, batch);
+        wire_write_map(args, extras);
+        zsp_batch_write_extra_args(batch, args);
     }
 }
 

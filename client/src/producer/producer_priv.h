@@ -267,6 +267,9 @@ bool zsp_producer_can_send(const struct zspool_producer *self, const struct zsp_
  * taken last goes back first. */
 void zsp_batch_depart(struct zsp_batch *self);
 void zsp_batch_return(struct zsp_batch *self);
+/* Arguments that few batches have: a codec, terms. How many; add them. */
+uint32_t zsp_batch_extra_args(struct zsp_batch *self);
+void zsp_batch_write_extra_args(struct zsp_batch *self, struct zsp_writer *out);
 /* Send it in a request of its own; it has departed. Errors: ZSP_EAGAIN */
 int zsp_batch_send_alone(struct zsp_batch *self, int64_t now_ms);
 

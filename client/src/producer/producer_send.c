@@ -3,15 +3,33 @@
 
 #include "client/src/producer/producer_priv.h"
 
-static void write_args(struct zsp_batch *batch, bool is_packed)
+static bool is_packed(struct zsp_batch *batch)
+{
+    return zsp_batch_body(batch) != &batch->buf;
+}
+
+uint32_t zsp_batch_extra_args(struct zsp_batch *self)
+{
+    return zsp_terms_args(&self->terms) + (is_packed(self) ? 2u : 0u);
+}
+
+void zsp_batch_write_extra_args(struct zsp_batch *self, struct zsp_writer *out)
+{
+    if (is_packed(self)) {
+        wire_write_text_str(out, "codec", zsp_slice_str(ZSP_CODEC_ZSTD_NAME));
+        wire_write_text_uint(out, "raw_size", self->bytes.len);
+    }
+    zsp_terms_write(out, &self->terms, zsp_link_clock_ahead_ms(self->producer->client->link));
+}
+
+static void write_args(struct zsp_batch *batch)
 {
     const struct zspool_producer *self = batch->producer;
     const struct zsp_topic_out *topic = batch->route->topic;
     const bool written = self->options.level == ZSPOOL_WRITTEN;
     struct zsp_writer *args = &batch->args;
     zsp_writer_reset(args);
-    wire_write_map(args, 6u + batch->routed + written + (is_packed ? 2u : 0u) +
-                             zsp_terms_args(&batch->terms));
+    wire_write_map(args, 6u + batch->routed + written + zsp_batch_extra_args(batch));
     wire_write_text_str(args, "topic",
                         (struct zsp_slice){(const uint8_t *)topic->name, topic->name_len});
     wire_write_text_uint(args, "partition", batch->route->partition);
@@ -25,11 +43,7 @@ static void write_args(struct zsp_batch *batch, bool is_packed)
     wire_write_text_str(args, "producer", zsp_slice_str(self->name));
     wire_write_text_uint(args, "epoch", self->epoch);
     wire_write_text_uint(args, "seq", batch->seq);
-    if (is_packed) {
-        wire_write_text_str(args, "codec", zsp_slice_str(ZSP_CODEC_ZSTD_NAME));
-        wire_write_text_uint(args, "raw_size", batch->bytes.len);
-    }
-    zsp_terms_write(args, &batch->terms, zsp_link_clock_ahead_ms(self->client->link));
+    zsp_batch_write_extra_args(batch, args);
 }
 
 static void publish_done(struct zsp_request *request, const struct zsp_answer *answer)
@@ -50,7 +64,7 @@ int zsp_batch_send_alone(struct zsp_batch *self, int64_t now_ms)
     struct zspool_producer *producer = self->producer;
     self->request.verb = "PUBLISH";
     self->request.body = zsp_batch_body(self);
-    write_args(self, self->request.body != &self->buf);
+    write_args(self);
     self->request.done_fn = publish_done;
     if (zsp_link_send_args(producer->client->link, &producer->port, &self->request, &self->args,
                            now_ms) != 0) {
