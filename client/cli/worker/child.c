@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "client/cli/work/child.h"
+#include "client/cli/worker/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
 
 #include "client/cli/signal_pipe.h"
 #include "client/cli/verbs.h"
-#include "client/cli/work/work.h"
+#include "client/cli/worker/work.h"
 
 #define GRACE_MS           5000
 #define PATIENCE_MS        60000

@@ -20,8 +20,8 @@
 #include <stdio.h>
 
 #include "client/cli/cli.h"
-#include "client/cli/work/child.h"
-#include "client/cli/work/work_env.h"
+#include "client/cli/worker/child.h"
+#include "client/cli/worker/work_env.h"
 
 #define WORK_JOBS_MAX 256u
 #define WORK_NEVER    INT64_MAX

@@ -2,7 +2,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "client/cli/work/work.h"
+#include "client/cli/worker/work.h"
 
 #define OUTPUT_MAX \
     (4u << 20)            /* the broker takes a little less: a record has some bytes of its own */

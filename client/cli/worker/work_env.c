@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "client/cli/work/work_env.h"
+#include "client/cli/worker/work_env.h"
 
 #include <inttypes.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "client/cli/signal_pipe.h"
-#include "client/cli/work/work.h"
+#include "client/cli/worker/work.h"
 
 #define LOOK_MS   5000 /* a client that was refused for good has no descriptor to say so */
 #define LOST_STEP 64

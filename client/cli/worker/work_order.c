@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "client/cli/work/work.h"
+#include "client/cli/worker/work.h"
 
 /* Asked when two commands would run for the first time: the group is there then. */
 static void learn_order(struct work *self)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "client/cli/json.h"
-#include "client/cli/work/work.h"
+#include "client/cli/worker/work.h"
 
 #define EXIT_REJECT 65 /* EX_DATAERR of sysexits.h */
 
