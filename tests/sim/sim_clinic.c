@@ -241,6 +241,7 @@ static void publish(struct client *self)
     urgent_choose(sim, request->first_message, request->message_count);
     urgent_fill(sim, request);
     clinic->publishing = true;
+    clinic->published += request->message_count;
     client_send(self, request);
 }
 

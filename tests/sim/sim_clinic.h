@@ -56,6 +56,7 @@ struct clinic {
     unsigned step; /* of the beginning */
     bool is_open;  /* the group is there */
     bool publishing;
+    uint64_t published;     /* messages that were sent to it; not all need have arrived */
     bool held_before;       /* when the last GROUP.SET came */
     bool sets_hold;         /* a GROUP.SET is under way; */
     uint64_t set_hold_step; /* the last one came, or was answered */

@@ -157,11 +157,24 @@ static void rated_answered(struct clinic *self, struct sim_request *request)
     self->rated_step = self->chart.model->step;
 }
 
+/* Messages whose publish got no answer, and that nobody has met: they may have expired, and so died. */
+static uint64_t count_unheard(const struct clinic *self)
+{
+    uint64_t heard = 0;
+    for (uint32_t p = 0; p < CHART_PARTS; p++) {
+        for (uint64_t o = 0; o < self->chart.counts[p]; o++) {
+            heard += self->chart.slots[p][o].message != 0;
+        }
+    }
+    return self->published - heard;
+}
+
 /* How many of those that are meant were dead, surely and perhaps. */
 static void count_meant(const struct clinic *self, const struct sim_request *request,
                         uint64_t *ret_least, uint64_t *ret_most)
 {
-    *ret_least = *ret_most = 0;
+    *ret_least = 0;
+    *ret_most = self->chart.rules.expired_dies ? count_unheard(self) : 0;
     for (size_t i = 0; i < request->touched_count; i++) {
         const struct sim_place *place = &request->touched[i];
         const struct chart_slot *slot = &self->chart.slots[place->partition][place->offset];
