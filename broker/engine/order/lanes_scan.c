@@ -383,6 +383,18 @@ static uint64_t take_in(struct engine *engine, struct lanes *self,
     return is_damaged ? end + 1 : end;
 }
 
+/* What the log does not hold any more has no run either: nobody waits for its key. Up to where is it
+ * read? */
+static uint64_t pass_gone(struct lanes *self)
+{
+    const struct partition *partition = self->ledger->partition;
+    const uint64_t kept = self->reads_back ? partition->island_offset : partition->start_offset;
+    if (!self->reads_back) {
+        self->cursor = self->cursor > kept ? self->cursor : kept;
+    }
+    return self->from > kept ? self->from : kept;
+}
+
 static void scan_done(struct engine *engine, struct engine_op *op,
                       const struct store_completion *completion)
 {
@@ -409,12 +421,10 @@ static void scan_done(struct engine *engine, struct engine_op *op,
         break;
     case ZSP_EOUT_OF_RANGE: /* retention was faster */
     case ZSP_ENOT_FOUND:    /* the topic is going */
-        if (!self->reads_back && ledger->partition->start_offset > self->cursor) {
-            self->cursor = ledger->partition->start_offset;
-            break;
+        end = pass_gone(self);
+        if (end == self->from) {
+            try_again_later(engine, self, &error);
         }
-        end = self->from;
-        try_again_later(engine, self, &error);
         break;
     default:
         end = self->from;

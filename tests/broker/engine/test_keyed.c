@@ -292,6 +292,22 @@ static void a_drop_lifts_a_hold(void **state)
     assert_pulled(f, 9, "a2");
 }
 
+/* Goal: nobody waits for the key of a message that is not there any more. */
+static void what_goes_before_its_key_is_read_holds_nothing(void **state)
+{
+    struct engine_fixture *f = *state;
+    mem_store_segment_batches(f->mem, 1);
+    begin(f, "{'on_dead': 'hold'}");
+    publish(f, "a1", "");
+    publish(f, "a2 b1", "");
+    steps_settle(f, 0, 1, steps_pull(f, 1)->lease, "'reject'");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    publish(f, "b2", ""); /* nobody pulls: nothing is read yet */
+    fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'all': true}", NULL);
+    fixture_ok(f, "TOPIC.PURGE", "{'topic': 't', 'before': ['offset', 1]}", NULL);
+    assert_pulled(f, 9, "a2 b1 b2");
+}
+
 /* Goal: it comes before what is not finished of its key, also when that is out. */
 static void a_redriven_message_comes_first_of_its_key(void **state)
 {
@@ -534,6 +550,7 @@ int main(void)
         T(a_redrive_between_two_that_are_out_takes_back_the_later),
         T(a_redrive_lifts_a_hold),
         T(a_drop_lifts_a_hold),
+        T(what_goes_before_its_key_is_read_holds_nothing),
         T(a_redriven_message_comes_first_of_its_key),
         T(a_seek_lifts_a_hold),
         T(the_scan_stops_at_look_ahead),
