@@ -15,7 +15,7 @@ broker_start
 zspool group create shop --topic orders --max-leased 2 --backoff 1h --backoff-max 1h
 why shop '^why: none of its topics exists$'
 zspool topic create orders
-why shop '^why: nothing is left to read$'
+why shop '^why: nothing is left to take$'
 printf 'one\ntwo\nthree\n' | zspool pub orders
 why shop '^why: messages are ready, but nobody pulls$'
 

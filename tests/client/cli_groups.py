@@ -174,8 +174,8 @@ class Groups(Case):
             run = zspool("group", "info", "twice-g", "--json")
             info = run.objects()[0] if run.code == 0 else None
         lines = self.good("group", "info", "twice-g").lines()
-        self.assertEqual([line for line in lines if "nothing is left to read" in line],
-                         ["why: nothing is left to read"])
+        self.assertEqual([line for line in lines if "nothing is left to take" in line],
+                         ["why: nothing is left to take"])
 
     def test_why_it_does_not_move(self):
         self.good("group", "create", "why-g", "--topic", "why", "--backoff", "1h",
@@ -229,6 +229,26 @@ class Groups(Case):
         self.good("group", "resume", "pause-g")
         self.assertEqual(self.good("pull", "pause", "-g", "pause-g", "-e").lines(), ["a", "b"])
         self.bad(4, "group", "pause", "no-such-group")
+
+    def test_a_pull_without_a_message_says_why(self):
+        self.good("pub", "dry", "a")
+        self.good("pull", "dry", "-g", "dry-g", "-e", "--outcome", "none")
+        self.assertRegex(self.bad(3, "pull", "dry", "-g", "dry-g", "-e").err, "all that is left is out; offset 0")
+        self.good("group", "pause", "dry-g")
+        self.assertRegex(self.bad(3, "pull", "dry", "-g", "dry-g", "-e").err,
+                         "^zspool: group dry-g: nothing to take: it is paused since")
+        self.assertEqual(zspool("pull", "dry", "-g", "dry-g", "-e", "-q").err, "")
+        self.assertEqual(self.bad(3, "pull", "dry", "-g", "none-g", "--start", "latest", "-e").err,
+                         "zspool: group none-g: nothing is left to take\n")
+
+    def test_a_pull_from_topics_that_are_not_there_is_not_found(self):
+        self.assertEqual(self.bad(4, "pull", "dry-typo", "-g", "typo-g", "-e").err,
+                         "zspool: group typo-g: nothing to take: there is no topic dry-typo\n")
+        self.assertIn("no topic matches dry-typo.*", self.bad(4, "pull", "dry-typo.*", "-g", "typo-g", "-e").err)
+        self.bad(4, "work", "dry-typo", "-g", "typo-g", "-e", "--", "cat")
+        self.good("topic", "create", "dry-empty")
+        run = self.bad(3, "pull", "dry-empty", "dry-typo", "-g", "typo-g", "-e")
+        self.assertRegex(run.err, "there is no topic dry-typo\n.*nothing is left to take\n$")
 
     def test_savepoints_and_undo(self):
         self.good("pub", "sp", *"abc")

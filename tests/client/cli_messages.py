@@ -173,6 +173,14 @@ class Messages(Case):
         self.bad(4, "read", "no-such-topic")
         self.bad(4, "read", "pos", "-p", "7")
 
+    def test_a_read_without_a_message_says_so(self):
+        self.good("pub", "nil", "a")
+        self.assertEqual(self.bad(3, "read", "nil", "--from", "latest").err,
+                         "zspool: topic nil: there is nothing to read in this range\n")
+        self.assertRegex(self.bad(3, "read", "nil", "--filter", 'type = "x"').err, "nothing .* matches the filter")
+        self.assertEqual(self.bad(4, "read", "nil-typo").err, "zspool: topic nil-typo: no such topic\n")
+        self.assertIn("no partition 7, it has 1", self.bad(4, "read", "nil", "-p", "7").err)
+
     def test_a_topic_with_a_window_takes_each_id_once(self):
         self.good("topic", "create", "once", "--partitions", "3", "--dedup-window", "1h")
         lines = "".join('{"payload":"%d","id":"id-%d"}\n' % (i, i) for i in range(20))

@@ -12,6 +12,7 @@
 
 #include "client/cli/printer.h"
 #include "client/cli/terminal.h"
+#include "client/cli/verb/nothing.h"
 #include "client/cli/verbs.h"
 
 #define NO_OUTCOME (-1)
@@ -153,8 +154,8 @@ static int consume(struct pull *self, char **topics, int topic_count)
         const int failed = cli_fail(&err);
         code = code == CLI_OK ? failed : code;
     }
-    if (code == CLI_TIMEOUT && zspool_connect(self->client, 0, NULL, &err) != 0) {
-        (void)cli_fail(&err); /* silence would look like an empty topic */
+    if (code == CLI_TIMEOUT) {
+        code = nothing_for_group(self->client, self->group, options.topics, options.topic_count);
     }
     zspool_consumer_destroy(&self->consumer);
     return code;
@@ -214,7 +215,8 @@ const struct cli_verb cli_pull = {
                "settled, the rest handed back; the same when nobody reads the output any more.\n"
                "A second Ctrl-C ends at once; leases then end by themselves. --outcome none\n"
                "leaves messages leased, for `zspool settle`. POSITION and FORMAT are those of\n"
-               "`zspool read`. Exit code 3 when there was nothing.\n",
+               "`zspool read`. Exit code 3 when there was nothing, 4 when none of the topics\n"
+               "exists; why is told on standard error.\n",
     .example = "  zspool pull orders -g billing -n 10 --wait 5s\n"
                "  zspool pull 'orders.*' -g billing\n"
                "  zspool pull orders returns -g audit -e --json >> audit.jsonl\n"

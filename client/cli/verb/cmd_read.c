@@ -128,7 +128,15 @@ static int print_all(struct read_run *self, zspool_reader_t *reader)
     if (!flush(self)) {
         return CLI_ERROR;
     }
-    return self->printed > 0 || cli_stopped() ? CLI_OK : CLI_TIMEOUT;
+    if (self->printed > 0 || cli_stopped()) {
+        return CLI_OK;
+    }
+    cli_note("topic %s: there is nothing to read%s%s", self->topic,
+             self->from.kind != ZSPOOL_POSITION_NONE || self->to.kind != ZSPOOL_POSITION_NONE
+                 ? " in this range"
+                 : "",
+             self->filter ? " that matches the filter" : "");
+    return CLI_TIMEOUT;
 }
 
 static int replay(struct read_run *self)

@@ -77,7 +77,7 @@ static const struct {
     {"leased", "all that is left is out; offset %o is at %m%s, until %u"},
     {"retry", "all that is left waits; the next retry is at %u"},
     {"delay", "all that is left is delayed; the first message is due at %u"},
-    {"caught_up", "nothing is left to read"},
+    {"caught_up", "nothing is left to take"},
 };
 
 static const char *sentence_of(const char *reason)

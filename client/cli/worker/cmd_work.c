@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/cli/signal_pipe.h"
+#include "client/cli/verb/nothing.h"
 #include "client/cli/verbs.h"
 #include "client/cli/worker/work.h"
 
@@ -38,6 +39,7 @@ static zspool_consumer_t *new_consumer(const struct work *self, zspool_error_t *
 /* Keep what was settled, and tell what could not be. */
 static void finish(struct work *self)
 {
+    const char *const topics[] = {self->topic};
     zspool_error_t err = {0};
     zspool_lost_t lost[1];
     const int rc = zspool_settle_flush(self->consumer, cli_timeout(), &err);
@@ -53,10 +55,7 @@ static void finish(struct work *self)
     }
     if (self->started == 0 && self->code == CLI_OK && self->stop_signals == 0 &&
         !zspool_consumer_finished(self->consumer)) {
-        self->code = CLI_TIMEOUT;
-        if (zspool_connect(self->client, 0, NULL, &err) != 0) {
-            (void)cli_fail(&err); /* silence would look like an empty topic */
-        }
+        self->code = nothing_for_group(self->client, self->group, topics, 1);
     }
 }
 
@@ -189,7 +188,8 @@ const struct cli_verb cli_work = {
                "its own, published and acked in one commit: all of it once, or the message\n"
                "comes again. A command that prints nothing has its message acked.\n"
                "--json tells of each finished message; commands then print to standard\n"
-               "error. The exit code is 0 whatever the outcomes, 3 without a message.\n",
+               "error. The exit code is 0 whatever the outcomes; 3 without a message, 4 without\n"
+               "the topic, and why is told.\n",
     .example = "  zspool work mails -g send -j 4 --timeout 1m -- ./send-mail --quiet\n"
                "  zspool work in -g up -- sh -c 'tr a-z A-Z | zspool pub out -D \"\"'\n"
                "  zspool work in -g up --to out -- tr a-z A-Z\n",
