@@ -21,6 +21,8 @@
 void expiry_init(struct engine *engine)
 {
     run_slab_init(&engine->expiries.slab, NULL);
+    engine->expiries.runs_max = EXPIRY_RUNS_MAX;
+    engine->expiries.apart_max = EXPIRY_APART_MAX;
 }
 
 void expiry_fini(struct engine *engine)
@@ -71,7 +73,7 @@ int expiry_open(struct engine *engine, struct partition *partition, uint64_t fro
     self->partition = partition;
     self->from = from;
     self->to = UINT64_MAX;
-    self->pass_ms = self->look_ms = INT64_MAX;
+    self->pass_ms = self->look_ms = self->full_ms = INT64_MAX;
     self->timer.fire_fn = fired;
     engine->expiries.items[slot - 1] = self;
     engine->expiries.used++;
@@ -118,7 +120,7 @@ void expiry_arm(struct engine *engine, struct expiry *self)
     if (runmap_due(&self->map, &span)) {
         wait_ms = earlier(wait_ms, earlier(span.run.due_ms - engine->now.wall_ms, LOOK_MS));
     }
-    const int64_t pass_ms = earlier(self->pass_ms, self->look_ms);
+    const int64_t pass_ms = earlier(self->pass_ms, earlier(self->look_ms, self->full_ms));
     if (pass_ms != INT64_MAX) {
         wait_ms = earlier(wait_ms, pass_ms - now_ms);
     }
@@ -141,6 +143,30 @@ void expiry_want_pass(struct engine *engine, struct expiry *self, int64_t wait_m
     }
 }
 
+/* When what was looked at may be looked at again. */
+static int64_t after_rest(const struct engine *engine, const struct expiry *self)
+{
+    const int64_t at_ms = engine->clock.broker_ms + EXPIRY_PASS_MS;
+    return at_ms > self->rest_ms ? at_ms : self->rest_ms;
+}
+
+void expiry_want_full(struct engine *engine, struct expiry *self)
+{
+    if (self->full_ms == INT64_MAX) {
+        self->full_ms = after_rest(engine, self);
+        expiry_arm(engine, self);
+    }
+}
+
+int64_t expiry_rest(struct engine *engine, struct expiry *self)
+{
+    const int64_t wanted_ms = (int64_t)self->turns * EXPIRY_RESTS;
+    const int64_t least_ms = wanted_ms > EXPIRY_PASS_MS ? wanted_ms : EXPIRY_PASS_MS;
+    const int64_t wait_ms = earlier(least_ms, EXPIRY_REST_MAX_MS);
+    self->rest_ms = engine->clock.broker_ms + wait_ms;
+    return wait_ms;
+}
+
 /* Some of what is OVER may not be, by the clock as it is now. */
 static void start_over(struct engine *engine, struct expiry *self)
 {
@@ -149,7 +175,8 @@ static void start_over(struct engine *engine, struct expiry *self)
     self->from = self->partition->synced_offset;
     self->to = UINT64_MAX;
     self->over_ms = 0;
-    self->is_passing = self->wants_full = false;
+    self->is_passing = false;
+    self->full_ms = INT64_MAX;
     self->pass_ms = engine->clock.broker_ms;
 }
 
@@ -174,10 +201,12 @@ static void take_due(struct engine *engine, struct expiry *self)
 static void begin_pass(struct engine *engine, struct expiry *self)
 {
     const int64_t now_ms = engine->clock.broker_ms;
-    if (self->pass_ms <= now_ms) {
-        self->pass = self->wants_full ? EXPIRY_FULL : EXPIRY_DUE;
+    if (self->full_ms <= now_ms) {
+        self->pass = EXPIRY_FULL;
+        self->full_ms = self->pass_ms = INT64_MAX;
+    } else if (self->pass_ms <= now_ms) {
+        self->pass = EXPIRY_DUE;
         self->pass_ms = INT64_MAX;
-        self->wants_full = false;
     } else if (self->look_ms <= now_ms) {
         self->pass = EXPIRY_LOOK;
         self->look_ms = INT64_MAX;
@@ -189,7 +218,7 @@ static void begin_pass(struct engine *engine, struct expiry *self)
     self->pos = 0;
     self->unfinished = self->partition->synced_offset;
     self->seen_to = UINT64_MAX;
-    self->adds = 0;
+    self->adds = self->turns = 0;
 }
 
 static void fired(struct engine *engine, struct timer *timer)
@@ -236,7 +265,7 @@ void expiry_clock_jumped(struct engine *engine)
 
 bool expiry_is_full(const struct engine *engine)
 {
-    return engine->expiries.slab.used >= EXPIRY_RUNS_MAX;
+    return engine->expiries.slab.used >= engine->expiries.runs_max;
 }
 
 void expiry_clear(struct engine *engine, struct expiry *self, uint64_t first, uint64_t end)
@@ -310,7 +339,7 @@ static bool wants_look(const struct expiry *self, const struct ledger *ledger)
 {
     return ((runmap_classes(&self->map) & (RUN_CLASS_READY | RUN_CLASS_DONE)) != 0 &&
             (runmap_classes(&ledger->runs) &
-             (RUN_CLASS_READY | RUN_CLASS_LIMITED | RUN_CLASS_PARKED)) != 0) ||
+             (RUN_CLASS_READY | RUN_CLASS_LIMITED | RUN_CLASS_WAITING | RUN_CLASS_PARKED)) != 0) ||
            ledger_committed(ledger) < self->from;
 }
 
@@ -319,7 +348,7 @@ void expiry_look(struct engine *engine, const struct ledger *ledger)
     struct expiry *const self = expiry_of(engine, ledger->partition);
     zsp_assert(self);
     if (!self->in_turn && self->look_ms == INT64_MAX && wants_look(self, ledger)) {
-        self->look_ms = engine->clock.broker_ms + EXPIRY_PASS_MS;
+        self->look_ms = after_rest(engine, self);
         expiry_arm(engine, self);
     }
 }
@@ -328,8 +357,7 @@ void expiry_moved(struct engine *engine, const struct ledger *ledger)
 {
     struct expiry *const self = expiry_of(engine, ledger->partition);
     if (self) {
-        self->wants_full = true;
-        expiry_want_pass(engine, self, EXPIRY_PASS_MS);
+        expiry_want_full(engine, self);
     }
 }
 

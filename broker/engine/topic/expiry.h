@@ -18,7 +18,9 @@
  *   DUE    looks at what became OVER since the last one, which is SEEN (RUN_DONE in the map) then
  *   LOOK   about a second after a ledger changed: what came back to it, of all that is OVER or SEEN
  *   FULL   a ledger moved, or is new: all of both
- * At the end of each everything goes that lies before the first unfinished message of all ledgers.
+ * At the end of each everything goes that lies before the first unfinished message of all ledgers. What
+ * looks at the same again (LOOK, FULL, what a pull had in hand) rests 20 times as long before as the last
+ * pass took, a second at least, half a minute at most.
  *
  * It is derived, in memory only. What lies before `from` is asked of the store, from the headers of
  * its batches, when a ledger has something unfinished there: after a start, a seek, or when a group
@@ -42,10 +44,16 @@ struct partition;
 
 /* Runs that are known of all partitions together, about 80 bytes each. */
 #define EXPIRY_RUNS_MAX (1u << 20)
+/* What expires among other messages is a run of its own until those before it are finished: so many
+ * of a ledger; the rest is found by pulls. */
+#define EXPIRY_APART_MAX 65536u
 /* Times are rounded up to a multiple of this, or of a power of two of it. */
 #define EXPIRY_GRAIN_MS 1000
-/* So long after a change of a ledger there is a pass, or one that looks at the same again. */
-#define EXPIRY_PASS_MS 1000
+/* So long after a change of a ledger there is a pass, or one that looks at the same again; and so many
+ * times as long as the last one, whose turns take about a millisecond each. */
+#define EXPIRY_PASS_MS     1000
+#define EXPIRY_RESTS       20
+#define EXPIRY_REST_MAX_MS 30000
 
 enum expiry_pass { EXPIRY_DUE, EXPIRY_LOOK, EXPIRY_FULL };
 
@@ -53,9 +61,11 @@ struct expiry {
     struct runmap map;
     uint64_t from, to; /* what is known; to = UINT64_MAX: to the end */
     int64_t over_ms;   /* the highest time of what is OVER or SEEN, wall */
-    int64_t pass_ms;   /* broker time of the next pass, DUE or FULL; INT64_MAX = none is wanted */
-    int64_t look_ms;   /* of the next LOOK */
-    bool wants_full;
+    int64_t pass_ms;   /* broker time of the next DUE pass; INT64_MAX = none is wanted */
+    int64_t look_ms;   /* of the next LOOK, */
+    int64_t full_ms;   /* and FULL */
+    int64_t rest_ms;   /* until then nothing is looked at again */
+    uint32_t turns;    /* of the pass */
     bool in_turn;
     bool is_passing; /* and stands so: */
     enum expiry_pass pass;
@@ -100,6 +110,10 @@ void expiry_clear(struct engine *engine, struct expiry *self, uint64_t first, ui
 bool expiry_is_full(const struct engine *engine);
 /* There is to be a DUE pass in so many milliseconds. */
 void expiry_want_pass(struct engine *engine, struct expiry *self, int64_t wait_ms);
+/* There is to be a FULL pass, after a rest. */
+void expiry_want_full(struct engine *engine, struct expiry *self);
+/* The pass has ended: how long the rest is, from now on. */
+int64_t expiry_rest(struct engine *engine, struct expiry *self);
 /* Set the timer to whatever comes first. */
 void expiry_arm(struct engine *engine, struct expiry *self);
 

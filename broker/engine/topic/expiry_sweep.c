@@ -12,11 +12,6 @@
 /* Of one turn: stretches that are looked at, and messages that go. */
 #define TURN_STRETCHES 128u
 #define TURN_MESSAGES  (UINT64_C(1) << 20)
-/* What expires among other messages is a run of its own until those before it are finished: so many
- * of a ledger; the rest is found by pulls. */
-#define APART_MAX 65536u
-/* The journal had no room, or there was no memory. */
-#define AGAIN_MS 1000
 
 struct sweep {
     struct engine *engine;
@@ -34,13 +29,9 @@ static bool is_swept(const struct ledger *ledger)
            !group_filter_of(ledger->group);
 }
 
-/* Runs that could be handed out. Those that wait for another one of their key are not looked at
- * where they would become dead: a dead one may keep back what is behind it. */
-static unsigned classes_of(const struct ledger *ledger)
-{
-    return RUN_CLASS_READY | RUN_CLASS_LIMITED |
-           (group_settings_of(ledger->group)->expired == EXPIRED_DEAD ? 0u : RUN_CLASS_PARKED);
-}
+/* Runs that could be handed out now or later. */
+#define FREE_CLASSES \
+    ((unsigned)RUN_CLASS_READY | RUN_CLASS_LIMITED | RUN_CLASS_WAITING | RUN_CLASS_PARKED)
 
 /* Runs of the map that this pass looks at. */
 static unsigned over_classes(const struct expiry *self)
@@ -55,8 +46,7 @@ static bool next_in(const struct sweep *self, const struct run_span *over, struc
     const struct ledger *ledger = self->ledger;
     const uint64_t from = self->expiry->pos;
     const bool is_fresh = from >= ledger->high && self->expiry->pass != EXPIRY_LOOK;
-    const unsigned classes =
-        is_fresh ? (unsigned)RUN_CLASS_ANY : classes_of(ledger) | RUN_CLASS_RESERVED;
+    const unsigned classes = is_fresh ? (unsigned)RUN_CLASS_ANY : FREE_CLASSES | RUN_CLASS_RESERVED;
     bool found = runmap_next(&ledger->runs, from, classes, ret) && ret->first < over->end;
     if (found) {
         ret->first = ret->first > from ? ret->first : from;
@@ -75,20 +65,19 @@ static bool next_in(const struct sweep *self, const struct run_span *over, struc
     return found;
 }
 
-/* May it be handed out, but for its time? */
+/* May it be handed out, but for its time, now or when what it waits for has come? */
 static bool is_free(const struct sweep *self, const struct run_span *span)
 {
     switch ((enum run_state)span->run.state) {
     case RUN_NONE:
     case RUN_READY:
-        return span->end > span->first;
+    case RUN_WAITING:
     case RUN_PARKED:
-        return (classes_of(self->ledger) & RUN_CLASS_PARKED) != 0;
+        return span->end > span->first;
     case RUN_RESERVED: /* a pull finds out, or puts it back */
         self->expiry->seen_to =
             self->expiry->seen_to < span->first ? self->expiry->seen_to : span->first;
         break;
-    case RUN_WAITING:
     case RUN_LEASED:
     case RUN_DEAD:
     case RUN_DONE:
@@ -96,6 +85,22 @@ static bool is_free(const struct sweep *self, const struct run_span *span)
         break;
     }
     return false;
+}
+
+/* For a LOOK: to the next run that could be handed out, so that the cost is that of these or of what is
+ * over, whichever is less. False = there is none. */
+static bool pass_what_is_finished(const struct sweep *self)
+{
+    struct run_span span;
+    if (self->expiry->pass != EXPIRY_LOOK) {
+        return true;
+    }
+    if (!runmap_next(&self->ledger->runs, self->expiry->pos, FREE_CLASSES | RUN_CLASS_RESERVED,
+                     &span)) {
+        return false;
+    }
+    self->expiry->pos = span.first > self->expiry->pos ? span.first : self->expiry->pos;
+    return true;
 }
 
 /* The next stretch that is over and could be handed out; moves expiry->pos. False = there is none, then
@@ -107,7 +112,7 @@ static bool next_over(struct sweep *self, struct run_span *ret)
     struct run_span over;
     while (self->stretches > 0 && self->messages > 0) {
         self->stretches--;
-        if (expiry->pos >= end ||
+        if (!pass_what_is_finished(self) || expiry->pos >= end ||
             !runmap_next(&expiry->map, expiry->pos, over_classes(expiry), &over) ||
             over.first >= end) {
             expiry->pos = UINT64_MAX;
@@ -140,8 +145,9 @@ static bool joins(const struct ledger *ledger, uint64_t first, uint64_t end)
 }
 
 /* Is it a run of its own, and one too many? */
-static bool is_too_far(struct ledger *ledger, const struct run_span *span)
+static bool is_too_far(const struct sweep *self, const struct run_span *span)
 {
+    struct ledger *const ledger = self->ledger;
     if (span->run.state != RUN_NONE || span->first == ledger->high) {
         return false;
     }
@@ -149,7 +155,8 @@ static bool is_too_far(struct ledger *ledger, const struct run_span *span)
     if (rare && ledger->above == 0) {
         rare->apart = 0;
     }
-    if (!rare || (rare->apart >= APART_MAX && !joins(ledger, span->first, span->end))) {
+    if (!rare || (rare->apart >= self->engine->expiries.apart_max &&
+                  !joins(ledger, span->first, span->end))) {
         return true;
     }
     rare->apart += joins(ledger, span->first, span->end) ? 0 : 1;
@@ -162,7 +169,7 @@ static int take_over(struct sweep *self, struct run_span *span)
     struct ledger *const ledger = self->ledger;
     int rc = 0;
     do {
-        if (is_too_far(ledger, span)) {
+        if (is_too_far(self, span)) {
             self->expiry->seen_to =
                 self->expiry->seen_to < span->first ? self->expiry->seen_to : span->first;
             self->expiry->pos = UINT64_MAX;
@@ -232,6 +239,7 @@ static void note_seen(struct engine *engine, struct expiry *self)
 /* All ledgers were looked at: forget what nobody needs, read what somebody does. */
 static void end_pass(struct engine *engine, struct expiry *self)
 {
+    const int64_t rest_ms = expiry_rest(engine, self);
     self->is_passing = false;
     note_seen(engine, self);
     if (!self->load && self->unfinished > self->from) {
@@ -239,7 +247,7 @@ static void end_pass(struct engine *engine, struct expiry *self)
         self->from = self->unfinished;
     }
     if (self->seen_to != UINT64_MAX && self->seen_to >= self->from) {
-        expiry_want_pass(engine, self, EXPIRY_PASS_MS);
+        expiry_want_pass(engine, self, rest_ms);
     }
     expiry_want_load(engine, self, self->unfinished);
 }
@@ -247,13 +255,18 @@ static void end_pass(struct engine *engine, struct expiry *self)
 /* The journal has no room, or there is no memory: all of it once more, later. */
 static void pass_failed(struct engine *engine, struct expiry *self)
 {
+    const int64_t rest_ms = expiry_rest(engine, self);
     self->is_passing = false;
-    self->wants_full = self->wants_full || self->pass != EXPIRY_DUE;
-    expiry_want_pass(engine, self, AGAIN_MS);
+    if (self->pass == EXPIRY_DUE) {
+        expiry_want_pass(engine, self, rest_ms);
+    } else {
+        expiry_want_full(engine, self);
+    }
 }
 
 void expiry_turn(struct engine *engine, struct expiry *self)
 {
+    self->turns++;
     struct sweep sweep = {
         .engine = engine, .expiry = self, .stretches = TURN_STRETCHES, .messages = TURN_MESSAGES};
     while (self->at && sweep.stretches > 0 && sweep.messages > 0) {

@@ -3,6 +3,7 @@
  * Messages that expire and that nobody pulls: counted soon after their time, never before it.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "broker/engine/group/group.h"
 #include "broker/engine/topic/expiry.h"
@@ -141,13 +142,51 @@ static void what_is_out_may_be_finished(void **state)
     assert_string_equal(steps_part(f, "t", 0), "0 6 0 6 0 0");
     steps_settle(f, 2, 1, lease, "'ack'");
     steps_settle(f, 3, 1, lease, "'release'");
-    steps_settle(f, 4, 1, lease, "'retry', {'delay_ms': 5000}");
+    steps_settle(f, 4, 1, lease, "'retry', {'delay_ms': 60000}");
     fixture_advance(f, 2 * EXPIRY_PASS_MS);
-    assert_string_equal(steps_part(f, "t", 0), "0 6 0 3 1 0");
-    assert_int_equal(expired_of(f, "g"), 1);
-    fixture_advance(f, 5000);
     assert_string_equal(steps_part(f, "t", 0), "0 6 0 3 0 0");
     assert_int_equal(expired_of(f, "g"), 2);
+}
+
+/* Goal: nobody would be handed them out when the wait is over, so it need not be over. */
+static void what_waits_for_a_retry_expires_meanwhile(void **state)
+{
+    struct engine_fixture *f = *state;
+    static const char *const modes[] = {"shared", "ordered", "keyed"};
+    for (size_t i = 0; i < 6; i++) {
+        const bool dies = i >= 3;
+        begin(f, modes[i % 3], dies ? "{'expired': 'dead'}" : "{}");
+        const uint64_t lease = steps_pull(f, 9)->lease;
+        steps_settle(f, 0, 2, lease, "'ack'");
+        steps_settle(f, 2, 3, lease, "'retry', {'delay_ms': 60000, 'reason': 'bad'}");
+        fixture_advance(f, SWEPT_MS);
+        assert_int_equal(expired_of(f, "g"), 3);
+        const char *part = steps_part(f, "t", 0);
+        assert_non_null(strstr(part, dies ? " 0 3" : " 0 0"));
+        fixture_restart(f, MEM_KEEP_SYNCED);
+        assert_int_equal(expired_of(f, "g"), 3);
+        fixture_ok(f, "GROUP.DELETE", "{'group': 'g'}", NULL);
+        fixture_ok(f, "TOPIC.DELETE", "{'topic': 't'}", NULL);
+    }
+}
+
+static void what_waits_behind_its_key_dies_in_its_time(void **state)
+{
+    struct engine_fixture *f = *state;
+    static const char *const settings[] = {"{'expired': 'dead'}",
+                                           "{'expired': 'dead', 'on_dead': 'hold'}"};
+    for (size_t i = 0; i < 2; i++) {
+        begin(f, "keyed", settings[i]);
+        const uint64_t lease = steps_pull(f, 3)->lease; /* a b x, and y has the key of x */
+        assert_string_equal(steps_part(f, "t", 0), "0 6 2 3 1 0");
+        fixture_advance(f, SWEPT_MS);
+        assert_string_equal(steps_part(f, "t", 0), "0 6 1 3 0 2");
+        steps_settle(f, 0, 3, lease, "'ack'");
+        assert_string_equal(steps_part(f, "t", 0), "5 6 1 0 0 2");
+        assert_pulled(f, "c");
+        fixture_ok(f, "GROUP.DELETE", "{'group': 'g'}", NULL);
+        fixture_ok(f, "TOPIC.DELETE", "{'topic': 't'}", NULL);
+    }
 }
 
 static void a_seek_back_counts_them_once_more(void **state)
@@ -199,21 +238,151 @@ static void what_a_pull_puts_back_is_looked_at_again(void **state)
     assert_string_equal(steps_part(f, "t", 0), "0 3 0 1 0 0");
 }
 
+/* Every other message of a stretch from offset 1 on expires, as if it had been published. */
+static void scatter(struct engine_fixture *f, uint64_t count, int64_t ttl_ms)
+{
+    struct partition *const partition = topic_find(f->engine, zsp_slice_str("t"))->partitions[0];
+    for (uint64_t i = 0; i < count; i++) {
+        partition->synced_offset = 2 * i + 2;
+        expiry_add(f->engine, partition, 2 * i + 1, 2 * i + 2, ZSP_PRIORITY,
+                   f->now.wall_ms + ttl_ms);
+    }
+}
+
 /* Goal: what expires among others takes a run of the group's state each, and these are bounded. */
 static void what_lies_too_scattered_is_left_to_pulls(void **state)
 {
     struct engine_fixture *f = *state;
     create(f, "shared", "{}");
     steps_publish_each(f, "t", "a");
-    struct partition *const partition = topic_find(f->engine, zsp_slice_str("t"))->partitions[0];
-    for (uint64_t i = 0; i < 70000; i++) { /* as if they had been published */
-        partition->synced_offset = 2 * i + 2;
-        expiry_add(f->engine, partition, 2 * i + 1, 2 * i + 2, ZSP_PRIORITY,
-                   f->now.wall_ms + TTL_MS);
-    }
+    scatter(f, 70000, TTL_MS);
     fixture_advance(f, SWEPT_MS + 2000);
     assert_int_equal(f->engine->stats.expired_messages, 65536);
     assert_in_range(run_slab_bytes(&f->engine->groups->slab), 0, 6 * ZSP_MIB);
+}
+
+/* Goal: what lies in the hands of a pull is looked for again and again, but not at the price of looking
+ * at all the rest each second. */
+static void who_has_much_to_look_at_rests_longer(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "shared", "{}");
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'other', 'topics': ['t']}", NULL);
+    steps_publish_each(f, "t", "a");
+    scatter(f, 6000, TTL_MS);
+    mem_store_hold(f->mem, MEM_READS);
+    fixture_send(f, "PULL", "{'group': 'g', 'max_messages': 2}", NULL);
+    fixture_advance(f, TTL_MS);
+    const struct expiry *self = expiry_of_t(f);
+    for (int i = 0; f->engine->stats.expired_messages < 11999 && i < 3000; i++) {
+        fixture_advance(f, 1);
+    }
+    fixture_advance(f, 2);
+    const uint32_t turns = self->turns;
+    const int64_t rest_ms = self->pass_ms - f->engine->clock.broker_ms;
+    assert_in_range(turns, 2 * 6000 / 128, 100);
+    assert_in_range(rest_ms, EXPIRY_RESTS * turns - 5, EXPIRY_RESTS * turns);
+    fixture_advance(f, rest_ms - 1);
+    assert_int_equal(self->turns, turns);
+    fixture_advance(f, 2);
+    assert_true(self->is_passing);
+}
+
+/* Goal: a look costs what came back, not all that has ever expired. */
+static void what_comes_back_is_found_among_many_that_expired(void **state)
+{
+    struct engine_fixture *f = *state;
+    create(f, "shared", "{}");
+    publish(f, TTL_MS, "", "[[b'x']]");
+    scatter(f, 5000, TTL_MS);
+    const uint64_t lease = steps_pull(f, 1)->lease;
+    fixture_advance(f, SWEPT_MS + EXPIRY_PASS_MS);
+    assert_int_equal(f->engine->stats.expired_messages, 5000);
+    steps_settle(f, 0, 1, lease, "'release'");
+    fixture_advance(f, 2 * EXPIRY_PASS_MS);
+    assert_int_equal(f->engine->stats.expired_messages, 5001);
+    assert_int_equal(expiry_of_t(f)->turns, 1);
+}
+
+/* Goal: what the bound leaves out is found by pulls, and by passes when what lies before it is finished. */
+static void what_was_too_scattered_is_counted_when_there_is_room(void **state)
+{
+    struct engine_fixture *f = *state;
+    f->engine->expiries.apart_max = 10;
+    create(f, "shared", "{}");
+    for (int i = 0; i < 40; i++) {
+        steps_publish_each(f, "t", "a");
+        publish(f, TTL_MS, "", "[[b'x']]");
+    }
+    fixture_advance(f, SWEPT_MS);
+    assert_int_equal(expired_of(f, "g"), 10);
+    steps_settle(f, 0, 80, steps_pull(f, 15)->lease, "'ack'"); /* and two that are left */
+    assert_string_equal(steps_part(f, "t", 0), "25 80 55 0 0 0");
+    fixture_advance(f, 3 * EXPIRY_PASS_MS);
+    assert_int_equal(expired_of(f, "g"), 12 + 11);
+    for (int i = 0; i < 10; i++) {
+        steps_settle(f, 0, 80, steps_pull(f, 3)->lease, "'ack'");
+        fixture_advance(f, 3 * EXPIRY_PASS_MS);
+    }
+    assert_string_equal(steps_part(f, "t", 0), "80 80 0 0 0 0");
+    assert_int_equal(expired_of(f, "g"), 40);
+}
+
+/* Publish messages that expire after so many seconds each, from, from + step, ... */
+static void publish_times(struct engine_fixture *f, int from, int step, int count)
+{
+    for (int i = 0; i < count; i++) {
+        publish(f, (from + i * step) * INT64_C(1000), "", "[[b'x']]");
+    }
+}
+
+/* Goal: of more times than are remembered all are counted in time, as long as those that come first are known,
+ * whether they were seen when they were published or after a start. */
+static void more_times_than_there_is_room_for_are_all_counted(void **state)
+{
+    struct engine_fixture *f = *state;
+    for (int i = 0; i < 2; i++) {
+        f->engine->expiries.runs_max = 64;
+        create(f, "shared", "{}");
+        publish_times(f, 10, 1, 200);
+        assert_in_range(f->engine->expiries.slab.used, 60, 66);
+        if (i > 0) {
+            fixture_restart(f, MEM_KEEP_SYNCED);
+            f->engine->expiries.runs_max = 64;
+        }
+        fixture_advance(f, 10000 + SWEPT_MS);
+        for (uint64_t k = 0; k < 200; k += 20) {
+            assert_in_range(expired_of(f, "g"), k + 1, k + 3);
+            assert_in_range(f->engine->expiries.slab.used, 1, 100);
+            fixture_advance(f, 20000);
+        }
+        assert_int_equal(expired_of(f, "g"), 200);
+        fixture_ok(f, "GROUP.DELETE", "{'group': 'g'}", NULL);
+        fixture_ok(f, "TOPIC.DELETE", "{'topic': 't'}", NULL);
+    }
+}
+
+/* Goal: where those that expire late have taken the room, the others are left to pulls, until it is there. */
+static void what_there_is_no_room_for_is_left_to_pulls(void **state)
+{
+    struct engine_fixture *f = *state;
+    f->engine->expiries.runs_max = 64;
+    create(f, "shared", "{}");
+    publish_times(f, 3600, 10, 70);
+    publish_times(f, 1, 1, 20);
+    fixture_advance(f, 120000);
+    assert_string_equal(steps_part(f, "t", 0), "0 90 90 0 0 0");
+    const uint64_t lease = steps_pull(f, 70)->lease;
+    assert_pulled(f, "");
+    assert_pulled(f, "");
+    assert_pulled(f, "");
+    assert_string_equal(steps_part(f, "t", 0), "0 90 0 70 0 0");
+    assert_int_equal(expired_of(f, "g"), 20);
+    steps_settle(f, 0, 70, lease, "'ack'");
+    fixture_ok(f, "SEEK", "{'group': 'g', 'to': ['offset', 60]}", NULL);
+    fixture_advance(f, 120000);
+    assert_int_equal(expired_of(f, "g"), 40);
+    assert_string_equal(steps_part(f, "t", 0), "60 90 10 0 0 0");
 }
 
 static void a_group_that_comes_later_has_them_counted(void **state)
@@ -368,10 +537,17 @@ int main(void)
         TEST(a_restart_after_their_time_counts_them),
         TEST(a_paused_group_is_no_exception),
         TEST(what_is_out_may_be_finished),
+        TEST(what_waits_for_a_retry_expires_meanwhile),
+        TEST(what_waits_behind_its_key_dies_in_its_time),
         TEST(a_seek_back_counts_them_once_more),
         TEST(a_seek_back_beside_another_group_counts_as_well),
         TEST(what_a_pull_puts_back_is_looked_at_again),
         TEST(what_lies_too_scattered_is_left_to_pulls),
+        TEST(what_was_too_scattered_is_counted_when_there_is_room),
+        TEST(more_times_than_there_is_room_for_are_all_counted),
+        TEST(what_there_is_no_room_for_is_left_to_pulls),
+        TEST(who_has_much_to_look_at_rests_longer),
+        TEST(what_comes_back_is_found_among_many_that_expired),
         TEST(a_group_that_comes_later_has_them_counted),
         TEST(a_clock_ahead_counts_and_a_clock_back_does_not),
         TEST(a_full_journal_counts_nothing_until_there_is_room),
