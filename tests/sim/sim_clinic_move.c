@@ -66,6 +66,7 @@ static void slot_enters(struct clinic *self, const struct sim_request *request,
     chart_may(&self->chart, slot,
               CHART_ALIVE | CHART_DONE | (clinic_is_restore(request) ? (unsigned)CHART_DEAD : 0u));
     if (clinic_is_restore(request)) {
+        slot->deaths++; /* it may be dead once more, and owe what it owed */
         meet_rated(self, slot);
     }
 }

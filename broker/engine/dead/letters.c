@@ -124,13 +124,36 @@ void letters_write(struct zsp_writer *out, const struct letter_call *call)
     }
 }
 
-int letters_forgive(struct ledger *ledger)
+static bool is_same_death(const struct run *one, const struct run *other)
 {
-    struct run_span span;
+    return one->due_ms == other->due_ms && one->deliveries == other->deliveries &&
+           one->failures == other->failures;
+}
+
+/* Take the debt off what of an owing stretch is copied already. */
+static int take_copied(struct ledger *then, const struct ledger *now, const struct run_span *owing)
+{
+    struct run_span dead = {.end = owing->first};
+    struct run copied = owing->run;
+    copied.started = 0;
     int rc = 0;
-    while (rc == 0 && runmap_next(&ledger->runs, 0, RUN_CLASS_OWING, &span)) {
-        span.run.started = 0;
-        rc = runmap_set(&ledger->runs, span.first, span.end, &span.run);
+    while (rc == 0 && runmap_next(&now->runs, dead.end, RUN_CLASS_DEAD, &dead) &&
+           dead.first < owing->end) {
+        const uint64_t first = dead.first > owing->first ? dead.first : owing->first;
+        const uint64_t end = dead.end < owing->end ? dead.end : owing->end;
+        if (dead.run.started == 0 && is_same_death(&dead.run, &owing->run)) {
+            rc = runmap_set(&then->runs, first, end, &copied);
+        }
+    }
+    return rc;
+}
+
+int letters_restored(struct ledger *then, const struct ledger *now)
+{
+    struct run_span owing = {0};
+    int rc = 0;
+    while (rc == 0 && runmap_next(&then->runs, owing.end, RUN_CLASS_OWING, &owing)) {
+        rc = take_copied(then, now, &owing);
     }
     return rc;
 }

@@ -40,8 +40,9 @@ struct letter_call *letters_find(const struct groups *self, const struct group *
 void letters_write(struct zsp_writer *out, const struct letter_call *call);
 /* The group's settings changed: who waits tries at once. */
 void letters_kick(struct groups *self, const struct group *group);
-/* What is dead in a ledger that is brought back owes nothing. Errors: ZSP_ENOMEM */
-ZSP_MUST_CHECK int letters_forgive(struct ledger *ledger);
+/* The ledger `now` is to become `then`: what has been dead in it all the time owes what it owes now,
+ * what was brought back meanwhile owes again what it owed. Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int letters_restored(struct ledger *then, const struct ledger *now);
 /* Forget all calls, at the end. */
 void letters_fini(struct groups *self);
 

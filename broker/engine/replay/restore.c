@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include "broker/engine/dead/letters.h"
 #include "broker/engine/group/mark_watch.h"
 #include "broker/engine/ledger/ledger_compare.h"
 #include "broker/engine/replay/savepoint.h"
@@ -166,7 +167,8 @@ static int add_part(struct groups *groups, struct restore *self, const struct sa
     *part = (struct restored){.ledger = ledger, .from = ledger_committed(ledger)};
     self->ledgers[self->part_count++] = ledger;
     rc = savepoint_load(groups, savepoint, saved, start, &part->made, &part->gone, err);
-    if (rc == 0 && keep_islands(ledger, start, &part->made) < 0) {
+    if (rc == 0 && (letters_restored(&part->made, ledger) < 0 ||
+                    keep_islands(ledger, start, &part->made) < 0)) {
         rc = zsp_err_set(err, ZSP_ENOMEM, "savepoint: out of memory");
     }
     if (rc == 0) {

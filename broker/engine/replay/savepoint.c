@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/dead/letters.h"
 #include "broker/engine/ledger/ledger_codec.h"
 #include "broker/engine/ledger/ledger_compare.h"
 #include "broker/engine/state.h"
@@ -213,9 +212,6 @@ int savepoint_load(struct groups *groups, const struct savepoint *self,
         return rc;
     }
     rc = end_leases(made);
-    if (rc == 0) {
-        rc = letters_forgive(made); /* copies were made, or were not, when it died */
-    }
     if (rc == 0) {
         rc = trim(made, start, ret_gone);
     }

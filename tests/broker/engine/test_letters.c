@@ -150,6 +150,44 @@ static void who_redrives_or_drops_first_gets_no_copy(void **state)
     assert_string_equal(letters(f), "c");
 }
 
+#define POINT "{'group': 'g', 'name': 'p'}"
+
+/* A group that owes copies of a and b, in a savepoint as well. */
+static void save_debts(struct engine_fixture *f)
+{
+    begin(f);
+    f->options.auto_create_topics = false;
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    reject(f, 0, 2, "bad");
+    fixture_ok(f, "SAVEPOINT.SAVE", POINT, NULL);
+}
+
+/* Goal: nothing is dead without a copy, whatever came between its death and that. */
+static void what_is_dead_once_more_owes_what_it_owed(void **state)
+{
+    struct engine_fixture *f = *state;
+    save_debts(f);
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 0, 1]]}", NULL);
+    fixture_ok(f, "DEAD.DROP", "{'group': 'g', 'runs': [['t', 0, 1, 1]]}", NULL);
+    fixture_ok(f, "SAVEPOINT.RESTORE", POINT, NULL);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'd'}", NULL);
+    fixture_advance(f, 60000);
+    assert_string_equal(letters(f), "a b");
+}
+
+static void what_stayed_dead_is_not_copied_once_more(void **state)
+{
+    struct engine_fixture *f = *state;
+    save_debts(f);
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'd'}", NULL);
+    fixture_advance(f, 60000);
+    assert_string_equal(letters(f), "a b");
+    fixture_ok(f, "SAVEPOINT.RESTORE", POINT, NULL);
+    fixture_advance(f, 60000);
+    assert_string_equal(letters(f), "a b");
+}
+
 /* Goal: a change while the message is on its way ends that: there is no copy of what is not dead. */
 static void a_redrive_overtakes_its_copy(void **state)
 {
@@ -320,6 +358,8 @@ int main(void)
         TEST(what_is_owed_of_a_held_partition_goes_with_the_broker),
         TEST(who_redrives_or_drops_first_gets_no_copy),
         TEST(a_redrive_overtakes_its_copy),
+        TEST(what_is_dead_once_more_owes_what_it_owed),
+        TEST(what_stayed_dead_is_not_copied_once_more),
         TEST(without_the_setting_nothing_is_owed),
         TEST(what_would_come_back_is_refused),
         TEST(letters_that_die_are_not_copied),
