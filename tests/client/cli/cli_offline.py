@@ -24,7 +24,7 @@ import zmq
 from cli_support import BROKER, TIMEOUT_S, ZSPOOL, ZSPOOLD, Case, Run, environment, main, zspool
 
 os.environ["ZSPOOL_DATA_SEGMENT_SIZE"] = "1MiB"  # so that little data has files beside it
-DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+DATA = pathlib.Path(__file__).resolve().parent.parent.parent / "data"
 JOURNAL = "journal/00000000000000000001.jnl"
 SEALED = "topics/1-orders/1/00000000000000000000.log"
 INDEX = "topics/1-orders/1/00000000000000000000.idx"

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "tests/broker/engine/ledger_world.h"
+#include "tests/broker/engine/ledger/ledger_world.h"
 #include "tests/common/testing.h"
 
 #define OFFSETS_MAX 3000u

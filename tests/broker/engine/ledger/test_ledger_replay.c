@@ -6,7 +6,7 @@
 #include "broker/engine/ledger/ledger_codec.h"
 
 #include "broker/engine/group/outcome.h"
-#include "tests/broker/engine/ledger_world.h"
+#include "tests/broker/engine/ledger/ledger_world.h"
 #include "tests/common/testing.h"
 
 /* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are the

@@ -6,7 +6,7 @@
 #include "broker/engine/ledger/levels.h"
 
 #include "broker/engine/ledger/agenda.h"
-#include "tests/broker/engine/ledger_world.h"
+#include "tests/broker/engine/ledger/ledger_world.h"
 #include "tests/common/testing.h"
 
 struct scene {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "tests/broker/engine/ledger_world.h"
+#include "tests/broker/engine/ledger/ledger_world.h"
 
 #include "tests/common/testing.h"
 

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/broker/store/rewriting_world.h"
+#include "tests/broker/store/rewrite/rewriting_world.h"
 #include "tests/support/crash_fs.h"
 
 #define MESSAGES_MAX REWRITING_MESSAGES_MAX

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "tests/broker/store/rewriting_world.h"
+#include "tests/broker/store/rewrite/rewriting_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

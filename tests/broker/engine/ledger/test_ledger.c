@@ -4,7 +4,7 @@
  */
 #include "broker/engine/ledger/ledger.h"
 
-#include "tests/broker/engine/ledger_world.h"
+#include "tests/broker/engine/ledger/ledger_world.h"
 #include "tests/common/testing.h"
 
 /* Goal: the common case costs a map's head, one node and two small records. */

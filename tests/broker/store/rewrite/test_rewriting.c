@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/broker/store/rewriting_world.h"
+#include "tests/broker/store/rewrite/rewriting_world.h"
 
 static struct rewriting_world world;
 static void (*rewriting_fn)(struct job *job, struct fs *fs);

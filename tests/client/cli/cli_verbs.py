@@ -148,7 +148,7 @@ class Descriptors(Case):
 class Completion(Case):
     """The completion of bash, with a shell that has nothing but it."""
 
-    FILE = os.path.join(os.path.dirname(__file__), "../../client/completions/zspool")
+    FILE = os.path.join(os.path.dirname(__file__), "../../../client/completions/zspool")
 
     def complete(self, *words, timeout="30s"):
         script = ('PATH=$1:$PATH; source "$2"; shift 2; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1));'
@@ -305,7 +305,7 @@ class Others(Case):
             self.assertEqual(stat.wait(TIMEOUT_S), 0)
 
     def test_stat_knows_every_figure_that_counts(self):
-        with open(os.path.join(os.path.dirname(__file__), "../../docs/PROTOCOL.md"),
+        with open(os.path.join(os.path.dirname(__file__), "../../../docs/PROTOCOL.md"),
                   encoding="utf-8") as file:
             section = file.read().split("### STATS", 1)[1].split("\n## ", 1)[0]
         counting = re.findall(r"([a-z_]+) \\\*", section)
