@@ -106,7 +106,8 @@ static bool any_started(const struct lease *lease)
     return walk.found;
 }
 
-/* Who lets the time of a lease pass is silent: others may have the partitions. */
+/* Nobody holds the partitions of the lease from now on: nothing of them is handed out before all that is
+ * out of them is settled or back. */
 static void end_holds(struct groups *self, const struct lease *lease)
 {
     for (size_t i = 0; i < lease->span_count; i++) {
@@ -126,7 +127,7 @@ void group_lease_end(struct groups *self, struct lease *lease, enum lease_end wh
         why = LEASE_UNDELIVERED; /* nobody let its time pass */
     }
     if (why == LEASE_EXPIRED) {
-        end_holds(self, lease);
+        end_holds(self, lease); /* who lets the time pass is silent: others may have them */
     }
     engine_cancel(self->engine, TIMER_LEASE, &lease->timer);
     lease->ending = why;
@@ -232,10 +233,7 @@ static void continue_end(struct groups *self, struct lease *lease)
     if (rc == 0 && !lease_find(&self->leases, number)) {
         return; /* that was the last of it */
     }
-    if (lease->ending == LEASE_UNDELIVERED) {
-        end_holds(self,
-                  lease); /* what is left of it is still out: nobody may take what lies behind */
-    }
+    end_holds(self, lease); /* the rest is still out: nobody takes what lies behind */
     if (rc < 0) {
         lease->end_span = span_before;
         lease->end_from = from_before;

@@ -12,6 +12,7 @@
  *                                     handed out of it
  *   HELD    -> free     hold_member_left  BYE, the end of the session
  *   HELD    -> free     lapsed        nothing is out, and its member has not pulled for a lease time
+ *   HELD    -> free     end_holds     a lease of its messages ends by time, or cannot end at once
  *   LEAVING -> free     hold_look     the last message that was out is settled, or its lease ended
  *
  * A partition that is free while messages of it are out (its member left; the pull had no session;

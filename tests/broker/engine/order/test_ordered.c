@@ -201,6 +201,22 @@ static void what_was_put_back_comes_in_order(void **state)
     assert_string_equal(fixture_payloads(pull_as(f, FIRST, 9)), "m3 m4 m5");
 }
 
+/* Goal: an untold lease whose end has no room in the journal: its messages are still out, and their
+ * own member gets nothing from behind them. */
+static void what_an_untold_lease_still_has_is_not_passed(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, 1, "{}");
+    steps_publish(f, "t", 4);
+    const uint64_t untold = pull_as(f, FIRST, 2)->lease;
+    mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
+    engine_undelivered(f->engine, f->now, untold);
+    assert_int_equal(steps_count(pull_as(f, FIRST, 9)), 0);
+    assert_string_equal(steps_part(f, "t", 0), "0 4 2 2 0 0");
+    fixture_advance(f, 1000); /* it is tried again */
+    assert_string_equal(fixture_payloads(pull_as(f, FIRST, 9)), "m0 m1 m2 m3");
+}
+
 /* Goal: who hands back all that is behind it says nothing wrong. */
 static void what_is_recalled_may_be_released(void **state)
 {
@@ -619,6 +635,7 @@ int main(void)
         TEST(what_is_recalled_is_not_told_any_more),
         TEST(a_large_recall_takes_its_time),
         TEST(what_was_put_back_comes_in_order),
+        TEST(what_an_untold_lease_still_has_is_not_passed),
         TEST(what_is_recalled_may_be_released),
         TEST(one_outcome_for_all_counts_for_all),
         TEST(a_later_lease_settles_what_lies_before_it),
