@@ -518,18 +518,11 @@ void clinic_undelivered(struct sim *sim, const struct sim_request *pull)
 
 /* --- Dispatch ------------------------------------------------------------------------------------- */
 
-/* Messages beyond this are surely not known to the broker. What expired far ahead, died of it and came
- * back makes it look at what lies before. */
+/* Messages beyond this are surely not known to the broker. */
 static void note_far(struct clinic *self)
 {
     for (uint32_t p = 0; p < CHART_PARTS; p++) {
         uint64_t first = 0;
-        for (uint64_t o = 0; self->chart.rules.expired_dies && o < self->chart.counts[p]; o++) {
-            const struct chart_slot *slot = &self->chart.slots[p][o];
-            if (slot->left_out_max > 0 && (slot->may & CHART_ALIVE) != 0 && o > self->far[p]) {
-                self->far[p] = o;
-            }
-        }
         while (first < self->chart.counts[p] &&
                (self->chart.slots[p][first].may & (CHART_DONE | CHART_DEAD)) != 0) {
             first++;

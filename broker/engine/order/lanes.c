@@ -41,15 +41,19 @@ int lanes_push_unread(struct lanes *self, uint64_t first, uint64_t end)
     return 0;
 }
 
-/* What must be known before anything is handed out: all that is unfinished and has a run. */
+/* Nothing is known yet. Before anything is handed out that must change for all that is out, and for what
+ * lies before it. What came back further ahead, as nobody else had it, waits for the scan. */
 static int begin(struct lanes *self)
 {
-    const struct ledger *ledger = self->ledger;
+    struct ledger *ledger = self->ledger;
     struct run_span span = {0};
     int rc = 0;
     self->cursor = self->must = ledger_committed(ledger);
-    while (runmap_next(&ledger->runs, span.end, RUN_CLASS_UNFINISHED, &span)) {
+    while (runmap_next(&ledger->runs, span.end, RUN_CLASS_LEASED | RUN_CLASS_RESERVED, &span)) {
         self->must = span.end;
+    }
+    while (rc == 0 && runmap_next(&ledger->runs, 0, RUN_CLASS_READY | RUN_CLASS_LIMITED, &span)) {
+        rc = lanes_set_state(ledger, span.first, span.end, RUN_PARKED);
     }
     span.end = 0;
     while (rc == 0 && holds_dead(self) &&

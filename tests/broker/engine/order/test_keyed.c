@@ -378,6 +378,29 @@ static void what_comes_back_beyond_the_look_ahead_waits_for_what_lies_before_it(
     assert_pulled(f, 9, "d1 e1 d2");
 }
 
+/* Goal: what died far ahead, since its time was over, and came back lets nobody look further, not when
+ * all keys are read anew either. */
+static void what_comes_back_far_ahead_moves_no_bound(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'look_ahead': 3, 'expired': 'dead', 'lease_ms': 60000}");
+    publish(f, "a1 b1 c1 d1 e1", "");
+    publish(f, "f1", fixture_format(", 'expires_at_ms': %" PRId64, f->now.wall_ms + 1000));
+    steps_pull(f, 1);
+    fixture_advance(f, 1000 + EXPIRY_PASS_MS);
+    fixture_advance(f, EXPIRY_PASS_MS);
+    f->now.wall_ms -= 30000;
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    fixture_ok(f, "GROUP.SET", "{'group': 'g', 'settings': {'on_dead': 'hold'}}", NULL);
+    assert_pulled(f, 9, "b1 c1");
+    assert_string_equal(reason(steps_pull(f, 9)), "look_ahead");
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'to': ['offset', 2]}", NULL);
+    const struct answer *answer = steps_pull(f, 9);
+    assert_string_equal(fixture_payloads(answer), "c1 d1 e1");
+    steps_settle(f, 2, 1, answer->lease, "'ack'");
+    assert_pulled(f, 9, "f1");
+}
+
 /* --- Telling ------------------------------------------------------------------------------------ */
 
 /* Messages so large that the scan reads few of them at once: what it has not looked at is left. */
@@ -555,6 +578,7 @@ int main(void)
         T(a_seek_lifts_a_hold),
         T(the_scan_stops_at_look_ahead),
         T(what_comes_back_beyond_the_look_ahead_waits_for_what_lies_before_it),
+        T(what_comes_back_far_ahead_moves_no_bound),
         cmocka_unit_test_setup_teardown(what_is_not_looked_at_yet_is_more, fixture_set_up_log,
                                         fixture_tear_down),
         T(the_hottest_keys_are_told),
