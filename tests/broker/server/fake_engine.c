@@ -74,21 +74,46 @@ static void refuse(struct fake_engine *self, uint64_t ticket, uint64_t id, int c
     push(self, EFFECT_REPLY, ticket)->header = header_of(WIRE_ERR, id, &error);
 }
 
+static struct zsp_buf *new_body(size_t bytes)
+{
+    struct zsp_buf *const body = zsp_buf_new(bytes);
+    assert_non_null(body);
+    memset(zsp_buf_bytes(body), 'b', bytes);
+    return body;
+}
+
+static void part(struct fake_engine *self, uint64_t ticket, uint64_t id)
+{
+    reply(self, ticket, id, new_body(FAKE_PART_BYTES));
+    struct engine_effect *const effect = &self->effects[self->effect_count - 1];
+    zsp_buf_put(&effect->header);
+    effect->header = header_of(WIRE_PART, id, NULL);
+    effect->more = true;
+}
+
 static void wake(struct fake_engine *self)
 {
     for (size_t i = 0; i < self->parked_count; i++) {
-        reply(self, self->parked[i], 0, NULL);
+        const struct fake_parked *const parked = &self->parked[i];
+        for (int k = 0; parked->has_parts && k < 2; k++) {
+            part(self, parked->ticket, parked->id);
+        }
+        reply(self, parked->ticket, parked->id, NULL);
     }
     self->parked_count = 0;
+}
+
+static void park(struct fake_engine *self, const struct engine_request *request, bool has_parts)
+{
+    assert_true(self->parked_count < FAKE_PARKED_MAX);
+    self->parked[self->parked_count++] =
+        (struct fake_parked){request->ticket, request->id, has_parts};
 }
 
 static void bulk(struct fake_engine *self, const struct engine_request *request)
 {
     const size_t bytes = (size_t)wire_map_find(request->args, "bytes")->via.u64;
-    struct zsp_buf *const body = zsp_buf_new(bytes);
-    assert_non_null(body);
-    memset(zsp_buf_bytes(body), 'b', bytes);
-    reply(self, request->ticket, request->id, body);
+    reply(self, request->ticket, request->id, new_body(bytes));
     self->effects[self->effect_count - 1].lease = 77;
 }
 
@@ -113,9 +138,9 @@ void engine_request(struct engine *self, struct instant now, const struct engine
         reply(fake, request->ticket, request->id,
               request->body_count > 0 ? zsp_buf_get(request->bodies[0]) : NULL);
     } else if (zsp_slice_equal_str(request->verb, "PARK")) {
-        assert_true(fake->parked_count < FAKE_PARKED_MAX);
-        fake->parked[fake->parked_count] = request->ticket;
-        fake->parked_count++;
+        park(fake, request, false);
+    } else if (zsp_slice_equal_str(request->verb, "PARTS")) {
+        park(fake, request, true);
     } else if (zsp_slice_equal_str(request->verb, "WAKE")) {
         wake(fake);
         reply(fake, request->ticket, request->id, NULL);
@@ -161,7 +186,7 @@ void engine_abandon(struct engine *self, struct instant now, uint64_t ticket)
     struct fake_engine *const fake = fake_of(self);
     (void)now;
     for (size_t i = 0; i < fake->parked_count; i++) {
-        if (fake->parked[i] == ticket) {
+        if (fake->parked[i].ticket == ticket) {
             fake->parked[i] = fake->parked[fake->parked_count - 1];
             fake->parked_count--;
             fake->abandoned++;

@@ -5,7 +5,8 @@
  *
  *   ECHO    the bodies come back
  *   PARK    no answer until a WAKE or a drain
- *   WAKE    answers itself and all that is parked
+ *   PARTS   the same; then two PARTs of FAKE_PART_BYTES each, and OK
+ *   WAKE    answers itself and all that is parked, in the order in which it came
  *   BYE     is counted and answered
  *   BULK    {bytes} of body, with lease 77
  *   anything else is unknown_verb
@@ -20,9 +21,15 @@
 #include "broker/engine/engine.h"
 
 #define FAKE_PARKED_MAX 1024u
+#define FAKE_PART_BYTES 10u
+
+struct fake_parked {
+    uint64_t ticket, id;
+    bool has_parts;
+};
 
 struct fake_engine {
-    uint64_t parked[FAKE_PARKED_MAX]; /* tickets */
+    struct fake_parked parked[FAKE_PARKED_MAX];
     size_t parked_count;
     struct engine_effect *effects; /* a queue */
     struct engine_part *parts;     /* one for each effect */

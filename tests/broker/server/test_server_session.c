@@ -325,6 +325,67 @@ static void bodies_envelopes_and_others_travel_alone(void **state)
     raw_client_fini(&other);
 }
 
+/* The next reply is of this request and this kind, and lies there in its frame. */
+static void expect_reply(struct raw_client *client, uint64_t id, enum wire_status status,
+                         size_t position)
+{
+    raw_receive(client);
+    assert_int_equal(client->reply.status, status);
+    assert_int_equal(client->reply.id, id);
+    assert_int_equal(client->position, position);
+    assert_int_equal(client->frame_count, status == WIRE_PART ? 2 : 1);
+}
+
+/* Goal: a reply in parts keeps its place between others. What was ready before it leaves first, each PART
+ * goes alone with its body, and its OK, which has none, travels with what comes behind. */
+static void parts_travel_alone_and_in_order(void **state)
+{
+    struct stage *const self = *state;
+    struct raw_client *const client = &self->client;
+    coalesce(client);
+    raw_request(client, 2, "PARK", "{}");
+    raw_request(client, 3, "PARK", "{}");
+    raw_request(client, 4, "PARTS", "{}");
+    raw_request(client, 5, "PARTS", "{}");
+    raw_request(client, 6, "PARK", "{}");
+    raw_request(client, 7, "WAKE", "{}");
+    expect_reply(client, 2, WIRE_OK, 0);
+    expect_reply(client, 3, WIRE_OK, 1);
+    for (uint64_t id = 4; id < 6; id++) {
+        expect_reply(client, id, WIRE_PART, 0);
+        assert_int_equal(raw_body(client).len, FAKE_PART_BYTES);
+        expect_reply(client, id, WIRE_PART, 0);
+        expect_reply(client, id, WIRE_OK, 0); /* the PART of the next one sends it off */
+    }
+    expect_reply(client, 6, WIRE_OK, 1);
+    expect_reply(client, 7, WIRE_OK, 2);
+    raw_call(client, "PING", "{}"); /* credit and all came back */
+}
+
+/* Goal: whoever resumes the session of a peer that reads nothing of its parts gets no rest of them, and
+ * nothing that they had is kept. */
+static void parts_of_a_peer_that_does_not_read_go_with_its_session(void **state)
+{
+    struct stage *const self = *state;
+    struct raw_client slow;
+    uint8_t session[SESSION_ID_BYTES];
+    raw_client_init_slow(&slow, server_endpoint(self->server, 0));
+    coalesce(&slow);
+    raw_session(&slow, session);
+    for (unsigned round = 0; round < 40; round++) {
+        for (uint64_t i = 0; i < 50; i++) {
+            raw_request(&slow, 2 + 51 * round + i, i % 3 == 0 ? "PARK" : "PARTS", "{}");
+        }
+        raw_request(&slow, 52 + 51 * round, "WAKE", "{}");
+    }
+    raw_call(&self->client, "ECHO", "{}");
+    assert_true(raw_resume(&self->client, session));
+    raw_request(&self->client, 2, "ECHO", "{}");
+    expect_reply(&self->client, 2, WIRE_OK, 0);
+    raw_client_fini(&slow);
+    raw_call(&self->client, "ECHO", "{}");
+}
+
 /* Goal: bundles to a peer that does not read, and to one that is gone, leave nothing behind. */
 static void a_bundle_waits_and_goes_like_any_reply(void **state)
 {
@@ -363,6 +424,8 @@ int main(void)
         cmocka_unit_test(a_silent_session_ends_and_a_waiting_one_does_not),
         PROVE(replies_that_are_ready_travel_together),
         PROVE(bodies_envelopes_and_others_travel_alone),
+        PROVE(parts_travel_alone_and_in_order),
+        PROVE(parts_of_a_peer_that_does_not_read_go_with_its_session),
         PROVE(a_bundle_waits_and_goes_like_any_reply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
