@@ -36,8 +36,8 @@ fuzz:                   ## each fuzzer for SECONDS (60)
 crash: all              ## kill -9 and damaged files
 	$(CTEST) dev -L crash
 
-sim: all                ## many simulated histories: HISTORIES=20000 SEED=1
-	scripts/sim $(or $(HISTORIES),20000) $(SEED)
+sim:                    ## the long simulation, of each play: HISTORIES=5000 SEED=1 STEPS=10000 ASAN=1
+	scripts/sim $(if $(ASAN),--asan) --steps $(or $(STEPS),10000) $(or $(HISTORIES),5000) $(SEED)
 
 bench: release          ## throughput and latency of this machine
 	scripts/bench

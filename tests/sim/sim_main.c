@@ -21,14 +21,26 @@ struct arguments {
     bool twice;
 };
 
-/* What to say when an assertion of the broker ends the process; composed before
- * each history, so that the handler only writes it. */
+/* Longer than any history takes, under a sanitizer on a busy machine too. */
+#define HISTORY_S 900
+
+/* What to say when an assertion of the broker ends the process, or a history does not end; composed
+ * before each one, so that the handler only writes it. */
 static char last_words[160];
 
-static void on_abort(int number)
+static void on_death(int number)
 {
-    (void)number;
     (void)!write(STDOUT_FILENO, last_words, strlen(last_words));
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
+static void speak_at_death(void)
+{
+    static const int deaths[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};
+    for (size_t i = 0; i < sizeof deaths / sizeof deaths[0]; i++) {
+        (void)signal(deaths[i], on_death);
+    }
 }
 
 static void compose_last_words(const struct sim_options *options)
@@ -100,11 +112,12 @@ int main(int argc, char **argv)
     if (!parse(argc, argv, &args)) {
         return usage();
     }
-    (void)signal(SIGABRT, on_abort);
+    speak_at_death();
     struct sim_result total = {0};
     uint64_t failures = 0;
     for (uint64_t i = 0; i < args.histories; i++, args.options.seed++) {
         compose_last_words(&args.options);
+        (void)alarm(HISTORY_S);
         const struct sim_result result = sim_run(&args.options);
         if (result.failed) {
             failures++;
