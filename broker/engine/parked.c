@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/engine_priv.h"
 #include "common/assert.h"
+#include "common/container.h"
 
 /* The parked requests of one session; exists while there is one. */
 struct parked_session {

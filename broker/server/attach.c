@@ -21,9 +21,9 @@
  */
 #include <inttypes.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/server/now.h"
 #include "broker/server/server_priv.h"
+#include "common/container.h"
 
 #define LOOKS_MAX 1024 /* connections looked at for an idle session */
 

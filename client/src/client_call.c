@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "client/src/client_call.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 
+#include "common/container.h"
 #include "common/limits.h"
 
 enum call_state { WAITING, SENT, DONE };
@@ -40,7 +40,7 @@ static void finish(struct call *self, int code)
 
 static void call_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
-    struct call *self = (struct call *)(void *)((char *)request - offsetof(struct call, request));
+    struct call *self = CONTAINER_OF(request, struct call, request);
     if (answer->code == ZSP_ECLOSED && self->repeatable) {
         self->state = WAITING;
         zsp_link_kick(self->client->link, &self->port);
@@ -57,7 +57,7 @@ static void call_done(struct zsp_request *request, const struct zsp_answer *answ
 
 static void call_pump(struct zsp_port *port, int64_t now_ms)
 {
-    struct call *self = (struct call *)(void *)((char *)port - offsetof(struct call, port));
+    struct call *self = CONTAINER_OF(port, struct call, port);
     port->wake_ms = INT64_MAX;
     if (self->state != WAITING || !zsp_link_up(self->client->link)) {
         return;

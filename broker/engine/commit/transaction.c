@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/group/group.h"
 #include "broker/engine/ledger/agenda.h"
 #include "broker/engine/publish/dedup.h"
 #include "broker/engine/topic/expiry.h"
 #include "broker/engine/topic/topic_limit.h"
 #include "common/assert.h"
+#include "common/container.h"
 
 static void on_store(struct engine *engine, struct engine_op *op,
                      const struct store_completion *completion);

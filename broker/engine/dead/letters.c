@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/batch/batch_walk.h"
 #include "broker/engine/commit/transaction.h"
 #include "common/assert.h"
+#include "common/container.h"
 #include "common/diag.h"
 
 #define COPIES_MAX      256u    /* of one transaction */

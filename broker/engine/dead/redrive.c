@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "broker/engine/base/container.h"
+#include "common/container.h"
 #include "common/diag.h"
 
 #define TICK_MS          100   /* between two steps, unless the rate is lower */

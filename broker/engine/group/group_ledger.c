@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/dead/letters.h"
 #include "broker/engine/group/mark_watch.h"
 #include "broker/engine/ledger/agenda.h"
@@ -25,6 +24,7 @@
 #include "broker/engine/state.h"
 #include "broker/engine/topic/expiry.h"
 #include "common/assert.h"
+#include "common/container.h"
 #include "common/diag.h"
 
 /* Retries of one ledger that become ready in one turn; the rest a millisecond later. */

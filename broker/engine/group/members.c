@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/group/session_note.h"
 #include "broker/engine/order/hold.h"
+#include "common/container.h"
 
 /* Its session and its group's members, which follow each other. */
 static struct zsp_slice key_of(const struct member *member)

@@ -4,13 +4,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/group/group.h"
 #include "broker/engine/ledger/levels.h"
 #include "broker/engine/order/fair.h"
 #include "broker/engine/order/lanes.h"
 #include "broker/engine/replay/side_replay.h"
 #include "broker/engine/topic/expiry.h"
+#include "common/container.h"
 #include "common/diag.h"
 
 /* The timer runs on broker time, which knows nothing of what happens to the clock meanwhile. */

@@ -10,10 +10,10 @@
 
 #include <stddef.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/dead/dead.h"
 #include "broker/engine/order/hold.h"
 #include "common/assert.h"
+#include "common/container.h"
 #include "common/diag.h"
 
 #define RUNS_PER_STEP    2000u /* with three long reasons each they stay within one record */

@@ -3,11 +3,11 @@
 
 #include <stdlib.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/ledger/ledger_ordered.h"
 #include "broker/engine/pull/pull.h"
 #include "broker/engine/pull/ready_set.h"
 #include "common/assert.h"
+#include "common/container.h"
 
 /* --- The object ------------------------------------------------------------------------------- */
 

@@ -8,11 +8,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/group/group.h"
 #include "broker/engine/ledger/levels.h"
 #include "broker/engine/order/lanes.h"
 #include "common/assert.h"
+#include "common/container.h"
 #include "common/diag.h"
 #include "common/record.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/order/recall.h"
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/ledger/ledger_ordered.h"
 #include "broker/engine/order/hold.h"
 #include "broker/engine/order/lanes.h"
+#include "common/container.h"
 #include "common/diag.h"
 
 #define RUNS_PER_STEP    2000u /* with three long reasons each they stay within one record */

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/commit/commit_log.h"
 #include "broker/engine/publish/producer_log.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
+#include "common/container.h"
 #include "common/name.h"
 
 /* Image of a producer: version u8 = 1, epoch u32, flags u8 (1 = ephemeral), last_used u64

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/group/group_hooks.h"
 #include "broker/engine/group/group_rules.h"
 #include "broker/engine/group/mark_watch.h"
@@ -22,6 +21,7 @@
 #include "broker/engine/pull/pull_take.h"
 #include "broker/engine/replay/side_replay.h"
 #include "common/assert.h"
+#include "common/container.h"
 
 /* Times in a row that a pull may come back with nothing, and nothing done, before it is told so. */
 #define TRIES_MAX 8u

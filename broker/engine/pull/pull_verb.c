@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/pull/pull.h"
 #include "broker/engine/replay/side_replay.h"
 #include "broker/engine/verb.h"
+#include "common/container.h"
 #include "common/name.h"
 
 #define MESSAGES_DEFAULT 1000u

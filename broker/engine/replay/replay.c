@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
+#include "common/container.h"
 #include "common/limits.h"
 
 #define MESSAGES_DEFAULT 1000u

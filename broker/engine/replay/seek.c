@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/group/group.h"
 #include "broker/engine/group/mark_watch.h"
 #include "broker/engine/order/fair.h"
@@ -19,6 +18,7 @@
 #include "broker/engine/topic/places.h"
 #include "broker/engine/topic/position.h"
 #include "broker/engine/verb.h"
+#include "common/container.h"
 
 /* What the answer tells of a partition, beside its place. */
 struct seek_row {

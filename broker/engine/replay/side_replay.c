@@ -6,11 +6,11 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/dead/letters.h"
 #include "broker/engine/dead/redrive.h"
 #include "broker/engine/state.h"
 #include "common/assert.h"
+#include "common/container.h"
 #include "common/diag.h"
 
 /* A record behind the last outcome of a replay. */

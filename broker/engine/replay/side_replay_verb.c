@@ -9,13 +9,13 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/replay/savepoint.h"
 #include "broker/engine/replay/side_replay.h"
 #include "broker/engine/topic/places.h"
 #include "broker/engine/topic/position.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
+#include "common/container.h"
 #include "common/name.h"
 
 #define EXPIRES_MS_MIN 1000u

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/group/group.h"
 #include "common/assert.h"
+#include "common/container.h"
 
 /* The timer runs on broker time, which knows nothing of what happens to the clock meanwhile. */
 #define LOOK_MS 30000

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#include "broker/engine/base/container.h"
 #include "broker/engine/group/group.h"
 #include "broker/engine/group/group_hooks.h"
 #include "broker/engine/ledger/ledger_compare.h"
@@ -13,6 +12,7 @@
 #include "broker/engine/topic/retention.h"
 #include "broker/engine/topic/topic.h"
 #include "broker/engine/verb.h"
+#include "common/container.h"
 
 /* Bytes of a header that a group's row may take beside its name, and those of all partitions. */
 #define ROW_BYTES        16u

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/container.h"
 #include "common/err.h"
 
 #define CHUNK_BYTES 4000u /* most results fit one */
@@ -39,7 +40,7 @@ void *zsp_arena_result(struct zsp_arena *self)
 
 struct zsp_arena *zsp_arena_of(void *result)
 {
-    return (struct zsp_arena *)(void *)((char *)result - offsetof(struct zsp_arena, result));
+    return CONTAINER_OF(result, struct zsp_arena, result);
 }
 
 void zsp_arena_destroy(struct zsp_arena **self_p)

@@ -7,6 +7,7 @@
 #include "client/src/consumer/consumer_priv.h"
 #include "client/src/link/wire_out.h"
 #include "client/src/result.h"
+#include "common/container.h"
 
 #define PREFETCH_MESSAGES     1000u
 #define PREFETCH_MESSAGES_MAX 1000000u
@@ -52,8 +53,7 @@ static bool usable(const struct zspool_consumer *self)
 
 static void call_ready(struct zsp_ready *ready)
 {
-    struct zspool_consumer *self =
-        (struct zspool_consumer *)(void *)((char *)ready - offsetof(struct zspool_consumer, ready));
+    struct zspool_consumer *self = CONTAINER_OF(ready, struct zspool_consumer, ready);
     self->options.ready_fn(self, self->options.ready_arg);
 }
 

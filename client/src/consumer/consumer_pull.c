@@ -5,6 +5,7 @@
 #include "client/src/consumer/consumer_priv.h"
 #include "client/src/link/wire_out.h"
 #include "client/src/result.h"
+#include "common/container.h"
 
 #define PULL_WAIT_MS 20000 /* below a session's time-out: a parked pull keeps it alive */
 #define PAUSE_MS     100   /* after a refusal, or an empty answer that came at once */
@@ -161,9 +162,7 @@ static void learn_order(struct zspool_consumer *self, const msgpack_object *map)
 
 static void pull_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
-    struct zspool_consumer *self =
-        (struct zspool_consumer *)(void *)((char *)request -
-                                           offsetof(struct zspool_consumer, pull));
+    struct zspool_consumer *self = CONTAINER_OF(request, struct zspool_consumer, pull);
     struct zsp_parcel *parcel = NULL;
     struct zsp_err err = {0};
     self->pull_out = false;
@@ -312,8 +311,7 @@ static bool is_over(const struct zspool_consumer *self)
 
 void zsp_consumer_pump(struct zsp_port *port, int64_t now_ms)
 {
-    struct zspool_consumer *self =
-        (struct zspool_consumer *)(void *)((char *)port - offsetof(struct zspool_consumer, port));
+    struct zspool_consumer *self = CONTAINER_OF(port, struct zspool_consumer, port);
     zsp_consumer_drop_expired(self, now_ms);
     if (is_over(self)) {
         zsp_link_remove(self->client->link, port);

@@ -3,6 +3,7 @@
 
 #include "client/src/consumer/consumer_priv.h"
 #include "client/src/result.h"
+#include "common/container.h"
 
 #define MARK_MS     20  /* a message in hand for so long is marked started */
 #define PAUSE_MS    100 /* after a refusal that passes */
@@ -252,9 +253,7 @@ static void extended(struct zsp_parcel *list, bool done, int64_t sent_ms)
 
 static void touch_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
-    struct zspool_consumer *self =
-        (struct zspool_consumer *)(void *)((char *)request -
-                                           offsetof(struct zspool_consumer, touch));
+    struct zspool_consumer *self = CONTAINER_OF(request, struct zspool_consumer, touch);
     self->touch_out = false;
     const msgpack_object_array *rows =
         answer->code == 0 ? zsp_reply_array(answer->map, "not_applied") : NULL;
@@ -376,9 +375,7 @@ static void outcomes_answered(struct zspool_consumer *self, const struct zsp_ans
 
 static void settle_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
-    struct zspool_consumer *self =
-        (struct zspool_consumer *)(void *)((char *)request -
-                                           offsetof(struct zspool_consumer, settle));
+    struct zspool_consumer *self = CONTAINER_OF(request, struct zspool_consumer, settle);
     self->settle_out = false;
     outcomes_answered(self, answer, answer->map);
     zsp_link_notify(self->client->link);

@@ -11,6 +11,7 @@
  * connection counts as lost, but not before what may have arrived meanwhile was read.
  */
 #include "client/src/link/link_priv.h"
+#include "common/container.h"
 
 #define SILENT_BEATS 2  /* heartbeats missed; one more passes before the connection is given up */
 #define BYE_MS       80 /* a BYE's answer is waited for so long */
@@ -151,7 +152,7 @@ int64_t zsp_link_silence_due_ms(const struct zsp_link *self)
 
 static struct zsp_link *link_of_cancel(struct zsp_request *request)
 {
-    return (struct zsp_link *)(void *)((char *)request - offsetof(struct zsp_link, cancel));
+    return CONTAINER_OF(request, struct zsp_link, cancel);
 }
 
 static void cancelled(struct zsp_request *request, const struct zsp_answer *answer)
@@ -215,8 +216,7 @@ void zsp_link_drop_cancelled(struct zsp_link *self, int64_t now_ms)
 static void said_bye(struct zsp_request *request, const struct zsp_answer *answer)
 {
     (void)answer; /* we go in any case */
-    struct zsp_link *self =
-        (struct zsp_link *)(void *)((char *)request - offsetof(struct zsp_link, bye));
+    struct zsp_link *self = CONTAINER_OF(request, struct zsp_link, bye);
     self->bye_until_ms = 0;
 }
 

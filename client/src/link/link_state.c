@@ -2,12 +2,13 @@
 #include <string.h>
 
 #include "client/src/link/link_priv.h"
+#include "common/container.h"
 
 static void greeted(struct zsp_request *request, const struct zsp_answer *answer);
 
 static struct zsp_link *link_of_greeting(struct zsp_request *request)
 {
-    return (struct zsp_link *)(void *)((char *)request - offsetof(struct zsp_link, greeting));
+    return CONTAINER_OF(request, struct zsp_link, greeting);
 }
 
 static int64_t next_pause_ms(struct zsp_link *self)

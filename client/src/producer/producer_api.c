@@ -6,6 +6,7 @@
 #include "client/src/base/message_out.h"
 #include "client/src/base/range_check.h"
 #include "client/src/producer/producer_priv.h"
+#include "common/container.h"
 
 #define MAX_BYTES     (64u * ZSP_MIB)
 #define BATCH_BYTES   (256u * ZSP_KIB)
@@ -71,8 +72,7 @@ static bool usable(const struct zspool_producer *self)
 
 static void call_ready(struct zsp_ready *ready)
 {
-    struct zspool_producer *self =
-        (struct zspool_producer *)(void *)((char *)ready - offsetof(struct zspool_producer, ready));
+    struct zspool_producer *self = CONTAINER_OF(ready, struct zspool_producer, ready);
     self->options.ready_fn(self, self->options.ready_arg);
 }
 

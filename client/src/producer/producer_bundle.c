@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "client/src/producer/producer_priv.h"
+#include "common/container.h"
 
 #define BATCH_BYTES   (16u * ZSP_KIB) /* larger ones travel alone */
 #define BODY_BYTES    ZSP_MIB
@@ -294,7 +295,7 @@ int zsp_bundle_add(struct zsp_batch *batch, int64_t now_ms)
 
 static struct zsp_bundle *bundle_of(struct zsp_request *request)
 {
-    return (struct zsp_bundle *)(void *)((char *)request - offsetof(struct zsp_bundle, request));
+    return CONTAINER_OF(request, struct zsp_bundle, request);
 }
 
 /* The batch that a row tells of; NULL when there is none, or it was told of. */

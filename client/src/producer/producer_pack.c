@@ -8,14 +8,14 @@
 #include <stdlib.h>
 
 #include "client/src/producer/producer_priv.h"
+#include "common/container.h"
 
 #define WORTH_BYTES  512u /* smaller batches stay plain */
 #define WORTH_FACTOR 16u  /* and those that do not lose one part in so many */
 
 static void pack(struct zsp_port *port)
 {
-    struct zspool_producer *self =
-        (struct zspool_producer *)(void *)((char *)port - offsetof(struct zspool_producer, port));
+    struct zspool_producer *self = CONTAINER_OF(port, struct zspool_producer, port);
     struct zsp_batch *batch = self->packing;
     const struct zsp_slice raw = zsp_writer_slice(&batch->bytes);
     const size_t capacity = raw.len - raw.len / WORTH_FACTOR;

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "client/src/producer/producer_priv.h"
+#include "common/container.h"
 
 #define PAUSE_MS              100  /* before a refused batch is tried again; doubles */
 #define PAUSE_MS_MAX          5000 /* */
@@ -236,9 +237,7 @@ static int64_t pause_ms(uint32_t tries)
 
 static void open_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
-    struct zspool_producer *self =
-        (struct zspool_producer *)(void *)((char *)request -
-                                           offsetof(struct zspool_producer, open));
+    struct zspool_producer *self = CONTAINER_OF(request, struct zspool_producer, open);
     self->state = NAME_CLOSED;
     if (answer->code == 0) {
         self->resync = false;
@@ -302,8 +301,7 @@ static void guess(struct zsp_topic_out *topic)
 
 static void info_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
-    struct zsp_topic_out *topic =
-        (struct zsp_topic_out *)(void *)((char *)request - offsetof(struct zsp_topic_out, info));
+    struct zsp_topic_out *topic = CONTAINER_OF(request, struct zsp_topic_out, info);
     struct zspool_producer *self = topic->producer;
     topic->state = TOPIC_UNKNOWN;
     if (answer->code == 0) {
@@ -333,8 +331,7 @@ static void info_done(struct zsp_request *request, const struct zsp_answer *answ
 
 static void make_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
-    struct zsp_topic_out *topic =
-        (struct zsp_topic_out *)(void *)((char *)request - offsetof(struct zsp_topic_out, info));
+    struct zsp_topic_out *topic = CONTAINER_OF(request, struct zsp_topic_out, info);
     const bool is_passing = answer->code == ZSP_ECLOSED || zsp_err_retriable(answer->code);
     topic->state = TOPIC_UNKNOWN;
     topic->make = is_passing;
@@ -386,8 +383,7 @@ static void ask_topics(struct zspool_producer *self, int64_t now_ms)
 
 void zsp_producer_pump(struct zsp_port *port, int64_t now_ms)
 {
-    struct zspool_producer *self =
-        (struct zspool_producer *)(void *)((char *)port - offsetof(struct zspool_producer, port));
+    struct zspool_producer *self = CONTAINER_OF(port, struct zspool_producer, port);
     port->wake_ms = INT64_MAX;
     check_ages(self, now_ms);
     if (self->state == NAME_FENCED || !zsp_link_up(self->client->link)) {

@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "client/src/producer/producer_priv.h"
+#include "common/container.h"
 
 static bool is_packed(struct zsp_batch *batch)
 {
@@ -48,8 +49,7 @@ static void write_args(struct zsp_batch *batch)
 
 static void publish_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
-    struct zsp_batch *batch =
-        (struct zsp_batch *)(void *)((char *)request - offsetof(struct zsp_batch, request));
+    struct zsp_batch *batch = CONTAINER_OF(request, struct zsp_batch, request);
     struct zsp_confirmed confirmed = {0};
     if (answer->code == 0) {
         confirmed = zsp_confirmed_read(batch->producer, answer->map);

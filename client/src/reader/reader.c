@@ -8,6 +8,7 @@
 
 #include "client/src/base/range_check.h"
 #include "client/src/reader/reader_priv.h"
+#include "common/container.h"
 #include "common/filter.h"
 #include "common/wire.h"
 
@@ -117,8 +118,7 @@ static bool usable(const struct zspool_reader *self)
 
 static void call_ready(struct zsp_ready *ready)
 {
-    struct zspool_reader *self =
-        (struct zspool_reader *)(void *)((char *)ready - offsetof(struct zspool_reader, ready));
+    struct zspool_reader *self = CONTAINER_OF(ready, struct zspool_reader, ready);
     self->options.ready_fn(self, self->options.ready_arg);
 }
 

@@ -15,6 +15,7 @@
 
 #include "client/src/reader/reader_priv.h"
 #include "client/src/result.h"
+#include "common/container.h"
 #include "common/wire.h"
 
 #define ALL_BYTES          (64u * ZSP_MIB) /* on all shelves together, about */
@@ -93,8 +94,7 @@ static void note_partitions(struct zspool_reader *self, const msgpack_object *ma
 
 static void info_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
-    struct zspool_reader *self =
-        (struct zspool_reader *)(void *)((char *)request - offsetof(struct zspool_reader, info));
+    struct zspool_reader *self = CONTAINER_OF(request, struct zspool_reader, info);
     self->info_out = false;
     if (is_passing(answer->code)) {
         self->info_at_ms = answer->now_ms + (answer->code == ZSP_ECLOSED ? 0 : PAUSE_MS);
@@ -233,7 +233,7 @@ static bool is_elsewhere(const struct zsp_shelf *shelf, int code)
 
 static struct zsp_shelf *shelf_of(struct zsp_request *request)
 {
-    return (struct zsp_shelf *)(void *)((char *)request - offsetof(struct zsp_shelf, request));
+    return CONTAINER_OF(request, struct zsp_shelf, request);
 }
 
 /* A part that cannot be taken ends the READ: what follows it is for nobody. */
@@ -390,8 +390,7 @@ static void fix_position(const struct zspool_reader *self, zspool_position_t *po
 
 void zsp_reader_pump(struct zsp_port *port, int64_t now_ms)
 {
-    struct zspool_reader *self =
-        (struct zspool_reader *)(void *)((char *)port - offsetof(struct zspool_reader, port));
+    struct zspool_reader *self = CONTAINER_OF(port, struct zspool_reader, port);
     port->wake_ms = INT64_MAX;
     if (!zsp_link_up(self->client->link) || self->error.code != 0 || self->halted) {
         return;
