@@ -114,6 +114,13 @@ int zsp_err_export(const struct zsp_err *from, zspool_error_t *to)
     return from->code;
 }
 
+int zsp_refuse(zspool_error_t *err, const char *why)
+{
+    struct zsp_err report = {0};
+    zsp_err_set(&report, ZSP_EINVAL, "%s", why);
+    return zsp_err_export(&report, err);
+}
+
 static bool all_zero(const uint8_t *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -203,6 +210,16 @@ int zsp_text_check(const char *what, const char *text, size_t max, struct zsp_er
         return zsp_err_set(err, ZSP_EINVAL, "%s: want UTF-8 of up to %zu bytes", what, max);
     }
     return 0;
+}
+
+void zsp_client_join(struct zspool_client *self, struct zsp_port *port)
+{
+    zsp_link_lock(self->link);
+    if (port) {
+        zsp_link_add(self->link, port);
+    }
+    self->objects++;
+    zsp_link_unlock(self->link);
 }
 
 void zsp_client_set_ready(struct zspool_client *self, struct zsp_ready *object, bool ready)
@@ -355,11 +372,10 @@ static void fill_info(const struct zspool_client *self, zspool_info_t *ret)
 int zspool_connect(zspool_client_t *self, int timeout_ms, zspool_info_t *ret_info,
                    zspool_error_t *err)
 {
-    struct zsp_err report = {0};
     if (!zsp_client_usable(self)) {
-        zsp_err_set(&report, ZSP_EINVAL, "no client given, or one made before fork()");
-        return zsp_err_export(&report, err);
+        return zsp_refuse(err, "no client given, or one made before fork()");
     }
+    struct zsp_err report = {0};
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
     zspool_info_t info;
     zspool_info_init(&info);

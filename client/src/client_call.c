@@ -89,7 +89,6 @@ static struct call *call_new(struct zspool_client *client, const struct zsp_call
     self->read_fn = spec->read_fn;
     self->arg = spec->arg;
     self->port.pump_fn = call_pump;
-    self->port.wake_ms = INT64_MAX;
     self->request.verb = spec->verb;
     self->request.args = zsp_writer_slice(&self->args);
     self->request.repeats = spec->in_session;

@@ -18,7 +18,7 @@ struct zspool_client {
     struct zsp_completion completion;
     struct zsp_fork_mark made_in; /* the process; set once */
     int64_t linger_ms;
-    size_t objects;   /* producers, consumers and readers that live; locked */
+    size_t objects;   /* producers, consumers, readers and commits that live; locked */
     bool dispatching; /* locked */
 };
 
@@ -28,6 +28,8 @@ bool zsp_client_usable(const struct zspool_client *self);
 
 /* Hand a report to the host; `to` may be NULL. Returns from->code. */
 int zsp_err_export(const struct zsp_err *from, zspool_error_t *to);
+/* Tell the host that it used us wrongly. Returns ZSP_EINVAL. */
+int zsp_refuse(zspool_error_t *err, const char *why);
 
 /* Fill `to`, an options struct of ours of `to_size` bytes that begins with its size, from the host's:
  * fields that an older host does not have stay zero. `from` NULL = all zero. `what`
@@ -51,6 +53,10 @@ int zsp_pattern_check_text(const char *what, const char *pattern, struct zsp_err
 /* Text that is no name (a mode, a glob, a setting) given as a C string: UTF-8 of at most `max` bytes,
  * since the broker could not even read the request else. Errors: ZSP_EINVAL (also for NULL) */
 int zsp_text_check(const char *what, const char *text, size_t max, struct zsp_err *err);
+
+/* An object of the client is made: it counts as one of its `objects`, and its port is pumped from now
+ * on; NULL = it has none. Not locked. */
+void zsp_client_join(struct zspool_client *self, struct zsp_port *port);
 
 /* Mark an object ready or not, and wake zspool_dispatch(). Locked. */
 void zsp_client_set_ready(struct zspool_client *self, struct zsp_ready *object, bool ready);

@@ -36,19 +36,12 @@ int zsp_admin_ask(zspool_client_t *self, struct zsp_call_spec *spec, const char 
     return rc;
 }
 
-int zsp_admin_refuse(zspool_error_t *err, int code, const char *why)
-{
-    struct zsp_err report = {0};
-    zsp_err_set(&report, code, "%s", why);
-    return zsp_err_export(&report, err);
-}
-
 int zsp_admin_check_name(zspool_client_t *self, const char *what, const char *name,
                          zspool_error_t *err)
 {
     struct zsp_err report = {0};
     if (!zsp_client_usable(self)) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "no client given, or one made before fork()");
+        return zsp_refuse(err, "no client given, or one made before fork()");
     }
     const int rc = zsp_name_check_text(what, name, &report);
     return rc == 0 ? 0 : zsp_err_export(&report, err);
@@ -66,7 +59,7 @@ int zspool_ping(zspool_client_t *self, int timeout_ms, uint64_t *ret_round_trip_
                 zspool_error_t *err)
 {
     if (!zsp_client_usable(self)) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "no client given, or one made before fork()");
+        return zsp_refuse(err, "no client given, or one made before fork()");
     }
     struct zsp_writer args = {0};
     wire_write_map(&args, 0);
@@ -87,8 +80,7 @@ int zspool_stats(zspool_client_t *self, int timeout_ms, zspool_figures_t **ret_s
                  zspool_error_t *err)
 {
     if (!zsp_client_usable(self) || !ret_stats) {
-        return zsp_admin_refuse(err, ZSP_EINVAL,
-                                "no place for the result, no client, or one made before fork()");
+        return zsp_refuse(err, "no place for the result, no client, or one made before fork()");
     }
     struct zsp_writer args = {0};
     wire_write_map(&args, 0);
@@ -183,7 +175,7 @@ int zspool_topic_info(zspool_client_t *self, const char *topic, int timeout_ms,
                       zspool_topic_info_t **ret_info, zspool_error_t *err)
 {
     if (!ret_info) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
+        return zsp_refuse(err, "no place for the result");
     }
     const struct about about = {"TOPIC.INFO", "topic", topic, zsp_read_topic_info};
     void *result = NULL;
@@ -261,8 +253,7 @@ static int list_names(zspool_client_t *self, const char *key, const char *match,
                       zspool_names_t **ret_names, zspool_error_t *err)
 {
     if (!zsp_client_usable(self) || !ret_names) {
-        return zsp_admin_refuse(err, ZSP_EINVAL,
-                                "no place for the result, no client, or one made before fork()");
+        return zsp_refuse(err, "no place for the result, no client, or one made before fork()");
     }
     struct zsp_err report = {0};
     if (match && zsp_text_check("match", match, ZSP_MATCH_LEN_MAX, &report) != 0) {
@@ -278,7 +269,8 @@ static int list_names(zspool_client_t *self, const char *key, const char *match,
     zspool_names_t *names = rc == 0 ? names_of(&list) : NULL;
     zsp_listing_fini(&list);
     if (rc == 0 && !names) {
-        rc = zsp_admin_refuse(err, ZSP_ENOMEM, "no memory for a list");
+        (void)zsp_err_set(&report, ZSP_ENOMEM, "no memory for a list");
+        rc = zsp_err_export(&report, err);
     }
     if (rc == 0) {
         *ret_names = names;
@@ -378,7 +370,7 @@ int zspool_group_info(zspool_client_t *self, const char *group, int timeout_ms,
                       zspool_group_info_t **ret_info, zspool_error_t *err)
 {
     if (!ret_info) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
+        return zsp_refuse(err, "no place for the result");
     }
     const struct about about = {"GROUP.INFO", "group", group, zsp_read_group_info};
     void *result = NULL;
@@ -448,8 +440,7 @@ int zspool_group_seek(zspool_client_t *self, const zspool_seek_spec_t *spec, int
     struct zsp_err report = {0};
     zspool_seek_spec_t seek = {0};
     if (!zsp_client_usable(self) || !ret_result) {
-        return zsp_admin_refuse(err, ZSP_EINVAL,
-                                "no place for the result, no client, or one made before fork()");
+        return zsp_refuse(err, "no place for the result, no client, or one made before fork()");
     }
     if (read_seek_spec(spec, &seek, &report) != 0) {
         return zsp_err_export(&report, err);
@@ -486,7 +477,7 @@ int zspool_producer_info(zspool_client_t *self, const char *producer, int timeou
                          zspool_producer_info_t **ret_info, zspool_error_t *err)
 {
     if (!ret_info) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
+        return zsp_refuse(err, "no place for the result");
     }
     const struct about about = {"PRODUCER.INFO", "producer", producer, zsp_read_producer_info};
     void *result = NULL;
@@ -539,9 +530,8 @@ int zspool_request(zspool_client_t *self, const zspool_request_spec_t *spec, int
     struct zsp_err report = {0};
     zspool_request_spec_t request = {0};
     if (!zsp_client_usable(self) || !ret_reply || !spec) {
-        return zsp_admin_refuse(
-            err, ZSP_EINVAL,
-            "no request, no place for the result, no client, or one made before fork()");
+        return zsp_refuse(
+            err, "no request, no place for the result, no client, or one made before fork()");
     }
     if (zsp_options_read(&request, sizeof request, spec, "zspool_request_spec_t", &report) != 0) {
         return zsp_err_export(&report, err);

@@ -13,8 +13,6 @@ int zsp_admin_run(zspool_client_t *self, struct zsp_call_spec *spec, int timeout
 /* The same for a call with a result; `name` is what is asked about, or NULL. */
 int zsp_admin_ask(zspool_client_t *self, struct zsp_call_spec *spec, const char *name,
                   int timeout_ms, void **ret_result, zspool_error_t *err);
-/* Report a wrong use. Returns `code` as the host sees it. */
-int zsp_admin_refuse(zspool_error_t *err, int code, const char *why);
 /* Is the client usable, and the name legal? */
 int zsp_admin_check_name(zspool_client_t *self, const char *what, const char *name,
                          zspool_error_t *err);

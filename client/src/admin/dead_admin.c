@@ -105,8 +105,7 @@ static int begin(zspool_client_t *self, const zspool_dead_choice_t *given, const
 {
     struct zsp_err report = {0};
     if (!zsp_client_usable(self) || !place) {
-        return zsp_admin_refuse(err, ZSP_EINVAL,
-                                "no place for the result, no client, or one made before fork()");
+        return zsp_refuse(err, "no place for the result, no client, or one made before fork()");
     }
     return read_choice(given, ret, &report) != 0 ? zsp_err_export(&report, err) : 0;
 }
@@ -122,7 +121,7 @@ int zspool_dead_list(zspool_client_t *self, const zspool_dead_choice_t *choice, 
         return rc;
     }
     if (wanted.run_count > 0) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "a list is not chosen by addresses");
+        return zsp_refuse(err, "a list is not chosen by addresses");
     }
     struct zsp_writer args = {0};
     void *result = NULL;
@@ -149,7 +148,7 @@ int zspool_dead_read(zspool_client_t *self, const zspool_dead_choice_t *choice, 
         return rc;
     }
     if (choice_pairs(&wanted) != 2 || wanted.run_count == 0) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "dead messages are read by runs alone");
+        return zsp_refuse(err, "dead messages are read by runs alone");
     }
     struct zsp_writer args = {0};
     void *result = NULL;
@@ -214,7 +213,7 @@ int zspool_dead_stop(zspool_client_t *self, const char *group, int timeout_ms,
                      zspool_dead_result_t **ret_result, zspool_error_t *err)
 {
     if (!ret_result) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
+        return zsp_refuse(err, "no place for the result");
     }
     int rc = zsp_admin_check_name(self, "group", group, err);
     if (rc != 0) {
@@ -240,7 +239,7 @@ int zspool_dead_drop(zspool_client_t *self, const zspool_dead_choice_t *choice, 
     zspool_dead_choice_t wanted = {0};
     const int rc = begin(self, choice, ret_result, &wanted, err);
     if (rc == 0 && (wanted.keep_counts || wanted.rate > 0)) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "what is dropped keeps no counts and has no rate");
+        return zsp_refuse(err, "what is dropped keeps no counts and has no rate");
     }
     return rc == 0 ? change(self, "DEAD.DROP", &wanted, timeout_ms, ret_result, err) : rc;
 }

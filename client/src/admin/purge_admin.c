@@ -34,8 +34,7 @@ int zspool_topic_purge(zspool_client_t *self, const zspool_purge_spec_t *spec, i
     struct zsp_err report = {0};
     zspool_purge_spec_t purge = {0};
     if (!zsp_client_usable(self) || !ret_result) {
-        return zsp_admin_refuse(err, ZSP_EINVAL,
-                                "no place for the result, no client, or one made before fork()");
+        return zsp_refuse(err, "no place for the result, no client, or one made before fork()");
     }
     if (read_spec(spec, &purge, &report) != 0) {
         return zsp_err_export(&report, err);

@@ -151,8 +151,7 @@ int zspool_group_replay(zspool_client_t *self, const zspool_replay_spec_t *spec,
     struct zsp_err report = {0};
     zspool_replay_spec_t replay = {0};
     if (!zsp_client_usable(self) || !ret_result) {
-        return zsp_admin_refuse(err, ZSP_EINVAL,
-                                "no place for the result, no client, or one made before fork()");
+        return zsp_refuse(err, "no place for the result, no client, or one made before fork()");
     }
     if (read_spec(spec, &replay, &report) != 0) {
         return zsp_err_export(&report, err);

@@ -63,7 +63,7 @@ int zspool_savepoint_list(zspool_client_t *self, const char *group, int timeout_
 {
     const struct about about = {.verb = "SAVEPOINT.LIST", .group = group};
     if (!ret_list) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
+        return zsp_refuse(err, "no place for the result");
     }
     int rc = check(self, &about, false, err);
     if (rc != 0) {
@@ -104,7 +104,7 @@ int zspool_savepoint_restore(zspool_client_t *self, const char *group, const cha
 {
     const struct about about = {"SAVEPOINT.RESTORE", group, name, dry_run ? "dry_run" : NULL};
     if (!ret_result) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
+        return zsp_refuse(err, "no place for the result");
     }
     const int rc = check(self, &about, true, err);
     return rc == 0 ? restore(self, &about, timeout_ms, ret_result, err) : rc;
@@ -115,7 +115,7 @@ int zspool_savepoint_undo(zspool_client_t *self, const char *group, bool dry_run
 {
     const struct about about = {"SAVEPOINT.UNDO", group, NULL, dry_run ? "dry_run" : NULL};
     if (!ret_result) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result");
+        return zsp_refuse(err, "no place for the result");
     }
     const int rc = check(self, &about, false, err);
     return rc == 0 ? restore(self, &about, timeout_ms, ret_result, err) : rc;

@@ -12,7 +12,7 @@ int zspool_group_trace(zspool_client_t *self, const char *group, const char *top
                        zspool_trace_t **ret_trace, zspool_error_t *err)
 {
     if (!ret_trace || partition >= ZSP_PARTITIONS_MAX) {
-        return zsp_admin_refuse(err, ZSP_EINVAL, "no place for the result, or no such partition");
+        return zsp_refuse(err, "no place for the result, or no such partition");
     }
     int rc = zsp_admin_check_name(self, "group", group, err);
     if (rc == 0) {

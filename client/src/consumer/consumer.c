@@ -105,11 +105,7 @@ zspool_consumer_t *zspool_consumer_new(zspool_client_t *client,
     self->look_at_ms = INT64_MAX;
     self->ready.call_fn = self->options.ready_fn ? call_ready : NULL;
     self->port.pump_fn = zsp_consumer_pump;
-    self->port.wake_ms = INT64_MAX;
-    zsp_link_lock(client->link);
-    zsp_link_add(client->link, &self->port);
-    client->objects++;
-    zsp_link_unlock(client->link);
+    zsp_client_join(client, &self->port);
     return self;
 fail:
     if (self) {
@@ -378,8 +374,7 @@ static int next_locked(struct zspool_consumer *self, const zspool_message_t **re
                        struct zsp_err *err)
 {
     int64_t deadline_ms = INT64_MIN; /* not known: made where something is waited for */
-    if (self->pull_halted) {
-        self->pull_halted = false;
+    if (zsp_halt_end(&self->halt)) {
         zsp_link_kick(self->client->link, &self->port);
     }
     for (;;) {
@@ -387,12 +382,8 @@ static int next_locked(struct zspool_consumer *self, const zspool_message_t **re
         if (rc != 1) {
             return rc;
         }
-        if (!self->first && self->pull_error.code != 0) {
-            *err = self->pull_error;
-            rc = err->code;
-            self->pull_error = (struct zsp_err){0};
-            self->pull_halted = true;
-            return rc;
+        if (!self->first && self->halt.error.code != 0) {
+            return zsp_halt_tell(&self->halt, err);
         }
         if (zsp_consumer_at_end(self)) {
             self->end_told = true;
@@ -411,18 +402,11 @@ static int next_locked(struct zspool_consumer *self, const zspool_message_t **re
     }
 }
 
-static int refuse(zspool_error_t *err, const char *why)
-{
-    struct zsp_err report = {0};
-    zsp_err_set(&report, ZSP_EINVAL, "%s", why);
-    return zsp_err_export(&report, err);
-}
-
 int zspool_next(zspool_consumer_t *self, const zspool_message_t **ret_message, int timeout_ms,
                 zspool_error_t *err)
 {
     if (!usable(self) || !ret_message) {
-        return refuse(err, "no place for the message, no consumer, or one made before fork()");
+        return zsp_refuse(err, "no place for the message, no consumer, or one made before fork()");
     }
     struct zsp_err report;
     report.code = 0;
@@ -533,7 +517,7 @@ int zspool_settle(zspool_consumer_t *self, const zspool_message_t *message,
                   zspool_outcome_t outcome, const zspool_settle_arg_t *arg, zspool_error_t *err)
 {
     if (!usable(self) || !message) {
-        return refuse(err, "no message, no consumer, or one made before fork()");
+        return zsp_refuse(err, "no message, no consumer, or one made before fork()");
     }
     struct zsp_err report = {0};
     struct zsp_outcome_run run = {0};
@@ -549,7 +533,7 @@ int zspool_settle(zspool_consumer_t *self, const zspool_message_t *message,
 int zspool_settle_flush(zspool_consumer_t *self, int timeout_ms, zspool_error_t *err)
 {
     if (!usable(self)) {
-        return refuse(err, "no consumer given, or one made before fork()");
+        return zsp_refuse(err, "no consumer given, or one made before fork()");
     }
     struct zsp_err report = {0};
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);

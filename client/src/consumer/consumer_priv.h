@@ -23,6 +23,7 @@
 #ifndef ZSP_CLIENT_CONSUMER_PRIV_H
 #define ZSP_CLIENT_CONSUMER_PRIV_H
 
+#include "client/src/base/halt.h"
 #include "client/src/base/interned.h"
 #include "client/src/client_priv.h"
 #include "client/src/consumer/outcomes.h"
@@ -81,8 +82,7 @@ struct zspool_consumer {
     bool pull_held;                  /* messages were here or in hand when the PULL went out */
     bool kept_back;                  /* an empty answer came, and these may keep others back */
     bool end_told;                   /* the host knows of the end: no reason to wake it again */
-    struct zsp_err pull_error;       /* code 0 = none; the host takes it */
-    bool pull_halted;                /* the host took an error: its next call pulls again */
+    struct zsp_halt halt;            /* by an error of a PULL */
     struct zsp_parcel *first, *last; /* with messages not taken, oldest first */
     struct zsp_parcel *emptied;      /* all taken, some in hand */
     uint64_t waiting_messages;

@@ -23,7 +23,7 @@ void zsp_consumer_update_ready(struct zspool_consumer *self)
     const bool marking = self->suspect == SUSPECT_WANTED || self->suspect == SUSPECT_SENT;
     const bool message = self->first && !marking;
     const bool end = zsp_consumer_at_end(self) && !self->end_told;
-    const bool next = message || end || self->pull_error.code != 0;
+    const bool next = message || end || self->halt.error.code != 0;
     zsp_client_set_ready(self->client, &self->ready,
                          !self->closing && ((next && !self->unwanted) || self->lost_count > 0));
 }
@@ -139,7 +139,7 @@ static void nothing_ready(struct zspool_consumer *self, const struct zsp_answer 
     const bool at_once = !waited && !wire_map_find(answer->map, "settled");
     self->pull_at_ms = answer->now_ms + (at_once ? PAUSE_MS : 0);
     if (reason.data && zsp_slice_equal_str(reason, "corrupt")) {
-        zsp_err_set(&self->pull_error, ZSP_ECORRUPT,
+        zsp_err_set(&self->halt.error, ZSP_ECORRUPT,
                     "group %s: what comes next is damaged on the broker's disk", self->group);
     } else if (reason.data && zsp_slice_equal_str(reason, "finished")) {
         self->finished = true;
@@ -188,7 +188,7 @@ static void pull_done(struct zsp_request *request, const struct zsp_answer *answ
     } else if (is_passing(code)) {
         self->pull_at_ms = answer->now_ms + (code == ZSP_ECLOSED ? 0 : PAUSE_MS);
     } else {
-        self->pull_error = err;
+        self->halt.error = err;
     }
     if (self->closing || self->stopped || self->pull_is_late) {
         zsp_consumer_release_waiting(self);
@@ -224,7 +224,7 @@ static uint64_t wanted_messages(const struct zspool_consumer *self)
 static bool wants_pull(const struct zspool_consumer *self)
 {
     return !self->closing && !self->stopped && !self->pull_out && !self->drained &&
-           self->pull_error.code == 0 && !self->pull_halted &&
+           !zsp_halt_stands(&self->halt) &&
            self->waiting_messages <= self->options.prefetch_messages / 2 &&
            self->waiting_bytes <= self->options.prefetch_bytes / 2 && wanted_messages(self) > 0;
 }

@@ -135,11 +135,10 @@ static int settle_runs(zspool_client_t *self, const char *group, struct zsp_outc
 int zspool_settle_at(zspool_client_t *self, const char *group, zspool_settle_run_t *runs,
                      size_t run_count, int timeout_ms, zspool_error_t *err)
 {
-    struct zsp_err report = {0};
     if (!zsp_client_usable(self) || !runs || run_count == 0) {
-        zsp_err_set(&report, ZSP_EINVAL, "no client, one made before fork(), or no runs");
-        return zsp_err_export(&report, err);
+        return zsp_refuse(err, "no client, one made before fork(), or no runs");
     }
+    struct zsp_err report = {0};
     if (zsp_count_check(ZSP_EINVAL, "run_count", run_count, ZSP_RUNS_MAX, &report) != 0) {
         return zsp_err_export(&report, err);
     }

@@ -40,7 +40,7 @@ struct zsp_link;
 struct zsp_port {
     /* Set by the owner. Called on the link's thread, locked. */
     void (*pump_fn)(struct zsp_port *self, int64_t now_ms);
-    int64_t wake_ms; /* pump at the latest at this monotonic time; INT64_MAX = no need;
+    int64_t wake_ms; /* pump at the latest at this monotonic time; INT64_MAX = no need, as at first;
                       * change it in pump_fn, or kick after changing it */
     /* Set by pump_fn when there is work that takes long: it is called on the link's thread, NOT
      * locked, before the thread sleeps again; then the port is pumped. NULL = none. What it touches is
@@ -72,6 +72,7 @@ void zsp_link_unlock(struct zsp_link *self);
 
 /* --- Locked -------------------------------------------------------------------------- */
 
+/* The port is pumped soon, and from now on. */
 void zsp_link_add(struct zsp_link *self, struct zsp_port *port);
 /* Requests of the port that are pending keep their done_fn. */
 void zsp_link_remove(struct zsp_link *self, struct zsp_port *port);

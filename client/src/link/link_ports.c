@@ -9,6 +9,7 @@
 
 void zsp_link_add(struct zsp_link *self, struct zsp_port *port)
 {
+    port->wake_ms = INT64_MAX;
     port->prev = NULL;
     port->next = self->ports;
     if (self->ports) {

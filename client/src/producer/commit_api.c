@@ -60,13 +60,6 @@ static bool usable(const struct zspool_commit *self)
     return self && zsp_client_usable(self->client);
 }
 
-static int refuse(zspool_error_t *err, const char *what)
-{
-    struct zsp_err report = {0};
-    zsp_err_set(&report, ZSP_EINVAL, "%s", what);
-    return zsp_err_export(&report, err);
-}
-
 /* --- Life ------------------------------------------------------------------------------ */
 
 static int make_name(struct zspool_commit *self, const char *given, struct zsp_err *err)
@@ -94,7 +87,7 @@ zspool_commit_t *zspool_commit_new(zspool_client_t *client, zspool_consumer_t *c
     struct zsp_err report = {0};
     zspool_commit_options_t own;
     if (!zsp_client_usable(client) || (consumer && consumer->client != client)) {
-        (void)refuse(err, "no client, one made before fork(), or a consumer of another one");
+        (void)zsp_refuse(err, "no client, one made before fork(), or a consumer of another one");
         return NULL;
     }
     struct zspool_commit *self = calloc(1, sizeof *self);
@@ -112,9 +105,7 @@ zspool_commit_t *zspool_commit_new(zspool_client_t *client, zspool_consumer_t *c
     self->consumer = consumer;
     self->backoff = (struct zsp_backoff){
         .first_ms = PAUSE_MS, .max_ms = PAUSE_MAX_MS, .random = (uint64_t)zsp_now_ms() | 1};
-    zsp_link_lock(client->link);
-    client->objects++;
-    zsp_link_unlock(client->link);
+    zsp_client_join(client, NULL);
     return self;
 }
 
@@ -245,7 +236,7 @@ static int add_message(struct zspool_commit *self, const zspool_out_t *message, 
 int zspool_commit_send(zspool_commit_t *self, const zspool_out_t *message, zspool_error_t *err)
 {
     if (!usable(self) || !message) {
-        return refuse(err, "no message, no commit, or one made before fork()");
+        return zsp_refuse(err, "no message, no commit, or one made before fork()");
     }
     struct zsp_err report = {0};
     zspool_out_t copy;
@@ -305,7 +296,8 @@ int zspool_commit_settle(zspool_commit_t *self, const zspool_message_t *message,
                          zspool_error_t *err)
 {
     if (!usable(self) || !message || !self->consumer) {
-        return refuse(err, "no message, no commit, one without a consumer, or made before fork()");
+        return zsp_refuse(err,
+                          "no message, no commit, one without a consumer, or made before fork()");
     }
     struct zsp_err report = {0};
     struct zsp_outcome_run run = {0};
@@ -527,7 +519,7 @@ int zspool_commit_run(zspool_commit_t *self, int timeout_ms, zspool_commit_resul
                       zspool_error_t *err)
 {
     if (!usable(self) || (self->body_count == 0 && self->outcomes.count == 0)) {
-        return refuse(err, "nothing to commit, no commit, or one made before fork()");
+        return zsp_refuse(err, "nothing to commit, no commit, or one made before fork()");
     }
     struct zsp_err report = {0};
     zspool_commit_result_t result = {.size = sizeof result};

@@ -111,11 +111,7 @@ zspool_producer_t *zspool_producer_new(zspool_client_t *client,
     zsp_table_init(&self->topics, seed);
     self->ready.call_fn = self->options.ready_fn ? call_ready : NULL;
     self->port.pump_fn = zsp_producer_pump;
-    self->port.wake_ms = INT64_MAX;
-    zsp_link_lock(client->link);
-    zsp_link_add(client->link, &self->port);
-    client->objects++;
-    zsp_link_unlock(client->link);
+    zsp_client_join(client, &self->port);
     return self;
 fail:
     free(self);
@@ -306,19 +302,12 @@ int zspool_send(zspool_producer_t *self, const zspool_out_t *message, uint64_t *
 
 /* --- Its fate out --------------------------------------------------------------------------- */
 
-static int no_producer(zspool_error_t *err)
-{
-    struct zsp_err report = {0};
-    zsp_err_set(&report, ZSP_EINVAL, "no producer given, or one made before fork()");
-    return zsp_err_export(&report, err);
-}
-
 int zspool_room(zspool_producer_t *self, size_t bytes, int timeout_ms, zspool_error_t *err)
 {
-    struct zsp_err report = {0};
     if (!usable(self)) {
-        return no_producer(err);
+        return zsp_refuse(err, "no producer given, or one made before fork()");
     }
+    struct zsp_err report = {0};
     if (bytes > self->options.max_bytes) {
         zsp_err_set(&report, ZSP_EINVAL, "%zu bytes are more than max_bytes", bytes);
         return zsp_err_export(&report, err);
@@ -398,7 +387,7 @@ int zspool_wait(zspool_producer_t *self, uint64_t ticket, int timeout_ms,
     struct zsp_err report = {0};
     zspool_report_t told;
     if (!usable(self)) {
-        return no_producer(err);
+        return zsp_refuse(err, "no producer given, or one made before fork()");
     }
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
     int rc = 0;
@@ -435,10 +424,10 @@ static bool open_up_to(const struct zspool_producer *self, uint64_t ticket)
 
 int zspool_flush(zspool_producer_t *self, int timeout_ms, zspool_error_t *err)
 {
-    struct zsp_err report = {0};
     if (!usable(self)) {
-        return no_producer(err);
+        return zsp_refuse(err, "no producer given, or one made before fork()");
     }
+    struct zsp_err report = {0};
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
     int rc = 0;
     zsp_link_lock(self->client->link);

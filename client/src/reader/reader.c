@@ -76,8 +76,8 @@ static struct zsp_shelf *choose(struct zspool_reader *self)
 
 void zsp_reader_update_ready(struct zspool_reader *self)
 {
-    const bool next =
-        self->error.code != 0 || (all_finished(self) && !self->end_told) || choose(self) != NULL;
+    const bool next = self->halt.error.code != 0 || (all_finished(self) && !self->end_told) ||
+                      choose(self) != NULL;
     zsp_client_set_ready(self->client, &self->ready, next && !self->unwanted);
 }
 /* --- Public -------------------------------------------------------------------------------- */
@@ -182,11 +182,7 @@ zspool_reader_t *zspool_reader_new(zspool_client_t *client, const zspool_reader_
     self->client = client;
     self->ready.call_fn = self->options.ready_fn ? call_ready : NULL;
     self->port.pump_fn = zsp_reader_pump;
-    self->port.wake_ms = INT64_MAX;
-    zsp_link_lock(client->link);
-    zsp_link_add(client->link, &self->port);
-    client->objects++;
-    zsp_link_unlock(client->link);
+    zsp_client_join(client, &self->port);
     return self;
 fail:
     if (self) {
@@ -254,7 +250,7 @@ static void begin_again(struct zspool_reader *self, struct zsp_shelf *shelf, uin
     shelf->finished = false;
     shelf->caught_up = false;
     self->current = NULL;
-    self->halted = true;
+    self->halt.is_told = true;
     self->hand_count = 0;
 }
 
@@ -297,21 +293,17 @@ static int take_in_hand(struct zspool_reader *self, struct zsp_shelf *shelf, str
 /* Give an error to the host. */
 static int tell_error(struct zspool_reader *self, struct zsp_err *err)
 {
-    *err = self->error;
-    self->error = (struct zsp_err){0};
     if (self->behind) {
         self->behind->overtaken = true;
         self->behind->caught_up = false;
         self->behind = NULL;
     }
-    self->halted = true;
-    return err->code;
+    return zsp_halt_tell(&self->halt, err);
 }
 
 static int wait_locked(struct zspool_reader *self, int timeout_ms, struct zsp_err *err)
 {
-    if (self->halted) {
-        self->halted = false;
+    if (zsp_halt_end(&self->halt)) {
         zsp_link_kick(self->client->link, &self->port);
     }
     int64_t deadline_ms = INT64_MIN; /* not known: the clock is asked only to wait */
@@ -320,7 +312,7 @@ static int wait_locked(struct zspool_reader *self, int timeout_ms, struct zsp_er
         if (shelf) {
             return take_in_hand(self, shelf, err);
         }
-        if (self->error.code != 0) {
+        if (self->halt.error.code != 0) {
             return tell_error(self, err);
         }
         if (all_finished(self)) {
@@ -367,13 +359,11 @@ static int take_from_hand(struct zspool_reader *self, struct zsp_err *err)
 int zspool_read(zspool_reader_t *self, const zspool_message_t **ret_message, int timeout_ms,
                 zspool_error_t *err)
 {
+    if (!usable(self) || !ret_message) {
+        return zsp_refuse(err, "no place for the message, no reader, or one made before fork()");
+    }
     struct zsp_err report;
     report.code = 0;
-    if (!usable(self) || !ret_message) {
-        zsp_err_set(&report, ZSP_EINVAL,
-                    "no place for the message, no reader, or one made before fork()");
-        return zsp_err_export(&report, err);
-    }
     int rc = 0;
     if (self->hand_count == 0) {
         rc = wait_for_more(self, timeout_ms, &report);

@@ -99,15 +99,15 @@ static void info_done(struct zsp_request *request, const struct zsp_answer *answ
     if (is_passing(answer->code)) {
         self->info_at_ms = answer->now_ms + (answer->code == ZSP_ECLOSED ? 0 : PAUSE_MS);
     } else if (answer->code != 0) {
-        self->error = *answer->err;
+        self->halt.error = *answer->err;
     } else {
         const msgpack_object_array *rows = zsp_reply_array(answer->map, "partitions");
         const uint32_t count = rows ? rows->size : 0;
         if (count == 0 || count > ZSP_PARTITIONS_MAX) {
-            zsp_err_set(&self->error, ZSP_EBAD_REQUEST, "topic %s: no partitions told",
+            zsp_err_set(&self->halt.error, ZSP_EBAD_REQUEST, "topic %s: no partitions told",
                         self->topic);
         } else if (zsp_reader_add_shelves(self, 0, count) != 0) {
-            zsp_err_set(&self->error, ZSP_ENOMEM, "no memory for %u partitions", count);
+            zsp_err_set(&self->halt.error, ZSP_ENOMEM, "no memory for %u partitions", count);
         }
     }
     arrived(self);
@@ -247,7 +247,7 @@ static void read_part(struct zsp_request *request, const struct zsp_answer *answ
         zsp_link_forget(self->client->link, request);
         shelf->out = false;
         self->behind = NULL;
-        self->error = err;
+        self->halt.error = err;
     }
     arrived(self);
 }
@@ -271,8 +271,8 @@ static void read_done(struct zsp_request *request, const struct zsp_answer *answ
     if (err.code != 0) {
         const bool overtaken = err.code == ZSP_EOUT_OF_RANGE && shelf->begun;
         self->behind = overtaken ? shelf : NULL;
-        self->error = err;
-        self->error.code = overtaken ? ZSP_EOVERTAKEN : err.code;
+        self->halt.error = err;
+        self->halt.error.code = overtaken ? ZSP_EOVERTAKEN : err.code;
     }
     arrived(self);
 }
@@ -392,7 +392,7 @@ void zsp_reader_pump(struct zsp_port *port, int64_t now_ms)
 {
     struct zspool_reader *self = CONTAINER_OF(port, struct zspool_reader, port);
     port->wake_ms = INT64_MAX;
-    if (!zsp_link_up(self->client->link) || self->error.code != 0 || self->halted) {
+    if (!zsp_link_up(self->client->link) || zsp_halt_stands(&self->halt)) {
         return;
     }
     if (!self->positions_fixed) {

@@ -13,6 +13,7 @@
 #ifndef ZSP_CLIENT_READER_PRIV_H
 #define ZSP_CLIENT_READER_PRIV_H
 
+#include "client/src/base/halt.h"
 #include "client/src/client_priv.h"
 #include "client/src/link/wire_out.h"
 #include "client/src/parcel.h"
@@ -55,9 +56,8 @@ struct zspool_reader {
     uint32_t shelf_count;
     struct zsp_shelf *current;             /* the one chosen last; NULL = look anew */
     const struct zsp_shelf *others_oldest; /* of the other shelves; NULL = they have nothing */
-    struct zsp_err error;                  /* code 0 = none; the host takes it */
-    struct zsp_shelf *behind; /* overtaken, as `error` tells; NULL = it tells another thing */
-    bool halted;              /* the host took an error: its next call goes on */
+    struct zsp_halt halt;
+    struct zsp_shelf *behind; /* overtaken, as `halt` tells; NULL = it tells another thing */
     bool unwanted;            /* the host is not to be woken, see zspool_reader_want() */
     bool end_told;            /* the host knows of the end: no reason to wake it again */
 
