@@ -208,13 +208,12 @@ static int route_publish(struct engine *engine, struct transaction *self,
 
 /* --- holding ------------------------------------------------------------------------------- */
 
-static int hold(struct engine *engine, struct transaction *self, struct zsp_err *err)
+/* What is to be appended. Returns the number of batches. */
+static uint32_t gather(const struct transaction *self, struct store_batch *batches,
+                       struct store_append *appends)
 {
-    struct store_batch *const batches = calloc(self->part_count + 1, sizeof *batches);
-    struct store_append *const appends = calloc(self->part_count + 1, sizeof *appends);
-    int rc = batches && appends ? 0 : out_of_memory(err);
     uint32_t count = 0;
-    for (uint32_t i = 0; i < self->part_count && rc == 0; i++) {
+    for (uint32_t i = 0; i < self->part_count; i++) {
         const struct transaction_part *const part = &self->parts[i];
         const bool is_packed = part->frame == part->publish->records.frame &&
                                part->publish->records.codec != ZSP_CODEC_NONE;
@@ -228,9 +227,20 @@ static int hold(struct engine *engine, struct transaction *self, struct zsp_err 
         appends[count] = (struct store_append){part->partition->part, &batches[count]};
         count++;
     }
-    if (rc == 0) {
+    return count;
+}
+
+static int hold(struct engine *engine, struct transaction *self, struct zsp_err *err)
+{
+    struct store_batch *const batches = calloc(self->part_count + 1, sizeof *batches);
+    struct store_append *const appends = calloc(self->part_count + 1, sizeof *appends);
+    int rc;
+    if (batches && appends) {
+        const uint32_t count = gather(self, batches, appends);
         rc = engine->store->ops->atomic_begin(engine->store, appends, count,
                                               engine_op_tag(&self->op), &self->atomic, err);
+    } else {
+        rc = out_of_memory(err);
     }
     free(batches);
     free(appends);

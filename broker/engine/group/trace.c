@@ -218,6 +218,7 @@ static void is_read(struct engine *engine, struct engine_op *op,
     if (error.code != 0) {
         reply_error(engine, &trace->to, &error);
     } else {
+        zsp_assert(ledger);
         look(engine, ledger, trace->offset, &traced);
         answer(engine, &trace->to, &traced, trace->offset);
     }
@@ -251,6 +252,8 @@ static int check(struct engine *engine, const struct trace_args *args, struct le
     if (rc < 0) {
         return rc;
     }
+    zsp_assert(group);
+    zsp_assert(topic);
     if (args->partition.value >= topic->partition_count) {
         return zsp_err_set(err, ZSP_EOUT_OF_RANGE, "%s has %" PRIu32 " partitions, no %" PRIu64,
                            topic->object, topic->partition_count, args->partition.value);

@@ -319,7 +319,8 @@ int step_move(struct step *self, struct ledger *ledger, uint64_t to)
     lanes_drop(ledger);
     ledger->high = ledger->journaled = to;
     ledger->water = ledger->water > to ? ledger->water : to;
-    rc = ledger_recount(ledger); /* without a note: no run goes */
+    rc = ledger_recount(ledger);
+    zsp_assert(rc == 0); /* none is DONE: no run goes, so that there is nothing to note either */
     ledger->journaled = ledger->high;
     ledger->water = ledger->water > ledger->high ? ledger->water : ledger->high;
     self->durable = true;

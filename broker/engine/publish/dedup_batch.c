@@ -87,7 +87,7 @@ int dedup_batch_scan(struct engine *engine, struct dedup_batch *self, struct zsp
         return rc;
     }
     struct id_table seen = {0};
-    self->ids = malloc(count * sizeof *self->ids);
+    self->ids = calloc(count, sizeof *self->ids);
     self->prints = malloc(count * sizeof *self->prints);
     self->id_of = calloc(self->count, sizeof *self->id_of);
     if (!self->ids || !self->prints || !self->id_of || note_ids(self, &seen) != 0) {

@@ -312,6 +312,7 @@ int publish_many_begin(struct engine *engine, const struct request *request, str
     if (rc != 0) {
         return rc;
     }
+    zsp_assert(rows);
     const uint32_t count = args.batches->via.array.size;
     origin.many = many_new(engine, &origin, count);
     if (!origin.many) {
