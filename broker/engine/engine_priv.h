@@ -63,10 +63,13 @@ struct groups; /* the group side's state, see group.h */
 
 /* A look at all topics with a limit, some in each turn. */
 struct retention_round {
-    struct zsp_buf *last; /* the name of the last one looked at; NULL = it begins */
-    bool runs;            /* it is under way */
-    bool again;           /* somebody hurries: another one soon */
-    bool any;             /* it has met a topic with a limit */
+    struct zsp_buf *begin; /* the next round begins behind this name; NULL = with the first topic */
+    struct zsp_buf *first; /* this one began behind it */
+    struct zsp_buf *last;  /* the name of the last one looked at; NULL = it begins */
+    bool is_behind;        /* it has met the last topic, and goes on with the first one */
+    bool runs;             /* it is under way */
+    bool again;            /* somebody hurries: another one soon */
+    bool any;              /* it has met a topic with a limit */
 };
 
 struct engine {

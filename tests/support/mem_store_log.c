@@ -609,8 +609,7 @@ uint64_t mem_retain_reach(const struct store *base, const struct store_part *par
     const struct mem_store *self = (const struct mem_store *)base;
     const struct mem_log *log = part->log;
     const size_t segment = self->segment_batches - log->batches_trimmed % self->segment_batches;
-    size_t count = log->batch_count <= segment ? log->batch_count : segment;
-    if (count == 0 || !may_drop(log, count, retain)) {
+    if (log->batch_count <= segment || !may_drop(log, segment, retain)) {
         return log->start_offset;
     }
     return log->end_offset; /* perhaps more than will go, which does no harm */

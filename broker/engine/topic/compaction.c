@@ -56,6 +56,10 @@ static void ask(struct engine *engine, struct partition *partition)
     producer_image_now(engine, partition);
     what.before_offset = partition->image_offset;
     const int rc = engine->store->ops->compact(engine->store, partition->part, &what, &error);
+    engine->store->ops->part_info(engine->store, partition->part, &info);
+    if (info.is_compacting) {
+        retention_had_turn(engine, partition);
+    }
     if (rc == 1) {
         retention_hurry(engine);
     }
@@ -70,8 +74,9 @@ void compaction_round(struct engine *engine, struct topic *topic)
     if (!compaction_is_on(topic) || !engine->store->ops->compact) {
         return;
     }
+    const uint32_t first = topic->next_retained;
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        ask(engine, topic->partitions[i]);
+        ask(engine, retention_nth(topic, first, i));
     }
 }
 

@@ -97,6 +97,19 @@ static void limit_bytes(const struct topic *topic, struct store_retain *limits)
         limits->max_bytes > 0 && limits->max_bytes < most ? limits->max_bytes : most;
 }
 
+void retention_had_turn(struct engine *engine, const struct partition *partition)
+{
+    struct topic *const topic = partition->topic;
+    topic->next_retained = partition->index + 1;
+    zsp_buf_put(&engine->retention_round.begin);
+    engine->retention_round.begin = zsp_buf_copy(topic->name); /* NULL = the first is the first */
+}
+
+struct partition *retention_nth(const struct topic *topic, uint32_t first, uint32_t n)
+{
+    return topic->partitions[(first + n) % topic->partition_count];
+}
+
 void retention_ask(struct engine *engine, struct partition *partition,
                    const struct store_retain *what)
 {
@@ -108,6 +121,9 @@ void retention_ask(struct engine *engine, struct partition *partition,
     }
     struct store_part_info info;
     engine->store->ops->part_info(engine->store, partition->part, &info);
+    if (what->keeps && info.is_island_busy) {
+        retention_had_turn(engine, partition);
+    }
     retention_moved(engine, partition, info.start_offset, info.island_offset);
 }
 
@@ -165,8 +181,9 @@ static void retain_by_limits(struct engine *engine, struct topic *topic)
     if (age_ms > 0 && engine->now.wall_ms > (int64_t)age_ms) {
         limits.before_ms = engine->now.wall_ms - (int64_t)age_ms;
     }
+    const uint32_t first = topic->next_retained;
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        retention_ask_kept(engine, topic->partitions[i], &limits);
+        retention_ask_kept(engine, retention_nth(topic, first, i), &limits);
     }
 }
 
@@ -181,6 +198,8 @@ static void destroy_round(struct consumed *self)
 void retention_fini(struct engine *engine)
 {
     zsp_buf_put(&engine->retention_round.last);
+    zsp_buf_put(&engine->retention_round.first);
+    zsp_buf_put(&engine->retention_round.begin);
     while (!LIST_EMPTY(&engine->consumed_list)) {
         destroy_round(LIST_FIRST(&engine->consumed_list));
     }
@@ -212,11 +231,13 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     }
     const bool may = topic && topic->state == TOPIC_LIVE &&
                      topic_settings_of(topic)->until_consumed != 0 && completion->error.code == 0;
-    for (uint32_t i = 0; may && i < self->count; i++) {
-        struct partition *const partition = topic->partitions[i];
-        const uint64_t now = consumed_to(partition); /* a seek may have gone back */
+    const uint32_t first = topic ? topic->next_retained : 0;
+    for (uint32_t i = 0; may && i < topic->partition_count; i++) {
+        struct partition *const partition = retention_nth(topic, first, i);
+        const uint64_t noted = partition->index < self->count ? self->offsets[partition->index] : 0;
+        const uint64_t now = noted > 0 ? consumed_to(partition) : 0; /* a seek may have gone back */
         const struct store_retain what = {
-            .before_offset = now < self->offsets[i] ? now : self->offsets[i],
+            .before_offset = now < noted ? now : noted,
             .seal_bytes = segment_bytes(topic),
             .seal_alone = true, /* another one may go back while that is done */
         };
@@ -227,7 +248,34 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     destroy_round(self);
 }
 
-/* Note what is consumed, and put a record behind it. Trouble is no harm: the next time does it. */
+/* Would the store drop anything of what is below the offset, or seal a segment to drop it later? */
+static bool may_go(struct engine *engine, const struct partition *partition, uint64_t offset)
+{
+    struct store *const store = engine->store;
+    const struct store_retain what = {.before_offset = offset};
+    const uint64_t seal_bytes = segment_bytes(partition->topic);
+    struct store_part_info info;
+    if (offset <= partition->start_offset) {
+        return false;
+    }
+    store->ops->part_info(store, partition->part, &info);
+    return store->ops->retain_reach(store, partition->part, &what) > partition->start_offset ||
+           (seal_bytes > 0 && info.active_bytes >= seal_bytes);
+}
+
+/* Up to where it is consumed, 0 = nothing of that can go. The store is asked first: most partitions have nothing
+ * that could, whatever their groups have done. */
+static uint64_t consumed_that_goes(struct engine *engine, const struct partition *partition)
+{
+    if (!may_go(engine, partition, UINT64_MAX)) {
+        return 0;
+    }
+    const uint64_t offset = consumed_to(partition);
+    return may_go(engine, partition, offset) ? offset : 0;
+}
+
+/* Note what is consumed, and put a record behind it when something of that can go. Trouble is no harm: the
+ * next time does it. */
 static void begin_round(struct engine *engine, struct topic *topic)
 {
     struct consumed *self =
@@ -240,8 +288,8 @@ static void begin_round(struct engine *engine, struct topic *topic)
     self->topic_id = topic->id;
     self->count = topic->partition_count;
     for (uint32_t i = 0; i < self->count; i++) {
-        self->offsets[i] = consumed_to(topic->partitions[i]);
-        any = any || self->offsets[i] > topic->partitions[i]->start_offset;
+        self->offsets[i] = consumed_that_goes(engine, topic->partitions[i]);
+        any = any || self->offsets[i] > 0;
     }
     LIST_INSERT_HEAD(&engine->consumed_list, self, link);
     topic->is_consuming = any && state_put_time(engine, &self->op) == 0;
@@ -281,28 +329,38 @@ static void retain_topic(struct engine *engine, struct topic *topic)
     }
 }
 
-/* Go on with the round as far as one turn goes; NULL = it is over, else the last topic of it. */
+static struct zsp_slice name_in(const struct zsp_buf *name)
+{
+    return name ? (struct zsp_slice){name->data, name->len} : (struct zsp_slice){NULL, 0};
+}
+
+/* Go on with the round as far as one turn goes; NULL = it is over, else the last topic of it. It goes from behind
+ * the topic that it began with to the last one, and then from the first one to that. */
 static const struct topic *retain_some(struct engine *engine, struct retention_round *round)
 {
     const struct name_index *topics = &engine->catalog.topics;
-    const struct zsp_slice last = round->last
-                                      ? (struct zsp_slice){round->last->data, round->last->len}
-                                      : (struct zsp_slice){NULL, 0};
-    struct topic *topic = NULL;
+    const size_t end = name_index_after(topics, name_in(round->first));
+    size_t at = round->last ? name_index_after(topics, name_in(round->last)) : end;
+    const struct topic *last = NULL;
     uint32_t work = 0;
-    for (size_t i = name_index_after(topics, last); i < topics->count; i++) {
-        if (work >= ROUND_PARTITIONS) {
-            return topic;
+    for (; work < ROUND_PARTITIONS; at++) {
+        if (at >= topics->count && !round->is_behind) {
+            round->is_behind = true;
+            at = 0;
         }
-        topic = topics->slots[i].value;
+        if (at >= topics->count || (round->is_behind && at >= end)) {
+            return NULL;
+        }
+        struct topic *const topic = topics->slots[at].value;
         const bool has = topic->state == TOPIC_LIVE && has_limit(topic);
         work += has ? topic->partition_count : 1;
         round->any = round->any || has;
+        last = topic;
         if (has) {
             retain_topic(engine, topic);
         }
     }
-    return NULL;
+    return last;
 }
 
 static void arm_period(struct engine *engine)
@@ -317,7 +375,10 @@ static void arm_period(struct engine *engine)
 static void retain(struct engine *engine, struct timer *timer)
 {
     struct retention_round *round = &engine->retention_round;
-    round->runs = true;
+    if (!round->runs) {
+        round->runs = true;
+        round->first = round->begin ? zsp_buf_get(round->begin) : NULL;
+    }
     const struct topic *last = retain_some(engine, round);
     zsp_buf_put(&round->last);
     round->last = last ? zsp_buf_copy(last->name) : NULL;
@@ -326,7 +387,8 @@ static void retain(struct engine *engine, struct timer *timer)
         return;
     }
     const struct retention_round was = *round;
-    *round = (struct retention_round){0};
+    zsp_buf_put(&round->first);
+    *round = (struct retention_round){.begin = was.begin};
     if (was.again) {
         retention_hurry(engine);
     } else if (was.any || last) {

@@ -124,6 +124,7 @@ struct topic {
     bool is_gone;      /* DELETING, and that is durable: nothing more is asked of its partitions */
     bool is_consuming; /* a round of `until_consumed` is under way, see retention.c */
     uint32_t next_partition; /* for the next batch of keyless records */
+    uint32_t next_retained;  /* partition that retention looks at first, see retention_nth() */
     uint32_t island_count;   /* partitions that have some */
     uint32_t partition_count;
     uint32_t made_count;           /* those behind partition_count are empty, see topic_grow.h */

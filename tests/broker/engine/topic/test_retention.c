@@ -144,6 +144,28 @@ static void only_what_is_durable_counts(void **state)
     assert_int_equal(start_of(f), 4);
 }
 
+/* Goal: a topic that is consumed, but of which nothing can go, costs no records. Method: the open segment is
+ * consumed, and rounds go by. */
+static void nothing_is_written_while_nothing_can_go(void **state)
+{
+    struct engine_fixture *f = *state;
+    mem_store_segment_batches(f->mem, 4);
+    fixture_ok(f, "TOPIC.CREATE", CONSUMED, NULL);
+    create_group(f, "g");
+    steps_publish_each(f, "t", "a b c");
+    ack(f, "g", 3);
+    fixture_advance(f, 2 * ZSP_RETENTION_MS); /* leases are over, no timer runs */
+    const size_t before = mem_store_record_count(f->mem);
+    fixture_advance(f, 5 * ZSP_RETENTION_MS);
+    assert_int_equal(mem_store_record_count(f->mem), before);
+    steps_publish_each(f, "t", "d e");
+    fixture_advance(f, 2 * ZSP_RETENTION_MS);
+    assert_int_equal(start_of(f), 0); /* d is not done */
+    ack(f, "g", 2);
+    fixture_advance(f, ZSP_RETENTION_MS);
+    assert_int_equal(start_of(f), 4);
+}
+
 /* Goal: what a group goes back to stays, also when all was consumed a moment ago. */
 static void a_seek_back_keeps_what_is_about_to_go(void **state)
 {
@@ -538,6 +560,7 @@ int main(void)
         TEST(what_expired_is_consumed),
         TEST(many_partitions_are_looked_at_in_turns),
         TEST(only_what_is_durable_counts),
+        TEST(nothing_is_written_while_nothing_can_go),
         TEST(a_seek_back_keeps_what_is_about_to_go),
         TEST(the_dead_stay_for_a_time_when_the_log_goes),
         TEST(what_is_redriven_stays_until_it_is_done),
