@@ -48,15 +48,14 @@ static void fired(struct engine *engine, struct timer *timer);
 
 /* --- The object ------------------------------------------------------------------------------- */
 
+static struct zsp_slice key_of(const uint64_t *group_id)
+{
+    return (struct zsp_slice){(const uint8_t *)group_id, sizeof *group_id};
+}
+
 struct letter_call *letters_find(const struct groups *self, const struct group *group)
 {
-    struct letter_call *call = NULL;
-    LIST_FOREACH (call, &self->letters, link) {
-        if (call->group_id == group->id) {
-            return call;
-        }
-    }
-    return NULL;
+    return zsp_table_find(&self->letter_groups, key_of(&group->id));
 }
 
 static void drop_span(struct letter_call *call)
@@ -72,6 +71,7 @@ static void end(struct letter_call *call)
     transaction_fini(&call->transaction);
     drop_span(call);
     LIST_REMOVE(call, link);
+    (void)zsp_table_remove(&groups->letter_groups, key_of(&call->group_id));
     free(call);
 }
 
@@ -107,6 +107,11 @@ void letters_look(struct groups *self, const struct ledger *ledger)
     }
     call->groups = self;
     call->group_id = ledger->group->id;
+    if (zsp_table_add(&self->letter_groups, key_of(&call->group_id), call) < 0) {
+        free(call);
+        group_out_of_memory(self);
+        return;
+    }
     LIST_INSERT_HEAD(&self->letters, call, link);
     call->timer.fire_fn = fired;
     engine_arm(self->engine, TIMER_WAIT, &call->timer, self->engine->clock.broker_ms);

@@ -31,15 +31,14 @@ struct redrive {
     uint8_t texts[ZSP_NAME_MAX + ZSP_REASON_MAX];
 };
 
+static struct zsp_slice key_of(const uint64_t *group_id)
+{
+    return (struct zsp_slice){(const uint8_t *)group_id, sizeof *group_id};
+}
+
 struct redrive *redrive_find(const struct groups *self, const struct group *group)
 {
-    struct redrive *redrive = NULL;
-    LIST_FOREACH (redrive, &self->redrives, link) {
-        if (redrive->group_id == group->id) {
-            return redrive;
-        }
-    }
-    return NULL;
+    return zsp_table_find(&self->redrive_groups, key_of(&group->id));
 }
 
 int64_t redrive_end_ms(const struct groups *self, const struct group *group)
@@ -62,6 +61,7 @@ void redrive_stop(struct groups *groups, struct redrive *self)
 {
     engine_cancel(groups->engine, TIMER_WAIT, &self->timer);
     LIST_REMOVE(self, link);
+    (void)zsp_table_remove(&groups->redrive_groups, key_of(&self->group_id));
     free(self);
 }
 
@@ -188,11 +188,15 @@ int redrive_begin(struct groups *self, const struct group *group, const struct d
         return ZSP_EEXISTS;
     }
     struct redrive *const made = calloc(1, sizeof *made);
-    if (!made) {
+    if (made) {
+        made->group_id = group->id;
+    }
+    if (!made || zsp_table_add(&self->redrive_groups, key_of(&made->group_id), made) < 0) {
+        free(made);
         return zsp_err_set(err, ZSP_ENOMEM, "redrive: out of memory");
     }
+    LIST_INSERT_HEAD(&self->redrives, made, link);
     made->groups = self;
-    made->group_id = group->id;
     made->fate = fate;
     made->rate = rate;
     made->counted_ms = engine->clock.broker_ms;
@@ -207,7 +211,6 @@ int redrive_begin(struct groups *self, const struct group *group, const struct d
     if (from) {
         made->place = *from;
     }
-    LIST_INSERT_HEAD(&self->redrives, made, link);
     made->timer.fire_fn = fired;
     engine_arm(engine, TIMER_WAIT, &made->timer, engine->clock.broker_ms + tick_ms(made));
     return 0;

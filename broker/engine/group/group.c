@@ -56,6 +56,8 @@ int group_init(struct engine *engine, struct zsp_err *err)
     zsp_table_init(&self->by_id, options->random_fn(options->random_arg));
     zsp_table_init(&self->followers, options->random_fn(options->random_arg));
     zsp_table_init(&self->savepoints, options->random_fn(options->random_arg));
+    zsp_table_init(&self->redrive_groups, options->random_fn(options->random_arg));
+    zsp_table_init(&self->letter_groups, options->random_fn(options->random_arg));
     settle_init(self);
     pool_init(&self->calls, sizeof(struct group_call));
     pool_init(&self->fair_lanes, sizeof(struct fair_lane));
@@ -112,6 +114,8 @@ void group_fini(struct engine *engine)
     fair_fini(self);
     lease_table_fini(&self->leases);
     session_notes_fini(&self->notes);
+    zsp_table_fini(&self->redrive_groups);
+    zsp_table_fini(&self->letter_groups);
     pool_fini(&self->bye_pool);
     run_slab_fini(&self->slab);
     expired_fini(self);

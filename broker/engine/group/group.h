@@ -171,6 +171,8 @@ struct groups {
     LIST_HEAD(, trace) traces;          /* likewise, see trace.c */
     LIST_HEAD(, redrive) redrives;      /* likewise, see redrive.h */
     LIST_HEAD(, letter_call) letters;   /* likewise, see letters.h */
+    struct zsp_table redrive_groups;    /* of these, by the id of their group */
+    struct zsp_table letter_groups;     /* likewise */
     uint64_t letters_looked;            /* ledgers that were asked what they owe, ever */
     LIST_HEAD(, side_call) side_calls;  /* likewise, see side_replay_verb.c */
     LIST_HEAD(, side_end) side_ends;    /* likewise, see side_replay.c */
