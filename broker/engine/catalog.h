@@ -31,6 +31,7 @@ enum catalog_id { CATALOG_TOPIC_ID, CATALOG_PRODUCER_ID, CATALOG_GROUP_ID, CATAL
 
 struct catalog {
     struct name_index topics;    /* struct topic, LIVE and CREATING and DELETING */
+    uint64_t partition_count;    /* of these, with those that are being added */
     struct name_index groups;    /* struct group */
     struct name_index producers; /* struct producer */
     struct zsp_table topic_ids;  /* struct topic by id */

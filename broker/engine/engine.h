@@ -57,6 +57,7 @@ struct engine_options {
     uint32_t retention_ms; /* between two rounds of retention; 0 = ZSP_RETENTION_MS; simulation uses
                             * less */
     uint32_t topics_max, groups_max; /* 0 = no limit; beyond: ZSP_ELIMIT_REACHED */
+    uint32_t partitions_max;         /* the same, of all topics together */
     /* Asked before messages are read for a request: may its reply's body have so many bytes? A
      * first message that is larger may come all the same. What is reserved replaces what was
      * (0 = nothing); it ends with the reply's effect, or when the host abandons the request.

@@ -130,6 +130,7 @@ static int start_engine(struct broker *self, struct zsp_err *err)
         .auto_create_groups = config->auto_create_groups,
         .default_partitions = (uint32_t)config->partitions,
         .topics_max = (uint32_t)config->topics_max,
+        .partitions_max = (uint32_t)config->partitions_max,
         .groups_max = (uint32_t)config->groups_max,
         .room_fn = reply_room,
         .room_arg = self,

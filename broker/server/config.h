@@ -64,6 +64,7 @@ struct config {
     bool auto_create_groups;
     uint64_t partitions; /* of topics made by a publish */
     uint64_t topics_max; /* 0 = no limit */
+    uint64_t partitions_max;
     uint64_t groups_max;
     /* limits */
     uint64_t requests;        /* unanswered ones of a connection */

@@ -36,6 +36,7 @@ static const struct config_key keys[] = {
     {"topics", "auto_create", CONFIG_BOOL, PLACE(auto_create_topics), 0, 0, "yes"},
     {"topics", "partitions", CONFIG_COUNT, PLACE(partitions), 1, ZSP_PARTITIONS_MAX, "1"},
     {"topics", "max", CONFIG_COUNT, PLACE(topics_max), 0, UINT32_MAX, "10000"},
+    {"topics", "max_partitions", CONFIG_COUNT, PLACE(partitions_max), 0, UINT32_MAX, "100000"},
     {"groups", "auto_create", CONFIG_BOOL, PLACE(auto_create_groups), 0, 0, "yes"},
     {"groups", "max", CONFIG_COUNT, PLACE(groups_max), 0, UINT32_MAX, "10000"},
     {"limits", "requests", CONFIG_COUNT, PLACE(requests), 2, 65536, "1024"},

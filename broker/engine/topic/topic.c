@@ -10,6 +10,7 @@
  */
 #include "broker/engine/topic/topic.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,7 @@ int topic_enlist(struct engine *engine, struct topic *self)
         (void)name_index_remove(&engine->catalog.topics, self->name);
         return ZSP_ENOMEM;
     }
+    engine->catalog.partition_count += topic_partitions_counted(self);
     return 0;
 }
 
@@ -195,7 +197,9 @@ static void topic_delist(struct engine *engine, struct topic *self)
     if (topic_by_name(engine, self->name) == self) {
         (void)name_index_remove(&engine->catalog.topics, self->name);
     }
-    (void)zsp_table_remove(&engine->catalog.topic_ids, id_key(self));
+    if (zsp_table_remove(&engine->catalog.topic_ids, id_key(self))) {
+        engine->catalog.partition_count -= topic_partitions_counted(self);
+    }
 }
 
 void topic_free(struct engine *engine, struct topic *self)
@@ -399,7 +403,28 @@ static int reserve_id(struct engine *engine, struct topic_job *job, struct zsp_e
     return state_put(engine, &entry, 1, STORE_SYNCED_LEVEL, &job->op, err);
 }
 
-static int check_may_create(const struct engine *engine, struct zsp_slice name, struct zsp_err *err)
+int topic_check_partitions(const struct engine *engine, uint32_t more, struct zsp_err *err)
+{
+    const uint64_t there = engine->catalog.partition_count;
+    const uint32_t most = engine->options.partitions_max;
+    if (most == 0 || (there <= most && more <= most - there)) {
+        return 0;
+    }
+    char wanted[64];
+    char got[64];
+    (void)snprintf(wanted, sizeof wanted, "at most %" PRIu32 " in all topics together", most);
+    (void)snprintf(got, sizeof got, "%" PRIu64 ", and %" PRIu32 " more", there, more);
+    zsp_err_set(err, ZSP_ELIMIT_REACHED,
+                "there are %" PRIu64 " partitions: with %" PRIu32
+                " more they would be over %" PRIu32
+                ", the most that all topics may have (topics.max_partitions)",
+                there, more, most);
+    zsp_err_detail(err, "partitions", wanted, got);
+    return ZSP_ELIMIT_REACHED;
+}
+
+static int check_may_create(const struct engine *engine, struct zsp_slice name,
+                            uint32_t partition_count, struct zsp_err *err)
 {
     const struct topic *const there = topic_by_name(engine, name);
     if (there) {
@@ -412,7 +437,7 @@ static int check_may_create(const struct engine *engine, struct zsp_slice name, 
         return zsp_err_set(err, ZSP_ELIMIT_REACHED, "there are %u topics, no more are allowed",
                            most);
     }
-    return 0;
+    return topic_check_partitions(engine, partition_count, err);
 }
 
 int topic_create(struct engine *engine, struct zsp_slice name, uint32_t partition_count,
@@ -421,7 +446,7 @@ int topic_create(struct engine *engine, struct zsp_slice name, uint32_t partitio
 {
     zsp_assert(partition_count >= 1 && partition_count <= ZSP_PARTITIONS_MAX);
     struct zsp_err error = {0};
-    int rc = check_may_create(engine, name, err);
+    int rc = check_may_create(engine, name, partition_count, err);
     if (rc != 0) {
         return rc;
     }

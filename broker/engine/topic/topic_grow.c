@@ -122,12 +122,25 @@ void topic_grow_wait(struct topic *self, struct topic_waiter *waiter)
     growth->more_last = waiter;
 }
 
+uint32_t topic_partitions_counted(const struct topic *self)
+{
+    return self->growth && self->growth->count > self->made_count ? self->growth->count
+                                                                  : self->made_count;
+}
+
+static void set_growth(struct engine *engine, struct topic *topic, struct topic_growth *growth)
+{
+    engine->catalog.partition_count -= topic_partitions_counted(topic);
+    topic->growth = growth;
+    engine->catalog.partition_count += topic_partitions_counted(topic);
+}
+
 /* `error` NULL = the partitions are there. */
 static void is_over(struct engine *engine, struct topic_growth *self, const struct zsp_err *error)
 {
     struct topic *const topic = self->topic;
     struct topic_waiter *waiter = self->more_first;
-    topic->growth = NULL;
+    set_growth(engine, topic, NULL);
     self->waiter->ready_fn(engine, self->waiter, topic, error);
     while (waiter) {
         struct topic_waiter *const next = waiter->next;
@@ -231,6 +244,12 @@ int topic_grow(struct engine *engine, struct topic *self, uint32_t count,
 {
     zsp_assert(self->state == TOPIC_LIVE && !self->growth);
     zsp_assert(count > self->partition_count && count <= ZSP_PARTITIONS_MAX);
+    int rc = count > self->made_count
+                 ? topic_check_partitions(engine, count - self->made_count, err)
+                 : 0;
+    if (rc != 0) {
+        return rc;
+    }
     struct topic_growth *const growth = calloc(1, sizeof *growth);
     if (!growth) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
@@ -238,11 +257,10 @@ int topic_grow(struct engine *engine, struct topic *self, uint32_t count,
     growth->topic = self;
     growth->waiter = waiter;
     growth->count = count;
-    self->growth = growth;
-    const int rc =
-        count > self->made_count ? make_logs(engine, growth, err) : put(engine, growth, err);
+    set_growth(engine, self, growth);
+    rc = count > self->made_count ? make_logs(engine, growth, err) : put(engine, growth, err);
     if (rc != 0) {
-        self->growth = NULL;
+        set_growth(engine, self, NULL);
         free_room(&growth->room);
         free(growth);
     }

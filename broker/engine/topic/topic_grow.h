@@ -20,11 +20,13 @@
 
 /* Begin. The topic is LIVE, is not growing, and has fewer than `count` partitions. `waiter` hears
  * the outcome.
- * Errors (then it hears nothing): ZSP_ENOMEM, those of the store's topic_create and of state_put */
+ * Errors (then it hears nothing): ZSP_ELIMIT_REACHED (partitions in all), ZSP_ENOMEM, those of the store's topic_create and of state_put */
 int topic_grow(struct engine *engine, struct topic *self, uint32_t count,
                struct topic_waiter *waiter, struct zsp_err *err);
 /* While topic->growth is set: hear, with error NULL, when it is over, however it ended. */
 void topic_grow_wait(struct topic *self, struct topic_waiter *waiter);
+/* How many partitions count towards the limit of all: those that are made, and those that are being. */
+uint32_t topic_partitions_counted(const struct topic *self);
 /* How many partitions the topic's image has to name. */
 uint32_t topic_partitions_put(const struct topic *self);
 

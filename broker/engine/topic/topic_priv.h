@@ -16,6 +16,8 @@ struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_c
 void topic_destroy(struct topic **self_p);
 /* Into the catalogue, by name and id. Errors: ZSP_ENOMEM (nothing changed) */
 int topic_enlist(struct engine *engine, struct topic *self);
+/* May there be so many partitions more? Errors: ZSP_ELIMIT_REACHED */
+int topic_check_partitions(const struct engine *engine, uint32_t more, struct zsp_err *err);
 /* Out of the catalogue, disarmed, freed. */
 void topic_free(struct engine *engine, struct topic *self);
 /* The topic as the store is told of it; borrows the name. */

@@ -145,10 +145,12 @@ static int replay_image(struct engine *engine, uint64_t id, const struct topic_i
         return zsp_err_set(err, ZSP_ECORRUPT, "%u partitions, it had %u", image->partition_count,
                            topic->partition_count);
     }
+    const uint32_t counted = topic ? topic_partitions_counted(topic) : 0;
     if (topic && topic_set_partitions(topic, image->partition_count) < 0) {
         return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
     }
     if (topic) {
+        engine->catalog.partition_count += topic_partitions_counted(topic) - counted;
         if (topic_keep(topic, &image->settings) < 0) {
             return zsp_err_set(err, ZSP_ENOMEM, "out of memory");
         }

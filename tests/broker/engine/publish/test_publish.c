@@ -219,6 +219,51 @@ static void topics_are_limited(void **state)
     fixture_error(f, ZSP_ELIMIT_REACHED, "TOPIC.CREATE", "{'topic': 'more'}", NULL);
 }
 
+static void partitions_of_all_topics_are_limited(void **state)
+{
+    struct engine_fixture *const f = *state;
+    f->options.partitions_max = 5;
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'a', 'partitions': 3}", NULL);
+    const struct answer *a = fixture_error(f, ZSP_ELIMIT_REACHED, "TOPIC.CREATE",
+                                           "{'topic': 'b', 'partitions': 3}", NULL);
+    assert_string_equal(a->error.wanted, "at most 5 in all topics together");
+    assert_string_equal(a->error.got, "3, and 3 more");
+    fixture_ok(f, "PUBLISH", "{'topic': 'b'}", "[[b'x']]");
+    fixture_ok(f, "PUBLISH", "{'topic': 'c'}", "[[b'x']]");
+    fixture_error(f, ZSP_ELIMIT_REACHED, "PUBLISH", "{'topic': 'd'}", "[[b'x']]");
+    fixture_error(f, ZSP_ELIMIT_REACHED, "TOPIC.SET", "{'topic': 'b', 'partitions': 2}", NULL);
+    fixture_ok(f, "TOPIC.DELETE", "{'topic': 'a'}", NULL);
+    fixture_ok(f, "TOPIC.SET", "{'topic': 'b', 'partitions': 4}", NULL);
+    fixture_error(f, ZSP_ELIMIT_REACHED, "PUBLISH", "{'topic': 'd'}", "[[b'x']]");
+    for (int i = 0; i < 2; i++) { /* what is there stays, also when it is too much */
+        f->options.partitions_max = i == 0 ? 3 : 6;
+        fixture_restart(f, MEM_KEEP_SYNCED);
+        fixture_ok(f, "PUBLISH", "{'topic': 'b', 'partition': 3}", "[[b'x']]");
+        fixture_error(f, ZSP_ELIMIT_REACHED, "TOPIC.SET", "{'topic': 'c', 'partitions': 3}", NULL);
+    }
+    fixture_ok(f, "TOPIC.SET", "{'topic': 'c', 'partitions': 2}", NULL);
+}
+
+/* Goal: growths of several topics at a time keep the limit, and one that fails gives back what it had. */
+static void partitions_that_are_being_made_count(void **state)
+{
+    struct engine_fixture *const f = *state;
+    f->options.partitions_max = 6;
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'a', 'partitions': 1}", NULL);
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 'b', 'partitions': 1}", NULL);
+    mem_store_hold(f->mem, MEM_TOPICS);
+    const uint64_t first = fixture_send(f, "TOPIC.SET", "{'topic': 'a', 'partitions': 4}", NULL);
+    const uint64_t second = fixture_send(f, "TOPIC.SET", "{'topic': 'b', 'partitions': 4}", NULL);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, first)->code, 0);
+    assert_int_equal(fixture_answer(f, second)->code, ZSP_ELIMIT_REACHED);
+    fixture_ok(f, "TOPIC.SET", "{'topic': 'b', 'partitions': 2}", NULL);
+    fixture_error(f, ZSP_ELIMIT_REACHED, "TOPIC.SET", "{'topic': 'b', 'partitions': 3}", NULL);
+}
+
 /* --- failures ---------------------------------------------------------------------------- */
 
 /* A failed append fails those behind it; the next one takes the offset. */
@@ -333,6 +378,8 @@ int main(void)
         TEST(publishes_queue_behind_the_creation_of_their_topic),
         TEST(a_refused_creation_refuses_all_that_waited),
         TEST(a_missing_topic_is_not_found_when_none_may_be_created),
+        TEST(partitions_of_all_topics_are_limited),
+        TEST(partitions_that_are_being_made_count),
         TEST(topics_are_limited),
         TEST(a_failed_append_fails_those_behind_it),
         TEST(no_space_is_definite_and_passes),
