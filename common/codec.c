@@ -105,16 +105,16 @@ static uint64_t window_bytes(uint8_t descriptor)
 static int check_front(struct zsp_slice packed, struct zsp_err *err)
 {
     if (packed.len < FRONT_BYTES || zsp_get_u32(packed.data) != FRAME_MAGIC) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "no zstd frame begins here");
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "body", "no zstd frame begins here");
     }
     const uint8_t descriptor = packed.data[DESCRIPTOR_POS];
     if (descriptor & HAS_DICTIONARY) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "the zstd frame wants a dictionary");
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "body", "the zstd frame wants a dictionary");
     }
     if (!(descriptor & SINGLE_SEGMENT) && window_bytes(packed.data[WINDOW_POS]) > ZSP_FRAME_MAX) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD,
-                           "the zstd frame wants a window of %" PRIu64 " bytes, at most %u",
-                           window_bytes(packed.data[WINDOW_POS]), ZSP_FRAME_MAX);
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "body",
+                                 "the zstd frame wants a window of %" PRIu64 " bytes, at most %u",
+                                 window_bytes(packed.data[WINDOW_POS]), ZSP_FRAME_MAX);
     }
     return 0;
 }
@@ -124,20 +124,21 @@ static int check_sizes(struct zsp_slice packed, size_t raw_bytes, struct zsp_err
 {
     const unsigned long long told = ZSTD_getFrameContentSize(packed.data, packed.len);
     if (told == ZSTD_CONTENTSIZE_ERROR) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "the zstd frame's header is damaged");
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "body",
+                                 "the zstd frame's header is damaged");
     }
     if (told != ZSTD_CONTENTSIZE_UNKNOWN && told != raw_bytes) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "the zstd frame tells %llu bytes, wanted %zu",
-                           told, raw_bytes);
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "body",
+                                 "the zstd frame tells %llu bytes, wanted %zu", told, raw_bytes);
     }
     const size_t len = ZSTD_findFrameCompressedSize(packed.data, packed.len);
     if (ZSTD_isError(len)) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "the zstd frame is not whole: %s",
-                           ZSTD_getErrorName(len));
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "body", "the zstd frame is not whole: %s",
+                                 ZSTD_getErrorName(len));
     }
     if (len != packed.len) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "%zu bytes behind the zstd frame",
-                           packed.len - len);
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "body", "%zu bytes behind the zstd frame",
+                                 packed.len - len);
     }
     return 0;
 }
@@ -155,12 +156,13 @@ int zsp_unpack(struct zsp_unpacker *self, struct zsp_slice packed, uint8_t *out,
     }
     const size_t len = ZSTD_decompressDCtx(self->context, out, raw_bytes, packed.data, packed.len);
     if (ZSTD_isError(len) && ZSTD_getErrorCode(len) != ZSTD_error_dstSize_tooSmall) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "the zstd frame is damaged: %s",
-                           ZSTD_getErrorName(len));
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "body", "the zstd frame is damaged: %s",
+                                 ZSTD_getErrorName(len));
     }
     if (len != raw_bytes) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "the zstd frame holds %s than %zu bytes",
-                           ZSTD_isError(len) ? "more" : "less", raw_bytes);
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "body",
+                                 "the zstd frame holds %s than %zu bytes",
+                                 ZSTD_isError(len) ? "more" : "less", raw_bytes);
     }
     return 0;
 }

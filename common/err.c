@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "common/err.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,6 +91,18 @@ int zsp_err_set(struct zsp_err *err, int code, const char *format, ...)
     return code;
 }
 
+int zsp_err_set_about(struct zsp_err *err, int code, const char *object, const char *format, ...)
+{
+    if (err) {
+        va_list args;
+        va_start(args, format);
+        begin_report(err, code, format, args);
+        va_end(args);
+        zsp_err_detail(err, object, NULL, NULL);
+    }
+    return code;
+}
+
 int zsp_err_set_errno(struct zsp_err *err, int code, int sys_errno, const char *format, ...)
 {
     if (!err) {
@@ -142,6 +155,16 @@ void zsp_err_detail(struct zsp_err *err, const char *object, const char *wanted,
     if (got) {
         copy_cut(err->got, sizeof err->got, got);
     }
+}
+
+void zsp_err_detail_range(struct zsp_err *err, const char *object, uint64_t min, uint64_t max,
+                          uint64_t got)
+{
+    char wanted_text[48];
+    char got_text[24];
+    (void)snprintf(wanted_text, sizeof wanted_text, "%" PRIu64 "..%" PRIu64, min, max);
+    (void)snprintf(got_text, sizeof got_text, "%" PRIu64, got);
+    zsp_err_detail(err, object, wanted_text, got_text);
 }
 
 const char *zsp_strerror(int code)

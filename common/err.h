@@ -13,6 +13,7 @@
 #define ZSP_ERR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/compiler.h"
 
@@ -87,6 +88,10 @@ struct zsp_err {
  * Returns `code`, so that `return zsp_err_set(...)` is one line. */
 int zsp_err_set(struct zsp_err *err, int code, const char *format, ...) ZSP_PRINTF(3, 4);
 
+/* The same, and fill `object`, what the report is about, as zsp_err_detail() does. */
+int zsp_err_set_about(struct zsp_err *err, int code, const char *object, const char *format, ...)
+    ZSP_PRINTF(4, 5);
+
 /* As zsp_err_set() for a failed system call: appends ": " and the text of
  * `sys_errno`, and keeps the number. */
 int zsp_err_set_errno(struct zsp_err *err, int code, int sys_errno, const char *format, ...)
@@ -99,6 +104,10 @@ int zsp_err_wrap(struct zsp_err *err, const char *format, ...) ZSP_PRINTF(2, 3);
 /* Fill object, wanted and got of a report; a NULL leaves a field as it is.
  * Texts are cut at the field's size, on a UTF-8 boundary. */
 void zsp_err_detail(struct zsp_err *err, const char *object, const char *wanted, const char *got);
+
+/* The same for a number that should be in min..max. */
+void zsp_err_detail_range(struct zsp_err *err, const char *object, uint64_t min, uint64_t max,
+                          uint64_t got);
 
 /* The sentence for a code; "unknown error" for others. Never NULL, static. */
 const char *zsp_strerror(int code);

@@ -268,10 +268,10 @@ int zsp_record_check(struct zsp_slice body, size_t record_max, uint32_t *ret_cou
                      struct zsp_err *err)
 {
     if (body.len == 0) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "the body is empty");
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "body", "the body is empty");
     }
     if (body.len > UINT32_MAX) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE, "the body has %zu bytes", body.len);
+        return zsp_err_set_about(err, ZSP_ETOO_LARGE, "body", "the body has %zu bytes", body.len);
     }
     const uint8_t *pos = body.data;
     const uint8_t *const end = body.data + body.len;
@@ -374,7 +374,7 @@ int zsp_record_key(struct zsp_slice record, struct zsp_slice *ret_key)
 int zsp_record_decode(struct zsp_slice record, struct zsp_record *ret, struct zsp_err *err)
 {
     if (record.len == 0) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "the record is empty");
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "record", "the record is empty");
     }
     struct zsp_record decoded;
     struct fault fault;
@@ -384,8 +384,9 @@ int zsp_record_decode(struct zsp_slice record, struct zsp_record *ret, struct zs
         return report_fault(&fault, record.data, 0, err);
     }
     if (next != end) {
-        return zsp_err_set(err, ZSP_EBAD_RECORD, "pos %zu: %zu bytes follow the record",
-                           (size_t)(next - record.data), (size_t)(end - next));
+        return zsp_err_set_about(err, ZSP_EBAD_RECORD, "record",
+                                 "pos %zu: %zu bytes follow the record",
+                                 (size_t)(next - record.data), (size_t)(end - next));
     }
     *ret = decoded;
     return 0;

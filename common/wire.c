@@ -55,15 +55,17 @@ static int check_token(const struct zsp_token *token, size_t pos, size_t depth, 
 {
     const bool nests = token->kind == ZSP_TOKEN_ARRAY || token->kind == ZSP_TOKEN_MAP;
     if (nests && depth == ZSP_DEPTH_MAX) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "pos %zu: nested deeper than %u", pos,
-                           ZSP_DEPTH_MAX);
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header", "pos %zu: nested deeper than %u",
+                                 pos, ZSP_DEPTH_MAX);
     }
     if (token->kind == ZSP_TOKEN_EXT) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "pos %zu: extension types are not used", pos);
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header",
+                                 "pos %zu: extension types are not used", pos);
     }
     if (token->kind == ZSP_TOKEN_STR &&
         !zsp_utf8_valid((struct zsp_slice){token->data, (size_t)token->value})) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "pos %zu: a string is not valid UTF-8", pos);
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header",
+                                 "pos %zu: a string is not valid UTF-8", pos);
     }
     return 0;
 }
@@ -72,7 +74,8 @@ static int check_token(const struct zsp_token *token, size_t pos, size_t depth, 
 static int walk(struct zsp_slice bytes, size_t *ret_len, struct zsp_err *err)
 {
     if (bytes.len == 0) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "an empty frame is no MessagePack value");
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header",
+                                 "an empty frame is no MessagePack value");
     }
     const uint8_t *pos = bytes.data;
     const uint8_t *const end = bytes.data + bytes.len;
@@ -83,8 +86,8 @@ static int walk(struct zsp_slice bytes, size_t *ret_len, struct zsp_err *err)
         const size_t at = (size_t)(pos - bytes.data);
         pos = zsp_token_read(pos, end, &token);
         if (!pos) {
-            return zsp_err_set(err, ZSP_EBAD_REQUEST,
-                               "pos %zu: not MessagePack, or longer than the frame", at);
+            return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header",
+                                     "pos %zu: not MessagePack, or longer than the frame", at);
         }
         const int rc = check_token(&token, at, depth, err);
         if (rc != 0) {
@@ -108,8 +111,8 @@ int wire_value_check(struct zsp_slice bytes, struct zsp_err *err)
     size_t len = 0;
     const int rc = walk(bytes, &len, err);
     if (rc == 0 && len < bytes.len) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "pos %zu: %zu bytes follow the header", len,
-                           bytes.len - len);
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header",
+                                 "pos %zu: %zu bytes follow the header", len, bytes.len - len);
     }
     return rc;
 }
@@ -180,7 +183,7 @@ static int unpack(struct wire_decoder *decoder, struct zsp_slice frame, struct z
         return zsp_err_set(err, ZSP_ENOMEM, "no memory to decode a header of %zu bytes", frame.len);
     }
     if (rc != MSGPACK_UNPACK_SUCCESS) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "not MessagePack");
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header", "not MessagePack");
     }
     return 0;
 }
@@ -211,16 +214,19 @@ static int decode_header(struct wire_decoder *decoder, struct zsp_slice frame,
     }
     const msgpack_object *root = &decoder->root;
     if (root->type != MSGPACK_OBJECT_ARRAY || root->via.array.size != HEADER_ELEMENTS) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "the header is not an array of 4 elements");
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header",
+                                 "the header is not an array of 4 elements");
     }
     if (!front->has_version) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "the version is not a number");
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header", "the version is not a number");
     }
     if (root->via.array.ptr[1].type != MSGPACK_OBJECT_STR) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "element 1 (verb or status) is not a string");
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header",
+                                 "element 1 (verb or status) is not a string");
     }
     if (root->via.array.ptr[3].type != MSGPACK_OBJECT_MAP) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "element 3 (arguments) is not a map");
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header",
+                                 "element 3 (arguments) is not a map");
     }
     return 0;
 }
@@ -240,7 +246,8 @@ int wire_request_decode(struct wire_decoder *decoder, struct zsp_slice frame,
         return rc;
     }
     if (!front.has_id) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "element 2 (request id) is not a number >= 0");
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header",
+                                 "element 2 (request id) is not a number >= 0");
     }
     const msgpack_object *elements = decoder->root.via.array.ptr;
     ret->verb = str_slice(&elements[1]);

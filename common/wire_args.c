@@ -339,7 +339,7 @@ int wire_get_accept(const msgpack_object *object, const char *what, bool *ret_zs
 {
     bool zstd = false;
     if (object->type != MSGPACK_OBJECT_ARRAY) {
-        return zsp_err_set(err, ZSP_EBAD_TYPE, "%s must be an array", what);
+        return zsp_err_set_about(err, ZSP_EBAD_TYPE, what, "%s must be an array", what);
     }
     for (uint32_t i = 0; i < object->via.array.size; i++) {
         struct zsp_slice name;

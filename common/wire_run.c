@@ -128,11 +128,13 @@ static int check_array(const msgpack_object *object, uint32_t least, uint32_t mo
                        struct zsp_err *err)
 {
     if (object->type != MSGPACK_OBJECT_ARRAY) {
-        return zsp_err_set(err, ZSP_EBAD_TYPE, "a run must be an array");
+        return zsp_err_set_about(err, ZSP_EBAD_TYPE, "run", "a run must be an array");
     }
     if (object->via.array.size < least || object->via.array.size > most) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "a run must have %u to %u elements, not %u",
-                           (unsigned)least, (unsigned)most, (unsigned)object->via.array.size);
+        zsp_err_set(err, ZSP_EBAD_VALUE, "a run must have %u to %u elements, not %u",
+                    (unsigned)least, (unsigned)most, (unsigned)object->via.array.size);
+        zsp_err_detail_range(err, "run", least, most, object->via.array.size);
+        return ZSP_EBAD_VALUE;
     }
     return 0;
 }
@@ -159,13 +161,14 @@ static int get_front(const msgpack_object *items, struct run_front *ret, struct 
         rc = wire_get_uint(&items[3], "count of a run", UINT64_MAX, &ret->count, err);
     }
     if (rc == 0 && ret->count == 0) {
-        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "count of a run must be at least 1");
+        rc = zsp_err_set_about(err, ZSP_EBAD_VALUE, "count", "count of a run must be at least 1");
     }
     /* The end of a run, one past its last offset, is a number too. */
     if (rc == 0 && ret->count > UINT64_MAX - ret->first) {
-        rc = zsp_err_set(err, ZSP_EBAD_VALUE,
-                         "a run of %" PRIu64 " from offset %" PRIu64 " ends beyond the last offset",
-                         ret->count, ret->first);
+        rc = zsp_err_set_about(err, ZSP_EBAD_VALUE, "count",
+                               "a run of %" PRIu64 " from offset %" PRIu64
+                               " ends beyond the last offset",
+                               ret->count, ret->first);
     }
     if (rc == 0 && items[4].type != MSGPACK_OBJECT_NIL) {
         rc = wire_get_uint(&items[4], "lease of a run", UINT64_MAX, &ret->lease, err);
@@ -188,14 +191,15 @@ static int get_codec(const msgpack_object *map, struct wire_run *run, struct zsp
     }
     int rc = wire_get_str(value, "codec", &codec, err);
     if (rc == 0 && !zsp_slice_equal_str(codec, ZSP_CODEC_ZSTD_NAME)) {
-        rc = zsp_err_set(err, ZSP_EUNSUPPORTED, "codec of a run must be zstd");
+        rc = zsp_err_set_about(err, ZSP_EUNSUPPORTED, "codec", "codec of a run must be zstd");
     }
     value = wire_map_find(map, "raw_size");
     if (rc == 0 && value) {
         rc = wire_get_uint(value, "raw_size", ZSP_FRAME_MAX, &raw_bytes, err);
     }
     if (rc == 0 && raw_bytes == 0) {
-        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "a compressed run must tell its raw_size");
+        rc = zsp_err_set_about(err, ZSP_EBAD_VALUE, "raw_size",
+                               "a compressed run must tell its raw_size");
     }
     value = wire_map_find(map, "skip");
     if (rc == 0 && value) {
@@ -268,7 +272,7 @@ int wire_run_decode(const msgpack_object *object, struct wire_run *ret, struct z
                            .priority = ZSP_PRIORITY};
     if (object->via.array.size == 7 && items[6].type != MSGPACK_OBJECT_NIL) {
         if (items[6].type != MSGPACK_OBJECT_MAP) {
-            return zsp_err_set(err, ZSP_EBAD_TYPE, "extras of a run must be a map");
+            return zsp_err_set_about(err, ZSP_EBAD_TYPE, "run", "extras of a run must be a map");
         }
         rc = get_extras(&items[6], &run, err);
     }

@@ -329,8 +329,9 @@ int engine_start(struct engine *self, struct instant now, struct zsp_err *err)
 
 static int refuse_bodies(const struct verb *verb, size_t body_count, struct zsp_err *err)
 {
-    return zsp_err_set(err, ZSP_EBAD_REQUEST, "%s takes %zu body frames, there are %zu", verb->name,
-                       verb->body_count, body_count);
+    return zsp_err_set_about(err, ZSP_EBAD_REQUEST, verb->name,
+                             "%s takes %zu body frames, there are %zu", verb->name,
+                             verb->body_count, body_count);
 }
 
 static int handle(struct engine *self, const struct engine_request *input,

@@ -46,7 +46,8 @@ enum engine_room reply_room(struct engine *engine, const struct reply_to *to, ui
 void reply_no_room(struct engine *engine, const struct reply_to *to, bool maybe)
 {
     struct zsp_err error;
-    zsp_err_set(&error, ZSP_EOVER_CREDIT, "too many bytes of replies wait to be read");
+    zsp_err_set_about(&error, ZSP_EOVER_CREDIT, "connection",
+                      "too many bytes of replies wait to be read");
     error.maybe = maybe;
     reply_error(engine, to, &error);
 }
@@ -119,8 +120,9 @@ static void refuse_draft(struct engine *engine)
 {
     struct reply_draft *const draft = &engine->draft;
     struct zsp_err error;
-    zsp_err_set(&error, ZSP_ETOO_LARGE, "the answer takes %zu bytes, a header holds %u",
-                draft->header.len, ZSP_HEADER_MAX);
+    zsp_err_set_about(&error, ZSP_ETOO_LARGE, "reply",
+                      "the answer takes %zu bytes, a header holds %u", draft->header.len,
+                      ZSP_HEADER_MAX);
     effects_cut(&engine->effects, draft->part_first);
     draft->lease = 0;
     draft->more = false;

@@ -18,9 +18,9 @@ void route_fini(struct route *self)
 static int add_stretch(struct route *self, const struct stretch *stretch, struct zsp_err *err)
 {
     if (self->count == ZSP_RUNS_MAX) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE,
-                           "the batch changes its partition more than %u times; cut it by key",
-                           ZSP_RUNS_MAX);
+        return zsp_err_set_about(
+            err, ZSP_ETOO_LARGE, "body",
+            "the batch changes its partition more than %u times; cut it by key", ZSP_RUNS_MAX);
     }
     if (self->count == self->capacity) {
         const uint32_t capacity = self->capacity > 0 ? self->capacity * 2 : 16;

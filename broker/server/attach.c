@@ -136,13 +136,13 @@ static struct session *begin(struct server *self, struct connection *connection,
         end(self, connection->session, ENGINE_SESSION_OVER);
     }
     if (self->sessions.count >= self->options.config->sessions && !make_room(self)) {
-        (void)zsp_err_set(err, ZSP_ELIMIT_REACHED, "%zu sessions are open and at work",
-                          self->sessions.count);
+        (void)zsp_err_set_about(err, ZSP_ELIMIT_REACHED, "sessions",
+                                "%zu sessions are open and at work", self->sessions.count);
         return NULL;
     }
     struct session *session = session_new(&self->sessions, id, connection, request_id);
     if (!session) {
-        (void)zsp_err_set(err, ZSP_ELIMIT_REACHED, "the broker is out of memory");
+        (void)zsp_err_set_about(err, ZSP_ELIMIT_REACHED, "broker", "the broker is out of memory");
     }
     return session;
 }

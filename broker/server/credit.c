@@ -29,9 +29,11 @@ int credit_take(struct credit *self, struct credit_pool *pool, struct credit_sha
 {
     const struct credit_limits *const limits = &pool->limits;
     if (share.bytes > limits->bytes) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE,
-                           "the request has %" PRIu64 " bytes, at most %" PRIu64 " are allowed",
-                           share.bytes, limits->bytes);
+        zsp_err_set(err, ZSP_ETOO_LARGE,
+                    "the request has %" PRIu64 " bytes, at most %" PRIu64 " are allowed",
+                    share.bytes, limits->bytes);
+        zsp_err_detail_range(err, "request", 1, limits->bytes, share.bytes);
+        return ZSP_ETOO_LARGE;
     }
     if (exceeds(self->requests, 1, limits->requests)) {
         return over(err, "unanswered requests of the connection", self->requests, limits->requests);

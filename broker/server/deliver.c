@@ -233,9 +233,9 @@ static void refuse_reply(struct server *self, struct call *call)
 {
     struct zsp_err error = {0};
     self->figures.over_credit++;
-    (void)zsp_err_set(&error, ZSP_EOVER_CREDIT,
-                      "the connection does not read its replies: %" PRIu64 " bytes wait",
-                      outflow_bytes(call->connection->room.outflow));
+    (void)zsp_err_set_about(&error, ZSP_EOVER_CREDIT, "connection",
+                            "the connection does not read its replies: %" PRIu64 " bytes wait",
+                            outflow_bytes(call->connection->room.outflow));
     const struct deliver_to to = {
         .connection = call->connection, .call = call, .envelope = &call->envelope};
     deliver_error(self, to, true, call->id, &error);

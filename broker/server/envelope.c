@@ -27,8 +27,8 @@ int envelope_copy(struct envelope *self, const struct zsp_slice *frames, size_t 
     size_t left = ENVELOPE_BYTES_MAX;
     for (size_t i = 0; i < count; i++) {
         if (frames[i].len > left) {
-            return zsp_err_set(err, ZSP_ETOO_LARGE, "the envelope has more than %u bytes",
-                               ENVELOPE_BYTES_MAX);
+            return zsp_err_set_about(err, ZSP_ETOO_LARGE, "envelope",
+                                     "the envelope has more than %u bytes", ENVELOPE_BYTES_MAX);
         }
         left -= frames[i].len;
     }

@@ -52,7 +52,8 @@ static int read_header(struct arrival *self, struct zsp_err *err)
 {
     const struct inbound *const message = self->message;
     if (self->header_index >= message->kept) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "an envelope without a header behind it");
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "header",
+                                 "an envelope without a header behind it");
     }
     return wire_request_decode(self->server->decoder, message->slices[self->header_index],
                                &self->request, err);
@@ -62,18 +63,23 @@ static int check_frames(const struct arrival *self, struct zsp_err *err)
 {
     const struct inbound *const message = self->message;
     if (message->frame_count > ZSP_MESSAGE_FRAMES_MAX) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE, "%" PRIu64 " frames, at most %u are read",
-                           message->frame_count, ZSP_MESSAGE_FRAMES_MAX);
+        zsp_err_set(err, ZSP_ETOO_LARGE, "%" PRIu64 " frames, at most %u are read",
+                    message->frame_count, ZSP_MESSAGE_FRAMES_MAX);
+        zsp_err_detail_range(err, "frames", 1, ZSP_MESSAGE_FRAMES_MAX, message->frame_count);
+        return ZSP_ETOO_LARGE;
     }
     for (size_t i = self->header_index + 1; i < message->kept; i++) {
         const size_t len = message->slices[i].len;
         const size_t body = i - self->header_index;
         if (len == 0) {
-            return zsp_err_set(err, ZSP_EBAD_REQUEST, "body frame %zu is empty", body);
+            return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "body", "body frame %zu is empty",
+                                     body);
         }
         if (len > ZSP_FRAME_MAX) {
-            return zsp_err_set(err, ZSP_ETOO_LARGE, "body frame %zu has %zu bytes, at most %u",
-                               body, len, ZSP_FRAME_MAX);
+            zsp_err_set(err, ZSP_ETOO_LARGE, "body frame %zu has %zu bytes, at most %u", body, len,
+                        ZSP_FRAME_MAX);
+            zsp_err_detail_range(err, "body", 1, ZSP_FRAME_MAX, len);
+            return ZSP_ETOO_LARGE;
         }
     }
     return ZSP_OK;
@@ -85,9 +91,10 @@ static int check_no_bodies(const struct arrival *self, struct zsp_err *err)
 {
     const size_t bodies = self->message->kept - self->header_index - 1;
     if (bodies > 0) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "%.*s takes no body, %zu frames came",
-                           (int)self->request.verb.len, (const char *)self->request.verb.data,
-                           bodies);
+        zsp_err_set(err, ZSP_EBAD_REQUEST, "%.*s takes no body, %zu frames came",
+                    (int)self->request.verb.len, (const char *)self->request.verb.data, bodies);
+        zsp_err_detail_range(err, "body", 0, 0, bodies);
+        return ZSP_EBAD_REQUEST;
     }
     return ZSP_OK;
 }
@@ -98,11 +105,12 @@ static int check_hello(const struct arrival *self, struct zsp_err *err)
     struct server *const server = self->server;
     const struct connection *const connection = self->connection;
     if (connection->routing_id.data[0] != 0) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST,
-                           "no session for a socket that sets its own routing id");
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "connection",
+                                 "no session for a socket that sets its own routing id");
     }
     if (connection->calls) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST, "HELLO while requests are unanswered");
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "HELLO",
+                                 "HELLO while requests are unanswered");
     }
     if (server->state != SERVER_SERVING) {
         return zsp_err_set(err, ZSP_ESHUTTING_DOWN, "the broker is stopping");
@@ -168,7 +176,8 @@ static int take_bodies(struct arrival *self, struct zsp_buf **bodies, size_t *re
                 count--;
                 zsp_buf_put(&bodies[count]);
             }
-            return zsp_err_set(err, ZSP_ELIMIT_REACHED, "the broker is out of memory");
+            return zsp_err_set_about(err, ZSP_ELIMIT_REACHED, "broker",
+                                     "the broker is out of memory");
         }
         count++;
     }
@@ -186,8 +195,9 @@ static struct call *accept_call(struct arrival *self, struct zsp_err *err)
         .has_bodies = self->message->kept > self->header_index + 1,
     };
     if (!reply_room_admits(&self->connection->room, &server->replies)) {
-        (void)zsp_err_set(err, ZSP_EOVER_CREDIT, "%" PRIu64 " bytes of replies are unread",
-                          outflow_bytes(self->connection->room.outflow));
+        (void)zsp_err_set_about(err, ZSP_EOVER_CREDIT, "connection",
+                                "%" PRIu64 " bytes of replies are unread",
+                                outflow_bytes(self->connection->room.outflow));
         return NULL;
     }
     if (credit_take(&self->connection->credit, &server->pool, share, err) < 0) {
@@ -196,7 +206,7 @@ static struct call *accept_call(struct arrival *self, struct zsp_err *err)
     struct call *const call = call_table_add(&server->calls);
     if (!call) {
         credit_give(&self->connection->credit, &server->pool, share);
-        (void)zsp_err_set(err, ZSP_ELIMIT_REACHED, "the broker is out of memory");
+        (void)zsp_err_set_about(err, ZSP_ELIMIT_REACHED, "broker", "the broker is out of memory");
         return NULL;
     }
     call->envelope = self->envelope;

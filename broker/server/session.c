@@ -130,14 +130,17 @@ int session_admit(struct session *self, uint64_t request_id, struct zsp_err *err
         return ZSP_OK;
     }
     if (!self) {
-        return zsp_err_set(err, ZSP_EHELLO_REQUIRED,
-                           "request id %" PRIu64 " needs a HELLO on this connection", request_id);
+        return zsp_err_set_about(err, ZSP_EHELLO_REQUIRED, "request id",
+                                 "request id %" PRIu64 " needs a HELLO on this connection",
+                                 request_id);
     }
     if (request_id <= self->last_request_id) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST,
-                           "request id %" PRIu64 " does not follow %" PRIu64
-                           ": the ids of a session increase",
-                           request_id, self->last_request_id);
+        zsp_err_set(err, ZSP_EBAD_REQUEST,
+                    "request id %" PRIu64 " does not follow %" PRIu64
+                    ": the ids of a session increase",
+                    request_id, self->last_request_id);
+        zsp_err_detail_range(err, "request id", self->last_request_id + 1, INT64_MAX, request_id);
+        return ZSP_EBAD_REQUEST;
     }
     self->last_request_id = request_id;
     return ZSP_OK;

@@ -134,7 +134,8 @@ static bool all_zero(const uint8_t *bytes, size_t len)
 static int check_size(size_t size, const char *what, struct zsp_err *err)
 {
     if (size < sizeof size || size > OPTIONS_SIZE_MAX) {
-        return zsp_err_set(err, ZSP_EINVAL, "%s: size %zu: call its _init function", what, size);
+        return zsp_err_set_about(err, ZSP_EINVAL, what, "%s: size %zu: call its _init function",
+                                 what, size);
     }
     return 0;
 }
@@ -154,7 +155,7 @@ int zsp_options_read(void *to, size_t to_size, const void *from, const char *wha
     }
     const uint8_t *bytes = from;
     if (size > to_size && !all_zero(bytes + to_size, size - to_size)) {
-        return zsp_err_set(err, ZSP_EINVAL, "%s: made for a newer library", what);
+        return zsp_err_set_about(err, ZSP_EINVAL, what, "%s: made for a newer library", what);
     }
     const size_t known = size < to_size ? size : to_size;
     memcpy((uint8_t *)to + sizeof size, bytes + sizeof size, known - sizeof size);
@@ -187,7 +188,9 @@ int zsp_option_ms(const char *name, int64_t given, int64_t fallback, int64_t max
 int zsp_name_check_text(const char *what, const char *name, struct zsp_err *err)
 {
     if (!name) {
-        return zsp_err_set(err, ZSP_EBAD_NAME, "no %s given", what);
+        zsp_err_set(err, ZSP_EBAD_NAME, "no %s given", what);
+        zsp_err_detail(err, what, "a name", "nothing");
+        return ZSP_EBAD_NAME;
     }
     return zsp_name_check(what, zsp_slice_str(name), err);
 }
@@ -195,7 +198,9 @@ int zsp_name_check_text(const char *what, const char *name, struct zsp_err *err)
 int zsp_pattern_check_text(const char *what, const char *pattern, struct zsp_err *err)
 {
     if (!pattern) {
-        return zsp_err_set(err, ZSP_EBAD_NAME, "no %s given", what);
+        zsp_err_set(err, ZSP_EBAD_NAME, "no %s given", what);
+        zsp_err_detail(err, what, "a name", "nothing");
+        return ZSP_EBAD_NAME;
     }
     return zsp_pattern_check(what, zsp_slice_str(pattern), err);
 }
@@ -203,11 +208,17 @@ int zsp_pattern_check_text(const char *what, const char *pattern, struct zsp_err
 int zsp_text_check(const char *what, const char *text, size_t max, struct zsp_err *err)
 {
     if (!text) {
-        return zsp_err_set(err, ZSP_EINVAL, "no %s given", what);
+        zsp_err_set(err, ZSP_EINVAL, "no %s given", what);
+        zsp_err_detail(err, what, "UTF-8", "nothing");
+        return ZSP_EINVAL;
     }
     const size_t len = strnlen(text, max + 1);
     if (len > max || !zsp_utf8_valid((struct zsp_slice){(const uint8_t *)text, len})) {
-        return zsp_err_set(err, ZSP_EINVAL, "%s: want UTF-8 of up to %zu bytes", what, max);
+        char wanted[48];
+        (void)snprintf(wanted, sizeof wanted, "UTF-8 of up to %zu bytes", max);
+        zsp_err_set(err, ZSP_EINVAL, "%s: want %s", what, wanted);
+        zsp_err_detail(err, what, wanted, len > max ? "more" : "other bytes");
+        return ZSP_EINVAL;
     }
     return 0;
 }
@@ -240,8 +251,14 @@ static int read_session_heartbeat(int64_t given, int64_t *ret, struct zsp_err *e
     }
     if (given != 0 &&
         (given < (int64_t)ZSP_HEARTBEAT_MS_MIN || given > (int64_t)ZSP_HEARTBEAT_MS_MAX)) {
-        return zsp_err_set(err, ZSP_EINVAL, "session_heartbeat_ms is %lld, want %u..%u, 0 or -1",
-                           (long long)given, ZSP_HEARTBEAT_MS_MIN, ZSP_HEARTBEAT_MS_MAX);
+        char wanted[48];
+        char got[24];
+        (void)snprintf(wanted, sizeof wanted, "%u..%u, 0 or -1", ZSP_HEARTBEAT_MS_MIN,
+                       ZSP_HEARTBEAT_MS_MAX);
+        (void)snprintf(got, sizeof got, "%lld", (long long)given);
+        zsp_err_set(err, ZSP_EINVAL, "session_heartbeat_ms is %s, want %s", got, wanted);
+        zsp_err_detail(err, "session_heartbeat_ms", wanted, got);
+        return ZSP_EINVAL;
     }
     *ret = given == 0 ? SESSION_HEARTBEAT_MS : given;
     return 0;
@@ -293,7 +310,7 @@ zspool_client_t *zspool_new(const char *endpoints, const zspool_options_t *optio
     int64_t linger_ms = 0;
     zspool_client_t *self = NULL;
     if (!endpoints) {
-        zsp_err_set(&report, ZSP_EINVAL, "no endpoint given");
+        zsp_err_set_about(&report, ZSP_EINVAL, "endpoints", "no endpoint given");
         goto fail;
     }
     if (read_options(options, &link_options, &linger_ms, &report) != 0) {

@@ -240,6 +240,34 @@ static void a_value_out_of_range_is_told_with_its_range(void **state)
     TELLS(zspool_group_seek(f->client, &seek, 0, &moved, &err), "partition", "-1..1023", "-2");
 }
 
+/* Also what is no number. */
+static void a_value_of_another_kind_is_told_with_what_was_wanted(void **state)
+{
+    struct fixture *f = *state;
+    static const char endpoints[] = "tcp://HOST:PORT, ipc://PATH or inproc://NAME";
+    zspool_error_t err;
+    zspool_options_t client;
+    zspool_consumer_options_t consumer;
+    zspool_purge_spec_t purge;
+    zspool_purge_result_t *purged;
+    zspool_out_t out = zspool_out("t", "x", 1);
+    zspool_options_init(&client);
+    client.session_heartbeat_ms = 99;
+    TELLS(zspool_new("tcp://127.0.0.1:1", &client, &err), "session_heartbeat_ms",
+          "100..60000, 0 or -1", "99");
+    TELLS(zspool_new("udp://x", NULL, &err), "endpoints", endpoints, "udp://x");
+    zspool_consumer_options_init(&consumer);
+    TELLS(zspool_consumer_new(f->client, &consumer, &err), "group", "a name", "nothing");
+    zspool_purge_spec_init(&purge, "t");
+    TELLS(zspool_topic_purge(f->client, &purge, 0, &purged, &err), "before", "", "");
+    purge.partition = 1024;
+    TELLS(zspool_topic_purge(f->client, &purge, 0, &purged, &err), "partition", "-1..1023", "1024");
+    zspool_producer_t *producer = zspool_producer_new(f->client, NULL, NULL);
+    out.created_at_ms = -1;
+    TELLS(zspool_send(producer, &out, NULL, &err), "created_at_ms", "0..9223372036854775807", "-1");
+    zspool_producer_destroy(&producer);
+}
+
 /* --- Structs and values ------------------------------------------------------------------------ */
 
 static void structs_that_nobody_prepared(void **state)
@@ -484,6 +512,7 @@ int main(void)
         TEST(no_client_for_an_administrative_call),
         TEST(no_place_for_the_result),
         TEST(a_value_out_of_range_is_told_with_its_range),
+        TEST(a_value_of_another_kind_is_told_with_what_was_wanted),
         TEST(structs_that_nobody_prepared),
         TEST(names_that_are_none),
         TEST(settings_and_text_that_cannot_be_sent),

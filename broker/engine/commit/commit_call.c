@@ -84,9 +84,10 @@ static int count_runs(struct engine *engine, struct commit_call *self, uint64_t 
                       struct zsp_err *err)
 {
     if (bytes > ZSP_COMMIT_RUNS_BYTES - engine->commit_run_bytes) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED,
-                           "the outcomes of all commits at work have %u bytes, no more are taken",
-                           ZSP_COMMIT_RUNS_BYTES);
+        return zsp_err_set_about(
+            err, ZSP_ELIMIT_REACHED, "commit",
+            "the outcomes of all commits at work have %u bytes, no more are taken",
+            ZSP_COMMIT_RUNS_BYTES);
     }
     self->run_bytes += bytes;
     engine->commit_run_bytes += bytes;
@@ -294,8 +295,8 @@ static void fail(struct engine *engine, struct commit_call *self, const struct z
         refuse(engine, self, &told);
         end(engine, self);
         if (next && told.code != ZSP_ESEQUENCE_GAP) {
-            zsp_err_set(&told, ZSP_ESEQUENCE_GAP, "the commit before it was refused: %.200s",
-                        error->msg);
+            zsp_err_set_about(&told, ZSP_ESEQUENCE_GAP, "commit",
+                              "the commit before it was refused: %.200s", error->msg);
         }
         self = next;
     }

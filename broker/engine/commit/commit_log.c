@@ -64,9 +64,10 @@ int commit_log_check_room(const struct engine *engine, struct zsp_err *err)
     if (engine->commit_answer_bytes < ZSP_COMMIT_ANSWERS_BYTES) {
         return 0;
     }
-    return zsp_err_set(err, ZSP_ELIMIT_REACHED,
-                       "the answers that are remembered of all producers' commits have %u bytes",
-                       ZSP_COMMIT_ANSWERS_BYTES);
+    return zsp_err_set_about(
+        err, ZSP_ELIMIT_REACHED, "commit",
+        "the answers that are remembered of all producers' commits have %u bytes",
+        ZSP_COMMIT_ANSWERS_BYTES);
 }
 
 uint64_t commit_log_last(const struct engine *engine, uint64_t producer_id)

@@ -53,7 +53,8 @@ static int check_args(const struct engine *engine, const struct commit_args *arg
 {
     const size_t count = args->publish ? args->publish->via.array.size : 0;
     if ((engine->store->ops->capabilities & STORE_ATOMIC) == 0) {
-        return zsp_err_set(err, ZSP_EUNSUPPORTED, "this broker's storage has no atomic commits");
+        return zsp_err_set_about(err, ZSP_EUNSUPPORTED, "commit",
+                                 "this broker's storage has no atomic commits");
     }
     if (args->level.data && !zsp_slice_equal_str(args->level, "synced")) {
         zsp_err_set(err, ZSP_EBAD_VALUE, "a commit is always \"synced\"");
@@ -61,12 +62,13 @@ static int check_args(const struct engine *engine, const struct commit_args *arg
         return ZSP_EBAD_VALUE;
     }
     if (!args->publish && !args->settle) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "a commit needs \"publish\" or \"settle\"");
+        return zsp_err_set_about(err, ZSP_EBAD_VALUE, "commit",
+                                 "a commit needs \"publish\" or \"settle\"");
     }
     if (request->body_count != count) {
-        return zsp_err_set(err, ZSP_EBAD_REQUEST,
-                           "a body frame for each publish: %zu publishes, %zu bodies", count,
-                           request->body_count);
+        return zsp_err_set_about(err, ZSP_EBAD_REQUEST, "commit",
+                                 "a body frame for each publish: %zu publishes, %zu bodies", count,
+                                 request->body_count);
     }
     return 0;
 }
@@ -103,7 +105,7 @@ static int fill_publish(struct engine *engine, const msgpack_object *object, str
                         uint64_t *bytes, struct transaction_publish *ret, struct zsp_err *err)
 {
     if (object->type != MSGPACK_OBJECT_MAP) {
-        return zsp_err_set(err, ZSP_EBAD_TYPE, "not a map");
+        return zsp_err_set_about(err, ZSP_EBAD_TYPE, "publish", "not a map");
     }
     struct body_args args = {0};
     int rc = wire_args(object, part_table, sizeof part_table / sizeof part_table[0], &args, err);

@@ -101,8 +101,9 @@ static int reserve_parts(struct transaction *self, uint32_t count, struct zsp_er
 {
     const uint32_t wanted = self->part_count + count;
     if (wanted > ZSP_COMMIT_PARTS_MAX) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE, "it goes to more than %u places in partitions",
-                           ZSP_COMMIT_PARTS_MAX);
+        return zsp_err_set_about(err, ZSP_ETOO_LARGE, "commit",
+                                 "it goes to more than %u places in partitions",
+                                 ZSP_COMMIT_PARTS_MAX);
     }
     struct transaction_part *const parts = realloc(self->parts, wanted * sizeof *parts);
     if (!parts) {

@@ -69,7 +69,8 @@ static int read_run(const struct group *group, const msgpack_object *object,
     struct zsp_slice topic = {0};
     uint64_t partition = 0, count = 0;
     if (object->type != MSGPACK_OBJECT_ARRAY || object->via.array.size != 4) {
-        return zsp_err_set(err, ZSP_EBAD_TYPE, "runs: each is [topic, partition, first, count]");
+        return zsp_err_set_about(err, ZSP_EBAD_TYPE, "runs",
+                                 "runs: each is [topic, partition, first, count]");
     }
     const msgpack_object *const items = object->via.array.ptr;
     int rc = read_partition(items, "runs", &topic, &partition, err);
@@ -80,18 +81,17 @@ static int read_run(const struct group *group, const msgpack_object *object,
         rc = wire_get_uint(&items[3], "count", UINT64_MAX - ret->first, &count, err);
     }
     if (rc == 0 && count == 0) {
-        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "runs: a run of no messages");
+        rc = zsp_err_set_about(err, ZSP_EBAD_VALUE, "runs", "runs: a run of no messages");
     }
     if (rc < 0) {
         return rc;
     }
     ret->end = ret->first + count;
-    *ret_ledger = group_ledger(group, topic, partition);
-    if (!*ret_ledger) {
-        rc = zsp_err_set(err, ZSP_ENOT_FOUND, "%s has no partition %llu of topic %.*s",
-                         group->object, (unsigned long long)partition, (int)topic.len,
-                         (const char *)topic.data);
-        zsp_err_detail(err, group->object, NULL, NULL);
+    const struct wire_uint index = {.set = true, .value = partition};
+    struct binding *binding = NULL;
+    rc = group_find_binding(group, topic, &index, &binding, err);
+    if (rc == 0) {
+        *ret_ledger = binding->ledgers[partition];
     }
     return rc;
 }

@@ -189,11 +189,8 @@ int group_find_binding(const struct group *group, struct zsp_slice topic,
         return ZSP_ENOT_FOUND;
     }
     if (partition->set && partition->value >= binding->topic->partition_count) {
-        (void)zsp_err_set(err, ZSP_ENOT_FOUND, "%s: no partition %" PRIu64 ", it has %" PRIu32,
-                          binding->topic->object, partition->value,
-                          binding->topic->partition_count);
-        zsp_err_detail(err, binding->topic->object, NULL, NULL);
-        return ZSP_ENOT_FOUND;
+        return topic_refuse_partition(binding->topic->object, partition->value,
+                                      binding->topic->partition_count, err);
     }
     *ret = binding;
     return 0;

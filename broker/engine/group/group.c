@@ -148,12 +148,14 @@ int group_new(struct engine *engine, const struct group_plan *plan, struct group
 {
     struct catalog *catalog = &engine->catalog;
     if (name_index_find(&catalog->groups, plan->name)) {
-        return zsp_err_set(err, ZSP_EEXISTS, "group %.*s exists already", (int)plan->name.len,
-                           (const char *)plan->name.data);
+        const struct group *const there = name_index_find(&catalog->groups, plan->name);
+        return zsp_err_set_about(err, ZSP_EEXISTS, there->object, "%s exists already",
+                                 there->object);
     }
     const uint32_t most = engine->options.groups_max;
     if (most != 0 && catalog->groups.count >= most) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "there are %" PRIu32 " groups already", most);
+        return zsp_err_set_about(err, ZSP_ELIMIT_REACHED, "groups",
+                                 "there are %" PRIu32 " groups already", most);
     }
     struct group *group =
         group_make(engine, catalog_take_id(catalog, CATALOG_GROUP_ID), plan->name);

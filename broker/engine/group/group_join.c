@@ -103,7 +103,8 @@ static void join_done(struct engine *engine, struct engine_op *op,
     if (completion->error.code != 0 || !group) {
         struct zsp_err error = completion->error;
         if (error.code == 0) {
-            (void)zsp_err_set(&error, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
+            (void)zsp_err_set_about(&error, ZSP_ENOT_FOUND, "group",
+                                    "the group was deleted meanwhile");
         }
         join_failed(engine, join, &error);
         return;
@@ -324,7 +325,8 @@ static void one_found(struct engine *engine, struct join_find *find, uint64_t of
     }
     struct zsp_err failure = join->error;
     if (!join->group) {
-        (void)zsp_err_set(&failure, ZSP_ENOT_FOUND, "the group was deleted meanwhile");
+        (void)zsp_err_set_about(&failure, ZSP_ENOT_FOUND, "group",
+                                "the group was deleted meanwhile");
     }
     if (failure.code != 0 || go_on(engine, join, &failure) < 0) {
         join_failed(engine, join, &failure);
@@ -528,8 +530,9 @@ int group_join(struct engine *engine, struct group *group, const struct zsp_slic
 {
     struct groups *self = engine->groups;
     if (pattern_name_count(group) + count_new(group, topics, topic_count) > ZSP_GROUP_TOPICS_MAX) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "%s: more than %u topics and patterns",
-                           group->object, ZSP_GROUP_TOPICS_MAX);
+        return zsp_err_set_about(err, ZSP_ELIMIT_REACHED, group->object,
+                                 "%s: more than %u topics and patterns", group->object,
+                                 ZSP_GROUP_TOPICS_MAX);
     }
     if (group->side && group->state == GROUP_LIVE && count_new(group, topics, topic_count) > 0) {
         return side_replay_refuse(group, "it has the topic of its range and no other", err);

@@ -2,6 +2,8 @@
  *
  * GROUP.CREATE, SET, INFO, LIST and DELETE.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/engine/dead/letters.h"
@@ -93,6 +95,26 @@ struct wire_position group_position(const struct group *group)
     return ret;
 }
 
+#define POSITION_TEXT_SIZE 32
+
+/* A position for people. */
+static const char *position_text(const struct wire_position *position, char *to)
+{
+    static const char *const names[] = {
+        [WIRE_POSITION_NONE] = "none",     [WIRE_POSITION_EARLIEST] = "earliest",
+        [WIRE_POSITION_LATEST] = "latest", [WIRE_POSITION_OFFSET] = "offset",
+        [WIRE_POSITION_LAST] = "last",     [WIRE_POSITION_TIME] = "time",
+        [WIRE_POSITION_AGO] = "ago",       [WIRE_POSITION_ID] = "an id",
+    };
+    const bool has_value =
+        position->kind >= WIRE_POSITION_OFFSET && position->kind <= WIRE_POSITION_AGO;
+    const int len = snprintf(to, POSITION_TEXT_SIZE, "%s", names[position->kind]);
+    if (has_value) {
+        (void)snprintf(to + len, POSITION_TEXT_SIZE - (size_t)len, " %" PRIu64, position->value);
+    }
+    return to;
+}
+
 int group_check_start(const struct group *group, const struct wire_position *start,
                       struct zsp_err *err)
 {
@@ -103,8 +125,11 @@ int group_check_start(const struct group *group, const struct wire_position *sta
     if (rc < 0 || start->kind == WIRE_POSITION_NONE || is_same) {
         return rc;
     }
-    (void)zsp_err_set(err, ZSP_EMODE_MISMATCH, "%s exists with another start", group->object);
-    zsp_err_detail(err, group->object, NULL, NULL);
+    char wanted[POSITION_TEXT_SIZE];
+    char got[POSITION_TEXT_SIZE];
+    (void)zsp_err_set(err, ZSP_EMODE_MISMATCH, "%s exists with the start %s, not %s", group->object,
+                      position_text(&had, wanted), position_text(start, got));
+    zsp_err_detail(err, group->object, wanted, got);
     return ZSP_EMODE_MISMATCH;
 }
 

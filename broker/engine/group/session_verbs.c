@@ -116,8 +116,8 @@ static void return_leases(struct engine *engine, struct bye *self, const struct 
 static int require_session(const struct request *request, const char *verb, struct zsp_err *err)
 {
     if (request->to.session == 0) {
-        return zsp_err_set(err, ZSP_EHELLO_REQUIRED, "%s is about a session: its id is above 0",
-                           verb);
+        return zsp_err_set_about(err, ZSP_EHELLO_REQUIRED, verb,
+                                 "%s is about a session: its id is above 0", verb);
     }
     return 0;
 }

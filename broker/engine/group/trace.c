@@ -192,7 +192,8 @@ static struct ledger *find_ledger(const struct engine *engine, const struct trac
             return binding->ledgers[trace->partition];
         }
     }
-    (void)zsp_err_set(err, ZSP_ENOT_FOUND, "the group or the topic was deleted meanwhile");
+    (void)zsp_err_set_about(err, ZSP_ENOT_FOUND, "group",
+                            "the group or the topic was deleted meanwhile");
     return NULL;
 }
 
@@ -243,31 +244,32 @@ static const struct wire_arg trace_table[] = {
 static int check(struct engine *engine, const struct trace_args *args, struct ledger **ret,
                  struct zsp_err *err)
 {
+    const struct wire_uint partition = {.set = true, .value = args->partition.value};
     struct group *group = NULL;
-    struct topic *topic = NULL;
+    struct binding *binding = NULL;
     int rc = group_require(engine, args->group, &group, err);
     if (rc == 0) {
-        rc = topic_require(engine, args->topic, &topic, err);
+        rc = group_find_binding(group, args->topic, &partition, &binding, err);
     }
     if (rc < 0) {
         return rc;
     }
     zsp_assert(group);
-    zsp_assert(topic);
-    if (args->partition.value >= topic->partition_count) {
-        return zsp_err_set(err, ZSP_EOUT_OF_RANGE, "%s has %" PRIu32 " partitions, no %" PRIu64,
-                           topic->object, topic->partition_count, args->partition.value);
-    }
+    zsp_assert(binding);
     mark_watch_refresh(engine->groups, group);
-    struct ledger *const ledger = group_ledger(group, args->topic, args->partition.value);
-    if (!ledger) {
-        return zsp_err_set(err, ZSP_ENOT_FOUND, "%s does not consume %s", group->object,
-                           topic->object);
-    }
+    struct ledger *const ledger = binding->ledgers[partition.value];
     if (args->offset.value >= ledger->mark) {
-        return zsp_err_set(err, ZSP_EOUT_OF_RANGE,
-                           "%s partition %" PRIu64 " ends at %" PRIu64 ": there is no %" PRIu64,
-                           topic->object, args->partition.value, ledger->mark, args->offset.value);
+        const char *const topic = binding->topic->object;
+        char wanted[32];
+        char got[24];
+        zsp_err_set(err, ZSP_EOUT_OF_RANGE,
+                    "%s: partition %" PRIu64 ": there is no offset %" PRIu64
+                    ", the end is %" PRIu64,
+                    topic, partition.value, args->offset.value, ledger->mark);
+        (void)snprintf(wanted, sizeof wanted, "below %" PRIu64, ledger->mark);
+        (void)snprintf(got, sizeof got, "%" PRIu64, args->offset.value);
+        zsp_err_detail(err, topic, wanted, got);
+        return ZSP_EOUT_OF_RANGE;
     }
     *ret = ledger;
     return 0;

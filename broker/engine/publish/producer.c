@@ -340,9 +340,9 @@ static struct producer *require(struct engine *engine, struct zsp_slice name, st
         return self;
     }
     if (engine->catalog.producers.count >= ZSP_PRODUCERS_MAX) {
-        zsp_err_set(err, ZSP_ELIMIT_REACHED,
-                    "there are %u producers, no more are allowed until some expire",
-                    ZSP_PRODUCERS_MAX);
+        zsp_err_set_about(err, ZSP_ELIMIT_REACHED, "producers",
+                          "there are %u producers, no more are allowed until some expire",
+                          ZSP_PRODUCERS_MAX);
         return NULL;
     }
     self = producer_new(catalog_take_id(&engine->catalog, CATALOG_PRODUCER_ID), name);
@@ -368,7 +368,8 @@ int producer_open(struct engine *engine, struct zsp_slice name, bool ephemeral,
         goto fail;
     }
     if (self->epoch_taken == UINT32_MAX) {
-        rc = zsp_err_set(err, ZSP_ELIMIT_REACHED, "%s: all epochs are used up", self->object);
+        rc = zsp_err_set_about(err, ZSP_ELIMIT_REACHED, self->object, "%s: all epochs are used up",
+                               self->object);
         goto fail;
     }
     *open = (struct producer_open){

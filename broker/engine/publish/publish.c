@@ -440,7 +440,7 @@ static int require_producer(const struct engine *engine, const struct publish *s
 {
     struct producer *const producer = producer_by_id(engine, self->producer_id);
     if (!producer) {
-        return zsp_err_set(err, ZSP_ENOT_FOUND, "the producer expired: open it");
+        return zsp_err_set_about(err, ZSP_ENOT_FOUND, "producer", "the producer expired: open it");
     }
     return producer_check(engine, producer->name, self->epoch, ret, err);
 }
@@ -454,10 +454,11 @@ static int open_log(struct engine *engine, struct producer *producer, struct pub
         return 0;
     }
     if (engine->producer_log_keys.count >= ZSP_PRODUCER_LOGS_MAX) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED,
-                           "producers have sequences in %u partitions, no more are allowed until "
-                           "some expire",
-                           ZSP_PRODUCER_LOGS_MAX);
+        return zsp_err_set_about(
+            err, ZSP_ELIMIT_REACHED, "producers",
+            "producers have sequences in %u partitions, no more are allowed until "
+            "some expire",
+            ZSP_PRODUCER_LOGS_MAX);
     }
     part->log = producer_log_open(engine, producer, part->partition);
     return part->log ? 0 : zsp_err_set(err, ZSP_ENOMEM, "out of memory");
@@ -478,6 +479,7 @@ int publish_check_sequence(struct engine *engine, struct publish_part *part, uin
     if (rc != 0) {
         zsp_err_wrap(err, "%s: partition %u: %s", part->partition->topic->object,
                      part->partition->index, producer->object);
+        zsp_err_detail(err, producer->object, NULL, NULL);
         return rc;
     }
     part->sequence = self->sequence;

@@ -26,9 +26,10 @@ static int check_codec(const struct publish_body *args, struct zsp_err *err)
         return ZSP_EUNSUPPORTED;
     }
     if (args->raw_size.value > ZSP_FRAME_MAX) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE,
-                           "a body of %llu bytes uncompressed, the limit is %u",
-                           (unsigned long long)args->raw_size.value, ZSP_FRAME_MAX);
+        zsp_err_set(err, ZSP_ETOO_LARGE, "a body of %llu bytes uncompressed, the limit is %u",
+                    (unsigned long long)args->raw_size.value, ZSP_FRAME_MAX);
+        zsp_err_detail_range(err, "raw_size", 1, ZSP_FRAME_MAX, args->raw_size.value);
+        return ZSP_ETOO_LARGE;
     }
     return 0;
 }
@@ -53,8 +54,10 @@ int publish_check_body(struct engine *engine, const struct publish_body *args, u
 {
     const struct zsp_buf *const frame = args->frame;
     if (frame->len > ZSP_FRAME_MAX) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE, "a body of %zu bytes, the limit is %u", frame->len,
-                           ZSP_FRAME_MAX);
+        zsp_err_set(err, ZSP_ETOO_LARGE, "a body of %zu bytes, the limit is %u", frame->len,
+                    ZSP_FRAME_MAX);
+        zsp_err_detail_range(err, "body", 1, ZSP_FRAME_MAX, frame->len);
+        return ZSP_ETOO_LARGE;
     }
     struct zsp_slice body = {frame->data, frame->len};
     int rc = check_codec(args, err);
@@ -107,14 +110,11 @@ int publish_check_place(const struct publish_place *place, uint32_t partition_co
         zsp_err_set(err, ZSP_EWOULD_REORDER,
                     "%s: the client hashed over %llu partitions, it has %u", object,
                     (unsigned long long)place->partitions, partition_count);
-        zsp_err_detail(err, object, NULL, NULL);
+        zsp_err_detail_range(err, object, partition_count, partition_count, place->partitions);
         return ZSP_EWOULD_REORDER;
     }
     if (place->is_given && place->index >= partition_count) {
-        zsp_err_set(err, ZSP_ENOT_FOUND, "%s: no partition %llu, it has %u", object,
-                    (unsigned long long)place->index, partition_count);
-        zsp_err_detail(err, object, NULL, NULL);
-        return ZSP_ENOT_FOUND;
+        return topic_refuse_partition(object, place->index, partition_count, err);
     }
     return 0;
 }

@@ -66,7 +66,8 @@ static int read_row(const msgpack_object *row, struct batch_row *ret, struct zsp
                                                false,        1,         ZSP_PARTITIONS_MAX};
     *ret = (struct batch_row){0};
     if (row->type != MSGPACK_OBJECT_ARRAY || row->via.array.size < 2 || row->via.array.size > 7) {
-        return zsp_err_set(err, ZSP_EBAD_TYPE, "a batch is an array of 2 to 7 elements");
+        return zsp_err_set_about(err, ZSP_EBAD_TYPE, "batches",
+                                 "a batch is an array of 2 to 7 elements");
     }
     struct body_args *const body = &ret->args.body;
     struct wire_uint len = {0};
@@ -91,7 +92,8 @@ static int read_row(const msgpack_object *row, struct batch_row *ret, struct zsp
     }
     if (rc == 0 && row->via.array.size == 7) {
         rc = row->via.array.ptr[6].type != MSGPACK_OBJECT_MAP
-                 ? zsp_err_set(err, ZSP_EBAD_TYPE, "the last element of a batch is a map")
+                 ? zsp_err_set_about(err, ZSP_EBAD_TYPE, "batches",
+                                     "the last element of a batch is a map")
                  : wire_args(&row->via.array.ptr[6], extras_table,
                              sizeof extras_table / sizeof extras_table[0], body, err);
     }
@@ -115,8 +117,9 @@ static int read_rows(const struct many_args *args, size_t body_len, struct batch
         if (rc != 0) {
             zsp_err_wrap(err, "batch %u", i);
         } else if (rows[i].bytes > left || rows[i].bytes == 0) {
-            rc = zsp_err_set(err, ZSP_EBAD_VALUE, "batch %u: %zu bytes, the body has %zu more", i,
-                             rows[i].bytes, left);
+            rc = zsp_err_set_about(err, ZSP_EBAD_VALUE, "batches",
+                                   "batch %u: %zu bytes, the body has %zu more", i, rows[i].bytes,
+                                   left);
         } else {
             left -= rows[i].bytes;
             rows[i].args.producer = args->producer;
@@ -124,7 +127,8 @@ static int read_rows(const struct many_args *args, size_t body_len, struct batch
         }
     }
     if (rc == 0 && left > 0) {
-        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "%zu bytes of the body are of no batch", left);
+        rc = zsp_err_set_about(err, ZSP_EBAD_VALUE, "batches",
+                               "%zu bytes of the body are of no batch", left);
     }
     if (rc != 0) {
         free(rows);
@@ -183,8 +187,8 @@ void publish_many_row_end(struct engine *engine, struct publish_many *self)
     const size_t len = self->rows.len - self->row_pos;
     if (len > ROW_BYTES) {
         struct zsp_err error;
-        zsp_err_set(&error, ZSP_ETOO_LARGE, "the answer takes %zu bytes, a row of it at most %u",
-                    len, ROW_BYTES);
+        zsp_err_set_about(&error, ZSP_ETOO_LARGE, "batches",
+                          "the answer takes %zu bytes, a row of it at most %u", len, ROW_BYTES);
         error.maybe = true;
         self->rows.len = self->row_pos;
         write_refusal(self, &error);

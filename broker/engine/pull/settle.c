@@ -123,8 +123,8 @@ static int note(struct settling *self, enum verdict verdict, uint64_t first, uin
     self->last_end = end;
     const size_t room = self->guest ? SETTLE_GUEST_BYTES : ZSP_HEADER_MAX - HEADER_SPARE;
     if (self->groups->not_applied.len > room) {
-        return zsp_err_set(err, ZSP_ETOO_LARGE,
-                           "the answer would not fit a header: settle fewer runs at a time");
+        return zsp_err_set_about(err, ZSP_ETOO_LARGE, "runs",
+                                 "the answer would not fit a header: settle fewer runs at a time");
     }
     return self->groups->not_applied.failed ? ZSP_ENOMEM : 0;
 }
@@ -578,7 +578,7 @@ static int read_srun(const msgpack_object *object, struct wire_srun *ret, struct
 {
     const int rc = wire_srun_decode(object, ret, err);
     if (rc == 0 && ret->count > UINT64_MAX - ret->first) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "a run ends beyond the last offset");
+        return zsp_err_set_about(err, ZSP_EBAD_VALUE, "runs", "a run ends beyond the last offset");
     }
     return rc;
 }

@@ -87,10 +87,11 @@ struct savepoint *savepoint_find(const struct group *group, struct zsp_slice nam
 
 static int too_large(struct zsp_err *err)
 {
-    return zsp_err_set(err, ZSP_ETOO_LARGE,
-                       "the state of the group takes more than %u bytes: too many partitions, or "
-                       "stretches of unfinished messages",
-                       ZSP_SAVEPOINT_BYTES);
+    return zsp_err_set_about(
+        err, ZSP_ETOO_LARGE, "savepoint",
+        "the state of the group takes more than %u bytes: too many partitions, or "
+        "stretches of unfinished messages",
+        ZSP_SAVEPOINT_BYTES);
 }
 
 /* Returns what it adds to a record that restores it. */
@@ -288,8 +289,8 @@ int savepoint_begin(struct groups *groups, struct group *group, uint32_t number,
         return 0;
     }
     if (groups->savepoint_bytes + value.len > ZSP_SAVEPOINTS_BYTES_MAX) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "all savepoints together have %zu bytes",
-                           groups->savepoint_bytes);
+        return zsp_err_set_about(err, ZSP_ELIMIT_REACHED, "savepoint",
+                                 "all savepoints together have %zu bytes", groups->savepoint_bytes);
     }
     struct zsp_buf *copy = zsp_buf_copy(value);
     if (copy && !self) {

@@ -102,8 +102,8 @@ static int choose_number(const struct group *group, const struct savepoint_args 
     }
     const uint32_t count = count_of(group, &next);
     if (!there && (count >= ZSP_SAVEPOINTS_MAX || next == 0)) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "%s has %u savepoints already", group->object,
-                           count);
+        return zsp_err_set_about(err, ZSP_ELIMIT_REACHED, group->object,
+                                 "%s has %u savepoints already", group->object, count);
     }
     *ret = there ? savepoint_number(there) : next;
     return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/topic/places.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/engine/topic/id_place.h"
@@ -21,7 +22,8 @@ static void keep_found(struct places *self)
         self->items[0] = kept;
         self->count = 1;
     } else if (count == 0) {
-        (void)zsp_err_set(&self->error, ZSP_ENOT_FOUND, "no message has this id");
+        (void)zsp_err_set_about(&self->error, ZSP_ENOT_FOUND, self->object,
+                                "%s: no message has this id", self->object);
     } else {
         (void)zsp_err_set(&self->error, ZSP_EBAD_VALUE,
                           "messages of %zu partitions have this id: name a partition", count);
@@ -89,6 +91,7 @@ int places_find(struct engine *engine, struct places *self, struct topic *topic,
 {
     const int rc = resolve(engine, self, topic, first, end, position, err);
     self->by_id = position->kind == WIRE_POSITION_ID;
+    (void)snprintf(self->object, sizeof self->object, "%s", topic->object);
     for (size_t i = 0; i < self->count && rc == 0; i++) {
         struct place *place = &self->items[i];
         struct partition *partition = topic->partitions[place->partition_index];

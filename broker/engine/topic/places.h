@@ -25,8 +25,9 @@ struct places {
     struct place *items;
     size_t count;
     bool by_id;
-    size_t open;          /* the store was asked and has not answered */
-    struct zsp_err error; /* the first */
+    size_t open;                   /* the store was asked and has not answered */
+    struct zsp_err error;          /* the first */
+    char object[ZSP_NAME_MAX + 8]; /* of the topic, which may go meanwhile */
     /* All are known, or error.code tells why not: called once, if `open` was not 0. */
     void (*found_fn)(struct engine *engine, struct places *self);
 };

@@ -84,13 +84,18 @@ int topic_require(const struct engine *engine, struct zsp_slice name, struct top
     return 0;
 }
 
+int topic_refuse_partition(const char *object, uint64_t index, uint32_t count, struct zsp_err *err)
+{
+    zsp_err_set(err, ZSP_ENOT_FOUND, "%s: no partition %" PRIu64 ", it has %" PRIu32, object, index,
+                count);
+    zsp_err_detail_range(err, object, 0, count - 1, index);
+    return ZSP_ENOT_FOUND;
+}
+
 int topic_partition(struct topic *self, uint64_t index, struct partition **ret, struct zsp_err *err)
 {
     if (index >= self->partition_count) {
-        zsp_err_set(err, ZSP_ENOT_FOUND, "%s: no partition %llu, it has %u", self->object,
-                    (unsigned long long)index, self->partition_count);
-        zsp_err_detail(err, self->object, NULL, NULL);
-        return ZSP_ENOT_FOUND;
+        return topic_refuse_partition(self->object, index, self->partition_count, err);
     }
     *ret = self->partitions[index];
     return 0;
@@ -434,8 +439,8 @@ static int check_may_create(const struct engine *engine, struct zsp_slice name,
     }
     const uint32_t most = engine->options.topics_max;
     if (most > 0 && engine->catalog.topics.count >= most) {
-        return zsp_err_set(err, ZSP_ELIMIT_REACHED, "there are %u topics, no more are allowed",
-                           most);
+        return zsp_err_set_about(err, ZSP_ELIMIT_REACHED, "topics",
+                                 "there are %u topics, no more are allowed", most);
     }
     return topic_check_partitions(engine, partition_count, err);
 }

@@ -155,6 +155,8 @@ struct topic *topic_find(const struct engine *engine, struct zsp_slice name);
 struct topic *topic_by_name(const struct engine *engine, struct zsp_slice name);
 /* The topic with that id, whatever its state, NULL = none. */
 struct topic *topic_by_id(const struct engine *engine, uint64_t id);
+/* There is no such partition of the topic `object`, which has `count`: ZSP_ENOT_FOUND */
+int topic_refuse_partition(const char *object, uint64_t index, uint32_t count, struct zsp_err *err);
 /* A partition of the topic. Errors: ZSP_ENOT_FOUND */
 int topic_partition(struct topic *self, uint64_t index, struct partition **ret,
                     struct zsp_err *err);

@@ -155,7 +155,7 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     struct topic *topic = topic_by_id(engine, self->topic_id);
     struct zsp_err error = completion->error;
     if (error.code == 0 && (!topic || topic->state != TOPIC_LIVE)) {
-        (void)zsp_err_set(&error, ZSP_ENOT_FOUND, "the topic was deleted meanwhile");
+        (void)zsp_err_set_about(&error, ZSP_ENOT_FOUND, "topic", "the topic was deleted meanwhile");
     }
     if (error.code != 0) {
         fail(engine, self, &error);
@@ -196,7 +196,7 @@ static int go(struct engine *engine, struct purge *self, struct zsp_err *err)
 {
     struct topic *topic = topic_by_id(engine, self->topic_id);
     if (!topic || topic->state != TOPIC_LIVE) {
-        return zsp_err_set(err, ZSP_ENOT_FOUND, "the topic was deleted meanwhile");
+        return zsp_err_set_about(err, ZSP_ENOT_FOUND, "topic", "the topic was deleted meanwhile");
     }
     clamp(self, topic);
     if (self->dry_run) {

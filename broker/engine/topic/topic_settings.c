@@ -54,7 +54,8 @@ static int apply_one(const msgpack_object_kv *pair, struct topic_settings *setti
                      struct zsp_err *err)
 {
     if (pair->key.type != MSGPACK_OBJECT_STR) {
-        return zsp_err_set(err, ZSP_EBAD_TYPE, "settings: a name is not a string");
+        return zsp_err_set_about(err, ZSP_EBAD_TYPE, "settings",
+                                 "settings: a name is not a string");
     }
     const struct zsp_slice name = settings_name(pair);
     for (size_t i = 0; i < SETTING_COUNT; i++) {

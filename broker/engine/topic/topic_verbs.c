@@ -306,8 +306,9 @@ static int set_partitions(struct engine *engine, const struct request *request,
     const uint32_t count = (uint32_t)args->partitions.value;
     const bool force = args->force.value != 0;
     if (args->settings) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE,
-                           "settings or partitions, one at a time: each is durable by itself");
+        return zsp_err_set_about(
+            err, ZSP_EBAD_VALUE, "partitions",
+            "settings or partitions, one at a time: each is durable by itself");
     }
     int rc = check_growth(engine, topic, count, force, err);
     if (rc != 0) {
@@ -337,10 +338,11 @@ int verb_topic_set(struct engine *engine, const struct request *request, struct 
     struct topic *topic = NULL;
     int rc = wire_args(request->args, set_table, COUNT(set_table), &args, err);
     if (rc == 0 && !args.settings && !args.partitions.set) {
-        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "what is to be set: settings, or partitions");
+        rc = zsp_err_set_about(err, ZSP_EBAD_VALUE, "settings",
+                               "what is to be set: settings, or partitions");
     }
     if (rc == 0 && args.force.value && !args.partitions.set) {
-        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "only partitions can be forced");
+        rc = zsp_err_set_about(err, ZSP_EBAD_VALUE, "force", "only partitions can be forced");
     }
     if (rc == 0) {
         rc = topic_require(engine, args.topic, &topic, err);

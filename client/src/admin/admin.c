@@ -101,7 +101,7 @@ static int read_topic_spec(zspool_client_t *self, const zspool_topic_spec_t *giv
 {
     struct zsp_err report = {0};
     int rc = given ? zsp_options_read(ret, sizeof *ret, given, "zspool_topic_spec_t", &report)
-                   : zsp_err_set(&report, ZSP_EINVAL, "no topic given");
+                   : zsp_err_set_about(&report, ZSP_EINVAL, "spec", "no topic given");
     if (rc == 0) {
         rc =
             zsp_count_check(ZSP_EINVAL, "partitions", ret->partitions, ZSP_PARTITIONS_MAX, &report);
@@ -306,7 +306,7 @@ static int read_group_spec(zspool_client_t *self, const zspool_group_spec_t *giv
 {
     struct zsp_err report = {0};
     int rc = given ? zsp_options_read(ret, sizeof *ret, given, "zspool_group_spec_t", &report)
-                   : zsp_err_set(&report, ZSP_EINVAL, "no group given");
+                   : zsp_err_set_about(&report, ZSP_EINVAL, "spec", "no group given");
     if (rc == 0) {
         rc = check_topics(ret->topics, ret->topic_count, &report);
     }
@@ -418,7 +418,7 @@ static int read_seek_spec(const zspool_seek_spec_t *given, zspool_seek_spec_t *r
                           struct zsp_err *err)
 {
     int rc = given ? zsp_options_read(ret, sizeof *ret, given, "zspool_seek_spec_t", err)
-                   : zsp_err_set(err, ZSP_EINVAL, "no seek given");
+                   : zsp_err_set_about(err, ZSP_EINVAL, "spec", "no seek given");
     if (rc == 0) {
         rc = zsp_name_check_text("group", ret->group, err);
     }
@@ -429,7 +429,7 @@ static int read_seek_spec(const zspool_seek_spec_t *given, zspool_seek_spec_t *r
         rc = zsp_position_check(&ret->to, err);
     }
     if (rc == 0 && ret->to.kind == ZSPOOL_POSITION_NONE) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "no position to seek to is given");
+        rc = zsp_err_set_about(err, ZSP_EINVAL, "to", "no position to seek to is given");
     }
     return rc == 0 ? zsp_partition_check(ret->partition, err) : rc;
 }
@@ -497,7 +497,7 @@ static int check_request(const zspool_request_spec_t *request, const struct zsp_
         return ZSP_EINVAL;
     }
     if (request->verb[0] == '\0' || (request->body.data && request->body.len == 0)) {
-        return zsp_err_set(err, ZSP_EINVAL, "no verb, or an empty body frame");
+        return zsp_err_set_about(err, ZSP_EINVAL, "verb", "no verb, or an empty body frame");
     }
     if (args->len > ZSP_HEADER_MAX) {
         return zsp_err_set(err, ZSP_ETOO_LARGE, "%s: arguments of %zu bytes, want up to %u",

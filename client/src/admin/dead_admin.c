@@ -16,7 +16,7 @@ static int check_runs(const zspool_dead_choice_t *choice, struct zsp_err *err)
     for (size_t i = 0; i < choice->run_count && rc == 0; i++) {
         rc = zsp_name_check_text("topic", choice->runs[i].topic, err);
         if (rc == 0 && choice->runs[i].count == 0) {
-            rc = zsp_err_set(err, ZSP_EINVAL, "run %zu: no messages", i);
+            rc = zsp_err_set_about(err, ZSP_EINVAL, "runs", "run %zu: no messages", i);
         }
     }
     return rc;
@@ -26,7 +26,7 @@ static int read_choice(const zspool_dead_choice_t *given, zspool_dead_choice_t *
                        struct zsp_err *err)
 {
     int rc = given ? zsp_options_read(ret, sizeof *ret, given, "zspool_dead_choice_t", err)
-                   : zsp_err_set(err, ZSP_EINVAL, "no choice given");
+                   : zsp_err_set_about(err, ZSP_EINVAL, "choice", "no choice given");
     if (rc == 0) {
         rc = zsp_name_check_text("group", ret->group, err);
     }

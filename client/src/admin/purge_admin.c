@@ -3,6 +3,7 @@
  * Administration: to drop messages of a topic.
  */
 #include "client/src/admin/admin_priv.h"
+#include "client/src/base/range_check.h"
 #include "client/src/link/wire_out.h"
 #include "client/src/result.h"
 #include "common/limits.h"
@@ -12,18 +13,18 @@ static int read_spec(const zspool_purge_spec_t *given, zspool_purge_spec_t *ret,
                      struct zsp_err *err)
 {
     int rc = given ? zsp_options_read(ret, sizeof *ret, given, "zspool_purge_spec_t", err)
-                   : zsp_err_set(err, ZSP_EINVAL, "no purge given");
+                   : zsp_err_set_about(err, ZSP_EINVAL, "spec", "no purge given");
     if (rc == 0) {
         rc = zsp_name_check_text("topic", ret->topic, err);
     }
     if (rc == 0) {
         rc = zsp_position_check(&ret->before, err);
     }
-    if (rc == 0 &&
-        (ret->before.kind == ZSPOOL_POSITION_NONE || ret->partition < ZSPOOL_PARTITION_ALL ||
-         ret->partition >= (int32_t)ZSP_PARTITIONS_MAX)) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "no position, or a partition beyond 0..%u",
-                         ZSP_PARTITIONS_MAX - 1);
+    if (rc == 0) {
+        rc = zsp_partition_check(ret->partition, err);
+    }
+    if (rc == 0 && ret->before.kind == ZSPOOL_POSITION_NONE) {
+        rc = zsp_err_set_about(err, ZSP_EINVAL, "before", "no position to purge up to is given");
     }
     return rc;
 }

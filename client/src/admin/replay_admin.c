@@ -79,7 +79,7 @@ static int read_spec(const zspool_replay_spec_t *given, zspool_replay_spec_t *re
                      struct zsp_err *err)
 {
     int rc = given ? zsp_options_read(ret, sizeof *ret, given, "zspool_replay_spec_t", err)
-                   : zsp_err_set(err, ZSP_EINVAL, "no replay given");
+                   : zsp_err_set_about(err, ZSP_EINVAL, "spec", "no replay given");
     if (rc == 0) {
         rc = check_names(ret, err);
     }
@@ -91,10 +91,12 @@ static int read_spec(const zspool_replay_spec_t *given, zspool_replay_spec_t *re
     }
     const bool has_from = ret->from.kind != ZSPOOL_POSITION_NONE;
     if (rc == 0 && has_from == (ret->from_savepoint != NULL)) {
-        return zsp_err_set(err, ZSP_EINVAL, "a replay wants `from` or `from_savepoint`");
+        return zsp_err_set_about(err, ZSP_EINVAL, "from",
+                                 "a replay wants `from` or `from_savepoint`");
     }
     if (rc == 0 && ret->to.kind != ZSPOOL_POSITION_NONE && ret->to_savepoint) {
-        return zsp_err_set(err, ZSP_EINVAL, "a replay wants one of `to` and `to_savepoint`");
+        return zsp_err_set_about(err, ZSP_EINVAL, "to",
+                                 "a replay wants one of `to` and `to_savepoint`");
     }
     if (rc == 0) {
         rc = zsp_range_check(ZSP_EINVAL, "expires_ms", ret->expires_ms, 0, INT64_MAX, err);

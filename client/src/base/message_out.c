@@ -14,7 +14,7 @@ static struct zsp_slice slice_of(zspool_bytes_t bytes)
 static int check_text(const char *what, zspool_bytes_t text, struct zsp_err *err)
 {
     if (text.data && !zsp_utf8_valid(slice_of(text))) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "the %s is not UTF-8", what);
+        return zsp_err_set_about(err, ZSP_EBAD_VALUE, what, "the %s is not UTF-8", what);
     }
     return 0;
 }
@@ -26,7 +26,8 @@ static int check_headers(const zspool_out_t *message, struct zsp_err *err)
     for (size_t i = 0; i < message->header_count && rc == 0; i++) {
         const zspool_header_t *header = &message->headers[i];
         if (!header->name.data || !header->value.data) {
-            return zsp_err_set(err, ZSP_EBAD_VALUE, "header %zu has no name or no value", i);
+            return zsp_err_set_about(err, ZSP_EBAD_VALUE, "headers",
+                                     "header %zu has no name or no value", i);
         }
         rc = check_text("header's name", header->name, err);
         if (rc == 0 && header->is_text) {
@@ -56,15 +57,20 @@ size_t zsp_message_bytes(const zspool_out_t *message)
 int zsp_message_check(const zspool_out_t *message, struct zsp_err *err)
 {
     if (!message->topic) {
-        return zsp_err_set(err, ZSP_EBAD_NAME, "no topic given");
+        return zsp_err_set_about(err, ZSP_EBAD_NAME, "topic", "no topic given");
     }
     if (!message->payload.data) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "topic %s: no payload given", message->topic);
+        return zsp_err_set_about(err, ZSP_EBAD_VALUE, "payload", "topic %s: no payload given",
+                                 message->topic);
     }
     if (message->partition < ZSPOOL_PARTITION_ANY ||
-        message->partition >= (int32_t)ZSP_PARTITIONS_MAX || message->created_at_ms < 0) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "partition %d or created_at_ms is out of range",
-                           (int)message->partition);
+        message->partition >= (int32_t)ZSP_PARTITIONS_MAX) {
+        return zsp_range_check(ZSP_EBAD_VALUE, "partition", message->partition,
+                               ZSPOOL_PARTITION_ANY, ZSP_PARTITIONS_MAX - 1, err);
+    }
+    if (message->created_at_ms < 0) {
+        return zsp_range_check(ZSP_EBAD_VALUE, "created_at_ms", message->created_at_ms, 0,
+                               INT64_MAX, err);
     }
     int rc = check_text("type", message->type, err);
     if (rc == 0) {

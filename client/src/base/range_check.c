@@ -30,7 +30,7 @@ int zsp_list_check(int code, const char *what, const void *list, size_t count, u
                    struct zsp_err *err)
 {
     if (count > 0 && !list) {
-        return zsp_err_set(err, code, "%s is %zu, and there is no list", what, count);
+        return zsp_err_set_about(err, code, what, "%s is %zu, and there is no list", what, count);
     }
     return zsp_count_check(code, what, count, max, err);
 }

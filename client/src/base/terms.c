@@ -18,8 +18,8 @@ static int check_time(const char *what, int64_t at_ms, int64_t from_now_ms, stru
         return rc;
     }
     if (at_ms != 0 && from_now_ms != 0) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "%s is given twice, as a time and from now on",
-                           what);
+        return zsp_err_set_about(err, ZSP_EBAD_VALUE, what,
+                                 "%s is given twice, as a time and from now on", what);
     }
     return 0;
 }
@@ -44,14 +44,16 @@ int zsp_terms_check(const zspool_out_t *message, struct zsp_err *err)
                                err);
     }
     if (message->priority != 0 && !message->has_priority) {
-        return zsp_err_set(err, ZSP_EBAD_VALUE, "a priority is given without has_priority");
+        return zsp_err_set_about(err, ZSP_EBAD_VALUE, "priority",
+                                 "a priority is given without has_priority");
     }
     int rc = check_time("the delay", message->not_before_ms, message->delay_ms, err);
     if (rc == 0) {
         rc = check_time("the time to live", message->expires_at_ms, message->ttl_ms, err);
     }
     if (rc == 0 && expires_first(message)) {
-        rc = zsp_err_set(err, ZSP_EBAD_VALUE, "the message expires before its delay is over");
+        rc = zsp_err_set_about(err, ZSP_EBAD_VALUE, "expires_at_ms",
+                               "the message expires before its delay is over");
     }
     return rc;
 }

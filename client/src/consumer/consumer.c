@@ -428,7 +428,8 @@ int zsp_outcome_read(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
         [ZSPOOL_EXTEND] = WIRE_EXTEND,
     };
     if ((int)outcome < ZSPOOL_ACK || (int)outcome > ZSPOOL_EXTEND) {
-        return zsp_err_set(err, ZSP_EINVAL, "outcome %d is none that exists", (int)outcome);
+        return zsp_err_set_about(err, ZSP_EINVAL, "outcome", "outcome %d is none that exists",
+                                 (int)outcome);
     }
     ret->outcome = outcomes[outcome];
     zspool_settle_arg_t arg;
@@ -457,8 +458,8 @@ int zsp_outcome_read(zspool_outcome_t outcome, const zspool_settle_arg_t *given,
     if (arg.reason.data && (outcome == ZSPOOL_RETRY || outcome == ZSPOOL_REJECT)) {
         const struct zsp_slice reason = {arg.reason.data, arg.reason.len};
         if (reason.len > ZSP_REASON_MAX || !zsp_utf8_valid(reason)) {
-            return zsp_err_set(err, ZSP_EBAD_VALUE, "the reason is not UTF-8 of up to %u bytes",
-                               ZSP_REASON_MAX);
+            return zsp_err_set_about(err, ZSP_EBAD_VALUE, "reason",
+                                     "the reason is not UTF-8 of up to %u bytes", ZSP_REASON_MAX);
         }
         memcpy(&ret->reason, &arg.reason.data, sizeof ret->reason); /* copied when queued */
         ret->reason_len = reason.len;
@@ -487,10 +488,10 @@ static int settle_locked(struct zspool_consumer *self, const zspool_message_t *m
 {
     struct zsp_held *held = zsp_consumer_held(self, message);
     if (!held) {
-        return zsp_err_set(err, ZSP_EINVAL, "the message is not in hand");
+        return zsp_err_set_about(err, ZSP_EINVAL, "message", "the message is not in hand");
     }
     if (held->in_commit && run->outcome != WIRE_EXTEND) {
-        return zsp_err_set(err, ZSP_EINVAL, "the message is in a commit");
+        return zsp_err_set_about(err, ZSP_EINVAL, "message", "the message is in a commit");
     }
     run->topic = held->view.topic;
     run->partition = held->view.partition;

@@ -60,7 +60,8 @@ static int add_runs(struct zsp_outcomes *list, const zspool_settle_run_t *runs, 
                                       .lease = given->lease};
         rc = zsp_name_check_text("topic", given->topic, err);
         if (rc == 0 && (given->count == 0 || given->lease == 0)) {
-            rc = zsp_err_set(err, ZSP_EINVAL, "run %zu: count and lease are at least 1", i);
+            rc = zsp_err_set_about(err, ZSP_EINVAL, "runs",
+                                   "run %zu: count and lease are at least 1", i);
         }
         if (rc == 0) {
             rc = zsp_outcome_read(given->outcome, &given->arg, &run, err);

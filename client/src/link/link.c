@@ -149,7 +149,8 @@ static int split_endpoints(struct zsp_link *self, const char *list, struct zsp_e
     while (*list) {
         const size_t len = strcspn(list, ",");
         if (self->endpoint_count >= ZSP_ENDPOINTS_MAX) {
-            return zsp_err_set(err, ZSP_EINVAL, "more than %u endpoints", ZSP_ENDPOINTS_MAX);
+            return zsp_err_set_about(err, ZSP_EINVAL, "endpoints", "more than %u endpoints",
+                                     ZSP_ENDPOINTS_MAX);
         }
         char *endpoint = strndup(list, len);
         if (!endpoint) {
@@ -157,22 +158,24 @@ static int split_endpoints(struct zsp_link *self, const char *list, struct zsp_e
         }
         self->endpoints[self->endpoint_count++] = endpoint;
         if (!zsp_endpoint_valid(endpoint)) {
-            return zsp_err_set(err, ZSP_EINVAL,
-                               "\"%.100s\" is no endpoint: want tcp://HOST:PORT, "
-                               "ipc://PATH or inproc://NAME",
-                               endpoint);
+            static const char wanted[] = "tcp://HOST:PORT, ipc://PATH or inproc://NAME";
+            zsp_err_set(err, ZSP_EINVAL, "\"%.100s\" is no endpoint: want %s", endpoint, wanted);
+            zsp_err_detail(err, "endpoints", wanted, endpoint);
+            return ZSP_EINVAL;
         }
         has_inproc = has_inproc || zsp_endpoint_inproc(endpoint);
         list += len + (list[len] == ',' ? 1 : 0);
     }
     if (self->endpoint_count == 0) {
-        return zsp_err_set(err, ZSP_EINVAL, "no endpoint given");
+        return zsp_err_set_about(err, ZSP_EINVAL, "endpoints", "no endpoint given");
     }
     if (has_inproc && !self->options.zmq_context) {
-        return zsp_err_set(err, ZSP_EINVAL, "inproc needs the broker's context, see zmq_context");
+        return zsp_err_set_about(err, ZSP_EINVAL, "zmq_context",
+                                 "inproc needs the broker's context, see zmq_context");
     }
     if (has_inproc && self->endpoint_count > 1) {
-        return zsp_err_set(err, ZSP_EINVAL, "an inproc endpoint stands alone, not in a list");
+        return zsp_err_set_about(err, ZSP_EINVAL, "endpoints",
+                                 "an inproc endpoint stands alone, not in a list");
     }
     return 0;
 }

@@ -12,7 +12,7 @@ int zsp_position_check(const zspool_position_t *position, struct zsp_err *err)
 {
     const int kind = (int)position->kind;
     if (kind < ZSPOOL_POSITION_NONE || kind > ZSPOOL_POSITION_ID) {
-        return zsp_err_set(err, ZSP_EINVAL, "position of kind %d", kind);
+        return zsp_err_set_about(err, ZSP_EINVAL, "position", "position of kind %d", kind);
     }
     return kind == ZSPOOL_POSITION_ID
                ? zsp_text_check("id of a position", position->id, POSITION_ID_MAX, err)

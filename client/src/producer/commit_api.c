@@ -168,8 +168,8 @@ void zspool_commit_destroy(zspool_commit_t **self_p)
 static int check_open(const struct zspool_commit *self, struct zsp_err *err)
 {
     if (self->is_sent) {
-        return zsp_err_set(err, ZSP_EINVAL,
-                           "the commit was sent, and its answer is not known: run it again");
+        return zsp_err_set_about(err, ZSP_EINVAL, "commit",
+                                 "the commit was sent, and its answer is not known: run it again");
     }
     return 0;
 }
@@ -275,7 +275,8 @@ static int add_outcome(struct zspool_commit *self, const zspool_message_t *messa
 {
     struct zsp_held *held = zsp_consumer_held(self->consumer, message);
     if (!held || held->in_commit) {
-        return zsp_err_set(err, ZSP_EINVAL, "the message is not in hand, or in a commit already");
+        return zsp_err_set_about(err, ZSP_EINVAL, "message",
+                                 "the message is not in hand, or in a commit already");
     }
     run->topic = held->view.topic;
     run->partition = held->view.partition;
@@ -303,7 +304,8 @@ int zspool_commit_settle(zspool_commit_t *self, const zspool_message_t *message,
     struct zsp_outcome_run run = {0};
     int rc = zsp_outcome_read(outcome, arg, &run, &report);
     if (rc == 0 && outcome == ZSPOOL_EXTEND) {
-        rc = zsp_err_set(&report, ZSP_EINVAL, "a commit does not extend: use zspool_settle()");
+        rc = zsp_err_set_about(&report, ZSP_EINVAL, "outcome",
+                               "a commit does not extend: use zspool_settle()");
     }
     if (rc == 0) {
         rc = check_open(self, &report);

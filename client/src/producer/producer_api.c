@@ -309,7 +309,7 @@ int zspool_room(zspool_producer_t *self, size_t bytes, int timeout_ms, zspool_er
     }
     struct zsp_err report = {0};
     if (bytes > self->options.max_bytes) {
-        zsp_err_set(&report, ZSP_EINVAL, "%zu bytes are more than max_bytes", bytes);
+        zsp_err_set_about(&report, ZSP_EINVAL, "bytes", "%zu bytes are more than max_bytes", bytes);
         return zsp_err_export(&report, err);
     }
     const int64_t deadline_ms = zsp_deadline_ms(timeout_ms);
@@ -394,8 +394,8 @@ int zspool_wait(zspool_producer_t *self, uint64_t ticket, int timeout_ms,
     bool known = false;
     zsp_link_lock(self->client->link);
     if (ticket == 0 || ticket > self->last_ticket) {
-        rc = zsp_err_set(&report, ZSP_EINVAL, "ticket %llu was never given out",
-                         (unsigned long long)ticket);
+        rc = zsp_err_set_about(&report, ZSP_EINVAL, "ticket", "ticket %llu was never given out",
+                               (unsigned long long)ticket);
     }
     while (rc == 0 && batch_of(self, ticket)) {
         rc = zsp_link_wait(self->client->link, deadline_ms, &report);

@@ -98,7 +98,7 @@ static int check_options(zspool_reader_options_t *self, struct zsp_err *err)
         rc = zsp_text_check("filter", self->filter, ZSP_FILTER_MAX, err);
     }
     if (rc == 0 && self->follow && self->to.kind != ZSPOOL_POSITION_NONE) {
-        rc = zsp_err_set(err, ZSP_EINVAL, "following has no `to`");
+        rc = zsp_err_set_about(err, ZSP_EINVAL, "to", "following has no `to`");
     }
     if (rc == 0) {
         rc =

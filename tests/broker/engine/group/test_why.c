@@ -313,7 +313,7 @@ static void what_is_not_there_is_an_error(void **state)
     } cases[] = {
         {"{'group': 'none', 'topic': 't', 'offset': 0}", ZSP_ENOT_FOUND},
         {"{'group': 'g', 'topic': 'none', 'offset': 0}", ZSP_ENOT_FOUND},
-        {"{'group': 'g', 'topic': 't', 'partition': 1, 'offset': 0}", ZSP_EOUT_OF_RANGE},
+        {"{'group': 'g', 'topic': 't', 'partition': 1, 'offset': 0}", ZSP_ENOT_FOUND},
         {"{'group': 'g', 'topic': 't', 'offset': 2}", ZSP_EOUT_OF_RANGE},
         {"{'group': 'g', 'topic': 't'}", ZSP_EBAD_VALUE},
     };
