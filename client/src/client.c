@@ -322,7 +322,7 @@ zspool_client_t *zspool_new(const char *endpoints, const zspool_options_t *optio
         goto fail;
     }
     zsp_fork_mark_init(&self->made_in);
-    self->completion.fd = -1;
+    zsp_completion_init(&self->completion);
     self->linger_ms = linger_ms;
     self->link = zsp_link_new(&link_options, &report);
     if (!self->link) {
@@ -443,7 +443,7 @@ int zspool_dispatch(zspool_client_t *self, int timeout_ms)
         return ZSPOOL_EINVAL;
     }
     self->dispatching = true;
-    while (!self->completion.first && rc == 0) {
+    while (!zsp_completion_any(&self->completion) && rc == 0) {
         rc = zsp_link_wait(self->link, deadline_ms, NULL);
     }
     zsp_completion_begin(&self->completion);

@@ -148,6 +148,15 @@ void zsp_parcel_destroy(struct zsp_parcel **self_p)
     free(self);
 }
 
+void zsp_parcels_destroy(struct zsp_parcel_list *list)
+{
+    while (!TAILQ_EMPTY(list)) {
+        struct zsp_parcel *parcel = TAILQ_FIRST(list);
+        TAILQ_REMOVE(list, parcel, link);
+        zsp_parcel_destroy(&parcel);
+    }
+}
+
 void zsp_parcel_owner_fini(struct zsp_parcel_owner *self)
 {
     zsp_interned_fini(&self->topics);

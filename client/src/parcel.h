@@ -8,6 +8,7 @@
 #ifndef ZSP_CLIENT_PARCEL_H
 #define ZSP_CLIENT_PARCEL_H
 
+#include <sys/queue.h>
 #include <zspool.h>
 
 #include "client/src/base/client_request.h"
@@ -45,14 +46,17 @@ struct zsp_parcel {
     struct zsp_joined *joined;
     int64_t lease_ms; /* what was left of the lease on arrival */
 
+    TAILQ_ENTRY(zsp_parcel) link; /* of whoever has it */
+
     /* The consumer's. */
-    struct zsp_parcel *next;
     int64_t lease_until_ms; /* monotonic, by our clock */
     uint64_t held;          /* messages taken and not settled */
     bool lost;
     struct zsp_recalled *recalled; /* what of it comes back; NULL = nothing */
     bool extending;                /* an extension of its lease is due or under way */
 };
+
+TAILQ_HEAD(zsp_parcel_list, zsp_parcel);
 
 /* What whoever has parcels lends them, for as long as there are any. Zero-initialise but for
  * `topics`. */
@@ -68,6 +72,8 @@ void zsp_parcel_owner_fini(struct zsp_parcel_owner *self);
 int zsp_parcel_new(const struct zsp_answer *answer, struct zsp_parcel_owner *owner,
                    struct zsp_parcel **ret, struct zsp_err *err);
 void zsp_parcel_destroy(struct zsp_parcel **self_p);
+/* All of the list, which is empty then. */
+void zsp_parcels_destroy(struct zsp_parcel_list *list);
 
 /* Take the next message; its bytes live as long as the parcel. Returns 0, or 1 when there is none.
  * Errors: ZSP_EBAD_RECORD (then nothing more can be taken), ZSP_ENOMEM; zsp_parcel_offset() stays */

@@ -20,11 +20,22 @@ static void lower_fd(const struct zsp_completion *self)
     }
 }
 
+void zsp_completion_init(struct zsp_completion *self)
+{
+    *self = (struct zsp_completion){.fd = -1};
+    TAILQ_INIT(&self->ready);
+}
+
+bool zsp_completion_any(const struct zsp_completion *self)
+{
+    return !TAILQ_EMPTY(&self->ready);
+}
+
 int zsp_completion_fd(struct zsp_completion *self)
 {
     if (self->fd < 0) {
         self->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (self->first) {
+        if (zsp_completion_any(self)) {
             raise_fd(self);
         }
     }
@@ -39,32 +50,6 @@ void zsp_completion_fini(struct zsp_completion *self)
     self->fd = -1;
 }
 
-static void append(struct zsp_completion *self, struct zsp_ready *object)
-{
-    object->next = NULL;
-    object->prev = self->last;
-    if (self->last) {
-        self->last->next = object;
-    } else {
-        self->first = object;
-    }
-    self->last = object;
-}
-
-static void unlink_ready(struct zsp_completion *self, struct zsp_ready *object)
-{
-    if (object->prev) {
-        object->prev->next = object->next;
-    } else {
-        self->first = object->next;
-    }
-    if (object->next) {
-        object->next->prev = object->prev;
-    } else {
-        self->last = object->prev;
-    }
-}
-
 bool zsp_completion_set(struct zsp_completion *self, struct zsp_ready *object, bool ready)
 {
     if (object->ready == ready) {
@@ -72,15 +57,15 @@ bool zsp_completion_set(struct zsp_completion *self, struct zsp_ready *object, b
     }
     object->ready = ready;
     if (ready) {
-        const bool was_empty = !self->first;
-        append(self, object);
+        const bool was_empty = !zsp_completion_any(self);
+        TAILQ_INSERT_TAIL(&self->ready, object, link);
         if (was_empty) {
             raise_fd(self);
         }
         return true;
     }
-    unlink_ready(self, object);
-    if (!self->first) {
+    TAILQ_REMOVE(&self->ready, object, link);
+    if (!zsp_completion_any(self)) {
         lower_fd(self);
     }
     return false;
@@ -94,12 +79,12 @@ void zsp_completion_begin(struct zsp_completion *self)
 struct zsp_ready *zsp_completion_next(struct zsp_completion *self)
 {
     /* Visited ones go to the end of the list: the first tells whether any is left. */
-    struct zsp_ready *object = self->first;
+    struct zsp_ready *object = TAILQ_FIRST(&self->ready);
     if (!object || object->visited == self->dispatch) {
         return NULL;
     }
     object->visited = self->dispatch;
-    unlink_ready(self, object);
-    append(self, object);
+    TAILQ_REMOVE(&self->ready, object, link);
+    TAILQ_INSERT_TAIL(&self->ready, object, link);
     return object;
 }

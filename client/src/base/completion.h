@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 /* Embedded in a producer, a consumer, a reader. */
 struct zsp_ready {
@@ -16,15 +17,18 @@ struct zsp_ready {
     uint64_t visited; /* the dispatch that called it last */
     /* Calls the host's function; not locked. NULL = the host has none. */
     void (*call_fn)(struct zsp_ready *self);
-    struct zsp_ready *next, *prev;
+    TAILQ_ENTRY(zsp_ready) link;
 };
 
-/* Zero-initialised, fd -1. */
 struct zsp_completion {
-    struct zsp_ready *first, *last; /* the ready ones, longest ready first */
-    int fd;                         /* eventfd, readable while first is not NULL; -1 = none yet */
+    TAILQ_HEAD(zsp_ready_list, zsp_ready) ready; /* the ready ones, longest ready first */
+    int fd; /* eventfd, readable while there are any; -1 = none yet */
     uint64_t dispatch;
 };
+
+void zsp_completion_init(struct zsp_completion *self);
+/* Is any object ready? */
+bool zsp_completion_any(const struct zsp_completion *self);
 
 /* The descriptor, made at the first call; -1 = cannot be made. */
 int zsp_completion_fd(struct zsp_completion *self);

@@ -96,6 +96,9 @@ zspool_consumer_t *zspool_consumer_new(zspool_client_t *client,
         zsp_err_set(&report, ZSP_ENOMEM, "no memory for a consumer");
         goto fail;
     }
+    TAILQ_INIT(&self->waiting);
+    TAILQ_INIT(&self->emptied);
+    TAILQ_INIT(&self->held);
     if (zsp_options_read(&self->options, sizeof self->options, options, "zspool_consumer_options_t",
                          &report) != 0 ||
         check_options(&self->options, &report) != 0 || copy_strings(self, &report) != 0) {
@@ -117,14 +120,8 @@ fail:
 
 void zsp_consumer_free(struct zspool_consumer *self)
 {
-    while (self->first) {
-        zsp_consumer_retire(self, self->first);
-    }
-    while (self->emptied) {
-        struct zsp_parcel *next = self->emptied->next;
-        zsp_parcel_destroy(&self->emptied);
-        self->emptied = next;
-    }
+    zsp_parcels_destroy(&self->waiting);
+    zsp_parcels_destroy(&self->emptied);
     for (size_t i = 0; i < self->slab_count; i++) {
         free(self->slabs[i]);
     }
@@ -260,19 +257,18 @@ static bool more_held(struct zspool_consumer *self)
     }
     self->slabs[self->slab_count++] = slab;
     for (size_t i = 0; i < size; i++) {
-        slab[i].next = self->pool;
-        self->pool = &slab[i];
+        SLIST_INSERT_HEAD(&self->pool, &slab[i], pool_link);
     }
     return true;
 }
 
 static struct zsp_held *held_new(struct zspool_consumer *self)
 {
-    if (!self->pool && !more_held(self)) {
+    if (SLIST_EMPTY(&self->pool) && !more_held(self)) {
         return NULL;
     }
-    struct zsp_held *held = self->pool;
-    self->pool = held->next;
+    struct zsp_held *held = SLIST_FIRST(&self->pool);
+    SLIST_REMOVE_HEAD(&self->pool, pool_link);
     return held;
 }
 
@@ -283,14 +279,7 @@ static void put_in_hand(struct zspool_consumer *self, struct zsp_held *held,
     held->taken_ms = now_ms;
     held->marked = self->suspect == SUSPECT_MARKED;
     held->lost_told = false;
-    held->next = NULL;
-    held->prev = self->held_last;
-    if (self->held_last) {
-        self->held_last->next = held;
-    } else {
-        self->held_first = held;
-    }
-    self->held_last = held;
+    TAILQ_INSERT_TAIL(&self->held, held, link);
     self->held_count++;
     parcel->held++;
     self->taken++;
@@ -307,7 +296,7 @@ static int take(struct zspool_consumer *self, const zspool_message_t **ret, stru
 {
     const int64_t now_ms = zsp_now_ms();
     zsp_consumer_drop_expired(self, now_ms);
-    struct zsp_parcel *parcel = self->first;
+    struct zsp_parcel *parcel = TAILQ_FIRST(&self->waiting);
     if (!parcel) {
         self->starved = true;
         if (!self->pull_out) {
@@ -333,8 +322,7 @@ static int take(struct zspool_consumer *self, const zspool_message_t **ret, stru
     self->waiting_bytes -= bytes - parcel->bytes_left;
     self->waiting_messages -= messages - parcel->left;
     if (rc != 0) {
-        held->next = self->pool;
-        self->pool = held;
+        SLIST_INSERT_HEAD(&self->pool, held, pool_link);
         zsp_consumer_retire(self, parcel);
         return rc;
     }
@@ -366,8 +354,8 @@ static void note_settled(struct zspool_consumer *self)
  * that is the end; it may go on after having settled. */
 static bool waits_for_itself(const struct zspool_consumer *self, int timeout_ms)
 {
-    return timeout_ms < 0 && self->options.end_when_empty && self->kept_back && !self->first &&
-           self->held_first;
+    return timeout_ms < 0 && self->options.end_when_empty && self->kept_back &&
+           TAILQ_EMPTY(&self->waiting) && !TAILQ_EMPTY(&self->held);
 }
 
 static int next_locked(struct zspool_consumer *self, const zspool_message_t **ret, int timeout_ms,
@@ -382,7 +370,7 @@ static int next_locked(struct zspool_consumer *self, const zspool_message_t **re
         if (rc != 1) {
             return rc;
         }
-        if (!self->first && self->halt.error.code != 0) {
+        if (TAILQ_EMPTY(&self->waiting) && self->halt.error.code != 0) {
             return zsp_halt_tell(&self->halt, err);
         }
         if (zsp_consumer_at_end(self)) {

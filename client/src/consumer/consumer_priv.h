@@ -45,7 +45,8 @@ struct zsp_held {
     bool in_commit;                 /* to be settled by a commit, and by nobody else; */
     enum wire_outcome in_commit_as; /* with this outcome */
     bool lost_told;                 /* the host was told */
-    struct zsp_held *next, *prev;   /* in hand, oldest first; in the pool: next only */
+    TAILQ_ENTRY(zsp_held) link;     /* in hand */
+    SLIST_ENTRY(zsp_held) pool_link;
 };
 
 /* What a group keeps in order. */
@@ -76,23 +77,23 @@ struct zspool_consumer {
     struct zsp_recalled *recalled_late; /* of what the PULL that is out brings; NULL = nothing */
     bool pull_is_late;                  /* all of that is to be handed back */
     int64_t pull_sent_ms;
-    int64_t pull_at_ms;              /* not before */
-    bool finished;                   /* the group is a replay, and there is nothing left of it */
-    bool drained;                    /* end_when_empty, and an empty answer came */
-    bool pull_held;                  /* messages were here or in hand when the PULL went out */
-    bool kept_back;                  /* an empty answer came, and these may keep others back */
-    bool end_told;                   /* the host knows of the end: no reason to wake it again */
-    struct zsp_halt halt;            /* by an error of a PULL */
-    struct zsp_parcel *first, *last; /* with messages not taken, oldest first */
-    struct zsp_parcel *emptied;      /* all taken, some in hand */
+    int64_t pull_at_ms;             /* not before */
+    bool finished;                  /* the group is a replay, and there is nothing left of it */
+    bool drained;                   /* end_when_empty, and an empty answer came */
+    bool pull_held;                 /* messages were here or in hand when the PULL went out */
+    bool kept_back;                 /* an empty answer came, and these may keep others back */
+    bool end_told;                  /* the host knows of the end: no reason to wake it again */
+    struct zsp_halt halt;           /* by an error of a PULL */
+    struct zsp_parcel_list waiting; /* with messages not taken, oldest first */
+    struct zsp_parcel_list emptied; /* all taken, some in hand */
     uint64_t waiting_messages;
     size_t waiting_bytes;
     uint64_t taken; /* in all */
 
     /* In hand. */
-    struct zsp_held *held_first, *held_last;
+    TAILQ_HEAD(, zsp_held) held; /* oldest first */
     uint64_t held_count;
-    struct zsp_held *pool;
+    SLIST_HEAD(, zsp_held) pool;
     struct zsp_held *slabs[ZSP_HELD_SLABS]; /* each twice as large as the one before */
     size_t slab_count;
     enum zsp_suspect suspect; /* of the next message */
@@ -143,7 +144,7 @@ void zsp_consumer_drop_expired(struct zspool_consumer *self, int64_t now_ms);
 /* Take a parcel that has no message left to take, or that is lost, out of the queue; it lives on
  * while messages of it are in hand. */
 void zsp_consumer_retire(struct zspool_consumer *self, struct zsp_parcel *parcel);
-/* A message of the parcel was settled. */
+/* A message was settled: it is in hand no more. */
 void zsp_consumer_unhold(struct zspool_consumer *self, struct zsp_held *held);
 /* Is the next message one that must be marked first? */
 bool zsp_consumer_head_is_suspect(const struct zspool_consumer *self);

@@ -15,43 +15,26 @@
 bool zsp_consumer_at_end(const struct zspool_consumer *self)
 {
     const uint64_t limit = self->options.message_limit;
-    return !self->first && (self->drained || self->stopped || (limit > 0 && self->taken >= limit));
+    return TAILQ_EMPTY(&self->waiting) &&
+           (self->drained || self->stopped || (limit > 0 && self->taken >= limit));
 }
 
 void zsp_consumer_update_ready(struct zspool_consumer *self)
 {
     const bool marking = self->suspect == SUSPECT_WANTED || self->suspect == SUSPECT_SENT;
-    const bool message = self->first && !marking;
+    const bool message = !TAILQ_EMPTY(&self->waiting) && !marking;
     const bool end = zsp_consumer_at_end(self) && !self->end_told;
     const bool next = message || end || self->halt.error.code != 0;
     zsp_client_set_ready(self->client, &self->ready,
                          !self->closing && ((next && !self->unwanted) || self->lost_count > 0));
 }
 
-static void unlink_parcel(struct zsp_parcel **list, struct zsp_parcel **last,
-                          struct zsp_parcel *parcel)
-{
-    struct zsp_parcel *before = NULL;
-    for (struct zsp_parcel *p = *list; p != parcel; p = p->next) {
-        before = p;
-    }
-    if (before) {
-        before->next = parcel->next;
-    } else {
-        *list = parcel->next;
-    }
-    if (last && *last == parcel) {
-        *last = before;
-    }
-    parcel->next = NULL;
-}
-
 void zsp_consumer_retire(struct zspool_consumer *self, struct zsp_parcel *parcel)
 {
-    if (self->first == parcel) {
+    if (TAILQ_FIRST(&self->waiting) == parcel) {
         self->suspect = SUSPECT_NONE;
     }
-    unlink_parcel(&self->first, &self->last, parcel);
+    TAILQ_REMOVE(&self->waiting, parcel, link);
     self->waiting_messages -= parcel->left;
     self->waiting_bytes -= parcel->bytes_left;
     parcel->left = 0;
@@ -60,15 +43,14 @@ void zsp_consumer_retire(struct zspool_consumer *self, struct zsp_parcel *parcel
         zsp_parcel_destroy(&parcel);
         return;
     }
-    parcel->next = self->emptied;
-    self->emptied = parcel;
+    TAILQ_INSERT_HEAD(&self->emptied, parcel, link);
 }
 
 void zsp_consumer_drop_expired(struct zspool_consumer *self, int64_t now_ms)
 {
     struct zsp_parcel *next;
-    for (struct zsp_parcel *parcel = self->first; parcel; parcel = next) {
-        next = parcel->next;
+    for (struct zsp_parcel *parcel = TAILQ_FIRST(&self->waiting); parcel; parcel = next) {
+        next = TAILQ_NEXT(parcel, link);
         if (now_ms >= parcel->lease_until_ms || parcel->lost) {
             zsp_consumer_retire(self, parcel);
         }
@@ -78,30 +60,20 @@ void zsp_consumer_drop_expired(struct zspool_consumer *self, int64_t now_ms)
 void zsp_consumer_unhold(struct zspool_consumer *self, struct zsp_held *held)
 {
     struct zsp_parcel *parcel = held->parcel;
-    if (held->prev) {
-        held->prev->next = held->next;
-    } else {
-        self->held_first = held->next;
-    }
-    if (held->next) {
-        held->next->prev = held->prev;
-    } else {
-        self->held_last = held->prev;
-    }
+    TAILQ_REMOVE(&self->held, held, link);
     held->parcel = NULL;
-    held->next = self->pool;
-    self->pool = held;
+    SLIST_INSERT_HEAD(&self->pool, held, pool_link);
     self->held_count--;
     parcel->held--;
     if (parcel->held == 0 && parcel->left == 0) {
-        unlink_parcel(&self->emptied, NULL, parcel);
+        TAILQ_REMOVE(&self->emptied, parcel, link);
         zsp_parcel_destroy(&parcel);
     }
 }
 
 bool zsp_consumer_head_is_suspect(const struct zspool_consumer *self)
 {
-    return !self->options.no_started && zsp_parcel_run(self->first)->deliveries > 1;
+    return !self->options.no_started && zsp_parcel_run(TAILQ_FIRST(&self->waiting))->deliveries > 1;
 }
 
 /* --- PULL -------------------------------------------------------------------------------- */
@@ -109,12 +81,7 @@ bool zsp_consumer_head_is_suspect(const struct zspool_consumer *self)
 static void add_parcel(struct zspool_consumer *self, struct zsp_parcel *parcel, int64_t now_ms)
 {
     parcel->lease_until_ms = now_ms + parcel->lease_ms;
-    if (self->last) {
-        self->last->next = parcel;
-    } else {
-        self->first = parcel;
-    }
-    self->last = parcel;
+    TAILQ_INSERT_TAIL(&self->waiting, parcel, link);
     self->waiting_messages += parcel->left;
     self->waiting_bytes += parcel->bytes_left;
     if (self->options.auto_extend && now_ms + parcel->lease_ms / 2 < self->look_at_ms) {
@@ -286,7 +253,8 @@ static void pump_pull(struct zspool_consumer *self, int64_t now_ms)
     uint64_t wait_ms = PULL_WAIT_MS < hello->max_wait_ms ? PULL_WAIT_MS : hello->max_wait_ms;
     wait_ms = self->options.end_when_empty ? 0 : wait_ms;
     (void)zsp_consumer_board(self, now_ms);
-    self->pull_held = self->first || self->held_first || self->outcomes.count > 0 ||
+    self->pull_held = !TAILQ_EMPTY(&self->waiting) || !TAILQ_EMPTY(&self->held) ||
+                      self->outcomes.count > 0 ||
                       (self->outcomes_sent.count > 0 && !self->settle_aboard);
     write_pull(self, wait_ms);
     self->pull.verb = "PULL";

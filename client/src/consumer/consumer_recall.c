@@ -54,7 +54,7 @@ static void release_next(struct zspool_consumer *self, struct zsp_parcel *parcel
                                             .outcome = WIRE_RELEASE,
                                             .is_unseen = true};
     (void)zsp_outcomes_add(&self->outcomes, &release);
-    if (self->first == parcel) {
+    if (TAILQ_FIRST(&self->waiting) == parcel) {
         self->suspect = SUSPECT_NONE;
     }
 }
@@ -96,11 +96,12 @@ static int recall_everywhere(struct zspool_consumer *self, const struct zsp_plac
 {
     int rc = 0;
     struct zsp_parcel *next;
-    for (struct zsp_parcel *parcel = self->emptied; parcel && rc == 0; parcel = parcel->next) {
-        rc = recall_in(self, parcel, place);
+    struct zsp_parcel *parcel;
+    TAILQ_FOREACH (parcel, &self->emptied, link) {
+        rc = rc == 0 ? recall_in(self, parcel, place) : rc;
     }
-    for (struct zsp_parcel *parcel = self->first; parcel && rc == 0; parcel = next) {
-        next = parcel->next;
+    for (parcel = TAILQ_FIRST(&self->waiting); parcel && rc == 0; parcel = next) {
+        next = TAILQ_NEXT(parcel, link);
         rc = recall_in(self, parcel, place);
         if (parcel->left == 0) {
             zsp_consumer_retire(self, parcel);

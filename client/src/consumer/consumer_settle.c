@@ -78,7 +78,8 @@ static bool is_lease_lost(struct zspool_consumer *self, const struct zsp_outcome
                           const struct zsp_not_applied *row)
 {
     bool is_lost = false;
-    for (struct zsp_held *held = self->held_first; held; held = held->next) {
+    struct zsp_held *held;
+    TAILQ_FOREACH (held, &self->held, link) {
         const zspool_message_t *view = &held->view;
         if (held->in_commit || view->lease != run->lease ||
             !is_named(run, row, view->topic, view->partition, view->offset)) {
@@ -90,10 +91,12 @@ static bool is_lease_lost(struct zspool_consumer *self, const struct zsp_outcome
             is_lost = true;
         }
     }
-    for (struct zsp_parcel *parcel = self->first; parcel && !is_lost; parcel = parcel->next) {
+    struct zsp_parcel *parcel;
+    TAILQ_FOREACH (parcel, &self->waiting, link) {
         const struct zsp_parcel_run *next = zsp_parcel_run(parcel);
-        is_lost = next->lease == run->lease &&
-                  is_named(run, row, next->topic, next->partition, zsp_parcel_offset(parcel));
+        is_lost = is_lost ||
+                  (next->lease == run->lease &&
+                   is_named(run, row, next->topic, next->partition, zsp_parcel_offset(parcel)));
     }
     return is_lost;
 }
@@ -106,13 +109,15 @@ static void lose_touched(struct zspool_consumer *self, const struct zsp_outcome_
     if (!is_lease_lost(self, run, row)) {
         return;
     }
-    for (struct zsp_held *held = self->held_first; held; held = held->next) {
+    struct zsp_held *held;
+    TAILQ_FOREACH (held, &self->held, link) {
         if (!held->in_commit && held->view.lease == run->lease &&
             held->view.partition == row->partition && strcmp(held->view.topic, run->topic) == 0) {
             tell_held_lost(self, held);
         }
     }
-    for (struct zsp_parcel *parcel = self->first; parcel; parcel = parcel->next) {
+    struct zsp_parcel *parcel;
+    TAILQ_FOREACH (parcel, &self->waiting, link) {
         parcel->lost = parcel->lost || zsp_parcel_run(parcel)->lease == run->lease;
     }
 }
@@ -159,7 +164,8 @@ static const struct zsp_held *held_of(const struct zspool_consumer *self,
                                       const struct zsp_parcel *parcel)
 {
     const struct zsp_held *unsure = NULL;
-    for (const struct zsp_held *held = self->held_first; held; held = held->next) {
+    const struct zsp_held *held;
+    TAILQ_FOREACH (held, &self->held, link) {
         if (held->parcel != parcel || held->lost_told) {
             continue;
         }
@@ -194,9 +200,11 @@ static bool extend(struct zspool_consumer *self, const struct zsp_parcel *parcel
     return true; /* nothing of it is here any more */
 }
 
-static void look_at_parcels(struct zspool_consumer *self, struct zsp_parcel *list, int64_t now_ms)
+static void look_at_parcels(struct zspool_consumer *self, const struct zsp_parcel_list *list,
+                            int64_t now_ms)
 {
-    for (struct zsp_parcel *parcel = list; parcel; parcel = parcel->next) {
+    struct zsp_parcel *parcel;
+    TAILQ_FOREACH (parcel, list, link) {
         const int64_t due_ms = parcel->lease_until_ms - parcel->lease_ms / 2;
         if (!self->options.auto_extend || parcel->lost || parcel->lease_ms == 0) {
             continue;
@@ -216,7 +224,8 @@ void zsp_consumer_check_instance(struct zspool_consumer *self, int64_t now_ms)
         return;
     }
     memcpy(self->instance, hello->instance, sizeof self->instance);
-    for (struct zsp_held *held = self->held_first; held; held = held->next) {
+    struct zsp_held *held;
+    TAILQ_FOREACH (held, &self->held, link) {
         held->marked = false;
         zsp_consumer_look_at(self, now_ms);
     }
@@ -229,9 +238,10 @@ void zsp_consumer_look(struct zspool_consumer *self, int64_t now_ms)
     }
     self->look_at_ms = INT64_MAX;
     zsp_outcomes_reset(&self->touches);
-    look_at_parcels(self, self->first, now_ms);
-    look_at_parcels(self, self->emptied, now_ms);
-    for (struct zsp_held *held = self->held_first; held; held = held->next) {
+    look_at_parcels(self, &self->waiting, now_ms);
+    look_at_parcels(self, &self->emptied, now_ms);
+    struct zsp_held *held;
+    TAILQ_FOREACH (held, &self->held, link) {
         mark_held(self, held, now_ms);
         if (now_ms >= held->parcel->lease_until_ms) {
             tell_held_lost(self, held);
@@ -241,9 +251,10 @@ void zsp_consumer_look(struct zspool_consumer *self, int64_t now_ms)
     }
 }
 
-static void extended(struct zsp_parcel *list, bool done, int64_t sent_ms)
+static void extended(const struct zsp_parcel_list *list, bool done, int64_t sent_ms)
 {
-    for (struct zsp_parcel *parcel = list; parcel; parcel = parcel->next) {
+    struct zsp_parcel *parcel;
+    TAILQ_FOREACH (parcel, list, link) {
         if (parcel->extending && done && !parcel->lost) {
             parcel->lease_until_ms = sent_ms + parcel->lease_ms;
         }
@@ -265,8 +276,8 @@ static void touch_done(struct zsp_request *request, const struct zsp_answer *ans
             lose_touched(self, run, &row);
         }
     }
-    extended(self->first, answer->code == 0, self->touch_sent_ms);
-    extended(self->emptied, answer->code == 0, self->touch_sent_ms);
+    extended(&self->waiting, answer->code == 0, self->touch_sent_ms);
+    extended(&self->emptied, answer->code == 0, self->touch_sent_ms);
     if (self->suspect == SUSPECT_SENT) {
         /* Refused for good: handed out all the same, the mark is a courtesy. */
         self->suspect = answer->code == ZSP_ECLOSED ? SUSPECT_WANTED : SUSPECT_MARKED;
@@ -281,11 +292,10 @@ static void touch_done(struct zsp_request *request, const struct zsp_answer *ans
 
 static void add_suspect(struct zspool_consumer *self)
 {
-    const struct zsp_parcel_run *run = zsp_parcel_run(self->first);
-    const struct zsp_outcome_run mark = {.first = zsp_parcel_offset(self->first),
-                                         .count = 1,
-                                         .lease = run->lease,
-                                         .outcome = WIRE_STARTED};
+    const struct zsp_parcel *next = TAILQ_FIRST(&self->waiting);
+    const struct zsp_parcel_run *run = zsp_parcel_run(next);
+    const struct zsp_outcome_run mark = {
+        .first = zsp_parcel_offset(next), .count = 1, .lease = run->lease, .outcome = WIRE_STARTED};
     if (touch(self, run->topic, run->partition, &mark) == 0) {
         self->suspect = SUSPECT_SENT;
     }
@@ -296,7 +306,7 @@ void zsp_consumer_pump_touch(struct zspool_consumer *self, int64_t now_ms)
     if (self->touch_out || self->closing) {
         return;
     }
-    if (self->suspect == SUSPECT_WANTED && self->first) {
+    if (self->suspect == SUSPECT_WANTED && !TAILQ_EMPTY(&self->waiting)) {
         add_suspect(self);
         if (self->suspect == SUSPECT_WANTED) {
             zsp_link_try_later(&self->port, now_ms); /* no room for the mark */
@@ -465,8 +475,8 @@ void zsp_consumer_pump_outcomes(struct zspool_consumer *self, int64_t now_ms)
 
 void zsp_consumer_release_waiting(struct zspool_consumer *self)
 {
-    while (self->first) {
-        struct zsp_parcel *parcel = self->first;
+    while (!TAILQ_EMPTY(&self->waiting)) {
+        struct zsp_parcel *parcel = TAILQ_FIRST(&self->waiting);
         for (size_t i = parcel->run_index; i < parcel->run_count && parcel->left > 0; i++) {
             const struct zsp_parcel_run *run = &parcel->runs[i];
             const uint64_t taken = i == parcel->run_index ? parcel->in_run : 0;

@@ -21,7 +21,8 @@
 static int64_t next_deadline_ms(const struct zsp_link *self)
 {
     int64_t deadline_ms = zsp_link_state_due_ms(self);
-    for (const struct zsp_port *port = self->ports; port; port = port->next) {
+    const struct zsp_port *port;
+    LIST_FOREACH (port, &self->ports, link) {
         if (port->wake_ms < deadline_ms) {
             deadline_ms = port->wake_ms;
         }
@@ -256,7 +257,7 @@ void zsp_link_destroy(struct zsp_link **self_p)
     zsp_link_unlock(self);
     const int rc = pthread_join(self->thread, NULL);
     zsp_assert(rc == 0);
-    zsp_assert(!self->ports);
+    zsp_assert(LIST_EMPTY(&self->ports));
     zsp_monitor_fini(&self->monitor);
     release(self);
 }

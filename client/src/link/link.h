@@ -29,6 +29,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "client/src/base/client_request.h"
 #include "client/src/link/handshake.h"
@@ -50,7 +51,7 @@ struct zsp_port {
     /* The link's. */
     bool kicked;
     bool starved; /* wanted credit that was not there */
-    struct zsp_port *next, *prev;
+    LIST_ENTRY(zsp_port) link;
 };
 
 struct zsp_link_options {

@@ -10,31 +10,17 @@
 void zsp_link_add(struct zsp_link *self, struct zsp_port *port)
 {
     port->wake_ms = INT64_MAX;
-    port->prev = NULL;
-    port->next = self->ports;
-    if (self->ports) {
-        self->ports->prev = port;
-    }
-    self->ports = port;
+    LIST_INSERT_HEAD(&self->ports, port, link);
     zsp_link_kick(self, port);
 }
 
 void zsp_link_remove(struct zsp_link *self, struct zsp_port *port)
 {
-    if (port->prev) {
-        port->prev->next = port->next;
-    } else {
-        self->ports = port->next;
-    }
-    if (port->next) {
-        port->next->prev = port->prev;
-    }
+    LIST_REMOVE(port, link);
     if (port->kicked) {
         port->kicked = false;
         self->kicked_count--;
     }
-    port->next = NULL;
-    port->prev = NULL;
 }
 
 void zsp_link_wake(struct zsp_link *self)
@@ -65,8 +51,8 @@ static bool pump_due(const struct zsp_port *port, int64_t now_ms)
 void zsp_link_pump(struct zsp_link *self, int64_t now_ms)
 {
     struct zsp_port *next;
-    for (struct zsp_port *port = self->ports; port; port = next) {
-        next = port->next;
+    for (struct zsp_port *port = LIST_FIRST(&self->ports); port; port = next) {
+        next = LIST_NEXT(port, link);
         if (!pump_due(port, now_ms)) {
             continue;
         }
@@ -81,9 +67,9 @@ void zsp_link_pump(struct zsp_link *self, int64_t now_ms)
 
 bool zsp_link_work(struct zsp_link *self)
 {
-    struct zsp_port *port = self->ports;
+    struct zsp_port *port = LIST_FIRST(&self->ports);
     while (port && !port->work_fn) {
-        port = port->next;
+        port = LIST_NEXT(port, link);
     }
     if (!port) {
         return false;
@@ -111,7 +97,8 @@ void zsp_link_end_work(struct zsp_link *self, struct zsp_port *port)
 
 void zsp_link_feed(struct zsp_link *self)
 {
-    for (struct zsp_port *port = self->ports; port; port = port->next) {
+    struct zsp_port *port;
+    LIST_FOREACH (port, &self->ports, link) {
         if (port->starved) {
             zsp_link_kick(self, port);
         }
@@ -220,7 +207,8 @@ void zsp_link_forget(struct zsp_link *self, struct zsp_request *request)
 
 void zsp_link_kick_all(struct zsp_link *self)
 {
-    for (struct zsp_port *port = self->ports; port; port = port->next) {
+    struct zsp_port *port;
+    LIST_FOREACH (port, &self->ports, link) {
         zsp_link_kick(self, port);
     }
 }

@@ -48,7 +48,7 @@ struct zsp_link {
     uint32_t short_sessions;  /* in a row that ended soon */
     int64_t up_since_ms;
     bool refusals[ZSP_ENDPOINTS_MAX]; /* the last attempt there: refused for good */
-    struct zsp_port *ports;           /* all, in a list */
+    LIST_HEAD(, zsp_port) ports;      /* all */
     size_t kicked_count;
     const struct zsp_port *working; /* its work_fn runs */
     struct zsp_pending pending;

@@ -109,6 +109,9 @@ zspool_producer_t *zspool_producer_new(zspool_client_t *client,
     self->options.name = NULL; /* was borrowed */
     self->client = client;
     zsp_table_init(&self->topics, seed);
+    TAILQ_INIT(&self->all);
+    TAILQ_INIT(&self->active);
+    TAILQ_INIT(&self->waiting);
     self->ready.call_fn = self->options.ready_fn ? call_ready : NULL;
     self->port.pump_fn = zsp_producer_pump;
     zsp_client_join(client, &self->port);
@@ -126,8 +129,8 @@ static void forget_requests(struct zspool_producer *self)
         zsp_link_forget(link, &self->open);
     }
     zsp_bundles_forget(self);
-    while (self->all_first) {
-        struct zsp_batch *batch = self->all_first;
+    while (!TAILQ_EMPTY(&self->all)) {
+        struct zsp_batch *batch = TAILQ_FIRST(&self->all);
         if (batch->in_flight && !batch->is_bundled) {
             zsp_link_forget(link, &batch->request);
         }
@@ -329,7 +332,8 @@ int zspool_room(zspool_producer_t *self, size_t bytes, int timeout_ms, zspool_er
 static const struct zsp_batch *batch_of(const struct zspool_producer *self, uint64_t ticket)
 {
     uint64_t index;
-    for (const struct zsp_batch *batch = self->all_first; batch; batch = batch->all_next) {
+    const struct zsp_batch *batch;
+    TAILQ_FOREACH (batch, &self->all, all_link) {
         if (!batch->reported && zsp_batch_has_ticket(batch, ticket, &index)) {
             return batch;
         }
@@ -414,7 +418,8 @@ int zspool_wait(zspool_producer_t *self, uint64_t ticket, int timeout_ms,
 /* Is anything given out up to `ticket` still open? */
 static bool open_up_to(const struct zspool_producer *self, uint64_t ticket)
 {
-    for (const struct zsp_batch *batch = self->all_first; batch; batch = batch->all_next) {
+    const struct zsp_batch *batch;
+    TAILQ_FOREACH (batch, &self->all, all_link) {
         if (!batch->reported && batch->run_count > 0 && batch->runs[0].first <= ticket) {
             return true;
         }

@@ -29,13 +29,7 @@ struct zsp_batch *zsp_batch_new(struct zspool_producer *producer, size_t bytes, 
     zsp_buf_init(&self->buf, NULL, 0, batch_free);
     self->producer = producer;
     self->born_ms = zsp_now_ms();
-    self->all_prev = producer->all_last;
-    if (producer->all_last) {
-        producer->all_last->all_next = self;
-    } else {
-        producer->all_first = self;
-    }
-    producer->all_last = self;
+    TAILQ_INSERT_TAIL(&producer->all, self, all_link);
     return self;
 }
 
@@ -46,16 +40,7 @@ void zsp_batch_drop(struct zsp_batch *self)
         producer->packing = NULL;
         producer->port.work_fn = NULL;
     }
-    if (self->all_prev) {
-        self->all_prev->all_next = self->all_next;
-    } else {
-        producer->all_first = self->all_next;
-    }
-    if (self->all_next) {
-        self->all_next->all_prev = self->all_prev;
-    } else {
-        producer->all_last = self->all_prev;
-    }
+    TAILQ_REMOVE(&producer->all, self, all_link);
     producer->bytes -= self->bytes.len;
     struct zsp_buf *buf = &self->buf;
     zsp_buf_put(&buf);

@@ -27,7 +27,7 @@
 struct zsp_bundle {
     struct zsp_request request;
     struct zspool_producer *producer;
-    struct zsp_bundle *next, *prev; /* in flight, of the producer */
+    LIST_ENTRY(zsp_bundle) link; /* in flight, of the producer */
     struct zsp_writer args;
     struct zsp_buf *body;
     size_t body_bytes, args_bytes; /* the latter at most */
@@ -90,22 +90,7 @@ void zsp_route_await_bundle(struct zsp_route *route)
         return;
     }
     route->active = true;
-    route->active_next = NULL;
-    *(self->waiting_last ? &self->waiting_last->active_next : &self->waiting_first) = route;
-    self->waiting_last = route;
-}
-
-/* Those that waited are looked at again. */
-static void end_waiting(struct zspool_producer *self)
-{
-    if (!self->waiting_first) {
-        return;
-    }
-    *(self->active_last ? &self->active_last->active_next : &self->active_first) =
-        self->waiting_first;
-    self->active_last = self->waiting_last;
-    self->waiting_first = NULL;
-    self->waiting_last = NULL;
+    TAILQ_INSERT_TAIL(&self->waiting, route, active_link);
 }
 
 /* --- out ------------------------------------------------------------------------------------- */
@@ -222,11 +207,7 @@ static int send_all(struct zsp_bundle *self, int64_t now_ms)
     producer->requests++;
     producer->gathered = NULL;
     producer->bundle_count++;
-    self->next = producer->bundles;
-    if (self->next) {
-        self->next->prev = self;
-    }
-    producer->bundles = self;
+    LIST_INSERT_HEAD(&producer->bundles, self, link);
     return 0;
 }
 
@@ -345,23 +326,16 @@ static void part_done(struct zsp_request *request, const struct zsp_answer *answ
     take_rows(bundle_of(request), answer);
 }
 
-static void leave_list(struct zsp_bundle *self)
-{
-    self->producer->bundle_count--;
-    *(self->prev ? &self->prev->next : &self->producer->bundles) = self->next;
-    if (self->next) {
-        self->next->prev = self->prev;
-    }
-}
-
 static void bundle_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
     struct zsp_bundle *self = bundle_of(request);
     struct zsp_err untold = {0};
     struct zsp_answer rest = *answer;
     self->producer->requests--;
-    leave_list(self);
-    end_waiting(self->producer);
+    self->producer->bundle_count--;
+    LIST_REMOVE(self, link);
+    TAILQ_CONCAT(&self->producer->active, &self->producer->waiting,
+                 active_link); /* they are looked at again */
     if (answer->code == 0) {
         take_rows(self, answer);
         rest.code = zsp_err_set(&untold, ZSP_ECLOSED, "the answer told nothing of a batch");
@@ -377,10 +351,10 @@ static void bundle_done(struct zsp_request *request, const struct zsp_answer *an
 
 void zsp_bundles_forget(struct zspool_producer *self)
 {
-    while (self->bundles) {
-        struct zsp_bundle *bundle = self->bundles;
+    while (!LIST_EMPTY(&self->bundles)) {
+        struct zsp_bundle *bundle = LIST_FIRST(&self->bundles);
         zsp_link_forget(self->client->link, &bundle->request);
-        leave_list(bundle);
+        LIST_REMOVE(bundle, link);
         bundle_free(bundle);
     }
     if (self->gathered) {

@@ -30,6 +30,8 @@
 #ifndef ZSP_CLIENT_PRODUCER_PRIV_H
 #define ZSP_CLIENT_PRODUCER_PRIV_H
 
+#include <sys/queue.h>
+
 #include "client/src/base/terms.h"
 #include "client/src/client_priv.h"
 #include "common/codec.h"
@@ -65,8 +67,8 @@ struct zsp_batch {
 
     struct zspool_producer *producer;
     struct zsp_route *route;
-    struct zsp_batch *next;                /* in the route, oldest first */
-    struct zsp_batch *all_next, *all_prev; /* all of the producer, oldest first */
+    TAILQ_ENTRY(zsp_batch) link;     /* in the route */
+    TAILQ_ENTRY(zsp_batch) all_link; /* all of the producer */
 
     struct zsp_request request; /* when it travels alone */
     struct zsp_writer args;     /* */
@@ -84,11 +86,13 @@ struct zsp_batch {
     struct zsp_err *doom; /* refused for good: reported once it is sure that it is not in the log */
 };
 
+TAILQ_HEAD(zsp_batch_list, zsp_batch);
+
 /* One partition of a topic, as far as this producer writes to it. */
 struct zsp_route {
     struct zsp_topic_out *topic;
     uint32_t partition;
-    struct zsp_batch *first, *last; /* unresolved, in order of sequence */
+    struct zsp_batch_list batches; /* unresolved, oldest first: in order of sequence */
     uint32_t in_flight;
     size_t usual_bytes, usual_runs; /* of the last batch sent: the next one gets room for as much */
     uint64_t next_seq;              /* for the next batch that has none */
@@ -99,8 +103,10 @@ struct zsp_route {
     uint32_t tries;        /* since the last confirm, for the pause */
     bool active;           /* in the producer's list of routes with something to send, or of those
                             * that wait for a bundle */
-    struct zsp_route *active_next;
+    TAILQ_ENTRY(zsp_route) active_link;
 };
+
+TAILQ_HEAD(zsp_route_list, zsp_route);
 
 enum zsp_topic_out_state {
     TOPIC_UNKNOWN, /* how many partitions? messages without one gather in `unrouted` */
@@ -169,15 +175,15 @@ struct zspool_producer {
     struct zsp_topic_out *topic_first;
     struct zsp_topic_out *topic_last_used;
     struct zsp_topic_out *asks_first;
-    struct zsp_route *active_first, *active_last;
-    struct zsp_batch *all_first, *all_last;
-    uint32_t in_flight;                             /* batches; */
-    uint32_t requests;                              /* that they are in */
-    struct zsp_bundle *bundles;                     /* in flight, */
-    uint32_t bundle_count;                          /* so many */
-    struct zsp_route *waiting_first, *waiting_last; /* for one of them to be answered */
-    struct zsp_bundle *gathered;                    /* only in zsp_producer_send(): the next one */
-    size_t bytes;                                   /* encoded, unresolved */
+    struct zsp_route_list active;
+    struct zsp_batch_list all;       /* oldest first */
+    uint32_t in_flight;              /* batches; */
+    uint32_t requests;               /* that they are in */
+    LIST_HEAD(, zsp_bundle) bundles; /* in flight, */
+    uint32_t bundle_count;           /* so many */
+    struct zsp_route_list waiting;   /* for one of them to be answered */
+    struct zsp_bundle *gathered;     /* only in zsp_producer_send(): the next one */
+    size_t bytes;                    /* encoded, unresolved */
     bool want_room;      /* zspool_send() said ZSP_EAGAIN, and the host has not heard of room yet */
     size_t wanted_bytes; /* for a message of about so many */
     struct zsp_writer scratch; /* headers of the message being encoded */

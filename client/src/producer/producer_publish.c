@@ -60,12 +60,12 @@ static void give_up(struct zsp_batch *batch)
 
 static void check_ages(struct zspool_producer *self, int64_t now_ms)
 {
-    if (self->options.delivery_ms < 0 || !self->all_first) {
+    if (self->options.delivery_ms < 0 || TAILQ_EMPTY(&self->all)) {
         return;
     }
     struct zsp_batch *next;
-    for (struct zsp_batch *batch = self->all_first; batch; batch = next) {
-        next = batch->all_next;
+    for (struct zsp_batch *batch = TAILQ_FIRST(&self->all); batch; batch = next) {
+        next = TAILQ_NEXT(batch, all_link);
         if (batch->reported) {
             continue;
         }
@@ -158,14 +158,14 @@ static void sort_out_batch(struct zsp_batch *batch, bool forgotten)
 static void sort_out_route(struct zsp_route *route, bool forgotten)
 {
     struct zsp_batch *next;
-    for (struct zsp_batch *batch = route->first; batch; batch = next) {
-        next = batch->next;
+    for (struct zsp_batch *batch = TAILQ_FIRST(&route->batches); batch; batch = next) {
+        next = TAILQ_NEXT(batch, link);
         sort_out_batch(batch, forgotten);
     }
     route->next_seq = route->broker_seq + 1;
     route->confirmed_seq = route->broker_seq;
     route->holding = false;
-    if (route->first) {
+    if (!TAILQ_EMPTY(&route->batches)) {
         zsp_route_activate(route);
     }
 }
@@ -174,9 +174,9 @@ static void sort_out_route(struct zsp_route *route, bool forgotten)
 static void guess_again(struct zsp_topic_out *topic)
 {
     const struct zsp_route *route = topic->route_count > 0 ? topic->routes[0] : NULL;
-    if (topic->state == TOPIC_GUESSED && (!route || !route->first)) {
+    if (topic->state == TOPIC_GUESSED && (!route || TAILQ_EMPTY(&route->batches))) {
         topic->state = TOPIC_UNKNOWN;
-        if (topic->unrouted.first) {
+        if (!TAILQ_EMPTY(&topic->unrouted.batches)) {
             zsp_topic_out_ask(topic);
         }
     }
@@ -215,8 +215,8 @@ static void fence(struct zspool_producer *self, const struct zsp_err *err)
     self->state = NAME_FENCED;
     self->fenced = *err;
     struct zsp_batch *next;
-    for (struct zsp_batch *batch = self->all_first; batch; batch = next) {
-        next = batch->all_next;
+    for (struct zsp_batch *batch = TAILQ_FIRST(&self->all); batch; batch = next) {
+        next = TAILQ_NEXT(batch, all_link);
         if (!batch->in_flight) {
             struct zsp_err one = *err;
             one.maybe = batch->uncertain;
@@ -278,8 +278,8 @@ static void open_name(struct zspool_producer *self, int64_t now_ms)
 
 static void fail_unrouted(struct zsp_topic_out *topic, const struct zsp_err *err)
 {
-    while (topic->unrouted.first) {
-        resolve_failed(topic->unrouted.first, err);
+    while (!TAILQ_EMPTY(&topic->unrouted.batches)) {
+        resolve_failed(TAILQ_FIRST(&topic->unrouted.batches), err);
     }
 }
 
@@ -288,7 +288,7 @@ static void fail_unrouted(struct zsp_topic_out *topic, const struct zsp_err *err
  * it is told to. */
 static void guess(struct zsp_topic_out *topic)
 {
-    struct zsp_batch *batch = topic->unrouted.first;
+    struct zsp_batch *batch = TAILQ_FIRST(&topic->unrouted.batches);
     struct zsp_route *route = batch ? zsp_route_get(topic, 0) : NULL;
     if (!route) {
         return; /* nothing to send any more, or no memory: the next message asks again */
@@ -400,7 +400,7 @@ void zsp_producer_pump(struct zsp_port *port, int64_t now_ms)
     if (self->asks_first) {
         ask_topics(self, now_ms);
     }
-    if (self->state == NAME_CLOSED && self->all_first) {
+    if (self->state == NAME_CLOSED && !TAILQ_EMPTY(&self->all)) {
         open_name(self, now_ms);
     } else if (self->state == NAME_OPEN && !self->resync) {
         zsp_producer_send(self, now_ms);
@@ -471,7 +471,7 @@ static void refuse(struct zsp_batch *batch, const struct zsp_err *err)
 {
     struct zspool_producer *self = batch->producer;
     struct zsp_route *route = batch->route;
-    const struct zsp_batch *behind = batch->next;
+    const struct zsp_batch *behind = TAILQ_NEXT(batch, link);
     if (batch->applied) {
         zspool_report_t told = told_of(0, false);
         told.duplicate = true;
@@ -479,7 +479,7 @@ static void refuse(struct zsp_batch *batch, const struct zsp_err *err)
         zsp_batch_resolve(batch, &told, NULL);
         return;
     }
-    if (!err->maybe && !batch->uncertain && batch == route->first &&
+    if (!err->maybe && !batch->uncertain && batch == TAILQ_FIRST(&route->batches) &&
         (!behind || behind->seq == 0)) {
         route->next_seq = batch->seq;
         resolve_failed(batch, err);
@@ -566,7 +566,7 @@ void zsp_batch_answered(struct zsp_batch *batch, const struct zsp_answer *answer
         const struct zsp_err fenced = self->fenced;
         fence(self, &fenced);
     }
-    if (route->first) {
+    if (!TAILQ_EMPTY(&route->batches)) {
         zsp_route_activate(route);
     }
     guess_again(topic);

@@ -18,6 +18,7 @@ static struct zsp_topic_out *topic_new(struct zspool_producer *producer, struct 
     memcpy(self->name, name.data, name.len);
     self->name_len = name.len;
     self->unrouted.topic = self;
+    TAILQ_INIT(&self->unrouted.batches);
     const struct zsp_slice key = {(const uint8_t *)self->name, name.len};
     if (zsp_table_add(&producer->topics, key, self) != 0) {
         free(self);
@@ -106,6 +107,7 @@ struct zsp_route *zsp_route_get(struct zsp_topic_out *topic, uint32_t partition)
         route->topic = topic;
         route->partition = partition;
         route->next_seq = 1;
+        TAILQ_INIT(&route->batches);
         topic->routes[partition] = route;
     }
     return route;
@@ -118,44 +120,19 @@ void zsp_route_activate(struct zsp_route *route)
         return;
     }
     route->active = true;
-    route->active_next = NULL;
-    if (producer->active_last) {
-        producer->active_last->active_next = route;
-    } else {
-        producer->active_first = route;
-    }
-    producer->active_last = route;
+    TAILQ_INSERT_TAIL(&producer->active, route, active_link);
 }
 
 void zsp_route_append(struct zsp_route *route, struct zsp_batch *batch)
 {
     batch->route = route;
-    batch->next = NULL;
-    if (route->last) {
-        route->last->next = batch;
-    } else {
-        route->first = batch;
-    }
-    route->last = batch;
+    TAILQ_INSERT_TAIL(&route->batches, batch, link);
     zsp_route_activate(route);
 }
 
 void zsp_route_take(struct zsp_batch *batch)
 {
-    struct zsp_route *route = batch->route;
-    struct zsp_batch *before = NULL;
-    for (struct zsp_batch *b = route->first; b != batch; b = b->next) {
-        before = b;
-    }
-    if (before) {
-        before->next = batch->next;
-    } else {
-        route->first = batch->next;
-    }
-    if (route->last == batch) {
-        route->last = before;
-    }
-    batch->next = NULL;
+    TAILQ_REMOVE(&batch->route->batches, batch, link);
     batch->route = NULL;
 }
 
@@ -163,7 +140,7 @@ void zsp_route_take(struct zsp_batch *batch)
 static struct zsp_batch *open_batch(const struct zsp_route *route,
                                     const struct zsp_addressed *record)
 {
-    struct zsp_batch *batch = route->last;
+    struct zsp_batch *batch = TAILQ_LAST(&route->batches, zsp_batch_list);
     if (!batch || batch->in_flight || batch->closed || batch->seq != 0 ||
         batch->routed != (record->partition < 0) ||
         !zsp_terms_equal(&batch->terms, &record->terms)) {
@@ -285,8 +262,8 @@ static int spread_batch(struct zsp_topic_out *topic, struct zsp_batch *from)
 
 int zsp_topic_out_spread(struct zsp_topic_out *topic)
 {
-    while (topic->unrouted.first) {
-        struct zsp_batch *batch = topic->unrouted.first;
+    while (!TAILQ_EMPTY(&topic->unrouted.batches)) {
+        struct zsp_batch *batch = TAILQ_FIRST(&topic->unrouted.batches);
         if (topic->partitions == 1) {
             struct zsp_route *route = zsp_route_get(topic, 0);
             if (!route) {
@@ -308,26 +285,21 @@ int zsp_topic_out_spread(struct zsp_topic_out *topic)
 
 void zsp_topic_out_gather(struct zsp_topic_out *topic)
 {
-    struct zsp_batch *later = topic->unrouted.first;
-    topic->unrouted.first = NULL;
-    topic->unrouted.last = NULL;
+    struct zsp_batch_list later = TAILQ_HEAD_INITIALIZER(later);
+    TAILQ_CONCAT(&later, &topic->unrouted.batches, link);
     /* Per key, what is in a route is older than what is unrouted. */
     for (uint32_t i = 0; i < topic->route_count; i++) {
-        struct zsp_batch *next = topic->routes[i] ? topic->routes[i]->first : NULL;
+        struct zsp_batch *next = topic->routes[i] ? TAILQ_FIRST(&topic->routes[i]->batches) : NULL;
         while (next) {
             struct zsp_batch *batch = next;
-            next = batch->next;
+            next = TAILQ_NEXT(batch, link);
             if (batch->routed && batch->seq == 0) {
                 zsp_route_take(batch);
                 zsp_route_append(&topic->unrouted, batch);
             }
         }
     }
-    while (later) {
-        struct zsp_batch *next = later->next;
-        zsp_route_append(&topic->unrouted, later);
-        later = next;
-    }
+    TAILQ_CONCAT(&topic->unrouted.batches, &later, link);
     topic->reroute = false;
     zsp_topic_out_ask(topic);
 }

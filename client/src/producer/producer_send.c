@@ -122,16 +122,16 @@ static int send_batch(struct zsp_batch *batch, int64_t now_ms)
 
 static struct zsp_batch *next_unsent(const struct zsp_route *route)
 {
-    struct zsp_batch *batch = route->first;
+    struct zsp_batch *batch = TAILQ_FIRST(&route->batches);
     while (batch && batch->in_flight) {
-        batch = batch->next;
+        batch = TAILQ_NEXT(batch, link);
     }
     return batch;
 }
 
 static bool is_full(const struct zsp_batch *batch)
 {
-    return batch->seq != 0 || batch->next ||
+    return batch->seq != 0 || TAILQ_NEXT(batch, link) ||
            batch->bytes.len >= batch->producer->options.batch_bytes / 2;
 }
 
@@ -182,13 +182,12 @@ static bool pump_route(struct zsp_route *route, int64_t now_ms, bool *ret_blocke
 /* Looks at each active route once; those that have to be looked at again go to the end of the list. */
 void zsp_producer_send(struct zspool_producer *self, int64_t now_ms)
 {
-    const struct zsp_route *const last = self->active_last;
+    const struct zsp_route *const last = TAILQ_LAST(&self->active, zsp_route_list);
     bool blocked = false;
-    bool all = !self->active_first;
+    bool all = !last;
     while (!blocked && !all) {
-        struct zsp_route *route = self->active_first;
-        self->active_first = route->active_next;
-        self->active_last = self->active_first ? self->active_last : NULL;
+        struct zsp_route *route = TAILQ_FIRST(&self->active);
+        TAILQ_REMOVE(&self->active, route, active_link);
         route->active = false;
         all = route == last;
         if (!pump_route(route, now_ms, &blocked)) {

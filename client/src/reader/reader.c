@@ -19,7 +19,7 @@
 static bool all_finished(const struct zspool_reader *self)
 {
     for (uint32_t i = 0; i < self->shelf_count; i++) {
-        if (!self->shelves[i]->finished || self->shelves[i]->first) {
+        if (!self->shelves[i]->finished || !TAILQ_EMPTY(&self->shelves[i]->parcels)) {
             return false;
         }
     }
@@ -28,7 +28,7 @@ static bool all_finished(const struct zspool_reader *self)
 
 static int64_t head_ms(const struct zsp_shelf *shelf)
 {
-    return zsp_parcel_run(shelf->first)->timestamp_ms;
+    return zsp_parcel_run(TAILQ_FIRST(&shelf->parcels))->timestamp_ms;
 }
 
 /* Does a head come first? The lowest partition among equals, so that every replay has the same
@@ -47,10 +47,10 @@ static struct zsp_shelf *choose_anew(struct zspool_reader *self)
     self->current = NULL;
     for (uint32_t i = 0; i < self->shelf_count; i++) {
         struct zsp_shelf *shelf = self->shelves[i];
-        if (!shelf->first && !shelf->finished && !(self->options.follow && shelf->caught_up)) {
-            return NULL;
-        }
-        if (!shelf->first) {
+        if (TAILQ_EMPTY(&shelf->parcels)) {
+            if (!shelf->finished && !(self->options.follow && shelf->caught_up)) {
+                return NULL;
+            }
             continue;
         }
         if (!best || is_before(shelf, best)) {
@@ -126,11 +126,7 @@ static void reader_free(struct zspool_reader *self)
 {
     for (uint32_t i = 0; i < self->shelf_count; i++) {
         struct zsp_shelf *shelf = self->shelves[i];
-        while (shelf->first) {
-            struct zsp_parcel *next = shelf->first->next;
-            zsp_parcel_destroy(&shelf->first);
-            shelf->first = next;
-        }
+        zsp_parcels_destroy(&shelf->parcels);
         zsp_writer_fini(&shelf->args);
         free(shelf);
     }
@@ -233,16 +229,11 @@ void zspool_reader_destroy(zspool_reader_t **self_p)
  * next call asks for it again. */
 static void begin_again(struct zspool_reader *self, struct zsp_shelf *shelf, uint64_t offset)
 {
-    while (shelf->first) {
-        struct zsp_parcel *next = shelf->first->next;
-        zsp_parcel_destroy(&shelf->first);
-        shelf->first = next;
-    }
+    zsp_parcels_destroy(&shelf->parcels);
     if (shelf->out) {
         zsp_link_forget(self->client->link, &shelf->request);
         shelf->out = false;
     }
-    shelf->last = NULL;
     shelf->parcel_count = 0;
     shelf->bytes = 0;
     shelf->next_offset = offset;
@@ -258,7 +249,7 @@ static void begin_again(struct zspool_reader *self, struct zsp_shelf *shelf, uin
  * message, and lives until the message after that is asked for. */
 static int take_last(struct zspool_reader *self, struct zsp_shelf *shelf, struct zsp_err *err)
 {
-    struct zsp_parcel *parcel = shelf->first;
+    struct zsp_parcel *parcel = TAILQ_FIRST(&shelf->parcels);
     const uint64_t offset = zsp_parcel_offset(parcel);
     const int rc = zsp_parcel_take(parcel, &self->view, err);
     if (rc != 0) {
@@ -268,8 +259,7 @@ static int take_last(struct zspool_reader *self, struct zsp_shelf *shelf, struct
     if (parcel->left > 0) {
         return 0;
     }
-    shelf->first = parcel->next;
-    shelf->last = shelf->first ? shelf->last : NULL;
+    TAILQ_REMOVE(&shelf->parcels, parcel, link);
     shelf->parcel_count--;
     shelf->bytes -= parcel->bytes;
     self->lent = parcel;
@@ -281,7 +271,7 @@ static int take_last(struct zspool_reader *self, struct zsp_shelf *shelf, struct
 /* Have something in hand, or `view` if what comes next is the last of its run. */
 static int take_in_hand(struct zspool_reader *self, struct zsp_shelf *shelf, struct zsp_err *err)
 {
-    const uint64_t left = zsp_parcel_left_in_run(shelf->first);
+    const uint64_t left = zsp_parcel_left_in_run(TAILQ_FIRST(&shelf->parcels));
     if (left == 1) {
         return take_last(self, shelf, err);
     }
@@ -344,13 +334,14 @@ static int wait_for_more(struct zspool_reader *self, int timeout_ms, struct zsp_
 static int take_from_hand(struct zspool_reader *self, struct zsp_err *err)
 {
     struct zsp_shelf *shelf = self->hand;
-    const int rc = zsp_parcel_take(shelf->first, &self->view, err);
+    struct zsp_parcel *parcel = TAILQ_FIRST(&shelf->parcels);
+    const int rc = zsp_parcel_take(parcel, &self->view, err);
     if (rc == 0) {
         self->hand_count--;
         return 0;
     }
     zsp_link_lock(self->client->link);
-    begin_again(self, shelf, zsp_parcel_offset(shelf->first));
+    begin_again(self, shelf, zsp_parcel_offset(parcel));
     zsp_reader_update_ready(self);
     zsp_link_unlock(self->client->link);
     return rc;

@@ -61,6 +61,7 @@ int zsp_reader_add_shelves(struct zspool_reader *self, uint32_t first, uint32_t 
         shelf->reader = self;
         shelf->partition = partition;
         shelf->to = self->options.to;
+        TAILQ_INIT(&shelf->parcels);
         shelves[count++] = shelf;
     }
     self->shelf_count = count;
@@ -174,8 +175,7 @@ static int take_messages(struct zsp_shelf *shelf, const struct zsp_answer *answe
     shelf->next_offset = zsp_reply_uint(answer->map, "next", shelf->next_offset);
     *ret_any = parcel != NULL;
     if (parcel) {
-        *(shelf->last ? &shelf->last->next : &shelf->first) = parcel;
-        shelf->last = parcel;
+        TAILQ_INSERT_TAIL(&shelf->parcels, parcel, link);
         shelf->parcel_count++;
         shelf->bytes += parcel->bytes;
     }

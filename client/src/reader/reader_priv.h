@@ -34,7 +34,7 @@ struct zsp_shelf {
         overtaken; /* by retention, and the host knows: next_offset is no more, go on at the start */
     uint64_t next_offset;
     zspool_position_t to; /* pinned when begun */
-    struct zsp_parcel *first, *last;
+    struct zsp_parcel_list parcels;
     uint32_t parcel_count;
     size_t bytes; /* of them */
 };

@@ -18,7 +18,8 @@ static int readable(int fd)
 static void the_descriptor_says_whether_anything_is_ready(void **state)
 {
     (void)state;
-    struct zsp_completion completion = {.fd = -1};
+    struct zsp_completion completion;
+    zsp_completion_init(&completion);
     struct zsp_ready a = {0};
     struct zsp_ready b = {0};
     assert_true(zsp_completion_set(&completion, &a, true));
@@ -38,7 +39,8 @@ static void the_descriptor_says_whether_anything_is_ready(void **state)
 static void each_ready_object_is_visited_once(void **state)
 {
     (void)state;
-    struct zsp_completion completion = {.fd = -1};
+    struct zsp_completion completion;
+    zsp_completion_init(&completion);
     struct zsp_ready objects[5] = {{0}};
     for (int i = 0; i < 5; i++) {
         (void)zsp_completion_set(&completion, &objects[i], true);
@@ -57,7 +59,8 @@ static void each_ready_object_is_visited_once(void **state)
 static void objects_may_come_and_go_during_a_visit(void **state)
 {
     (void)state;
-    struct zsp_completion completion = {.fd = -1};
+    struct zsp_completion completion;
+    zsp_completion_init(&completion);
     struct zsp_ready a = {0};
     struct zsp_ready b = {0};
     struct zsp_ready c = {0};
