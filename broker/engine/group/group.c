@@ -59,6 +59,8 @@ int group_init(struct engine *engine, struct zsp_err *err)
     zsp_table_init(&self->redrive_groups, options->random_fn(options->random_arg));
     zsp_table_init(&self->letter_groups, options->random_fn(options->random_arg));
     settle_init(self);
+    TAILQ_INIT(&self->free_pulls);
+    TAILQ_INIT(&self->lost_pulls);
     pool_init(&self->calls, sizeof(struct group_call));
     pool_init(&self->fair_lanes, sizeof(struct fair_lane));
     pool_init(&self->fair_entries, sizeof(struct fair_entry));

@@ -153,7 +153,7 @@ struct groups {
     struct name_index patterns;              /* struct pattern_text, of all groups */
     struct group *dirty_first, *dirty_last;
     uint64_t bind_stamp;             /* of the pull that was bound last */
-    struct pull *free_pulls;         /* linked through next; keep their memory */
+    struct pull_list free_pulls;     /* keep their memory */
     uint32_t free_pull_count;        /* bounded: a peak of waiting pulls is given back */
     struct pull_arrays *free_arrays; /* see pull_arrays.h */
     uint32_t free_arrays_count;
@@ -215,15 +215,15 @@ static inline struct ledger_told *binding_ring(const struct binding *self)
     return binding_work_of(self)->ring;
 }
 
-/* Pulls that wait, in order of arrival, and those that are reading or granting; linked through next. */
+/* Pulls that wait, in order of arrival, and those that are reading or granting. */
 static inline struct pull *group_first_parked(const struct group *self)
 {
-    return group_work_of(self)->parked.first;
+    return TAILQ_FIRST(&group_work_of(self)->parked);
 }
 
 static inline struct pull *group_first_working(const struct group *self)
 {
-    return group_work_of(self)->working.first;
+    return TAILQ_FIRST(&group_work_of(self)->working);
 }
 
 static inline bool group_is_awaited(const struct group *self)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "broker/engine/group/group_work.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "broker/engine/group/group.h"
@@ -9,15 +10,34 @@
 const struct group_work group_work_none = {0};
 const struct binding_work binding_work_none = {0};
 
+_Static_assert(offsetof(struct group_work, users) == 0, "see use()");
+_Static_assert(offsetof(struct binding_work, users) == 0, "see use()");
+
+/* Either of them, which begins with the number of its users. */
+static void *use(void *work, size_t bytes)
+{
+    uint32_t *const users = work ? work : calloc(1, bytes);
+    if (users) {
+        *users += 1;
+    }
+    return users;
+}
+
 struct group_work *group_work_use(struct group *group)
 {
-    if (!group->work) {
-        group->work = calloc(1, sizeof *group->work);
+    struct group_work *const work = use(group->work, sizeof *work);
+    if (work && !group->work) {
+        TAILQ_INIT(&work->parked);
+        TAILQ_INIT(&work->working);
     }
-    if (group->work) {
-        group->work->users++;
-    }
-    return group->work;
+    group->work = work;
+    return work;
+}
+
+struct binding_work *binding_work_use(struct binding *binding)
+{
+    binding->work = use(binding->work, sizeof *binding->work);
+    return binding->work;
 }
 
 void group_work_leave(struct group *group)
@@ -27,22 +47,11 @@ void group_work_leave(struct group *group)
     if (work->users == 0) {
         zsp_assert(work->busy_ledgers == 0);
         zsp_assert(work->parked_count == 0);
-        zsp_assert(!work->working.first);
+        zsp_assert(TAILQ_EMPTY(&work->working));
         zsp_assert(!work->lease_first);
         free(work);
         group->work = NULL;
     }
-}
-
-struct binding_work *binding_work_use(struct binding *binding)
-{
-    if (!binding->work) {
-        binding->work = calloc(1, sizeof *binding->work);
-    }
-    if (binding->work) {
-        binding->work->users++;
-    }
-    return binding->work;
 }
 
 void binding_work_leave(struct binding *binding)

@@ -11,6 +11,7 @@
 #define ZSP_ENGINE_GROUP_WORK_H
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "common/compiler.h"
 
@@ -20,13 +21,12 @@ struct ledger_told;
 struct lease;
 struct pull;
 
-struct pull_list {
-    struct pull *first, *last;
-};
+TAILQ_HEAD(pull_list, pull);
 
 struct group_work {
+    uint32_t users;
     uint64_t ready, leased, reserved; /* messages, over all ledgers */
-    uint64_t waiting_messages;        /* */
+    uint64_t waiting_messages;        /* likewise */
     uint32_t blocked, stalled;        /* ledgers that stand at damage, or at look_ahead */
     uint32_t unknown;                 /* ledgers whose partition's agenda must be read first */
     uint32_t late;                    /* ledgers that give nothing until it is */
@@ -35,21 +35,20 @@ struct group_work {
     uint32_t claimed;                 /* bindings with something ready that parked pulls named */
     uint32_t waiting_all;             /* parked pulls that named no topics */
     uint32_t parked_count;            /* pulls */
-    uint32_t users;
-    struct pull_list parked;  /* in order of arrival */
-    struct pull_list working; /* reading or granting */
+    struct pull_list parked;          /* in order of arrival */
+    struct pull_list working;         /* reading or granting */
     struct lease *lease_first, *lease_last;
 };
 extern const struct group_work group_work_none;
 
 struct binding_work {
+    uint32_t users;
     uint64_t ready, leased, waiting_messages; /* of all ledgers; reserved count as leased */
     struct ledger_told *ring; /* ledgers with something ready; the next to be served */
     uint16_t blocked;         /* ledgers that stand at damage */
     uint16_t stalled;         /* ledgers that look_ahead keeps from going on */
     uint16_t busy;            /* ledgers with anything ready, out or waiting */
-    uint32_t users;
-    uint64_t contest; /* of the round that found a member who wants more of it, hold.c */
+    uint64_t contest;         /* of the round that found a member who wants more of it, hold.c */
 };
 extern const struct binding_work binding_work_none;
 

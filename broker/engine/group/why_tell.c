@@ -55,7 +55,7 @@ static uint64_t leased_by(const struct member *member, uint32_t *left)
 
 static bool pulls_now(const struct group *group, const struct member *member)
 {
-    for (const struct pull *pull = group_first_parked(group); pull; pull = pull->next) {
+    for (const struct pull *pull = group_first_parked(group); pull; pull = TAILQ_NEXT(pull, link)) {
         if (pull->parked.to.session == member->session) {
             return true;
         }

@@ -154,7 +154,8 @@ static void lapse_fired(struct engine *engine, struct timer *timer)
     const int64_t now_ms = engine->clock.broker_ms;
     const int64_t lease_ms = (int64_t)group_settings_of(group)->lease_ms;
     bool pulls = false;
-    for (const struct pull *pull = group_first_parked(group); pull && !pulls; pull = pull->next) {
+    for (const struct pull *pull = group_first_parked(group); pull && !pulls;
+         pull = TAILQ_NEXT(pull, link)) {
         pulls = pull->parked.to.session == member->session;
     }
     int64_t next_ms = member->seen_ms + lease_ms;
@@ -272,7 +273,8 @@ static uint32_t share_of(struct groups *self, const struct pull *one, uint64_t s
     bool last_is_rival = false;
     uint32_t rivals = 0;
     uint32_t pool = busy_of(one);
-    for (const struct pull *pull = group_first_parked(one->group); pull; pull = pull->next) {
+    for (const struct pull *pull = group_first_parked(one->group); pull;
+         pull = TAILQ_NEXT(pull, link)) {
         struct member *const member = member_of(self, pull);
         if (member && member->stamp == round) {
             continue;
@@ -301,7 +303,7 @@ static void mark_contested(struct groups *self, const struct pull *one, struct r
 {
     room->contest = ++self->bind_stamp;
     for (const struct pull *pull = group_first_parked(one->group); pull && !room->all_contested;
-         pull = pull->next) {
+         pull = TAILQ_NEXT(pull, link)) {
         const bool is_other = pull != one && (pull->parked.to.session == 0 ||
                                               pull->parked.to.session != one->parked.to.session);
         if (!is_other || count_held(member_of(self, pull)) >= room->share) {

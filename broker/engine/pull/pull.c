@@ -45,11 +45,11 @@ void *pull_grow(void *items, size_t count, size_t *capacity, size_t size)
 
 struct pull *pull_new(struct groups *groups)
 {
-    struct pull *self = groups->free_pulls;
+    struct pull *self = TAILQ_FIRST(&groups->free_pulls);
     if (!self) {
         return calloc(1, sizeof *self);
     }
-    groups->free_pulls = self->next;
+    TAILQ_REMOVE(&groups->free_pulls, self, link);
     groups->free_pull_count--;
     memset(self, 0, sizeof *self);
     return self;
@@ -76,8 +76,7 @@ void pull_give(struct groups *groups, struct pull *self)
     self->names = NULL;
     pull_topics_drop(self);
     groups->free_pull_count++;
-    self->next = groups->free_pulls;
-    groups->free_pulls = self;
+    TAILQ_INSERT_HEAD(&groups->free_pulls, self, link);
 }
 
 /* It goes. A lease that nobody was told of is for the same request sent again, or ends. */
@@ -129,12 +128,12 @@ void pull_fini(struct groups *self)
             forget(self, group_first_working(group));
         }
     }
-    while (self->lost_pulls.first) {
-        forget(self, self->lost_pulls.first);
+    while (!TAILQ_EMPTY(&self->lost_pulls)) {
+        forget(self, TAILQ_FIRST(&self->lost_pulls));
     }
-    while (self->free_pulls) {
-        struct pull *pull = self->free_pulls;
-        self->free_pulls = pull->next;
+    while (!TAILQ_EMPTY(&self->free_pulls)) {
+        struct pull *pull = TAILQ_FIRST(&self->free_pulls);
+        TAILQ_REMOVE(&self->free_pulls, pull, link);
         free_memory(pull);
     }
     pull_arrays_fini(self);
@@ -559,7 +558,7 @@ void pull_serve(struct engine *engine, struct group *group)
         group_work_of(group)->parked_count; /* one that comes back waits for the next turn */
     struct pull *pull = group_first_parked(group);
     for (size_t i = 0; i < count && pull && !engine->failed; i++) {
-        next = pull->next;
+        next = TAILQ_NEXT(pull, link);
         serve_one(engine, pull);
         pull = next;
     }
@@ -589,7 +588,7 @@ static void forget_ledger(struct pull *self, const struct ledger *ledger)
 
 void pull_forget_ledger(struct group *group, const struct ledger *ledger)
 {
-    for (struct pull *pull = group_first_working(group); pull; pull = pull->next) {
+    for (struct pull *pull = group_first_working(group); pull; pull = TAILQ_NEXT(pull, link)) {
         forget_ledger(pull, ledger);
     }
 }
@@ -598,7 +597,7 @@ void pull_end_all(struct engine *engine, struct group *group, const struct zsp_e
 {
     struct pull *next = NULL;
     for (struct pull *pull = group_first_parked(group); pull; pull = next) {
-        next = pull->next;
+        next = TAILQ_NEXT(pull, link);
         pull_fail(engine, pull, error);
     }
     while (group_first_working(group)) {
@@ -613,7 +612,7 @@ void pull_join_failed(struct engine *engine, struct group *group, const struct j
 {
     struct pull *next = NULL;
     for (struct pull *pull = group_first_parked(group); pull; pull = next) {
-        next = pull->next;
+        next = TAILQ_NEXT(pull, link);
         if (pull->join == join) {
             pull_fail(engine, pull, error);
         }
@@ -622,12 +621,12 @@ void pull_join_failed(struct engine *engine, struct group *group, const struct j
 
 void pull_forget_topics(struct group *group)
 {
-    for (struct pull *pull = group_first_parked(group); pull; pull = pull->next) {
+    for (struct pull *pull = group_first_parked(group); pull; pull = TAILQ_NEXT(pull, link)) {
         if (pull->names && pull->topics) {
             forget_topics(pull);
         }
     }
-    for (struct pull *pull = group_first_working(group); pull; pull = pull->next) {
+    for (struct pull *pull = group_first_working(group); pull; pull = TAILQ_NEXT(pull, link)) {
         if (pull->names && pull->topics) {
             forget_topics(pull);
         }
@@ -637,7 +636,7 @@ void pull_forget_topics(struct group *group)
 uint64_t pull_count_sessionless(const struct group *group)
 {
     uint64_t count = 0;
-    for (const struct pull *pull = group_first_parked(group); pull; pull = pull->next) {
+    for (const struct pull *pull = group_first_parked(group); pull; pull = TAILQ_NEXT(pull, link)) {
         count += pull->parked.to.session == 0 ? 1 : 0;
     }
     return count;

@@ -62,10 +62,10 @@ struct pull_run {
 };
 
 struct pull {
-    struct engine_op op;      /* first: its address is the tag */
-    struct parked parked;     /* with whom to answer */
-    struct group *group;      /* NULL = deleted meanwhile */
-    struct pull *next, *prev; /* of the group's list, or free */
+    struct engine_op op;    /* first: its address is the tag */
+    struct parked parked;   /* with whom to answer */
+    struct group *group;    /* NULL = deleted meanwhile */
+    TAILQ_ENTRY(pull) link; /* of the group's list, or free */
 
     /* what is asked for */
     uint64_t max_messages, max_bytes;

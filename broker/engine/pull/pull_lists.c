@@ -4,21 +4,6 @@
  */
 #include "broker/engine/pull/pull.h"
 
-static void list_add(struct pull_list *list, struct pull *pull, bool at_front)
-{
-    pull->next = at_front ? list->first : NULL;
-    pull->prev = at_front ? NULL : list->last;
-    *(pull->prev ? &pull->prev->next : &list->first) = pull;
-    *(pull->next ? &pull->next->prev : &list->last) = pull;
-}
-
-static void list_remove(struct pull_list *list, struct pull *pull)
-{
-    *(pull->prev ? &pull->prev->next : &list->first) = pull->next;
-    *(pull->next ? &pull->next->prev : &list->last) = pull->prev;
-    pull->next = pull->prev = NULL;
-}
-
 void pull_count_waiting(struct pull *self, uint32_t change)
 {
     if (self->all_topics) {
@@ -29,23 +14,24 @@ void pull_count_waiting(struct pull *self, uint32_t change)
     }
 }
 
-static void park(struct pull *self, bool at_front)
+/* It is in the list of parked ones now. */
+static void enter_parked(struct pull *self)
 {
     self->state = PULL_PARKED;
-    list_add(&self->group->work->parked, self, at_front);
     self->group->work->parked_count++;
     pull_count_waiting(self, 1);
 }
 
 void pull_park(struct pull *self)
 {
-    park(self, false);
+    TAILQ_INSERT_TAIL(&self->group->work->parked, self, link);
+    enter_parked(self);
 }
 
 static void leave_parked(struct pull *self)
 {
     pull_count_waiting(self, UINT32_MAX); /* unsigned: minus one */
-    list_remove(&self->group->work->parked, self);
+    TAILQ_REMOVE(&self->group->work->parked, self, link);
     self->group->work->parked_count--;
 }
 
@@ -53,19 +39,20 @@ void pull_unpark(struct pull *self)
 {
     leave_parked(self);
     self->state = PULL_READING;
-    list_add(&self->group->work->working, self, false);
+    TAILQ_INSERT_TAIL(&self->group->work->working, self, link);
 }
 
 void pull_park_again(struct pull *self)
 {
-    list_remove(&self->group->work->working, self);
-    park(self, true);
+    TAILQ_REMOVE(&self->group->work->working, self, link);
+    TAILQ_INSERT_HEAD(&self->group->work->parked, self, link);
+    enter_parked(self);
 }
 
 void pull_lose_group(struct groups *groups, struct pull *self)
 {
-    list_remove(&self->group->work->working, self);
-    list_add(&groups->lost_pulls, self, false);
+    TAILQ_REMOVE(&self->group->work->working, self, link);
+    TAILQ_INSERT_TAIL(&groups->lost_pulls, self, link);
     group_work_leave(self->group);
     self->group = NULL;
 }
@@ -73,13 +60,13 @@ void pull_lose_group(struct groups *groups, struct pull *self)
 void pull_leave_group(struct groups *groups, struct pull *self)
 {
     if (!self->group) {
-        list_remove(&groups->lost_pulls, self);
+        TAILQ_REMOVE(&groups->lost_pulls, self, link);
         return;
     }
     if (self->state == PULL_PARKED) {
         leave_parked(self);
     } else {
-        list_remove(&self->group->work->working, self);
+        TAILQ_REMOVE(&self->group->work->working, self, link);
     }
     group_work_leave(self->group);
     self->group = NULL;

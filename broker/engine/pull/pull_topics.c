@@ -67,10 +67,10 @@ static void add_matching(struct named *self, const struct pull *pull)
 
 static void give_topics(struct pull *pull, struct pull_topics *made)
 {
-    struct pull_topics *const before = pull->prev ? pull->prev->topics : NULL;
-    if (before && is_equal(before, made)) {
+    const struct pull *const before = TAILQ_PREV(pull, pull_list, link);
+    if (before && before->topics && is_equal(before->topics, made)) {
         free(made);
-        made = before;
+        made = before->topics;
         made->refs++;
     }
     pull->topics = made;

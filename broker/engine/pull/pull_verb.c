@@ -331,7 +331,7 @@ int verb_pull(struct engine *engine, const struct request *request, struct zsp_e
         group_destroy(engine, group);
         return rc;
     }
-    self = group->work->parked.last;
+    self = TAILQ_LAST(&group->work->parked, pull_list);
     rc = group_join(engine, group, self->names, self->name_count, NULL, &self->join, err);
     if (rc < 0) {
         pull_free(engine, self);

@@ -532,9 +532,9 @@ static void pulls_that_named_the_same_topics_share_them(void **state)
     const struct group *group = name_index_find(&f->engine->catalog.groups, zsp_slice_str("g"));
     assert_non_null(group);
     assert_int_equal(group_work_of(group)->parked_count, 2);
-    assert_ptr_equal(group_work_of(group)->parked.first->topics,
-                     group_work_of(group)->parked.last->topics);
-    assert_null(group_work_of(group)->parked.first->names);
+    const struct pull *const parked = group_first_parked(group);
+    assert_ptr_equal(parked->topics, TAILQ_LAST(&group->work->parked, pull_list)->topics);
+    assert_null(parked->names);
     engine_abandon(f->engine, f->now, first);
     steps_publish_each(f, "t", "a");
     assert_string_equal(fixture_payloads(fixture_answer(f, second)), "a");
