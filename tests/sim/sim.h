@@ -12,8 +12,10 @@
  *   sim_producer.c, sim_consumer.c, sim_scratch.c, sim_relay.c, sim_ward.c, sim_repeat.c,
  *   sim_side.c, sim_market.c, sim_tide.c    the others
  *   sim_files.c     the last look at the files
+ *   sim_inside.c    does what the engine holds agree with itself?
  *   sim_request*.c  what they ask and are told, as bytes and as plain values
  *   sim_model*.c    the checker
+ *   sim_reach.c     which combinations of it all were met
  *   sim_clinic*.c   another play, with clients and a checker of its own
  */
 #ifndef ZSP_SIM_H
@@ -46,10 +48,12 @@ struct sim_result {
     uint64_t hash;     /* over all effects and their times */
     uint64_t steps;
     uint64_t published, confirmed, delivered, acked, swept, crashes, power_losses;
+    struct reach reach;
 };
 
 /* What may go wrong in this history; chosen by its seed. */
 struct sim_weather {
+    bool spares_power; /* only the process dies, whatever happens */
     bool power_losses, process_crashes, freezes, stalls, wall_jumps, urgent, full_disk,
         sync_failures, disconnects, seeks, savepoints, pauses, grows, cold_reads, slow_disk,
         weighted;
@@ -126,6 +130,10 @@ void sim_loop(struct sim *self, uint64_t steps, bool (*stop_fn)(const struct sim
 
 /* sim_files.c: in the end nothing is left that belongs to nothing. */
 void files_final(struct sim *sim);
+
+/* sim_inside.c: now and then; in the end, when all is done that can be. */
+void inside_look(struct sim *sim);
+void inside_final(struct sim *sim);
 
 /* world.c */
 void world_init(struct sim *sim);

@@ -61,6 +61,7 @@ struct clinic {
     bool sets_hold;         /* a GROUP.SET is under way; */
     uint64_t set_hold_step; /* the last one came, or was answered */
     uint64_t moves;         /* seeks begun and ended, counted both */
+    size_t moved_count;     /* messages that there were when the last one began */
     uint32_t moves_out;
     uint32_t saves_out; /* savepoints under way */
     uint32_t parts;     /* of the topic, surely */

@@ -433,6 +433,8 @@ static bool deliver(struct clinic *self, const struct sim_request *pull, const s
         is_moved ? greater(slot->deliveries_max, run->deliveries) : run->deliveries;
     slot->holds = false;
     chart->model->delivered++;
+    model_reach(chart->model, (enum reach_mode)chart->rules.order, run, slot->message - 1,
+                self->moved_count);
     return true;
 }
 

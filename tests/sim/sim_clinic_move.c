@@ -83,6 +83,7 @@ void clinic_move_enters(struct clinic *self, const struct sim_request *request)
     chart->returns++;
     self->moves++;
     self->moves_out++;
+    self->moved_count = chart->model->message_count;
     self->upset_step = chart->model->step;
     for (uint32_t p = 0; p < CHART_PARTS; p++) {
         for (uint64_t o = 0; o < chart->counts[p] && is_meant(request, p); o++) {

@@ -14,17 +14,18 @@ void fault_choose_weather(struct sim *sim)
 {
     struct prng *prng = &sim->prng;
     struct sim_weather *weather = &sim->weather;
-    weather->power_losses = prng_chance(prng, 600);
-    weather->process_crashes = prng_chance(prng, 500);
+    weather->spares_power = prng_chance(prng, 250);
+    weather->power_losses = prng_chance(prng, 600) && !weather->spares_power;
+    weather->process_crashes = prng_chance(prng, 500) || weather->spares_power;
     weather->freezes = prng_chance(prng, 500);
     weather->stalls = prng_chance(prng, 400);
     weather->wall_jumps = prng_chance(prng, 400);
-    weather->urgent = prng_chance(prng, 500);
+    weather->urgent = prng_chance(prng, 600);
     weather->full_disk = prng_chance(prng, 200);
     weather->sync_failures = prng_chance(prng, 150);
     weather->disconnects = prng_chance(prng, 600);
-    weather->seeks = prng_chance(prng, 350);
-    weather->savepoints = prng_chance(prng, 350);
+    weather->seeks = prng_chance(prng, 500);
+    weather->savepoints = prng_chance(prng, 400);
     weather->pauses = prng_chance(prng, 300);
     weather->grows = sim->options.seed % 5 < 2;
     weather->cold_reads = prng_chance(prng, 500);
@@ -116,7 +117,7 @@ static void freeze(struct sim *sim)
 {
     const uint64_t calls = prng_below(&sim->prng, 60);
     sim_trace(sim, "CRASH in %llu file calls", (unsigned long long)calls);
-    sim->world.cut_power_when_frozen = prng_chance(&sim->prng, 700);
+    sim->world.cut_power_when_frozen = prng_chance(&sim->prng, 700) && !sim->weather.spares_power;
     crash_fs_freeze_at(sim->world.disk, calls);
 }
 

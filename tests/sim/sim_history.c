@@ -20,6 +20,7 @@
 #define ALONE_MS        30000
 #define DRAIN_PULLS_MAX 2000
 #define TRACES          12 /* of each group, in the end */
+#define LOOK_INSIDE     64 /* steps between two looks */
 #define WALL_START_MS   INT64_C(1700000000000)
 #define BOOT_MS         INT64_C(1000000)
 
@@ -103,6 +104,9 @@ void sim_loop(struct sim *self, uint64_t steps, bool (*stop_fn)(const struct sim
         }
         self->model.step = ++self->step;
         handle(self, &event);
+        if (self->step % LOOK_INSIDE == 0) {
+            inside_look(self);
+        }
     }
 }
 
@@ -300,6 +304,7 @@ static void last_look(struct sim *self)
             repeat_final(&self->clients[i]);
         }
     }
+    inside_final(self);
     files_final(self);
     for (size_t i = 0; i < self->client_count && !self->model.failed; i++) {
         if (self->clients[i].kind == CLIENT_SHELF) { /* long after the others */
@@ -465,6 +470,7 @@ struct sim_result sim_run(const struct sim_options *options)
         .swept = self->model.swept,
         .crashes = self->world.crashes,
         .power_losses = self->world.power_losses,
+        .reach = self->model.reach,
     };
     if (result.failed) {
         (void)snprintf(result.failure, sizeof result.failure, "step %" PRIu64 ": %s", self->step,

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * sim [--seed N] [--steps M] [--histories K] [--clinic] [--twice] [--verbose]
+ * sim [--seed N] [--steps M] [--histories K] [--clinic] [--twice] [--reach] [--verbose]
  *
  * --clinic is another play (sim_clinic.h). Runs K histories with the seeds N, N+1, ... Exit code 0: all promises were
  * kept. 1: one was broken; the line says how to see it again. --twice runs each
- * history two times and compares the hashes of all that the broker did.
+ * history two times and compares the hashes of all that the broker did. --reach tells
+ * which combinations of what can happen to a message were never met (sim_reach.h).
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -18,7 +19,7 @@
 struct arguments {
     struct sim_options options;
     uint64_t histories;
-    bool twice;
+    bool twice, reach;
 };
 
 /* Longer than any history takes, under a sanitizer on a busy machine too. */
@@ -54,7 +55,7 @@ static void compose_last_words(const struct sim_options *options)
 static int usage(void)
 {
     (void)fprintf(stderr, "usage: sim [--seed N] [--steps M] [--histories K] [--clinic] [--twice] "
-                          "[--verbose]\n");
+                          "[--reach] [--verbose]\n");
     return 2;
 }
 
@@ -79,6 +80,10 @@ static bool parse(int argc, char **argv, struct arguments *args)
         }
         if (strcmp(argv[i], "--twice") == 0) {
             args->twice = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--reach") == 0) {
+            args->reach = true;
             continue;
         }
         if (i + 1 == argc || !parse_number(argv[i + 1], &number)) {
@@ -137,11 +142,15 @@ int main(int argc, char **argv)
         total.swept += result.swept;
         total.crashes += result.crashes;
         total.power_losses += result.power_losses;
+        reach_add(&total.reach, &result.reach);
     }
     (void)printf("%" PRIu64 " histories, %" PRIu64 " failed: %" PRIu64 " messages, %" PRIu64
                  " confirms, %" PRIu64 " deliveries, %" PRIu64 " acks, %" PRIu64
                  " looks at what expired alone, %" PRIu64 " crashes (%" PRIu64 " power losses)\n",
                  args.histories, failures, total.published, total.confirmed, total.delivered,
                  total.acked, total.swept, total.crashes, total.power_losses);
+    if (args.reach) {
+        reach_tell(&total.reach);
+    }
     return failures > 0 ? 1 : 0;
 }

@@ -111,9 +111,30 @@ uint32_t model_new_messages(struct model *self, uint32_t count, uint32_t client,
             (struct message_fact){.client = client,
                                   .topic = (uint8_t)topic,
                                   .parts_then = (uint8_t)model_sure_partitions(self, topic),
-                                  .partition = partition};
+                                  .partition = partition,
+                                  .crashes_then = self->crashes,
+                                  .power_cuts_then = self->power_cuts};
     }
     return (uint32_t)first;
+}
+
+void model_reach(struct model *self, enum reach_mode mode, const struct sim_run *run,
+                 uint32_t message, size_t moved_count)
+{
+    const struct message_fact *fact = &self->messages[message];
+    const struct reach_case met = {
+        .mode = mode,
+        .priority = run->priority,
+        .is_delayed = fact->order.not_before_ms != 0,
+        .how = run->failures > 0     ? REACH_FAILED
+               : run->deliveries > 1 ? REACH_AGAIN
+                                     : REACH_FIRST,
+        .was_moved = message < moved_count,
+        .crash = fact->power_cuts_then < self->power_cuts ? REACH_POWER
+                 : fact->crashes_then < self->crashes     ? REACH_PROCESS
+                                                          : REACH_ALIVE,
+    };
+    reach_note(&self->reach, &met);
 }
 
 struct log_slot *model_log_slot(struct model *self, uint32_t topic, uint32_t partition,
@@ -546,6 +567,8 @@ void model_crash(struct model *self, bool power_loss)
             model_log_slot(self, fact->topic, fact->at_partition, fact->at_offset)->is_stale = true;
         }
     }
+    self->crashes += power_loss ? 0 : 1;
+    self->power_cuts += power_loss ? 1 : 0;
     self->quiet_ms = self->quiet_ms > self->uptime_ms ? self->quiet_ms : self->uptime_ms;
     model_groups_crash(self, power_loss);
     model_producers_crash(self, power_loss);

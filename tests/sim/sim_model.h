@@ -21,6 +21,7 @@
 
 #include "common/compiler.h"
 #include "common/limits.h"
+#include "tests/sim/sim_reach.h"
 #include "tests/sim/sim_request.h"
 
 #define SIM_PRODUCERS    3u
@@ -51,9 +52,10 @@ struct message_fact {
     uint64_t at_offset;
     int64_t timestamp_ms; /* 0 = not known */
     struct sim_order order;
-    uint64_t synced_step; /* when it was confirmed synced, 0 = it was not */
-    int64_t synced_ms;    /* uptime then */
-    bool found;           /* in the last look at everything */
+    uint32_t crashes_then, power_cuts_then; /* before it was made */
+    uint64_t synced_step;                   /* when it was confirmed synced, 0 = it was not */
+    int64_t synced_ms;                      /* uptime then */
+    bool found;                             /* in the last look at everything */
 };
 
 /* An offset. */
@@ -113,6 +115,7 @@ struct saved_model {
 struct group_model {
     bool exists;             /* surely */
     uint64_t seeks;          /* begun and ended, counted both */
+    size_t moved_count;      /* messages that there were when it was moved last */
     uint32_t seeks_out;      /* under way */
     uint32_t unseen_grants;  /* pulls that may have been granted without a reply; */
     int64_t unseen_until_ms; /* their leases are over by then, uptime */
@@ -167,8 +170,10 @@ struct model {
     bool filters;      /* groups that are made by hand have one */
     bool is_weighted;  /* group 0 gives turns to the less urgent */
     int64_t uptime_ms; /* how long the broker ran, all lives together */
-    int64_t slow_ms;   /* until then, of uptime, reads may take long */
-    int64_t quiet_ms;  /* since then, of uptime, nothing has happened to disk, clock and broker */
+    uint32_t crashes, power_cuts;
+    struct reach reach;
+    int64_t slow_ms;  /* until then, of uptime, reads may take long */
+    int64_t quiet_ms; /* since then, of uptime, nothing has happened to disk, clock and broker */
     uint64_t durable_step; /* grants up to this step are durable */
     struct message_fact *messages;
     size_t message_count, message_capacity;
@@ -195,6 +200,10 @@ bool model_takes_topic(const struct sim_request *pull, uint32_t topic);
 void model_fini(struct model *self);
 /* Keep the first failure. Returns false. */
 bool model_fail(struct model *self, const char *format, ...) ZSP_PRINTF(2, 3);
+
+/* A message is handed out; `moved_count`: messages that there were when its group was moved last. */
+void model_reach(struct model *self, enum reach_mode mode, const struct sim_run *run,
+                 uint32_t message, size_t moved_count);
 
 /* The time of what happens now. */
 void model_wall(struct model *self, int64_t wall_ms);

@@ -133,6 +133,7 @@ void model_group_enter(struct model *self, struct sim_request *request)
         if (!request->dry_run) {
             self->groups[request->group].seeks++;
             self->groups[request->group].seeks_out++;
+            self->groups[request->group].moved_count = self->message_count;
             keep_unseen(&self->groups[request->group]);
         }
         break;
@@ -227,6 +228,11 @@ static bool judge_delivery(struct model *self, const struct sim_request *request
     return true;
 }
 
+static enum reach_mode mode_of(uint32_t group)
+{
+    return group == SIM_ORDERED ? REACH_ORDERED : group == SIM_KEYED ? REACH_KEYED : REACH_SHARED;
+}
+
 static bool deliver(struct model *self, const struct sim_request *request,
                     const struct sim_run *run, uint64_t offset)
 {
@@ -312,8 +318,11 @@ void model_pull_answer(struct model *self, struct sim_request *request)
             return;
         }
         for (uint64_t m = 0; m < run->count; m++) {
-            if (!model_place(self, reply->messages[run->first_message + m], run->topic,
-                             run->partition, run->first + m, true, run->timestamp_ms) ||
+            const uint32_t message = reply->messages[run->first_message + m];
+            model_reach(self, mode_of(request->group), run, message,
+                        self->groups[request->group].moved_count);
+            if (!model_place(self, message, run->topic, run->partition, run->first + m, true,
+                             run->timestamp_ms) ||
                 !model_judge_urgent(self, request, run, run->first + m) ||
                 !deliver(self, request, run, run->first + m)) {
                 return;

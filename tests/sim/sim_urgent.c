@@ -16,7 +16,7 @@ void urgent_choose(struct sim *sim, uint32_t first, uint32_t count)
         if (prng_chance(prng, 600)) {
             order.priority = (uint8_t)prng_below(prng, ZSP_PRIORITY_MAX + 1);
         }
-        if (prng_chance(prng, 300)) {
+        if (prng_chance(prng, 450)) {
             order.not_before_ms = now_ms + (int64_t)prng_below(prng, DELAY_MAX_MS);
         }
         if (prng_chance(prng, 200)) {

@@ -456,7 +456,7 @@ void world_pump(struct sim *sim)
         }
     }
     if (stopped && !sim->model.failed) {
-        world_crash(sim, prng_chance(&sim->prng, 500));
+        world_crash(sim, prng_chance(&sim->prng, 500) && !sim->weather.spares_power);
         return;
     }
     const int64_t deadline = engine_deadline_ms(world->engine);
