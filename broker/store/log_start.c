@@ -29,30 +29,13 @@ static int sync_journal(struct log_store *self, struct zsp_err *err)
     return store_check(self, err);
 }
 
-static int write_count(struct log_store *self, uint64_t count, struct zsp_err *err)
+/* This start counts once every partition is open: one that finds messages newer than the journal, or
+ * that ends before it came to them, is to leave what tells the next one so. */
+static void count_start(struct log_store *self)
 {
-    const struct fact fact = fact_start(count);
+    const struct fact fact = fact_start(self->epoch >> 32);
     const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
     journal_put_own(self, &entry, 1, NULL, NULL);
-    return sync_journal(self, err);
-}
-
-/* Count this start, durably, before anything is appended under its epoch. */
-static int count_start(struct log_store *self, struct zsp_err *err)
-{
-    return write_count(self, self->epoch >> 32, err);
-}
-
-void log_start_refused(struct log_store *self)
-{
-    if (self->starting && !self->refused && !self->failed) {
-        self->refused = true;
-        struct zsp_err err = {0};
-        if (write_count(self, (self->epoch >> 32) - 1, &err) < 0) {
-            zsp_diag(self->options.diag, ZSP_WARNING, "the refused start stays counted: %s",
-                     err.msg);
-        }
-    }
 }
 
 static int read_epoch(struct log_store *self, struct zsp_err *err)
@@ -87,9 +70,6 @@ int log_start(struct log_store *self, const struct store_hooks *hooks, struct in
         rc = layout_raise_format(self->fs, err);
     }
     if (rc == 0) {
-        rc = count_start(self, err);
-    }
-    if (rc == 0) {
         rc = space_start(self, err);
     }
     if (rc == 0) {
@@ -101,9 +81,6 @@ int log_start(struct log_store *self, const struct store_hooks *hooks, struct in
 int log_start_ready(struct log_store *self, struct zsp_err *err)
 {
     zsp_assert(self->starting && !self->ready);
-    if (self->refused) {
-        return zsp_err_set(err, ZSP_ECORRUPT, "the journal is older than the messages");
-    }
     int rc = unasked_settle(self, err);
     if (rc < 0) {
         return rc;
@@ -111,7 +88,8 @@ int log_start_ready(struct log_store *self, struct zsp_err *err)
     if (self->redo_log.count > 0) { /* all of it is synced in the segments now */
         redo_put_from(self);
     }
-    rc = sync_journal(self, err);
+    count_start(self);
+    rc = sync_journal(self, err); /* before anything is appended under its epoch */
     if (rc == 0) {
         rc = unasked_remove(self, err);
     }

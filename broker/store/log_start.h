@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The start of a store: the journal replayed and its end in order, this start
- * counted, then (recover.h) the partitions, then what was found made durable.
+ * The start of a store: the journal replayed and its end in order, then (recover.h)
+ * the partitions, then what was found made durable, and this start counted.
  * Synchronous: jobs are run at once.
  */
 #ifndef ZSP_STORE_LOG_START_H
@@ -14,9 +14,6 @@ struct log_store;
 /* As store_ops.start. */
 int log_start(struct log_store *self, const struct store_hooks *hooks, struct instant now,
               struct zsp_err *err);
-/* The journal is older than the messages, by their start counts: the count of this start is taken back,
- * so that the next one finds the same. It has appended nothing. */
-void log_start_refused(struct log_store *self);
 /* As store_ops.ready. */
 int log_start_ready(struct log_store *self, struct zsp_err *err);
 

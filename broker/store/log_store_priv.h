@@ -45,7 +45,6 @@ struct log_store {
     uint64_t epoch;     /* start count << 32 | rollback count */
     struct instant now; /* of the last start() or flush() */
     bool starting;      /* between start() and ready(): jobs are run at once */
-    bool refused;       /* this start: it cannot become ready */
     bool ready;
     bool closing; /* being destroyed: files are closed at once */
     bool failed;  /* fail-stop, see store_fail() */

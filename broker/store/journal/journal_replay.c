@@ -48,8 +48,7 @@ static int cut_tail(struct replay *self, int file, uint64_t from, struct zsp_err
     struct log_store *store = self->store;
     char name[96];
     char why[400];
-    (void)snprintf(name, sizeof name, "journal-%" PRIu64 "-%" PRIu64 "-start-%" PRIu64,
-                   self->scan.torn_file, from, store->epoch >> 32);
+    (void)snprintf(name, sizeof name, "journal-%" PRIu64 "-%" PRIu64, self->scan.torn_file, from);
     (void)snprintf(why, sizeof why, "journal file %" PRIu64 ": %.280s", self->scan.torn_file,
                    self->scan.torn.msg);
     const int rc = torn_set_aside(store, name, file, from, self->scan.torn_end, why, err);

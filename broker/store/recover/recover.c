@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/log_start.h"
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition/part_facts.h"
 #include "broker/store/recover/torn.h"
@@ -455,9 +454,6 @@ int recover_partition(struct log_store *store, const struct recover_wish *wish,
         partition_destroy(&part);
         if (err) {
             (void)zsp_err_wrap(err, "%s", path);
-        }
-        if (rc == ZSP_ECORRUPT) {
-            log_start_refused(store);
         }
         return rc;
     }

@@ -10,6 +10,7 @@
 #include "common/assert.h"
 
 #define PIECE_BYTES (1u * ZSP_MIB)
+#define COPIES_MAX  1000u /* of one name; then the last one is replaced */
 
 static int read_piece(struct fs *fs, int file, uint8_t *data, size_t len, uint64_t pos,
                       struct zsp_err *err)
@@ -30,24 +31,43 @@ static int read_piece(struct fs *fs, int file, uint8_t *data, size_t len, uint64
     return 0;
 }
 
-static int write_copy(struct fs *fs, const char *name, struct zsp_slice bytes, const char *why,
+static bool exists(struct fs *fs, const char *path)
+{
+    const int file = fs->ops->open(fs->self, path, FS_READ, NULL);
+    if (file >= 0) {
+        (void)fs->ops->close(fs->self, file, NULL); /* nothing was written */
+    }
+    return file >= 0;
+}
+
+/* "cut/<name>", or with a number behind it when there is one of that name, which an earlier start
+ * made before it had zeroed all of what it copied. */
+static void free_path(struct fs *fs, const char *name, char path[LAYOUT_PATH_MAX])
+{
+    int len = snprintf(path, LAYOUT_PATH_MAX, "cut/%s", name);
+    for (unsigned i = 2; exists(fs, path) && i <= COPIES_MAX; i++) {
+        len = snprintf(path, LAYOUT_PATH_MAX, "cut/%s-%u", name, i);
+    }
+    zsp_assert(len > 0 && (size_t)len < LAYOUT_PATH_MAX);
+}
+
+static int write_copy(struct fs *fs, const char *path, struct zsp_slice bytes, const char *why,
                       struct zsp_err *err)
 {
-    char path[LAYOUT_PATH_MAX];
-    int len = snprintf(path, sizeof path, "cut/%s", name);
-    zsp_assert(len > 0 && (size_t)len < sizeof path);
     bool sync_failed;
-    int rc = layout_write_file(fs, "cut", path, bytes, &sync_failed, err);
+    const int rc = layout_write_file(fs, "cut", path, bytes, &sync_failed, err);
     if (rc < 0) {
         return rc;
     }
-    len = snprintf(path, sizeof path, "cut/%s.txt", name);
-    zsp_assert(len > 0 && (size_t)len < sizeof path);
+    char reason_path[LAYOUT_PATH_MAX];
+    int len = snprintf(reason_path, sizeof reason_path, "%s.txt", path);
+    zsp_assert(len > 0 && (size_t)len < sizeof reason_path);
     char text[512];
     len = snprintf(text, sizeof text, "%s\n", why);
     const size_t text_len = len < 0 ? 0 : (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
-    return layout_write_file(fs, "cut", path, (struct zsp_slice){(const uint8_t *)text, text_len},
-                             &sync_failed, err);
+    return layout_write_file(fs, "cut", reason_path,
+                             (struct zsp_slice){(const uint8_t *)text, text_len}, &sync_failed,
+                             err);
 }
 
 int torn_set_aside(struct log_store *store, const char *name, int file, uint64_t from, uint64_t to,
@@ -58,17 +78,18 @@ int torn_set_aside(struct log_store *store, const char *name, int file, uint64_t
     if (!data) {
         return zsp_err_set(err, ZSP_ENOMEM, "copy %zu bytes of a torn tail", len);
     }
+    char path[LAYOUT_PATH_MAX];
+    free_path(store->fs, name, path);
     struct zsp_err local = {0};
     int rc = read_piece(store->fs, file, data, len, from, &local);
     if (rc == 0) {
-        rc = write_copy(store->fs, name, (struct zsp_slice){data, len}, why, &local);
+        rc = write_copy(store->fs, path, (struct zsp_slice){data, len}, why, &local);
     }
     free(data);
     store->stats.cut_bytes += len;
     if (rc == ZSP_ENO_SPACE) {
         zsp_diag(store->options.diag, ZSP_WARNING,
-                 "%s: %zu bytes of a torn tail cut off; no room for a copy in cut/%s", why, len,
-                 name);
+                 "%s: %zu bytes of a torn tail cut off; no room for a copy in %s", why, len, path);
         return 0;
     }
     if (rc < 0) {
@@ -77,8 +98,8 @@ int torn_set_aside(struct log_store *store, const char *name, int file, uint64_t
         }
         return rc;
     }
-    zsp_diag(store->options.diag, ZSP_WARNING, "%s: %zu bytes of a torn tail moved to cut/%s", why,
-             len, name);
+    zsp_diag(store->options.diag, ZSP_WARNING, "%s: %zu bytes of a torn tail moved to %s", why, len,
+             path);
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "broker/store/journal/journal_record.h"
 #include "common/hash.h"
 #include "tests/broker/store/log_case.h"
+#include "tests/support/crash_fs.h"
 
 #define NEXT_JOURNAL "journal/00000000000000000002.jnl"
 
@@ -189,23 +190,58 @@ static void a_journal_that_lost_all_its_files_ends_the_start(void **state)
     assert_open_fails(c, ZSP_ECORRUPT, "the journal is empty");
 }
 
-/* An old copy of the journal under newer messages. */
-static void a_journal_older_than_the_messages_ends_the_start(void **state)
+/* An old copy of the journal under newer messages, of partition 1 alone. Closed afterwards. */
+static void put_back_an_old_journal(struct log_case *c)
 {
-    struct log_case *c = *state;
     log_case_close(c);
     static uint8_t old[65536];
     const size_t len = log_case_file_read(c, CASE_JOURNAL, old, sizeof old);
     for (int i = 0; i < 3; i++) {
         log_case_reopen(c);
-        log_case_fill(c, 0, "x", 1);
+        log_case_fill(c, 1, "x", 1);
         log_case_close(c);
     }
     log_case_file_zero(c, CASE_JOURNAL, 0, log_case_file_size(c, CASE_JOURNAL));
     log_case_file_write(c, CASE_JOURNAL, 0, old, len);
+}
+
+static void a_journal_older_than_the_messages_ends_the_start(void **state)
+{
+    struct log_case *c = *state;
+    put_back_an_old_journal(c);
     for (int i = 0; i < 5; i++) { /* however often it is tried: a refused start does not count */
         assert_open_fails(c, ZSP_ECORRUPT, "older than they are");
     }
+}
+
+/* False: the start was refused before that call. */
+static bool cut_the_power_of_refused_starts(uint64_t call)
+{
+    void *state = NULL;
+    assert_int_equal(log_case_set_up(&state), 0);
+    struct log_case *c = state;
+    put_back_an_old_journal(c);
+    bool cut = false;
+    for (uint64_t i = 0; i < 5; i++) {
+        crash_fs_freeze_at(c->fs, call);
+        assert_int_not_equal(log_case_open(c), 0);
+        cut = crash_fs_frozen(c->fs);
+        crash_fs_power_loss(c->fs, call * 5 + i);
+    }
+    assert_open_fails(c, ZSP_ECORRUPT, "older than they are");
+    assert_int_equal(log_case_tear_down(&state), 0);
+    return cut;
+}
+
+/* Whatever a start has made durable until the power goes, the next one finds what it would have found. */
+static void power_cuts_of_refused_starts_make_no_journal_younger(void **state)
+{
+    (void)state;
+    uint64_t calls = 0;
+    while (cut_the_power_of_refused_starts(calls)) {
+        calls++;
+    }
+    assert_true(calls > 20);
 }
 
 /* --- Files ------------------------------------------------------------------------------------- */
@@ -490,6 +526,7 @@ int main(void)
         CASE(a_missing_oldest_file_ends_the_start),
         CASE(a_journal_that_lost_all_its_files_ends_the_start),
         CASE(a_journal_older_than_the_messages_ends_the_start),
+        cmocka_unit_test(power_cuts_of_refused_starts_make_no_journal_younger),
         CASE(an_empty_first_file_ends_the_start),
         CASE(a_next_file_made_ahead_is_taken_over),
         CASE(a_file_that_the_journal_says_is_gone_is_removed),

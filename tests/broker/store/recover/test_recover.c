@@ -9,12 +9,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/store/file/layout.h"
 #include "tests/broker/store/log_case.h"
+#include "tests/support/crash_fs.h"
 
+#define TAIL_BYTES   2000u
 #define NEXT_SEGMENT "topics/7-orders/0/00000000000000000001.log"
 
 /* What the journal held before the last appends: its unsynced end is lost. */
@@ -135,6 +138,47 @@ static void a_cut_tail_is_zero_afterwards(void **state)
     }
     log_case_reopen(c);
     assert_int_equal(c->warnings, 0);
+}
+
+/* False: the start came to its end before that call. */
+static bool cut_the_power_of_a_start_that_cuts(uint64_t call, uint64_t seed)
+{
+    void *state = NULL;
+    assert_int_equal(log_case_set_up(&state), 0);
+    struct log_case *c = state;
+    two_proven_two_not(c);
+    const uint64_t pos = log_case_batch_pos(c, CASE_SEGMENT, 3);
+    log_case_file_spoil(c, CASE_SEGMENT, pos, pos + TAIL_BYTES);
+    crash_fs_freeze_at(c->fs, call);
+    const bool cut = log_case_open(c) != 0;
+    if (!cut) {
+        log_case_kill(c);
+    }
+    crash_fs_power_loss(c->fs, seed);
+    assert_int_equal(log_case_open(c), 0);
+    char path[128];
+    (void)snprintf(path, sizeof path, "cut/topic-7-0-segment-0-%u-start-2", (unsigned)pos);
+    assert_int_equal(log_case_file_size(c, path), TAIL_BYTES);
+    uint8_t bytes[TAIL_BYTES];
+    (void)log_case_file_read(c, path, bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        assert_int_equal(bytes[i], 0xa5);
+    }
+    assert_int_equal(log_case_tear_down(&state), 0);
+    return cut;
+}
+
+/* The second start finds a tail that the first one has zeroed in part: its copy is another one. */
+static void a_power_cut_leaves_a_whole_copy_of_a_torn_tail(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        uint64_t calls = 0;
+        while (cut_the_power_of_a_start_that_cuts(calls, seed)) {
+            calls++;
+        }
+        assert_true(calls > 20);
+    }
 }
 
 /* A batch copied to another place, even into the place of its successor, is none. */
@@ -549,6 +593,7 @@ int main(void)
         CASE(a_torn_body_is_cut),
         CASE(a_lost_batch_before_a_whole_one_cuts_both),
         CASE(a_cut_tail_is_zero_afterwards),
+        cmocka_unit_test(a_power_cut_leaves_a_whole_copy_of_a_torn_tail),
         CASE(a_batch_in_a_foreign_place_is_not_valid),
         CASE(a_stale_batch_of_an_older_epoch_does_not_rise_again),
         CASE(damage_below_the_journals_mark_is_no_torn_tail),
