@@ -38,6 +38,8 @@ struct pull;
 
 /* Messages that are kept READY ahead of the pulls. */
 #define LANES_AHEAD 8192u
+/* Bytes that are read for pulls that could be given more, with what is READY already, at most. */
+#define LANES_FILL_MAX (4u * ZSP_MIB)
 /* Bytes that keys of one ledger may take, about; beyond it the scan stops as at look_ahead. */
 #define LANES_BYTES_MAX ((size_t)256 * ZSP_MIB)
 

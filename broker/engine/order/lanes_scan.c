@@ -18,6 +18,7 @@
 
 #define SCAN_BYTES    (256u * ZSP_KIB) /* of one read */
 #define SCAN_MESSAGES 16384u           /* likewise */
+#define SCAN_COST     (64u * ZSP_KIB)  /* as so many bytes the smallest read counts */
 #define AGAIN_MS      1000             /* a read that could not begin */
 
 /* --- Lists ---------------------------------------------------------------------------------------- */
@@ -395,6 +396,21 @@ static uint64_t pass_gone(struct lanes *self)
     return self->from > kept ? self->from : kept;
 }
 
+/* How far was read for who waits to be given more. */
+static void count_scanned(struct group_work *work, const struct store_completion *completion)
+{
+    size_t bytes = 0;
+    uint64_t messages = 0;
+    for (uint32_t i = 0; i < completion->batch_count; i++) {
+        bytes += completion->batches[i].body.len;
+        messages += completion->batches[i].record_count;
+    }
+    if (work) {
+        work->scanned_messages += messages;
+        work->scanned_bytes += bytes > SCAN_COST ? bytes : SCAN_COST;
+    }
+}
+
 static void scan_done(struct engine *engine, struct engine_op *op,
                       const struct store_completion *completion)
 {
@@ -409,6 +425,7 @@ static void scan_done(struct engine *engine, struct engine_op *op,
     }
     struct group *const group = ledger->group;
     group->lanes_reading--;
+    count_scanned(group->work, completion);
     switch (error.code) {
     case 0:
         end = take_in(engine, self, completion, &error);

@@ -443,6 +443,25 @@ static void resend(struct engine *engine, struct pull *self)
     }
 }
 
+/* While keys are read that may let it have more. As many messages and bytes are read for it as it, and
+ * each who waits like it, could be given, whosever keys these are. */
+static bool waits_for_more(const struct pull *self, uint64_t ready, uint64_t waiting)
+{
+    const struct group_work *work = group_work_of(self->group);
+    return self->group->lanes_reading > 0 && !self->is_hurried &&
+           ready / waiting < self->max_messages &&
+           work->scanned_messages / waiting < self->max_messages &&
+           work->scanned_bytes / waiting < self->max_bytes && work->scanned_bytes < LANES_FILL_MAX;
+}
+
+bool pull_fills(const struct pull *self)
+{
+    uint64_t ready = 0;
+    uint64_t waiting = 0;
+    share_of(self, &ready, &waiting);
+    return ready > 0 && !self->group->paused && waits_for_more(self, ready, waiting);
+}
+
 /* One parked pull that is bound: begin it, answer it, or leave it. */
 static void serve_bound(struct engine *engine, struct pull *self)
 {
@@ -463,6 +482,9 @@ static void serve_bound(struct engine *engine, struct pull *self)
         (ready == 0 || group_work_of(self->group)->with_levels > 0)) {
         return; /* until the keys of what comes next are known, and of what is more urgent */
     }
+    if (waits_for_more(self, ready, waiting)) {
+        return;
+    }
     if (ready > 0 && !get_room(engine, self)) {
         return;
     }
@@ -471,6 +493,7 @@ static void serve_bound(struct engine *engine, struct pull *self)
         return;
     }
     if (self->take.taken > 0) {
+        self->group->work->scanned_messages = self->group->work->scanned_bytes = 0;
         pull_unpark(self);
         pull_begin(engine, self);
         return;

@@ -81,6 +81,7 @@ struct pull {
     bool has_outcomes; /* it brought some; an error may follow on applied ones */
     bool is_ready;     /* at work and done, but its outcomes are not durable yet */
     bool is_cut;       /* a limit left something out */
+    bool is_hurried;   /* its time is over: it takes what is READY */
     bool is_complete;  /* nothing more is read */
     bool lost_turn;    /* what came last was a turn, and nobody gets it: see pull_take_again() */
     bool is_stale;     /* some of what it had reserved is void */
@@ -181,6 +182,8 @@ void pull_rest(struct pull *self);
 void pull_answer(struct engine *engine, struct pull *self);
 /* Tell that there is nothing; the pull goes on to its end unheard. */
 void pull_answer_empty(struct engine *engine, const struct pull *self, const char *reason);
+/* Does it wait to be given more than what is ready? */
+bool pull_fills(const struct pull *self);
 /* It came back with nothing: first in line again, or answered when it may not wait for more. */
 void pull_again(struct engine *engine, struct pull *self);
 /* Room for one more item of an array of the pull. */

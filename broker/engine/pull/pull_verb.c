@@ -57,6 +57,12 @@ static void wait_ends(struct engine *engine, struct parked *parked, enum parked_
     const bool is_parked = self->state == PULL_PARKED;
     switch (why) {
     case PARKED_TIMEOUT:
+        if (is_parked && !self->is_resent && pull_is_bound(self) && pull_fills(self)) {
+            self->waits = false;
+            self->is_hurried = true;
+            group_wake(engine->groups, self->group);
+            break;
+        }
         /* The lease that it got earlier comes all the same. */
         end_wait(engine, self, "timeout", self->is_resent);
         break;

@@ -219,8 +219,7 @@ static void a_dead_message_holds_its_key(void **state)
     const uint64_t lease = steps_pull(f, 1)->lease;
     steps_settle(f, 0, 1, lease, "'reject'");
     publish(f, "b2", "");
-    steps_settle(f, 2, 1, steps_pull(f, 9)->lease, "'ack'");
-    steps_settle(f, 3, 1, steps_pull(f, 9)->lease, "'ack'");
+    steps_settle(f, 2, 2, steps_pull(f, 9)->lease, "'ack'");
     const struct answer *answer = steps_pull(f, 9);
     assert_string_equal(fixture_payloads(answer), "");
     assert_string_equal(reason(answer), "held");
@@ -348,8 +347,7 @@ static void the_scan_stops_at_look_ahead(void **state)
     assert_string_equal(reason(answer), "look_ahead");
     assert_string_equal(fixture_value(answer, "stalled"), "[\"t\", 0, 0, b\"a\"]");
     steps_settle(f, 0, 1, lease, "'ack'");
-    assert_pulled(f, 9, "a2 a3");
-    assert_pulled(f, 9, "c1");
+    assert_pulled(f, 9, "a2 a3 c1");
     fixture_ok(f, "GROUP.SET", "{'group': 'g', 'settings': {'look_ahead': 100}}", NULL);
     assert_pulled(f, 9, "d1");
 }
@@ -403,25 +401,63 @@ static void what_comes_back_far_ahead_moves_no_bound(void **state)
 
 /* --- Telling ------------------------------------------------------------------------------------ */
 
-/* Messages so large that the scan reads few of them at once: what it has not looked at is left. */
-static void what_is_not_looked_at_yet_is_more(void **state)
+/* Goal: a pull whose time is over while it waits for more gets what is there. */
+static void what_is_ready_comes_in_time(void **state)
 {
     struct engine_fixture *f = *state;
     begin(f, "{}");
+    publish(f, "a1 b1", "");
+    assert_pulled(f, 1, "a1");
+    publish(f, "c1", "");
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t ticket = steps_wait(f, 9, 2000);
+    fixture_advance(f, 1999);
+    fixture_advance(f, 1);
+    assert_null(fixture_answer(f, ticket));
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "b1");
+}
+
+/* So many messages of so many bytes, a key each; then a restart, so that a file has to be read for them,
+ * by a job. */
+static void large_ones(struct engine_fixture *f, uint8_t count, size_t bytes)
+{
     static uint8_t payload[LARGE];
-    for (uint8_t i = 0; i < 5; i++) {
-        const struct zsp_record record = {.payload = {payload, sizeof payload}, .key = {&i, 1}};
+    for (uint8_t i = 0; i < count; i++) {
+        const struct zsp_record record = {.payload = {payload, bytes}, .key = {&i, 1}};
         struct zsp_writer body = {0};
         zsp_record_write(&body, &record);
         fixture_send_bytes(f, "PUBLISH", "{'topic': 't'}", zsp_writer_slice(&body));
         fixture_pump(f);
         zsp_writer_fini(&body);
     }
-    fixture_restart(f, MEM_KEEP_SYNCED); /* now a file has to be read for each, by a job */
+    fixture_restart(f, MEM_KEEP_SYNCED);
+}
+
+/* Messages so large that the scan reads few of them at once: what it has not looked at is left. */
+static void what_is_not_looked_at_yet_is_more(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    large_ones(f, 5, LARGE);
     for (unsigned i = 0; i < 4; i++) {
         assert_string_equal(reason(steps_pull(f, 9)), "limit");
     }
     assert_string_equal(reason(steps_pull(f, 9)), "all_leased");
+}
+
+/* Goal: a pull gets all that fits, though it takes several reads to learn the keys of so much. */
+static void a_pull_is_filled_however_large_its_messages_are(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    large_ones(f, 24, 100000);
+    assert_int_equal(steps_count(steps_pull(f, 30)), 10); /* of 1 MiB */
+    assert_int_equal(steps_count(steps_pull(f, 7)), 7);
+    const struct answer *answer = steps_pull(f, 30);
+    assert_int_equal(steps_count(answer), 7);
+    assert_string_equal(reason(answer), "all_leased");
 }
 
 static void the_hottest_keys_are_told(void **state)
@@ -579,6 +615,9 @@ int main(void)
         T(the_scan_stops_at_look_ahead),
         T(what_comes_back_beyond_the_look_ahead_waits_for_what_lies_before_it),
         T(what_comes_back_far_ahead_moves_no_bound),
+        T(what_is_ready_comes_in_time),
+        cmocka_unit_test_setup_teardown(a_pull_is_filled_however_large_its_messages_are,
+                                        fixture_set_up_log, fixture_tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_looked_at_yet_is_more, fixture_set_up_log,
                                         fixture_tear_down),
         T(the_hottest_keys_are_told),
