@@ -12,6 +12,7 @@
 
 struct expiry;
 struct expiry_load;
+struct expiry_read;
 
 /* All of an engine. */
 struct expiry_set {
@@ -22,6 +23,8 @@ struct expiry_set {
     uint32_t count, capacity, used;
     LIST_HEAD(, expiry_load) load_list; /* all that the store has, of use or not */
     uint32_t loads;                     /* so many */
+    LIST_HEAD(, expiry_read) read_list; /* likewise, of groups with a filter */
+    uint32_t reads;
 };
 
 #endif

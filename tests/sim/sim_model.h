@@ -167,9 +167,10 @@ struct model {
     uint64_t fair_pull_step;               /* when the last pull came that was looked at */
     uint64_t fair_back; /* so many messages may have been put back and not taken since */
     struct fair_wait fair_waits[SIM_PARTS_MAX][SIM_TENANTS][ZSP_PRIORITY_MAX + 1];
-    bool filters;      /* groups that are made by hand have one */
-    bool is_weighted;  /* group 0 gives turns to the less urgent */
-    int64_t uptime_ms; /* how long the broker ran, all lives together */
+    bool filters;       /* groups that are made by hand have one */
+    bool shelf_filters; /* the one that nobody pulls for has */
+    bool is_weighted;   /* group 0 gives turns to the less urgent */
+    int64_t uptime_ms;  /* how long the broker ran, all lives together */
     uint32_t crashes, power_cuts;
     struct reach reach;
     int64_t slow_ms;  /* until then, of uptime, reads may take long */

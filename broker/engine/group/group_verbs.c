@@ -16,6 +16,7 @@
 #include "broker/engine/list.h"
 #include "broker/engine/order/lanes.h"
 #include "broker/engine/replay/side_replay.h"
+#include "broker/engine/topic/expiry.h"
 #include "broker/engine/verb.h"
 
 /* Bytes of a header that one row of `parts` may take beside the topic's name. */
@@ -280,6 +281,8 @@ static void look_at_ledgers(struct groups *self, const struct group *group, bool
             if (anew) {
                 lanes_drop(binding->ledgers[k]);
             }
+            expiry_moved(self->engine,
+                         binding->ledgers[k]); /* what took a look may take none now */
             group_ledger_changed(self, binding->ledgers[k]);
         }
     }

@@ -32,6 +32,12 @@ static int add_reason(struct groups *self, const struct run *run, uint32_t *ret_
     return rc;
 }
 
+int expired_count(struct groups *self, struct ledger *ledger, uint64_t count)
+{
+    self->engine->stats.expired_messages += count;
+    return step_count_expired(&self->step, ledger, count);
+}
+
 int expired_leave_out(struct groups *self, struct ledger *ledger, const struct run_span *span)
 {
     struct engine_stats *stats = &self->engine->stats;
@@ -50,12 +56,8 @@ int expired_leave_out(struct groups *self, struct ledger *ledger, const struct r
         rc = step_set(&self->step, ledger, span->first, span->end, &run);
     }
     reasons_drop(&self->reasons, set); /* the run holds it */
-    if (rc == 0) {
-        rc = step_count_expired(&self->step, ledger, count);
-    }
-    stats->expired_messages += count;
     stats->dead_messages += is_dead ? count : 0;
-    return rc;
+    return rc == 0 ? expired_count(self, ledger, count) : rc;
 }
 
 struct expired_stats expired_stats(const struct engine *engine)

@@ -17,7 +17,10 @@ void expired_fini(struct groups *self);
 ZSP_MUST_CHECK int expired_leave_out(struct groups *self, struct ledger *ledger,
                                      const struct run_span *span);
 
-/* The figures that it changes, for a step that is taken back. */
+/* Count so many messages that are taken out as done, in the open step. Errors: ZSP_ENOMEM */
+ZSP_MUST_CHECK int expired_count(struct groups *self, struct ledger *ledger, uint64_t count);
+
+/* The figures that these change, for a step that is taken back. */
 struct expired_stats {
     uint64_t expired, dead;
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/engine/group/group.h"
+#include "broker/engine/topic/expiry_sift.h"
 #include "common/assert.h"
 #include "common/container.h"
 
@@ -28,6 +29,7 @@ void expiry_init(struct engine *engine)
 void expiry_fini(struct engine *engine)
 {
     expiry_loads_fini(engine);
+    expiry_sift_fini(engine);
     run_slab_fini(&engine->expiries.slab);
     free(engine->expiries.items);
     engine->expiries = (struct expiry_set){0};
@@ -74,6 +76,7 @@ int expiry_open(struct engine *engine, struct partition *partition, uint64_t fro
     self->from = from;
     self->to = UINT64_MAX;
     self->pass_ms = self->look_ms = self->full_ms = INT64_MAX;
+    self->sift.next_ms = INT64_MAX;
     self->timer.fire_fn = fired;
     engine->expiries.items[slot - 1] = self;
     engine->expiries.used++;
@@ -89,6 +92,7 @@ void expiry_close(struct engine *engine, struct partition *partition)
     }
     engine_cancel(engine, TIMER_WAIT, &self->timer);
     expiry_load_void(engine, self);
+    expiry_sift_void(self);
     runmap_fini(&self->map);
     engine->expiries.items[partition->expiry_slot - 1] = NULL;
     engine->expiries.used--;
@@ -124,8 +128,9 @@ void expiry_arm(struct engine *engine, struct expiry *self)
     if (pass_ms != INT64_MAX) {
         wait_ms = earlier(wait_ms, pass_ms - now_ms);
     }
-    if (expiry_load_again_ms(self) != INT64_MAX) {
-        wait_ms = earlier(wait_ms, expiry_load_again_ms(self) - now_ms);
+    const int64_t read_ms = earlier(expiry_load_again_ms(self), expiry_sift_due_ms(self));
+    if (read_ms != INT64_MAX) {
+        wait_ms = earlier(wait_ms, read_ms - now_ms);
     }
     if (wait_ms == INT64_MAX) {
         engine_cancel(engine, TIMER_WAIT, &self->timer);
@@ -158,11 +163,15 @@ void expiry_want_full(struct engine *engine, struct expiry *self)
     }
 }
 
+int64_t expiry_rest_of(uint32_t turns)
+{
+    const int64_t wanted_ms = (int64_t)turns * EXPIRY_RESTS;
+    return earlier(wanted_ms > EXPIRY_PASS_MS ? wanted_ms : EXPIRY_PASS_MS, EXPIRY_REST_MAX_MS);
+}
+
 int64_t expiry_rest(struct engine *engine, struct expiry *self)
 {
-    const int64_t wanted_ms = (int64_t)self->turns * EXPIRY_RESTS;
-    const int64_t least_ms = wanted_ms > EXPIRY_PASS_MS ? wanted_ms : EXPIRY_PASS_MS;
-    const int64_t wait_ms = earlier(least_ms, EXPIRY_REST_MAX_MS);
+    const int64_t wait_ms = expiry_rest_of(self->turns);
     self->rest_ms = engine->clock.broker_ms + wait_ms;
     return wait_ms;
 }
@@ -171,6 +180,7 @@ int64_t expiry_rest(struct engine *engine, struct expiry *self)
 static void start_over(struct engine *engine, struct expiry *self)
 {
     expiry_load_void(engine, self);
+    expiry_sift_void(self);
     expiry_clear(engine, self, 0, UINT64_MAX);
     self->from = self->partition->synced_offset;
     self->to = UINT64_MAX;
@@ -244,6 +254,9 @@ static void fired(struct engine *engine, struct timer *timer)
         self->in_turn = true;
         expiry_turn(engine, self);
         self->in_turn = false;
+    }
+    if (expiry_sift_due_ms(self) <= now_ms) {
+        expiry_sift_turn(engine, self);
     }
     expiry_arm(engine, self);
 }
@@ -369,4 +382,5 @@ void expiry_ledger_goes(struct engine *engine, const struct ledger *ledger)
         self->at = ledger->next;
         self->pos = 0;
     }
+    expiry_sift_leaves(self, ledger);
 }

@@ -55,6 +55,20 @@ struct partition;
 #define EXPIRY_RESTS       20
 #define EXPIRY_REST_MAX_MS 30000
 
+/* Of groups with a filter, see expiry_sift.h. */
+struct expiry_sift {
+    uint64_t from, to; /* what is noted; from = to: nothing is */
+    int64_t next_ms;   /* broker time of its next turn; INT64_MAX = it has nothing to do */
+    bool is_walking;   /* over */
+    uint64_t first, end;
+    struct ledger *at; /* in this ledger, */
+    uint64_t pos;      /* at this offset */
+    uint64_t held;     /* from here on something is to be looked at again; UINT64_MAX = nothing */
+    uint32_t turns;    /* */
+    unsigned failures; /* of reads in a row */
+    struct expiry_read *read; /* under way */
+};
+
 enum expiry_pass { EXPIRY_DUE, EXPIRY_LOOK, EXPIRY_FULL };
 
 struct expiry {
@@ -76,6 +90,7 @@ struct expiry {
     uint32_t adds;       /* since the last pass */
     struct partition *partition;
     struct timer timer;
+    struct expiry_sift sift;
     struct expiry_load *load; /* under way, or waiting after a failure; NULL = none */
 };
 
@@ -112,7 +127,8 @@ bool expiry_is_full(const struct engine *engine);
 void expiry_want_pass(struct engine *engine, struct expiry *self, int64_t wait_ms);
 /* There is to be a FULL pass, after a rest. */
 void expiry_want_full(struct engine *engine, struct expiry *self);
-/* The pass has ended: how long the rest is, from now on. */
+/* How long the rest is after so many turns; and from now on, for the pass has ended. */
+int64_t expiry_rest_of(uint32_t turns);
 int64_t expiry_rest(struct engine *engine, struct expiry *self);
 /* Set the timer to whatever comes first. */
 void expiry_arm(struct engine *engine, struct expiry *self);
