@@ -60,10 +60,10 @@ static bool judge_part(struct client *self, const struct sim_request *info,
     uint64_t committed_most = UINT64_MAX;
     for (uint64_t o = 0; o < part->values[1]; o++) {
         const uint32_t message = model_log_slot(model, part->topic, part->partition, o)->message;
-        const bool may =
-            message > 0 ? model_may_be_expired(model, message - 1) : model->any_expires;
-        const bool is_wanted =
-            !model->shelf_filters || message == 0 || message_is_wanted(message - 1);
+        /* Before that is sure another one may have taken its place, after a power cut. */
+        const bool is_known = message > 0 && model->messages[message - 1].is_sure;
+        const bool may = is_known ? model_may_be_expired(model, message - 1) : model->any_expires;
+        const bool is_wanted = !model->shelf_filters || !is_known || message_is_wanted(message - 1);
         most += may && is_wanted;
         committed_most = !may && o < committed_most ? o : committed_most;
         least += message > 0 && is_wanted && is_late(self, info, message);
