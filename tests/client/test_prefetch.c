@@ -166,18 +166,24 @@ static void what_expired_here_makes_room_for_a_new_pull(void **state)
 
 /* --- Readers -------------------------------------------------------------------------------- */
 
+static zspool_reader_t *reader_from(const struct fixture *f, zspool_position_t from)
+{
+    zspool_reader_options_t options;
+    zspool_reader_options_init(&options);
+    options.topic = "t";
+    options.from = from;
+    return zspool_reader_new(f->client, &options, NULL);
+}
+
 /* A reply that cannot be read is told, and nothing behind it is skipped. */
 static void a_reader_asks_again_for_what_could_not_be_read(void **state)
 {
     (void)state;
     struct fixture f = {.obliging = {.log_end = 9, .reply_max = 3, .broken_at = 2}};
-    zspool_reader_options_t options;
     const zspool_message_t *message;
     zspool_error_t err = {0};
     set_up(&f, NULL);
-    zspool_reader_options_init(&options);
-    options.topic = "t";
-    zspool_reader_t *reader = zspool_reader_new(f.client, &options, NULL);
+    zspool_reader_t *reader = reader_from(&f, (zspool_position_t){0});
     for (uint64_t i = 0; i < 9; i++) {
         int code = zspool_read(reader, &message, WAIT_MS, &err);
         if (i == 3) {
@@ -207,13 +213,10 @@ static void a_reader_that_was_overtaken_is_told_once_and_goes_on(void **state)
 {
     (void)state;
     struct fixture f = {.obliging = {.log_end = 9, .reply_max = 2, .reads_let = 2}};
-    zspool_reader_options_t options;
     const zspool_message_t *message;
     zspool_error_t err = {0};
     set_up(&f, NULL);
-    zspool_reader_options_init(&options);
-    options.topic = "t";
-    zspool_reader_t *reader = zspool_reader_new(f.client, &options, NULL);
+    zspool_reader_t *reader = reader_from(&f, (zspool_position_t){0});
     assert_reads(reader, 0, 1);
     for (int i = 0; i < WAIT_MS && atomic_load(&f.obliging.reads) < 3; i++) {
         (void)poll(NULL, 0, 1);
@@ -234,14 +237,11 @@ static void a_reader_that_began_below_the_log_stays_there(void **state)
 {
     (void)state;
     struct fixture f = {.obliging = {.log_end = 9}};
-    zspool_reader_options_t options;
     const zspool_message_t *message;
     atomic_store(&f.obliging.log_start, 5);
     set_up(&f, NULL);
-    zspool_reader_options_init(&options);
-    options.topic = "t";
-    options.from = (zspool_position_t){.kind = ZSPOOL_POSITION_OFFSET, .value = 4};
-    zspool_reader_t *reader = zspool_reader_new(f.client, &options, NULL);
+    zspool_reader_t *reader =
+        reader_from(&f, (zspool_position_t){.kind = ZSPOOL_POSITION_OFFSET, .value = 4});
     for (int i = 0; i < 3; i++) {
         assert_int_equal(zspool_read(reader, &message, WAIT_MS, NULL), ZSPOOL_EOUT_OF_RANGE);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "tests/support/fault_fs.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +302,13 @@ void fault_fs_set(struct fs *self, const struct fault *fault)
     fs->armed = true;
     fs->hits = 0;
     unlock_of(fs);
+}
+
+void fault_fs_fail_sync(struct fs *self)
+{
+    const struct fault fault = {
+        .kind = FAULT_ERROR, .call = FS_CALL_SYNC, .repeat = 1, .code = ZSP_EIO, .sys_errno = EIO};
+    fault_fs_set(self, &fault);
 }
 
 void fault_fs_clear(struct fs *self)

@@ -62,6 +62,8 @@ void fault_fs_destroy(struct fs **self_p);
 
 /* Set the one fault; counting starts now. */
 void fault_fs_set(struct fs *self, const struct fault *fault);
+/* The same for the next sync of a file, which tells ZSP_EIO. */
+void fault_fs_fail_sync(struct fs *self);
 /* No fault from now on. */
 void fault_fs_clear(struct fs *self);
 /* How often the fault was hit since it was set. */

@@ -133,16 +133,30 @@ int hosted_publish(zspool_client_t *client, const char *topic, const char *text)
     return rc;
 }
 
-void hosted_take(zspool_client_t *client, const char *topic, const char *group, const char *text)
+/* `message_limit` 0 = the usual. */
+static zspool_consumer_t *consumer_of(zspool_client_t *client, const char *topic, const char *group,
+                                      uint32_t message_limit)
 {
     zspool_consumer_options_t options;
     zspool_consumer_options_init(&options);
     options.topics = &topic;
     options.topic_count = 1;
     options.group = group;
-    options.message_limit = 1; /* and no pull is left behind that would take the next one */
+    options.message_limit = message_limit > 0 ? message_limit : options.message_limit;
     zspool_consumer_t *consumer = zspool_consumer_new(client, &options, NULL);
     assert_non_null(consumer);
+    return consumer;
+}
+
+zspool_consumer_t *hosted_consumer(zspool_client_t *client, const char *topic, const char *group)
+{
+    return consumer_of(client, topic, group, 0);
+}
+
+void hosted_take(zspool_client_t *client, const char *topic, const char *group, const char *text)
+{
+    /* One, so that no pull is left behind that would take the next one. */
+    zspool_consumer_t *consumer = consumer_of(client, topic, group, 1);
     const zspool_message_t *message = NULL;
     assert_int_equal(zspool_next(consumer, &message, HOSTED_WAIT_MS, NULL), 0);
     expect_slice((struct zsp_slice){message->payload.data, message->payload.len}, text);

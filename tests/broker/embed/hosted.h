@@ -65,6 +65,8 @@ zspool_client_t *hosted_client(const struct hosted *self, size_t index);
 
 /* Publish one message and wait for its confirm; 0 or the error. */
 int hosted_publish(zspool_client_t *client, const char *topic, const char *text);
+/* A consumer of one topic, with the usual options. */
+zspool_consumer_t *hosted_consumer(zspool_client_t *client, const char *topic, const char *group);
 /* Take and ack the next message of the group, which must be `text`. */
 void hosted_take(zspool_client_t *client, const char *topic, const char *group, const char *text);
 

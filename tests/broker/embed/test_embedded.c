@@ -294,14 +294,7 @@ static void a_parked_pull_does_not_hold_it_up(void **state)
     zspool_client_t *client = hosted_client(hosted, 0);
     assert_int_equal(hosted_publish(client, "t", "x"), 0);
     hosted_take(client, "t", "g", "x");
-    const char *const topics[] = {"t"};
-    zspool_consumer_options_t options;
-    zspool_consumer_options_init(&options);
-    options.topics = topics;
-    options.topic_count = 1;
-    options.group = "g";
-    zspool_consumer_t *consumer = zspool_consumer_new(client, &options, NULL);
-    assert_non_null(consumer);
+    zspool_consumer_t *consumer = hosted_consumer(client, "t", "g");
     const zspool_message_t *message = NULL;
     assert_int_equal(zspool_next(consumer, &message, 50, NULL), ZSPOOL_ETIMEOUT);
     assert_int_equal(zspool_broker_stop(hosted->broker, HOSTED_WAIT_MS, NULL), 0);

@@ -85,13 +85,7 @@ static void a_broker_may_go_before_its_clients(void **state)
     zspool_client_t *idle = hosted_client(hosted, 0);
     zspool_client_t *client = hosted_client(hosted, 0);
     assert_int_equal(hosted_publish(client, "t", "x"), 0);
-    const char *const topics[] = {"t"};
-    zspool_consumer_options_t options;
-    zspool_consumer_options_init(&options);
-    options.topics = topics;
-    options.topic_count = 1;
-    options.group = "g";
-    zspool_consumer_t *consumer = zspool_consumer_new(client, &options, NULL);
+    zspool_consumer_t *consumer = hosted_consumer(client, "t", "g");
     const zspool_message_t *message = NULL;
     assert_int_equal(zspool_next(consumer, &message, HOSTED_WAIT_MS, NULL), 0);
     zspool_broker_destroy(&hosted->broker);
@@ -173,13 +167,7 @@ static void many_clients_at_once(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, publish_some, hosted), 0);
     }
     zspool_client_t *client = hosted_client(hosted, 0);
-    const char *const topics[] = {"t"};
-    zspool_consumer_options_t options;
-    zspool_consumer_options_init(&options);
-    options.topics = topics;
-    options.topic_count = 1;
-    options.group = "g";
-    zspool_consumer_t *consumer = zspool_consumer_new(client, &options, NULL);
+    zspool_consumer_t *consumer = hosted_consumer(client, "t", "g");
     const zspool_message_t *message = NULL;
     for (int i = 0; i < PUBLISHERS * EACH; i++) {
         assert_int_equal(zspool_next(consumer, &message, HOSTED_WAIT_MS, NULL), 0);
@@ -213,20 +201,14 @@ static void waiting_takes_no_time_of_the_processor(void **state)
     zspool_client_t *lonely =
         client_in(zspool_broker_context(hosted->broker), "inproc://nobody", NULL);
     assert_int_equal(hosted_publish(client, "t", "x"), 0);
-    const char *const topics[] = {"t"};
-    zspool_consumer_options_t options;
-    zspool_consumer_options_init(&options);
-    options.topics = topics;
-    options.topic_count = 1;
-    options.group = "g";
-    zspool_consumer_t *consumer = zspool_consumer_new(client, &options, NULL);
+    zspool_consumer_t *consumer = hosted_consumer(client, "t", "g");
     const zspool_message_t *message = NULL;
     assert_int_equal(zspool_next(consumer, &message, HOSTED_WAIT_MS, NULL), 0);
     assert_int_equal(zspool_settle(consumer, message, ZSPOOL_ACK, NULL, NULL), 0);
     assert_int_equal(zspool_settle_flush(consumer, HOSTED_WAIT_MS, NULL), 0);
     zspool_consumer_destroy(&consumer);
     const int64_t before_ms = cpu_ms();
-    consumer = zspool_consumer_new(client, &options, NULL);
+    consumer = hosted_consumer(client, "t", "g");
     assert_int_equal(zspool_next(consumer, &message, IDLE_MS, NULL), ZSPOOL_ETIMEOUT);
     assert_true(cpu_ms() - before_ms < IDLE_MS / 4);
     zspool_consumer_destroy(&consumer);

@@ -14,10 +14,11 @@ static void add_record(struct zsp_writer *out, const char *payload, size_t len)
     zsp_record_write(out, &record);
 }
 
-static void publish(struct engine_fixture *self, const char *topic, struct zsp_writer *body)
+static void publish(struct engine_fixture *self, const char *topic, const char *more,
+                    struct zsp_writer *body)
 {
     const uint64_t ticket = fixture_send_bytes(
-        self, "PUBLISH", fixture_format("{'topic': '%s'}", topic), zsp_writer_slice(body));
+        self, "PUBLISH", fixture_format("{'topic': '%s'%s}", topic, more), zsp_writer_slice(body));
     fixture_pump(self);
     const struct answer *answer = fixture_answer(self, ticket);
     assert_true(!answer || answer->status == WIRE_OK); /* a held store answers later */
@@ -31,7 +32,7 @@ void steps_publish(struct engine_fixture *self, const char *topic, unsigned coun
         const char *payload = fixture_format("m%u", i);
         add_record(&body, payload, strlen(payload));
     }
-    publish(self, topic, &body);
+    publish(self, topic, "", &body);
 }
 
 void steps_publish_each(struct engine_fixture *self, const char *topic, const char *words)
@@ -40,9 +41,28 @@ void steps_publish_each(struct engine_fixture *self, const char *topic, const ch
         const size_t len = strcspn(words, " ");
         struct zsp_writer body = {0};
         add_record(&body, words, len);
-        publish(self, topic, &body);
+        publish(self, topic, "", &body);
         words += len + (words[len] == ' ' ? 1 : 0);
     }
+}
+
+void steps_publish_letters(struct engine_fixture *self, const char *letters, const char *more)
+{
+    struct zsp_writer body = {0};
+    for (const char *at = letters; *at; at++) {
+        const struct zsp_slice letter = {(const uint8_t *)at, 1};
+        const struct zsp_record record = {.payload = letter, .key = letter};
+        zsp_record_write(&body, &record);
+    }
+    publish(self, "t", more, &body);
+}
+
+void steps_publish_over_time(struct engine_fixture *self)
+{
+    steps_publish_each(self, "t", "a b");
+    fixture_leap(self, 1000);
+    steps_publish_each(self, "t", "c d");
+    fixture_leap(self, 1000);
 }
 
 const struct answer *steps_pull(struct engine_fixture *self, unsigned max)

@@ -11,6 +11,11 @@
 void steps_publish(struct engine_fixture *self, const char *topic, unsigned count);
 /* One batch for each word of `words`. */
 void steps_publish_each(struct engine_fixture *self, const char *topic, const char *words);
+/* One batch in topic t: a message for each letter, which is its payload and its key. `more` arguments
+ * of PUBLISH, as in ", 'priority': 2". */
+void steps_publish_letters(struct engine_fixture *self, const char *letters, const char *more);
+/* Topic t gets a and b, a second later c and d; another second passes. */
+void steps_publish_over_time(struct engine_fixture *self);
 
 /* Pull up to `max` messages of group g; insists on an answer. */
 const struct answer *steps_pull(struct engine_fixture *self, unsigned max);

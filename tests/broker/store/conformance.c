@@ -176,6 +176,17 @@ struct conf_topic *conf_topic(struct conf *c, uint64_t id, const char *name, uin
     return topic;
 }
 
+void conf_answered_without_topic(struct conf *c, uint64_t tag)
+{
+    const struct conf_topic *topic = &c->topics[0];
+    const struct store_topic gone = {topic->id, zsp_slice_str(topic->name), 1};
+    assert_int_equal(c->store->ops->topic_drop(c->store, &gone, topic->parts, tag + 1, NULL), 0);
+    conf_drive(c);
+    const struct conf_event *event = conf_find(c, tag);
+    assert_true(event && (event->code == 0 || event->code == ZSP_ENOT_FOUND));
+    c->topic_count = 0;
+}
+
 uint64_t conf_append(struct conf *c, struct store_part *part, const char *text, uint32_t records,
                      int64_t timestamp_ms)
 {

@@ -115,6 +115,9 @@ void conf_forget_events(struct conf *c);
 
 /* Create a topic and wait until it is durable. */
 struct conf_topic *conf_topic(struct conf *c, uint64_t id, const char *name, uint32_t partitions);
+/* The one topic there is, of one partition, is dropped: what was asked with `tag` is answered, with or
+ * without it. */
+void conf_answered_without_topic(struct conf *c, uint64_t tag);
 /* Queue a batch whose body is `text`; returns its tag. */
 uint64_t conf_append(struct conf *c, struct store_part *part, const char *text, uint32_t records,
                      int64_t timestamp_ms);

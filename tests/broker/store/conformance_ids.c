@@ -294,12 +294,7 @@ static void a_search_is_always_answered(void **state)
     c->next_tag = 100;
     assert_int_equal(c->store->ops->find_ids(c->store, &find, NULL), 0);
     (void)conf_turn(c);
-    const struct store_topic gone = {1, zsp_slice_str("orders"), 1};
-    assert_int_equal(c->store->ops->topic_drop(c->store, &gone, topic->parts, 78, NULL), 0);
-    conf_drive(c);
-    const struct conf_event *event = conf_find(c, 77);
-    assert_true(event && (event->code == 0 || event->code == ZSP_ENOT_FOUND));
-    c->topic_count = 0;
+    conf_answered_without_topic(c, 77);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, conf_set_up, conf_tear_down)

@@ -133,10 +133,8 @@ static void restart(void *arg, enum conf_crash crash, uint64_t seed)
 
 static void fail_sync(void *arg)
 {
-    struct subject *self = arg;
-    const struct fault fault = {
-        .kind = FAULT_ERROR, .call = FS_CALL_SYNC, .repeat = 1, .code = ZSP_EIO, .sys_errno = 5};
-    fault_fs_set(self->fault, &fault);
+    const struct subject *self = arg;
+    fault_fs_fail_sync(self->fault);
 }
 
 int main(void)

@@ -69,6 +69,13 @@ static const char *headers_of(const struct answer *answer)
     return text;
 }
 
+/* From now on, so that copies wait for their topic. */
+static void make_no_topics(struct engine_fixture *f)
+{
+    f->options.auto_create_topics = false;
+    fixture_restart(f, MEM_KEEP_SYNCED);
+}
+
 static void a_copy_tells_where_it_is_from(void **state)
 {
     struct engine_fixture *f = *state;
@@ -121,8 +128,7 @@ static void a_topic_that_is_missing_is_waited_for(void **state)
 {
     struct engine_fixture *f = *state;
     begin(f);
-    f->options.auto_create_topics = false;
-    fixture_restart(f, MEM_KEEP_SYNCED);
+    make_no_topics(f);
     reject(f, 0, 2, "bad");
     fixture_advance(f, 2500);
     assert_non_null(strstr(told(f), "\"copied\": 0"));
@@ -139,8 +145,7 @@ static void who_redrives_or_drops_first_gets_no_copy(void **state)
 {
     struct engine_fixture *f = *state;
     begin(f);
-    f->options.auto_create_topics = false;
-    fixture_restart(f, MEM_KEEP_SYNCED);
+    make_no_topics(f);
     reject(f, 0, 3, "bad");
     fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'runs': [['t', 0, 0, 1]], 'keep_counts': true}",
                NULL);
@@ -156,8 +161,7 @@ static void who_redrives_or_drops_first_gets_no_copy(void **state)
 static void save_debts(struct engine_fixture *f)
 {
     begin(f);
-    f->options.auto_create_topics = false;
-    fixture_restart(f, MEM_KEEP_SYNCED);
+    make_no_topics(f);
     reject(f, 0, 2, "bad");
     fixture_ok(f, "SAVEPOINT.SAVE", POINT, NULL);
 }
@@ -210,8 +214,7 @@ static void without_the_setting_nothing_is_owed(void **state)
 {
     struct engine_fixture *f = *state;
     begin(f);
-    f->options.auto_create_topics = false;
-    fixture_restart(f, MEM_KEEP_SYNCED);
+    make_no_topics(f);
     reject(f, 0, 1, "bad");
     fixture_ok(f, "GROUP.SET", "{'group': 'g', 'settings': {'dead_letter_topic': null}}", NULL);
     fixture_pump(f);
@@ -307,8 +310,7 @@ static void a_group_goes_while_it_owes(void **state)
 static void what_is_owed_of_a_held_partition_goes_with_the_broker(void **state)
 {
     struct engine_fixture *f = *state;
-    f->options.auto_create_topics = false;
-    fixture_restart(f, MEM_KEEP_SYNCED);
+    make_no_topics(f);
     fixture_ok(f, "TOPIC.CREATE", "{'topic': 't'}", NULL);
     fixture_ok(f, "GROUP.CREATE",
                "{'group': 'g', 'topics': ['t'], 'mode': 'ordered', "

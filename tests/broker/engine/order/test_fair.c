@@ -14,6 +14,8 @@
 #include "tests/common/testing.h"
 #include "tests/support/prng.h"
 
+#define RECORD_BYTES 7u /* of one letter, which is payload and key */
+
 static void create(struct engine_fixture *f, const char *fair_by)
 {
     fixture_ok(
@@ -22,22 +24,9 @@ static void create(struct engine_fixture *f, const char *fair_by)
         NULL);
 }
 
-/* One batch: a message for each letter, which is its payload and its key. */
-static void publish_more(struct engine_fixture *f, const char *letters, const char *more)
-{
-    char body[3500] = "[";
-    size_t len = 1;
-    for (const char *at = letters; *at; at++) {
-        len += (size_t)snprintf(body + len, sizeof body - len, "%s[b'%c', b'%c']",
-                                at == letters ? "" : ", ", *at, *at);
-    }
-    (void)snprintf(body + len, sizeof body - len, "]");
-    fixture_ok(f, "PUBLISH", fixture_format("{'topic': 't'%s}", more), body);
-}
-
 static void publish(struct engine_fixture *f, const char *letters)
 {
-    publish_more(f, letters, "");
+    steps_publish_letters(f, letters, "");
 }
 
 /* What the next pulls for one message each get, one letter each, until there is nothing. */
@@ -93,7 +82,7 @@ static void all_of_it_arrives_once(void **state)
             sent[letter]++;
         }
         letters[count] = '\0';
-        publish_more(f, letters, prng_chance(&prng, 200) ? ", 'priority': 7" : "");
+        steps_publish_letters(f, letters, prng_chance(&prng, 200) ? ", 'priority': 7" : "");
         const uint64_t max = prng_between(&prng, 1, 30);
         const struct answer *answer =
             fixture_ok(f, "PULL",
@@ -166,8 +155,8 @@ static void priority_stands_above_fairness(void **state)
     struct engine_fixture *f = *state;
     create(f, "key");
     publish(f, "aab");
-    publish_more(f, "aaa", ", 'priority': 9");
-    publish_more(f, "c", ", 'priority': 5");
+    steps_publish_letters(f, "aaa", ", 'priority': 9");
+    steps_publish_letters(f, "c", ", 'priority': 5");
     assert_string_equal(order_of(f), "aaacaba");
 }
 
@@ -188,9 +177,10 @@ static void a_limit_cuts_off_the_noisy(void **state)
     struct engine_fixture *f = *state;
     create(f, "key");
     publish(f, "aaaaaaaaaab");
-    /* A record here has 11 bytes. */
-    const struct answer *answer =
-        fixture_ok(f, "PULL", "{'group': 'g', 'max_messages': 10, 'max_bytes': 33}", NULL);
+    const struct answer *answer = fixture_ok(
+        f, "PULL",
+        fixture_format("{'group': 'g', 'max_messages': 10, 'max_bytes': %u}", 3 * RECORD_BYTES),
+        NULL);
     assert_string_equal(fixture_payloads(answer), "a b a");
     publish(f, "c");
     assert_string_equal(fixture_payloads(steps_pull(f, 2)), "a c");
@@ -202,10 +192,11 @@ static const char *order_of_cut(struct engine_fixture *f, unsigned room)
     static char got[1024];
     size_t len = 0;
     for (;;) {
-        const struct answer *answer = fixture_ok(
-            f, "PULL",
-            fixture_format("{'group': 'g', 'max_messages': 100, 'max_bytes': %u}", 11 * room),
-            NULL);
+        const struct answer *answer =
+            fixture_ok(f, "PULL",
+                       fixture_format("{'group': 'g', 'max_messages': 100, 'max_bytes': %u}",
+                                      RECORD_BYTES * room),
+                       NULL);
         const char *payloads = fixture_payloads(answer);
         if (payloads[0] == '\0') {
             break;
@@ -260,7 +251,7 @@ static void delayed_messages_come_in_their_time(void **state)
 {
     struct engine_fixture *f = *state;
     create(f, "key");
-    publish_more(
+    steps_publish_letters(
         f, "d",
         fixture_format(", 'not_before_ms': %llu", (unsigned long long)f->now.wall_ms + 5000));
     publish(f, "ab");
@@ -274,14 +265,14 @@ static void what_came_due_while_nobody_pulled_is_found(void **state)
 {
     struct engine_fixture *f = *state;
     create(f, "key");
-    publish_more(
+    steps_publish_letters(
         f, "d",
         fixture_format(", 'not_before_ms': %llu", (unsigned long long)f->now.wall_ms + 700000));
     publish(f, "a");
     assert_string_equal(order_of(f), "a");
     fixture_advance(f, 601000);
     for (unsigned i = 0; i < 300; i++) {
-        publish_more(f, "u", ", 'priority': 9");
+        steps_publish_letters(f, "u", ", 'priority': 9");
     }
     fixture_advance(f, 100000);
     assert_int_equal(strspn(order_of(f), "u"), 300);
@@ -294,7 +285,8 @@ static void an_expired_message_takes_no_turn(void **state)
     struct engine_fixture *f = *state;
     create(f, "key");
     publish(f, "aaaaaaaa");
-    publish_more(f, "bb", fixture_format(", 'expires_at_ms': %" PRId64, f->now.wall_ms + 5));
+    steps_publish_letters(f, "bb",
+                          fixture_format(", 'expires_at_ms': %" PRId64, f->now.wall_ms + 5));
     publish(f, "bbbbbb");
     assert_string_equal(fixture_payloads(steps_pull(f, 1)), "a");
     fixture_advance(f, 5);
@@ -312,7 +304,8 @@ static void a_clock_that_goes_back_hides_nothing(void **state)
 {
     struct engine_fixture *f = *state;
     create(f, "key");
-    publish_more(f, "ab", fixture_format(", 'not_before_ms': %" PRId64, f->now.wall_ms + 1000));
+    steps_publish_letters(f, "ab",
+                          fixture_format(", 'not_before_ms': %" PRId64, f->now.wall_ms + 1000));
     fixture_advance(f, 2000);
     f->now.wall_ms -= 2000;
     publish(f, "c");
@@ -340,7 +333,7 @@ static void a_seek_while_the_window_is_read_keeps_no_pull_waiting(void **state)
     create(f, "key");
     publish(f, "c");
     steps_settle(f, 0, 1, steps_pull(f, 1)->lease, "'ack'");
-    publish_more(f, "ab", ", 'priority': 9");
+    steps_publish_letters(f, "ab", ", 'priority': 9");
     fixture_restart(f, MEM_KEEP_SYNCED);
     mem_store_hold(f->mem, MEM_READS);
     const uint64_t ticket = steps_wait(f, 1, 1000);

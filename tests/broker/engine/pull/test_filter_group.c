@@ -18,17 +18,9 @@ static void create(struct engine_fixture *f, const char *filter)
         NULL);
 }
 
-/* One batch of keyed messages: a letter each, payload and key. */
 static void publish(struct engine_fixture *f, const char *letters)
 {
-    char body[16384] = "[";
-    size_t len = 1;
-    for (const char *at = letters; *at; at++) {
-        len += (size_t)snprintf(body + len, sizeof body - len, "%s[b'%c', b'%c']",
-                                at == letters ? "" : ", ", *at, *at);
-    }
-    (void)snprintf(body + len, sizeof body - len, "]");
-    fixture_ok(f, "PUBLISH", "{'topic': 't'}", body);
+    steps_publish_letters(f, letters, "");
 }
 
 static uint64_t filtered(struct engine_fixture *f)

@@ -6,21 +6,13 @@
 #include <string.h>
 
 #include "common/limits.h"
-#include "tests/broker/engine/engine_fixture.h"
+#include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
 #include "tests/support/plain_body.h"
 
-/* One batch of keyed messages: a letter each, payload and key. */
 static void publish(struct engine_fixture *f, const char *letters)
 {
-    char body[4096] = "[";
-    size_t len = 1;
-    for (const char *at = letters; *at; at++) {
-        len += (size_t)snprintf(body + len, sizeof body - len, "%s[b'%c', b'%c']",
-                                at == letters ? "" : ", ", *at, *at);
-    }
-    (void)snprintf(body + len, sizeof body - len, "]");
-    fixture_ok(f, "PUBLISH", "{'topic': 't'}", body);
+    steps_publish_letters(f, letters, "");
 }
 
 static const struct answer *read_some(struct engine_fixture *f, const char *filter,

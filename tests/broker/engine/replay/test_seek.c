@@ -58,10 +58,7 @@ static void the_dead_come_back_when_asked(void **state)
 static void all_positions_are_understood(void **state)
 {
     struct engine_fixture *f = *state;
-    steps_publish_each(f, "t", "a b");
-    fixture_leap(f, 1000);
-    steps_publish_each(f, "t", "c d");
-    fixture_leap(f, 1000);
+    steps_publish_over_time(f);
     steps_settle(f, 0, 4, steps_pull(f, 4)->lease, "'ack'");
     const struct {
         const char *to, *expected;

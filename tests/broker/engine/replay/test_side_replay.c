@@ -160,10 +160,7 @@ static void it_stays_while_something_of_it_is_out(void **state)
 static void all_positions_are_understood(void **state)
 {
     struct engine_fixture *f = *state;
-    steps_publish_each(f, "t", "a b");
-    fixture_leap(f, 1000);
-    steps_publish_each(f, "t", "c d");
-    fixture_leap(f, 1000);
+    steps_publish_over_time(f);
     steps_settle(f, 0, 2, steps_pull(f, 2)->lease, "'ack'");
     fixture_ok(f, "SAVEPOINT.SAVE", "{'group': 'g', 'name': 's'}", NULL);
     const struct {

@@ -65,23 +65,29 @@ static void restart(struct log_case *c)
     c->store->ops->index_ids(c->store, c->parts[0], true);
 }
 
+/* Where id `i` is, UINT64_MAX = nowhere. */
+static uint64_t find(struct log_case *c, int i, bool keep)
+{
+    char text[32];
+    const uint64_t print = store_id_print(id_of(i, text));
+    const struct store_find_ids wanted = {.part = c->parts[0],
+                                          .prints = &print,
+                                          .count = 1,
+                                          .keep = keep,
+                                          .since_ms = INT64_MIN,
+                                          .tag = 2};
+    c->ids_code = 1;
+    assert_int_equal(c->store->ops->find_ids(c->store, &wanted, NULL), 0);
+    log_case_settle(c);
+    assert_int_equal(c->ids_code, 0);
+    return c->ids_found;
+}
+
 /* Each id is found where it was put. */
 static void assert_found(struct log_case *c, bool keep)
 {
     for (int i = 0; i < COUNT + 1; i++) {
-        char text[32];
-        const uint64_t print = store_id_print(id_of(i, text));
-        const struct store_find_ids find = {.part = c->parts[0],
-                                            .prints = &print,
-                                            .count = 1,
-                                            .keep = keep,
-                                            .since_ms = INT64_MIN,
-                                            .tag = 2};
-        c->ids_code = 1;
-        assert_int_equal(c->store->ops->find_ids(c->store, &find, NULL), 0);
-        log_case_settle(c);
-        assert_int_equal(c->ids_code, 0);
-        assert_int_equal(c->ids_found, i < COUNT ? (uint64_t)i : UINT64_MAX);
+        assert_int_equal(find(c, i, keep), i < COUNT ? (uint64_t)i : UINT64_MAX);
     }
 }
 
@@ -153,18 +159,7 @@ static void searches_go_on_when_there_is_no_room_for_files_of_ids(void **state)
     log_case_file_remove(c, IDS);
     restart(c);
     crash_fs_set_limit(c->fs, crash_fs_used(c->fs));
-    char text[32];
-    const uint64_t print = store_id_print(id_of(COUNT + 7, text)); /* nowhere */
-    const struct store_find_ids find = {.part = c->parts[0],
-                                        .prints = &print,
-                                        .count = 1,
-                                        .keep = true,
-                                        .since_ms = INT64_MIN,
-                                        .tag = 2};
-    c->ids_code = 1;
-    assert_int_equal(c->store->ops->find_ids(c->store, &find, NULL), 0);
-    log_case_settle(c);
-    assert_int_equal(c->ids_code, 0);
+    assert_int_equal(find(c, COUNT + 7, true), UINT64_MAX);
     crash_fs_set_limit(c->fs, UINT64_MAX);
     assert_found(c, true);
 }

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/crash_fs.h"
+
 #define TURNS_MAX 10000
 
 uint64_t rewriting_world_draw(struct rewriting_world *self, uint64_t below)
@@ -125,4 +127,28 @@ void rewriting_world_wait(struct rewriting_world *self, uint32_t partition)
         log_case_run(c);
     }
     assert_true(c->failed || !is_busy(c, partition));
+}
+
+bool rewriting_world_crash(struct rewriting_world *self, bool power, uint64_t seed)
+{
+    struct log_case *c = self->store;
+    log_case_kill(c);
+    const bool crashed = crash_fs_frozen(c->fs);
+    if (power) {
+        crash_fs_power_loss(c->fs, seed);
+    } else {
+        crash_fs_process_crash(c->fs);
+    }
+    log_case_assert_clean(c);
+    log_case_reopen(c);
+    return crashed;
+}
+
+void rewriting_crash_everywhere(bool (*crash_at)(uint64_t call, bool power), bool power)
+{
+    uint64_t calls = 0;
+    while (crash_at(calls, power)) {
+        calls++;
+    }
+    assert_true(calls > 40);
 }

@@ -41,4 +41,11 @@ void rewriting_world_look(struct rewriting_world *self, uint64_t from);
 /* Drive the store until the partition is not being rewritten any more. */
 void rewriting_world_wait(struct rewriting_world *self, uint32_t partition);
 
+/* The process ends, with the power or alone; the files are clean, and the store opens again. False: no
+ * call had met crash_fs_freeze_at(). */
+bool rewriting_world_crash(struct rewriting_world *self, bool power, uint64_t seed);
+/* `crash_at` is called with each call of the file system, from the first on, until it says false:
+ * that is no call any more. */
+void rewriting_crash_everywhere(bool (*crash_at)(uint64_t call, bool power), bool power);
+
 #endif

@@ -405,15 +405,7 @@ static bool crash_at(uint64_t n, bool power)
     crash_fs_freeze_at(c->fs, n);
     retain(&world, 2000);
     publish_some(&world, 5);
-    log_case_kill(c);
-    const bool crashed = crash_fs_frozen(c->fs);
-    if (power) {
-        crash_fs_power_loss(c->fs, n);
-    } else {
-        crash_fs_process_crash(c->fs);
-    }
-    log_case_assert_clean(world.base.store);
-    log_case_reopen(c);
+    const bool crashed = rewriting_world_crash(&world.base, power, n);
     assert_kept(&world);
     log_case_assert_no_leftovers(world.base.store);
     retain(&world, 2000);
@@ -428,21 +420,13 @@ static bool crash_at(uint64_t n, bool power)
 static void a_power_cut_at_any_call_loses_nothing_that_is_kept(void **state)
 {
     (void)state;
-    uint64_t n = 0;
-    while (crash_at(n, true)) {
-        n++;
-    }
-    assert_true(n > 40);
+    rewriting_crash_everywhere(crash_at, true);
 }
 
 static void a_dying_process_at_any_call_loses_nothing_that_is_kept(void **state)
 {
     (void)state;
-    uint64_t n = 0;
-    while (crash_at(n, false)) {
-        n++;
-    }
-    assert_true(n > 40);
+    rewriting_crash_everywhere(crash_at, false);
 }
 
 static bool fail_sync_at(uint64_t n)
