@@ -647,6 +647,8 @@ struct log_store *log_store_open(const struct log_store_options *options, struct
     self->lock_file = -1;
     self->tail.bytes_max = self->options.tail_bytes;
     self->read_cache.bytes_max = self->options.tail_bytes / ZSP_READ_CACHE_SHARE;
+    rewritings_init(&self->compactions);
+    rewritings_init(&self->islands);
     open_files_init(&self->files, options->open_files_max);
     redo_init(&self->redo,
               (struct redo_amount){self->options.redo_entries_max, self->options.redo_bytes_max});

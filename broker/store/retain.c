@@ -177,8 +177,7 @@ static void trim_synced(struct log_store *store, void *arg, const struct zsp_err
         memmove(part->segments, part->segments + 1, part->segment_count * sizeof(struct segment *));
         segment_retire(store, segment);
     }
-    self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = remove_run};
-    self->io.done_fn = remove_done;
+    io_task(&self->io, remove_run, remove_done, self);
     store_submit(store, &self->io);
 }
 

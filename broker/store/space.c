@@ -119,10 +119,7 @@ void space_step(struct log_store *store)
     if (!measure) {
         return; /* tried again in the next turn */
     }
-    measure->io.job.kind = JOB_TASK;
-    measure->io.job.task_fn = measure_run;
-    measure->io.job.owner = measure;
-    measure->io.done_fn = measure_done;
+    io_task(&measure->io, measure_run, measure_done, measure);
     self->measuring = true;
     self->in_doubt = false;
     self->spent_before = self->spent;

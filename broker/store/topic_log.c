@@ -245,10 +245,7 @@ int topic_log_create(struct log_store *store, const struct store_topic *topic, u
     create->first = first;
     create->end = topic->partition_count;
     create->tag = tag;
-    create->io.job.kind = JOB_TASK;
-    create->io.job.task_fn = create_run;
-    create->io.job.owner = create;
-    create->io.done_fn = create_done;
+    io_task(&create->io, create_run, create_done, create);
     store->works++;
     store_submit(store, &create->io);
     return 0;

@@ -138,8 +138,7 @@ static void move_done(struct log_store *store, struct io *io)
         free(self);
         return;
     }
-    self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = trash_run};
-    self->io.done_fn = trash_done;
+    io_task(&self->io, trash_run, trash_done, self);
     store_submit(store, &self->io);
 }
 
@@ -185,8 +184,7 @@ void topic_log_step(struct log_store *store)
             continue;
         }
         *link = self->next;
-        self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = move_run};
-        self->io.done_fn = move_done;
+        io_task(&self->io, move_run, move_done, self);
         store_submit(store, &self->io);
     }
     topic_log_free_orphans(store);
@@ -286,9 +284,9 @@ int topic_log_drop(struct log_store *store, const struct store_topic *topic,
 /* Forget what a crash left of the facts of topics that are being removed. */
 static void forget_facts(struct log_store *store)
 {
-    const struct carry_object *object = store->journal.carry.first;
+    const struct carry_object *object = TAILQ_FIRST(&store->journal.carry.objects);
     while (object) {
-        const struct carry_object *next = object->next;
+        const struct carry_object *next = TAILQ_NEXT(object, link);
         uint64_t id;
         uint32_t partition;
         const char letter = fact_parse(carry_key(object), &id, &partition);
@@ -305,9 +303,9 @@ static void forget_facts(struct log_store *store)
 
 int topic_log_resume(struct log_store *store, struct zsp_err *err)
 {
-    const struct carry_object *object = store->journal.carry.first;
+    const struct carry_object *object;
     struct drop **link = &store->drops;
-    for (; object; object = object->next) {
+    TAILQ_FOREACH (object, &store->journal.carry.objects, link) {
         uint64_t id;
         uint32_t partition;
         if (fact_parse(carry_key(object), &id, &partition) != 'D') {

@@ -87,8 +87,8 @@ static int redo_all(struct log_store *store, struct zsp_err *err)
 /* Does the journal know of a message that is, or was, in there? */
 static bool journal_tells(const struct log_store *store, uint64_t topic_id, uint32_t partition)
 {
-    const struct carry_object *object = store->journal.carry.first;
-    for (; object; object = object->next) {
+    const struct carry_object *object;
+    TAILQ_FOREACH (object, &store->journal.carry.objects, link) {
         uint64_t id;
         uint32_t number;
         uint64_t first_segment = 0;
@@ -190,8 +190,8 @@ static void settle_topics(struct log_store *store)
 
 static void report_parts(const struct log_store *store)
 {
-    const struct carry_object *object = store->journal.carry.first;
-    for (; object; object = object->next) {
+    const struct carry_object *object;
+    TAILQ_FOREACH (object, &store->journal.carry.objects, link) {
         uint64_t id;
         uint32_t partition;
         if (fact_parse(carry_key(object), &id, &partition) == 'P' && !object->asked &&

@@ -328,7 +328,8 @@ static void tell_foreign_topic(void *arg, const char *name)
  * being removed: what they hold is wanted by nobody. */
 static int check_known(struct check *self, struct zsp_err *err)
 {
-    for (const struct carry_object *object = self->carry.first; object; object = object->next) {
+    const struct carry_object *object;
+    TAILQ_FOREACH (object, &self->carry.objects, link) {
         uint64_t topic_id;
         uint32_t partition;
         if (fact_parse(carry_key(object), &topic_id, &partition) != 'P' ||

@@ -17,4 +17,12 @@ struct io {
     void (*done_fn)(struct log_store *store, struct io *self);
 };
 
+/* It is a task: run_fn on some thread, where job->owner is `owner`, then done_fn. */
+static inline void io_task(struct io *self, void (*run_fn)(struct job *job, struct fs *fs),
+                           void (*done_fn)(struct log_store *store, struct io *self), void *owner)
+{
+    self->job = (struct job){.kind = JOB_TASK, .task_fn = run_fn, .owner = owner};
+    self->done_fn = done_fn;
+}
+
 #endif

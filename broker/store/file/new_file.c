@@ -46,8 +46,5 @@ static void run(struct job *job, struct fs *fs)
 void new_file_init(struct new_file *self, void (*done_fn)(struct log_store *store, struct io *io))
 {
     self->file = -1;
-    self->io.job.kind = JOB_TASK;
-    self->io.job.task_fn = run;
-    self->io.job.owner = self;
-    self->io.done_fn = done_fn;
+    io_task(&self->io, run, done_fn, self);
 }

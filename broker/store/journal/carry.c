@@ -17,18 +17,18 @@
 void carry_init(struct carry *self, uint64_t seed)
 {
     memset(self, 0, sizeof *self);
+    TAILQ_INIT(&self->objects);
     zsp_table_init(&self->table, seed);
 }
 
 void carry_fini(struct carry *self)
 {
-    while (self->first) {
-        struct carry_object *next = self->first->next;
-        free(self->first);
-        self->first = next;
+    while (!TAILQ_EMPTY(&self->objects)) {
+        struct carry_object *object = TAILQ_FIRST(&self->objects);
+        TAILQ_REMOVE(&self->objects, object, link);
+        free(object);
     }
     zsp_table_fini(&self->table);
-    self->last = NULL;
 }
 
 struct zsp_slice carry_key(const struct carry_object *object)
@@ -61,29 +61,13 @@ bool carry_is_dropping(const struct carry *self, uint64_t topic_id)
 
 static void list_remove(struct carry *self, struct carry_object *object)
 {
-    if (object->prev) {
-        object->prev->next = object->next;
-    } else {
-        self->first = object->next;
-    }
-    if (object->next) {
-        object->next->prev = object->prev;
-    } else {
-        self->last = object->prev;
-    }
+    TAILQ_REMOVE(&self->objects, object, link);
     self->live_bytes -= object->image_bytes;
 }
 
 static void list_append(struct carry *self, struct carry_object *object)
 {
-    object->next = NULL;
-    object->prev = self->last;
-    if (self->last) {
-        self->last->next = object;
-    } else {
-        self->first = object;
-    }
-    self->last = object;
+    TAILQ_INSERT_TAIL(&self->objects, object, link);
     self->live_bytes += object->image_bytes;
 }
 
@@ -213,9 +197,9 @@ void carry_step(struct log_store *store)
     if (store->failed || journal->blocked || self->dropping || !carry_wants_room(store, &end)) {
         return;
     }
-    struct carry_object *object = self->first;
+    struct carry_object *object = TAILQ_FIRST(&self->objects);
     while (object && object->image_record < end && self->budget > 0) {
-        struct carry_object *next = object->next; /* an own image moves to the end */
+        struct carry_object *next = TAILQ_NEXT(object, link); /* an own image moves to the end */
         if (fact_is_own(carry_key(object))) {
             self->budget -= (int64_t)object->image_bytes;
             uint8_t value[FACT_VALUE_MAX];
@@ -229,8 +213,8 @@ void carry_step(struct log_store *store)
         }
         object = next;
     }
-    if (!store->failed && self->first && self->first->image_record >= end &&
-        redo_oldest(store) >= end) {
+    const struct carry_object *first = TAILQ_FIRST(&self->objects);
+    if (!store->failed && first && first->image_record >= end && redo_oldest(store) >= end) {
         self->dropping = true;
         const struct fact fact = fact_journal(journal->files[1].number);
         const struct store_entry entry = fact_entry(&fact, STORE_IMAGE);
@@ -241,7 +225,7 @@ void carry_step(struct log_store *store)
 int64_t carry_deadline_ms(const struct log_store *store)
 {
     const struct journal *journal = &store->journal;
-    const struct carry_object *first = journal->carry.first;
+    const struct carry_object *first = TAILQ_FIRST(&journal->carry.objects);
     uint64_t end;
     if (journal->blocked || journal->carry.dropping || !first || !carry_wants_room(store, &end) ||
         first->image_record >= end || first->wanted_until == 0 || journal->carry.budget <= 0) {

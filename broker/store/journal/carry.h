@@ -17,6 +17,8 @@
 #ifndef ZSP_STORE_CARRY_H
 #define ZSP_STORE_CARRY_H
 
+#include <sys/queue.h>
+
 #include "broker/store/journal/fact.h"
 #include "broker/store/store.h"
 #include "common/limits.h"
@@ -26,8 +28,7 @@ struct log_store;
 
 /* What is known of one live object. */
 struct carry_object {
-    struct carry_object *prev; /* by record of the last image */
-    struct carry_object *next;
+    TAILQ_ENTRY(carry_object) link;
     uint64_t image_record;
     uint32_t image_bytes;  /* of the entry of its last image */
     uint32_t wanted_until; /* STORE_IMAGE_WANTED was told, and is not again until then: in whole
@@ -42,12 +43,11 @@ _Static_assert(ZSP_STATE_KEY_MAX <= UINT16_MAX / 2, "a key's length fits");
 _Static_assert(ZSP_JOURNAL_RECORD_MAX < UINT32_MAX / 2, "an image's bytes fit");
 
 struct carry {
-    struct zsp_table table; /* key -> object; only for look-ups */
-    struct carry_object *first;
-    struct carry_object *last;
-    uint64_t live_bytes; /* of all last images */
-    int64_t budget;      /* bytes that may be carried now */
-    bool dropping;       /* the oldest file is on its way out */
+    struct zsp_table table;             /* key -> object; only for look-ups */
+    TAILQ_HEAD(, carry_object) objects; /* by record of the last image */
+    uint64_t live_bytes;                /* of all last images */
+    int64_t budget;                     /* bytes that may be carried now */
+    bool dropping;                      /* the oldest file is on its way out */
 };
 
 void carry_init(struct carry *self, uint64_t seed);

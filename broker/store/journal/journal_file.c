@@ -95,10 +95,7 @@ static void removal_start(struct log_store *store, int file, const char *path)
     }
     removal->file = file;
     memcpy(removal->path, path, strlen(path) + 1);
-    removal->io.job.kind = JOB_TASK;
-    removal->io.job.task_fn = removal_run;
-    removal->io.job.owner = removal;
-    removal->io.done_fn = removal_done;
+    io_task(&removal->io, removal_run, removal_done, removal);
     store->works++;
     store_submit(store, &removal->io);
 }

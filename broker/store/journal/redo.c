@@ -238,10 +238,7 @@ void redo_step(struct log_store *store)
         free(checkpoint);
         return;
     }
-    checkpoint->io.job.kind = JOB_TASK;
-    checkpoint->io.job.task_fn = checkpoint_run;
-    checkpoint->io.job.owner = checkpoint;
-    checkpoint->io.done_fn = checkpoint_done;
+    io_task(&checkpoint->io, checkpoint_run, checkpoint_done, checkpoint);
     self->checkpoint = checkpoint;
     self->wants_room = false; /* who still does asks again */
     store->works++;

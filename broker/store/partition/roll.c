@@ -267,10 +267,7 @@ static void seal_start(struct store_part *part, struct segment *segment)
     terms_seal_init(&seal->terms, segment);
     segment_path(segment, ".idx", seal->index_path);
     memcpy(seal->directory, part->path, strlen(part->path) + 1);
-    seal->io.job.kind = JOB_TASK;
-    seal->io.job.task_fn = seal_run;
-    seal->io.job.owner = seal;
-    seal->io.done_fn = seal_done;
+    io_task(&seal->io, seal_run, seal_done, seal);
     segment_pin(store, segment);
     segment->own_syncing = true;
     set_state(part, ROLL_SEALING);

@@ -258,10 +258,7 @@ static bool load_start(struct log_store *store, struct segment *segment)
     }
     load->part = segment->part;
     id_source_init(&load->source, segment);
-    load->io.job.kind = JOB_TASK;
-    load->io.job.task_fn = load_run;
-    load->io.job.owner = load;
-    load->io.done_fn = load_done;
+    io_task(&load->io, load_run, load_done, load);
     segment->ids->loading = true;
     segment->part->busy++;
     store->works++;
@@ -520,8 +517,7 @@ static void search_done(struct log_store *store, struct io *io)
 
 static void search_start(struct log_store *store, struct id_find *find)
 {
-    find->io.job = (struct job){.kind = JOB_TASK, .task_fn = search_run, .owner = find};
-    find->io.done_fn = search_done;
+    io_task(&find->io, search_run, search_done, find);
     find->part->busy++;
     store->works++;
     store->id_finds.searches++;

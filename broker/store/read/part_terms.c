@@ -98,7 +98,7 @@ void terms_seal_done(struct segment *segment)
 
 /* --- From the headers -------------------------------------------------------------------------- */
 
-/* Walk on over damage: nothing there can be handed out. False = there is no header any more. */
+/* Walk on over damage: nothing there can be handed out. SCAN_BATCH = it stands at a header again. */
 static int step_over(struct scan *scan, uint64_t bytes, struct zsp_err *err)
 {
     struct batch_header header;
@@ -383,10 +383,7 @@ static void look(struct log_store *store, struct terms_read *self)
     }
     id_source_init(&self->source, segment);
     choose_begin(self, segment);
-    self->io.job.kind = JOB_TASK;
-    self->io.job.task_fn = read_run;
-    self->io.job.owner = self;
-    self->io.done_fn = read_done;
+    io_task(&self->io, read_run, read_done, self);
     part->has_terms = part->has_terms || self->grain_ms == 0;
     part->busy++;
     store->works++;

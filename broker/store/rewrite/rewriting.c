@@ -18,33 +18,21 @@ static void set_phase(struct rewriting *self, enum rewriting_phase phase)
 
 /* --- Beginning and end ------------------------------------------------------------------------- */
 
+void rewritings_init(struct rewritings *self)
+{
+    *self = (struct rewritings){0};
+    TAILQ_INIT(&self->list);
+}
+
 struct rewriting *rewriting_find(const struct rewritings *all, const struct store_part *part)
 {
-    struct rewriting *self = all->first;
-    while (self && self->part != part) {
-        self = self->next;
+    struct rewriting *self;
+    TAILQ_FOREACH (self, &all->list, link) {
+        if (self->part == part) {
+            return self;
+        }
     }
-    return self;
-}
-
-/* Its turn comes behind that of all others. */
-static void append(struct rewritings *all, struct rewriting *self)
-{
-    struct rewriting **at = &all->first;
-    while (*at) {
-        at = &(*at)->next;
-    }
-    *at = self;
-    self->next = NULL;
-}
-
-static void unlink_from(struct rewritings *all, const struct rewriting *self)
-{
-    struct rewriting **at = &all->first;
-    while (*at != self) {
-        at = &(*at)->next;
-    }
-    *at = self->next;
+    return NULL;
 }
 
 bool rewriting_may_start(const struct rewritings *all, const struct rewriting_kind *kind,
@@ -62,7 +50,7 @@ void rewriting_start(struct rewritings *all, struct rewriting *self, struct stor
     self->phase = phase;
     replace_run_init(&self->run, part);
     part->busy++;
-    append(all, self);
+    TAILQ_INSERT_TAIL(&all->list, self, link);
     all->count++;
 }
 
@@ -74,7 +62,7 @@ void rewriting_finish(struct rewriting *self)
     replace_release(part);
     compact_run_fini(&self->run, store->fs);
     replace_fini(&self->replacement, store);
-    unlink_from(self->all, self);
+    TAILQ_REMOVE(&self->all->list, self, link);
     self->all->count--;
     self->kind->destroy(self);
     part->busy--;
@@ -242,8 +230,7 @@ static void job_done(struct log_store *store, struct io *io)
 
 static void submit(struct log_store *store, struct rewriting *self)
 {
-    self->io.job = (struct job){.kind = JOB_TASK, .owner = self, .task_fn = task};
-    self->io.done_fn = job_done;
+    io_task(&self->io, task, job_done, self);
     self->job_out = true;
     self->all->job_out = true;
     store_submit(store, &self->io);
@@ -252,18 +239,20 @@ static void submit(struct log_store *store, struct rewriting *self)
 /* The first that has something to do; NULL = none. */
 static struct rewriting *whose_turn(const struct rewritings *all)
 {
-    struct rewriting *self = all->first;
-    while (self && self->phase == REWRITING_COMMITTING) {
-        self = self->next;
+    struct rewriting *self;
+    TAILQ_FOREACH (self, &all->list, link) {
+        if (self->phase != REWRITING_COMMITTING) {
+            return self;
+        }
     }
-    return self;
+    return NULL;
 }
 
 void rewritings_step(struct log_store *store, struct rewritings *all)
 {
     struct rewriting *next = NULL;
-    for (struct rewriting *self = all->first; self; self = next) {
-        next = self->next;
+    for (struct rewriting *self = TAILQ_FIRST(&all->list); self; self = next) {
+        next = TAILQ_NEXT(self, link);
         if (self->part->state != PART_OPEN && !self->job_out &&
             self->phase != REWRITING_COMMITTING) {
             rewriting_finish(self);
@@ -271,8 +260,8 @@ void rewritings_step(struct log_store *store, struct rewritings *all)
     }
     struct rewriting *const self = whose_turn(all);
     if (self && !all->job_out && store->now.mono_ms >= all->due_ms) {
-        unlink_from(all, self);
-        append(all, self);
+        TAILQ_REMOVE(&all->list, self, link); /* its next turn comes behind that of all others */
+        TAILQ_INSERT_TAIL(&all->list, self, link);
         submit(store, self);
     }
 }
@@ -284,7 +273,7 @@ int64_t rewritings_deadline_ms(const struct rewritings *all)
 
 void rewritings_fini(struct rewritings *all)
 {
-    while (all->first) {
-        rewriting_finish(all->first);
+    while (!TAILQ_EMPTY(&all->list)) {
+        rewriting_finish(TAILQ_FIRST(&all->list));
     }
 }

@@ -31,6 +31,8 @@
 #ifndef ZSP_STORE_REWRITING_H
 #define ZSP_STORE_REWRITING_H
 
+#include <sys/queue.h>
+
 #include "broker/store/file/io.h"
 #include "broker/store/rewrite/compact_run.h"
 #include "broker/store/rewrite/replace.h"
@@ -76,7 +78,7 @@ struct rewriting {
     struct io io;
     const struct rewriting_kind *kind;
     struct rewritings *all;
-    struct rewriting *next; /* whose turn comes behind this one's */
+    TAILQ_ENTRY(rewriting) link; /* of `all` */
     struct store_part *part;
     enum rewriting_phase phase;
     bool job_out;
@@ -84,13 +86,15 @@ struct rewriting {
     struct replacement replacement;
 };
 
-/* Those of one kind. Zero-initialise. */
+/* Those of one kind. */
 struct rewritings {
-    struct rewriting *first; /* in turn */
+    TAILQ_HEAD(, rewriting) list; /* in turn */
     uint32_t count;
     bool job_out;   /* of one of them */
     int64_t due_ms; /* of the next job */
 };
+
+void rewritings_init(struct rewritings *self);
 
 /* That of the partition, NULL = none. */
 struct rewriting *rewriting_find(const struct rewritings *all, const struct store_part *part);

@@ -150,10 +150,7 @@ void open_files_close(struct log_store *store, struct segment *segment)
         open_files_give(store);
         return;
     }
-    closing->io.job.kind = JOB_TASK;
-    closing->io.job.task_fn = close_run;
-    closing->io.job.owner = closing;
-    closing->io.done_fn = close_done;
+    io_task(&closing->io, close_run, close_done, closing);
     closing->file = segment->file;
     segment->file = -1;
     store->works++;

@@ -320,10 +320,7 @@ static int load_start(struct log_store *store, struct segment *self, bool need_i
         return ZSP_ENOMEM;
     }
     load->counted = self->file < 0;
-    load->io.job.kind = JOB_TASK;
-    load->io.job.task_fn = load_run;
-    load->io.job.owner = load;
-    load->io.done_fn = load_done;
+    io_task(&load->io, load_run, load_done, load);
     load->segment = self;
     segment_path(self, ".log", load->log_path);
     segment_path(self, ".idx", load->index_path);

@@ -512,7 +512,8 @@ static void show_parts(struct dump_run *self, const struct carry *carry,
                        const struct layout_topics *topics)
 {
     struct zsp_err err = {0};
-    for (const struct carry_object *object = carry->first; object; object = object->next) {
+    const struct carry_object *object;
+    TAILQ_FOREACH (object, &carry->objects, link) {
         uint64_t topic_id;
         uint32_t partition;
         if (fact_parse(carry_key(object), &topic_id, &partition) != 'P') {
