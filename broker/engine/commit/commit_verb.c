@@ -8,6 +8,7 @@
 #include "broker/engine/commit/commit_call.h"
 #include "broker/engine/publish/producer.h"
 #include "broker/engine/publish/publish_check.h"
+#include "broker/engine/pull/settle.h"
 #include "broker/engine/verb.h"
 
 struct commit_args {
@@ -31,16 +32,6 @@ static const struct wire_arg commit_table[] = {
 #define PLACE(field) offsetof(struct body_args, field)
 static const struct wire_arg part_table[] = {BODY_ARGS(PLACE)};
 #undef PLACE
-
-struct settle_args {
-    struct zsp_slice group;
-    const msgpack_object *runs;
-};
-
-static const struct wire_arg settle_table[] = {
-    {"group", WIRE_NAME, offsetof(struct settle_args, group), true, 0, 0},
-    {"runs", WIRE_ARRAY, offsetof(struct settle_args, runs), true, 1, ZSP_RUNS_MAX},
-};
 
 static void copy_name(char out[ZSP_NAME_MAX + 1], struct zsp_slice name)
 {
@@ -137,8 +128,7 @@ static int fill(struct engine *engine, const struct commit_args *args,
     }
     if (rc == 0 && args->settle) {
         struct settle_args settle = {0};
-        rc = wire_args(args->settle, settle_table, sizeof settle_table / sizeof settle_table[0],
-                       &settle, err);
+        rc = settle_args_read(args->settle, &settle, err);
         if (rc == 0) {
             copy_name(ret->group, settle.group);
             rc = commit_call_take_runs(engine, ret, settle.runs, err);

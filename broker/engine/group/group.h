@@ -157,9 +157,8 @@ struct groups {
     uint32_t free_pull_count;        /* bounded: a peak of waiting pulls is given back */
     struct pull_arrays *free_arrays; /* see pull_arrays.h */
     uint32_t free_arrays_count;
-    struct pull_list lost_pulls; /* at work when their group went */
-    struct settle *settles;      /* waiting for their sync, in order */
-    struct settle *settles_last;
+    struct pull_list lost_pulls;   /* at work when their group went */
+    STAILQ_HEAD(, settle) settles; /* waiting for their sync, in order; settle_wait.h */
     struct pool settle_pool;
     struct pool bye_pool;               /* struct bye */
     LIST_HEAD(, join) joins;            /* all that are under way */

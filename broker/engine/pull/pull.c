@@ -57,7 +57,7 @@ struct pull *pull_new(struct groups *groups)
 
 static void free_memory(struct pull *self)
 {
-    zsp_buf_put(&self->outcomes.not_applied);
+    zsp_buf_put(&self->outcomes.told.not_applied);
     pull_arrays_free(self);
     free(self->cuts);
     free(self->names);
@@ -219,7 +219,7 @@ static void write_answer(struct engine *engine, const struct pull *self, const c
     }
     if (self->has_outcomes) {
         wire_write_text(out, "settled");
-        settle_write_guest(out, &self->outcomes);
+        settle_write_told(out, &self->outcomes.told);
     }
 }
 

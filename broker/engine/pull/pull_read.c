@@ -224,7 +224,7 @@ static int add_run(struct engine *engine, struct pull *self, struct ledger *ledg
 
 static bool header_is_full(const struct pull *self)
 {
-    const struct zsp_buf *const told = self->outcomes.not_applied;
+    const struct zsp_buf *const told = self->outcomes.told.not_applied;
     const size_t taken = HEADER_SPARE + (told ? told->len : 0);
     return self->wire_count >= ZSP_RUNS_MAX || self->wire.len > ZSP_HEADER_MAX - taken;
 }

@@ -2,30 +2,19 @@
 #include "broker/engine/pull/settle.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "broker/engine/dead/dead.h"
 #include "broker/engine/ledger/ledger_ordered.h"
 #include "broker/engine/order/lanes.h"
+#include "broker/engine/pull/settle_wait.h"
 #include "broker/engine/state.h"
 #include "broker/engine/verb.h"
 #include "common/assert.h"
 
 /* Bytes of a reply's header that are kept free for what is not in not_applied. */
 #define HEADER_SPARE 1024u
-
-/* A settle whose answer waits for a sync. */
-struct settle {
-    struct engine_op op; /* first: its address is the tag */
-    struct reply_to to;
-    uint64_t applied;
-    uint32_t not_applied_count;
-    struct zsp_buf *not_applied; /* encoded items; NULL = none */
-    struct settle *next;         /* in order of their records */
-    bool is_guest;               /* came with another request, which answers; */
-    struct settle_guest *guest;  /* NULL = that is gone */
-};
 
 enum verdict { APPLIED, DONE, LOST, UNKNOWN };
 
@@ -51,20 +40,6 @@ struct settling {
     uint64_t last_first, last_end;
     uint64_t dead;
 };
-
-void settle_init(struct groups *self)
-{
-    pool_init(&self->settle_pool, sizeof(struct settle));
-}
-
-void settle_fini(struct groups *self)
-{
-    for (struct settle *settle = self->settles; settle; settle = settle->next) {
-        zsp_buf_put(&settle->not_applied);
-    }
-    self->settles = self->settles_last = NULL;
-    pool_fini(&self->settle_pool);
-}
 
 /* --- What was not applied --------------------------------------------------------------------- */
 
@@ -404,128 +379,31 @@ static int settle_run(struct settling *self, struct zsp_err *err)
     return rc;
 }
 
-/* --- The answer ----------------------------------------------------------------------------------- */
-
-static void write_result(struct zsp_writer *out, uint64_t applied, uint32_t count,
-                         struct zsp_slice items)
-{
-    wire_write_map(out, 2);
-    wire_write_text_uint(out, "applied", applied);
-    wire_write_text(out, "not_applied");
-    wire_write_array(out, count);
-    zsp_write_bytes(out, items);
-}
-
-static struct zsp_slice items_of(const struct zsp_buf *buf)
-{
-    return buf ? (struct zsp_slice){buf->data, buf->len} : (struct zsp_slice){0};
-}
-
-void settle_write_guest(struct zsp_writer *out, const struct settle_guest *guest)
-{
-    write_result(out, guest->applied, guest->not_applied_count, items_of(guest->not_applied));
-}
-
-void settle_leave(struct settle_guest *guest)
-{
-    if (guest->settle) {
-        guest->settle->guest = NULL;
-        guest->settle = NULL;
-    }
-    zsp_buf_put(&guest->not_applied);
-}
-
-/* The first settle in line: take it out and tell whoever asked. */
-static void answer_first(struct engine *engine, const struct zsp_err *error)
-{
-    struct groups *groups = engine->groups;
-    struct settle *settle = groups->settles;
-    groups->settles = settle->next;
-    if (!groups->settles) {
-        groups->settles_last = NULL;
-    }
-    struct settle_guest *const guest = settle->guest;
-    if (guest) {
-        guest->settle = NULL;
-        guest->settled_fn(engine, guest, error);
-    } else if (!settle->is_guest && error->code != 0) {
-        reply_error(engine, &settle->to, error);
-    } else if (!settle->is_guest) {
-        write_result(reply_begin(engine, &settle->to), settle->applied, settle->not_applied_count,
-                     items_of(settle->not_applied));
-        reply_end(engine);
-    }
-    zsp_buf_put(&settle->not_applied);
-    pool_put(&groups->settle_pool, settle);
-}
-
-/* Records become durable in order: it is the first in line. */
-static void synced(struct engine *engine, struct engine_op *op,
-                   const struct store_completion *completion)
-{
-    struct groups *groups = engine->groups;
-    zsp_assert(&groups->settles->op == op);
-    answer_first(engine, &completion->error);
-}
-
-static void settle_free(struct groups *groups, struct settle *settle)
-{
-    if (settle) {
-        zsp_buf_put(&settle->not_applied);
-        pool_put(&groups->settle_pool, settle);
-    }
-}
-
-/* A settle that waits for a sync. Takes `items`. NULL: out of memory. */
-static struct settle *settle_new(const struct settling *self, struct zsp_buf **items)
-{
-    struct settle *const settle = pool_get(&self->groups->settle_pool);
-    if (!settle) {
-        return NULL;
-    }
-    settle->op.done_fn = synced;
-    settle->to = *self->to;
-    settle->is_guest = self->guest != NULL;
-    if (!self->guest) {
-        settle->applied = self->applied;
-        settle->not_applied_count = self->not_applied_count;
-        settle->not_applied = *items;
-        *items = NULL;
-    }
-    return settle;
-}
+/* --- The record ----------------------------------------------------------------------------------- */
 
 /* The step is kept: whoever asked is told now, or when it is synced. */
-static void kept(struct settling *self, struct settle *settle, struct zsp_buf **items)
+static void kept(struct settling *self, struct settle *settle, struct settle_told *told)
 {
-    struct groups *groups = self->groups;
     struct settle_guest *const guest = self->guest;
     self->engine->stats.settled_messages += self->waits ? self->applied : 0;
     self->engine->stats.dead_messages += self->dead;
     if (guest) {
         guest->settle = settle;
-        guest->applied = self->applied;
-        guest->not_applied_count = self->not_applied_count;
-        guest->not_applied = *items;
-        *items = NULL;
+        guest->told = *told;
+        *told = (struct settle_told){0};
     }
     if (settle) {
-        settle->guest = guest;
-        reply_may_apply(self->engine, self->to);
-        *(groups->settles_last ? &groups->settles_last->next : &groups->settles) = settle;
-        groups->settles_last = settle;
+        settle_wait_begin(self->engine, settle, guest, told);
     } else if (!guest) {
-        write_result(reply_begin(self->engine, self->to), self->applied, self->not_applied_count,
-                     items_of(*items));
-        reply_end(self->engine);
+        settle_answer(self->engine, self->to, told);
     }
 }
 
 /* May something that was done before still be on its way to the disk? */
 static bool may_be_unsynced(const struct groups *groups)
 {
-    return groups->settles || !LIST_EMPTY(&groups->seeks) || !LIST_EMPTY(&groups->restores) ||
-           !LIST_EMPTY(&groups->engine->transaction_list);
+    return settle_wait_any(groups) || !LIST_EMPTY(&groups->seeks) ||
+           !LIST_EMPTY(&groups->restores) || !LIST_EMPTY(&groups->engine->transaction_list);
 }
 
 /* Everything is in the open step: write it. */
@@ -535,11 +413,13 @@ static int finish(struct settling *self, struct zsp_err *err)
     const struct zsp_slice bytes = zsp_writer_slice(&groups->not_applied);
     const bool follows = !self->waits && self->repeats && may_be_unsynced(groups);
     const bool is_answered_later = self->waits || follows;
-    struct zsp_buf *items = bytes.len > 0 ? zsp_buf_copy(bytes) : NULL;
+    struct settle_told told = {.applied = self->applied,
+                               .not_applied_count = self->not_applied_count,
+                               .not_applied = bytes.len > 0 ? zsp_buf_copy(bytes) : NULL};
     struct settle *settle = NULL;
-    bool has_memory = items || bytes.len == 0;
+    bool has_memory = told.not_applied || bytes.len == 0;
     if (has_memory && is_answered_later) {
-        settle = settle_new(self, &items);
+        settle = settle_wait_new(groups, self->to, self->guest != NULL);
         has_memory = settle != NULL;
     }
     if (has_memory && follows) { /* a record behind those that did it */
@@ -548,31 +428,31 @@ static int finish(struct settling *self, struct zsp_err *err)
     int rc = 0;
     if (has_memory) {
         const enum store_level level = is_answered_later ? STORE_SYNCED_LEVEL : STORE_WRITTEN;
-        rc = step_put(&groups->step, self->engine, level, settle ? &settle->op : NULL, err);
+        rc = step_put(&groups->step, self->engine, level, settle ? settle_wait_op(settle) : NULL,
+                      err);
     } else {
         step_undo(&groups->step);
         rc = zsp_err_set(err, ZSP_ENOMEM, "settle: out of memory");
     }
     if (rc == 0) {
-        kept(self, settle, &items);
+        kept(self, settle, &told);
     } else {
-        settle_free(groups, settle);
+        settle_wait_drop(groups, settle);
     }
-    zsp_buf_put(&items);
+    zsp_buf_put(&told.not_applied);
     return rc;
 }
 
 /* --- The request ------------------------------------------------------------------------------------ */
 
-struct settle_args {
-    struct zsp_slice group;
-    const msgpack_object *runs;
-};
-
-static const struct wire_arg settle_table[] = {
-    {"group", WIRE_NAME, offsetof(struct settle_args, group), true, 0, 0},
-    {"runs", WIRE_ARRAY, offsetof(struct settle_args, runs), true, 1, ZSP_RUNS_MAX},
-};
+int settle_args_read(const msgpack_object *map, struct settle_args *ret, struct zsp_err *err)
+{
+    static const struct wire_arg table[] = {
+        {"group", WIRE_NAME, offsetof(struct settle_args, group), true, 0, 0},
+        {"runs", WIRE_ARRAY, offsetof(struct settle_args, runs), true, 1, ZSP_RUNS_MAX},
+    };
+    return wire_args(map, table, sizeof table / sizeof table[0], ret, err);
+}
 
 static int read_srun(const msgpack_object *object, struct wire_srun *ret, struct zsp_err *err)
 {
@@ -679,8 +559,7 @@ int settle_in_step(struct engine *engine, struct group *group, const struct wire
 int verb_settle(struct engine *engine, const struct request *request, struct zsp_err *err)
 {
     struct settle_args args = {0};
-    int rc = wire_args(request->args, settle_table, sizeof settle_table / sizeof settle_table[0],
-                       &args, err);
+    int rc = settle_args_read(request->args, &args, err);
     if (rc < 0) {
         return rc;
     }

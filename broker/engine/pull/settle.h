@@ -25,16 +25,21 @@ struct settle_sum {
     uint64_t dead;    /* of these */
 };
 
+/* What is told of outcomes. */
+struct settle_told {
+    uint64_t applied;            /* messages */
+    uint32_t not_applied_count;  /* */
+    struct zsp_buf *not_applied; /* encoded items; NULL = none. Holds a reference */
+};
+
 /* Outcomes that came with another request, embedded in it. Zero-initialise but for settled_fn. */
 struct settle_guest {
     /* They are durable, or `error` (code not 0) came in between. Called once, and only when
      * `settle` is not NULL after settle_outcomes(). */
     void (*settled_fn)(struct engine *engine, struct settle_guest *self,
                        const struct zsp_err *error);
-    struct settle *settle;       /* its record is on its way; NULL = nothing to wait for */
-    uint64_t applied;            /* messages */
-    uint32_t not_applied_count;  /* */
-    struct zsp_buf *not_applied; /* encoded items; NULL = none. Holds a reference */
+    struct settle *settle; /* its record is on its way; NULL = nothing to wait for */
+    struct settle_told told;
 };
 
 /* Bytes that `not_applied` of a guest may have: half of a header, the rest is the host's. */
@@ -42,6 +47,14 @@ struct settle_guest {
 
 void settle_init(struct groups *self);
 void settle_fini(struct groups *self);
+
+/* What SETTLE is given, and a COMMIT for its outcomes. */
+struct settle_args {
+    struct zsp_slice group;
+    const msgpack_object *runs;
+};
+/* Errors: those of wire_args() */
+int settle_args_read(const msgpack_object *map, struct settle_args *ret, struct zsp_err *err);
 
 /* Can all these runs be read? Errors: those of wire_srun_decode(); ZSP_EBAD_VALUE */
 int settle_check(const msgpack_object *runs, struct zsp_err *err);
@@ -55,7 +68,7 @@ int settle_outcomes(struct engine *engine, const struct reply_to *to, struct gro
 int settle_in_step(struct engine *engine, struct group *group, const struct wire_srun *runs,
                    uint32_t count, struct settle_sum *ret, struct zsp_err *err);
 /* Write {applied, not_applied}. */
-void settle_write_guest(struct zsp_writer *out, const struct settle_guest *guest);
+void settle_write_told(struct zsp_writer *out, const struct settle_told *told);
 /* The request goes: its outcomes take their way without it. */
 void settle_leave(struct settle_guest *guest);
 
