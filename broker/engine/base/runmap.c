@@ -606,17 +606,34 @@ static int count_run(void *arg, const struct run_span *span)
     return --walk->left == 0;
 }
 
-/* What is outside, when that are few runs. */
-static bool count_outside(const struct runmap *self, uint64_t first, uint64_t end,
+/* What is outside, when that are fewer than `most` runs. */
+static bool count_outside(const struct runmap *self, uint64_t first, uint64_t end, uint64_t most,
                           struct run_counts *ret)
 {
-    struct count_walk walk = {.left = COUNT_FEW};
+    struct count_walk walk = {.left = most};
     if ((first > 0 && runmap_visit(self, 0, first, count_run, &walk) != 0) ||
         runmap_visit(self, end, UINT64_MAX, count_run, &walk) != 0) {
         return false;
     }
     *ret = walk.counts;
     return true;
+}
+
+/* Does [first, end) cover the larger part of all that lies between the first run and the last? */
+static bool covers_most(const struct runmap *self, uint64_t first, uint64_t end)
+{
+    const struct run_node *lowest = run_node_at(self->slab, root_of(self));
+    const struct run_node *highest = lowest;
+    while (lowest->left != NONE) {
+        lowest = run_node_at(self->slab, lowest->left);
+    }
+    while (highest->right != NONE) {
+        highest = run_node_at(self->slab, highest->right);
+    }
+    const uint64_t whole = end_of(highest) - lowest->first;
+    first = first > lowest->first ? first : lowest->first;
+    end = end < end_of(highest) ? end : end_of(highest);
+    return end - first > whole / 2;
 }
 
 struct run_counts runmap_count_in(const struct runmap *self, uint64_t first, uint64_t end)
@@ -626,7 +643,8 @@ struct run_counts runmap_count_in(const struct runmap *self, uint64_t first, uin
     if (self->head == NONE || runmap_visit(self, first, end, count_run, &walk) == 0) {
         return walk.counts;
     }
-    if (count_outside(self, first, end, &outside)) {
+    const uint64_t most = covers_most(self, first, end) ? UINT64_MAX : COUNT_FEW;
+    if (count_outside(self, first, end, most, &outside)) {
         for (int state = 0; state < RUN_STATES; state++) {
             walk.counts.of[state] = head_of(self)->count[state] - outside.of[state];
         }

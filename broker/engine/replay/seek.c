@@ -98,22 +98,36 @@ struct side {
     uint64_t unfinished, dead, done, with_runs;
 };
 
-static struct side side_of(const struct ledger *ledger, uint64_t first, uint64_t end)
+static struct side side_of(const struct run_counts *counts)
 {
-    const struct run_counts counts = runmap_count_in(&ledger->runs, first, end);
-    struct side side = {.dead = counts.of[RUN_DEAD], .done = counts.of[RUN_DONE]};
+    struct side side = {.dead = counts->of[RUN_DEAD], .done = counts->of[RUN_DONE]};
     for (int state = RUN_NONE + 1; state < RUN_STATES; state++) {
-        side.with_runs += counts.of[state];
+        side.with_runs += counts->of[state];
     }
     side.unfinished = side.with_runs - side.dead - side.done;
     return side;
 }
 
+/* Of very many runs only the one side is looked at: what all of them are is known. */
+static void count_sides(const struct ledger *ledger, uint64_t to, struct side *ret_below,
+                        struct side *ret_above)
+{
+    const struct run_counts below =
+        to > 0 ? runmap_count_in(&ledger->runs, 0, to) : (struct run_counts){0};
+    struct run_counts above = {0};
+    for (int state = RUN_NONE + 1; state < RUN_STATES; state++) {
+        above.of[state] = runmap_count(&ledger->runs, (enum run_state)state) - below.of[state];
+    }
+    *ret_below = side_of(&below);
+    *ret_above = side_of(&above);
+}
+
 /* What the group had done and will get again; what it had not done and will not get. */
 static struct seek_row count(const struct seek *seek, uint64_t to, const struct ledger *ledger)
 {
-    const struct side below = to > 0 ? side_of(ledger, 0, to) : (struct side){0};
-    const struct side above = side_of(ledger, to, UINT64_MAX);
+    struct side below;
+    struct side above;
+    count_sides(ledger, to, &below, &above);
     /* No run lies across `high`; those at or above it are counted. */
     const bool is_back = ledger->high > to;
     const uint64_t above_in_place = is_back ? above.with_runs - ledger->above : 0;

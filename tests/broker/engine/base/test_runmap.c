@@ -315,6 +315,31 @@ static void chunks_without_nodes_are_given_back(void **state)
     random_changes_agree_with_an_array(state);
 }
 
+/* Goal: what is not few is counted where there is less of it. Method: the runs that are looked at. */
+static void a_large_stretch_is_counted_by_what_lies_outside(void **state)
+{
+    enum { RUNS = 100000, FEW = 9000 };
+    struct world *world = *state;
+    const struct {
+        uint64_t first, end, most;
+    } cases[] = {{0, 3 * RUNS / 2, RUNS / 4},
+                 {RUNS / 2, 2 * RUNS, RUNS / 4},
+                 {RUNS / 4, UINT64_MAX, RUNS / 8},
+                 {RUNS / 4, RUNS, 3 * RUNS / 8}};
+    for (uint64_t i = 0; i < RUNS; i++) {
+        const struct run run = {.state = i % 2 == 0 ? RUN_LEASED : RUN_READY};
+        assert_int_equal(runmap_set(&world->map, 2 * i, 2 * i + 1, &run), 0);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint64_t before = world->slab.work;
+        const struct run_counts counts = runmap_count_in(&world->map, cases[i].first, cases[i].end);
+        const uint64_t end = cases[i].end < 2 * RUNS ? cases[i].end : 2 * RUNS;
+        assert_true(world->slab.work - before < cases[i].most + FEW);
+        assert_int_equal(counts.of[RUN_LEASED], (end - cases[i].first) / 4);
+        assert_int_equal(counts.of[RUN_READY], (end - cases[i].first) / 4);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +351,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(runs_hold_their_reasons, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chunks_without_nodes_are_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_million_holes_do_not_slow_it_down, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_large_stretch_is_counted_by_what_lies_outside, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -244,6 +244,9 @@ static void many_holes_are_counted_on_the_shorter_side(void **state)
     const uint64_t before = f->engine->groups->slab.work;
     seek(f, "{'group': 'g', 'dry_run': true, 'to': 'latest'}");
     assert_true(f->engine->groups->slab.work - before < 5000);
+    seek(f,
+         "{'group': 'g', 'dry_run': true, 'to': ['offset', 15000]}"); /* one side tells the other */
+    assert_true(f->engine->groups->slab.work - before < 5000 + 7500 + 10000);
 }
 
 /* Goal: a purge of many holes, of all that there is or but for the end, does not look at them. */
