@@ -173,7 +173,8 @@ struct model {
     int64_t uptime_ms;  /* how long the broker ran, all lives together */
     uint32_t crashes, power_cuts;
     struct reach reach;
-    int64_t slow_ms;  /* until then, of uptime, reads may take long */
+    int64_t slow_ms;      /* until then, of uptime, reads may take long */
+    int64_t stall_end_ms; /* of the last stall, uptime; 0 = there was none */
     int64_t quiet_ms; /* since then, of uptime, nothing has happened to disk, clock and broker */
     uint64_t durable_step; /* grants up to this step are durable */
     struct message_fact *messages;

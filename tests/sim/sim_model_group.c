@@ -233,6 +233,18 @@ static enum reach_mode mode_of(uint32_t group)
     return group == SIM_ORDERED ? REACH_ORDERED : group == SIM_KEYED ? REACH_KEYED : REACH_SHARED;
 }
 
+/* What the reply tells counts from when it was written: before a stall, perhaps, and then nothing ends
+ * soon after that. */
+static int64_t lease_end_of(const struct model *self, const struct sim_request *pull)
+{
+    const int64_t left_ms = (int64_t)pull->reply.lease_ms;
+    const int64_t told_ms = self->uptime_ms + left_ms;
+    const int64_t grace_ms = self->stall_end_ms + ZSP_STALL_GRACE_MS;
+    const int64_t least_ms =
+        pull->entered_ms + left_ms > grace_ms ? pull->entered_ms + left_ms : grace_ms;
+    return pull->entered_ms < self->stall_end_ms && least_ms < told_ms ? least_ms : told_ms;
+}
+
 static bool deliver(struct model *self, const struct sim_request *request,
                     const struct sim_run *run, uint64_t offset)
 {
@@ -261,7 +273,7 @@ static bool deliver(struct model *self, const struct sim_request *request,
     if (fuzzy) {
         slot->uncounted = UINT32_MAX / 2; /* it may have gone out before the seek */
     }
-    slot->lease_end_ms = self->uptime_ms + (int64_t)request->reply.lease_ms;
+    slot->lease_end_ms = lease_end_of(self, request);
     slot->lease_base_ms = slot->lease_end_ms;
     slot->grant_step = self->step;
     slot->not_before_ms = 0;

@@ -53,6 +53,7 @@ static void grace_slot(struct model *self, struct group_slot *slot, uint64_t gra
 void model_grace(struct model *self, int64_t stall_ms)
 {
     const int64_t grace_ms = stall_ms + ZSP_STALL_GRACE_MS;
+    self->stall_end_ms = self->uptime_ms + stall_ms;
     each_slot(self, grace_slot, (uint64_t)grace_ms);
     for (uint32_t g = 0; g < SIM_GROUPS; g++) {
         struct group_model *group = &self->groups[g];
