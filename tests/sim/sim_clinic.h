@@ -66,7 +66,8 @@ struct clinic {
     uint32_t saves_out; /* savepoints under way */
     uint32_t parts;     /* of the topic, surely */
     bool saved_exists;  /* the savepoint does, surely, */
-    bool saved_known;   /* and what it holds is known: */
+    bool saved_known;   /* and what it holds is known; */
+    bool saved_pulled;  /* a pull was under way when it was made: */
     uint64_t saved_counts[CHART_PARTS];
     struct clinic_saved saved[CHART_PARTS][CHART_MAX];
     uint64_t upset_step;     /* the broker may have had to read keys again then */

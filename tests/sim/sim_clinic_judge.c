@@ -176,7 +176,9 @@ static void now_settled(struct clinic *self, const struct sim_request *request,
     switch (srun->outcome) {
     case WIRE_ACK:
         chart_is(chart, slot, CHART_DONE);
-        memset(slot->until, 0, sizeof slot->until); /* the lease held it all the time */
+        if (self->saves_out == 0) {                     /* else it may be out in what is saved */
+            memset(slot->until, 0, sizeof slot->until); /* the lease held it all the time */
+        }
         break;
     case WIRE_REJECT:
         slot->failures_min++;
@@ -440,15 +442,43 @@ static bool deliver(struct clinic *self, const struct sim_request *pull, const s
 
 /* --- Pulls ----------------------------------------------------------------------------------------- */
 
+/* A pull may have been granted since the step, and nobody was told. */
+static void grant_unseen(struct sim *sim, uint64_t step)
+{
+    struct clinic *self = sim->clinic;
+    const int64_t end_ms = sim->model.uptime_ms + SIM_LEASE_MS + 1;
+    chart_refresh(&self->chart); /* what has come back right now may be among it */
+    self->gone_step = sim->model.step;
+    self->unseen_until_ms = end_ms > self->unseen_until_ms ? end_ms : self->unseen_until_ms;
+    for (uint32_t p = 0; p < CHART_PARTS; p++) {
+        for (uint64_t o = 0; o < self->chart.counts[p]; o++) {
+            struct chart_slot *slot = &self->chart.slots[p][o];
+            if (chart_was(slot, CHART_ALIVE, step)) {
+                slot->deliveries_max++;
+                slot->is_limited = true;
+                chart_may_fail(&self->chart, slot);
+            }
+        }
+    }
+}
+
+static void lower_pulls_out(struct clinic *self)
+{
+    zsp_assert(self->pulls_out > 0);
+    self->pulls_out--;
+}
+
 static void pull_answer(struct clinic *self, struct sim_request *pull)
 {
     const struct sim_reply *reply = &pull->reply;
     struct sim *sim = pull->client->sim;
-    self->pulls_out -= self->pulls_out > 0 ? 1 : 0;
+    if (pull->state != REQUEST_GONE) {
+        lower_pulls_out(self);
+    }
     self->pull_step = self->chart.model->step;
     self->pulled_ms[pull->client->index] = self->chart.model->uptime_ms;
     if ((reply->is_error && reply->maybe) || strcmp(reply->reason, "cancelled") == 0) {
-        clinic_pull_gone(sim, pull);
+        grant_unseen(sim, first_entered(pull));
     }
     if (reply->is_error) {
         return;
@@ -474,29 +504,10 @@ static void pull_answer(struct clinic *self, struct sim_request *pull)
     clinic_judge_choice(self, pull);
 }
 
-/* A pull may have been granted since the step, and nobody was told. */
-static void grant_unseen(struct sim *sim, uint64_t step)
-{
-    struct clinic *self = sim->clinic;
-    const int64_t end_ms = sim->model.uptime_ms + SIM_LEASE_MS + 1;
-    chart_refresh(&self->chart); /* what has come back right now may be among it */
-    self->gone_step = sim->model.step;
-    self->unseen_until_ms = end_ms > self->unseen_until_ms ? end_ms : self->unseen_until_ms;
-    for (uint32_t p = 0; p < CHART_PARTS; p++) {
-        for (uint64_t o = 0; o < self->chart.counts[p]; o++) {
-            struct chart_slot *slot = &self->chart.slots[p][o];
-            if (chart_was(slot, CHART_ALIVE, step)) {
-                slot->deliveries_max++;
-                slot->is_limited = true;
-                chart_may_fail(&self->chart, slot);
-            }
-        }
-    }
-}
-
 void clinic_pull_gone(struct sim *sim, const struct sim_request *pull)
 {
     if (sim->clinic && pull->group == SIM_CLINIC_GROUP) {
+        lower_pulls_out(sim->clinic); /* what may still be at work for it is granted unseen */
         grant_unseen(sim, first_entered(pull));
     }
 }

@@ -159,8 +159,10 @@ static void saved(struct clinic *self, const struct sim_request *request)
     if (request->reply.is_error) {
         return;
     }
-    const bool pulled = self->pulls_out > 0 || self->pull_step >= request->entered_step;
+    const bool pulled = self->pulls_out > 0 || self->pull_step >= request->entered_step ||
+                        self->unseen_until_ms >= request->entered_ms;
     self->saved_exists = true;
+    self->saved_pulled = pulled;
     self->saved_known = !clinic_in_move(self, request);
     for (uint32_t p = 0; p < CHART_PARTS; p++) {
         self->saved_counts[p] = self->chart.counts[p];
@@ -184,6 +186,7 @@ static void restore_slot(struct clinic *self, const struct sim_request *request,
         meet_rated(self, slot);
     } else if (was_later) {
         chart_is(chart, slot, CHART_ALIVE);
+        slot->deliveries_max += self->saved_pulled; /* it may have been there, and be out in it */
     } else {
         const bool was_unfinished = (saved->may & (CHART_ALIVE | CHART_OUT)) != 0;
         chart_is(chart, slot,
