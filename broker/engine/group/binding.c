@@ -14,6 +14,7 @@
 #include "broker/engine/group/pattern.h"
 #include "broker/engine/ledger/agenda.h"
 #include "broker/engine/pull/ready_set.h"
+#include "broker/engine/topic/expiry.h"
 #include "common/assert.h"
 
 /* The list for a name, made empty when there is none. NULL = out of memory. */
@@ -120,6 +121,7 @@ static int begin_ledger(struct groups *self, struct binding *binding, struct par
     agenda_tell(self, ledger);
     mark_watch_begin(ledger);
     group_ledger_begin(self, ledger);
+    expiry_moved(self->engine, ledger);
     group_ledger_changed(self, ledger);
     return 0;
 }

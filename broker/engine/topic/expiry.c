@@ -231,6 +231,16 @@ static void begin_pass(struct engine *engine, struct expiry *self)
     self->adds = self->turns = 0;
 }
 
+/* Was it only to find out whether a topic of an older version has times to live, and none of what is
+ * unfinished has? */
+static bool is_needless(const struct expiry *self)
+{
+    return (self->partition->topic->marks & TOPIC_MARK_EXPIRY) == 0 &&
+           runmap_classes(&self->map) == 0 && self->to == UINT64_MAX && !self->load &&
+           !self->is_passing && self->pass_ms == INT64_MAX && self->look_ms == INT64_MAX &&
+           self->full_ms == INT64_MAX && !self->sift.is_walking && self->sift.next_ms == INT64_MAX;
+}
+
 static void fired(struct engine *engine, struct timer *timer)
 {
     struct expiry *const self = CONTAINER_OF(timer, struct expiry, timer);
@@ -257,6 +267,10 @@ static void fired(struct engine *engine, struct timer *timer)
     }
     if (expiry_sift_due_ms(self) <= now_ms) {
         expiry_sift_turn(engine, self);
+    }
+    if (is_needless(self)) {
+        expiry_close(engine, self->partition);
+        return;
     }
     expiry_arm(engine, self);
 }
@@ -368,7 +382,14 @@ void expiry_look(struct engine *engine, const struct ledger *ledger)
 
 void expiry_moved(struct engine *engine, const struct ledger *ledger)
 {
-    struct expiry *const self = expiry_of(engine, ledger->partition);
+    struct partition *const partition = ledger->partition;
+    const bool was_told = (partition->topic->marks & TOPIC_MARK_TOLD) != 0;
+    if (partition->expiry_slot == 0 && engine->started && !was_told &&
+        expiry_open(engine, partition, partition->synced_offset) < 0) {
+        group_out_of_memory(engine->groups);
+        return;
+    }
+    struct expiry *const self = expiry_of(engine, partition);
     if (self) {
         expiry_want_full(engine, self);
     }

@@ -27,6 +27,10 @@
  * comes. When there are EXPIRY_RUNS_MAX runs in all partitions, what is added last is not known, and
  * read when there is room again.
  *
+ * A topic of an older version may have had messages that expire without a mark (TOPIC_MARK_TOLD): its
+ * partitions have this after a start, a seek, or for a new group, until it is found that nothing unfinished
+ * expires.
+ *
  * Wall time may jump. Ahead: what is counted then stays counted, as at a pull. Back: what was OVER
  * and still is there is not any more; so all is forgotten, and read again.
  */

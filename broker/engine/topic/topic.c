@@ -167,6 +167,7 @@ struct topic *topic_new(uint64_t id, struct zsp_slice name, uint32_t partition_c
         return NULL;
     }
     self->id = id;
+    self->marks = TOPIC_MARK_TOLD;
     self->partition_count = self->made_count = partition_count;
     self->partitions = (struct partition **)(void *)(self->first + partition_count);
     self->parts = (struct store_part **)(void *)(self->partitions + partition_count);

@@ -32,7 +32,10 @@ struct topic_growth; /* it is getting some */
 /* What a topic has had messages of, a bit each; durable before the first one is. */
 enum topic_mark {
     TOPIC_MARK_AGENDA = 1, /* not taken in their turn, see agenda.h */
-    TOPIC_MARK_EXPIRY = 2  /* with a time to live, see expiry.h */
+    TOPIC_MARK_EXPIRY =
+        2, /* with a time to live, see expiry.h; it may have without this mark when it has not */
+    TOPIC_MARK_TOLD =
+        4 /* since it was made the former are told: versions before did not mark times to live */
 };
 
 enum topic_state { TOPIC_CREATING, TOPIC_LIVE, TOPIC_DELETING };
@@ -173,6 +176,12 @@ void topic_wait(struct topic *self, struct topic_waiter *waiter);
 
 /* Are such messages not to be taken in their turn (agenda.h)? */
 bool topic_is_urgent(unsigned priority, int64_t not_before_ms);
+/* May messages in it have a time to live? */
+static inline bool topic_may_expire(const struct topic *self)
+{
+    return (self->marks & TOPIC_MARK_EXPIRY) != 0 || (self->marks & TOPIC_MARK_TOLD) == 0;
+}
+
 /* Must a publish of messages that need these marks, or none, wait for topic_mark()? */
 bool topic_must_mark(const struct topic *self, unsigned marks);
 /* A publish waits until the topic may have such messages, or behind such a one. Then it asks again.

@@ -17,14 +17,15 @@
 #include "common/name.h"
 
 /* Image of a topic: version u8 = 4, partitions u32, created_ms u64, flags u8 (enum topic_mark: 1 = it has
- * had messages with a priority or a time of their own, 2 = with a time to live), the settings (topic_settings_encode), name
+ * had messages with a priority or a time of their own, 2 = with a time to live, 4 = without 2 it had none of
+ * these; older ones do not have it), the settings (topic_settings_encode), name
  * (u16 length, bytes), a count u32 of partitions that were purged, and of each: partition u32, offset
  * u64. Version 3 ended with the name, version 2 had no flags; version 1 had retention_time_ms u64 and
  * retention_bytes u64 in place of the settings as well. */
 #define IMAGE_VERSION 4u
 #define PURGED_BYTES  12u /* of one partition */
 
-#define MARKS         (TOPIC_MARK_AGENDA | TOPIC_MARK_EXPIRY)
+#define MARKS         (TOPIC_MARK_AGENDA | TOPIC_MARK_EXPIRY | TOPIC_MARK_TOLD)
 
 static void write_image(struct zsp_writer *out, const struct topic *self,
                         const struct topic_settings *settings)
@@ -230,7 +231,7 @@ static int open_partition(struct engine *engine, struct partition *partition, st
     if ((topic->marks & TOPIC_MARK_AGENDA) != 0) {
         rc = agenda_open(engine, partition, partition->synced_offset);
     }
-    if (rc == 0 && (topic->marks & TOPIC_MARK_EXPIRY) != 0) {
+    if (rc == 0 && topic_may_expire(topic)) {
         rc = expiry_open(engine, partition, partition->synced_offset);
     }
     return rc == 0 ? 0 : zsp_err_set(err, rc, "%s: out of memory", topic->object);
