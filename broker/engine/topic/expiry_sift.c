@@ -24,9 +24,15 @@ struct expiry_read {
     LIST_ENTRY(expiry_read) link; /* of those that the store has */
 };
 
+/* May messages go from the midst of the log? */
+static bool is_compacted(const struct ledger *ledger)
+{
+    return topic_settings_of(ledger->partition->topic)->cleanup == CLEANUP_COMPACT;
+}
+
 bool expiry_is_sifted(const struct ledger *ledger, const struct run *run)
 {
-    return group_filter_of(ledger->group) && run->deliveries == 0;
+    return (group_filter_of(ledger->group) && run->deliveries == 0) || is_compacted(ledger);
 }
 
 struct expiry_walk expiry_sift_walk(const struct expiry *self, const struct ledger *ledger,
@@ -266,7 +272,7 @@ void expiry_sift_turn(struct engine *engine, struct expiry *self)
         struct ledger *const ledger = sift->at;
         struct expiry_walk walk = expiry_sift_walk(self, ledger, sift->pos, stretches);
         struct run_span span;
-        if (expiry_takes_part(ledger) && group_filter_of(ledger->group)) {
+        if (expiry_takes_part(ledger) && (group_filter_of(ledger->group) || is_compacted(ledger))) {
             const bool found = expiry_sift_next(&walk, sift->end, &span);
             sift->pos = walk.pos;
             sift->held = sift->held < walk.held ? sift->held : walk.held;

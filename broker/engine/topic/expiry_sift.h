@@ -12,6 +12,9 @@
  * One read at a time for a partition, of EXPIRY_SIFT_BYTES and all that is over in them; a few for all. Nothing is
  * reserved meanwhile: what a read brings is held against what the ledger, its group and its filter are then.
  * What was out before was wanted then, and takes no look.
+ *
+ * The same for all groups of a topic that is compacted: what that took did not expire for them, and only the
+ * log tells which that is.
  */
 #ifndef ZSP_ENGINE_EXPIRY_SIFT_H
 #define ZSP_ENGINE_EXPIRY_SIFT_H

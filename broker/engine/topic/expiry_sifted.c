@@ -19,7 +19,7 @@
 struct sifting {
     struct engine *engine;
     struct ledger *ledger;
-    const struct zsp_filter *program;
+    const struct zsp_filter *program; /* NULL = all are wanted */
     const struct store_completion *completion;
     uint32_t index; /* of the batch at hand, */
     struct batch_walk batch;
@@ -106,6 +106,10 @@ static int add_next(struct sifting *self, uint64_t end)
         const bool is_last = !batch || batch->first_offset > end;
         return add(self, is_last ? end : batch->first_offset, ABSENT_GONE);
     }
+    if (!self->program || self->run->deliveries > 0) {
+        const uint64_t batch_end = batch->first_offset + batch->record_count;
+        return add(self, batch_end < end ? batch_end : end, ABSENT_EXPIRED);
+    }
     if (!self->batch.batch) {
         batch_walk_begin(&self->batch, batch);
     }
@@ -161,12 +165,11 @@ bool expiry_sift_take(struct engine *engine, struct expiry *self, struct ledger 
 {
     struct groups *const groups = engine->groups;
     struct group_filter *const filter = group_filter_of(ledger->group);
-    if (!filter) { /* any more */
-        return true;
-    }
     struct expiry_sift *const sift = &self->sift;
-    struct sifting sifting = {
-        .engine = engine, .ledger = ledger, .program = filter->program, .completion = completion};
+    struct sifting sifting = {.engine = engine,
+                              .ledger = ledger,
+                              .program = filter ? filter->program : NULL,
+                              .completion = completion};
     struct expiry_walk walk = expiry_sift_walk(self, ledger, sift->pos, READ_STRETCHES);
     const uint64_t covered_end = completion->covered.end_offset;
     const uint64_t end = covered_end < sift->end ? covered_end : sift->end;
@@ -189,7 +192,9 @@ bool expiry_sift_take(struct engine *engine, struct expiry *self, struct ledger 
         }
         return false;
     }
-    filter->filtered += sifting.filtered;
+    if (filter) {
+        filter->filtered += sifting.filtered;
+    }
     sift->held = sift->held < walk.held ? sift->held : walk.held;
     sift->pos = walk.pos < end ? walk.pos : end;
     sift->pos = sifting.is_too_far ? UINT64_MAX : sift->pos;

@@ -125,6 +125,38 @@ static void a_group_gets_what_is_left(void **state)
     assert_non_null(strstr(fixture_value(a, "parts"), "0, 0, 0, 0, 0, 0, 1990]]"));
 }
 
+/* [committed end ready leased waiting dead lost expired compacted] of topic t, partition 0. */
+static const char *part_of(struct engine_fixture *f, const char *group)
+{
+    return fixture_value(
+        fixture_ok(f, "GROUP.INFO", fixture_format("{'group': '%s'}", group), NULL), "parts");
+}
+
+/* Goal: nobody pulls, and what is left of the messages expires: what compaction took is told as compacted
+ * where the log is read for it, as in groups with a filter. */
+static void what_is_left_expires_and_the_rest_is_told(void **state)
+{
+    struct engine_fixture *f = *state;
+    const int64_t ttl_ms = 2 * ZSP_COMPACTION_IDLE_MS + 20 * (int64_t)ZSP_RETENTION_MS;
+    const int64_t end_ms = f->now.wall_ms + ttl_ms;
+    fixture_ok(f, "TOPIC.CREATE", COMPACT, NULL);
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'settings': {'filter': 'key = \"k1\"'}}", NULL);
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'all', 'topics': ['t']}", NULL);
+    for (int i = 0; i < 100; i++) {
+        fixture_ok(f, "PUBLISH",
+                   fixture_format("{'topic': 't', 'expires_at_ms': %" PRId64 "}", end_ms),
+                   values(fixture_format("r%d-", i), 20));
+    }
+    fixture_advance(f, ttl_ms / 2);
+    assert_int_equal(count_all(f), KEYS);
+    fixture_advance(f, ttl_ms / 2 + 3000);
+    assert_string_equal(part_of(f, "g"), "[[\"t\", 0, 2000, 2000, 0, 0, 0, 0, 0, 1, 1990]]");
+    assert_string_equal(part_of(f, "all"), "[[\"t\", 0, 2000, 2000, 0, 0, 0, 0, 0, 10, 1990]]");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(part_of(f, "g"), "[[\"t\", 0, 2000, 2000, 0, 0, 0, 0, 0, 1, 1990]]");
+}
+
 /* Goal: what is gone may reach from what the group had when the broker ended to what it had not. */
 static void a_keyed_group_goes_on_after_a_restart(void **state)
 {
@@ -282,11 +314,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up_log, fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(old_values_go_and_the_newest_stay),     TEST(a_group_gets_what_is_left),
-        TEST(what_is_gone_is_passed_over_in_leaps),  TEST(a_producer_knows_where_it_stopped),
-        TEST(a_message_without_key_is_refused),      TEST(tombstones_go_after_their_time),
-        TEST(what_is_young_stays_for_a_while),       TEST(settings_are_told_and_kept),
-        TEST(a_keyed_group_goes_on_after_a_restart), TEST(the_last_topic_has_its_turn),
+        TEST(old_values_go_and_the_newest_stay),         TEST(a_group_gets_what_is_left),
+        TEST(what_is_gone_is_passed_over_in_leaps),      TEST(a_producer_knows_where_it_stopped),
+        TEST(a_message_without_key_is_refused),          TEST(tombstones_go_after_their_time),
+        TEST(what_is_young_stays_for_a_while),           TEST(settings_are_told_and_kept),
+        TEST(a_keyed_group_goes_on_after_a_restart),     TEST(the_last_topic_has_its_turn),
+        TEST(what_is_left_expires_and_the_rest_is_told),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
