@@ -71,6 +71,7 @@ void chart_is(struct chart *self, struct chart_slot *slot, unsigned states)
         slot->alive_step = self->model->step;
     }
     slot->may = (uint8_t)states;
+    slot->lost_of = 0;
     slot->due_ms = slot->late_ms = 0;
     slot->came_back = false;
     slot->left_out = false;
@@ -158,10 +159,13 @@ void chart_doubt(struct chart *self, uint32_t partition, uint64_t offset)
 static void lapse(struct chart *self, uint32_t partition, uint64_t offset)
 {
     struct chart_slot *slot = &self->slots[partition][offset];
+    const bool is_lost = slot->may == CHART_OUT && slot->open == 0 && slot->lease != 0;
     slot->lapsed = true;
     slot->is_limited = true;
     chart_may(self, slot, CHART_ALIVE);
     chart_may_fail(self, slot);
+    slot->lost_of = is_lost ? slot->granted : 0;
+    slot->lost_step = self->model->step;
     chart_doubt(self, partition, offset);
 }
 
@@ -225,6 +229,7 @@ static void crash_slot(struct chart *self, struct chart_slot *slot, bool power_l
         return;
     }
     slot->due_ms = 0;
+    slot->granted = slot->lost_of = 0;
     slot->came_back = false;
     slot->holds = false;
     slot->deliveries_min = 0;

@@ -49,6 +49,9 @@ struct chart_slot {
     uint64_t alive_step;   /* ALIVE became possible */
     uint64_t until[4];     /* the step until which each state was possible */
     uint64_t lease, session, grant_step;
+    uint32_t granted;      /* messages that the lease had, none of which was begun; 0 = not known */
+    uint32_t lost_of;      /* the lease of so many was surely lost, */
+    uint64_t lost_step;    /* then */
     uint64_t asked_step;   /* when the pull came that got it; the first one of those sent again */
     int64_t lease_end_ms;  /* of the broker's uptime: it lives until then at least */
     int64_t lease_base_ms; /* without extensions */

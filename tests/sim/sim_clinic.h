@@ -75,7 +75,10 @@ struct clinic {
     int64_t unseen_until_ms; /* messages may be out that nobody was told of */
     uint64_t pulls;          /* that came; */
     uint32_t pulls_out;      /* and are unanswered */
-    uint64_t pull_step;      /* when the last one was answered */
+    uint64_t pull_step;      /* when the last one was answered, */
+    uint64_t empty_step;     /* and the last one without messages; */
+    int64_t empty_ms;        /* uptime then */
+    uint64_t written_step;   /* what came before is written: the process may die */
     uint64_t far[CHART_PARTS];
     uint64_t near[3][CHART_PARTS]; /* the first that may be unfinished: now, and a while ago */
     int64_t near_ms;

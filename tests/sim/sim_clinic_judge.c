@@ -12,6 +12,8 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_clinic.h"
 
+#define WRITE_MS 1000 /* what was put so long ago is written, on a slow disk too */
+
 bool clinic_fail(struct clinic *self, uint32_t partition, uint64_t offset, const char *what)
 {
     const struct chart_slot *slot = &self->chart.slots[partition][offset];
@@ -73,6 +75,18 @@ static void may_die(struct clinic *self, struct chart_slot *slot, uint64_t lease
     slot->dead_lease = lease;
 }
 
+/* When a lease is lost of which something was begun, only that is to blame. */
+static void forget_granted(struct chart *chart, uint64_t lease)
+{
+    for (uint32_t p = 0; p < CHART_PARTS; p++) {
+        for (uint64_t o = 0; o < chart->counts[p]; o++) {
+            struct chart_slot *slot = &chart->slots[p][o];
+            slot->granted = slot->lease == lease ? 0 : slot->granted;
+            slot->lost_of = slot->lease == lease ? 0 : slot->lost_of;
+        }
+    }
+}
+
 static void outcome_enters(struct clinic *self, struct sim_request *request,
                            const struct sim_srun *srun, uint64_t offset)
 {
@@ -102,8 +116,10 @@ static void outcome_enters(struct clinic *self, struct sim_request *request,
     case WIRE_RELEASE:
         chart_may(chart, slot, CHART_ALIVE);
         break;
-    case WIRE_EXTEND:
     case WIRE_STARTED:
+        forget_granted(chart, srun->lease);
+        return;
+    case WIRE_EXTEND:
         return;
     }
     chart_doubt(chart, srun->partition, offset);
@@ -327,6 +343,9 @@ static bool judge_slot(struct clinic *self, const struct sim_request *pull,
     } else if (run->deliveries < slot->deliveries_min + 1 ||
                run->deliveries > slot->deliveries_max + 1) {
         what = "was handed out with other deliveries";
+    } else if (slot->lost_of > 1 && slot->touched_step < slot->lost_step &&
+               pull->reply.message_count > slot->lost_of / 2) {
+        what = "was handed out in a lease that is larger than half of the one that was lost";
     } else if (self->settings.look_ahead > 0 && offset > self->far[run->partition]) {
         what = "was handed out, and lies beyond the look-ahead";
     }
@@ -433,6 +452,7 @@ static bool deliver(struct clinic *self, const struct sim_request *pull, const s
     slot->deliveries_min = is_moved ? 0 : run->deliveries;
     slot->deliveries_max =
         is_moved ? greater(slot->deliveries_max, run->deliveries) : run->deliveries;
+    slot->granted = is_moved ? 0 : (uint32_t)pull->reply.message_count;
     slot->holds = false;
     chart->model->delivered++;
     model_reach(chart->model, (enum reach_mode)chart->rules.order, run, slot->message - 1,
@@ -486,6 +506,12 @@ static void pull_answer(struct clinic *self, struct sim_request *pull)
     if (reply->message_count > pull->max_messages ||
         (reply->message_count > 1 && reply->body_bytes > pull->max_bytes)) {
         (void)model_fail(self->chart.model, "clinic: a pull got more than it asked for");
+    }
+    if (reply->message_count == 0) {
+        self->empty_step = self->chart.model->step;
+        self->empty_ms = self->chart.model->uptime_ms;
+    } else if (pull->entered_step > self->written_step) {
+        self->written_step = pull->entered_step; /* its grant is, and what was put before */
     }
     for (size_t i = 0; i < reply->run_count; i++) {
         const struct sim_run *run = &reply->runs[i];
@@ -623,6 +649,16 @@ void clinic_silent(struct sim *sim, uint64_t session)
     }
 }
 
+/* May a pull have been granted, and recalled before it was answered with nothing, and may only the grant
+ * be written? */
+static bool may_be_unwritten(const struct sim *sim)
+{
+    const struct clinic *self = sim->clinic;
+    return self->chart.rules.order != CHART_NO_ORDER && self->empty_step > self->written_step &&
+           self->empty_step > self->chart.durable_step &&
+           sim->model.uptime_ms <= self->empty_ms + WRITE_MS;
+}
+
 void clinic_crash(struct sim *sim, bool power_loss)
 {
     struct clinic *self = sim->clinic;
@@ -632,8 +668,10 @@ void clinic_crash(struct sim *sim, bool power_loss)
         if (power_loss && self->pull_step > self->chart.durable_step) {
             /* One that was granted, recalled and answered empty is granted again. */
             grant_unseen(sim, self->chart.durable_step);
-        } else if (!power_loss && self->pulls > 0 && clinic_awaits_room(sim)) {
-            /* One whose end had no room on the disk is out again, and counts as told. */
+        } else if (!power_loss && self->pulls > 0 &&
+                   (clinic_awaits_room(sim) || may_be_unwritten(sim))) {
+            /* One whose end had no room on the disk, or was not written yet, is out again, and
+             * counts as told. */
             grant_unseen(sim, sim->model.step);
         }
         chart_crash(&self->chart, power_loss);

@@ -281,6 +281,26 @@ static void a_lost_lease_of_one_is_a_failure(void **state)
     assert_string_equal(steps_part(f, "t", 0), "1 1 0 0 0 1");
 }
 
+/* Goal: whose grant takes longer to be written than it lasts has let no time pass: the message counts
+ * neither a failure nor a delivery, and comes under another lease. */
+static void a_lease_that_nobody_was_told_of_blames_nobody(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "GROUP.CREATE",
+               "{'group': 'g', 'topics': ['t'], 'settings': {'max_failures': 1}}", NULL);
+    steps_publish(f, "t", 1);
+    mem_store_hold(f->mem, MEM_WRITES);
+    const uint64_t ticket = steps_wait(f, 1, 60000);
+    lose(f);
+    mem_store_hold(f->mem, 0);
+    fixture_advance(f, 1);
+    assert_string_equal(steps_part(f, "t", 0), "0 1 0 1 0 0");
+    assert_int_equal(steps_count(fixture_answer(f, ticket)), 1);
+    const struct answer *trace =
+        fixture_ok(f, "GROUP.TRACE", "{'group': 'g', 'topic': 't', 'offset': 0}", NULL);
+    assert_int_equal(fixture_number(trace, "deliveries"), 1);
+}
+
 static void whose_session_says_what_it_starts_is_not_blamed_for_silence(void **state)
 {
     struct engine_fixture *f = *state;
@@ -326,6 +346,7 @@ int main(void)
         TEST(one_poisonous_message_among_a_thousand_is_found),
         TEST(only_what_was_started_is_blamed),
         TEST(a_lost_lease_of_one_is_a_failure),
+        TEST(a_lease_that_nobody_was_told_of_blames_nobody),
         TEST(whose_session_says_what_it_starts_is_not_blamed_for_silence),
         TEST(limits_survive_a_restart),
     };
