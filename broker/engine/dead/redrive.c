@@ -12,7 +12,7 @@
 #define AGAIN_REFUSED_MS 1000  /* the journal had no room */
 #define STEP_RUNS_MAX    2000u /* as in dead_verbs.c */
 #define STEP_LOOKS_MAX   16384u
-#define BEHIND_MAX_MS    1000 /* what a stall held up is not made up for beyond this */
+#define BEHIND_MAX_MS    1000 /* what was held up is not made up for beyond this */
 
 struct redrive {
     LIST_ENTRY(redrive) link;
@@ -81,9 +81,10 @@ static int64_t tick_ms(const struct redrive *self)
 /* How many messages the rate allows now. */
 static uint64_t count_owed(struct redrive *self, int64_t now_ms)
 {
-    int64_t passed_ms = now_ms - self->counted_ms;
-    passed_ms = passed_ms < BEHIND_MAX_MS ? passed_ms : BEHIND_MAX_MS;
-    self->owed += (uint64_t)passed_ms * self->rate;
+    const int64_t passed_ms = now_ms - self->counted_ms;
+    const uint64_t owed_max = BEHIND_MAX_MS * self->rate;
+    self->owed += (uint64_t)(passed_ms < BEHIND_MAX_MS ? passed_ms : BEHIND_MAX_MS) * self->rate;
+    self->owed = self->owed < owed_max ? self->owed : owed_max;
     self->counted_ms = now_ms;
     return self->owed / 1000;
 }

@@ -408,6 +408,23 @@ static void a_slow_rate_is_kept(void **state)
     assert_string_equal(redrive_told(f), "");
 }
 
+/* Goal: what the journal refused for a while is not made up for at once: a second's worth at most. */
+static void a_redrive_that_was_refused_keeps_its_rate(void **state)
+{
+    struct engine_fixture *f = *state;
+    kill_each(f, 50, "bad");
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true, 'rate': 10}", NULL);
+    mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
+    fixture_advance(f, 100);
+    for (int i = 0; i < 4; i++) {
+        mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
+        fixture_advance(f, 1000);
+    }
+    assert_string_equal(redrive_told(f), "{\"rate\": 10, \"messages\": 0}");
+    fixture_advance(f, 1000);
+    assert_string_equal(redrive_told(f), "{\"rate\": 10, \"messages\": 10}");
+}
+
 static void a_redrive_is_stopped(void **state)
 {
     struct engine_fixture *f = *state;
@@ -527,6 +544,7 @@ int main(void)
         TEST(a_redrive_leaves_what_dies_later),
         TEST(a_redrive_finds_what_died_before_the_clock_was_set_back),
         TEST(a_slow_rate_is_kept),
+        TEST(a_redrive_that_was_refused_keeps_its_rate),
         TEST(a_redrive_is_stopped),
         TEST(a_redrive_ends_with_its_group),
         TEST(a_hold_is_lifted),
