@@ -1,31 +1,17 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * GROUP.CREATE, SET, INFO, LIST and DELETE.
+ * GROUP.CREATE, SET and DELETE.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/engine/dead/letters.h"
-#include "broker/engine/dead/redrive.h"
 #include "broker/engine/group/group.h"
 #include "broker/engine/group/group_rules.h"
-#include "broker/engine/group/mark_watch.h"
-#include "broker/engine/group/pattern.h"
-#include "broker/engine/group/why.h"
-#include "broker/engine/list.h"
 #include "broker/engine/order/lanes.h"
-#include "broker/engine/replay/side_replay.h"
 #include "broker/engine/topic/expiry.h"
 #include "broker/engine/verb.h"
-
-/* Bytes of a header that one row of `parts` may take beside the topic's name. */
-#define PART_BYTES 90u
-/* What else a reply's header holds, generously. */
-#define INFO_BYTES (4096u + WHY_MEMBERS_BYTES)
-
-/* The same for `keys` of a keyed group. */
-#define KEYS_BYTES   8192u
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
@@ -404,162 +390,4 @@ int verb_group_delete(struct engine *engine, const struct request *request, stru
     pull_end_all(engine, group, &gone);
     group_destroy(engine, group);
     return 0;
-}
-
-/* --- GROUP.INFO, GROUP.LIST ------------------------------------------------------------------------ */
-
-static const struct wire_arg info_table[] = {
-    {"group", WIRE_NAME, PLACE(group), true, 0, 0},
-};
-
-/* How many rows fit a header; *ret_all = that is all of them. *ret_left = bytes that are left. */
-static uint32_t part_count(const struct group *group, bool *ret_all, size_t *ret_left)
-{
-    uint32_t count = 0;
-    size_t bytes = INFO_BYTES;
-    for (size_t i = 0; group->patterns && i < group->patterns->index.count; i++) {
-        bytes += group->patterns->index.slots[i].name.len + 3;
-    }
-    *ret_all = true;
-    *ret_left = 0;
-    for (size_t i = 0; i < group->bindings.count; i++) {
-        const struct binding *binding = group->bindings.slots[i].value;
-        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count; k++) {
-            bytes += binding->followers->name.len + PART_BYTES;
-            if (bytes > ZSP_HEADER_MAX) {
-                *ret_all = false;
-                return count;
-            }
-            count++;
-        }
-    }
-    *ret_left = ZSP_HEADER_MAX - bytes;
-    return count;
-}
-
-static void write_part(struct zsp_writer *out, const struct binding *binding, uint32_t partition)
-{
-    const struct ledger *ledger = binding->ledgers[partition];
-    wire_write_array(out, 11);
-    wire_write_str(out, binding->followers->name);
-    wire_write_uint(out, partition);
-    wire_write_uint(out, ledger_committed(ledger));
-    wire_write_uint(out, ledger->mark);
-    wire_write_uint(out, ledger_ready(ledger) + runmap_count(&ledger->runs, RUN_RESERVED));
-    wire_write_uint(out, ledger_leased(ledger));
-    wire_write_uint(out, ledger_waiting(ledger));
-    wire_write_uint(out, ledger_dead(ledger));
-    wire_write_uint(out, ledger_rare_of(ledger)->lost);
-    wire_write_uint(out, ledger_rare_of(ledger)->expired);
-    wire_write_uint(out, ledger_rare_of(ledger)->compacted);
-}
-
-static void write_parts(struct zsp_writer *out, const struct group *group, uint32_t count)
-{
-    wire_write_array(out, count);
-    for (size_t i = 0; i < group->bindings.count; i++) {
-        const struct binding *binding = group->bindings.slots[i].value;
-        for (uint32_t k = 0; binding->topic && k < binding->topic->partition_count && count > 0;
-             k++, count--) {
-            write_part(out, binding, k);
-        }
-    }
-}
-
-/* Sessions that pulled within the last lease time (10 s at least), and every sessionless pull
- * that waits now. */
-static uint64_t count_members(const struct engine *engine, const struct group *group)
-{
-    int64_t since_ms = (int64_t)group_settings_of(group)->lease_ms;
-    since_ms = since_ms > (int64_t)ZSP_STALL_GRACE_MS ? since_ms : (int64_t)ZSP_STALL_GRACE_MS;
-    return members_count(&group->members, engine->clock.broker_ms - since_ms) +
-           pull_count_sessionless(group);
-}
-
-static void write_patterns(struct zsp_writer *out, const struct group_patterns *patterns)
-{
-    wire_write_text(out, "patterns");
-    wire_write_array(out, patterns->index.count);
-    for (size_t i = 0; i < patterns->index.count; i++) {
-        wire_write_str(out, patterns->index.slots[i].name);
-    }
-}
-
-int verb_group_info(struct engine *engine, const struct request *request, struct zsp_err *err)
-{
-    struct group_args args = {0};
-    struct group *group = NULL;
-    int rc = wire_args(request->args, info_table, COUNT(info_table), &args, err);
-    if (rc == 0) {
-        rc = group_require(engine, args.group, &group, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    const struct wire_position start = group_position(group);
-    mark_watch_refresh(engine->groups, group);
-    bool all = true;
-    size_t left = 0;
-    const uint32_t parts = part_count(group, &all, &left);
-    const bool has_patterns = group->patterns && group->patterns->index.count > 0;
-    struct zsp_writer *out = reply_begin(engine, &request->to);
-    const struct redrive *const redrive = redrive_find(engine->groups, group);
-    const struct letter_call *const letters = letters_find(engine->groups, group);
-    wire_write_map(out, 7u + WHY_TOLD + (all ? 0u : 1u) + (has_patterns ? 1u : 0u) +
-                            (group->side ? 1u : 0u) + (redrive ? 1u : 0u) + (letters ? 1u : 0u) +
-                            (group_filter_of(group) ? 1u : 0u) +
-                            (group->mode == GROUP_KEYED ? 1u : 0u));
-    wire_write_text_str(out, "group", group_name(group));
-    wire_write_text(out, "mode");
-    wire_write_text(out, group_mode_name(group->mode));
-    wire_write_text(out, "start");
-    wire_write_position(out, &start);
-    wire_write_text(out, "settings");
-    group_settings_write(out, group_settings_of(group));
-    wire_write_text_bool(out, "paused", group->paused);
-    wire_write_text(out, "parts");
-    write_parts(out, group, parts);
-    if (!all) {
-        wire_write_text_bool(out, "more", true);
-    }
-    wire_write_text_uint(out, "members", count_members(engine, group));
-    const bool has_keys = group->mode == GROUP_KEYED;
-    const size_t spared = has_keys && left > KEYS_BYTES ? KEYS_BYTES : has_keys ? left : 0;
-    why_tell(engine, out, group, left - spared);
-    if (group_filter_of(group)) {
-        wire_write_text_uint(out, "filtered", group_filter_of(group)->filtered);
-    }
-    if (has_patterns) {
-        write_patterns(out, group->patterns);
-    }
-    if (has_keys) {
-        wire_write_text(out, "keys");
-        lanes_write_hot(out, group, spared);
-    }
-    if (group->side) {
-        side_replay_write(out, engine, group->side);
-    }
-    if (redrive) {
-        wire_write_text(out, "redrive");
-        wire_write_map(out, 2);
-        wire_write_text_uint(out, "rate", redrive_rate(redrive));
-        wire_write_text_uint(out, "messages", redrive_messages(redrive));
-    }
-    if (letters) {
-        wire_write_text(out, "dead_letters");
-        letters_write(out, letters);
-    }
-    reply_end(engine);
-    return 0;
-}
-
-static bool is_listed(const void *object)
-{
-    const struct group *group = object;
-    return group->state == GROUP_LIVE;
-}
-
-int verb_group_list(struct engine *engine, const struct request *request, struct zsp_err *err)
-{
-    return list_answer(engine, request, &engine->catalog.groups, is_listed, err);
 }
