@@ -37,6 +37,7 @@
 #define ZSP_NAME_MAX         200u  /* topics, groups, producers, clients: fits a file name */
 #define ZSP_PARTITIONS_MAX   1024u /* of one topic */
 #define ZSP_GROUP_TOPICS_MAX 1024u /* topics a group may name */
+#define ZSP_JOIN_PARTITIONS  1024u /* looked at in a turn for a pattern: about a millisecond */
 #define ZSP_REASON_MAX       256u  /* a failure reason kept for a message; longer ones are cut */
 #define ZSP_REASONS_KEPT     3u    /* the last reasons of one message */
 

@@ -309,6 +309,9 @@ void group_destroy(struct engine *engine, struct group *group);
 /* The ledger, made when it is not there. NULL = out of memory. */
 struct ledger *group_ledger_open(struct groups *self, uint64_t group_id, uint64_t topic_id,
                                  uint32_t partition_index);
+/* The same, NULL = there is none. */
+struct ledger *group_ledger_find(const struct groups *self, uint64_t group_id, uint64_t topic_id,
+                                 uint32_t partition_index);
 /* From the loose ones to those of its partition. */
 void group_ledger_place(struct groups *self, struct ledger *ledger, struct partition *partition);
 /* Forget a ledger and void what refers to it; durably nothing changes. */

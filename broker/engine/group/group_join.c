@@ -9,14 +9,15 @@
  * A topic that is not there, or is created or re-created later, begins at the
  * earliest offset: no head says otherwise. Topics that come or go while the store
  * is asked are looked at again before anything is made. A pattern brings the topics that match
- * it: those that are there when it is asked for begin at the group's start.
+ * it: those that are there when it is asked for begin at the group's start; they are found in turns
+ * (join_find.c), before the rest.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
-#include "broker/engine/group/group.h"
+#include "broker/engine/group/join_priv.h"
 #include "broker/engine/group/pattern.h"
 #include "broker/engine/publish/dedup.h"
 #include "broker/engine/replay/side_replay.h"
@@ -25,35 +26,11 @@
 #include "common/assert.h"
 #include "common/name.h"
 
-/* One partition's place, asked of the store. */
-struct join_find {
-    struct engine_op op; /* first: its address is the tag */
-    struct join *join;
-    uint64_t topic_id;
-    uint32_t partition_index;
-    bool ask_time, ask_id;
-    uint64_t offset;
-};
-
-struct join {
-    struct engine_op op; /* first: of the record */
-    struct group *group; /* NULL = gone meanwhile */
-    bool has_to;
-    struct reply_to to;
-    struct zsp_slice *names; /* into name_bytes */
-    uint8_t *name_bytes;
-    size_t name_count;
-    struct join_find *finds;
-    size_t find_count;
-    size_t next_find; /* behind the last that was looked for: they are looked for in order */
-    size_t open_finds;
-    struct zsp_err error; /* of a find */
-    LIST_ENTRY(join) link;
-};
-
-static void destroy_join(struct join *join)
+static void destroy_join(struct engine *engine, struct join *join)
 {
     LIST_REMOVE(join, link);
+    join_find_fini(engine, join);
+    free(join->made);
     free(join->names);
     free(join->name_bytes);
     free(join->finds);
@@ -63,7 +40,7 @@ static void destroy_join(struct join *join)
 void group_joins_fini(struct groups *self)
 {
     while (!LIST_EMPTY(&self->joins)) {
-        destroy_join(LIST_FIRST(&self->joins));
+        destroy_join(self->engine, LIST_FIRST(&self->joins));
     }
 }
 
@@ -79,9 +56,17 @@ void group_join_forget(struct groups *self, const struct group *group)
 
 /* --- The outcome ------------------------------------------------------------------------------ */
 
+static int was_deleted(struct zsp_err *err)
+{
+    return zsp_err_set_about(err, ZSP_ENOT_FOUND, "group", "the group was deleted meanwhile");
+}
+
+static void release(struct engine *engine, struct join *join);
+
 static void join_failed(struct engine *engine, struct join *join, const struct zsp_err *error)
 {
     struct group *group = join->group;
+    join_find_undo(engine, join);
     if (join->has_to) {
         reply_error(engine, &join->to, error);
     }
@@ -91,8 +76,10 @@ static void join_failed(struct engine *engine, struct join *join, const struct z
         group_destroy(engine, group);
     } else if (group) {
         pull_join_failed(engine, group, join, error);
+        group_wake(engine->groups, group); /* others may have waited for the same names */
     }
-    destroy_join(join);
+    release(engine, join);
+    destroy_join(engine, join);
 }
 
 static void join_done(struct engine *engine, struct engine_op *op,
@@ -103,8 +90,7 @@ static void join_done(struct engine *engine, struct engine_op *op,
     if (completion->error.code != 0 || !group) {
         struct zsp_err error = completion->error;
         if (error.code == 0) {
-            (void)zsp_err_set_about(&error, ZSP_ENOT_FOUND, "group",
-                                    "the group was deleted meanwhile");
+            (void)was_deleted(&error);
         }
         join_failed(engine, join, &error);
         return;
@@ -126,7 +112,7 @@ static void join_done(struct engine *engine, struct engine_op *op,
         reply_ok(engine, &join->to);
     }
     group_wake(engine->groups, group);
-    destroy_join(join);
+    destroy_join(engine, join);
 }
 
 /* --- The record ------------------------------------------------------------------------------- */
@@ -173,7 +159,11 @@ static int place_ledgers(struct groups *self, struct join *join, struct binding 
 static int add_binding(struct engine *engine, struct join *join, struct zsp_slice name)
 {
     struct groups *self = engine->groups;
-    struct binding *binding = NULL;
+    struct binding *binding = name_index_find(&join->group->bindings, name);
+    if (binding) {
+        pattern_set_found(binding, false);
+        return place_ledgers(self, join, binding);
+    }
     int rc = binding_new(self, join->group, name, &binding);
     if (rc < 0) {
         return rc;
@@ -185,85 +175,87 @@ static int add_binding(struct engine *engine, struct join *join, struct zsp_slic
     return rc == 0 && topic ? place_ledgers(self, join, binding) : rc;
 }
 
-/* A pattern, with all that it matches now. */
-static int add_pattern(struct engine *engine, struct join *join, struct zsp_slice text)
-{
-    struct groups *self = engine->groups;
-    const struct name_index *topics = &engine->catalog.topics;
-    struct pattern *pattern = NULL;
-    int rc = pattern_new(self, join->group, text, &pattern);
-    for (size_t i = 0; rc >= 0 && i < topics->count; i++) {
-        struct topic *topic = topics->slots[i].value;
-        struct binding *binding = NULL;
-        if (!pattern_matches(pattern, topic)) {
-            continue;
-        }
-        rc = pattern_follow(self, pattern, topic, &binding);
-        if (rc > 0) {
-            rc = place_ledgers(self, join, binding);
-        }
-    }
-    return rc < 0 ? rc : 0;
-}
-
 static bool has_name(const struct group *group, struct zsp_slice name)
 {
-    return name_index_find(&group->bindings, name) || pattern_find(group, name);
+    const struct binding *const binding = name_index_find(&group->bindings, name);
+    return binding || pattern_find(group, name);
 }
 
-/* Names of the join that the group did not have: `made` tells which. Patterns come last: what is
- * named has a binding of its own. */
-static int add_bindings(struct engine *engine, struct join *join, bool *made)
+/* What the join makes of a name: nothing when the group has it already, or another join brought it; that is
+ * durable before ours is. */
+static enum join_made made_of(const struct join *join, size_t index)
 {
-    const size_t count = join->name_count;
-    for (size_t k = 0; k < 2 * count; k++) {
-        const size_t i = k < count ? k : k - count;
-        const bool is_pattern = zsp_name_is_pattern(join->names[i]);
-        if (is_pattern != (k >= count) || has_name(join->group, join->names[i])) {
-            continue; /* not its turn; or another join brought it, it is durable before ours is */
+    const struct binding *const binding =
+        name_index_find(&join->group->bindings, join->names[index]);
+    if (zsp_name_is_pattern(join->names[index])) {
+        return join->made[index];
+    }
+    if (!binding) {
+        return JOIN_MADE;
+    }
+    return binding->is_found && !binding->joined ? JOIN_NAMED : JOIN_NOTHING;
+}
+
+/* Names of the join that the group did not have. */
+static int add_bindings(struct engine *engine, struct join *join)
+{
+    for (size_t i = 0; i < join->name_count; i++) {
+        join->made[i] = (uint8_t)made_of(join, i);
+        if (join->made[i] == JOIN_NOTHING || zsp_name_is_pattern(join->names[i])) {
+            continue;
         }
-        made[i] = true;
-        int rc = is_pattern ? add_pattern(engine, join, join->names[i])
-                            : add_binding(engine, join, join->names[i]);
+        const int rc = add_binding(engine, join, join->names[i]);
         if (rc < 0) {
             return rc;
         }
     }
     pattern_names_changed(join->group);
-    return 0;
+    /* Others may have brought names since it was asked for. */
+    return pattern_name_count(join->group) > ZSP_GROUP_TOPICS_MAX ? ZSP_ELIMIT_REACHED : 0;
 }
 
-static void drop_bindings(struct engine *engine, struct join *join, const bool *made)
+/* The patterns themselves go with the join, see join_find_undo(). */
+static void drop_bindings(struct engine *engine, struct join *join)
 {
     for (size_t i = 0; i < join->name_count; i++) {
-        struct pattern *pattern = made[i] ? pattern_find(join->group, join->names[i]) : NULL;
-        struct binding *binding =
-            made[i] ? name_index_find(&join->group->bindings, join->names[i]) : NULL;
-        if (pattern) {
-            pattern_destroy(engine->groups, pattern);
-        } else if (binding) {
+        struct binding *binding = name_index_find(&join->group->bindings, join->names[i]);
+        if (!binding || zsp_name_is_pattern(join->names[i])) {
+            continue;
+        }
+        if (join->made[i] == JOIN_NAMED) {
+            pattern_set_found(binding, true);
+        } else if (join->made[i] == JOIN_MADE) {
             binding_destroy(engine->groups, binding);
         }
+        join->made[i] = JOIN_NOTHING;
     }
     pattern_names_changed(join->group);
+}
+
+/* Names and places, in the open step. */
+static int build(struct engine *engine, struct join *join, const struct store_entry *counters)
+{
+    struct groups *self = engine->groups;
+    int rc = add_bindings(engine, join);
+    if (rc == 0) {
+        rc = join_find_place(self, join);
+    }
+    if (rc == 0 && join->group->state == GROUP_CREATING) {
+        rc = step_entry(&self->step, counters);
+    }
+    if (rc == 0) {
+        join_find_tell(join);
+        rc = group_step_image(self, join->group);
+    }
+    return rc;
 }
 
 static int put_join(struct engine *engine, struct join *join, struct zsp_err *err)
 {
     struct groups *self = engine->groups;
     const struct store_entry counters = catalog_counters_entry(&engine->catalog);
-    bool *made = calloc(join->name_count + 1, sizeof *made);
-    if (!made) {
-        return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", join->group->object);
-    }
     step_begin(&self->step);
-    int rc = add_bindings(engine, join, made);
-    if (rc == 0 && join->group->state == GROUP_CREATING) {
-        rc = step_entry(&self->step, &counters);
-    }
-    if (rc == 0) {
-        rc = group_step_image(self, join->group);
-    }
+    int rc = build(engine, join, &counters);
     if (rc < 0) {
         step_undo(&self->step);
         (void)zsp_err_set(err, rc, "%s: %s", join->group->object, zsp_strerror(rc));
@@ -272,27 +264,39 @@ static int put_join(struct engine *engine, struct join *join, struct zsp_err *er
         rc = step_put(&self->step, engine, STORE_SYNCED_LEVEL, &join->op, err);
     }
     if (rc < 0) {
-        drop_bindings(engine, join, made);
-    } else if (join->has_to) {
+        drop_bindings(engine, join);
+        return rc;
+    }
+    if (join->has_to) {
         reply_may_apply(engine, &join->to);
     }
-    free(made);
-    return rc;
+    join_find_fini(engine, join);
+    release(engine, join);
+    return 0;
 }
 
 /* --- The question ------------------------------------------------------------------------------ */
+
+/* Returns whether any of them has the message. */
+static bool settle_some(struct join_find *finds, size_t count)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        const bool is_there = finds[i].ask_id && finds[i].offset != ID_NOT_FOUND;
+        any = any || is_there;
+        finds[i].offset = finds[i].ask_id && !is_there ? 0 : finds[i].offset;
+    }
+    return any;
+}
 
 /* All places are known. A partition that does not have the message that the group starts at begins at its
  * earliest; a new group wants one that does. Errors: ZSP_ENOT_FOUND */
 static int settle_ids(struct join *join, struct zsp_err *err)
 {
     const struct group *const group = join->group;
-    bool any = false;
-    for (size_t i = 0; i < join->find_count; i++) {
-        struct join_find *const find = &join->finds[i];
-        const bool is_there = find->ask_id && find->offset != ID_NOT_FOUND;
-        any = any || is_there;
-        find->offset = find->ask_id && !is_there ? 0 : find->offset;
+    bool any = settle_some(join->finds, join->find_count);
+    for (struct join_places *at = join->found; at; at = at->next) {
+        any = settle_some(at->items, at->count) || any;
     }
     if (any || !group->start_id || group->state == GROUP_LIVE) {
         return 0;
@@ -310,6 +314,21 @@ static int go_on(struct engine *engine, struct join *join, struct zsp_err *err)
     return rc == 0 ? put_join(engine, join, err) : rc;
 }
 
+void join_turned(struct engine *engine, struct join *join, const struct zsp_err *error)
+{
+    struct zsp_err failure = join->error.code != 0 ? join->error : *error;
+    join->error = failure;
+    if (join->is_finding || join->open_finds > 0) {
+        return;
+    }
+    if (!join->group) {
+        (void)was_deleted(&failure);
+    }
+    if (failure.code != 0 || go_on(engine, join, &failure) < 0) {
+        join_failed(engine, join, &failure);
+    }
+}
+
 static void one_found(struct engine *engine, struct join_find *find, uint64_t offset,
                       const struct zsp_err *error)
 {
@@ -320,17 +339,8 @@ static void one_found(struct engine *engine, struct join_find *find, uint64_t of
     } else if (error && join->error.code == 0) {
         join->error = *error;
     }
-    if (--join->open_finds > 0) {
-        return;
-    }
-    struct zsp_err failure = join->error;
-    if (!join->group) {
-        (void)zsp_err_set_about(&failure, ZSP_ENOT_FOUND, "group",
-                                "the group was deleted meanwhile");
-    }
-    if (failure.code != 0 || go_on(engine, join, &failure) < 0) {
-        join_failed(engine, join, &failure);
-    }
+    join->open_finds--;
+    join_turned(engine, join, &join->error);
 }
 
 static void found(struct engine *engine, struct engine_op *op,
@@ -364,9 +374,8 @@ static int resolve_partition(struct engine *engine, const struct group *group,
     return rc;
 }
 
-/* Where it lies in each partition of a topic. */
-static int resolve_topic(struct engine *engine, struct join *join, struct topic *topic,
-                         struct zsp_err *err)
+int join_resolve(struct engine *engine, struct join *join, const struct topic *topic,
+                 struct join_find *ret, struct zsp_err *err)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         struct position_place place;
@@ -374,7 +383,7 @@ static int resolve_topic(struct engine *engine, struct join *join, struct topic 
         if (rc < 0) {
             return rc;
         }
-        join->finds[join->find_count++] = (struct join_find){
+        ret[i] = (struct join_find){
             .op.done_fn = found,
             .join = join,
             .topic_id = topic->id,
@@ -387,74 +396,33 @@ static int resolve_topic(struct engine *engine, struct join *join, struct topic 
     return 0;
 }
 
-/* Does a pattern of the join bring this topic? */
-static bool is_matched(const struct join *join, const struct topic *topic)
+/* In the topics that are named. */
+static int resolve(struct engine *engine, struct join *join, struct zsp_err *err)
 {
-    if (topic->state != TOPIC_LIVE || name_index_find(&join->group->bindings, topic->name)) {
-        return false;
-    }
+    size_t count = 0;
     for (size_t i = 0; i < join->name_count; i++) {
-        if (zsp_name_is_pattern(join->names[i]) && zsp_name_match(join->names[i], topic->name)) {
-            return true;
-        }
+        const struct topic *const topic = topic_find(engine, join->names[i]);
+        count += topic ? topic->partition_count : 0;
     }
-    return false;
-}
-
-static bool has_pattern(const struct join *join)
-{
-    for (size_t i = 0; i < join->name_count; i++) {
-        if (zsp_name_is_pattern(join->names[i])) {
-            return true;
-        }
+    join->finds = calloc(count + 1, sizeof *join->finds);
+    if (!join->finds) {
+        return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", join->group->object);
     }
-    return false;
-}
-
-/* Do it for each topic that comes in. Returns 0, or what was returned for one. */
-static int for_each_topic(struct engine *engine, struct join *join,
-                          int (*fn)(struct engine *engine, struct join *join, struct topic *topic,
-                                    struct zsp_err *err),
-                          struct zsp_err *err)
-{
-    const struct name_index *topics = &engine->catalog.topics;
     int rc = 0;
     for (size_t i = 0; i < join->name_count && rc == 0; i++) {
-        struct topic *topic = topic_find(engine, join->names[i]);
-        rc = topic ? fn(engine, join, topic, err) : 0;
-    }
-    for (size_t i = 0; i < topics->count && rc == 0 && has_pattern(join); i++) {
-        struct topic *topic = topics->slots[i].value;
-        rc = is_matched(join, topic) ? fn(engine, join, topic, err) : 0;
+        const struct topic *const topic = topic_find(engine, join->names[i]);
+        if (topic) {
+            rc = join_resolve(engine, join, topic, join->finds + join->find_count, err);
+            join->find_count += topic->partition_count;
+        }
     }
     return rc;
 }
 
-static int count_topic(struct engine *engine, struct join *join, struct topic *topic,
-                       struct zsp_err *err)
+void join_ask(struct engine *engine, struct join *join, struct join_find *finds, size_t count)
 {
-    (void)engine;
-    (void)err;
-    join->find_count += topic->partition_count;
-    return 0;
-}
-
-static int resolve(struct engine *engine, struct join *join, struct zsp_err *err)
-{
-    (void)for_each_topic(engine, join, count_topic, err);
-    join->finds = calloc(join->find_count + 1, sizeof *join->finds);
-    join->find_count = 0;
-    if (!join->finds) {
-        return zsp_err_set(err, ZSP_ENOMEM, "%s: out of memory", join->group->object);
-    }
-    return for_each_topic(engine, join, resolve_topic, err);
-}
-
-/* Ask for the places that are times or messages; from the first call on the join must stay. */
-static void ask(struct engine *engine, struct join *join)
-{
-    for (size_t i = 0; i < join->find_count; i++) {
-        struct join_find *find = &join->finds[i];
+    for (size_t i = 0; i < count; i++) {
+        struct join_find *find = &finds[i];
         struct zsp_err error = {0};
         if (!find->ask_time && !find->ask_id) {
             continue;
@@ -486,7 +454,9 @@ static struct join *new_join(struct group *group, const struct zsp_slice *topics
     join->group = group;
     join->names = calloc(count + 1, sizeof *join->names);
     join->name_bytes = calloc(count + 1, ZSP_NAME_MAX);
-    if (!join->names || !join->name_bytes) {
+    join->made = calloc(count + 1, sizeof *join->made);
+    if (!join->names || !join->name_bytes || !join->made) {
+        free(join->made);
         free(join->names);
         free(join->name_bytes);
         free(join);
@@ -524,6 +494,50 @@ static bool has_dead_letter_topic(const struct group *group, const struct zsp_sl
     return found;
 }
 
+/* On an error nothing was asked of the store. */
+static int begin(struct engine *engine, struct join *join, struct zsp_err *err)
+{
+    struct group_patterns *const patterns = join->group->patterns;
+    struct join *const other = patterns ? patterns->finding : NULL;
+    if (other) {
+        *(other->behind_last ? &other->behind_last->behind_next : &other->behind_first) = join;
+        other->behind_last = join;
+        return 0;
+    }
+    int rc = resolve(engine, join, err);
+    if (rc == 0) {
+        rc = join_find_begin(engine, join, err);
+    }
+    if (rc == 0) {
+        join_ask(engine, join, join->finds, join->find_count);
+    }
+    if (rc == 0 && !join->is_finding && join->open_finds == 0) {
+        rc = join->error.code;
+        if (rc < 0 && err) {
+            *err = join->error;
+        }
+        rc = rc == 0 ? go_on(engine, join, err) : rc;
+    }
+    return rc;
+}
+
+/* Those that are QUEUED behind it begin. */
+static void release(struct engine *engine, struct join *join)
+{
+    struct join *at = join->behind_first;
+    join->behind_first = join->behind_last = NULL;
+    while (at) {
+        struct join *const next = at->behind_next;
+        struct zsp_err error = {0};
+        at->behind_next = NULL;
+        const int rc = at->group ? begin(engine, at, &error) : was_deleted(&error);
+        if (rc < 0) {
+            join_failed(engine, at, &error);
+        }
+        at = next;
+    }
+}
+
 int group_join(struct engine *engine, struct group *group, const struct zsp_slice *topics,
                size_t topic_count, const struct reply_to *to, struct join **ret_join,
                struct zsp_err *err)
@@ -549,19 +563,10 @@ int group_join(struct engine *engine, struct group *group, const struct zsp_slic
         join->to = *to;
     }
     LIST_INSERT_HEAD(&self->joins, join, link);
-    int rc = resolve(engine, join, err);
-    if (rc == 0) {
-        ask(engine, join);
-    }
-    if (rc == 0 && join->open_finds == 0) {
-        rc = join->error.code;
-        if (rc < 0 && err) {
-            *err = join->error;
-        }
-        rc = rc == 0 ? go_on(engine, join, err) : rc;
-    }
+    const int rc = begin(engine, join, err);
     if (rc < 0) {
-        destroy_join(join);
+        join_find_undo(engine, join);
+        destroy_join(engine, join);
         return rc;
     }
     if (ret_join) {

@@ -50,6 +50,16 @@ struct ledger *group_ledger_open(struct groups *self, uint64_t group_id, uint64_
     return made;
 }
 
+struct ledger *group_ledger_find(const struct groups *self, uint64_t group_id, uint64_t topic_id,
+                                 uint32_t partition_index)
+{
+    uint8_t key[LEDGER_KEY_LEN];
+    zsp_put_u64(key, group_id);
+    zsp_put_u64(key + 8, topic_id);
+    zsp_put_u32(key + 16, partition_index);
+    return zsp_table_find(&self->ledgers, (struct zsp_slice){key, sizeof key});
+}
+
 /* Out of the list that it is in. */
 static void unlink_ledger(struct groups *self, struct ledger *ledger)
 {

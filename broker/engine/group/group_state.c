@@ -50,7 +50,7 @@ static void write_group(struct zsp_writer *out, const struct group *group)
     group_settings_encode(out, group_settings_of(group));
     setting_texts_encode(out, &group_settings_of(group)->texts);
     zsp_write_short(out, group_name(group));
-    zsp_write_u16(out, (uint16_t)pattern_name_count(group));
+    zsp_write_u16(out, (uint16_t)pattern_told_count(group));
     for (size_t i = 0; i < group->bindings.count; i++) {
         const struct binding *binding = group->bindings.slots[i].value;
         if (!binding->is_found) {
@@ -58,7 +58,10 @@ static void write_group(struct zsp_writer *out, const struct group *group)
         }
     }
     for (size_t i = 0; group->patterns && i < group->patterns->index.count; i++) {
-        zsp_write_short(out, group->patterns->index.slots[i].name);
+        const struct pattern *pattern = group->patterns->index.slots[i].value;
+        if (pattern->is_told) {
+            zsp_write_short(out, group->patterns->index.slots[i].name);
+        }
     }
     setting_texts_encode_rules(out, &group_settings_of(group)->texts);
     if (group->start_kind == WIRE_POSITION_ID) {
@@ -239,7 +242,7 @@ static int read_binding(struct groups *self, struct group *group, struct zsp_sli
         struct pattern *pattern = NULL;
         const int rc = pattern_new(self, group, name, &pattern);
         if (rc == 0) {
-            pattern->joined = true;
+            pattern->is_told = pattern->joined = true;
         }
         return rc;
     }
@@ -644,6 +647,21 @@ static int start_patterns(struct engine *engine, struct zsp_err *err)
     return 0;
 }
 
+/* Of a group that does not have the topic: a pattern was finding it when the broker ended, and a seek had come
+ * before. */
+static void drop_unbound(struct engine *engine)
+{
+    struct groups *self = engine->groups;
+    struct ledger *next = NULL;
+    for (struct ledger *ledger = self->loose_first; ledger; ledger = next) {
+        next = ledger->next;
+        if (runmap_count(&ledger->runs, RUN_LEASED) == 0) {
+            group_ledger_put_gone(engine, ledger);
+            group_ledger_drop(self, ledger);
+        }
+    }
+}
+
 int group_start(struct engine *engine, struct zsp_err *err)
 {
     struct groups *self = engine->groups;
@@ -664,7 +682,11 @@ int group_start(struct engine *engine, struct zsp_err *err)
             return rc;
         }
     }
-    return start_patterns(engine, err);
+    const int rc = start_patterns(engine, err);
+    if (rc == 0) {
+        drop_unbound(engine);
+    }
+    return rc;
 }
 
 void group_state_fini(struct groups *self)

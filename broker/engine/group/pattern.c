@@ -59,6 +59,23 @@ size_t pattern_name_count(const struct group *group)
                     : group->bindings.count;
 }
 
+size_t pattern_told_count(const struct group *group)
+{
+    size_t count = pattern_name_count(group);
+    for (size_t i = 0; group->patterns && i < group->patterns->index.count; i++) {
+        const struct pattern *pattern = group->patterns->index.slots[i].value;
+        count -= pattern->is_told ? 0 : 1;
+    }
+    return count;
+}
+
+void pattern_set_found(struct binding *binding, bool is_found)
+{
+    struct group_patterns *const patterns = binding->group->patterns;
+    patterns->found += (is_found ? 1u : 0u) - (binding->is_found ? 1u : 0u);
+    binding->is_found = is_found;
+}
+
 void pattern_names_changed(struct group *group)
 {
     if (group->patterns) {

@@ -17,6 +17,7 @@ struct binding;
 struct engine;
 struct group;
 struct groups;
+struct join;
 struct pattern;
 struct topic;
 
@@ -33,6 +34,7 @@ struct pattern {
     struct pattern_text *text;
     struct pattern *prev, *next; /* of the text */
     uint64_t bind_stamp;         /* of the pull that counted it last */
+    bool is_told;                /* the group's image has it; else it is still finding its topics */
     bool joined;                 /* durable: may be pulled from */
 };
 
@@ -42,12 +44,17 @@ struct group_patterns {
     uint32_t found;          /* bindings that are */
     uint64_t names_stamp;    /* moves when a name or a pattern comes, */
     uint64_t topics_stamp;   /* and also when a found binding comes or goes */
+    struct join *finding;    /* patterns come in; NULL = none do. join_priv.h */
 };
 
 /* NULL = the group has none of this text. */
 struct pattern *pattern_find(const struct group *group, struct zsp_slice text);
 /* Names and patterns that the group was asked for. */
 size_t pattern_name_count(const struct group *group);
+/* The same without those that its image does not have yet. */
+size_t pattern_told_count(const struct group *group);
+/* A found binding is named as well, or no more. */
+void pattern_set_found(struct binding *binding, bool is_found);
 /* Add one that the group does not have; nothing is found yet. Errors: ZSP_ENOMEM */
 int pattern_new(struct groups *self, struct group *group, struct zsp_slice text,
                 struct pattern **ret);

@@ -2,11 +2,14 @@
  *
  * Patterns: a group that takes all topics that match, those of today and those of tomorrow.
  */
+#include "broker/engine/group/group.h"
+#include "broker/engine/group/pattern.h"
 #include "common/limits.h"
 #include "common/wire.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
 
+#define PULL_T      "{'group': 'g', 'topics': ['t*'], 'wait_ms': 1000}"
 #define PULL_ORDERS "{'group': 'g', 'topics': ['orders.*'], 'wait_ms': 1000}"
 
 static void publish(struct engine_fixture *f, const char *topic, const char *payload)
@@ -219,6 +222,154 @@ static void ordered_groups_have_patterns(void **state)
     assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "eu");
 }
 
+/* --- in turns ------------------------------------------------------------------------------- */
+
+/* Topics t0 to t6 with a message each, and an engine that looks at two partitions in a turn. */
+static void begin_in_turns(struct engine_fixture *f)
+{
+    f->options.join_partitions = 2;
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    for (int i = 0; i < 7; i++) {
+        publish(f, fixture_format("t%d", i), "old");
+    }
+}
+
+/* Names and patterns that group g was asked for. */
+static size_t count_names(const struct engine_fixture *f)
+{
+    return pattern_name_count(name_index_find(&f->engine->catalog.groups, zsp_slice_str("g")));
+}
+
+static uint64_t create_late(struct engine_fixture *f, const char *topics)
+{
+    return fixture_send(f, "GROUP.CREATE",
+                        fixture_format("{'group': 'g', 'topics': %s, 'start': 'latest'}", topics),
+                        NULL);
+}
+
+/* Goal: no turn looks at all topics. Method: ledgers that there are after each turn. */
+static void topics_are_found_some_in_each_turn(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin_in_turns(f);
+    const uint64_t ticket = create_late(f, "['t*']");
+    for (size_t found = 2; found < 7; found += 2) {
+        fixture_pump(f);
+        assert_int_equal(f->engine->groups->ledgers.count, found);
+        assert_null(fixture_answer(f, ticket));
+        fixture_advance(f, 1);
+    }
+    assert_int_equal(f->engine->groups->ledgers.count, 7);
+    assert_int_equal(fixture_answer(f, ticket)->code, 0);
+    publish(f, "t0", "new");
+    publish(f, "t6", "new");
+    for (int i = 0; i < 2; i++) {
+        fixture_restart(f, MEM_KEEP_SYNCED);
+        assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", "{'group': 'g'}", NULL)),
+                            i == 0 ? "new new" : "");
+    }
+}
+
+/* Goal: topics that come and go meanwhile are met as if it were one turn. */
+static void topics_come_and_go_while_others_are_found(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin_in_turns(f);
+    const uint64_t ticket = create_late(f, "['t*', 't6', 'later']");
+    fixture_pump(f);
+    publish(f, "t1x", "a");
+    publish(f, "t9", "b");
+    publish(f, "later", "c");
+    fixture_ok(f, "TOPIC.DELETE", "{'topic': 't0'}", NULL);
+    fixture_ok(f, "TOPIC.DELETE", "{'topic': 't5'}", NULL);
+    publish(f, "t5", "d");
+    fixture_error(f, ZSP_ENOT_FOUND, "GROUP.INFO", "{'group': 'g'}", NULL);
+    fixture_advance(f, 10);
+    assert_int_equal(fixture_answer(f, ticket)->code, 0);
+    assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", "{'group': 'g'}", NULL)), "c a d b");
+    assert_int_equal(count_names(f), 3);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_int_equal(count_names(f), 3);
+}
+
+/* Goal: a crash before the end leaves nothing, not even what others put of the group meanwhile. */
+static void a_crash_while_topics_are_found_leaves_nothing(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin_in_turns(f);
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['x'], 'start': 'latest'}", NULL);
+    for (int i = 0; i < 2; i++) {
+        fixture_send(f, "PULL", "{'group': 'g', 'topics': ['t*'], 'wait_ms': 1000}", NULL);
+        fixture_pump(f);
+        fixture_ok(f, "GROUP.SET", "{'group': 'g', 'settings': {'max_failures': 3}}", NULL);
+        fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't0', 'to': ['offset', 1]}", NULL);
+        fixture_restart(f, MEM_KEEP_WRITTEN);
+        const struct answer *told = fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
+        assert_string_equal(fixture_value(told, "patterns"), "");
+        assert_string_equal(fixture_value(told, "parts"), "[]");
+        assert_int_equal(f->engine->groups->ledgers.count, 0);
+    }
+}
+
+/* Goal: who asks for the same meanwhile waits, and others of the group do not. */
+static void others_join_behind_what_is_being_found(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin_in_turns(f);
+    const uint64_t ticket = create_late(f, "['t*']");
+    const uint64_t same =
+        fixture_send(f, "PULL", "{'group': 'g', 'topics': ['t*'], 'wait_ms': 1000}", NULL);
+    const uint64_t more =
+        fixture_send(f, "PULL", "{'group': 'g', 'topics': ['x', 'y*'], 'wait_ms': 1000}", NULL);
+    fixture_pump(f);
+    publish(f, "t6", "new");
+    assert_null(fixture_answer(f, same));
+    fixture_advance(f, 10);
+    assert_int_equal(fixture_answer(f, ticket)->code, 0);
+    publish(f, "t3", "t");
+    publish(f, "x", "x");
+    assert_string_equal(fixture_payloads(fixture_answer(f, same)), "t");
+    assert_string_equal(fixture_payloads(fixture_answer(f, more)), "x");
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    const struct answer *told = fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
+    assert_string_equal(fixture_value(told, "patterns"), "[\"t*\", \"y*\"]");
+}
+
+static void a_group_that_goes_while_topics_are_found_is_not_found(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin_in_turns(f);
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['x']}", NULL);
+    const uint64_t first = fixture_send(f, "PULL", PULL_T, NULL);
+    const uint64_t behind = fixture_send(f, "PULL", "{'group': 'g', 'topics': ['z']}", NULL);
+    fixture_pump(f);
+    fixture_ok(f, "GROUP.DELETE", "{'group': 'g'}", NULL);
+    fixture_advance(f, 10);
+    assert_int_equal(fixture_answer(f, first)->code, ZSP_ENOT_FOUND);
+    assert_int_equal(fixture_answer(f, behind)->code, ZSP_ENOT_FOUND);
+    assert_int_equal(f->engine->groups->ledgers.count, 0);
+    assert_string_equal(
+        fixture_payloads(fixture_ok(f, "PULL", "{'group': 'g', 'topics': ['t0']}", NULL)), "old");
+}
+
+/* Goal: what the journal refuses leaves nothing behind, and those behind it go on. */
+static void what_is_refused_after_all_was_found_leaves_nothing(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin_in_turns(f);
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['x']}", NULL);
+    const uint64_t first = fixture_send(f, "PULL", PULL_T, NULL);
+    fixture_pump(f);
+    const uint64_t behind = fixture_send(f, "PULL", "{'group': 'g', 'topics': ['t2']}", NULL);
+    mem_store_fail_next_state(f->mem, ZSP_ENO_SPACE);
+    fixture_advance(f, 10);
+    assert_int_equal(fixture_answer(f, first)->code, ZSP_ENO_SPACE);
+    assert_string_equal(fixture_payloads(fixture_answer(f, behind)), "old");
+    const struct answer *told = fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
+    assert_string_equal(fixture_value(told, "patterns"), "");
+    assert_int_equal(count_names(f), 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -237,6 +388,12 @@ int main(void)
         TEST(a_pull_makes_no_group_over_a_topic_that_keeps_until_consumed),
         TEST(pulls_of_many_topics_get_what_is_there),
         TEST(ordered_groups_have_patterns),
+        TEST(topics_are_found_some_in_each_turn),
+        TEST(topics_come_and_go_while_others_are_found),
+        TEST(a_crash_while_topics_are_found_leaves_nothing),
+        TEST(others_join_behind_what_is_being_found),
+        TEST(a_group_that_goes_while_topics_are_found_is_not_found),
+        TEST(what_is_refused_after_all_was_found_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
