@@ -766,6 +766,12 @@ ZSPOOL_EXPORT int zspool_commit_run(zspool_commit_t *self, int timeout_ms,
 
 typedef struct zspool_reader zspool_reader_t;
 
+/* Where a reader is in a partition: what it gets next there. */
+typedef struct zspool_reader_place_t {
+    uint32_t partition;
+    uint64_t offset;
+} zspool_reader_place_t;
+
 typedef struct zspool_reader_options_t {
     size_t size;
     const char *topic;      /* required */
@@ -777,6 +783,10 @@ typedef struct zspool_reader_options_t {
     void (*ready_fn)(zspool_reader_t *self, void *arg); /* for zspool_dispatch(); NULL = none */
     void *ready_arg;
     const char *filter; /* only messages that match, as the filter of a group; NULL = all */
+    /* Begin there, not at `from`: as zspool_reader_places() told them; NULL = at `from`. Partitions not
+     * among them have come since, and begin as such do. */
+    const zspool_reader_place_t *places;
+    size_t place_count; /* up to 1,024 */
 } zspool_reader_options_t;
 
 static inline void zspool_reader_options_init(zspool_reader_options_t *options)
@@ -790,7 +800,8 @@ static inline void zspool_reader_options_init(zspool_reader_options_t *options)
  * goes on with those that the topic gets later, from their first message on (where `from` is a time:
  * from then on); but not one that begins at an id, which reads the partition where that is. An explicit offset
  * outside the log is an error, times and counts are clamped. A reader that was slower than
- * retention is told so once, and goes on at the first message kept.
+ * retention, also one whose places retention took meanwhile, is told so once, and goes on at the first
+ * message kept.
  *
  * Errors: ZSPOOL_EBAD_NAME, ZSPOOL_EINVAL, ZSPOOL_ENOMEM
  */
@@ -807,7 +818,7 @@ ZSPOOL_EXPORT void zspool_reader_destroy(zspool_reader_t **self_p);
  *
  * Returns 0 with a message, ZSPOOL_END for good when all is read, or
  * Errors: ZSPOOL_ENOT_FOUND     no such topic or partition
- *         ZSPOOL_EOUT_OF_RANGE  an explicit offset is not in the log
+ *         ZSPOOL_EOUT_OF_RANGE  an explicit offset is not in the log, or a place is beyond its end
  *         ZSPOOL_EOVERTAKEN     retention took messages before they were read: from the offset `got` on,
  *                               kept is `wanted`; the next call goes on at the first one kept
  *         ZSPOOL_ECORRUPT       stored data is damaged there; the next call goes on behind it
@@ -817,6 +828,15 @@ ZSPOOL_EXPORT void zspool_reader_destroy(zspool_reader_t **self_p);
  */
 ZSPOOL_EXPORT int zspool_read(zspool_reader_t *self, const zspool_message_t **ret_message,
                               int timeout_ms, zspool_error_t *err);
+
+/* Where the reader is in each partition, behind the last message that zspool_read() returned (and
+ * behind what its filter left out up to there). Keep them, and a reader that is given them as `places`
+ * goes on there, in another process, another day. By the thread that reads, or while none does.
+ *
+ * Returns how many there are, of which the first `max` are told, by partition; 0 = not known yet: a first
+ * message, or a time-out of zspool_read(), comes before; ZSPOOL_EINVAL. */
+ZSPOOL_EXPORT int zspool_reader_places(zspool_reader_t *self, zspool_reader_place_t *ret_places,
+                                       size_t max);
 
 /* As zspool_consumer_want(). */
 ZSPOOL_EXPORT void zspool_reader_want(zspool_reader_t *self, bool wanted);

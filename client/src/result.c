@@ -56,7 +56,7 @@ static int unreadable(struct zsp_err *err, const char *what)
 }
 
 /* Numbers of a row [.., u, u, ..] from index `first`; false when it has fewer. */
-static bool row_numbers(const msgpack_object *row, uint32_t first, uint64_t *ret, uint32_t count)
+bool zsp_reply_numbers(const msgpack_object *row, uint32_t first, uint64_t *ret, uint32_t count)
 {
     if (row->type != MSGPACK_OBJECT_ARRAY || row->via.array.size < first ||
         row->via.array.size - first < count) {
@@ -201,7 +201,7 @@ static int read_compactions(struct zsp_arena *arena, const msgpack_object *map,
         rows->size <= ZSP_PARTITIONS_MAX ? zsp_arena_alloc(arena, rows->size, sizeof *items) : NULL;
     for (uint32_t i = 0; items && i < rows->size; i++) {
         uint64_t numbers[6];
-        if (!row_numbers(&rows->ptr[i], 0, numbers, 6)) {
+        if (!zsp_reply_numbers(&rows->ptr[i], 0, numbers, 6)) {
             return unreadable(err, "compaction");
         }
         items[i] = (zspool_compaction_info_t){.partition = (uint32_t)numbers[0],
@@ -228,7 +228,7 @@ static int read_islands(struct zsp_arena *arena, const msgpack_object *map,
         rows->size <= ZSP_PARTITIONS_MAX ? zsp_arena_alloc(arena, rows->size, sizeof *items) : NULL;
     for (uint32_t i = 0; items && i < rows->size; i++) {
         uint64_t numbers[3];
-        if (!row_numbers(&rows->ptr[i], 0, numbers, 3)) {
+        if (!zsp_reply_numbers(&rows->ptr[i], 0, numbers, 3)) {
             return unreadable(err, "islands");
         }
         items[i] = (zspool_island_info_t){
@@ -258,7 +258,7 @@ int zsp_read_topic_info(const struct zsp_answer *answer, void *arg, struct zsp_e
     zspool_partition_info_t *items = zsp_arena_alloc(arena, rows->size, sizeof *items);
     for (uint32_t i = 0; items && i < rows->size; i++) {
         uint64_t numbers[4];
-        if (!row_numbers(&rows->ptr[i], 0, numbers, 4)) {
+        if (!zsp_reply_numbers(&rows->ptr[i], 0, numbers, 4)) {
             return unreadable(err, "partitions");
         }
         items[i] = (zspool_partition_info_t){.partition = (uint32_t)numbers[0],
@@ -321,12 +321,12 @@ static int read_parts(struct zsp_arena *arena, const msgpack_object_array *rows,
     for (uint32_t i = 0; parts && i < rows->size; i++) {
         uint64_t numbers[10] = {0};
         struct zsp_slice topic;
-        if (!row_text(&rows->ptr[i], &topic) || !row_numbers(&rows->ptr[i], 1, numbers, 7)) {
+        if (!row_text(&rows->ptr[i], &topic) || !zsp_reply_numbers(&rows->ptr[i], 1, numbers, 7)) {
             return unreadable(err, "parts");
         }
-        (void)row_numbers(&rows->ptr[i], 8, numbers + 7, 1); /* older brokers do not tell */
-        (void)row_numbers(&rows->ptr[i], 9, numbers + 8, 1); /* */
-        (void)row_numbers(&rows->ptr[i], 10, numbers + 9, 1);
+        (void)zsp_reply_numbers(&rows->ptr[i], 8, numbers + 7, 1); /* older brokers do not tell */
+        (void)zsp_reply_numbers(&rows->ptr[i], 9, numbers + 8, 1); /* */
+        (void)zsp_reply_numbers(&rows->ptr[i], 10, numbers + 9, 1);
         const bool same = i > 0 && zsp_slice_equal_str(topic, parts[i - 1].topic);
         parts[i] = (zspool_group_part_t){
             .topic = same ? parts[i - 1].topic : zsp_arena_text(arena, topic),
@@ -422,7 +422,7 @@ int zsp_read_seek(const struct zsp_answer *answer, void *arg, struct zsp_err *er
     zspool_seek_part_t *parts = zsp_arena_alloc(result->arena, rows->size, sizeof *parts);
     for (uint32_t i = 0; parts && i < rows->size; i++) {
         uint64_t numbers[5];
-        if (!row_numbers(&rows->ptr[i], 0, numbers, 5)) {
+        if (!zsp_reply_numbers(&rows->ptr[i], 0, numbers, 5)) {
             return unreadable(err, "partitions");
         }
         parts[i] = (zspool_seek_part_t){.partition = (uint32_t)numbers[0],
@@ -452,7 +452,7 @@ int zsp_read_purge(const struct zsp_answer *answer, void *arg, struct zsp_err *e
     for (uint32_t i = 0; groups && i < rows->size; i++) {
         uint64_t lost = 0;
         struct zsp_slice name;
-        if (!row_text(&rows->ptr[i], &name) || !row_numbers(&rows->ptr[i], 1, &lost, 1)) {
+        if (!row_text(&rows->ptr[i], &name) || !zsp_reply_numbers(&rows->ptr[i], 1, &lost, 1)) {
             return unreadable(err, "groups");
         }
         groups[i] =
@@ -479,7 +479,7 @@ int zsp_read_savepoints(const struct zsp_answer *answer, void *arg, struct zsp_e
     for (uint32_t i = 0; items && i < rows->size; i++) {
         uint64_t numbers[2];
         struct zsp_slice name;
-        if (!row_text(&rows->ptr[i], &name) || !row_numbers(&rows->ptr[i], 1, numbers, 2)) {
+        if (!row_text(&rows->ptr[i], &name) || !zsp_reply_numbers(&rows->ptr[i], 1, numbers, 2)) {
             return unreadable(err, "savepoints");
         }
         items[i] = (zspool_savepoint_t){.name = zsp_arena_text(result->arena, name),
@@ -513,7 +513,7 @@ static int read_restored(struct zsp_arena *arena, const msgpack_object_array *ro
     for (uint32_t i = 0; parts && i < rows->size; i++) {
         uint64_t numbers[6];
         struct zsp_slice topic;
-        if (!row_text(&rows->ptr[i], &topic) || !row_numbers(&rows->ptr[i], 1, numbers, 6)) {
+        if (!row_text(&rows->ptr[i], &topic) || !zsp_reply_numbers(&rows->ptr[i], 1, numbers, 6)) {
             return unreadable(err, "partitions");
         }
         parts[i] = (zspool_restore_part_t){.topic = zsp_arena_text(arena, topic),
@@ -570,7 +570,7 @@ int zsp_read_producer_info(const struct zsp_answer *answer, void *arg, struct zs
     for (uint32_t i = 0; last && i < rows->size; i++) {
         uint64_t numbers[2];
         struct zsp_slice topic;
-        if (!row_text(&rows->ptr[i], &topic) || !row_numbers(&rows->ptr[i], 1, numbers, 2)) {
+        if (!row_text(&rows->ptr[i], &topic) || !zsp_reply_numbers(&rows->ptr[i], 1, numbers, 2)) {
             return unreadable(err, "last");
         }
         last[i] = (zspool_producer_last_t){.topic = zsp_arena_text(result->arena, topic),

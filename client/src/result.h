@@ -42,5 +42,7 @@ uint64_t zsp_reply_uint(const msgpack_object *map, const char *key, uint64_t fal
 bool zsp_reply_bool(const msgpack_object *map, const char *key);
 /* The array of that key; NULL if it is not there or not an array. */
 const msgpack_object_array *zsp_reply_array(const msgpack_object *map, const char *key);
+/* `count` numbers of an array, from element `first` on. False: they are not there, or no numbers. */
+bool zsp_reply_numbers(const msgpack_object *row, uint32_t first, uint64_t *ret, uint32_t count);
 
 #endif

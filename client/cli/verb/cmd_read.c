@@ -6,11 +6,12 @@
 
 #include "client/cli/printer.h"
 #include "client/cli/terminal.h"
+#include "client/cli/verb/place_file.h"
 #include "client/cli/verb/why_text.h"
 #include "client/cli/verbs.h"
 
 struct read_run {
-    const char *topic, *format, *group, *id, *filter;
+    const char *topic, *format, *group, *id, *filter, *resume;
     char *trace; /* an address */
     zspool_position_t from, to;
     int32_t partition;
@@ -20,7 +21,10 @@ struct read_run {
     zspool_client_t *client;
     struct printer *printer;
     struct progress progress;
-    size_t burst; /* put, not flushed */
+    size_t burst;                                      /* put, not flushed */
+    struct place_file *places;                         /* of --resume; NULL = none */
+    zspool_reader_place_t burst_places[PRINTER_BURST]; /* of what is in the burst */
+    bool has_failed; /* it could not be written, or not all was printed: it is as it is */
     uint64_t printed;
 };
 
@@ -50,7 +54,7 @@ static uint64_t expected(const struct read_run *self)
 {
     zspool_topic_info_t *info;
     uint64_t count = 0;
-    if (self->follow || self->filter || self->to.kind != ZSPOOL_POSITION_NONE ||
+    if (self->follow || self->filter || self->resume || self->to.kind != ZSPOOL_POSITION_NONE ||
         zspool_topic_info(self->client, self->topic, cli_timeout(), &info, NULL) != 0) {
         return self->count;
     }
@@ -65,20 +69,55 @@ static uint64_t expected(const struct read_run *self)
     return self->count > 0 && self->count < count ? self->count : count;
 }
 
+/* Note what was printed: all that the reader has returned, but for what of the burst did not leave. */
+static void note_places(struct read_run *self, zspool_reader_t *reader, size_t left)
+{
+    place_file_take(self->places, reader);
+    for (size_t i = self->burst; i-- > left;) {
+        place_file_set(self->places, self->burst_places[i].partition, self->burst_places[i].offset);
+    }
+}
+
+/* For --resume; `now`, or once in a while. False: told. */
+static bool keep_places(struct read_run *self, zspool_reader_t *reader, bool now)
+{
+    if (!self->places || self->has_failed || (!now && !place_file_is_due(self->places))) {
+        return true;
+    }
+    note_places(self, reader, self->burst);
+    self->has_failed = !place_file_save(self->places);
+    return !self->has_failed;
+}
+
 /* False = printing has ended. */
-static bool flush(struct read_run *self)
+static bool flush(struct read_run *self, zspool_reader_t *reader)
 {
     const size_t left = printer_flush(self->printer);
     const bool all_left = left == self->burst;
+    if (self->places && !all_left) {
+        note_places(self, reader, left);
+        self->has_failed = true;
+        (void)place_file_save(self->places); /* the run ends with an error anyway */
+    }
     self->printed += left;
     self->burst = 0;
     progress_show(&self->progress, self->printed, self->printed);
-    return all_left;
+    return all_left && keep_places(self, reader, false);
+}
+
+static void put(struct read_run *self, const zspool_message_t *message)
+{
+    self->burst_places[self->burst] = (zspool_reader_place_t){
+        .partition = message->partition,
+        .offset = message->offset,
+    };
+    printer_put(self->printer, message);
+    self->burst++;
 }
 
 /* Wait for the next message. As zspool_read(), also ZSPOOL_ETIMEOUT when the reader of the output
  * goes meanwhile. */
-static int wait_for_next(const struct read_run *self, zspool_reader_t *reader,
+static int wait_for_next(struct read_run *self, zspool_reader_t *reader,
                          const zspool_message_t **ret, zspool_error_t *err)
 {
     if (!self->follow) {
@@ -89,6 +128,9 @@ static int wait_for_next(const struct read_run *self, zspool_reader_t *reader,
     while ((rc = zspool_read(reader, ret, CLI_LOOK_MS, err)) == ZSPOOL_ETIMEOUT &&
            !cli_reader_gone()) {
         cli_note_absence(self->client, &is_told);
+        if (!keep_places(self, reader, false)) {
+            break;
+        }
     }
     return rc;
 }
@@ -100,32 +142,31 @@ static int print_all(struct read_run *self, zspool_reader_t *reader)
         const zspool_message_t *message;
         int rc = zspool_read(reader, &message, 0, &err);
         if (rc == ZSPOOL_ETIMEOUT) { /* nothing at hand: the moment to print, and then to wait */
-            if (!flush(self)) {
+            if (!flush(self, reader)) {
                 return CLI_ERROR;
             }
             rc = wait_for_next(self, reader, &message, &err);
-            if (rc != 0 && cli_pipe_broken()) {
+            if (rc != 0 && (cli_pipe_broken() || self->has_failed)) {
                 return CLI_ERROR;
             }
         }
         if (rc == ZSPOOL_END || rc == ZSPOOL_EINTERRUPTED) {
             break;
         }
-        if (rc == ZSPOOL_EOVERTAKEN && self->follow) {
+        if (rc == ZSPOOL_EOVERTAKEN && (self->follow || self->resume)) {
             cli_say("%s: some messages went before they were read", err.message);
             continue;
         }
         if (rc != 0) {
-            (void)flush(self);
+            (void)flush(self, reader);
             return cli_fail(&err);
         }
-        printer_put(self->printer, message);
-        self->burst++;
-        if (printer_is_full(self->printer) && !flush(self)) {
+        put(self, message);
+        if (printer_is_full(self->printer) && !flush(self, reader)) {
             return CLI_ERROR;
         }
     }
-    if (!flush(self)) {
+    if (!flush(self, reader)) {
         return CLI_ERROR;
     }
     if (self->printed > 0 || cli_stopped()) {
@@ -150,8 +191,18 @@ static int replay(struct read_run *self)
     options.to = self->to;
     options.follow = self->follow;
     options.filter = self->filter;
+    if (self->resume) {
+        int code = CLI_OK;
+        self->places =
+            place_file_open(self->resume, self->client, self->topic, self->partition, &code);
+        if (!self->places) {
+            return code;
+        }
+        options.places = place_file_places(self->places, &options.place_count);
+    }
     zspool_reader_t *reader = zspool_reader_new(self->client, &options, &err);
     if (!reader) {
+        place_file_destroy(&self->places);
         return cli_fail(&err);
     }
     char what[64];
@@ -160,9 +211,13 @@ static int replay(struct read_run *self)
     if (self->progress.is_on) {
         self->progress.whole = expected(self);
     }
-    const int code = print_all(self, reader);
+    int code = print_all(self, reader);
     progress_end(&self->progress);
+    if (!keep_places(self, reader, true)) {
+        code = CLI_ERROR;
+    }
     zspool_reader_destroy(&reader);
+    place_file_destroy(&self->places);
     return code;
 }
 
@@ -171,7 +226,7 @@ static bool chooses(const struct read_run *self)
 {
     return self->from.kind != ZSPOOL_POSITION_NONE || self->to.kind != ZSPOOL_POSITION_NONE ||
            self->partition != ZSPOOL_PARTITION_ALL || self->count > 0 || self->id || self->filter ||
-           self->follow || self->format;
+           self->follow || self->format || self->resume;
 }
 
 static int trace(const struct cli_verb *verb, struct read_run *self, int topic_count)
@@ -201,6 +256,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
         {'n', "count", CLI_COUNT, "COUNT", "end after COUNT messages", &self.count},
         {0, "filter", CLI_TEXT, "FILTER", "only what matches, as of zspool group", &self.filter},
         {'f', "follow", CLI_FLAG, NULL, "go on with new messages, until Ctrl-C", &self.follow},
+        {0, "resume", CLI_TEXT, "FILE", "go on where FILE says, and keep there where it is",
+         &self.resume},
         {0, "format", CLI_TEXT, "FORMAT", "print messages by this", &self.format},
         {0, "trace", CLI_TEXT, "ADDRESS", "tell how this message stands in the group", &self.trace},
         {'g', "group", CLI_TEXT, "GROUP", "the group of --trace", &self.group},
@@ -219,6 +276,9 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     }
     if (args.count != 1) {
         return cli_usage(verb, "which topic?");
+    }
+    if (self.resume && (self.id || self.from.kind == ZSPOOL_POSITION_ID)) {
+        return cli_usage(verb, "--resume keeps offsets: it goes with no id");
     }
     if (self.id &&
         (self.follow || self.count > 0 || self.filter || self.from.kind != ZSPOOL_POSITION_NONE ||
@@ -256,11 +316,15 @@ const struct cli_verb cli_read = {
         "the others are moved to what is there. Exit code 3 when there was nothing.\n"
         "With -f, what retention took before it was read is told, and the rest follows;\n"
         "partitions that the topic gets later are read from their first message on.\n"
+        "--resume FILE makes a run go on where the one before ended, in each partition;\n"
+        "--from counts when there is no FILE yet. What was printed is not printed again;\n"
+        "only after a crash (kill -9) that of the last second.\n"
         "FORMAT: %t topic, %p partition, %o offset, %T timestamp in ms, %k key,\n"
         "%s payload, %h headers, %i id, %y type, %K and %S lengths (-1: none),\n"
         "%d deliveries, %f failures, %l lease, %% percent; and \\n \\t \\r \\0 \\\\ \\xNN.\n",
     .example = "  zspool read orders --from 10m --json\n"
                "  zspool read orders -f --format '%T %p/%o %k: %s\\n'\n"
+               "  zspool read orders -f --resume orders.place --json >> orders.jsonl\n"
                "  zspool read --trace orders/3/1000 -g billing\n"
                "  zspool read orders --from 1000 --to 2000 -p 3 | wc -l\n",
     .args_min = 0,

@@ -134,6 +134,7 @@ static void reader_free(struct zspool_reader *self)
     free(self->shelves);
     zsp_writer_fini(&self->info_args);
     free(self->filter);
+    free(self->places);
     zsp_parcel_owner_fini(&self->parcels);
     free(self);
 }
@@ -156,7 +157,7 @@ zspool_reader_t *zspool_reader_new(zspool_client_t *client, const zspool_reader_
     zsp_interned_init(&self->parcels.topics, seed);
     if (zsp_options_read(&self->options, sizeof self->options, options, "zspool_reader_options_t",
                          &report) != 0 ||
-        check_options(&self->options, &report) != 0) {
+        check_options(&self->options, &report) != 0 || zsp_reader_take_places(self, &report) != 0) {
         goto fail;
     }
     memcpy(self->topic, self->options.topic, strlen(self->options.topic));
@@ -169,7 +170,7 @@ zspool_reader_t *zspool_reader_new(zspool_client_t *client, const zspool_reader_
             goto fail;
         }
     }
-    if (self->options.partition != ZSPOOL_PARTITION_ALL &&
+    if (self->options.partition != ZSPOOL_PARTITION_ALL && self->place_count == 0 &&
         zsp_reader_add_shelves(self, (uint32_t)self->options.partition,
                                (uint32_t)self->options.partition + 1) != 0) {
         zsp_err_set(&report, ZSP_ENOMEM, "no memory for a reader");

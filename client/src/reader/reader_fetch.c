@@ -2,7 +2,7 @@
  *
  * How the shelves of a reader are filled. With the link locked.
  *
- *   - pump: learn the partitions (TOPIC.INFO) if all are wanted, then keep each shelf filled: when
+ *   - pump: learn the partitions (TOPIC.INFO) if all are wanted, or places are to be looked at, then keep each shelf filled: when
  *     half of what it may hold was read, so much is asked for as has room
  *   - the broker sends that in parts, each a parcel: one is read by the host, while another one is on
  *     its way and the broker puts the next one together
@@ -93,6 +93,19 @@ static void note_partitions(struct zspool_reader *self, const msgpack_object *ma
     }
 }
 
+/* The topic has so many partitions. */
+static void begin(struct zspool_reader *self, uint32_t count)
+{
+    const int32_t only = self->options.partition; /* is there: a place in it was looked at */
+    const bool all = only == ZSPOOL_PARTITION_ALL;
+    const uint32_t first = all ? 0 : (uint32_t)only;
+    if (zsp_reader_add_shelves(self, first, all ? count : first + 1) != 0) {
+        zsp_err_set(&self->halt.error, ZSP_ENOMEM, "no memory for %u partitions", count);
+        return;
+    }
+    zsp_reader_place_shelves(self);
+}
+
 static void info_done(struct zsp_request *request, const struct zsp_answer *answer)
 {
     struct zspool_reader *self = CONTAINER_OF(request, struct zspool_reader, info);
@@ -107,8 +120,8 @@ static void info_done(struct zsp_request *request, const struct zsp_answer *answ
         if (count == 0 || count > ZSP_PARTITIONS_MAX) {
             zsp_err_set(&self->halt.error, ZSP_EBAD_REQUEST, "topic %s: no partitions told",
                         self->topic);
-        } else if (zsp_reader_add_shelves(self, 0, count) != 0) {
-            zsp_err_set(&self->halt.error, ZSP_ENOMEM, "no memory for %u partitions", count);
+        } else if (zsp_reader_check_places(self, rows, &self->halt.error) == 0) {
+            begin(self, count);
         }
     }
     arrived(self);
@@ -269,7 +282,7 @@ static void read_done(struct zsp_request *request, const struct zsp_answer *answ
         note_partitions(self, answer->map, &err);
     }
     if (err.code != 0) {
-        const bool overtaken = err.code == ZSP_EOUT_OF_RANGE && shelf->begun;
+        const bool overtaken = err.code == ZSP_EOUT_OF_RANGE && (shelf->begun || shelf->placed);
         self->behind = overtaken ? shelf : NULL;
         self->halt.error = err;
         self->halt.error.code = overtaken ? ZSP_EOVERTAKEN : err.code;
@@ -315,7 +328,7 @@ static void write_read(struct zsp_shelf *shelf, size_t bytes, bool in_parts, int
     zspool_position_t from = self->options.from;
     if (shelf->overtaken) {
         from = (zspool_position_t){.kind = ZSPOOL_POSITION_EARLIEST};
-    } else if (shelf->begun) {
+    } else if (shelf->begun || shelf->placed) {
         from = (zspool_position_t){.kind = ZSPOOL_POSITION_OFFSET, .value = shelf->next_offset};
     } else if (shelf->is_later && from.kind != ZSPOOL_POSITION_TIME) {
         from = (zspool_position_t){.kind = ZSPOOL_POSITION_EARLIEST};

@@ -4,6 +4,7 @@
  * are taken from the shelf whose next one is the oldest.
  *   reader.c        the public functions: which message comes next, and what is in hand
  *   reader_fetch.c  requests: the partitions, and the shelves filled
+ *   reader_places.c where it is in each partition
  *
  * All of it is used with the link locked, except the message lent to the host and what is in hand:
  * the run it is of, to its last message but one. All of a run have one time, so nothing is to be
@@ -28,6 +29,7 @@ struct zsp_shelf {
     bool out;
     int64_t at_ms;  /* not before, after a refusal that passes */
     bool begun;     /* next_offset is known */
+    bool placed;    /* so it is before that: by a place that the host gave */
     bool finished;  /* nothing will come any more */
     bool caught_up; /* the last reply held all there was */
     bool
@@ -45,7 +47,9 @@ struct zspool_reader {
     struct zsp_ready ready;
     zspool_reader_options_t options; /* defaults filled in; topic unset */
     char topic[ZSP_NAME_MAX + 1];
-    char *filter; /* NULL = all */
+    char *filter;                  /* NULL = all */
+    zspool_reader_place_t *places; /* to begin at; NULL = at options.from */
+    size_t place_count;
     struct zsp_parcel_owner parcels;
     bool positions_fixed; /* `ago` became a time */
     struct zsp_request info;
@@ -79,5 +83,15 @@ void zsp_reader_update_ready(struct zspool_reader *self);
 int zsp_reader_add_shelves(struct zspool_reader *self, uint32_t first, uint32_t end);
 /* pump_fn of the reader's port. */
 void zsp_reader_pump(struct zsp_port *port, int64_t now_ms);
+
+/* --- reader_places.c --- */
+
+/* Keep the places of the options. Errors: ZSP_EINVAL, ZSP_ENOMEM */
+int zsp_reader_take_places(struct zspool_reader *self, struct zsp_err *err);
+/* Can they be, by the rows of TOPIC.INFO? Errors: ZSP_ENOT_FOUND, ZSP_EOUT_OF_RANGE (beyond the end) */
+int zsp_reader_check_places(const struct zspool_reader *self, const msgpack_object_array *rows,
+                            struct zsp_err *err);
+/* The shelves of all partitions to be read are new: have them begin at the places. Locked. */
+void zsp_reader_place_shelves(struct zspool_reader *self);
 
 #endif

@@ -6,6 +6,7 @@ Usage: cli_messages.py ZSPOOL ZSPOOLD [TEST]... Starts a broker of its own.
 """
 import base64
 import json
+import os
 import random
 import signal
 import subprocess
@@ -56,6 +57,101 @@ def kept(first, count, end):
 def overtaken(args):
     return ("ERR", {"code": "out_of_range", "message": "offset %d is not in 7..9" % args["from"][1],
                     "retriable": False}, [])
+
+
+class Resumed(Case):
+    """read --resume: each test has a topic of three partitions, and a file."""
+
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory(prefix="zspool-place-")
+        self.addCleanup(self.dir.cleanup)
+        self.file = self.dir.name + "/place"
+        self.topic = self.id().rsplit(".", 1)[1][:40].replace("_", "-")
+        self.good("topic", "create", self.topic, "--partitions", "3")
+
+    def pub(self, first, end):
+        for i in range(first, end):
+            self.good("pub", self.topic, "-p", str(i % 3), str(i))
+
+    def read(self, *args):
+        return self.good("read", self.topic, "--resume", self.file, *args).lines()
+
+    def test_each_run_goes_on_where_the_one_before_ended(self):
+        self.pub(0, 12)
+        seen = self.read("-n", "1") + self.read("-n", "4") + self.read()
+        self.assertEqual(seen, [str(i) for i in range(12)])
+        run = self.bad(3, "read", self.topic, "--resume", self.file)
+        self.assertIn("nothing to read", run.err)
+        self.pub(12, 14)
+        self.assertEqual(self.read("--from", "earliest"), ["12", "13"])
+        self.assertEqual(os.listdir(self.dir.name), ["place"])
+        with open(self.file, encoding="ascii") as file:
+            self.assertRegex(file.read(), r"^zspool-read 1\n%s \d+\nall\n0 5\n1 5\n2 4\n$" % self.topic)
+
+    def test_a_run_that_saw_nothing_has_a_place_too(self):
+        self.pub(0, 3)
+        self.bad(3, "read", self.topic, "--from", "latest", "--resume", self.file)
+        with subprocess.Popen(command("read", self.topic, "-f", "--resume", self.file),
+                              stdout=subprocess.PIPE) as follower:
+            self.pub(3, 4)
+            self.assertEqual(follower.stdout.readline(), b"3\n")
+            follower.send_signal(signal.SIGINT)
+            self.assertEqual(follower.wait(TIMEOUT_S), 0)
+        self.pub(4, 7)
+        self.good("topic", "set", self.topic, "--partitions", "4")
+        self.good("pub", self.topic, "-p", "3", "new")
+        self.assertEqual(sorted(self.read()), ["4", "5", "6", "new"])
+
+    def test_what_could_not_be_printed_comes_again(self):
+        self.pub(0, 6)
+        self.assertEqual(self.read("-n", "2"), ["0", "1"])
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(command("read", self.topic, "--resume", self.file), stdout=full,
+                                  stderr=subprocess.PIPE, timeout=TIMEOUT_S, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(self.read(), ["2", "3", "4", "5"])
+
+    def test_what_retention_took_is_told_once_and_the_rest_follows(self):
+        self.pub(0, 9)
+        self.read("-n", "1")
+        self.good("topic", "purge", self.topic, "-p", "1", "--before", "2", "--yes")
+        run = self.good("read", self.topic, "--resume", self.file)
+        self.assertEqual(sorted(run.lines()), ["2", "3", "5", "6", "7", "8"])
+        self.assertIn("some messages went before they were read", run.err)
+        self.bad(3, "read", self.topic, "--resume", self.file)
+
+    def test_a_file_that_is_of_something_else_is_refused(self):
+        self.pub(0, 3)
+        self.read()
+        self.assertIn("remove it", self.bad(1, "read", self.topic, "--resume", self.file, "-p", "1").err)
+        self.good("topic", "rm", self.topic, "--yes")
+        self.bad(4, "read", self.topic, "--resume", self.file)
+        self.good("topic", "create", self.topic, "--partitions", "3")
+        self.assertIn("remove it", self.bad(1, "read", self.topic, "--resume", self.file).err)
+        for text, told in ((b"no\n", "line 1"), (b"zspool-read 1\n", "remove it")):
+            with open(self.file, "wb") as file:
+                file.write(text)
+            self.assertIn(told, self.bad(1, "read", self.topic, "--resume", self.file).err)
+        self.bad(1, "read", self.topic, "--resume", "/no/such/place")
+        self.bad(1, "read", self.topic, "--resume", "/proc/place")
+
+    def test_lines_that_are_no_places_are_told_with_their_number(self):
+        self.pub(0, 3)
+        self.read()
+        with open(self.file, "a", encoding="ascii") as file:
+            file.write("0 x\n")
+        self.assertIn("line 7: want", self.bad(1, "read", self.topic, "--resume", self.file).err)
+        with open(self.file, encoding="ascii") as file:
+            head = file.readlines()[:3]
+        for place, code, told in (("0 9", 1, "beyond the end"), ("7 0", 4, "no partition 7")):
+            with open(self.file, "w", encoding="ascii") as file:
+                file.write("".join(head) + place + "\n")
+            self.assertIn(told, self.bad(code, "read", self.topic, "--resume", self.file).err)
+
+    def test_an_id_has_no_place_to_go_on_from(self):
+        self.usage("read", self.topic, "--resume", self.file, "--id", "x")
+        self.usage("read", self.topic, "--resume", self.file, "--from", "id:x")
+        self.usage("read", "--trace", "t/0/1", "-g", "g", "--resume", self.file)
 
 
 class Messages(Case):

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "client/cli/verb/place_file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PARTITIONS_MAX 1024u
+#define LINE_SIZE      512u
+#define FIRST_LINE     "zspool-read 1"
+
+struct place_file {
+    char *path, *new_path;
+    char about[LINE_SIZE]; /* lines 2 and 3, each with its end */
+    bool is_known[PARTITIONS_MAX];
+    uint64_t next[PARTITIONS_MAX];
+    zspool_reader_place_t places[PARTITIONS_MAX]; /* as the library tells and takes them */
+    bool is_changed;
+    int64_t saved_ms;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- Places ----------------------------------------------------------------------------- */
+
+const zspool_reader_place_t *place_file_places(struct place_file *self, size_t *ret_count)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < PARTITIONS_MAX; i++) {
+        if (self->is_known[i]) {
+            self->places[count++] = (zspool_reader_place_t){i, self->next[i]};
+        }
+    }
+    *ret_count = count;
+    return self->places;
+}
+
+void place_file_set(struct place_file *self, uint32_t partition, uint64_t offset)
+{
+    if (!self->is_known[partition] || self->next[partition] != offset) {
+        self->is_known[partition] = true;
+        self->next[partition] = offset;
+        self->is_changed = true;
+    }
+}
+
+void place_file_take(struct place_file *self, zspool_reader_t *reader)
+{
+    const int count = zspool_reader_places(reader, self->places, PARTITIONS_MAX);
+    for (int i = 0; i < count; i++) {
+        place_file_set(self, self->places[i].partition, self->places[i].offset);
+    }
+}
+
+/* --- Reading ---------------------------------------------------------------------------- */
+
+/* One line without its end; false at the end of the file, or when it is too long. */
+static bool next_line(FILE *file, char *line)
+{
+    if (!fgets(line, (int)LINE_SIZE, file)) {
+        return false;
+    }
+    const size_t len = strcspn(line, "\n");
+    const bool is_whole = line[len] == '\n';
+    line[len] = '\0';
+    return is_whole;
+}
+
+/* "PARTITION OFFSET" */
+static bool read_place(struct place_file *self, char *line)
+{
+    char *blank = strchr(line, ' ');
+    uint64_t partition = 0;
+    uint64_t offset = 0;
+    if (!blank) {
+        return false;
+    }
+    *blank = '\0';
+    if (!cli_read_number(line, PARTITIONS_MAX - 1, &partition) ||
+        !cli_read_number(blank + 1, UINT64_MAX, &offset)) {
+        return false;
+    }
+    place_file_set(self, (uint32_t)partition, offset);
+    return true;
+}
+
+static int read_lines(struct place_file *self, FILE *file)
+{
+    char line[LINE_SIZE];
+    char about[2 * LINE_SIZE] = "";
+    unsigned number = 1;
+    if (!next_line(file, line) || strcmp(line, FIRST_LINE) != 0) {
+        cli_say("%s: line 1: want \"%s\": it is no file of --resume", self->path, FIRST_LINE);
+        return CLI_ERROR;
+    }
+    for (; number < 3 && next_line(file, line); number++) {
+        (void)snprintf(about + strlen(about), sizeof about - strlen(about), "%s\n", line);
+    }
+    if (strcmp(about, self->about) != 0) {
+        about[strcspn(about, "\n")] = ',';
+        about[strcspn(about, "\n")] = '\0';
+        self->about[strcspn(self->about, "\n")] = ',';
+        self->about[strcspn(self->about, "\n")] = '\0';
+        cli_say("%s: it is about topic, id and partition \"%s\", and this is \"%s\": remove it to "
+                "begin "
+                "anew",
+                self->path, about, self->about);
+        return CLI_ERROR;
+    }
+    while (next_line(file, line)) {
+        number++;
+        if (!read_place(self, line)) {
+            cli_say("%s: line %u: want a partition and an offset", self->path, number);
+            return CLI_ERROR;
+        }
+    }
+    if (ferror(file)) {
+        cli_say("%s: cannot read: %s", self->path, strerror(errno));
+        return CLI_ERROR;
+    }
+    self->is_changed = false;
+    return CLI_OK;
+}
+
+static int read_file(struct place_file *self)
+{
+    FILE *file = fopen(self->path, "r");
+    if (!file && errno == ENOENT) {
+        return CLI_OK;
+    }
+    if (!file) {
+        cli_say("%s: cannot read: %s", self->path, strerror(errno));
+        return CLI_ERROR;
+    }
+    const int code = read_lines(self, file);
+    (void)fclose(file); /* was read only */
+    return code;
+}
+
+/* --- Writing ---------------------------------------------------------------------------- */
+
+static bool write_lines(const struct place_file *self, FILE *file)
+{
+    (void)fprintf(file, "%s\n%s", FIRST_LINE, self->about); /* the flush tells of errors */
+    for (uint32_t i = 0; i < PARTITIONS_MAX; i++) {
+        if (self->is_known[i]) {
+            (void)fprintf(file, "%" PRIu32 " %" PRIu64 "\n", i, self->next[i]);
+        }
+    }
+    return fflush(file) == 0 && !ferror(file) && fsync(fileno(file)) == 0;
+}
+
+static bool write_file(struct place_file *self)
+{
+    FILE *file = fopen(self->new_path, "w");
+    bool is_written = file && write_lines(self, file);
+    int error = errno;
+    if (file && fclose(file) != 0 && is_written) {
+        is_written = false;
+        error = errno;
+    }
+    if (is_written && rename(self->new_path, self->path) != 0) {
+        is_written = false;
+        error = errno;
+    }
+    if (!is_written) {
+        cli_say("%s: cannot write: %s", self->path, strerror(error));
+        (void)unlink(self->new_path); /* if it is there at all */
+    }
+    return is_written;
+}
+
+bool place_file_is_due(const struct place_file *self)
+{
+    return now_ms() - self->saved_ms >= PLACE_FILE_SAVE_MS;
+}
+
+bool place_file_save(struct place_file *self)
+{
+    self->saved_ms = now_ms();
+    if (!self->is_changed) {
+        return true;
+    }
+    self->is_changed = false;
+    return write_file(self);
+}
+
+/* --- Life -------------------------------------------------------------------------------- */
+
+static int describe(struct place_file *self, zspool_client_t *client, const char *topic,
+                    int32_t partition)
+{
+    zspool_error_t err = {0};
+    zspool_topic_info_t *info;
+    char which[16] = "all";
+    if (zspool_topic_info(client, topic, cli_timeout(), &info, &err) != 0) {
+        return cli_fail(&err);
+    }
+    if (partition != ZSPOOL_PARTITION_ALL) {
+        (void)snprintf(which, sizeof which, "%" PRId32, partition);
+    }
+    (void)snprintf(self->about, sizeof self->about, "%s %" PRIu64 "\n%s\n", topic, info->id, which);
+    zspool_free(info);
+    return CLI_OK;
+}
+
+/* May it be written? Better known before a message is printed than behind it. */
+static int check_writable(const struct place_file *self)
+{
+    FILE *file = fopen(self->new_path, "a");
+    if (!file) {
+        cli_say("%s: cannot write: %s", self->path, strerror(errno));
+        return CLI_ERROR;
+    }
+    (void)fclose(file);           /* nothing is in it */
+    (void)unlink(self->new_path); /* the next one is made anew */
+    return CLI_OK;
+}
+
+struct place_file *place_file_open(const char *path, zspool_client_t *client, const char *topic,
+                                   int32_t partition, int *ret_exit)
+{
+    struct place_file *self = calloc(1, sizeof *self);
+    const size_t new_size = strlen(path) + sizeof ".new";
+    if (self) {
+        self->path = strdup(path);
+        self->new_path = malloc(new_size);
+    }
+    if (!self || !self->path || !self->new_path) {
+        cli_say("no memory for the places of a reader");
+        *ret_exit = CLI_ERROR;
+        place_file_destroy(&self);
+        return NULL;
+    }
+    (void)snprintf(self->new_path, new_size, "%s.new", path);
+    int code = describe(self, client, topic, partition);
+    code = code == CLI_OK ? read_file(self) : code;
+    code = code == CLI_OK ? check_writable(self) : code;
+    if (code != CLI_OK) {
+        *ret_exit = code;
+        place_file_destroy(&self);
+    }
+    return self;
+}
+
+void place_file_destroy(struct place_file **self_p)
+{
+    struct place_file *self = *self_p;
+    if (self) {
+        free(self->path);
+        free(self->new_path);
+        free(self);
+        *self_p = NULL;
+    }
+}
