@@ -52,6 +52,7 @@ static int begin(struct lanes *self)
     while (runmap_next(&ledger->runs, span.end, RUN_CLASS_LEASED | RUN_CLASS_RESERVED, &span)) {
         self->must = span.end;
     }
+    self->reach = self->must;
     while (rc == 0 && runmap_next(&ledger->runs, 0, RUN_CLASS_READY | RUN_CLASS_LIMITED, &span)) {
         rc = lanes_set_state(ledger, span.first, span.end, RUN_PARKED);
     }
@@ -345,13 +346,20 @@ static int change(struct lanes *self, uint64_t offset, enum lane_state state)
     return make_dirty(self, number);
 }
 
+/* Was the scan not there yet, or did it pass by what lies there, all of it over, and was not to look at more? */
+static bool is_beyond(const struct lanes *self, uint64_t offset)
+{
+    return offset >= self->cursor || offset >= self->reach;
+}
+
 /* A dead message that holds is known wherever it lies. One that comes back beyond the cursor is
  * forgotten until the scan is there: nobody knows yet what of its key lies before it. */
 static int forget_beyond(struct lanes *self, uint64_t offset, enum lane_state state)
 {
     const struct lane_entry *entry = lane_entry(&self->table, offset);
-    const bool is_beyond = entry && entry->state == LANE_HOLDS && offset >= self->cursor;
-    return is_beyond && state != LANE_HOLDS ? change(self, offset, LANE_OVER) : 0;
+    const bool held = entry && entry->state == LANE_HOLDS;
+    return held && state != LANE_HOLDS && is_beyond(self, offset) ? change(self, offset, LANE_OVER)
+                                                                  : 0;
 }
 
 /* [first, end), of which all is equal. */
@@ -372,7 +380,10 @@ static int touch_span(struct lanes *self, uint64_t first, uint64_t end, const st
         } else if (rc == 0 && is_wanted) {
             rc = run->state == RUN_READY ? lanes_set_state(ledger, from, first, RUN_PARKED) : 0;
             /* The scan passes what is dead, and yet that holds its key. */
-            const bool is_passed = from < self->cursor || run->state == RUN_DEAD;
+            const bool is_passed = !is_beyond(self, from) || run->state == RUN_DEAD;
+            if (!is_passed && from < self->cursor) {
+                self->cursor = from;
+            }
             rc = rc == 0 && is_passed ? lanes_push_unread(self, from, first) : rc;
         }
     }

@@ -59,6 +59,7 @@ struct lanes {
     struct lane_table table;
     uint64_t cursor;         /* what is unfinished below is known, but for `unread` */
     uint64_t must;           /* nothing is handed out before the cursor is here */
+    uint64_t reach;          /* from here on nothing was ever looked at, dead ones were passed by */
     struct run_span *unread; /* stretches below the cursor that are not known */
     size_t unread_count, unread_capacity;
     struct lane_list dirty;   /* lanes to be looked at */

@@ -108,12 +108,14 @@ static uint64_t find_next(struct lanes *self)
 }
 
 /* What the scan may look at. */
-static uint64_t limit_of(const struct lanes *self)
+static uint64_t limit_of(struct lanes *self)
 {
     const uint64_t committed = ledger_committed(self->ledger);
     const uint64_t ahead = group_settings_of(self->ledger->group)->look_ahead;
     const uint64_t limit = committed < UINT64_MAX - ahead ? committed + ahead : UINT64_MAX;
-    return limit > self->must ? limit : self->must;
+    const uint64_t ret = limit > self->must ? limit : self->must;
+    self->reach = self->reach > ret ? self->reach : ret;
+    return ret;
 }
 
 bool lanes_wants(struct lanes *self)

@@ -399,6 +399,26 @@ static void what_comes_back_far_ahead_moves_no_bound(void **state)
     assert_pulled(f, 9, "f1");
 }
 
+/* Goal: nor does what the scan had passed by, since it was dead, when there was nothing else so near. */
+static void what_was_passed_by_dead_comes_back_in_its_turn(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{'look_ahead': 3, 'expired': 'dead', 'lease_ms': 60000}");
+    publish(f, "a1 b1 c1", "");
+    publish(f, "d1 e1", fixture_format(", 'expires_at_ms': %" PRId64, f->now.wall_ms + 1000));
+    publish(f, "f1", "");
+    const uint64_t lease = steps_pull(f, 1)->lease;
+    fixture_advance(f, 1000 + EXPIRY_PASS_MS);
+    fixture_advance(f, EXPIRY_PASS_MS);
+    assert_pulled(f, 9, "b1 c1");
+    assert_string_equal(reason(steps_pull(f, 9)), "look_ahead");
+    f->now.wall_ms -= 30000;
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    assert_pulled(f, 9, "");
+    steps_settle(f, 0, 1, lease, "'ack'");
+    assert_pulled(f, 9, "d1");
+}
+
 /* --- Telling ------------------------------------------------------------------------------------ */
 
 /* Goal: a pull whose time is over while it waits for more gets what is there. */
@@ -615,6 +635,7 @@ int main(void)
         T(the_scan_stops_at_look_ahead),
         T(what_comes_back_beyond_the_look_ahead_waits_for_what_lies_before_it),
         T(what_comes_back_far_ahead_moves_no_bound),
+        T(what_was_passed_by_dead_comes_back_in_its_turn),
         T(what_is_ready_comes_in_time),
         cmocka_unit_test_setup_teardown(a_pull_is_filled_however_large_its_messages_are,
                                         fixture_set_up_log, fixture_tear_down),
