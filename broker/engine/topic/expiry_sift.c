@@ -274,9 +274,11 @@ void expiry_sift_turn(struct engine *engine, struct expiry *self)
         struct run_span span;
         if (expiry_takes_part(ledger) && (group_filter_of(ledger->group) || is_compacted(ledger))) {
             const bool found = expiry_sift_next(&walk, sift->end, &span);
-            sift->pos = walk.pos;
+            const bool is_too_far = found && !expiry_has_room(engine, ledger, &span);
+            sift->pos = is_too_far ? UINT64_MAX : walk.pos;
+            walk.held = is_too_far && span.first < walk.held ? span.first : walk.held;
             sift->held = sift->held < walk.held ? sift->held : walk.held;
-            if (found) {
+            if (found && !is_too_far) {
                 begin_read(engine, self);
                 return;
             }

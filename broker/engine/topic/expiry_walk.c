@@ -112,20 +112,28 @@ bool expiry_takes_part(const struct ledger *ledger)
     return ledger->group && ledger->group->state == GROUP_LIVE && ledger->binding->joined;
 }
 
+bool expiry_has_room(const struct engine *engine, const struct ledger *ledger,
+                     const struct run_span *span)
+{
+    return span->run.state != RUN_NONE || span->first == ledger->high || ledger->above == 0 ||
+           ledger_rare_of(ledger)->apart < engine->expiries.apart_max ||
+           joins(ledger, span->first, span->end);
+}
+
 bool expiry_is_too_far(const struct engine *engine, struct ledger *ledger,
                        const struct run_span *span)
 {
+    if (!expiry_has_room(engine, ledger, span)) {
+        return true;
+    }
     if (span->run.state != RUN_NONE || span->first == ledger->high) {
         return false;
     }
     struct ledger_rare *const rare = ledger_rare_open(ledger);
-    if (rare && ledger->above == 0) {
-        rare->apart = 0;
-    }
-    if (!rare ||
-        (rare->apart >= engine->expiries.apart_max && !joins(ledger, span->first, span->end))) {
+    if (!rare) {
         return true;
     }
+    rare->apart = ledger->above > 0 ? rare->apart : 0;
     rare->apart += joins(ledger, span->first, span->end) ? 0 : 1;
     return false;
 }

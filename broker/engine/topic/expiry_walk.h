@@ -27,8 +27,10 @@ bool expiry_walk_next(struct expiry_walk *self, uint64_t end, struct run_span *r
 /* Is it a ledger from which anything is taken? Its group is there, and has the topic. */
 bool expiry_takes_part(const struct ledger *ledger);
 
-/* Would the stretch, done or dead, be a run of its own among others, and one too many? Else it is
- * counted. Memory that runs out is too many. */
+/* May the stretch, done or dead, be a run of its own among others, or is it none? */
+bool expiry_has_room(const struct engine *engine, const struct ledger *ledger,
+                     const struct run_span *span);
+/* Is that one too many? Else it is counted. Memory that runs out is too many. */
 bool expiry_is_too_far(const struct engine *engine, struct ledger *ledger,
                        const struct run_span *span);
 

@@ -324,6 +324,10 @@ static void what_is_too_scattered_is_left_to_pulls(void **state)
     }
     fixture_advance(f, SWEPT_MS);
     assert_int_equal(expired_of(f, "g"), 10);
+    mem_store_hold(f->mem, MEM_READS);
+    fixture_advance(f, 5000);
+    assert_null(expiry_of_t(f)->sift.read); /* in vain */
+    mem_store_hold(f->mem, 0);
     for (int i = 0; i < 4; i++) { /* what lies before it is finished */
         assert_string_equal(fixture_payloads(steps_pull(f, 9)), "");
     }
