@@ -47,6 +47,7 @@ void fault_choose_weather(struct sim *sim)
     weather->weighted = weather->urgent && prng_chance(prng, 500);
     sim->model.is_weighted = weather->weighted;
     sim->model.filters = sim->options.seed % 3 == 0;
+    sim->model.expiry_is_tight = sim->options.seed % 5 == 0;
     sim->model.shelf_filters = sim->options.seed % 2 == 0;
     sim->model.shares_fairly = sim->options.seed % 4 == 1;
     sim->model.fair_by_key = sim->options.seed % 8 == 1;

@@ -169,8 +169,10 @@ struct model {
     struct fair_wait fair_waits[SIM_PARTS_MAX][SIM_TENANTS][ZSP_PRIORITY_MAX + 1];
     bool filters;       /* groups that are made by hand have one */
     bool shelf_filters; /* the one that nobody pulls for has */
-    bool is_weighted;   /* group 0 gives turns to the less urgent */
-    int64_t uptime_ms;  /* how long the broker ran, all lives together */
+    bool
+        expiry_is_tight; /* the broker has room for few times to live, and leaves the rest to pulls */
+    bool is_weighted;    /* group 0 gives turns to the less urgent */
+    int64_t uptime_ms;   /* how long the broker ran, all lives together */
     uint32_t crashes, power_cuts;
     struct reach reach;
     int64_t slow_ms;      /* until then, of uptime, reads may take long */

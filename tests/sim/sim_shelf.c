@@ -45,8 +45,8 @@ static bool is_late(const struct client *self, const struct sim_request *info, u
     const struct model *model = &self->sim->model;
     const struct message_fact *fact = &model->messages[message - 1];
     const int64_t since_ms = info->entered_ms - SWEPT_MS;
-    return fact->order.expires_at_ms != 0 && fact->synced_step != 0 && fact->is_sure &&
-           fact->synced_ms <= since_ms && self->shelf_made_ms <= since_ms &&
+    return !model->expiry_is_tight && fact->order.expires_at_ms != 0 && fact->synced_step != 0 &&
+           fact->is_sure && fact->synced_ms <= since_ms && self->shelf_made_ms <= since_ms &&
            model->quiet_ms <= since_ms && (!model->shelf_filters || model->slow_ms <= since_ms) &&
            fact->order.expires_at_ms <= info->entered_wall_ms - SWEPT_MS;
 }

@@ -222,6 +222,8 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .seal_bytes = 500,
         .join_partitions = 1 + (uint32_t)(sim->options.seed % 3),
         .retention_ms = sim->weather.retention_ms,
+        .expiry_runs_max = sim->model.expiry_is_tight ? 12 : 0,
+        .expiry_apart_max = sim->model.expiry_is_tight ? 3 : 0,
         .pump_work_bytes = 1, /* one costly read tires a pump */
     };
     world->engine = engine_new(&engine_options, err);

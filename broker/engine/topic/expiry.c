@@ -22,8 +22,11 @@
 void expiry_init(struct engine *engine)
 {
     run_slab_init(&engine->expiries.slab, NULL);
-    engine->expiries.runs_max = EXPIRY_RUNS_MAX;
-    engine->expiries.apart_max = EXPIRY_APART_MAX;
+    const struct engine_options *const options = &engine->options;
+    engine->expiries.runs_max =
+        options->expiry_runs_max > 0 ? options->expiry_runs_max : EXPIRY_RUNS_MAX;
+    engine->expiries.apart_max =
+        options->expiry_apart_max > 0 ? options->expiry_apart_max : EXPIRY_APART_MAX;
 }
 
 void expiry_fini(struct engine *engine)
