@@ -82,7 +82,8 @@
 #define ZSP_LOOK_AHEAD           1000000u      /* default messages that a keyed group looks at */
 #define ZSP_LOOK_AHEAD_MAX       10000000u     /* 8 bytes each while known, 100 for each key */
 #define ZSP_SAVEPOINTS_MAX       64u           /* of a group */
-#define ZSP_SAVEPOINT_BYTES      (1792u << 10) /* one: it is restored, with an undo, by one record */
+#define ZSP_SAVEPOINT_BYTES      (3584u << 10) /* one: it is restored by one record, */
+#define ZSP_UNDO_BYTES           (1792u << 10) /* with an undo when both are so small */
 #define ZSP_SAVEPOINTS_BYTES_MAX (256u << 20)  /* all groups' together: they are kept in memory */
 #define ZSP_STALL_MS             1000u  /* a gap between two events longer than this is a stall */
 #define ZSP_STALL_GRACE_MS       10000u /* after a start or a stall no lease ends for this long */
@@ -110,7 +111,8 @@
 #define ZSP_HEARTBEAT_MS_MIN    100u         /* of a session: below, heartbeats are all it does */
 #define ZSP_HEARTBEAT_MS_MAX    60000u
 
-_Static_assert(ZSP_SAVEPOINT_BYTES * 2u < ZSP_JOURNAL_RECORD_MAX, "a restore fits a record");
+_Static_assert(ZSP_SAVEPOINT_BYTES < ZSP_STATE_RECORD_MAX, "a restore fits a record");
+_Static_assert(ZSP_UNDO_BYTES * 2u < ZSP_STATE_RECORD_MAX, "and a small one with its undo");
 _Static_assert(ZSP_RECORD_MAX * 2u <= ZSP_FRAME_MAX, "two records fit a frame");
 _Static_assert(ZSP_FRAME_MAX <= ZSP_REPLY_MAX, "a stored batch fits a reply");
 _Static_assert(ZSP_FRAME_MAX <= ZSP_REQUEST_BYTES_MAX, "a frame fits a connection's credit");

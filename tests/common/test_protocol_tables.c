@@ -83,6 +83,7 @@ static const struct limit_row limits[] = {
     {"", ZSP_LIST_MAX},
     {"", ZSP_SAVEPOINTS_MAX},
     {"", ZSP_SAVEPOINT_BYTES},
+    {"", ZSP_UNDO_BYTES},
     {"", ZSP_SAVEPOINTS_BYTES_MAX},
     {"", ZSP_LEASE_MS_MAX},
     {"", ZSP_DELAY_MS_MAX},

@@ -2,6 +2,7 @@
 #include "broker/engine/replay/savepoint.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,13 +86,18 @@ struct savepoint *savepoint_find(const struct group *group, struct zsp_slice nam
 
 /* --- Content --------------------------------------------------------------------------------- */
 
-static int too_large(struct zsp_err *err)
+static int too_large(size_t bytes_max, size_t fits, size_t count, struct zsp_err *err)
 {
-    return zsp_err_set_about(
-        err, ZSP_ETOO_LARGE, "savepoint",
-        "the state of the group takes more than %u bytes: too many partitions, or "
-        "stretches of unfinished messages",
-        ZSP_SAVEPOINT_BYTES);
+    char wanted[64];
+    char got[96];
+    (void)snprintf(wanted, sizeof wanted, "at most %zu bytes", bytes_max);
+    (void)snprintf(got, sizeof got, "more, with %zu of %zu partitions", fits, count);
+    (void)zsp_err_set(err, ZSP_ETOO_LARGE,
+                      "the state of the group takes more than %zu bytes; %zu of its %zu partitions "
+                      "fit: they are too many, or have too many stretches of unfinished messages",
+                      bytes_max, fits, count);
+    zsp_err_detail(err, "savepoint", wanted, got);
+    return ZSP_ETOO_LARGE;
 }
 
 /* Returns what it adds to a record that restores it. */
@@ -107,8 +113,7 @@ static size_t write_ledger(struct zsp_writer *out, const struct ledger *ledger)
     struct zsp_writer block = {0};
     for (size_t i = 0; i < block_set_count(&ledger->blocks); i++) {
         zsp_writer_reset(&block);
-        ledger_write_block(ledger, block_set_at(&ledger->blocks, i), ZSP_SAVEPOINT_BYTES / 2,
-                           &block);
+        ledger_write_block(ledger, block_set_at(&ledger->blocks, i), ZSP_UNDO_BYTES / 2, &block);
         zsp_write_u64(out, block_set_at(&ledger->blocks, i));
         zsp_write_u32(out, (uint32_t)block.len);
         zsp_write_bytes(out, zsp_writer_slice(&block));
@@ -124,14 +129,15 @@ static size_t write_ledger(struct zsp_writer *out, const struct ledger *ledger)
 int savepoint_write(struct zsp_writer *out, int64_t created_ms, struct zsp_slice name,
                     struct ledger *const *ledgers, size_t count, struct zsp_err *err)
 {
+    const size_t bytes_max = name.len > 0 ? ZSP_SAVEPOINT_BYTES : ZSP_UNDO_BYTES;
     size_t cost = 0;
     zsp_write_u8(out, SAVEPOINT_VERSION);
     zsp_write_u64(out, (uint64_t)created_ms);
     zsp_write_short(out, name);
     for (size_t i = 0; i < count; i++) {
         cost += write_ledger(out, ledgers[i]);
-        if (cost > ZSP_SAVEPOINT_BYTES) {
-            return too_large(err);
+        if (cost > bytes_max) {
+            return too_large(bytes_max, i, count, err);
         }
     }
     return out->failed ? zsp_err_set(err, ZSP_ENOMEM, "savepoint: out of memory") : 0;

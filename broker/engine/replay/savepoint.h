@@ -54,8 +54,8 @@ struct savepoint *savepoint_of(const struct group *group, uint32_t number);
 struct savepoint *savepoint_find(const struct group *group, struct zsp_slice name);
 
 /* --- What is in it --- */
-/* Write the value for these ledgers, which are attached to topics, as they are now.
- * Errors: ZSP_ENOMEM, ZSP_ETOO_LARGE (more than a record could restore) */
+/* Write the value for these ledgers, which are attached to topics, as they are now; without a name, that
+ * of an undo. Errors: ZSP_ENOMEM, ZSP_ETOO_LARGE (more than a record could restore, or an undo take of it) */
 int savepoint_write(struct zsp_writer *out, int64_t created_ms, struct zsp_slice name,
                     struct ledger *const *ledgers, size_t count, struct zsp_err *err);
 /* Walk: begin, then the next ledger until false. */

@@ -238,12 +238,39 @@ static void a_seek_from_very_much_state_has_no_undo(void **state)
         steps_publish(f, "t", ZSP_STATE_BLOCK);
         riddle(f, i * ZSP_STATE_BLOCK);
     }
-    fixture_error(f, ZSP_ETOO_LARGE, "SAVEPOINT.SAVE", SAVE, NULL);
+    const struct answer *refused = fixture_error(f, ZSP_ETOO_LARGE, "SAVEPOINT.SAVE", SAVE, NULL);
+    assert_string_equal(refused->error.wanted, "at most 3670016 bytes");
+    assert_string_equal(refused->error.got, "more, with 0 of 1 partitions");
     const struct answer *moved = fixture_ok(f, "SEEK", "{'group': 'g', 'to': 'latest'}", NULL);
     assert_string_equal(fixture_value(moved, "undo"), "false");
     fixture_error(f, ZSP_ENOT_FOUND, "SAVEPOINT.UNDO", IN_G, NULL);
     fixture_restart(f, MEM_KEEP_SYNCED);
     fixture_error(f, ZSP_ENOT_FOUND, "SAVEPOINT.UNDO", IN_G, NULL);
+}
+
+/* Goal: a group of 20,000 partitions has savepoints; what they are too large for is the undo of a restore. */
+static void a_group_of_many_partitions_has_savepoints(void **state)
+{
+    struct engine_fixture *f = *state;
+    for (int i = 0; i < 20; i++) {
+        fixture_ok(f, "TOPIC.CREATE", fixture_format("{'topic': 't%d', 'partitions': 1000}", i),
+                   NULL);
+    }
+    f->options.join_partitions = 100000; /* in one turn */
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['t*']}", NULL);
+    fixture_ok(f, "SAVEPOINT.SAVE", SAVE, NULL);
+    fixture_ok(f, "PUBLISH", "{'topic': 't7', 'partition': 999}", "[[b'a']]");
+    const struct answer *pulled = fixture_ok(f, "PULL", IN_G, NULL);
+    fixture_ok(f, "SETTLE",
+               fixture_format("{'group': 'g', 'runs': [['t7', 999, 0, 1, %" PRIu64 ", 'ack']]}",
+                              pulled->lease),
+               NULL);
+    const struct answer *told = fixture_ok(f, "SAVEPOINT.RESTORE", SAVE, NULL);
+    assert_string_equal(fixture_value(told, "undo"), "false");
+    assert_int_equal(fixture_number(told, "redelivered"), 1);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    assert_string_equal(fixture_payloads(fixture_ok(f, "PULL", IN_G, NULL)), "a");
 }
 
 /* --- what has changed meanwhile --------------------------------------------------------------- */
@@ -413,6 +440,7 @@ int main(void)
         TEST(an_undo_is_of_the_partitions_that_were_moved),
         TEST(a_restore_is_undone),
         TEST(a_seek_from_very_much_state_has_no_undo),
+        TEST(a_group_of_many_partitions_has_savepoints),
         TEST(what_retention_took_is_told),
         TEST(topics_that_went_are_told),
         TEST(a_refused_restore_changes_nothing),
