@@ -387,7 +387,7 @@ int group_put_gone(struct engine *engine, const struct group *group, struct engi
 /* Put `gone` for what a ledger has in the journal. */
 void group_ledger_put_gone(struct engine *engine, const struct ledger *ledger);
 
-/* Free what a start that failed left behind. */
+/* Free what a start that failed left behind (group_start.c). */
 void group_state_fini(struct groups *self);
 
 /* --- administration (group_verbs.c) --- */

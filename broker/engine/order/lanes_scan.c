@@ -419,7 +419,7 @@ static void scan_done(struct engine *engine, struct engine_op *op,
     struct lanes *const self = (struct lanes *)op;
     struct ledger *const ledger = self->ledger;
     struct zsp_err error = completion->error;
-    uint64_t end = self->to;
+    uint64_t end;
     lanes_list(self, LANES_NOWHERE);
     if (!ledger) {
         lanes_free(self);
