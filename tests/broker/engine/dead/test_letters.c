@@ -98,6 +98,24 @@ static void a_copy_tells_where_it_is_from(void **state)
     assert_non_null(strstr(answer->text, "\"priority\": 7"));
 }
 
+/* Goal: what comes back and dies anew while its copy waits to be sent is copied as it died last. Method: the
+ * topic of the copies is made slowly. */
+static void a_copy_tells_of_the_last_death(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f);
+    mem_store_hold(f->mem, MEM_TOPICS);
+    reject(f, 0, 1, "bad");
+    fixture_ok(f, "DEAD.REDRIVE", "{'group': 'g', 'all': true}", NULL);
+    reject(f, 0, 1, "worse");
+    mem_store_hold(f->mem, 0);
+    fixture_advance(f, 5000);
+    assert_string_equal(letters(f), "a");
+    const struct answer *const answer =
+        fixture_ok(f, "READ", "{'topic': 'd', 'from': 'earliest'}", NULL);
+    assert_non_null(strstr(headers_of(answer), "zspool-reason=worse"));
+}
+
 /* Goal: also what dies by a lost lease, after the last failure. */
 static void a_lost_lease_makes_letters_too(void **state)
 {
@@ -354,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_dies_is_copied),
         TEST(a_copy_tells_where_it_is_from),
+        TEST(a_copy_tells_of_the_last_death),
         TEST(a_lost_lease_makes_letters_too),
         TEST(a_topic_that_is_full_is_waited_for),
         TEST(a_topic_that_is_missing_is_waited_for),
