@@ -608,6 +608,21 @@ static void a_silent_member_leaves_with_the_last_that_is_out(void **state)
     assert_string_equal(fixture_payloads(pull_as(f, SECOND, 9)), "m1");
 }
 
+/* Goal: who was silent for too long, and comes back while something is still out, keeps the partition. */
+static void a_member_that_comes_back_in_time_keeps_its_partition(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, 1, "{'lease_ms': 1000}");
+    steps_publish(f, "t", 3);
+    steps_settle(f, 0, 1, pull_as(f, FIRST, 1)->lease, "'extend', {'ms': 5000}");
+    fixture_advance(f, 1500);
+    const uint64_t lease = pull_as(f, FIRST, 1)->lease;
+    fixture_advance(f, 400);
+    steps_settle(f, 0, 2, lease, "'ack'");
+    assert_string_equal(fixture_payloads(pull_as(f, SECOND, 9)), "");
+    assert_string_equal(fixture_payloads(pull_as(f, FIRST, 9)), "m2");
+}
+
 /* Goal: what is redriven comes in its place, behind what is fresh again. */
 static void a_message_redriven_after_a_seek_does_not_overtake(void **state)
 {
@@ -660,6 +675,7 @@ int main(void)
         TEST(only_an_order_can_be_held),
         TEST(a_seek_begins_a_new_order),
         TEST(a_silent_member_leaves_with_the_last_that_is_out),
+        TEST(a_member_that_comes_back_in_time_keeps_its_partition),
         TEST(a_message_redriven_after_a_seek_does_not_overtake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
