@@ -68,6 +68,7 @@ int cli_exit_of(int code)
         return CLI_DENIED;
     case ZSPOOL_EINVAL:
     case ZSPOOL_EBAD_NAME:
+    case ZSPOOL_EBAD_VALUE:
         return CLI_USAGE;
     default:
         return CLI_ERROR;
@@ -86,7 +87,7 @@ int cli_confirm(bool yes, const char *format, ...)
         return CLI_OK;
     }
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-        cli_say("this cannot be undone, and there is no terminal to ask on: want --yes");
+        cli_say("there is no terminal to ask on whether to go on: want --yes");
         return CLI_USAGE;
     }
     va_list args;

@@ -3,6 +3,7 @@
  * How windows learn whose messages are whose: they are read ahead, in stretches.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -52,8 +53,12 @@ int group_fair_check(struct zsp_slice text, struct zsp_err *err)
 {
     if (!is_of_header(text) && !zsp_slice_equal_str(text, "key") &&
         !zsp_slice_equal_str(text, "producer")) {
-        (void)zsp_err_set(err, ZSP_EBAD_VALUE, "settings: fair_by: key, producer or header.NAME");
-        zsp_err_detail(err, "fair_by", "key, producer or header.NAME", NULL);
+        char got[128]; /* cut to a whole letter below */
+        (void)snprintf(got, sizeof got, "%.*s", (int)text.len, (const char *)text.data);
+        (void)zsp_err_set(err, ZSP_EBAD_VALUE,
+                          "settings: fair_by must be key, producer or header.NAME, not %.*s",
+                          (int)text.len, (const char *)text.data);
+        zsp_err_detail(err, "fair_by", "key, producer or header.NAME", got);
         return ZSP_EBAD_VALUE;
     }
     return 0;

@@ -205,6 +205,10 @@ static int check_choice(const struct dead_run *self)
         return cli_usage(self->verb, "%s: addresses, or something to choose by, not both",
                          self->action);
     }
+    if (choice->all && has_filter) {
+        return cli_usage(self->verb, "%s: --all is for every one: nothing else chooses",
+                         self->action);
+    }
     if (!has_runs && !has_filter && !choice->all) {
         return cli_usage(self->verb,
                          "%s: name addresses, or choose with --topic, --reason, --older-than or "

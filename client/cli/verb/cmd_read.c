@@ -308,20 +308,20 @@ const struct cli_verb cli_read = {
     .name = "read",
     .synopsis = "[OPTION]... TOPIC | --trace ADDRESS -g GROUP",
     .summary = "replay messages; groups are not touched",
-    .details =
-        "Each payload is printed with a newline; messages of several partitions by time.\n"
-        "A POSITION is earliest, latest, an offset, -N (the last N of each partition),\n"
-        "10m (ago), 2026-01-31T12:00:00Z, @UNIXTIME, or id:X, the newest message with\n"
-        "the id X, in topics with a dedup window. Offsets and ids must be in the log;\n"
-        "the others are moved to what is there. Exit code 3 when there was nothing.\n"
-        "With -f, what retention took before it was read is told, and the rest follows;\n"
-        "partitions that the topic gets later are read from their first message on.\n"
-        "--resume FILE makes a run go on where the one before ended, in each partition;\n"
-        "--from counts when there is no FILE yet. What was printed is not printed again;\n"
-        "only after a crash (kill -9) that of the last second.\n"
-        "FORMAT: %t topic, %p partition, %o offset, %T timestamp in ms, %k key,\n"
-        "%s payload, %h headers, %i id, %y type, %K and %S lengths (-1: none),\n"
-        "%d deliveries, %f failures, %l lease, %% percent; and \\n \\t \\r \\0 \\\\ \\xNN.\n",
+    .details = "Each payload is printed with a newline; messages of several partitions by time.\n"
+               "A POSITION is earliest, latest, an offset, -N (the last N of each partition),\n"
+               "10m (ago), 2026-01-31T12:00:00Z, @UNIXTIME, or id:X, the newest message with\n"
+               "the id X, in topics with a dedup window. Offsets and ids must be in the log;\n"
+               "the others are moved to what is there. Exit code 3 when there was nothing.\n"
+               "With -f, what retention took before it was read is told, and the rest follows;\n"
+               "partitions that the topic gets later are read from their first message on.\n"
+               "--resume FILE makes a run go on where the one before ended, in each partition;\n"
+               "--from counts when there is no FILE yet. What was printed is not printed again;\n"
+               "only after a crash (kill -9) that of the last second.\n"
+               "FORMAT: %t topic, %p partition, %o offset, %T timestamp in ms, %k key,\n"
+               "%s payload, %h headers, %i id, %y type, %P priority, %K and %S lengths\n"
+               "(-1: none), %d deliveries, %f failures, %l lease, %% percent; and\n"
+               "\\n \\t \\r \\0 \\\\ \\xNN.\n",
     .example = "  zspool read orders --from 10m --json\n"
                "  zspool read orders -f --format '%T %p/%o %k: %s\\n'\n"
                "  zspool read orders -f --resume orders.place --json >> orders.jsonl\n"

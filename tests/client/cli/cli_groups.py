@@ -149,7 +149,7 @@ class Groups(Case):
         self.good("group", "set", "fil-g", "--filter", "default")
         self.good("pub", "fil", "three")
         self.assertEqual(self.good("pull", "fil", "-g", "fil-g", "-e").lines(), ["three"])
-        self.assertIn("position 4: wanted =", self.bad(1, "group", "set", "fil-g",
+        self.assertIn("position 4: wanted =", self.bad(2, "group", "set", "fil-g",
                                                        "--filter", "key ~ x").err)
 
     def why(self, group):
@@ -218,6 +218,36 @@ class Groups(Case):
         self.assertEqual(info["patterns"], ["pat.?"])
         self.assertIn("topic pattern", self.bad(2, "pull", "[ab]*", "-g", "pat-g").err)
         self.good("group", "rm", "pat-g", "--yes")
+
+    def test_settings_that_cannot_be_are_wrong_usage_and_told_with_what_is_wanted(self):
+        self.good("topic", "create", "val")
+        self.good("group", "create", "val-g", "--topic", "val")
+        for words, told in (
+                (("--on-dead", "maybe"), "on_dead must be skip or hold, not maybe"),
+                (("--on-dead", "hold"), "on_dead: must be skip in a shared group"),
+                (("--look-ahead", "5"), "look_ahead: is for keyed groups only"),
+                (("--expired", "later"), "expired must be drop or dead, not later"),
+                (("--fair-by", "tenant"), "fair_by must be key, producer or header.NAME, not tenant"),
+                (("--priority", "fair"), "priority must be strict or weighted, not fair"),
+                (("--backoff-factor", "0"), "backoff_factor must be 1..10, not 0"),
+                (("--lease", "1ms"), "lease_ms must be 100..86400000, not 1")):
+            self.assertIn(told, self.bad(2, "group", "set", "val-g", *words).err)
+        for words, told in (
+                (("--retention-time", "0s"), "retention_time_ms must be 1.."),
+                (("--until-consumed", "maybe"), "until_consumed must be no or yes, not maybe"),
+                (("--when-full", "wait"), "when_full must be reject or drop_oldest, not wait"),
+                (("--cleanup", "zip"), "cleanup must be delete or compact, not zip"),
+                (("--compact-ratio", "101"), "compact_ratio must be 1..100, not 101"),
+                (("--partitions", "1025"), "--partitions is 1 to 1024")):
+            self.assertIn(told, self.bad(2, "topic", "set", "val", *words).err)
+
+    def test_what_is_asked_for_without_a_terminal_says_what_it_wants(self):
+        self.good("pub", "ask", "a")
+        self.good("pull", "ask", "-g", "ask-g", "-e")
+        for words in (("group", "seek", "ask-g", "--topic", "ask", "--to", "0"), ("group", "rm", "ask-g"),
+                      ("topic", "purge", "ask", "--before", "latest"), ("topic", "rm", "ask")):
+            self.assertEqual(self.bad(2, *words).err,
+                             "zspool: there is no terminal to ask on whether to go on: want --yes\n")
 
     def test_pause_and_resume(self):
         self.good("pub", "pause", "a", "b")
@@ -325,6 +355,8 @@ class Groups(Case):
         self.usage("dead", "redrive", "dd-g", "--stop", "--all")
         self.usage("dead", "redrive", "dd-g")
         self.usage("dead", "redrive", "dd-g", "--all", "dd/0/1")
+        self.usage("dead", "drop", "dd-g", "--all", "--reason", "x", "--yes")
+        self.usage("dead", "redrive", "dd-g", "--all", "--topic", "dd", "--yes")
         self.usage("dead", "show", "dd-g")
         self.usage("dead", "show", "dd-g", "dd/0")
         self.usage("dead", "ls", "dd-g", "--all")
@@ -379,7 +411,7 @@ class Groups(Case):
         self.usage("group", "replay", "rp-g", "--from", "then")
         self.usage("group", "replay", "rp-g", "--from", "1", "--topic", "rp", "--topic", "rq")
         self.bad(4, "group", "replay", "rp-g", "--from", "savepoint:then")
-        self.bad(1, "group", "replay", "rp-g", "--from", "4", "--to", "2")
+        self.bad(2, "group", "replay", "rp-g", "--from", "4", "--to", "2")
         dry = self.good("group", "replay", "rp-g", "--from", "1", "--to", "4", "--dry-run").lines()
         self.assertEqual([line.split() for line in dry],
                          [["PARTITION", "FROM", "TO", "LOST"], ["0", "1", "4", "0"]])
@@ -391,7 +423,7 @@ class Groups(Case):
         self.assertIn("replay for group rp-g, finished",
                       self.good("group", "info", name).out.decode())
         self.assertTrue(self.good("group", "info", name, "--json").objects()[0]["replay"]["finished"])
-        self.bad(1, "group", "seek", name, "--topic", "rp", "--to", "1", "--yes")
+        self.bad(2, "group", "seek", name, "--topic", "rp", "--to", "1", "--yes")
         self.good("group", "rm", name, "--yes")
         self.bad(4, "pull", "rp", "-g", name, "-e")  # it does not begin anew by itself
         made = self.good("group", "replay", "rp-g", "--from", "savepoint:now", "--as", "rp-as",
@@ -424,7 +456,7 @@ class Groups(Case):
 
     def test_a_pull_of_another_mode_or_start_is_refused(self):
         self.good("pub", "modes", "x")
-        self.bad(1, "pull", "modes", "-g", "m", "--mode", "sorted", "-e")
+        self.bad(2, "pull", "modes", "-g", "m", "--mode", "sorted", "-e")
         self.good("pull", "modes", "-g", "m2", "--start", "earliest", "-e")
         self.bad(1, "pull", "modes", "-g", "m2", "--start", "latest", "-e")
 
@@ -463,12 +495,12 @@ class Groups(Case):
         settings = self.good("group", "info", "adm", "--json").objects()[0]["settings"]
         self.assertEqual((settings["backoff"], settings["backoff_ms"]), ("", 3000))
         self.good("group", "set", "adm", "--dead-letter-topic", "adm-dead")
-        self.bad(1, "group", "set", "adm", "--dead-letter-topic", "adm")  # it would come back
+        self.bad(2, "group", "set", "adm", "--dead-letter-topic", "adm")  # it would come back
         info = self.good("group", "info", "adm", "--json").objects()[0]
         self.assertEqual(info["settings"]["dead_letter_topic"], "adm-dead")
         self.usage("group", "set", "adm", "--backoff", "1s,,2s")
         self.usage("group", "set", "adm", "--backoff", "often")
-        self.bad(1, "group", "set", "adm", "--on-dead", "hold")  # nothing is in order there
+        self.bad(2, "group", "set", "adm", "--on-dead", "hold")  # nothing is in order there
         self.good("group", "create", "adm-o", "--mode", "ordered", "--on-dead", "hold")
         self.assertIn("on_dead = hold", self.good("group", "info", "adm-o").lines())
         self.good("group", "set", "adm-o", "--on-dead", "default")

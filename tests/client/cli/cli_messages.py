@@ -301,7 +301,7 @@ class Messages(Case):
         self.assertEqual(self.good("read", "fil", "-f", "-n", "1", "--filter", 'key = "c"').lines(),
                          ["of c"])
         self.assertEqual(zspool("read", "fil", "--filter", 'key = "x"').code, 3)
-        self.assertIn("filter", self.bad(1, "read", "fil", "--filter", "size > 3").err)
+        self.assertIn("filter", self.bad(2, "read", "fil", "--filter", "size > 3").err)
         self.usage("read", "fil", "--id", "7", "--filter", 'key = "a"')
 
     def test_read_follows_all_partitions(self):

@@ -448,7 +448,7 @@ class Work(Case):
         self.bad(2, "work", "t", "-g", "g", "-j", "257", "--", "cat")
         self.bad(2, "work", "t", "-g", "g", "sh", "-c", "true")
         self.pub("modal", "x")
-        self.bad(1, "work", "modal", "-g", "m", "--mode", "nonsense", "--", "cat")
+        self.bad(2, "work", "modal", "-g", "m", "--mode", "nonsense", "--", "cat")
 
 
 if __name__ == "__main__":
