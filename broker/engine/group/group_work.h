@@ -35,7 +35,7 @@ struct group_work {
     uint32_t claimed;                 /* bindings with something ready that parked pulls named */
     uint32_t waiting_all;             /* parked pulls that named no topics */
     uint32_t parked_count;            /* pulls */
-    uint64_t scanned_messages;        /* read to learn keys since something was last handed out, */
+    uint64_t scanned_messages;        /* read to learn keys, */
     uint64_t scanned_bytes;           /* and their bytes */
     struct pull_list parked;          /* in order of arrival */
     struct pull_list working;         /* reading or granting */

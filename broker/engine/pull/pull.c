@@ -443,23 +443,35 @@ static void resend(struct engine *engine, struct pull *self)
     }
 }
 
-/* While keys are read that may let it have more. As many messages and bytes are read for it as it, and
+/* While keys are read that may let it have more: as many messages and bytes are read for it as it, and
  * each who waits like it, could be given, whosever keys these are. */
-static bool waits_for_more(const struct pull *self, uint64_t ready, uint64_t waiting)
+static bool waits_for_more(struct pull *self, uint64_t ready, uint64_t waiting)
 {
     const struct group_work *work = group_work_of(self->group);
-    return self->group->lanes_reading > 0 && !self->is_hurried &&
-           ready / waiting < self->max_messages &&
-           work->scanned_messages / waiting < self->max_messages &&
-           work->scanned_bytes / waiting < self->max_bytes && work->scanned_bytes < LANES_FILL_MAX;
+    if (self->group->lanes_reading == 0 || self->is_hurried ||
+        ready / waiting >= self->max_messages) {
+        return false;
+    }
+    if (!self->fills) {
+        self->fills = true;
+        self->scanned_messages = work->scanned_messages;
+        self->scanned_bytes = work->scanned_bytes;
+    }
+    const uint64_t messages = work->scanned_messages - self->scanned_messages;
+    const uint64_t bytes = work->scanned_bytes - self->scanned_bytes;
+    return messages / waiting < self->max_messages && bytes / waiting < self->max_bytes &&
+           bytes < LANES_FILL_MAX;
 }
 
-bool pull_fills(const struct pull *self)
+bool pull_hurry(struct pull *self)
 {
     uint64_t ready = 0;
     uint64_t waiting = 0;
-    share_of(self, &ready, &waiting);
-    return ready > 0 && !self->group->paused && waits_for_more(self, ready, waiting);
+    if (self->fills && !self->group->paused) {
+        share_of(self, &ready, &waiting);
+    }
+    self->is_hurried = ready > 0;
+    return self->is_hurried;
 }
 
 /* One parked pull that is bound: begin it, answer it, or leave it. */
@@ -493,7 +505,6 @@ static void serve_bound(struct engine *engine, struct pull *self)
         return;
     }
     if (self->take.taken > 0) {
-        self->group->work->scanned_messages = self->group->work->scanned_bytes = 0;
         pull_unpark(self);
         pull_begin(engine, self);
         return;

@@ -81,7 +81,8 @@ struct pull {
     bool has_outcomes; /* it brought some; an error may follow on applied ones */
     bool is_ready;     /* at work and done, but its outcomes are not durable yet */
     bool is_cut;       /* a limit left something out */
-    bool is_hurried;   /* its time is over: it takes what is READY */
+    bool fills;        /* it has waited to be given more than what was READY; */
+    bool is_hurried;   /* its time is over, and it takes that */
     bool is_complete;  /* nothing more is read */
     bool lost_turn;    /* what came last was a turn, and nobody gets it: see pull_take_again() */
     bool is_stale;     /* some of what it had reserved is void */
@@ -95,14 +96,15 @@ struct pull {
     /* at work; the arrays are lent by the group side meanwhile, see pull_arrays.h */
     struct take take;
     size_t piece_capacity;
-    uint64_t most;         /* messages that it may be given; it may have reserved more */
-    size_t next_piece;     /* pieces before it are done with */
-    uint64_t next_from;    /* in next_piece: read up to here */
-    uint32_t read_count;   /* */
-    uint32_t tries;        /* times it came back with nothing */
-    uint32_t reach;        /* it reserves 2^reach times as much, while it meets what is absent */
-    uint64_t lease;        /* the number drawn for it; 0 = told */
-    struct pull_run *runs; /* as granted, adjoining ones together */
+    uint64_t most;       /* messages that it may be given; it may have reserved more */
+    size_t next_piece;   /* pieces before it are done with */
+    uint64_t next_from;  /* in next_piece: read up to here */
+    uint32_t read_count; /* */
+    uint32_t tries;      /* times it came back with nothing */
+    uint32_t reach;      /* it reserves 2^reach times as much, while it meets what is absent */
+    uint64_t scanned_messages, scanned_bytes; /* `fills`: those of its group when that began */
+    uint64_t lease;                           /* the number drawn for it; 0 = told */
+    struct pull_run *runs;                    /* as granted, adjoining ones together */
     size_t run_count, run_capacity;
     struct pull_run *absent; /* not in the log, or expired: done */
     size_t absent_count, absent_capacity;
@@ -182,8 +184,8 @@ void pull_rest(struct pull *self);
 void pull_answer(struct engine *engine, struct pull *self);
 /* Tell that there is nothing; the pull goes on to its end unheard. */
 void pull_answer_empty(struct engine *engine, const struct pull *self, const char *reason);
-/* Does it wait to be given more than what is ready? */
-bool pull_fills(const struct pull *self);
+/* Did it wait to be given more than what is ready? Then it does so no longer. */
+bool pull_hurry(struct pull *self);
 /* It came back with nothing: first in line again, or answered when it may not wait for more. */
 void pull_again(struct engine *engine, struct pull *self);
 /* Room for one more item of an array of the pull. */

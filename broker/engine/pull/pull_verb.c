@@ -57,9 +57,8 @@ static void wait_ends(struct engine *engine, struct parked *parked, enum parked_
     const bool is_parked = self->state == PULL_PARKED;
     switch (why) {
     case PARKED_TIMEOUT:
-        if (is_parked && !self->is_resent && pull_is_bound(self) && pull_fills(self)) {
+        if (is_parked && !self->is_resent && pull_is_bound(self) && pull_hurry(self)) {
             self->waits = false;
-            self->is_hurried = true;
             group_wake(engine->groups, self->group);
             break;
         }

@@ -455,6 +455,28 @@ static void large_ones(struct engine_fixture *f, uint8_t count, size_t bytes)
     fixture_restart(f, MEM_KEEP_SYNCED);
 }
 
+/* Goal: who asks for much waits for so many reads, however often others take what is READY meanwhile. */
+static void a_pull_does_not_wait_to_be_filled_for_ever(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    large_ones(f, 40, 300000);
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t large = steps_wait(f, 20, 60000);
+    uint64_t small = 0;
+    unsigned turns = 0;
+    while (!fixture_answer(f, large) && turns < 30) {
+        turns++;
+        small = small == 0 || fixture_answer(f, small) ? steps_wait(f, 1, 60000) : small;
+        fixture_pump(f);
+        mem_store_release(f->mem, MEM_READS);
+        fixture_pump(f);
+    }
+    assert_non_null(fixture_answer(f, large));
+    assert_int_not_equal(steps_count(fixture_answer(f, large)), 0);
+    assert_true(turns < 12);
+}
+
 /* Messages so large that the scan reads few of them at once: what it has not looked at is left. */
 static void what_is_not_looked_at_yet_is_more(void **state)
 {
@@ -639,6 +661,7 @@ int main(void)
         T(what_is_ready_comes_in_time),
         cmocka_unit_test_setup_teardown(a_pull_is_filled_however_large_its_messages_are,
                                         fixture_set_up_log, fixture_tear_down),
+        T(a_pull_does_not_wait_to_be_filled_for_ever),
         cmocka_unit_test_setup_teardown(what_is_not_looked_at_yet_is_more, fixture_set_up_log,
                                         fixture_tear_down),
         T(the_hottest_keys_are_told),
