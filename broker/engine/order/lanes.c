@@ -96,7 +96,8 @@ void lanes_drop(struct ledger *ledger)
     ledger->ways->lanes = NULL;
     ledger_ways_close(ledger);
     if (self->place == LANES_READING) {
-        ledger->group->lanes_reading--; /* nobody waits for it any more */
+        ledger->group->lanes_reading--;
+        group_wake(self->groups, ledger->group); /* nobody waits for it any more */
         self->ledger = NULL;
         return;
     }

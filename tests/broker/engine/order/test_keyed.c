@@ -603,6 +603,21 @@ static void what_comes_back_right_after_a_start_takes_back_only_what_lies_behind
     assert_pulled(f, 9, "a3 a4");
 }
 
+/* Goal: a pull that asks once is answered though what it waited for is not read any more. */
+static void a_seek_answers_who_waits_for_keys(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    publish(f, "a1 b1", "");
+    mem_store_hold(f->mem, MEM_READS);
+    const uint64_t ticket = steps_wait(f, 9, 0);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, ticket));
+    fixture_ok(f, "SEEK", "{'group': 'g', 'topic': 't', 'to': 'latest'}", NULL);
+    fixture_pump(f);
+    assert_string_equal(reason(fixture_answer(f, ticket)), "end");
+}
+
 static void messages_without_a_wait_are_found_at_once(void **state)
 {
     struct engine_fixture *f = *state;
@@ -670,6 +685,7 @@ int main(void)
         T(what_came_due_while_nobody_pulled_is_found),
         T(a_start_finds_the_keys_that_are_out),
         T(what_comes_back_right_after_a_start_takes_back_only_what_lies_behind_it),
+        T(a_seek_answers_who_waits_for_keys),
         T(messages_without_a_wait_are_found_at_once),
     };
 #undef T
