@@ -7,6 +7,8 @@
 #include "broker/engine/ledger/levels.h"
 #include "common/assert.h"
 
+#define PARKED_TOGETHER 256u /* runs */
+
 /* --- Life ------------------------------------------------------------------------------------- */
 
 static bool holds_dead(const struct lanes *self)
@@ -41,21 +43,44 @@ int lanes_push_unread(struct lanes *self, uint64_t first, uint64_t end)
     return 0;
 }
 
+/* READY messages from `from` on wait for the scan. */
+static int park_all(struct ledger *ledger, uint64_t from)
+{
+    struct run_span spans[PARKED_TOGETHER];
+    size_t count = 0;
+    int rc = 0;
+    while (rc == 0 &&
+           runmap_next(&ledger->runs, from, RUN_CLASS_READY | RUN_CLASS_LIMITED, &spans[count])) {
+        struct run_span *span = &spans[count++];
+        span->first = span->first > from ? span->first : from;
+        span->run.state = RUN_PARKED;
+        from = span->end;
+        if (count == PARKED_TOGETHER) {
+            rc = runmap_set_all(&ledger->runs, spans, count);
+            count = 0;
+        }
+    }
+    return rc == 0 ? runmap_set_all(&ledger->runs, spans, count) : rc;
+}
+
 /* Nothing is known yet. Before anything is handed out that must change for all that is out, and for what
- * lies before it. What came back further ahead, as nobody else had it, waits for the scan. */
+ * is unfinished as far as look_ahead. What came back further ahead waits until the scan may go there. */
 static int begin(struct lanes *self)
 {
     struct ledger *ledger = self->ledger;
     struct run_span span = {0};
-    int rc = 0;
     self->cursor = self->must = ledger_committed(ledger);
+    while (runmap_next(&ledger->runs, span.end, RUN_CLASS_UNFINISHED, &span)) {
+        self->must = span.end;
+    }
+    const uint64_t bound = lanes_bound(ledger);
+    self->must = self->must < bound ? self->must : bound;
+    span.end = self->must;
     while (runmap_next(&ledger->runs, span.end, RUN_CLASS_LEASED | RUN_CLASS_RESERVED, &span)) {
         self->must = span.end;
     }
     self->reach = self->must;
-    while (rc == 0 && runmap_next(&ledger->runs, 0, RUN_CLASS_READY | RUN_CLASS_LIMITED, &span)) {
-        rc = lanes_set_state(ledger, span.first, span.end, RUN_PARKED);
-    }
+    int rc = park_all(ledger, self->must);
     span.end = 0;
     while (rc == 0 && holds_dead(self) &&
            runmap_next(&ledger->runs, span.end, RUN_CLASS_HOLDING, &span)) {

@@ -101,6 +101,8 @@ ZSP_MUST_CHECK int lanes_set_state(struct ledger *ledger, uint64_t first, uint64
                                    enum run_state state);
 
 /* --- Reading (lanes_scan.c) --- */
+/* The end of what look_ahead lets a scan look at. */
+uint64_t lanes_bound(const struct ledger *ledger);
 /* Begin what the group's ledgers want to have read. */
 void lanes_serve(struct engine *engine, struct group *group);
 /* Is something not known that a pull may have to wait for? */

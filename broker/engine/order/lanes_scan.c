@@ -107,15 +107,20 @@ static uint64_t find_next(struct lanes *self)
     return at;
 }
 
-/* What the scan may look at. */
+uint64_t lanes_bound(const struct ledger *ledger)
+{
+    const uint64_t committed = ledger_committed(ledger);
+    const uint64_t ahead = group_settings_of(ledger->group)->look_ahead;
+    return committed < UINT64_MAX - ahead ? committed + ahead : UINT64_MAX;
+}
+
+/* What this scan may look at. */
 static uint64_t limit_of(struct lanes *self)
 {
-    const uint64_t committed = ledger_committed(self->ledger);
-    const uint64_t ahead = group_settings_of(self->ledger->group)->look_ahead;
-    const uint64_t limit = committed < UINT64_MAX - ahead ? committed + ahead : UINT64_MAX;
-    const uint64_t ret = limit > self->must ? limit : self->must;
-    self->reach = self->reach > ret ? self->reach : ret;
-    return ret;
+    const uint64_t bound = lanes_bound(self->ledger);
+    const uint64_t limit = bound > self->must ? bound : self->must;
+    self->reach = self->reach > limit ? self->reach : limit;
+    return limit;
 }
 
 bool lanes_wants(struct lanes *self)
