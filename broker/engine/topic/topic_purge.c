@@ -12,6 +12,7 @@
 #include "broker/engine/topic/retention.h"
 #include "broker/engine/topic/topic.h"
 #include "broker/engine/verb.h"
+#include "common/assert.h"
 #include "common/container.h"
 
 /* Bytes of a header that a group's row may take beside its name, and those of all partitions. */
@@ -161,6 +162,7 @@ static void is_durable(struct engine *engine, struct engine_op *op,
         fail(engine, self, &error);
         return;
     }
+    zsp_assert(topic);
     clamp(self, topic);
     answer(engine, self, topic);
     for (size_t i = 0; i < self->places.count; i++) {

@@ -432,8 +432,8 @@ static int write_format(struct fs *fs, const uint8_t uuid[STORE_UUID_BYTES], str
 
 int layout_raise_format(struct fs *fs, struct zsp_err *err)
 {
-    uint8_t uuid[STORE_UUID_BYTES];
-    uint64_t version;
+    uint8_t uuid[STORE_UUID_BYTES] = {0};
+    uint64_t version = 0;
     const int rc = read_format(fs, uuid, &version, err);
     return rc < 0 || version == FORMAT_VERSION ? rc : write_format(fs, uuid, err);
 }

@@ -15,9 +15,9 @@ size_t journal_nonzero_end(struct zsp_slice bytes, size_t from);
  * it holds. */
 bool journal_proven_behind(struct journal_scan *scan, uint64_t number, uint64_t pos);
 
-/* A valid record of number scan->expected: does it count, whatever its data is like? 1 = yes; 0 =
+/* A valid record of number self->expected: does it count, whatever its data is like? 1 = yes; 0 =
  * no, `end` says why: it is torn. Errors: those of the file system, ZSP_ENOMEM */
-int journal_judge_data(struct journal_scan *scan, const struct journal_place *place,
+int journal_judge_data(struct journal_scan *self, const struct journal_place *place,
                        const struct journal_parts *parts, struct zsp_err *end, struct zsp_err *err);
 
 #endif

@@ -204,7 +204,7 @@ static int check_body(const uint8_t *record, uint32_t version, struct zsp_slice 
 int journal_decode(struct zsp_slice bytes, const struct journal_place *place,
                    struct journal_header *ret, struct journal_parts *ret_parts, struct zsp_err *err)
 {
-    struct journal_header header;
+    struct journal_header header = {0};
     int rc = journal_decode_header(bytes, place, &header, err);
     if (rc < 0) {
         return rc;

@@ -356,7 +356,7 @@ int journal_scan_redo(const struct journal_scan *self, struct zsp_err *err)
     if (!carry_number(self->carry, &key, &from)) {
         return zsp_err_set(err, ZSP_ECORRUPT, "the journal's own fact is malformed");
     }
-    uint64_t oldest;
+    uint64_t oldest = 0;
     const int rc = journal_scan_oldest(self, &oldest, err);
     if (rc == 0) {
         redo_log_sort(self->redo, from, oldest);
