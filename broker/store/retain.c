@@ -37,10 +37,11 @@ static uint64_t bytes_of(const struct store_part *part, bool with_islands)
     return bytes;
 }
 
-static bool may_go(const struct store_part *part, size_t index)
+static bool may_go(const struct store_part *part, const struct store_retain *what, size_t index)
 {
     return index < part->segment_count && part->segments[index]->state == SEGMENT_SEALED &&
-           !part->segments[index]->compacting;
+           !part->segments[index]->compacting &&
+           part->segments[index]->end_offset <= what->imaged_before;
 }
 
 /* How many of the oldest go, whatever is in them, because the partition is too large even without
@@ -50,7 +51,7 @@ static size_t count_forced(const struct store_part *part, const struct store_ret
 {
     uint64_t bytes = bytes_of(part, true) - spare_bytes;
     size_t count = 0;
-    while (what->most_bytes != 0 && bytes > what->most_bytes && may_go(part, count)) {
+    while (what->most_bytes != 0 && bytes > what->most_bytes && may_go(part, what, count)) {
         bytes -= part->segments[count]->bytes < bytes ? part->segments[count]->bytes : bytes;
         count++;
     }
@@ -62,7 +63,7 @@ static size_t count_over(const struct store_part *part, const struct store_retai
 {
     uint64_t bytes = bytes_of(part, false);
     size_t count = 0;
-    for (; may_go(part, count); count++) {
+    for (; may_go(part, what, count); count++) {
         const struct segment *segment = part->segments[count];
         if (segment->is_island && (what->keeps || segment->end_offset <= what->before_offset)) {
             continue;
@@ -87,8 +88,7 @@ static bool may_be_island(const struct store_part *part, const struct store_reta
                           const struct segment *segment)
 {
     const struct damage *damage = partition_damage(part, segment->base_offset);
-    return segment->end_offset <= what->keep_before && island_is_told(what, segment) &&
-           island_may_have(segment) &&
+    return island_is_told(what, segment) && island_may_have(segment) &&
            (!damage || damage->range.first_offset >= segment->end_offset);
 }
 
@@ -128,13 +128,6 @@ static struct plan make_plan(const struct store_part *part, const struct store_r
     const size_t forced = count_forced(part, what, spare_bytes);
     const size_t front = count_empty(part, what, forced, over > forced ? over : forced);
     return (struct plan){front, reach > front ? reach : front};
-}
-
-uint64_t retain_reach(const struct store_part *part, const struct store_retain *what)
-{
-    const size_t count = part->state == PART_OPEN ? count_over(part, what) : 0;
-    const uint64_t end = count > 0 ? part->segments[count - 1]->end_offset : 0;
-    return end > part->start_offset ? end : part->start_offset;
 }
 
 static void remove_run(struct job *job, struct fs *fs)
@@ -217,6 +210,23 @@ static bool wants_seal(const struct store_part *part, const struct store_retain 
     return is_old || what->before_offset > active->base_offset ||
            (what->max_bytes != 0 && bytes_of(part, false) > what->max_bytes) ||
            (what->most_bytes != 0 && bytes_of(part, true) > what->most_bytes);
+}
+
+uint64_t retain_reach(const struct store_part *part, const struct store_retain *what)
+{
+    struct store_retain any = *what;
+    any.imaged_before = UINT64_MAX;
+    if (part->state != PART_OPEN) {
+        return part->start_offset;
+    }
+    if (!what->keeps && wants_seal(part, what)) {
+        return part->end_offset;
+    }
+    const size_t over = count_over(part, &any);
+    const size_t forced = count_forced(part, &any, 0);
+    const size_t count = over > forced ? over : forced;
+    const uint64_t end = count > 0 ? part->segments[count - 1]->end_offset : 0;
+    return end > part->start_offset ? end : part->start_offset;
 }
 
 static void forget_next(struct store_part *part)

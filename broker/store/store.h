@@ -130,6 +130,8 @@ struct store_id_hit {
 
 /* What of a partition retention may drop: whole sealed segments only. */
 struct store_retain {
+    uint64_t imaged_before; /* nothing goes that ends behind this offset, as its producers are not
+                             * imaged, see store_compact; UINT64_MAX = anything may */
     int64_t before_ms;      /* all batches older than this wall time, 0 = no limit by time */
     uint64_t max_bytes;     /* keep at least this much, 0 = no limit by bytes */
     uint64_t most_bytes;    /* and, whatever that says, not more than this; 0 = no such limit */
@@ -141,8 +143,7 @@ struct store_retain {
     const struct store_range *kept; /* they rise and do not overlap; lent for the call */
     size_t kept_count;
     uint64_t keep_from, keep_to;
-    uint64_t keep_bytes;  /* of islands: beyond it the oldest go; 0 = no such limit */
-    uint64_t keep_before; /* only what is below: its producers are imaged, see store_compact */
+    uint64_t keep_bytes; /* of islands: beyond it the oldest go; 0 = no such limit */
     /* First seal the one that takes appends, when it holds so many bytes (0 = never) and some of it
      * is below `before_offset`, or all of it older than `before_ms`, or there is more than
      * `max_bytes` or `most_bytes`; what is asked for then goes once that is done, */
@@ -153,7 +154,7 @@ struct store_retain {
 };
 
 /* What of a partition may be compacted by key. The producers of all below `before_offset` are imaged:
- * compacted batches name none. */
+ * compacted batches name none, and those that are gone tell of none. */
 struct store_compact {
     uint64_t before_offset; /* only sealed segments that end at or before this */
     int64_t before_ms;      /* and whose batches are older than this wall time, 0 = any */
@@ -351,7 +352,8 @@ struct store_ops {
      * is below. A crash soon afterwards may bring it back all the same. */
     int (*retain)(struct store *self, struct store_part *part, const struct store_retain *retain,
                   struct zsp_err *err);
-    /* Up to where retain() with these limits would drop if nothing was kept; not below the start. */
+    /* Up to where retain() with these limits would drop if nothing was kept and all was imaged, with
+     * what it seals for that; not below the start. */
     uint64_t (*retain_reach)(const struct store *self, const struct store_part *part,
                              const struct store_retain *retain);
     /* Of all messages with one key keep the newest, in the background; STORE_COMPACTED tells of the

@@ -510,7 +510,7 @@ static void run_read_terms(struct mem_store *self, const struct mem_call *call)
 static bool may_drop(const struct mem_log *log, size_t count, const struct store_retain *retain)
 {
     const struct store_batch *last = &log->batches[count - 1].batch;
-    if (batch_end(last) > log->synced_offset) {
+    if (batch_end(last) > log->synced_offset || batch_end(last) > retain->imaged_before) {
         return false;
     }
     uint64_t dropped = 0;
@@ -609,7 +609,11 @@ uint64_t mem_retain_reach(const struct store *base, const struct store_part *par
     const struct mem_store *self = (const struct mem_store *)base;
     const struct mem_log *log = part->log;
     const size_t segment = self->segment_batches - log->batches_trimmed % self->segment_batches;
-    if (log->batch_count <= segment || !may_drop(log, segment, retain)) {
+    struct store_retain any = *retain;
+    any.imaged_before = UINT64_MAX;
+    const bool seals = !retain->keeps && retain->seal_bytes > 0 && log->batch_count > 0;
+    if (log->batch_count <= segment ? !seals || !may_drop(log, log->batch_count, &any)
+                                    : !may_drop(log, segment, &any)) {
         return log->start_offset;
     }
     return log->end_offset; /* perhaps more than will go, which does no harm */

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "broker/engine/publish/producer_image.h"
 #include "broker/engine/topic/retention.h"
 #include "common/wire.h"
 
@@ -205,12 +204,10 @@ void dead_keep_retain(struct engine *engine, struct partition *partition,
     what.keep_bytes = bytes_max(partition);
     int rc = 0;
     if (what.keep_to > what.keep_from) {
-        producer_image_now(engine, partition);
         rc = gather(engine, partition, what.keep_from, &what.keep_to, UINT32_MAX, &kept);
     } else if (info.island_offset < info.island_end) {
         rc = look_at_islands(engine, partition, &what, &kept);
     }
-    what.keep_before = partition->image_offset;
     what.kept = kept.ranges;
     what.kept_count = kept.count;
     if (rc == 0) {

@@ -6,6 +6,7 @@
 
 #include "broker/engine/dead/dead_keep.h"
 #include "broker/engine/group/group_hooks.h"
+#include "broker/engine/publish/producer_image.h"
 #include "broker/engine/replay/side_replay.h"
 #include "broker/engine/state.h"
 #include "broker/engine/topic/compaction.h"
@@ -111,17 +112,25 @@ struct partition *retention_nth(const struct topic *topic, uint32_t first, uint3
 }
 
 void retention_ask(struct engine *engine, struct partition *partition,
-                   const struct store_retain *what)
+                   const struct store_retain *limits)
 {
+    struct store *const store = engine->store;
+    struct store_retain what = *limits;
+    struct store_part_info info;
+    store->ops->part_info(store, partition->part, &info);
+    const uint64_t reach = store->ops->retain_reach(store, partition->part, &what);
+    if (reach > info.start_offset && reach > partition->image_offset) {
+        producer_image_now(engine, partition); /* batches that go tell of no sequence any more */
+    }
+    what.imaged_before = partition->image_offset;
     struct zsp_err error = {0};
-    if (engine->store->ops->retain(engine->store, partition->part, what, &error) < 0) {
+    if (store->ops->retain(store, partition->part, &what, &error) < 0) {
         zsp_diag(engine->diag, ZSP_WARNING, "%s: partition %u: retention: %s",
                  partition->topic->object, partition->index, error.msg);
         return;
     }
-    struct store_part_info info;
-    engine->store->ops->part_info(engine->store, partition->part, &info);
-    if (what->keeps && info.is_island_busy) {
+    store->ops->part_info(store, partition->part, &info);
+    if (what.keeps && info.is_island_busy) {
         retention_had_turn(engine, partition);
     }
     retention_moved(engine, partition, info.start_offset, info.island_offset);

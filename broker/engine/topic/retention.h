@@ -22,9 +22,9 @@ void retention_apply(struct engine *engine, struct topic *topic);
 /* The same for all topics, at the start. */
 void retention_start(struct engine *engine);
 
-/* Ask the store to drop what may go of a partition. */
+/* Ask the store to drop what may go of a partition. What producers have there is imaged before. */
 void retention_ask(struct engine *engine, struct partition *partition,
-                   const struct store_retain *what);
+                   const struct store_retain *limits);
 /* The store rewrites something of this partition: now it is the turn of those behind it. */
 void retention_had_turn(struct engine *engine, const struct partition *partition);
 /* The n-th partition to be looked at, when partition `first` (of any number) is the first. */

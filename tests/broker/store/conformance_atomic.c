@@ -309,7 +309,8 @@ static void what_is_asked_to_go_does_not_move_it(void **state)
     struct conf_topic *topic = conf_topic(c, 1, "orders", 2);
     for (uint64_t turns = 0; turns < 20; turns++) {
         const uint64_t end = 2 * turns;
-        const struct store_retain all = {.before_offset = end, .seal_bytes = 1};
+        const struct store_retain all = {
+            .before_offset = end, .seal_bytes = 1, .imaged_before = UINT64_MAX};
         const struct atomic atomic = begin(c, topic->parts, 2, "atomic");
         wait_ready(c, &atomic);
         assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &all, NULL), 0);

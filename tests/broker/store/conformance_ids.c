@@ -247,7 +247,7 @@ static void what_is_gone_is_not_found(void **state)
     c->store->ops->index_ids(c->store, part, true);
     struct book *book = fill(c, part, 4);
     check_all(c, part, book, INT64_MIN, true);
-    const struct store_retain retain = {.before_offset = MESSAGES / 2};
+    const struct store_retain retain = {.before_offset = MESSAGES / 2, .imaged_before = UINT64_MAX};
     assert_int_equal(c->store->ops->retain(c->store, part, &retain, NULL), 0);
     conf_drive(c);
     assert_true(conf_info(c, part).start_offset > 0);

@@ -323,7 +323,8 @@ static void a_time_is_found_at_the_first_batch_at_or_after_it(void **state)
 
 static void retain(struct conf *c, struct store_part *part, int64_t before_ms, uint64_t max_bytes)
 {
-    const struct store_retain wanted = {.before_ms = before_ms, .max_bytes = max_bytes};
+    const struct store_retain wanted = {
+        .before_ms = before_ms, .max_bytes = max_bytes, .imaged_before = UINT64_MAX};
     assert_int_equal(c->store->ops->retain(c->store, part, &wanted, NULL), 0);
     conf_drive(c);
 }
@@ -350,7 +351,7 @@ static void retention_leaves_what_is_kept(void **state)
                                   .kept = &kept,
                                   .kept_count = 1,
                                   .keep_to = UINT64_MAX,
-                                  .keep_before = UINT64_MAX};
+                                  .imaged_before = UINT64_MAX};
     for (int i = 0; i < 3; i++) { /* what is before it goes by itself */
         assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &wanted, NULL), 0);
         conf_drive(c);
@@ -420,7 +421,7 @@ static void all_below_an_offset_goes_when_the_end_is_sealed(void **state)
     topic->replay_from = UINT64_MAX;
     conf_fill(c, topic->parts[0], "old", 10);
     conf_forget_events(c);
-    struct store_retain wanted = {.before_offset = 10};
+    struct store_retain wanted = {.before_offset = 10, .imaged_before = UINT64_MAX};
     assert_int_equal(c->store->ops->retain(c->store, topic->parts[0], &wanted, NULL), 0);
     conf_drive(c);
     assert_true(conf_info(c, topic->parts[0]).start_offset < 10);

@@ -179,7 +179,7 @@ static void only_what_is_there_can_be_asked_for(void **state)
     assert_int_equal(ask(c, part, book.end + 1, UINT64_MAX), ZSP_EOUT_OF_RANGE);
     assert_int_equal(ask(c, part, book.end, UINT64_MAX), 0);
     assert_true(c->terms.covered.end_offset == book.end);
-    const struct store_retain retain = {.before_offset = book.end / 2};
+    const struct store_retain retain = {.before_offset = book.end / 2, .imaged_before = UINT64_MAX};
     assert_int_equal(c->store->ops->retain(c->store, part, &retain, NULL), 0);
     conf_drive(c);
     const uint64_t start = conf_info(c, part).start_offset;

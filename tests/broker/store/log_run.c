@@ -580,7 +580,7 @@ void log_run_work(struct log_run *self, int rounds)
         put(self, (size_t)round % RUN_KEYS);
         read_some(self, (size_t)round % RUN_PARTS);
         if (round % 16 == 15) {
-            const struct store_retain retain = {.max_bytes = 12000};
+            const struct store_retain retain = {.max_bytes = 12000, .imaged_before = UINT64_MAX};
             (void)self->store->ops->retain(self->store, self->parts[0].part, &retain, NULL);
         }
         turn(self);

@@ -315,7 +315,7 @@ static void a_segment_that_goes_while_it_is_read_is_read_to_the_end(void **state
         }
     }
     assert_int_equal(job->kind, JOB_READ);
-    const struct store_retain retain = {.max_bytes = 1};
+    const struct store_retain retain = {.max_bytes = 1, .imaged_before = UINT64_MAX};
     assert_int_equal(c->store->ops->retain(c->store, c->parts[0], &retain, NULL), 0);
     for (int i = 0; i < 100 && c->trimmed == 0; i++) {
         log_case_run(c);

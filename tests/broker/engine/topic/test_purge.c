@@ -105,6 +105,24 @@ static void a_purge_that_was_cut_off_is_finished_by_the_next_start(void **state)
         "[[0, 3, 3, 0]]");
 }
 
+#define NTH "{'topic': 't', 'partition': 0, 'producer': 'p', 'epoch': 1, 'seq': %d, 'count': 1}"
+
+/* Goal: the batch that told of a sequence is gone after a purge; what it told is not. */
+static void a_producer_knows_where_it_stopped(void **state)
+{
+    struct engine_fixture *f = *state;
+    fixture_ok(f, "TOPIC.CREATE", "{'topic': 't'}", NULL);
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+    fixture_ok(f, "PUBLISH", fixture_format(NTH, 1), "[[b'a']]");
+    fixture_ok(f, "TOPIC.PURGE", PURGE_ALL, NULL);
+    fixture_restart(f, MEM_KEEP_SYNCED);
+    const struct answer *a = fixture_ok(f, "PUBLISH", fixture_format(NTH, 1), "[[b'a']]");
+    assert_string_equal(fixture_value(a, "at"), "[[0, 1, 0, 0, true]]");
+    fixture_error(f, ZSP_ESEQUENCE_GAP, "PUBLISH", fixture_format(NTH, 3), "[[b'c']]");
+    a = fixture_ok(f, "PUBLISH", fixture_format(NTH, 2), "[[b'b']]");
+    assert_string_equal(fixture_value(a, "at"), "[[0, 1, 0, 1, false]]");
+}
+
 static void a_refused_purge_changes_nothing(void **state)
 {
     struct engine_fixture *f = *state;
@@ -173,6 +191,7 @@ int main(void)
         TEST(a_position_says_up_to_where),
         TEST(a_purge_is_durable_before_anything_goes),
         TEST(a_purge_that_was_cut_off_is_finished_by_the_next_start),
+        TEST(a_producer_knows_where_it_stopped),
         TEST(a_refused_purge_changes_nothing),
         TEST(settings_do_not_bring_messages_back),
         TEST(a_pull_at_work_does_not_outlive_a_purge),

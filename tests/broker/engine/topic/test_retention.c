@@ -499,6 +499,35 @@ static void a_repeated_batch_is_no_new_one(void **state)
     fixture_ok(f, "PUBLISH", fixture_format(NTH, 3), "[[b'c']]");
 }
 
+#define OF_EPOCH \
+    "{'topic': 't', 'partition': 0, 'producer': 'p', 'epoch': %d, 'seq': %d, 'count': 1}"
+
+/* Goal: the batches that told of sequences go, by each kind of limit; what they told does not. */
+static void a_producer_knows_where_it_stopped(void **state)
+{
+    struct engine_fixture *f = *state;
+    const char *const limits[] = {"'retention_bytes': 100", "'retention_time_ms': 1000",
+                                  "'until_consumed': 'yes'",
+                                  "'max_topic_bytes': 400, 'when_full': 'drop_oldest'"};
+    mem_store_segment_batches(f->mem, 1);
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        fixture_ok(f, "TOPIC.CREATE", fixture_format("{'topic': 't', 'settings': {%s}}", limits[i]),
+                   NULL);
+        fixture_ok(f, "GROUP.CREATE", "{'group': 'g', 'topics': ['t'], 'start': 'latest'}", NULL);
+        fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'p'}", NULL);
+        fixture_ok(f, "PUBLISH", fixture_format(OF_EPOCH, (int)i + 1, 1), "[[b'a']]");
+        fixture_ok(f, "SEEK", "{'group': 'g', 'to': 'latest'}", NULL);
+        publish(f, 0, 1000);
+        fixture_ok(f, "SEEK", "{'group': 'g', 'to': 'latest'}", NULL);
+        fixture_advance(f, 2 * ZSP_RETENTION_MS);
+        assert_in_range(start_of(f), 1, 2);
+        fixture_restart(f, MEM_KEEP_SYNCED);
+        fixture_ok(f, "PUBLISH", fixture_format(OF_EPOCH, (int)i + 1, 2), "[[b'b']]");
+        fixture_ok(f, "TOPIC.DELETE", "{'topic': 't'}", NULL);
+        fixture_ok(f, "GROUP.DELETE", "{'group': 'g'}", NULL);
+    }
+}
+
 static void the_oldest_go_when_it_is_said_so(void **state)
 {
     struct engine_fixture *f = *state;
@@ -577,6 +606,7 @@ int main(void)
         TEST(a_repeated_batch_is_no_new_one),
         TEST(a_commit_at_work_takes_its_room),
         TEST(the_oldest_go_when_it_is_said_so),
+        TEST(a_producer_knows_where_it_stopped),
         TEST(settings_are_told_and_kept),
     };
 #undef TEST

@@ -144,7 +144,7 @@ static void the_files_of_ids_go_with_their_segments(void **state)
 {
     struct log_case *c = *state;
     two_sealed(c);
-    const struct store_retain retain = {.before_offset = 15};
+    const struct store_retain retain = {.before_offset = 15, .imaged_before = UINT64_MAX};
     assert_int_equal(c->store->ops->retain(c->store, c->parts[0], &retain, NULL), 0);
     log_case_settle(c);
     assert_true(log_case_file_size(c, IDS) == UINT64_MAX);

@@ -187,7 +187,7 @@ static void files_go_with_their_segments(void **state)
 {
     struct log_case *c = *state;
     two_sealed(c);
-    const struct store_retain retain = {.before_offset = COUNT - 1};
+    const struct store_retain retain = {.before_offset = COUNT - 1, .imaged_before = UINT64_MAX};
     assert_int_equal(c->store->ops->retain(c->store, c->parts[0], &retain, NULL), 0);
     log_case_settle(c);
     assert_true(log_case_file_size(c, PRI) == UINT64_MAX);

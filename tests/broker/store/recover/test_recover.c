@@ -438,7 +438,7 @@ static void segments_that_the_journal_says_are_gone_are_removed(void **state)
 {
     struct log_case *c = *state;
     roll_to_second_segment(c);
-    const struct store_retain retain = {.max_bytes = 1};
+    const struct store_retain retain = {.max_bytes = 1, .imaged_before = UINT64_MAX};
     assert_int_equal(c->store->ops->retain(c->store, c->parts[0], &retain, NULL), 0);
     log_case_settle(c);
     assert_true(c->trimmed > 0);
@@ -457,7 +457,7 @@ static void what_lies_beside_a_segment_that_is_gone_is_removed(void **state)
     static const char *const files[] = {".idx", ".ids", ".pri", ".idx.tmp", ".ids.tmp", ".pri.tmp"};
     struct log_case *c = *state;
     roll_to_second_segment(c);
-    const struct store_retain retain = {.max_bytes = 1};
+    const struct store_retain retain = {.max_bytes = 1, .imaged_before = UINT64_MAX};
     assert_int_equal(c->store->ops->retain(c->store, c->parts[0], &retain, NULL), 0);
     log_case_settle(c);
     const size_t clean = log_case_dir_count(c, "topics/7-orders/0");

@@ -343,7 +343,8 @@ static void others_may_come_in_between(void **state)
         struct log_case *c = world.base.store;
         const struct store_compact what = {.before_offset = UINT64_MAX, .now_ms = 1};
         assert_int_equal(c->store->ops->compact(c->store, c->parts[0], &what, NULL), 0);
-        const struct store_retain retain = {.before_offset = 200, .seal_bytes = 1};
+        const struct store_retain retain = {
+            .before_offset = 200, .seal_bytes = 1, .imaged_before = UINT64_MAX};
         for (uint64_t i = 0; i < seed; i++) {
             log_case_run(c);
             c->now.mono_ms += (int64_t)draw(&world, 3);

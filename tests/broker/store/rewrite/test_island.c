@@ -108,7 +108,7 @@ static void ask(struct world *self, uint64_t max_bytes, uint64_t most_bytes)
                                 .keeps = true,
                                 .kept = kept,
                                 .keep_bytes = self->keep_bytes,
-                                .keep_before = UINT64_MAX};
+                                .imaged_before = UINT64_MAX};
     what.keep_from = info.island_end;
     what.keep_to = c->store->ops->retain_reach(c->store, c->parts[0], &what);
     if (what.keep_to == info.island_end) {
@@ -305,7 +305,7 @@ static void a_purge_takes_islands_along(void **state)
         look(&world);
         struct log_case *c = world.base.store;
         struct store_retain what = {
-            .max_bytes = 4000, .keeps = true, .kept = kept, .keep_before = UINT64_MAX};
+            .max_bytes = 4000, .keeps = true, .kept = kept, .imaged_before = UINT64_MAX};
         what.keep_to = c->store->ops->retain_reach(c->store, c->parts[0], &what);
         what.kept_count = gather(&world, 0, what.keep_to, kept);
         (void)c->store->ops->retain(c->store, c->parts[0], &what, NULL);
@@ -314,7 +314,8 @@ static void a_purge_takes_islands_along(void **state)
             c->now.mono_ms++;
         }
         const uint64_t start = log_case_info(c, 0).start_offset;
-        const struct store_retain all = {.before_offset = start, .seal_bytes = 1};
+        const struct store_retain all = {
+            .before_offset = start, .seal_bytes = 1, .imaged_before = UINT64_MAX};
         (void)c->store->ops->retain(c->store, c->parts[0], &all, NULL);
         for (int i = 0; i < 300; i++) {
             log_case_run(c);

@@ -52,8 +52,11 @@ static void publish(uint32_t partition, int count)
 static void keep_islands(struct log_case *c, uint32_t partition)
 {
     const struct store_range kept[] = {{3, 4}, {30, 31}};
-    struct store_retain what = {
-        .max_bytes = 4000, .keeps = true, .kept = kept, .kept_count = 2, .keep_before = UINT64_MAX};
+    struct store_retain what = {.max_bytes = 4000,
+                                .keeps = true,
+                                .kept = kept,
+                                .kept_count = 2,
+                                .imaged_before = UINT64_MAX};
     what.keep_to = c->store->ops->retain_reach(c->store, c->parts[partition], &what);
     assert_int_equal(c->store->ops->retain(c->store, c->parts[partition], &what, NULL), 0);
 }

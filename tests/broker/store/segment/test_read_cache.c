@@ -212,7 +212,7 @@ static void what_lies_before_the_start_is_not_read_from_memory(void **state)
     assert_int_equal(log_case_read(c, 0, 0), 0);
     assert_int_equal(log_case_read(c, 0, 0), 0);
     assert_int_equal(stats_of(c).shared_reads, 1);
-    const struct store_retain retain = {.max_bytes = 1};
+    const struct store_retain retain = {.max_bytes = 1, .imaged_before = UINT64_MAX};
     assert_int_equal(c->store->ops->retain(c->store, c->parts[0], &retain, NULL), 0);
     log_case_settle(c);
     assert_true(c->trimmed > 0);
