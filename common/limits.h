@@ -39,6 +39,7 @@
 #define ZSP_GROUP_TOPICS_MAX 1024u /* topics a group may name */
 #define ZSP_JOIN_PARTITIONS  1024u /* looked at in a turn for a pattern: about a millisecond */
 #define ZSP_REASON_MAX       256u  /* a failure reason kept for a message; longer ones are cut */
+#define ZSP_KEY_TOLD_MAX     1024u /* bytes of a key that an answer tells: the first of longer ones */
 #define ZSP_REASONS_KEPT     3u    /* the last reasons of one message */
 
 /* Storage. */

@@ -78,6 +78,7 @@ static const struct limit_row limits[] = {
     {"", ZSP_STREAM_MAX},
     {"", ZSP_NAME_MAX},
     {"", ZSP_REASON_MAX},
+    {"", ZSP_KEY_TOLD_MAX},
     {"", ZSP_PARTITIONS_MAX},
     {"", ZSP_GROUP_TOPICS_MAX},
     {"", ZSP_LIST_MAX},

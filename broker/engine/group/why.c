@@ -103,7 +103,7 @@ static bool why_keyed(const struct ledger *ledger, struct why *ret)
     }
     ret->reason = WHY_KEY;
     tell_offset(ret, offset);
-    ret->key = lane_key(lane_at(&ledger->ways->lanes->table, lane));
+    ret->key = lane_key_told(lane_at(&ledger->ways->lanes->table, lane));
     return true;
 }
 

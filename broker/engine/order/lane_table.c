@@ -7,6 +7,7 @@
 #include "common/assert.h"
 #include "common/err.h"
 #include "common/hash.h"
+#include "common/limits.h"
 
 #define BLOCK_LANES 256u
 #define BUCKETS_MIN 16u
@@ -67,6 +68,12 @@ struct lane *lane_at(const struct lane_table *self, uint32_t lane)
 struct zsp_slice lane_key(const struct lane *self)
 {
     return (struct zsp_slice){is_copied(self) ? self->key.copy : self->key.bytes, self->key_len};
+}
+
+struct zsp_slice lane_key_told(const struct lane *self)
+{
+    const struct zsp_slice key = lane_key(self);
+    return (struct zsp_slice){key.data, key.len < ZSP_KEY_TOLD_MAX ? key.len : ZSP_KEY_TOLD_MAX};
 }
 
 /* A free lane is one without messages that has no key either. */

@@ -101,6 +101,8 @@ ZSP_MUST_CHECK int lane_table_open(struct lane_table *self, struct zsp_slice key
 /* A lane that exists; stays where it is. */
 struct lane *lane_at(const struct lane_table *self, uint32_t lane);
 struct zsp_slice lane_key(const struct lane *self);
+/* As much of it as answers tell. */
+struct zsp_slice lane_key_told(const struct lane *self);
 /* Forget it; no entry names it. */
 void lane_table_close(struct lane_table *self, uint32_t number);
 /* The first lane behind number `lane`; 0 = there is none. */

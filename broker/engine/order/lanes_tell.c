@@ -99,7 +99,7 @@ static void write_hot(struct zsp_writer *out, const struct hot *hot)
     wire_write_array(out, 6);
     wire_write_str(out, hot->ledger->binding->followers->name);
     wire_write_uint(out, ledger_partition_index(hot->ledger));
-    wire_write_bin(out, lane_key(lane));
+    wire_write_bin(out, lane_key_told(lane));
     wire_write_uint(out, hot->waiting);
     wire_write_uint(out, offset);
     wire_write_text(out, state);
@@ -120,7 +120,8 @@ void lanes_write_hot(struct zsp_writer *out, const struct group *group, size_t b
     for (; fitting < count; fitting++) {
         const struct lane *lane =
             lane_at(&hot[fitting].ledger->ways->lanes->table, hot[fitting].lane);
-        const size_t row = hot[fitting].ledger->binding->followers->name.len + lane->key_len + 50u;
+        const size_t row =
+            hot[fitting].ledger->binding->followers->name.len + lane_key_told(lane).len + 50u;
         if (row > bytes) {
             break;
         }
@@ -148,7 +149,7 @@ void lanes_write_stalled(struct zsp_writer *out, const struct ledger *ledger)
     wire_write_uint(out, ledger_partition_index(ledger));
     wire_write_uint(out, first);
     if (entry && entry->lane != LANE_FREE) {
-        wire_write_bin(out, lane_key(lane_at(&ledger->ways->lanes->table, entry->lane)));
+        wire_write_bin(out, lane_key_told(lane_at(&ledger->ways->lanes->table, entry->lane)));
     } else {
         wire_write_nil(out);
     }

@@ -335,6 +335,25 @@ static void a_seek_lifts_a_hold(void **state)
 
 /* --- Look-ahead ---------------------------------------------------------------------------------- */
 
+/* Goal: keys of megabytes, that no header has room for, refuse nothing. */
+static void a_long_key_is_told_by_its_beginning(void **state)
+{
+    struct engine_fixture *f = *state;
+    static char key[2000], body[2 * sizeof key + 64], told[ZSP_KEY_TOLD_MAX + 64];
+    memset(key, 'k', sizeof key - 1);
+    (void)snprintf(body, sizeof body, "[[b'1', b'%s'], [b'2', b'%s']]", key, key);
+    (void)snprintf(told, sizeof told, "[\"t\", 0, 0, b\"%.*s\"]", (int)ZSP_KEY_TOLD_MAX, key);
+    begin(f, "{'look_ahead': 1}");
+    fixture_ok(f, "PUBLISH", "{'topic': 't'}", body);
+    assert_pulled(f, 1, "1");
+    assert_string_equal(fixture_value(steps_pull(f, 9), "stalled"), told);
+    fixture_ok(f, "GROUP.SET", "{'group': 'g', 'settings': {'look_ahead': 9}}", NULL);
+    assert_pulled(f, 9, "");
+    const struct answer *answer = fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
+    assert_in_range(strlen(fixture_value(answer, "keys")), ZSP_KEY_TOLD_MAX, ZSP_KEY_TOLD_MAX + 64);
+    assert_in_range(strlen(fixture_value(answer, "why")), ZSP_KEY_TOLD_MAX, ZSP_KEY_TOLD_MAX + 99);
+}
+
 static void the_scan_stops_at_look_ahead(void **state)
 {
     struct engine_fixture *f = *state;
@@ -669,6 +688,7 @@ int main(void)
         T(what_goes_before_its_key_is_read_holds_nothing),
         T(a_redriven_message_comes_first_of_its_key),
         T(a_seek_lifts_a_hold),
+        T(a_long_key_is_told_by_its_beginning),
         T(the_scan_stops_at_look_ahead),
         T(what_comes_back_beyond_the_look_ahead_waits_for_what_lies_before_it),
         T(what_comes_back_far_ahead_moves_no_bound),
