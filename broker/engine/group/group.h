@@ -186,6 +186,7 @@ struct groups {
     struct ledger_order *recalls;       /* ledgers with something to be recalled, see recall.h */
     struct timer recall_retry;
     struct lanes *lanes_reading; /* all that are being read, also those nobody waits for any more */
+    size_t lanes_bytes;          /* what those of all ledgers take, about */
     struct lanes *lanes_recalls; /* of which something is to be recalled */
 };
 

@@ -42,6 +42,9 @@ struct pull;
 #define LANES_FILL_MAX (4u * ZSP_MIB)
 /* Bytes that keys of one ledger may take, about; beyond it the scan stops as at look_ahead. */
 #define LANES_BYTES_MAX ((size_t)256 * ZSP_MIB)
+/* The same for all ledgers together; one that takes little goes on. */
+#define LANES_ALL_BYTES_MAX ((size_t)1024 * ZSP_MIB)
+#define LANES_BYTES_LEAST   ((size_t)ZSP_MIB)
 
 /* Numbers of lanes that wait for something. */
 struct lane_list {
@@ -69,10 +72,11 @@ struct lanes {
     enum lanes_place place;
     struct lanes *next, *prev; /* of that list */
     struct lanes *recall_next;
-    uint64_t from, to;  /* of the read under way */
-    bool reads_back;    /* it is of `unread` */
-    struct timer retry; /* a read that could not begin */
-    uint32_t rank;      /* lanes_follow.c's */
+    uint64_t from, to;    /* of the read under way */
+    bool reads_back;      /* it is of `unread` */
+    struct timer retry;   /* a read that could not begin */
+    uint32_t rank;        /* lanes_follow.c's */
+    size_t counted_bytes; /* of `table`, in groups->lanes_bytes */
 };
 
 /* --- The runs (lanes.c) --- */

@@ -18,6 +18,7 @@
 
 #define SCAN_BYTES    (256u * ZSP_KIB) /* of one read */
 #define SCAN_MESSAGES 16384u           /* likewise */
+#define SCAN_LEARNED  (4u * ZSP_MIB)   /* of records that one read makes known, unpacked; about */
 #define SCAN_COST     (64u * ZSP_KIB)  /* as so many bytes the smallest read counts */
 #define AGAIN_MS      1000             /* a read that could not begin */
 
@@ -54,6 +55,7 @@ void lanes_list(struct lanes *self, enum lanes_place place)
 
 void lanes_free(struct lanes *self)
 {
+    self->groups->lanes_bytes -= self->counted_bytes;
     lane_table_fini(&self->table);
     free(self->unread);
     free(self->dirty.items);
@@ -114,6 +116,20 @@ uint64_t lanes_bound(const struct ledger *ledger)
     return committed < UINT64_MAX - ahead ? committed + ahead : UINT64_MAX;
 }
 
+static void count_bytes(struct lanes *self)
+{
+    const size_t bytes = lane_table_bytes(&self->table);
+    self->groups->lanes_bytes += bytes - self->counted_bytes;
+    self->counted_bytes = bytes;
+}
+
+static bool is_too_large(const struct lanes *self)
+{
+    return self->counted_bytes > LANES_BYTES_MAX ||
+           (self->groups->lanes_bytes > LANES_ALL_BYTES_MAX &&
+            self->counted_bytes > LANES_BYTES_LEAST);
+}
+
 /* What this scan may look at. */
 static uint64_t limit_of(struct lanes *self)
 {
@@ -145,7 +161,8 @@ bool lanes_wants(struct lanes *self)
     if (next < self->must) {
         return true;
     }
-    if (next >= limit_of(self) || lane_table_bytes(&self->table) > LANES_BYTES_MAX) {
+    count_bytes(self);
+    if (next >= limit_of(self) || is_too_large(self)) {
         self->is_stalled = true;
         return false;
     }
@@ -159,6 +176,7 @@ struct scan {
     struct lanes *lanes;
     struct ledger *ledger;
     uint64_t at, end;    /* what is left of it */
+    size_t learned;      /* bytes of records, unpacked */
     struct run_span run; /* at or behind `at`; of state NONE = there is none */
     /* fresh messages that become one run */
     struct run_span made;
@@ -297,6 +315,7 @@ static int learn_batch(struct scan *self, struct engine *engine, const struct st
         rc = zsp_record_position(rest, (uint32_t)(self->at - batch->first_offset), &skipped);
     }
     rest = (struct zsp_slice){rest.data + skipped, rest.len - skipped};
+    self->learned += rest.len;
     while (rc == 0 && self->at < end) {
         struct zsp_slice key = {0};
         rc = zsp_record_next(&rest, &record) == 0 ? zsp_record_key(record, &key) : ZSP_ECORRUPT;
@@ -314,6 +333,10 @@ static int learn_all(struct scan *self, struct engine *engine,
 {
     int rc = 0;
     for (uint32_t i = 0; i < completion->batch_count && rc == 0 && self->at < self->end; i++) {
+        if (self->learned >= SCAN_LEARNED) {
+            self->end = self->at; /* the rest is read again, in another turn */
+            break;
+        }
         const struct store_batch *batch = &completion->batches[i];
         if (batch->first_offset + batch->record_count <= self->at) {
             continue;
