@@ -7,12 +7,9 @@
 #include <string.h>
 
 #include "broker/engine/topic/expiry.h"
-#include "common/limits.h"
 #include "common/record.h"
-#include "common/wire.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
-#include "tests/support/plain_body.h"
 
 #define FIRST  5 /* sessions */
 #define SECOND 6
@@ -336,68 +333,7 @@ static void a_seek_lifts_a_hold(void **state)
     assert_pulled(f, 9, "a2 b1");
 }
 
-#define LONG_KEY   (64u * ZSP_KIB)
-#define LONG_COUNT 16u
-#define PUMP_BYTES (16u * ZSP_MIB) /* the limit of a pump, see engine.c */
-
-/* A batch of a megabyte of keys, `number` and on, which is next to nothing when compressed. */
-static void publish_long_keys(struct engine_fixture *f, unsigned number)
-{
-    struct zsp_writer body = {0};
-    static char key[LONG_KEY];
-    for (unsigned i = 0; i < LONG_COUNT; i++) {
-        (void)snprintf(key, sizeof key, "%u", number + i);
-        wire_write_array(&body, 2);
-        wire_write_bin(&body, zsp_slice_str("x"));
-        wire_write_bin(&body, (struct zsp_slice){(const uint8_t *)key, sizeof key});
-    }
-    struct zsp_buf *packed = plain_pack(zsp_writer_slice(&body));
-    (void)fixture_send_bytes(
-        f, "PUBLISH", fixture_format("{'topic': 't', 'codec': 'zstd', 'raw_size': %zu}", body.len),
-        (struct zsp_slice){packed->data, packed->len});
-    fixture_pump(f);
-    zsp_writer_fini(&body);
-    zsp_buf_put(&packed);
-}
-
-/* Goal: a few kilobytes of the log may hold keys of many megabytes; to learn them takes turns. */
-static void long_keys_of_small_batches_are_learned_in_turns(void **state)
-{
-    struct engine_fixture *f = *state;
-    begin(f, "{}");
-    for (unsigned i = 0; i < 48; i++) {
-        publish_long_keys(f, i * LONG_COUNT);
-    }
-    const uint64_t ticket = fixture_send(f, "PULL", "{'group': 'g'}", NULL);
-    for (unsigned i = 0; i < 50; i++) {
-        const uint64_t before = engine_work_bytes(f->engine);
-        engine_pump(f->engine, f->now);
-        assert_in_range(engine_work_bytes(f->engine) - before, 0, PUMP_BYTES + 6u * ZSP_MIB);
-    }
-    fixture_pump(f);
-    assert_int_equal(steps_count(fixture_answer(f, ticket)), LONG_COUNT - 1); /* of a megabyte */
-}
-
 /* --- Look-ahead ---------------------------------------------------------------------------------- */
-
-/* Goal: keys of megabytes, that no header has room for, refuse nothing. */
-static void a_long_key_is_told_by_its_beginning(void **state)
-{
-    struct engine_fixture *f = *state;
-    static char key[2000], body[2 * sizeof key + 64], told[ZSP_KEY_TOLD_MAX + 64];
-    memset(key, 'k', sizeof key - 1);
-    (void)snprintf(body, sizeof body, "[[b'1', b'%s'], [b'2', b'%s']]", key, key);
-    (void)snprintf(told, sizeof told, "[\"t\", 0, 0, b\"%.*s\"]", (int)ZSP_KEY_TOLD_MAX, key);
-    begin(f, "{'look_ahead': 1}");
-    fixture_ok(f, "PUBLISH", "{'topic': 't'}", body);
-    assert_pulled(f, 1, "1");
-    assert_string_equal(fixture_value(steps_pull(f, 9), "stalled"), told);
-    fixture_ok(f, "GROUP.SET", "{'group': 'g', 'settings': {'look_ahead': 9}}", NULL);
-    assert_pulled(f, 9, "");
-    const struct answer *answer = fixture_ok(f, "GROUP.INFO", "{'group': 'g'}", NULL);
-    assert_in_range(strlen(fixture_value(answer, "keys")), ZSP_KEY_TOLD_MAX, ZSP_KEY_TOLD_MAX + 64);
-    assert_in_range(strlen(fixture_value(answer, "why")), ZSP_KEY_TOLD_MAX, ZSP_KEY_TOLD_MAX + 99);
-}
 
 static void the_scan_stops_at_look_ahead(void **state)
 {
@@ -733,8 +669,6 @@ int main(void)
         T(what_goes_before_its_key_is_read_holds_nothing),
         T(a_redriven_message_comes_first_of_its_key),
         T(a_seek_lifts_a_hold),
-        T(long_keys_of_small_batches_are_learned_in_turns),
-        T(a_long_key_is_told_by_its_beginning),
         T(the_scan_stops_at_look_ahead),
         T(what_comes_back_beyond_the_look_ahead_waits_for_what_lies_before_it),
         T(what_comes_back_far_ahead_moves_no_bound),
