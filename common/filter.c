@@ -21,6 +21,7 @@ enum field { FIELD_TYPE, FIELD_KEY, FIELD_HEADER };
 struct node {
     uint8_t kind;          /* enum node_kind */
     uint8_t field;         /* terms: enum field */
+    uint8_t header;        /* which of the filter's headers */
     uint16_t first;        /* AND, OR, NOT: a node; terms: of texts */
     uint16_t second;       /* AND, OR: a node; EQUAL, BEGINS: how many texts */
     struct zsp_slice name; /* of a header */
@@ -29,8 +30,10 @@ struct node {
 struct zsp_filter {
     struct zsp_slice text; /* into bytes, as are all slices */
     uint16_t node_count, text_count;
-    struct zsp_slice *texts; /* behind the nodes */
-    uint8_t *bytes;          /* behind them: the text, what its literals stand for */
+    uint16_t header_count;
+    struct zsp_slice *headers; /* names, each once, in order; behind the nodes */
+    struct zsp_slice *texts;   /* behind them */
+    uint8_t *bytes;            /* behind them: the text, what its literals stand for */
     struct node nodes[];
 };
 
@@ -363,6 +366,50 @@ static int read_filter(struct parser *self)
 
 /* --- Life --------------------------------------------------------------------------------------------- */
 
+/* By length first: most names are told apart by it. */
+static int compare_names(struct zsp_slice a, struct zsp_slice b)
+{
+    return a.len != b.len ? (a.len > b.len) - (a.len < b.len) : memcmp(a.data, b.data, a.len);
+}
+
+/* Where the name is, or belongs, among the headers; *ret_found = it is there. */
+static uint16_t find_header(const struct zsp_filter *self, struct zsp_slice name, bool *ret_found)
+{
+    uint16_t low = 0;
+    uint16_t high = self->header_count;
+    *ret_found = false;
+    while (low < high && !*ret_found) {
+        const uint16_t middle = (uint16_t)((low + high) / 2);
+        const int order = compare_names(self->headers[middle], name);
+        *ret_found = order == 0;
+        low = order < 0 ? (uint16_t)(middle + 1) : low;
+        high = order > 0 ? middle : high;
+        low = *ret_found ? middle : low;
+    }
+    return low;
+}
+
+/* Each header that is named, once. */
+static void number_headers(struct zsp_filter *self)
+{
+    bool found = false;
+    for (uint16_t i = 0; i < self->node_count; i++) {
+        const struct zsp_slice name = self->nodes[i].name;
+        const uint16_t at = name.data ? find_header(self, name, &found) : 0;
+        if (name.data && !found) {
+            memmove(self->headers + at + 1, self->headers + at,
+                    (size_t)(self->header_count - at) * sizeof *self->headers);
+            self->headers[at] = name;
+            self->header_count++;
+        }
+    }
+    for (uint16_t i = 0; i < self->node_count; i++) {
+        if (self->nodes[i].name.data) {
+            self->nodes[i].header = (uint8_t)find_header(self, self->nodes[i].name, &found);
+        }
+    }
+}
+
 /* From the text and literals at `from` to those at `to`. */
 static void move_slice(struct zsp_slice *slice, const uint8_t *from, const uint8_t *to)
 {
@@ -373,14 +420,17 @@ static void move_slice(struct zsp_slice *slice, const uint8_t *from, const uint8
 static struct zsp_filter *keep(const struct parser *parser, const uint8_t *bytes, size_t byte_count)
 {
     const size_t node_bytes = parser->node_count * sizeof(struct node);
+    const size_t header_bytes = parser->term_count * sizeof(struct zsp_slice);
     const size_t text_bytes = parser->text_count * sizeof(struct zsp_slice);
-    struct zsp_filter *self = calloc(1, sizeof *self + node_bytes + text_bytes + byte_count);
+    struct zsp_filter *self =
+        calloc(1, sizeof *self + node_bytes + header_bytes + text_bytes + byte_count);
     if (!self) {
         return NULL;
     }
     self->node_count = parser->node_count;
     self->text_count = parser->text_count;
-    self->texts = (struct zsp_slice *)(void *)((uint8_t *)self->nodes + node_bytes);
+    self->headers = (struct zsp_slice *)(void *)((uint8_t *)self->nodes + node_bytes);
+    self->texts = (struct zsp_slice *)(void *)((uint8_t *)self->headers + header_bytes);
     self->bytes = (uint8_t *)self->texts + text_bytes;
     memcpy(self->nodes, parser->nodes, node_bytes);
     memcpy(self->texts, parser->texts, text_bytes);
@@ -392,6 +442,7 @@ static struct zsp_filter *keep(const struct parser *parser, const uint8_t *bytes
     for (uint16_t i = 0; i < self->text_count; i++) {
         move_slice(&self->texts[i], bytes, self->bytes);
     }
+    number_headers(self);
     return self;
 }
 
@@ -440,25 +491,32 @@ struct zsp_slice zsp_filter_text(const struct zsp_filter *self)
 
 /* --- Evaluation --------------------------------------------------------------------------------------- */
 
-static struct zsp_slice header_of(const struct zsp_record *record, struct zsp_slice wanted)
+/* The values of all headers that the filter names, in one walk over those of the message, whichever
+ * there are more of; the first of two with one name counts. */
+static void look_up_headers(const struct zsp_filter *self, const struct zsp_record *record,
+                            struct zsp_slice values[ZSP_FILTER_TERMS_MAX])
 {
-    struct zsp_slice rest = zsp_record_headers(record);
+    struct zsp_slice rest =
+        self->header_count > 0 ? zsp_record_headers(record) : (struct zsp_slice){NULL, 0};
     struct zsp_slice name, value;
-    bool is_text;
-    while (zsp_record_header_next(&rest, &name, &value, &is_text) == 0) {
-        if (zsp_slice_equal(name, wanted)) {
-            return value;
+    uint16_t left = self->header_count;
+    bool is_text, found;
+    memset(values, 0, self->header_count * sizeof *values);
+    while (left > 0 && zsp_record_header_next(&rest, &name, &value, &is_text) == 0) {
+        const uint16_t at = find_header(self, name, &found);
+        if (found && !values[at].data) {
+            values[at] = value;
+            left--;
         }
     }
-    return (struct zsp_slice){NULL, 0};
 }
 
 static bool matches_term(const struct zsp_filter *self, const struct node *node,
-                         const struct zsp_record *record)
+                         const struct zsp_record *record, const struct zsp_slice *headers)
 {
     const struct zsp_slice value = node->field == FIELD_TYPE  ? record->type
                                    : node->field == FIELD_KEY ? record->key
-                                                              : header_of(record, node->name);
+                                                              : headers[node->header];
     if (!value.data || node->kind == NODE_EXISTS) {
         return value.data != NULL;
     }
@@ -475,7 +533,9 @@ static bool matches_term(const struct zsp_filter *self, const struct node *node,
 
 bool zsp_filter_matches(const struct zsp_filter *self, const struct zsp_record *record)
 {
+    struct zsp_slice headers[ZSP_FILTER_TERMS_MAX];
     bool is_true[NODES_MAX]; /* each node stands behind those that it is made of */
+    look_up_headers(self, record, headers);
     for (uint16_t i = 0; i < self->node_count; i++) {
         const struct node *node = &self->nodes[i];
         switch ((enum node_kind)node->kind) {
@@ -491,7 +551,7 @@ bool zsp_filter_matches(const struct zsp_filter *self, const struct zsp_record *
         case NODE_EQUAL:
         case NODE_BEGINS:
         case NODE_EXISTS:
-            is_true[i] = matches_term(self, node, record);
+            is_true[i] = matches_term(self, node, record, headers);
             break;
         }
     }

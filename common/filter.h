@@ -13,8 +13,8 @@
  * Values are compared byte by byte; `^=` asks for a beginning. A field that the message does not have is
  * equal to nothing, so that `!=` is true of it. There are no numbers: everything is bytes.
  *
- * A filter is made once, and then evaluated without memory: bounded terms, each of which looks at
- * the headers at most once.
+ * A filter is made once, and then evaluated without memory: bounded terms, and one walk over the
+ * headers for all of them.
  */
 #ifndef ZSP_FILTER_H
 #define ZSP_FILTER_H

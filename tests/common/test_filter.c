@@ -84,6 +84,28 @@ static void each_case_is_as_true_as_it_should_be(void **state)
     zsp_writer_fini(&headers);
 }
 
+/* Goal: each of many headers is found, whatever their order; of two with one name the first counts. */
+static void many_headers_are_told_apart(void **state)
+{
+    (void)state;
+    struct zsp_writer headers = {0};
+    char name[16], text[ZSP_FILTER_MAX] = "not header.h100 exists and header.h7 != \"x\"";
+    zsp_record_write_headers_begin(&headers, 101);
+    for (unsigned i = 0; i < 100; i++) {
+        (void)snprintf(name, sizeof name, "h%u", i * 37 % 100);
+        zsp_record_write_header(&headers, zsp_slice_str(name), zsp_slice_str(name), true);
+    }
+    zsp_record_write_header(&headers, zsp_slice_str("h7"), zsp_slice_str("x"), true);
+    const struct zsp_record record = {.headers = zsp_writer_slice(&headers), .header_count = 101};
+    for (unsigned i = 0; i < 60; i++) {
+        const size_t len = strlen(text);
+        (void)snprintf(text + len, sizeof text - len, " and header.h%u = \"h%u\"", i, i);
+    }
+    assert_true(is_true(text, &record));
+    assert_false(is_true("header.h7 = \"x\" or header.h exists", &record));
+    zsp_writer_fini(&headers);
+}
+
 /* A word of the language is no literal, and the other way round. */
 static void literals_may_hold_anything(void **state)
 {
@@ -187,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_case_is_as_true_as_it_should_be),
         cmocka_unit_test(literals_may_hold_anything),
+        cmocka_unit_test(many_headers_are_told_apart),
         cmocka_unit_test(a_wrong_filter_says_where_what_was_wanted_and_what_is_there),
         cmocka_unit_test(everything_is_bounded),
         cmocka_unit_test(every_beginning_is_read_inside_its_bytes),

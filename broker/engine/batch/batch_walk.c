@@ -5,6 +5,8 @@
 
 #include "common/codec.h"
 
+#define HEADER_BYTES 64u /* a header that a filter looks at is as much work as so many bytes */
+
 void batch_walk_begin(struct batch_walk *self, const struct store_batch *batch)
 {
     *self = (struct batch_walk){.batch = batch, .left = *batch};
@@ -125,6 +127,7 @@ int batch_walk_choose(struct batch_walk *self, const struct batch_reader *reader
     const uint64_t end =
         range.end_offset < end_of(self->batch) ? range.end_offset : end_of(self->batch);
     bool wanted = false;
+    uint64_t headers = 0;
     while (offset < end) {
         struct zsp_record record;
         struct zsp_slice next = rest;
@@ -132,6 +135,7 @@ int batch_walk_choose(struct batch_walk *self, const struct batch_reader *reader
             return is_no_record(self, err);
         }
         const bool wants = chooser->wants_fn(chooser->arg, &record);
+        headers += record.header_count;
         if (offset > range.first_offset && wants != wanted) {
             break;
         }
@@ -139,7 +143,8 @@ int batch_walk_choose(struct batch_walk *self, const struct batch_reader *reader
         rest = next;
         offset++;
     }
-    reader->unpack->walked_bytes += (uint64_t)(rest.data - self->left.body.data);
+    reader->unpack->walked_bytes +=
+        (uint64_t)(rest.data - self->left.body.data) + headers * HEADER_BYTES;
     if (!wanted) {
         pass(self, offset, rest);
     }
