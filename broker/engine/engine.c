@@ -43,6 +43,9 @@ struct verb {
     size_t body_count;
 };
 
+/* A jump of the clock from here on is looked after at once. */
+#define JUMP_MS    500
+
 #define ANY_BODIES SIZE_MAX /* the handler looks itself */
 
 static const struct verb verbs[] = {
@@ -467,6 +470,18 @@ static bool give_back(struct engine *self)
     return run_slab_sweep(&self->agenda_slab) || more;
 }
 
+/* Has the clock jumped? What waits for a time of the clock looks anew then. */
+static void look_at_clock(struct engine *self)
+{
+    const int64_t apart_ms = self->now.wall_ms - self->clock.broker_ms;
+    const int64_t jump_ms = apart_ms - self->wall_apart_ms;
+    if (jump_ms >= JUMP_MS || jump_ms <= -JUMP_MS) {
+        self->wall_apart_ms = apart_ms;
+        expiry_clock_jumped(self);
+        agenda_clock_jumped(self);
+    }
+}
+
 void engine_pump(struct engine *self, struct instant now)
 {
     enter(self, now);
@@ -477,7 +492,7 @@ void engine_pump(struct engine *self, struct instant now)
     if (!self->failed) {
         read_room_again(self);
         pull_room_again(self);
-        agenda_look(self);
+        look_at_clock(self);
     }
     while (more && rounds < ROUNDS_MAX && !engine_is_tired(self)) {
         (void)arrivals_take(self, false);

@@ -98,7 +98,7 @@ struct engine {
 
     struct run_slab agenda_slab; /* of all agendas */
     struct expiry_set expiries;  /* of partitions where something expires, see expiry.h */
-    int64_t wall_apart_ms;       /* of wall time from broker time, as agendas know it */
+    int64_t wall_apart_ms;       /* of wall time from broker time; changes when the clock jumps */
 
     struct catalog catalog;
     struct zsp_table producer_log_keys; /* struct producer_log by its key */

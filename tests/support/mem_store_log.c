@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/file/batch_ids.h"
+#include "broker/store/index/batch_ids.h"
 #include "common/assert.h"
 #include "common/limits.h"
 #include "tests/support/mem_store_priv.h"

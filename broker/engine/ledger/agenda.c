@@ -9,14 +9,11 @@
 #include "broker/engine/order/fair.h"
 #include "broker/engine/order/lanes.h"
 #include "broker/engine/replay/side_replay.h"
-#include "broker/engine/topic/expiry.h"
 #include "common/container.h"
 #include "common/diag.h"
 
 /* The timer runs on broker time, which knows nothing of what happens to the clock meanwhile. */
 #define AGENDA_LOOK_MS 30000
-/* A jump of the clock from here on is looked after at once. */
-#define JUMP_MS 500
 /* Runs that come due in one turn; the rest a millisecond later. */
 #define DUE_RUNS_MAX 1024u
 /* Stretches added between two looks for what is no longer needed. */
@@ -170,15 +167,8 @@ static void agenda_fired(struct engine *engine, struct timer *timer)
     }
 }
 
-void agenda_look(struct engine *engine)
+void agenda_clock_jumped(struct engine *engine)
 {
-    const int64_t apart_ms = engine->now.wall_ms - engine->clock.broker_ms;
-    const int64_t jump_ms = apart_ms - engine->wall_apart_ms;
-    if (jump_ms < JUMP_MS && jump_ms > -JUMP_MS) {
-        return;
-    }
-    engine->wall_apart_ms = apart_ms;
-    expiry_clock_jumped(engine);
     for (size_t i = 0; i < engine->catalog.topics.count; i++) {
         struct topic *topic = engine->catalog.topics.slots[i].value;
         for (uint32_t k = 0; (topic->marks & TOPIC_MARK_AGENDA) != 0 && k < topic->partition_count;

@@ -58,7 +58,7 @@ void agenda_add(struct engine *engine, struct partition *partition, uint64_t fir
 void agenda_tell(struct groups *groups, struct ledger *ledger);
 /* Read what the ledgers of waiting pulls need and is not known. */
 void agenda_want(struct engine *engine, struct partition *partition);
-/* Look at the clock: has it jumped? Called for each event. */
-void agenda_look(struct engine *engine);
+/* The clock has jumped. */
+void agenda_clock_jumped(struct engine *engine);
 
 #endif

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store/file/batch_ids.h"
 #include "broker/store/file/sparse.h"
+#include "broker/store/index/batch_ids.h"
 #include "broker/store/log_store_priv.h"
 #include "broker/store/partition/partition.h"
 #include "broker/store/segment/scan.h"

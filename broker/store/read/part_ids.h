@@ -16,7 +16,7 @@
 #ifndef ZSP_STORE_PART_IDS_H
 #define ZSP_STORE_PART_IDS_H
 
-#include "broker/store/file/batch_ids.h"
+#include "broker/store/index/batch_ids.h"
 #include "broker/store/index/id_filter.h"
 #include "broker/store/read/id_source.h"
 #include "broker/store/store.h"

@@ -1,13 +1,12 @@
-/* SPDX-License-Identifier: MPL-2.0
- *
- * The clocks and the random numbers of the process: see link.h.
- */
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "client/src/base/host_clock.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <sys/random.h>
 #include <time.h>
 
-#include "client/src/link/link.h"
+#include "common/err.h"
 
 static int64_t read_ms(clockid_t clock)
 {

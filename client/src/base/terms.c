@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "client/src/base/terms.h"
 
+#include "client/src/base/host_clock.h"
 #include "client/src/base/range_check.h"
-#include "client/src/link/link.h"
 #include "common/limits.h"
 #include "common/wire.h"
 

@@ -32,6 +32,7 @@
 #include <sys/queue.h>
 
 #include "client/src/base/client_request.h"
+#include "client/src/base/host_clock.h"
 #include "client/src/link/handshake.h"
 
 #define ZSP_ENDPOINTS_MAX 16u
@@ -131,16 +132,5 @@ void zsp_link_notify(struct zsp_link *self);
 
 /* Make waits fail, or let them wait again. Async-signal-safe. */
 void zsp_link_interrupt(struct zsp_link *self, bool interrupted);
-
-/* Monotonic milliseconds. */
-int64_t zsp_now_ms(void);
-/* The monotonic time `timeout_ms` from now; INT64_MAX for a negative timeout. */
-int64_t zsp_deadline_ms(int64_t timeout_ms);
-/* What is left until then, for another call that takes a timeout: -1 for INT64_MAX. */
-int zsp_left_ms(int64_t deadline_ms);
-/* Wall milliseconds since 1970. */
-int64_t zsp_wall_ms(void);
-/* Fill with random bytes from the system. Errors: ZSP_EIO */
-int zsp_random(void *bytes, size_t len);
 
 #endif

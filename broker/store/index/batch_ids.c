@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "broker/store/file/batch_ids.h"
+#include "broker/store/index/batch_ids.h"
 
 #include <stdlib.h>
 #include <string.h>
