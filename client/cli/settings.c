@@ -49,11 +49,16 @@ static void print_for_people(const zspool_figure_t *figure)
 void cli_print_settings(const zspool_figure_t *settings, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
+        const bool is_unset =
+            settings[i].is_text ? settings[i].text[0] == '\0' : settings[i].is_unset;
+        if (is_unset) {
+            continue;
+        }
         if (settings[i].is_text) {
             printf("%s = %s\n", settings[i].name, settings[i].text);
-        } else if (!settings[i].is_unset && terminal_is_out()) {
+        } else if (terminal_is_out()) {
             print_for_people(&settings[i]);
-        } else if (!settings[i].is_unset) {
+        } else {
             printf("%s = %lld\n", settings[i].name, (long long)settings[i].value);
         }
     }

@@ -211,13 +211,30 @@ static void print_confirms(struct pub *self)
     (void)fseeko(self->page, 0, SEEK_SET); /* memory: cannot fail */
 }
 
+/* Which of the two is not there: asked for, as a report does not tell. `to` has 64 bytes. */
+static const char *why_not_found(const struct pub *self, const zspool_report_t *report, char *to)
+{
+    zspool_topic_info_t *info;
+    const int rc = zspool_topic_info(self->client, report->topic, cli_timeout(), &info, NULL);
+    (void)snprintf(to, 64, "no such topic%s", rc == ZSPOOL_ENOT_FOUND ? "" : " or partition");
+    if (rc == 0) {
+        if (report->partition >= info->partition_count) {
+            (void)snprintf(to, 64, "no partition %u, it has %zu", report->partition,
+                           info->partition_count);
+        }
+        zspool_free(info);
+    }
+    return to;
+}
+
 static void note_failure(struct pub *self, const zspool_report_t *report)
 {
     if (report->lost) {
         self->confirmed -= report->count;
     }
     if (self->failures++ < FAILURES_TOLD) {
-        const char *why = report->status == ZSPOOL_ENOT_FOUND ? "no such topic or partition"
+        char text[64];
+        const char *why = report->status == ZSPOOL_ENOT_FOUND ? why_not_found(self, report, text)
                                                               : zspool_strerror(report->status);
         cli_say("%llu message(s) to %s/%u: %s%s", (unsigned long long)report->count, report->topic,
                 report->partition, why, report->maybe ? " (they may be there all the same)" : "");

@@ -486,6 +486,7 @@ class Groups(Case):
                                             "dead_letter_topic": "", "look_ahead": 1000000,
                                             "dead_retention_ms": 0,
                                             "dead_retention_bytes": 0})
+        self.assertNotRegex(self.good("group", "info", "adm").out.decode(), "(?m)= *$")  # what is unset
         self.good("group", "set", "adm", "--backoff", "1s,500ms,1m", "--backoff-factor", "3",
                   "--backoff-jitter", "20")
         settings = self.good("group", "info", "adm", "--json").objects()[0]["settings"]

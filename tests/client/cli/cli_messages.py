@@ -434,6 +434,8 @@ class Messages(Case):
         self.assertEqual([(m["partition"], m["payload"]) for m in
                           self.good("read", "parts3", "--json").objects()],
                          [(2, "a"), (1, "b"), (1, "c")])
+        self.assertIn("to parts3/3: no partition 3, it has 3\n",
+                      self.bad(4, "pub", "parts3", "-p", "3", "x").err)
 
     def test_several_files_are_read_one_after_the_other(self):
         with tempfile.NamedTemporaryFile() as first, tempfile.NamedTemporaryFile() as second:

@@ -170,11 +170,16 @@ class Completion(Case):
         self.assertEqual(self.complete("pull", "t", "--outcome", "re"),
                          ["retry", "release", "reject"])
         self.assertEqual(self.complete("group", "s"), ["set", "seek"])
+        self.assertEqual(self.complete("group", "create", "g", "--on-dead", "ho"), ["hold"])
+        self.assertEqual(self.complete("group", "create", "g", "--priority", "w"), ["weighted"])
+        self.assertEqual(self.complete("pub", "t", "-P", "9"), ["9"])
 
     def test_files_come_from_the_disk(self):
         self.assertEqual(self.complete("fsck", BROKER.dir.name + "/da"), [BROKER.dir.name + "/data"])
         self.assertEqual(self.complete("dump", BROKER.dir.name + "/data/FOR"),
                          [BROKER.dir.name + "/data/FORMAT"])
+        self.assertEqual(self.complete("read", "t", "--resume", BROKER.dir.name + "/da"),
+                         [BROKER.dir.name + "/data"])
 
     def test_names_come_from_the_broker(self):
         self.good("topic", "create", "complete-me")
