@@ -200,6 +200,7 @@ struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice na
         return NULL;
     }
     group->id = id;
+    members_init(&group->members);
     memcpy(group->object, kind, sizeof kind - 1);
     memcpy(group->object + sizeof kind - 1, name.data, name.len);
     group->name_len = (uint8_t)name.len;
@@ -277,8 +278,8 @@ void group_partition_trimmed(struct engine *engine, struct partition *partition)
 struct session_note *group_leave_all(struct groups *self, uint64_t session)
 {
     struct session_note *note = NULL;
-    while ((note = session_note_find(&self->notes, session)) && note->member_first) {
-        members_forget(note->member_first, &self->members);
+    while ((note = session_note_find(&self->notes, session)) && !LIST_EMPTY(&note->members)) {
+        members_forget(LIST_FIRST(&note->members), &self->members);
     }
     return note;
 }
@@ -288,10 +289,10 @@ void group_session_end(struct engine *engine, uint64_t session, enum engine_sess
     const struct session_note *note = group_leave_all(engine->groups, session);
     session_names_forget(&engine->groups->names, session);
     struct lease *next = NULL;
-    for (struct lease *lease = note ? note->lease_first : NULL;
+    for (struct lease *lease = note ? TAILQ_FIRST(&note->leases) : NULL;
          lease && why == ENGINE_SESSION_SILENT; lease = next) {
-        next = lease->session_next; /* the note goes with the last one */
-        if (!lease->is_granting) {  /* nobody was told of it: it ends when it is written */
+        next = TAILQ_NEXT(lease, session_link); /* the note goes with the last one */
+        if (!lease->is_granting) { /* nobody was told of it: it ends when it is written */
             group_lease_end(engine->groups, lease, LEASE_EXPIRED);
         }
     }

@@ -19,18 +19,9 @@ _Static_assert(offsetof(struct member, session) == 0 &&
                    offsetof(struct member, members) == sizeof(uint64_t),
                "the key is one stretch");
 
-static void unlink_member(struct members *self, struct member *member)
+void members_init(struct members *self)
 {
-    *(member->prev ? &member->prev->next : &self->first) = member->next;
-    *(member->next ? &member->next->prev : &self->last) = member->prev;
-}
-
-static void link_last(struct members *self, struct member *member)
-{
-    member->next = NULL;
-    member->prev = self->last;
-    *(self->last ? &self->last->next : &self->first) = member;
-    self->last = member;
+    TAILQ_INIT(&self->list);
 }
 
 void members_forget(struct member *member, struct zsp_table *table)
@@ -39,15 +30,15 @@ void members_forget(struct member *member, struct zsp_table *table)
         hold_member_left(CONTAINER_OF(table, struct groups, members), member);
     }
     session_note_remove_member(member);
-    unlink_member(member->members, member);
+    TAILQ_REMOVE(&member->members->list, member, link);
     (void)zsp_table_remove(table, key_of(member));
     free(member);
 }
 
 void members_fini(struct members *self, struct zsp_table *table)
 {
-    while (self->first) {
-        members_forget(self->first, table);
+    while (!TAILQ_EMPTY(&self->list)) {
+        members_forget(TAILQ_FIRST(&self->list), table);
     }
 }
 
@@ -69,17 +60,19 @@ static struct member *add(struct members *self, struct zsp_table *table, uint64_
         free(member);
         return NULL;
     }
-    link_last(self, member);
+    TAILQ_INSERT_TAIL(&self->list, member, link);
     return member;
 }
 
 struct member *members_seen(struct members *self, struct zsp_table *table, uint64_t session,
                             int64_t now_ms, int64_t forget_ms)
 {
-    while (self->first && self->first->seen_ms < forget_ms && self->first->session != session) {
-        members_forget(self->first, table);
+    struct member *member;
+    while ((member = TAILQ_FIRST(&self->list)) && member->seen_ms < forget_ms &&
+           member->session != session) {
+        members_forget(member, table);
     }
-    struct member *member = members_find(self, table, session);
+    member = members_find(self, table, session);
     if (!member) {
         member = add(self, table, session);
         if (!member) {
@@ -87,16 +80,17 @@ struct member *members_seen(struct members *self, struct zsp_table *table, uint6
         }
     }
     member->seen_ms = now_ms;
-    unlink_member(self, member);
-    link_last(self, member);
+    TAILQ_REMOVE(&self->list, member, link);
+    TAILQ_INSERT_TAIL(&self->list, member, link);
     return member;
 }
 
 uint64_t members_count(const struct members *self, int64_t since_ms)
 {
     uint64_t count = 0;
-    for (const struct member *member = self->last; member && member->seen_ms >= since_ms;
-         member = member->prev) {
+    const struct member *member;
+    for (member = TAILQ_LAST(&self->list, member_list); member && member->seen_ms >= since_ms;
+         member = TAILQ_PREV(member, member_list, link)) {
         count++;
     }
     return count;

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "common/compiler.h"
 #include "common/table.h"
@@ -22,21 +23,22 @@ struct session_note;
 struct member {
     uint64_t session; /* these two are its key */
     struct members *members;
-    int64_t seen_ms;                            /* broker time of the last pull */
-    bool uses_started;                          /* has ever sent `started` */
-    struct member *next, *prev;                 /* in order of seen_ms */
-    struct session_note *note;                  /* of the session, see session_note.h */
-    struct member *session_next, *session_prev; /* of the note */
-    uint64_t stamp;                             /* of the round that counted it last, hold.c */
+    int64_t seen_ms;                 /* broker time of the last pull */
+    bool uses_started;               /* has ever sent `started` */
+    TAILQ_ENTRY(member) link;        /* in order of seen_ms */
+    struct session_note *note;       /* of the session, see session_note.h */
+    LIST_ENTRY(member) session_link; /* of the note */
+    uint64_t stamp;                  /* of the round that counted it last, hold.c */
     struct member_holds
         *holds; /* the partitions it holds of an ordered group, hold.h; NULL = none */
 };
 
-/* Of one group. Zero-initialise; `table` is that of all groups' members, by session and group. */
+/* Of one group. `table` is that of all groups' members, by session and group. */
 struct members {
-    struct member *first, *last; /* longest silent first */
+    TAILQ_HEAD(member_list, member) list; /* longest silent first */
 };
 
+void members_init(struct members *self);
 void members_fini(struct members *self, struct zsp_table *table);
 /* The session was heard at `now_ms`; those silent since before `forget_ms` are forgotten.
  * NULL = out of memory. */

@@ -42,6 +42,7 @@ struct session_note *session_note_open(struct session_notes *self, uint64_t sess
     }
     note->session = session;
     note->notes = self;
+    TAILQ_INIT(&note->leases);
     zsp_put_u64(note->key, session);
     if (zsp_table_add(&self->by_session, key_of(note), note) < 0) {
         free(note);
@@ -52,7 +53,7 @@ struct session_note *session_note_open(struct session_notes *self, uint64_t sess
 
 void session_note_close(struct session_note *self)
 {
-    if (!self->lease_first && !self->member_first) {
+    if (TAILQ_EMPTY(&self->leases) && LIST_EMPTY(&self->members)) {
         (void)zsp_table_remove(&self->notes->by_session, key_of(self));
         free(self);
     }
@@ -62,10 +63,7 @@ void session_note_add_lease(struct session_note *self, struct lease *lease)
 {
     zsp_assert(!lease->note);
     lease->note = self;
-    lease->session_next = NULL;
-    lease->session_prev = self->lease_last;
-    *(self->lease_last ? &self->lease_last->session_next : &self->lease_first) = lease;
-    self->lease_last = lease;
+    TAILQ_INSERT_TAIL(&self->leases, lease, session_link);
 }
 
 void session_note_remove_lease(struct lease *lease)
@@ -74,10 +72,7 @@ void session_note_remove_lease(struct lease *lease)
     if (!self) {
         return;
     }
-    *(lease->session_prev ? &lease->session_prev->session_next : &self->lease_first) =
-        lease->session_next;
-    *(lease->session_next ? &lease->session_next->session_prev : &self->lease_last) =
-        lease->session_prev;
+    TAILQ_REMOVE(&self->leases, lease, session_link);
     lease->note = NULL;
     session_note_close(self);
 }
@@ -86,12 +81,7 @@ void session_note_add_member(struct session_note *self, struct member *member)
 {
     zsp_assert(!member->note);
     member->note = self;
-    member->session_prev = NULL;
-    member->session_next = self->member_first;
-    if (self->member_first) {
-        self->member_first->session_prev = member;
-    }
-    self->member_first = member;
+    LIST_INSERT_HEAD(&self->members, member, session_link);
 }
 
 void session_note_remove_member(struct member *member)
@@ -100,11 +90,7 @@ void session_note_remove_member(struct member *member)
     if (!self) {
         return;
     }
-    *(member->session_prev ? &member->session_prev->session_next : &self->member_first) =
-        member->session_next;
-    if (member->session_next) {
-        member->session_next->session_prev = member->session_prev;
-    }
+    LIST_REMOVE(member, session_link);
     member->note = NULL;
     session_note_close(self);
 }

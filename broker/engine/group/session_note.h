@@ -8,6 +8,7 @@
 #define ZSP_ENGINE_SESSION_NOTE_H
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "common/table.h"
 
@@ -17,8 +18,8 @@ struct member;
 struct session_note {
     uint8_t key[8];
     uint64_t session;
-    struct lease *lease_first, *lease_last; /* linked through session_next, in order of grant */
-    struct member *member_first;            /* linked through session_next */
+    TAILQ_HEAD(, lease) leases; /* in order of grant */
+    LIST_HEAD(, member) members;
     struct session_notes *notes;
 };
 

@@ -98,15 +98,15 @@ static bool is_in_hand(const struct lease *lease)
 
 static void return_leases(struct engine *engine, struct bye *self, const struct session_note *note)
 {
-    struct lease *next = NULL;
-    for (struct lease *lease = note->lease_first; lease; lease = lease->session_next) {
+    struct lease *lease, *next = NULL;
+    TAILQ_FOREACH (lease, &note->leases, session_link) {
         if (is_in_hand(lease)) {
             lease->bye = self;
             self->lease_count++;
         }
     }
-    for (struct lease *lease = note->lease_first; lease; lease = next) {
-        next = lease->session_next; /* the note goes with the last one */
+    for (lease = TAILQ_FIRST(&note->leases); lease; lease = next) {
+        next = TAILQ_NEXT(lease, session_link); /* the note goes with the last one */
         if (is_in_hand(lease)) {
             group_lease_end(engine->groups, lease, LEASE_RETURNED);
         }

@@ -182,7 +182,8 @@ static struct why first_reason(const struct engine *engine, const struct group *
 
 static bool anybody_pulls(const struct group *group)
 {
-    return group->members.first || group_is_awaited(group) || group_first_working(group);
+    return !TAILQ_EMPTY(&group->members.list) || group_is_awaited(group) ||
+           group_first_working(group);
 }
 
 struct why why_group(const struct engine *engine, const struct group *group)

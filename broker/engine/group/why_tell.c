@@ -46,8 +46,8 @@ static uint32_t write_whys(const struct engine *engine, struct zsp_writer *out,
 static uint64_t leased_by(const struct member *member, uint32_t *left)
 {
     uint64_t leased = 0;
-    const struct lease *lease = member->note ? member->note->lease_first : NULL;
-    for (; lease && *left > 0; lease = lease->session_next, (*left)--) {
+    const struct lease *lease = member->note ? TAILQ_FIRST(&member->note->leases) : NULL;
+    for (; lease && *left > 0; lease = TAILQ_NEXT(lease, session_link), (*left)--) {
         leased += &lease->group->members == member->members ? lease->outstanding : 0;
     }
     return leased;
@@ -88,14 +88,15 @@ static void write_members(const struct engine *engine, struct zsp_writer *out,
 {
     uint32_t left = LEASES_READ;
     uint32_t count = 0;
-    for (const struct member *member = group->members.last; member && count < WHY_MEMBERS;
-         member = member->prev) {
+    const struct member *member;
+    for (member = TAILQ_LAST(&group->members.list, member_list); member && count < WHY_MEMBERS;
+         member = TAILQ_PREV(member, member_list, link)) {
         count++;
     }
     wire_write_text(out, "member_list");
     wire_write_array(out, count);
-    for (const struct member *member = group->members.last; member && count > 0;
-         member = member->prev, count--) {
+    for (member = TAILQ_LAST(&group->members.list, member_list); count > 0;
+         member = TAILQ_PREV(member, member_list, link), count--) {
         write_member(engine, out, group, member, &left);
     }
 }

@@ -17,6 +17,8 @@
 #ifndef ZSP_ENGINE_LEASE_H
 #define ZSP_ENGINE_LEASE_H
 
+#include <sys/queue.h>
+
 #include "broker/engine/base/timers.h"
 #include "broker/engine/ledger/ledger.h"
 #include "common/table.h"
@@ -67,9 +69,9 @@ struct lease {
     struct bye *bye;   /* waits for its end; NULL = none */
 
     struct timer timer;
-    struct lease *next, *prev;                 /* of the group, in order of grant */
-    struct session_note *note;                 /* of its session; NULL = sessionless */
-    struct lease *session_next, *session_prev; /* of the note */
+    struct lease *next, *prev;       /* of the group, in order of grant */
+    struct session_note *note;       /* of its session; NULL = sessionless */
+    TAILQ_ENTRY(lease) session_link; /* of the note */
 };
 
 struct lease_table {

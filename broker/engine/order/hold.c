@@ -288,7 +288,8 @@ static uint32_t share_of(struct groups *self, const struct pull *one, uint64_t s
         }
         rivals += last_is_rival ? 1 : 0;
     }
-    for (struct member *member = one->group->members.first; member; member = member->next) {
+    struct member *member;
+    TAILQ_FOREACH (member, &one->group->members.list, link) {
         const uint32_t held = member->stamp != round ? count_held_of(member, stamp) : 0;
         if (held > 0) {
             pool += count_held(member) - held;
@@ -373,7 +374,8 @@ void hold_balance(struct groups *self, struct pull *pull)
     const uint32_t held = count_held(member);
     struct ledger_order *found = NULL;
     uint32_t most = held + 1;
-    for (struct member *other = pull->group->members.first; other; other = other->next) {
+    struct member *other;
+    TAILQ_FOREACH (other, &pull->group->members.list, link) {
         const uint32_t count = other != member && other->holds ? count_held(other) : 0;
         if (count <= most || is_leaving(other)) {
             continue;

@@ -49,7 +49,7 @@ struct id_finds {
 
 /* store_ops.index_ids, store_ops.find_ids */
 void part_ids_index(struct store_part *part, bool is_wanted);
-int id_finds_add(struct log_store *store, const struct store_find_ids *find, struct zsp_err *err);
+int id_finds_add(struct log_store *store, const struct store_find_ids *want, struct zsp_err *err);
 /* Something changed that a search may wait for; look at all that wait. */
 void id_finds_wake(struct log_store *store);
 void id_finds_step(struct log_store *store);

@@ -10,7 +10,8 @@ static void members_are_counted_from_a_moment_on(void **state)
 {
     (void)state;
     struct zsp_table table = {.seed = 1};
-    struct members members = {0};
+    struct members members;
+    members_init(&members);
     for (uint64_t session = 1; session <= 5; session++) {
         assert_non_null(members_seen(&members, &table, session, (int64_t)session * 100, 0));
     }
@@ -26,7 +27,8 @@ static void the_silent_are_forgotten(void **state)
 {
     (void)state;
     struct zsp_table table = {.seed = 1};
-    struct members members = {0};
+    struct members members;
+    members_init(&members);
     for (uint64_t session = 1; session <= 5; session++) {
         assert_non_null(members_seen(&members, &table, session, (int64_t)session * 100, 0));
     }
@@ -44,7 +46,8 @@ static void what_a_member_told_of_itself_stays(void **state)
 {
     (void)state;
     struct zsp_table table = {.seed = 1};
-    struct members members = {0};
+    struct members members;
+    members_init(&members);
     members_seen(&members, &table, 4, 100, 0)->uses_started = true;
     assert_true(members_seen(&members, &table, 4, 900, 500)->uses_started);
     members_fini(&members, &table);
@@ -55,7 +58,9 @@ static void groups_know_their_own_members_only(void **state)
 {
     (void)state;
     struct zsp_table table = {.seed = 1};
-    struct members members[2] = {{0}};
+    struct members members[2];
+    members_init(&members[0]);
+    members_init(&members[1]);
     assert_non_null(members_seen(&members[0], &table, 4, 100, 0));
     assert_non_null(members_seen(&members[1], &table, 5, 100, 0));
     assert_null(members_find(&members[0], &table, 5));
