@@ -31,7 +31,8 @@
 #define ZSP_CODECS_MAX          16u          /* codecs that a client may name */
 #define ZSP_DEPTH_MAX           8u           /* nesting of any MessagePack value */
 #define ZSP_HEADERS_MAX         256u         /* headers of one message */
-#define ZSP_LIST_MAX            1000u        /* items of one LIST reply */
+#define ZSP_SETTLE_LOOKS_MAX    262144u /* stretches that the runs of one SETTLE reach over: a turn */
+#define ZSP_LIST_MAX            1000u   /* items of one LIST reply */
 
 /* Names and numbers. */
 #define ZSP_NAME_MAX         200u  /* topics, groups, producers, clients: fits a file name */

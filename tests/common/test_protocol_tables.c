@@ -81,6 +81,7 @@ static const struct limit_row limits[] = {
     {"", ZSP_KEY_TOLD_MAX},
     {"", ZSP_PARTITIONS_MAX},
     {"", ZSP_GROUP_TOPICS_MAX},
+    {"", ZSP_SETTLE_LOOKS_MAX},
     {"", ZSP_LIST_MAX},
     {"", ZSP_SAVEPOINTS_MAX},
     {"", ZSP_SAVEPOINT_BYTES},

@@ -31,6 +31,7 @@ struct settling {
     struct zsp_buf *reason; /* of srun; NULL = none */
     uint32_t base_reasons;  /* the last set that the reason was put on, */
     uint32_t made_reasons;  /* and the result; holds a reference */
+    uint32_t looks;         /* at stretches, by all runs; bounded */
     uint64_t applied;
     bool waits;   /* an outcome that must be synced first */
     bool repeats; /* something was done before */
@@ -206,7 +207,7 @@ static int apply(struct settling *self, struct ledger *ledger, const struct run_
 
 /* Ordered groups: what is out of a partition is out to one member, so who has messages of it proves
  * the right to all that lie before them. */
-static bool reaches(const struct settling *self, const struct ledger *ledger, uint64_t offset)
+static bool reaches(struct settling *self, const struct ledger *ledger, uint64_t offset)
 {
     const struct lease *lease = self->lease;
     const enum wire_outcome outcome = self->srun->outcome;
@@ -217,6 +218,7 @@ static bool reaches(const struct settling *self, const struct ledger *ledger, ui
     for (size_t i = 0; i < lease->span_count; i++) {
         const struct lease_span *part = &lease->spans[i];
         struct run_span span = {.end = part->first > offset ? part->first : offset};
+        self->looks++;
         while (part->ledger == ledger &&
                runmap_next(&ledger->runs, span.end, RUN_CLASS_LEASED, &span) &&
                span.first < part->end) {
@@ -254,7 +256,7 @@ static bool comes_too_late(const struct settling *self, const struct ledger *led
 }
 
 /* How one stretch of equal messages stands to the lease. */
-static enum verdict judge(const struct settling *self, const struct ledger *ledger,
+static enum verdict judge(struct settling *self, const struct ledger *ledger,
                           const struct run_span *span)
 {
     const struct wire_srun *srun = self->srun;
@@ -292,6 +294,16 @@ static uint64_t gap_end(const struct ledger *ledger, uint64_t first, uint64_t en
     return end;
 }
 
+/* One more stretch. Runs may lie over each other, so what they name is no bound. */
+static int look(struct settling *self, struct zsp_err *err)
+{
+    if (self->looks++ < ZSP_SETTLE_LOOKS_MAX) {
+        return 0;
+    }
+    return zsp_err_set_about(err, ZSP_ETOO_LARGE, "runs",
+                             "they reach over too many stretches: settle fewer runs at a time");
+}
+
 static int settle_ledger(struct settling *self, struct ledger *ledger, struct zsp_err *err)
 {
     uint64_t pos = self->srun->first;
@@ -301,7 +313,10 @@ static int settle_ledger(struct settling *self, struct ledger *ledger, struct zs
         const bool found = runmap_next(&ledger->runs, pos, RUN_CLASS_ANY, &span);
         enum verdict verdict = UNKNOWN;
         uint64_t next = 0;
-        int rc = 0;
+        int rc = look(self, err);
+        if (rc < 0) {
+            return rc;
+        }
         if (found && span.first <= pos) {
             next = span.end < end ? span.end : end;
             span.first = pos;

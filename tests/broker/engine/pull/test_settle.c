@@ -3,6 +3,8 @@
  * SETTLE: outcomes, their repetition, and when they are confirmed.
  */
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "broker/engine/base/reasons.h"
 #include "common/limits.h"
@@ -31,6 +33,27 @@ static void an_ack_is_done_for_good(void **state)
     assert_string_equal(steps_part(f, "t", 0), "3 3 0 0 0 0");
     fixture_restart(f, MEM_KEEP_SYNCED);
     assert_string_equal(steps_part(f, "t", 0), "3 3 0 0 0 0");
+}
+
+/* Goal: nobody keeps the broker busy with runs that lie over each other. */
+static void runs_reach_over_a_bounded_number_of_stretches(void **state)
+{
+    struct engine_fixture *f = *state;
+    enum { STRETCHES = 3600, RUNS = ZSP_SETTLE_LOOKS_MAX / STRETCHES };
+    char args[40 * (RUNS + 2)] = "{'group': 'g', 'runs': [";
+    steps_publish(f, "t", STRETCHES);
+    for (unsigned i = 0; i < STRETCHES; i++) {
+        steps_pull(f, 1);
+    }
+    for (unsigned i = 0; i <= RUNS; i++) {
+        const size_t len = strlen(args);
+        (void)snprintf(args + len, sizeof args - len, "['t', 0, 0, %d, 5, 'ack']%s", STRETCHES,
+                       i < RUNS ? ", " : "]}");
+    }
+    const struct answer *answer = fixture_error(f, ZSP_ETOO_LARGE, "SETTLE", args, NULL);
+    assert_non_null(strstr(answer->error.msg, "settle fewer runs"));
+    answer = steps_settle(f, 0, STRETCHES, 5, "'ack'");
+    assert_string_equal(not_applied(answer), "[[\"t\", 0, 0, 3600, \"lost\"]]");
 }
 
 /* Goal: "done" is as durable as the commit that did it. */
@@ -327,6 +350,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(runs_reach_over_a_bounded_number_of_stretches),
         TEST(an_ack_is_done_for_good),
         TEST(an_ack_that_a_commit_did_is_told_when_that_is_synced),
         TEST(an_ack_waits_for_its_sync),
