@@ -74,12 +74,13 @@
 #define ZSP_LEASE_MS_MIN         100u
 #define ZSP_LEASE_MS_MAX         86400000u    /* a day; also the longest extend */
 #define ZSP_DELAY_MS_MAX         31536000000u /* a year: retry delays */
-#define ZSP_MAX_LEASED           1000000u     /* default messages out at once, one group */
-#define ZSP_MAX_FAILURES         5u           /* default failures after which a message is dead */
-#define ZSP_BACKOFF_MS           1000u        /* default first retry delay, doubling */
-#define ZSP_BACKOFF_MS_MAX       60000u       /* default longest retry delay */
-#define ZSP_BACKOFF_STEPS_MAX    8u           /* delays that a group may tell one by one */
-#define ZSP_BACKOFF_FACTOR       2u           /* a delay is so many times the one before */
+#define ZSP_LEASE_END_WORK       1000u /* stretches that ended leases give back in a millisecond */
+#define ZSP_MAX_LEASED           1000000u /* default messages out at once, one group */
+#define ZSP_MAX_FAILURES         5u       /* default failures after which a message is dead */
+#define ZSP_BACKOFF_MS           1000u    /* default first retry delay, doubling */
+#define ZSP_BACKOFF_MS_MAX       60000u   /* default longest retry delay */
+#define ZSP_BACKOFF_STEPS_MAX    8u       /* delays that a group may tell one by one */
+#define ZSP_BACKOFF_FACTOR       2u       /* a delay is so many times the one before */
 #define ZSP_BACKOFF_FACTOR_MAX   10u
 #define ZSP_LOOK_AHEAD           1000000u      /* default messages that a keyed group looks at */
 #define ZSP_LOOK_AHEAD_MAX       10000000u     /* 8 bytes each while known, 100 for each key */

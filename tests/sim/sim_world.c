@@ -220,6 +220,7 @@ static int try_start(struct sim *sim, struct zsp_err *err)
         .default_partitions = model_first_partitions(0),
         .part_bytes = 1500,
         .seal_bytes = 500,
+        .lease_end_work = 1 + (uint32_t)(sim->options.seed % 20),
         .join_partitions = 1 + (uint32_t)(sim->options.seed % 3),
         .retention_ms = sim->weather.retention_ms,
         .expiry_runs_max = sim->model.expiry_is_tight ? 12 : 0,

@@ -134,6 +134,12 @@ struct group {
 _Static_assert(ZSP_NAME_MAX <= UINT8_MAX, "group.name_len");
 _Static_assert(ZSP_PARTITIONS_MAX <= UINT16_MAX, "binding_work.blocked, stalled, busy");
 
+/* Leases that end in one millisecond, see lease_end.c. */
+struct lease_ends {
+    int64_t at_ms; /* broker time */
+    uint64_t work; /* runs, about */
+};
+
 /* The group side's state: engine->groups. */
 struct groups {
     struct engine *engine;
@@ -161,6 +167,8 @@ struct groups {
     STAILQ_HEAD(, settle) settles; /* waiting for their sync, in order; settle_wait.h */
     struct pool settle_pool;
     struct pool bye_pool;               /* struct bye */
+    struct lease_ends ends_now;         /* this millisecond, */
+    struct lease_ends ends_later;       /* and the last that leases wait for */
     LIST_HEAD(, join) joins;            /* all that are under way */
     LIST_HEAD(, seek) seeks;            /* all that are under way */
     LIST_HEAD(, restore_call) restores; /* likewise */

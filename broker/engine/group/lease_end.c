@@ -3,7 +3,9 @@
  * Leases that end before everything under them is settled: by time, because
  * their reply never left, or given back by their session. The messages still
  * out are judged run by run, a bounded number in one step, and the lease is gone
- * with the last one. When the journal has no room the messages stay out and the
+ * with the last one. Of leases that end at one time, as when a session with thousands goes, some are
+ * judged in each millisecond: the others end as well, nobody may settle under them, but their messages
+ * stay out so much longer. When the journal has no room the messages stay out and the
  * rest is tried again later: nothing is handed out anew that is not durable.
  */
 #include "broker/engine/group/group.h"
@@ -20,7 +22,37 @@
 #define AGAIN_MS         1     /* the next part */
 #define AGAIN_REFUSED_MS 1000  /* the journal had no room */
 
+#define LEASE_WORK       4u /* what a lease takes beside its runs, in runs: its record */
+
 static void continue_end(struct groups *self, struct lease *lease);
+
+/* --- How many in a millisecond ---------------------------------------------------------------------- */
+
+/* Where there is an order all end at once: what comes back first would recall what was handed out behind it, and
+ * that lease would neither have lost it nor given it back. */
+static bool may_judge(struct groups *self, const struct lease *lease)
+{
+    const int64_t now_ms = self->engine->clock.broker_ms;
+    if (self->ends_now.at_ms != now_ms) {
+        self->ends_now = (struct lease_ends){.at_ms = now_ms};
+    }
+    return lease->group->mode != GROUP_SHARED ||
+           self->ends_now.work < self->engine->options.lease_end_work;
+}
+
+/* In the first millisecond that has room. */
+static void judge_later(struct groups *self, struct lease *lease)
+{
+    struct lease_ends *const later = &self->ends_later;
+    const int64_t next_ms = self->engine->clock.broker_ms + AGAIN_MS;
+    if (later->at_ms < next_ms) {
+        *later = (struct lease_ends){.at_ms = next_ms};
+    } else if (later->work >= self->engine->options.lease_end_work) {
+        *later = (struct lease_ends){.at_ms = later->at_ms + 1};
+    }
+    later->work += LEASE_WORK + lease->span_count;
+    engine_arm(self->engine, TIMER_DURABLE, &lease->timer, later->at_ms);
+}
 
 /* A grace holds back what ends by time, not what is ending already. */
 static enum timer_kind timer_of(const struct lease *lease)
@@ -33,8 +65,10 @@ static void lease_fired(struct engine *engine, struct timer *timer)
     struct lease *lease = CONTAINER_OF(timer, struct lease, timer);
     if (lease->ending == LEASE_LIVES) {
         group_lease_end(engine->groups, lease, LEASE_EXPIRED);
-    } else {
+    } else if (may_judge(engine->groups, lease)) {
         continue_end(engine->groups, lease);
+    } else {
+        judge_later(engine->groups, lease);
     }
 }
 
@@ -133,7 +167,12 @@ void group_lease_end(struct groups *self, struct lease *lease, enum lease_end wh
     lease->ending = why;
     lease_hide(&self->leases, lease);
     lease->any_started = why == LEASE_EXPIRED && any_started(lease);
-    continue_end(self, lease);
+    if (may_judge(self, lease)) {
+        continue_end(self, lease);
+    } else {
+        end_holds(self, lease); /* all is still out: nobody takes what lies behind */
+        judge_later(self, lease);
+    }
 }
 
 /* One run: what it becomes, in the open step. */
@@ -187,6 +226,7 @@ static int judge_some(struct groups *self, struct lease *lease, bool *ret_all)
             if (span.run.lease != lease->number) {
                 continue;
             }
+            self->ends_now.work++;
             int rc = judge(self, lease, part->ledger, &span);
             if (rc < 0) {
                 return rc;
@@ -221,6 +261,7 @@ static void continue_end(struct groups *self, struct lease *lease)
     const uint64_t outstanding_before = lease->outstanding;
     bool all = true;
     struct zsp_err error = {0};
+    self->ends_now.work += LEASE_WORK;
     step_begin(&self->step);
     int rc = judge_some(self, lease, &all);
     if (rc < 0) {

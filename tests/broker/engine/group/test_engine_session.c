@@ -3,6 +3,8 @@
  * What hangs on a session: PULLs sent again under their id, BYE, CANCEL, and
  * the silence of a session that had promised to be heard.
  */
+#include "broker/engine/group/group.h"
+#include "common/limits.h"
 #include "tests/broker/engine/group_steps.h"
 #include "tests/common/testing.h"
 #include <inttypes.h>
@@ -555,6 +557,62 @@ static void a_grant_under_way_is_not_blamed_for_silence(void **state)
     assert_string_equal(steps_part(f, "t", 0), "0 1 1 0 0 0");
 }
 
+/* --- Many leases ---------------------------------------------------------------------------- */
+
+#define LEASES 800
+
+/* So many messages, each under a lease of session 7. Returns the first one. */
+static uint64_t lease_each(struct engine_fixture *f)
+{
+    steps_publish(f, "t", LEASES);
+    f->session = 7;
+    const uint64_t first = steps_pull(f, 1)->lease;
+    for (int i = 1; i < LEASES; i++) {
+        (void)steps_pull(f, 1);
+    }
+    f->session = 0;
+    assert_int_equal(f->engine->groups->leases.count, LEASES);
+    return first;
+}
+
+/* Goal: no turn judges all leases of a session that goes. Method: those that are left after each millisecond. */
+static void leases_of_who_goes_are_given_back_in_turns(void **state)
+{
+    struct engine_fixture *f = *state;
+    (void)lease_each(f);
+    f->session = 7;
+    const uint64_t ticket = fixture_send(f, "BYE", "{}", NULL);
+    f->session = 0;
+    for (size_t left = LEASES; left > 0;) {
+        fixture_pump(f);
+        const size_t now = f->engine->groups->leases.count;
+        assert_in_range(left - now, 1, ZSP_LEASE_END_WORK / 4);
+        assert_true(now == 0 || !fixture_answer(f, ticket));
+        left = now;
+        fixture_advance(f, 1);
+    }
+    assert_int_equal(fixture_number(fixture_answer(f, ticket), "released"), LEASES);
+    assert_int_equal(steps_count(steps_pull(f, 1000)), LEASES);
+}
+
+/* Goal: what waits to be given back is nobody's: it is not settled any more, and not handed out yet. */
+static void what_is_to_be_given_back_is_lost_at_once(void **state)
+{
+    struct engine_fixture *f = *state;
+    const uint64_t lease = lease_each(f);
+    engine_session_end(f->engine, f->now, 7, ENGINE_SESSION_SILENT);
+    fixture_pump(f);
+    assert_string_equal(fixture_value(steps_settle(f, 0, 1, lease, "'ack'"), "not_applied"),
+                        "[[\"t\", 0, 0, 1, \"lost\"]]");
+    const uint64_t some = steps_count(steps_pull(f, LEASES));
+    assert_in_range(some, 1, ZSP_LEASE_END_WORK / 4);
+    fixture_advance(f, 1);
+    fixture_restart(f, MEM_KEEP_WRITTEN);
+    fixture_advance(f, 60000);
+    assert_int_equal(f->engine->groups->leases.count, 0);
+    assert_string_equal(steps_part(f, "t", 0), "0 800 800 0 0 0");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -585,6 +643,8 @@ int main(void)
         TEST(a_cancelled_repeat_leaves_the_lease_alone),
         TEST(a_cancelled_read_gets_nothing_and_may_go_on_where_it_began),
         TEST(the_leases_of_a_silent_session_are_lost),
+        TEST(leases_of_who_goes_are_given_back_in_turns),
+        TEST(what_is_to_be_given_back_is_lost_at_once),
         TEST(a_silent_session_halves_what_it_had_not_begun),
         TEST(a_grant_under_way_is_not_blamed_for_silence),
     };
