@@ -277,6 +277,9 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
     if (args.count != 1) {
         return cli_usage(verb, "which topic?");
     }
+    if (self.resume && !*self.resume) {
+        return cli_usage(verb, "--resume wants the name of a FILE");
+    }
     if (self.resume && (self.id || self.from.kind == ZSPOOL_POSITION_ID)) {
         return cli_usage(verb, "--resume keeps offsets: it goes with no id");
     }

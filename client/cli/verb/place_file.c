@@ -15,7 +15,7 @@
 
 struct place_file {
     char *path, *new_path;
-    char about[LINE_SIZE]; /* lines 2 and 3, each with its end */
+    char topic_line[LINE_SIZE], partition_line[16]; /* lines 2 and 3, without their ends */
     bool is_known[PARTITIONS_MAX];
     uint64_t next[PARTITIONS_MAX];
     zspool_reader_place_t places[PARTITIONS_MAX]; /* as the library tells and takes them */
@@ -93,28 +93,33 @@ static bool read_place(struct place_file *self, char *line)
     return true;
 }
 
+/* A line that says what the file is about. */
+static int expect_line(const struct place_file *self, FILE *file, const char *what,
+                       const char *wanted)
+{
+    char line[LINE_SIZE] = "";
+    const bool is_there = next_line(file, line);
+    if (is_there && strcmp(line, wanted) == 0) {
+        return CLI_OK;
+    }
+    if (ferror(file)) {
+        cli_say("%s: cannot read: %s", self->path, strerror(errno));
+    } else {
+        cli_say("%s: it is about %s \"%s\", not \"%s\": remove it to begin anew", self->path, what,
+                line, wanted);
+    }
+    return CLI_ERROR;
+}
+
 static int read_lines(struct place_file *self, FILE *file)
 {
     char line[LINE_SIZE];
-    char about[2 * LINE_SIZE] = "";
-    unsigned number = 1;
-    if (!next_line(file, line) || strcmp(line, FIRST_LINE) != 0) {
-        cli_say("%s: line 1: want \"%s\": it is no file of --resume", self->path, FIRST_LINE);
-        return CLI_ERROR;
-    }
-    for (; number < 3 && next_line(file, line); number++) {
-        (void)snprintf(about + strlen(about), sizeof about - strlen(about), "%s\n", line);
-    }
-    if (strcmp(about, self->about) != 0) {
-        about[strcspn(about, "\n")] = ',';
-        about[strcspn(about, "\n")] = '\0';
-        self->about[strcspn(self->about, "\n")] = ',';
-        self->about[strcspn(self->about, "\n")] = '\0';
-        cli_say("%s: it is about topic, id and partition \"%s\", and this is \"%s\": remove it to "
-                "begin "
-                "anew",
-                self->path, about, self->about);
-        return CLI_ERROR;
+    unsigned number = 3;
+    int code = expect_line(self, file, "something else,", FIRST_LINE);
+    code = code == CLI_OK ? expect_line(self, file, "topic and id", self->topic_line) : code;
+    code = code == CLI_OK ? expect_line(self, file, "partition", self->partition_line) : code;
+    if (code != CLI_OK) {
+        return code;
     }
     while (next_line(file, line)) {
         number++;
@@ -150,7 +155,8 @@ static int read_file(struct place_file *self)
 
 static bool write_lines(const struct place_file *self, FILE *file)
 {
-    (void)fprintf(file, "%s\n%s", FIRST_LINE, self->about); /* the flush tells of errors */
+    /* The flush tells of errors. */
+    (void)fprintf(file, "%s\n%s\n%s\n", FIRST_LINE, self->topic_line, self->partition_line);
     for (uint32_t i = 0; i < PARTITIONS_MAX; i++) {
         if (self->is_known[i]) {
             (void)fprintf(file, "%" PRIu32 " %" PRIu64 "\n", i, self->next[i]);
@@ -201,14 +207,15 @@ static int describe(struct place_file *self, zspool_client_t *client, const char
 {
     zspool_error_t err = {0};
     zspool_topic_info_t *info;
-    char which[16] = "all";
     if (zspool_topic_info(client, topic, cli_timeout(), &info, &err) != 0) {
         return cli_fail(&err);
     }
-    if (partition != ZSPOOL_PARTITION_ALL) {
-        (void)snprintf(which, sizeof which, "%" PRId32, partition);
+    (void)snprintf(self->topic_line, sizeof self->topic_line, "%s %" PRIu64, topic, info->id);
+    if (partition == ZSPOOL_PARTITION_ALL) {
+        (void)snprintf(self->partition_line, sizeof self->partition_line, "all");
+    } else {
+        (void)snprintf(self->partition_line, sizeof self->partition_line, "%" PRId32, partition);
     }
-    (void)snprintf(self->about, sizeof self->about, "%s %" PRIu64 "\n%s\n", topic, info->id, which);
     zspool_free(info);
     return CLI_OK;
 }

@@ -123,16 +123,19 @@ class Resumed(Case):
     def test_a_file_that_is_of_something_else_is_refused(self):
         self.pub(0, 3)
         self.read()
-        self.assertIn("remove it", self.bad(1, "read", self.topic, "--resume", self.file, "-p", "1").err)
+        self.assertIn('about partition "all", not "1"',
+                      self.bad(1, "read", self.topic, "--resume", self.file, "-p", "1").err)
         self.good("topic", "rm", self.topic, "--yes")
         self.bad(4, "read", self.topic, "--resume", self.file)
         self.good("topic", "create", self.topic, "--partitions", "3")
         self.assertIn("remove it", self.bad(1, "read", self.topic, "--resume", self.file).err)
-        for text, told in ((b"no\n", "line 1"), (b"zspool-read 1\n", "remove it")):
+        for text, told in ((b"no\n", 'something else, "no"'), (b"zspool-read 1\n", "topic and id"), (b"", "remove it")):
             with open(self.file, "wb") as file:
                 file.write(text)
             self.assertIn(told, self.bad(1, "read", self.topic, "--resume", self.file).err)
         self.bad(1, "read", self.topic, "--resume", "/no/such/place")
+        self.assertIn("Is a directory", self.bad(1, "read", self.topic, "--resume", self.dir.name).err)
+        self.usage("read", self.topic, "--resume", "")
         self.bad(1, "read", self.topic, "--resume", "/proc/place")
 
     def test_lines_that_are_no_places_are_told_with_their_number(self):
