@@ -80,7 +80,7 @@ static void forget(struct read_cache *self, struct cached_read *read)
     zsp_assert(part->items[index] == read);
     part->count--;
     memmove(part->items + index, part->items + index + 1,
-            (part->count - index) * sizeof *part->items);
+            (part->count - index) * sizeof(struct cached_read *));
     if (part->count == 0) { /* an idle partition keeps no memory */
         free(part->items);
         *part = (struct read_cache_part){0};
@@ -148,7 +148,7 @@ void read_cache_add(struct read_cache *self, struct read_cache_part *part,
     }
     index = count_until(part, batches[0].first_offset); /* some have gone */
     memmove(part->items + index + 1, part->items + index,
-            (part->count - index) * sizeof *part->items);
+            (part->count - index) * sizeof(struct cached_read *));
     part->items[index] = read;
     part->count++;
     link_newest(self, read);

@@ -7,7 +7,9 @@
 
 bool dead_read_address(char *text, zspool_dead_run_t *ret)
 {
-    uint64_t partition, first, last;
+    uint64_t partition = 0;
+    uint64_t first = 0;
+    uint64_t last = 0;
     char *const second = strrchr(text, '/');
     if (!second || second == text) {
         return false;
@@ -26,7 +28,7 @@ bool dead_read_address(char *text, zspool_dead_run_t *ret)
     const bool is_read = cli_read_number(slash + 1, 1023, &partition) &&
                          cli_read_number(second + 1, INT64_MAX, &first) &&
                          (!dots || cli_read_number(dots + 2, INT64_MAX, &last));
-    last = is_read && !dots ? first : last;
+    last = dots ? last : first;
     if (is_read && last >= first) {
         *ret = (zspool_dead_run_t){text, (uint32_t)partition, first, last - first + 1};
         return true;
