@@ -31,8 +31,10 @@ struct unpack {
     size_t scratch_bytes;
     struct unpacked kept[UNPACK_KEPT];
     uint64_t uses;
-    uint64_t done_bytes;   /* unpacked so far, all together: what it cost */
-    uint64_t walked_bytes; /* likewise: of stored records, looked at one by one for slices */
+    uint64_t done_bytes; /* unpacked so far, all together: what it cost */
+    /* Likewise of stored records that were looked at one by one; what else a turn does counts as
+     * so many. */
+    uint64_t walked_bytes;
 };
 
 void unpack_fini(struct unpack *self);

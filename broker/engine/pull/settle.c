@@ -15,6 +15,8 @@
 
 /* Bytes of a reply's header that are kept free for what is not in not_applied. */
 #define HEADER_SPARE 1024u
+/* A stretch that is looked at is as much work as so many bytes, see engine_work_bytes(). */
+#define LOOK_BYTES 512u
 
 enum verdict { APPLIED, DONE, LOST, UNKNOWN };
 
@@ -491,6 +493,7 @@ int settle_check(const msgpack_object *runs, struct zsp_err *err)
 static int settle_one(struct settling *self, const struct wire_srun *srun, struct zsp_err *err)
 {
     struct reasons *reasons = &self->groups->reasons;
+    const uint32_t looks_before = self->looks;
     int rc = 0;
     self->srun = srun;
     if (srun->reason.data) {
@@ -500,6 +503,7 @@ static int settle_one(struct settling *self, const struct wire_srun *srun, struc
     if (rc == 0) {
         rc = settle_run(self, err);
     }
+    self->engine->unpack.walked_bytes += (uint64_t)(self->looks - looks_before) * LOOK_BYTES;
     reasons_drop(reasons, self->made_reasons);
     reasons_drop(reasons, self->base_reasons);
     self->made_reasons = self->base_reasons = 0;

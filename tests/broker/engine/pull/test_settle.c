@@ -52,7 +52,9 @@ static void runs_reach_over_a_bounded_number_of_stretches(void **state)
     }
     const struct answer *answer = fixture_error(f, ZSP_ETOO_LARGE, "SETTLE", args, NULL);
     assert_non_null(strstr(answer->error.msg, "settle fewer runs"));
+    const uint64_t before = engine_work_bytes(f->engine);
     answer = steps_settle(f, 0, STRETCHES, 5, "'ack'");
+    assert_true(engine_work_bytes(f->engine) - before >= 512 * STRETCHES); /* a turn counts them */
     assert_string_equal(not_applied(answer), "[[\"t\", 0, 0, 3600, \"lost\"]]");
 }
 
