@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "broker/store/log_store_priv.h"
+#include "broker/store/recover/recover.h"
 #include "broker/store/topic_log.h"
 #include "broker/store/unasked.h"
 #include "common/assert.h"
@@ -90,6 +91,9 @@ int log_start_ready(struct log_store *self, struct zsp_err *err)
     }
     count_start(self);
     rc = sync_journal(self, err); /* before anything is appended under its epoch */
+    if (rc == 0) {
+        rc = recover_remove_gone(self, err);
+    }
     if (rc == 0) {
         rc = unasked_remove(self, err);
     }

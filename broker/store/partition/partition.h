@@ -133,6 +133,7 @@ struct store_part {
     struct store_compacted *compacted; /* NULL = it never was */
     struct terms_place *terms_place; /* where the last look at the active segment ended, or NULL */
     uint64_t segment_bytes_max;      /* of this one's segments; 0 = as the store says */
+    bool has_gone : 1;               /* at a start: files that are to be removed, see recover.h */
     bool compact_failed : 1;         /* what is there cannot be read: not tried again */
     bool island_failed : 1;          /* likewise */
     bool has_ids : 1;                /* its messages are found by their ids (part_ids.h) */

@@ -78,19 +78,36 @@ static const struct file_found *find_file(const struct recovery *self, uint64_t 
 }
 
 /* What a crash left half made, and what is derived of a segment that is gone. */
+static bool is_side_over(const struct part_facts *facts, const struct side_found *side)
+{
+    const bool is_half_made = strlen(side->suffix) > strlen(".idx");
+    return is_half_made || part_facts_is_over(facts, side->number, side->generation);
+}
+
 static void remove_sides(const struct recovery *self, const struct part_facts *facts)
 {
     struct fs *fs = self->store->fs;
     char path[LAYOUT_PATH_MAX];
     for (size_t i = 0; i < self->side_count; i++) {
         const struct side_found *side = &self->sides[i];
-        const bool is_half_made = strlen(side->suffix) > strlen(".idx");
-        if (is_half_made || part_facts_is_over(facts, side->number, side->generation)) {
+        if (is_side_over(facts, side)) {
             layout_generation_path(path, self->part->path, side->number, side->generation,
                                    side->suffix);
             (void)fs->ops->unlink(fs->self, path, NULL); /* else at the next start */
         }
     }
+}
+
+static bool has_gone(const struct recovery *self, const struct part_facts *facts)
+{
+    bool found = false;
+    for (size_t i = 0; i < self->side_count && !found; i++) {
+        found = is_side_over(facts, &self->sides[i]);
+    }
+    for (size_t i = 0; i < self->file_count && !found; i++) {
+        found = part_facts_is_over(facts, self->files[i].number, self->files[i].generation);
+    }
+    return found;
 }
 
 /* Segments that the journal says are gone: the crash came before the unlink. And what a compaction has
@@ -331,10 +348,8 @@ static int open_known(struct recovery *self, const struct part_facts *facts, str
     if (rc < 0 && rc != ZSP_ENOT_FOUND) { /* without directory all its files are missing */
         return rc;
     }
-    rc = remove_gone(self, facts, err);
-    if (rc >= 0) {
-        rc = add_segments(self, facts, err);
-    }
+    part->has_gone = has_gone(self, facts);
+    rc = add_segments(self, facts, err);
     if (rc >= 0) {
         rc = check_ahead(self, partition_active(part)->number, err);
     }
@@ -460,4 +475,38 @@ int recover_partition(struct log_store *store, const struct recover_wish *wish,
     partition_opened(part);
     *ret = part;
     return 0;
+}
+
+/* As remove_gone(), of a partition that is open. */
+static int remove_of(struct store_part *part, struct zsp_err *err)
+{
+    struct log_store *store = part->store;
+    struct recovery self = {.store = store, .part = part};
+    struct part_facts facts = {0};
+    int rc = part_facts_read(&store->journal.carry, part->topic_id, part->number, &facts, err);
+    if (rc == 0) {
+        rc = store->fs->ops->list(store->fs->self, part->path, note_file, &self, err);
+        if (self.no_memory) {
+            rc = zsp_err_set(err, ZSP_ENOMEM, "look at %s", part->path);
+        }
+    }
+    if (rc == 0) {
+        rc = remove_gone(&self, &facts, err);
+    }
+    part_facts_fini(&facts);
+    free(self.files);
+    free(self.sides);
+    return rc;
+}
+
+int recover_remove_gone(struct log_store *store, struct zsp_err *err)
+{
+    int rc = 0;
+    for (struct store_part *part = store->parts_first; part && rc >= 0; part = part->next) {
+        if (part->has_gone) {
+            part->has_gone = false;
+            rc = remove_of(part, err);
+        }
+    }
+    return rc < 0 ? rc : 0;
 }

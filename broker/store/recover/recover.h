@@ -38,5 +38,9 @@ struct recover_wish {
  *         those of hooks->batch_fn; ZSP_EIO, ZSP_ENO_SPACE, ZSP_ENOMEM */
 int recover_partition(struct log_store *store, const struct recover_wish *wish,
                       struct store_part **ret, struct zsp_err *err);
+/* All partitions are open, and the start is counted: remove what is in their directories and is not, or
+ * not any more, in the journal. Not before, since a journal that is older than the messages does not
+ * know files that hold some. Errors: ZSP_EIO, ZSP_ENOMEM */
+int recover_remove_gone(struct log_store *store, struct zsp_err *err);
 
 #endif

@@ -214,6 +214,19 @@ static void a_journal_older_than_the_messages_ends_the_start(void **state)
     }
 }
 
+/* What it does not know may be what a compaction made of segments that are gone. */
+static void a_refused_start_removes_nothing(void **state)
+{
+    struct log_case *c = *state;
+    static const char made[] = "topics/7-orders/0/00000000000000000000-1.log";
+    log_case_fill(c, 0, "x", 60);
+    assert_true(log_case_info(c, 0).segment_count > 1);
+    put_back_an_old_journal(c);
+    log_case_file_make(c, made);
+    assert_open_fails(c, ZSP_ECORRUPT, "older than they are");
+    assert_int_equal(log_case_file_size(c, made), 0);
+}
+
 /* False: the start was refused before that call. */
 static bool cut_the_power_of_refused_starts(uint64_t call)
 {
@@ -526,6 +539,7 @@ int main(void)
         CASE(a_missing_oldest_file_ends_the_start),
         CASE(a_journal_that_lost_all_its_files_ends_the_start),
         CASE(a_journal_older_than_the_messages_ends_the_start),
+        CASE(a_refused_start_removes_nothing),
         cmocka_unit_test(power_cuts_of_refused_starts_make_no_journal_younger),
         CASE(an_empty_first_file_ends_the_start),
         CASE(a_next_file_made_ahead_is_taken_over),
