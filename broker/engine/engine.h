@@ -60,9 +60,9 @@ struct engine_options {
                                * ZSP_JOIN_PARTITIONS; simulation uses less */
     uint32_t expiry_runs_max;  /* times to live that are known; 0 = EXPIRY_RUNS_MAX, */
     uint32_t expiry_apart_max; /* and stretches apart; 0 = EXPIRY_APART_MAX; simulation uses less */
-    uint32_t
-        lease_end_work; /* runs of leases that end which are judged in a millisecond, about; 0 =
-                              * ZSP_LEASE_END_WORK; simulation uses less */
+    /* Runs of leases that end which are judged in a millisecond, about. 0 = ZSP_LEASE_END_WORK;
+     * simulation uses less. */
+    uint32_t lease_end_work;
     uint32_t topics_max, groups_max; /* 0 = no limit; beyond: ZSP_ELIMIT_REACHED */
     uint32_t partitions_max;         /* the same, of all topics together */
     /* Asked before messages are read for a request: may its reply's body have so many bytes? A
