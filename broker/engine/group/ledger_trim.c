@@ -16,6 +16,7 @@
 #include "broker/engine/ledger/ledger_codec.h"
 #include "broker/engine/ledger/ledger_compare.h"
 #include "broker/engine/order/lanes.h"
+#include "broker/engine/replay/side_replay.h"
 #include "broker/engine/state.h"
 #include "broker/engine/topic/expiry.h"
 #include "common/limits.h"
@@ -154,10 +155,11 @@ static bool count_lost(struct groups *self, struct ledger *ledger, const struct 
     const uint64_t from = ledger_rare_of(ledger)->lost_to;
     const uint64_t start = shore->start;
     const uint64_t first = from > shore->island ? from : shore->island;
+    const uint64_t wanted_end = side_replay_end(ledger);
+    const uint64_t end = start < wanted_end ? start : wanted_end;
     uint64_t lost = 0;
-    if (from < start) {
-        lost =
-            ledger_count_unfinished(ledger, from, start) - dead_keep_redriven(ledger, first, start);
+    if (from < end) {
+        lost = ledger_count_unfinished(ledger, from, end) - dead_keep_redriven(ledger, first, end);
     }
     lost += dead_keep_redriven(ledger, 0, shore->island < from ? shore->island : from);
     struct ledger_rare *const rare = lost > 0 ? ledger_rare_open(ledger) : NULL;

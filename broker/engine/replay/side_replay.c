@@ -143,6 +143,15 @@ uint64_t side_replay_mark(const struct ledger *ledger, uint64_t synced)
     return end < synced ? end : synced;
 }
 
+uint64_t side_replay_end(const struct ledger *ledger)
+{
+    if (!ledger->group || !ledger->group->side) { /* at the start it has none yet */
+        return UINT64_MAX;
+    }
+    const struct side_part *const part = part_of(ledger);
+    return part ? part->end : 0;
+}
+
 uint64_t side_replay_first(const struct side_replay *self, uint32_t partition)
 {
     return partition < self->count ? self->parts[partition].first : 0;

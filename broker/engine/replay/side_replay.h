@@ -67,6 +67,8 @@ static inline bool side_replay_is_ending(const struct group *group)
 
 /* Where the ledger's mark is, of a partition with the mark `synced`. */
 uint64_t side_replay_mark(const struct ledger *ledger, uint64_t synced);
+/* What lies from there on is none of the ledger's; UINT64_MAX of any that is no replay's. */
+uint64_t side_replay_end(const struct ledger *ledger);
 /* Where a partition of its topic begins. */
 uint64_t side_replay_first(const struct side_replay *self, uint32_t partition);
 /* Does this ledger want nothing more of its partition? False of any that is no replay's. */

@@ -7,6 +7,7 @@
 #include "broker/engine/group/group.h"
 #include "broker/engine/group/group_hooks.h"
 #include "broker/engine/ledger/ledger_compare.h"
+#include "broker/engine/replay/side_replay.h"
 #include "broker/engine/topic/places.h"
 #include "broker/engine/topic/position.h"
 #include "broker/engine/topic/retention.h"
@@ -63,7 +64,9 @@ static uint64_t lost_by(const struct group *group, const struct topic *topic,
         const struct ledger *ledger = binding->ledgers[place->partition_index];
         const uint64_t first =
             ledger->partition->island_offset; /* what is redriven there goes, too */
-        lost += first < place->offset ? ledger_count_unfinished(ledger, first, place->offset) : 0;
+        const uint64_t wanted_end = side_replay_end(ledger);
+        const uint64_t end = place->offset < wanted_end ? place->offset : wanted_end;
+        lost += first < end ? ledger_count_unfinished(ledger, first, end) : 0;
     }
     return lost;
 }

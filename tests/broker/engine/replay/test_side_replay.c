@@ -258,8 +258,13 @@ static void a_purge_of_the_rest_finishes_it(void **state)
     struct engine_fixture *f = *state;
     all_done(f);
     replay(f, "'from': ['offset', 1], 'to': ['offset', 3]");
-    fixture_ok(f, "TOPIC.PURGE", "{'topic': 't', 'before': ['offset', 5]}", NULL);
+    const struct answer *purged =
+        fixture_ok(f, "TOPIC.PURGE", "{'topic': 't', 'before': ['offset', 5]}", NULL);
+    assert_string_equal(fixture_value(purged, "groups"),
+                        "[[\"r\", 2]]"); /* not what is behind it */
     assert_string_equal(fixture_text(pull(f, 10), "reason"), "finished");
+    const char *parts = fixture_value(fixture_ok(f, "GROUP.INFO", "{'group': 'r'}", NULL), "parts");
+    assert_string_equal(parts, "[[\"t\", 0, 5, 5, 0, 0, 0, 0, 2, 0, 0]]");
 }
 
 static void the_end_of_its_topic_finishes_it(void **state)
