@@ -326,12 +326,11 @@ static void write_read(struct zsp_shelf *shelf, size_t bytes, bool in_parts, int
     const struct zsp_hello *hello = zsp_link_hello(self->client->link);
     const bool zstd = zsp_hello_has(hello, ZSP_CODEC_ZSTD_NAME);
     zspool_position_t from = self->options.from;
-    if (shelf->overtaken) {
+    const bool goes_on = shelf->begun || shelf->placed;
+    if (shelf->overtaken || (!goes_on && shelf->is_later && from.kind != ZSPOOL_POSITION_TIME)) {
         from = (zspool_position_t){.kind = ZSPOOL_POSITION_EARLIEST};
-    } else if (shelf->begun || shelf->placed) {
+    } else if (goes_on) {
         from = (zspool_position_t){.kind = ZSPOOL_POSITION_OFFSET, .value = shelf->next_offset};
-    } else if (shelf->is_later && from.kind != ZSPOOL_POSITION_TIME) {
-        from = (zspool_position_t){.kind = ZSPOOL_POSITION_EARLIEST};
     }
     const bool tells_known = wants_later_ones(self) && zsp_hello_has(hello, "read_grown");
     zsp_writer_reset(out);

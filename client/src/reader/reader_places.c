@@ -49,9 +49,9 @@ int zsp_reader_take_places(struct zspool_reader *self, struct zsp_err *err)
     }
     if (rc == 0 && count > 0) {
         self->places = calloc(count, sizeof *self->places);
-        rc = self->places ? 0 : zsp_err_set(err, ZSP_ENOMEM, "no memory for a reader");
-    }
-    if (rc == 0 && count > 0) {
+        if (!self->places) {
+            return zsp_err_set(err, ZSP_ENOMEM, "no memory for a reader");
+        }
         memcpy(self->places, options->places, count * sizeof *self->places);
         self->place_count = count;
     }
