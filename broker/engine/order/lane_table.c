@@ -23,6 +23,19 @@ static bool is_copied(const struct lane *lane)
     return lane->key_len > LANE_INLINE_KEY;
 }
 
+/* That of lanes, of which there are none any more. */
+static void free_room(struct lane_table *self)
+{
+    for (uint32_t i = 0; i < self->block_count; i++) {
+        free(self->blocks[i]);
+    }
+    free((void *)self->blocks);
+    free(self->buckets);
+    self->blocks = NULL;
+    self->buckets = NULL;
+    self->block_count = self->bucket_count = self->used = self->free_first = 0;
+}
+
 void lane_table_fini(struct lane_table *self)
 {
     struct lane_chunk *chunk = NULL;
@@ -37,11 +50,7 @@ void lane_table_fini(struct lane_table *self)
         free(chunk);
     }
     zsp_table_fini(&self->chunks);
-    for (uint32_t i = 0; i < self->block_count; i++) {
-        free(self->blocks[i]);
-    }
-    free((void *)self->blocks);
-    free(self->buckets);
+    free_room(self);
     lane_table_init(self, self->seed);
 }
 
@@ -52,9 +61,16 @@ bool lane_table_is_empty(const struct lane_table *self)
 
 size_t lane_table_bytes(const struct lane_table *self)
 {
-    return (size_t)self->block_count * BLOCK_LANES * sizeof(struct lane) +
-           (size_t)self->bucket_count * sizeof *self->buckets + self->key_bytes +
+    return self->count * (sizeof(struct lane) + sizeof *self->buckets) + self->key_bytes +
            self->chunks.count * sizeof(struct lane_chunk);
+}
+
+void lane_table_trim(struct lane_table *self)
+{
+    if (self->count == 0 && self->block_count > 1) {
+        free_room(self);
+        self->used = 1;
+    }
 }
 
 /* --- Lanes ---------------------------------------------------------------------------------- */

@@ -92,8 +92,10 @@ void lane_table_init(struct lane_table *self, uint64_t seed);
 void lane_table_fini(struct lane_table *self);
 /* Is nothing known? */
 bool lane_table_is_empty(const struct lane_table *self);
-/* What it takes, about. */
+/* What all that is in it takes, about; room that is left over of what was there before is not counted. */
 size_t lane_table_bytes(const struct lane_table *self);
+/* Give room back when there is no lane. */
+void lane_table_trim(struct lane_table *self);
 
 /* The lane of a key, made when there is none. Errors: ZSP_ENOMEM */
 ZSP_MUST_CHECK int lane_table_open(struct lane_table *self, struct zsp_slice key,

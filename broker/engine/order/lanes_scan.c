@@ -118,6 +118,9 @@ uint64_t lanes_bound(const struct ledger *ledger)
 
 static void count_bytes(struct lanes *self)
 {
+    if (self->recalls.count == 0) { /* they may name lanes that are gone */
+        lane_table_trim(&self->table);
+    }
     const size_t bytes = lane_table_bytes(&self->table);
     self->groups->lanes_bytes += bytes - self->counted_bytes;
     self->counted_bytes = bytes;
@@ -143,6 +146,7 @@ bool lanes_wants(struct lanes *self)
 {
     const struct ledger *ledger = self->ledger;
     self->is_stalled = false;
+    count_bytes(self);
     if (timer_is_armed(&self->retry) || !levels_are_known(ledger)) {
         return false;
     }
@@ -161,7 +165,6 @@ bool lanes_wants(struct lanes *self)
     if (next < self->must) {
         return true;
     }
-    count_bytes(self);
     if (next >= limit_of(self) || is_too_large(self)) {
         self->is_stalled = true;
         return false;

@@ -222,7 +222,31 @@ static void lanes_are_used_again(void **state)
         }
     }
     assert_int_equal(world->table.count, 100);
+    assert_in_range(world->table.used, 100, 110);
     assert_true(lane_table_bytes(&world->table) < 100 * 1000);
+}
+
+/* Goal: who has had very many lanes may go on when they are gone, and soon takes no room for them. */
+static void lanes_that_are_gone_do_not_count(void **state)
+{
+    struct world *world = *state;
+    char text[40];
+    for (unsigned i = 0; i < 20000; i++) {
+        uint32_t lane = 0;
+        (void)snprintf(text, sizeof text, "key %u", i);
+        assert_int_equal(lane_table_open(&world->table, zsp_slice_str(text), &lane), 0);
+    }
+    assert_true(lane_table_bytes(&world->table) > (size_t)20000 * sizeof(struct lane));
+    for (uint32_t lane = 1; lane < 20000; lane++) {
+        lane_table_close(&world->table, lane);
+    }
+    assert_in_range(lane_table_bytes(&world->table), sizeof(struct lane), 1000);
+    lane_table_trim(&world->table); /* there is one */
+    assert_true(world->table.block_count > 20000 / 256);
+    lane_table_close(&world->table, 20000);
+    lane_table_trim(&world->table);
+    assert_int_equal(world->table.block_count, 0);
+    assert_int_equal(lane_of(world, 2), 1);
 }
 
 int main(void)
@@ -232,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_table_whose_messages_are_over_is_empty, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(lanes_are_used_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lanes_that_are_gone_do_not_count, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("engine.lane_table", tests, NULL, NULL);
 }
