@@ -63,9 +63,11 @@ void place_file_take(struct place_file *self, zspool_reader_t *reader)
 
 /* --- Reading ---------------------------------------------------------------------------- */
 
-/* One line without its end; false at the end of the file, or when it is too long. */
+/* One line without its end; false at the end of the file, where it is empty, or when it has no end or is
+ * too long. */
 static bool next_line(FILE *file, char *line)
 {
+    line[0] = '\0';
     if (!fgets(line, (int)LINE_SIZE, file)) {
         return false;
     }
@@ -121,15 +123,21 @@ static int read_lines(struct place_file *self, FILE *file)
     if (code != CLI_OK) {
         return code;
     }
-    while (next_line(file, line)) {
+    bool is_good = true;
+    while (is_good && next_line(file, line)) {
         number++;
-        if (!read_place(self, line)) {
-            cli_say("%s: line %u: want a partition and an offset", self->path, number);
-            return CLI_ERROR;
-        }
+        is_good = read_place(self, line);
     }
     if (ferror(file)) {
         cli_say("%s: cannot read: %s", self->path, strerror(errno));
+        return CLI_ERROR;
+    }
+    if (is_good && (!feof(file) || line[0] != '\0')) { /* one that is not whole is no place */
+        number++;
+        is_good = false;
+    }
+    if (!is_good) {
+        cli_say("%s: line %u: want a partition and an offset", self->path, number);
         return CLI_ERROR;
     }
     self->is_changed = false;

@@ -151,6 +151,17 @@ class Resumed(Case):
                 file.write("".join(head) + place + "\n")
             self.assertIn(told, self.bad(code, "read", self.topic, "--resume", self.file).err)
 
+    def test_a_line_without_an_end_is_no_place(self):
+        self.pub(0, 3)
+        self.read()
+        with open(self.file, encoding="ascii") as file:
+            text = file.read()
+        for end, line in ((text[:-1], 6), (text + "0" * 600 + "\n2 0\n", 7), (text + "\0\n", 7)):
+            with open(self.file, "w", encoding="ascii") as file:
+                file.write(end)
+            run = self.bad(1, "read", self.topic, "--resume", self.file)
+            self.assertIn(f"line {line}: want", run.err)
+
     def test_an_id_has_no_place_to_go_on_from(self):
         self.usage("read", self.topic, "--resume", self.file, "--id", "x")
         self.usage("read", self.topic, "--resume", self.file, "--from", "id:x")
