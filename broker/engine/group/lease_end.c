@@ -170,7 +170,6 @@ void group_lease_end(struct groups *self, struct lease *lease, enum lease_end wh
     if (may_judge(self, lease)) {
         continue_end(self, lease);
     } else {
-        end_holds(self, lease); /* all is still out: nobody takes what lies behind */
         judge_later(self, lease);
     }
 }
