@@ -64,3 +64,20 @@ awk -v accounts=$accounts -v each=$each '
         exit bad
     }' "$work/done" || fail "the order was broken"
 say "$((accounts * each)) events of $accounts accounts, each in its order"
+
+# More partitions would lead accounts past their own events: only who says so gets them.
+if zspool topic set events --partitions 8 2>"$work/refused"; then
+    fail "the topic grew while a group keeps its order"
+fi
+grep -q 'group books keeps an order' "$work/refused" || fail "$(cat "$work/refused")"
+zspool topic set events --partitions 8 --force
+broker_kill
+broker_start
+publish $((each + 1)) $((each + 1))
+zspool pull events -g books -e >"$work/grown"
+[[ $(wc -l <"$work/grown") -eq $accounts ]] || fail "$(wc -l <"$work/grown") events of $accounts came"
+
+# What nobody needs any more goes; offsets go on.
+zspool topic purge events --before latest --yes 2>/dev/null
+[[ $(zspool topic ls -l events | awk 'NR == 2 { print $3 }') -eq 0 ]] || fail "the purge left messages"
+say "grown to 8 partitions on demand, then emptied"

@@ -48,3 +48,14 @@ grep -q '"payload":"remind the customer"' "$work/third" || fail "the reminder di
 [[ $came -ge $((published + 6000)) ]] || fail "the reminder came $((published + 6000 - came)) ms early"
 await_group packers orders
 say "the reminder came $((came - published)) ms after it was published, asked for 6,000"
+
+# Where urgent ones never end the others would never come; with weights they have turns.
+zspool topic create parcels
+zspool group create drivers --topic parcels --priority weighted
+seq 500 | zspool pub parcels -P 9
+zspool pub parcels -P 0 'the parcel that can wait'
+broker_kill
+broker_start
+zspool pull parcels -g drivers -n 32 >"$work/weighted"
+grep -qx 'the parcel that can wait' "$work/weighted" || fail "the least urgent had no turn of 32"
+say "the least urgent was number $(grep -nx 'the parcel.*' "$work/weighted" | cut -d: -f1) of 501"
