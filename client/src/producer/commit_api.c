@@ -85,7 +85,7 @@ zspool_commit_t *zspool_commit_new(zspool_client_t *client, zspool_consumer_t *c
                                    const zspool_commit_options_t *options, zspool_error_t *err)
 {
     struct zsp_err report = {0};
-    zspool_commit_options_t own;
+    zspool_commit_options_t own = {0};
     if (!zsp_client_usable(client) || (consumer && consumer->client != client)) {
         (void)zsp_refuse(err, "no client, one made before fork(), or a consumer of another one");
         return NULL;
@@ -395,6 +395,7 @@ static int read_result(const struct zsp_answer *answer, void *arg, struct zsp_er
 
 /* `ret_sent`: how often. */
 static int send_commit(struct zspool_commit *self, int64_t deadline_ms, zspool_commit_result_t *ret,
+                       /* NOLINTNEXTLINE(readability-non-const-parameter): zsp_call() writes it */
                        unsigned *ret_sent, struct zsp_err *err)
 {
     struct zsp_buf *bodies[ZSP_COMMIT_PUBLISHES_MAX] = {NULL};
