@@ -443,6 +443,20 @@ static void an_open_waits_for_commits_on_their_way(void **state)
     assert_int_equal(fixture_number(fixture_answer(f, open), "commit"), 1);
 }
 
+/* Goal: also when the new epoch is durable before the commit, which was begun under the older one. */
+static void an_open_that_overtakes_a_commit_waits_for_it(void **state)
+{
+    struct engine_fixture *const f = *state;
+    mem_store_hold(f->mem, MEM_SYNCS);
+    const uint64_t ticket = fixture_send(f, "COMMIT", commit(1, A, NULL), BODY);
+    const uint64_t open = fixture_send(f, "PRODUCER.OPEN", OPEN, NULL);
+    fixture_pump(f);
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_int_equal(fixture_answer(f, ticket)->code, ZSP_OK);
+    assert_int_equal(fixture_number(fixture_answer(f, open), "commit"), 1);
+}
+
 static void an_unknown_producer_is_told_so(void **state)
 {
     struct engine_fixture *const f = *state;
@@ -649,6 +663,7 @@ static const struct CMUnitTest over_memory[] = {
     TEST(a_repetition_waits_for_the_first_one),
     TEST(more_on_their_way_than_are_remembered_all_get_their_answer),
     TEST(an_open_waits_for_commits_on_their_way),
+    TEST(an_open_that_overtakes_a_commit_waits_for_it),
     TEST(a_failed_sync_leaves_it_in_doubt),
     TEST(after_a_crash_it_is_there_once),
     TEST(images_of_commits_are_put_on_demand),

@@ -277,6 +277,26 @@ static void open_waits_for_what_the_older_epoch_has_in_flight(void **state)
     assert_string_equal(fixture_value(fixture_answer(f, open), "last"), "[[\"orders\", 0, 1]]");
 }
 
+/* Goal: OPEN waits also when its epoch is durable before the older one's batch is written. */
+static void open_waits_although_its_epoch_is_durable_first(void **state)
+{
+    struct engine_fixture *const f = *state;
+    open_producer(f);
+    fixture_ok(f, "PRODUCER.OPEN", "{'producer': 'q'}", NULL);
+    mem_store_hold(f->mem, MEM_SYNCS);
+    fixture_send(f, "COMMIT",
+                 "{'producer': 'q', 'epoch': 1, 'seq': 1, 'publish': [{'topic': 'orders'}]}", ONE);
+    fixture_pump(f); /* until it is durable its partition takes nothing */
+    const uint64_t publish = fixture_send(f, "PUBLISH", sequenced(1, 1, 1), ONE);
+    const uint64_t open = fixture_send(f, "PRODUCER.OPEN", OPEN, NULL);
+    fixture_pump(f);
+    assert_null(fixture_answer(f, open));
+    mem_store_hold(f->mem, 0);
+    fixture_pump(f);
+    assert_string_equal(fixture_value(fixture_answer(f, publish), "at"), "[[0, 1, 0, 1, false]]");
+    assert_string_equal(fixture_value(fixture_answer(f, open), "last"), "[[\"orders\", 0, 1]]");
+}
+
 /* When the storage fails nobody knows what the older epoch left: OPEN tells nothing. */
 static void open_tells_nothing_when_the_storage_fails(void **state)
 {
@@ -482,6 +502,7 @@ int main(void)
         TEST(opening_again_fences_the_older_instance),
         TEST(an_epoch_that_was_never_given_out_is_refused),
         TEST(open_waits_for_what_the_older_epoch_has_in_flight),
+        TEST(open_waits_although_its_epoch_is_durable_first),
         TEST(open_tells_nothing_when_the_storage_fails),
         TEST(open_tells_only_what_was_kept),
         TEST(the_older_epoch_is_in_force_until_the_new_one_is_durable),
