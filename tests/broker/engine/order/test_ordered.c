@@ -373,58 +373,6 @@ static void while_one_pull_reads_no_other_gets_what_is_behind(void **state)
 
 /* --- Takeover ------------------------------------------------------------------------------------- */
 
-static void a_bye_makes_room_at_once(void **state)
-{
-    struct engine_fixture *f = *state;
-    begin(f, 1, "{}");
-    steps_publish(f, "t", 3);
-    pull_as(f, FIRST, 2);
-    f->session = SECOND;
-    const uint64_t ticket = steps_wait(f, 9, 60000);
-    fixture_pump(f);
-    assert_null(fixture_answer(f, ticket));
-    f->session = FIRST;
-    fixture_ok(f, "BYE", "{}", NULL);
-    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "m0 m1 m2");
-}
-
-/* Goal: what is out when its session ends stays out until its lease ends; then anybody may go on. */
-static void the_end_of_a_session_ends_its_hold(void **state)
-{
-    struct engine_fixture *f = *state;
-    begin(f, 1, "{}");
-    steps_publish(f, "t", 3);
-    const uint64_t lease = pull_as(f, FIRST, 1)->lease;
-    engine_session_end(f->engine, f->now, FIRST, ENGINE_SESSION_OVER);
-    assert_int_equal(steps_count(pull_as(f, SECOND, 9)), 0);
-    steps_settle(f, 0, 1, lease, "'ack'");
-    assert_string_equal(fixture_payloads(pull_as(f, SECOND, 9)), "m1 m2");
-}
-
-static void a_silent_session_is_taken_over(void **state)
-{
-    struct engine_fixture *f = *state;
-    begin(f, 1, "{}");
-    steps_publish(f, "t", 1);
-    pull_as(f, FIRST, 1);
-    engine_session_end(f->engine, f->now, FIRST, ENGINE_SESSION_SILENT);
-    assert_string_equal(fixture_payloads(pull_as(f, SECOND, 9)), "m0");
-}
-
-static void who_comes_no_more_is_taken_over_after_a_lease_time(void **state)
-{
-    struct engine_fixture *f = *state;
-    begin(f, 1, "{'lease_ms': 15000}");
-    steps_publish(f, "t", 2);
-    steps_settle(f, 0, 1, pull_as(f, FIRST, 1)->lease, "'ack'");
-    f->session = SECOND;
-    const uint64_t ticket = steps_wait(f, 9, 60000);
-    fixture_advance(f, 14999);
-    assert_null(fixture_answer(f, ticket));
-    fixture_advance(f, 1);
-    assert_string_equal(fixture_payloads(fixture_answer(f, ticket)), "m1");
-}
-
 static void after_a_restart_leases_hold_the_partition(void **state)
 {
     struct engine_fixture *f = *state;
@@ -594,35 +542,6 @@ static void a_seek_begins_a_new_order(void **state)
     assert_string_equal(fixture_payloads(pull_as(f, FIRST, 9)), "m0 m1 m2 m3");
 }
 
-/* Goal: who falls silent with something out has no more time than who has nothing. */
-static void a_silent_member_leaves_with_the_last_that_is_out(void **state)
-{
-    struct engine_fixture *f = *state;
-    begin(f, 1, "{'lease_ms': 1000}");
-    steps_publish(f, "t", 2);
-    const uint64_t lease = pull_as(f, FIRST, 1)->lease;
-    steps_settle(f, 0, 1, lease, "'extend', {'ms': 5000}");
-    fixture_advance(f, 1500);
-    assert_string_equal(fixture_payloads(pull_as(f, SECOND, 9)), "");
-    steps_settle(f, 0, 1, lease, "'ack'");
-    assert_string_equal(fixture_payloads(pull_as(f, SECOND, 9)), "m1");
-}
-
-/* Goal: who was silent for too long, and comes back while something is still out, keeps the partition. */
-static void a_member_that_comes_back_in_time_keeps_its_partition(void **state)
-{
-    struct engine_fixture *f = *state;
-    begin(f, 1, "{'lease_ms': 1000}");
-    steps_publish(f, "t", 3);
-    steps_settle(f, 0, 1, pull_as(f, FIRST, 1)->lease, "'extend', {'ms': 5000}");
-    fixture_advance(f, 1500);
-    const uint64_t lease = pull_as(f, FIRST, 1)->lease;
-    fixture_advance(f, 400);
-    steps_settle(f, 0, 2, lease, "'ack'");
-    assert_string_equal(fixture_payloads(pull_as(f, SECOND, 9)), "");
-    assert_string_equal(fixture_payloads(pull_as(f, FIRST, 9)), "m2");
-}
-
 /* Goal: what is redriven comes in its place, behind what is fresh again. */
 static void a_message_redriven_after_a_seek_does_not_overtake(void **state)
 {
@@ -660,10 +579,6 @@ int main(void)
         TEST(a_grant_on_its_way_begins_again),
         TEST(so_does_one_that_is_reading),
         TEST(while_one_pull_reads_no_other_gets_what_is_behind),
-        TEST(a_bye_makes_room_at_once),
-        TEST(the_end_of_a_session_ends_its_hold),
-        TEST(a_silent_session_is_taken_over),
-        TEST(who_comes_no_more_is_taken_over_after_a_lease_time),
         TEST(after_a_restart_leases_hold_the_partition),
         TEST(who_is_alone_gets_all),
         TEST(two_that_wait_get_half),
@@ -674,8 +589,6 @@ int main(void)
         TEST(a_seek_lifts_what_held),
         TEST(only_an_order_can_be_held),
         TEST(a_seek_begins_a_new_order),
-        TEST(a_silent_member_leaves_with_the_last_that_is_out),
-        TEST(a_member_that_comes_back_in_time_keeps_its_partition),
         TEST(a_message_redriven_after_a_seek_does_not_overtake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
