@@ -74,7 +74,8 @@ struct lanes {
     struct lanes *recall_next;
     uint64_t from, to;    /* of the read under way */
     bool reads_back;      /* it is of `unread` */
-    struct timer retry;   /* a read that could not begin */
+    struct timer retry;   /* a read that could not begin, or */
+    bool awaits_room;     /* one that the keys of others had no room for */
     uint32_t rank;        /* lanes_follow.c's */
     size_t counted_bytes; /* of `table`, in groups->lanes_bytes */
 };

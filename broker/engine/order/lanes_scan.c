@@ -126,11 +126,33 @@ static void count_bytes(struct lanes *self)
     self->counted_bytes = bytes;
 }
 
-static bool is_too_large(const struct lanes *self)
+static void retry_fired(struct engine *engine, struct timer *timer)
 {
-    return self->counted_bytes > LANES_BYTES_MAX ||
-           (self->groups->lanes_bytes > LANES_ALL_BYTES_MAX &&
-            self->counted_bytes > LANES_BYTES_LEAST);
+    struct lanes *const self = CONTAINER_OF(timer, struct lanes, retry);
+    struct group *const group = self->ledger->group;
+    lanes_look(engine->groups, self->ledger);
+    group_wake(engine->groups, group);
+}
+
+static void look_again_later(struct lanes *self)
+{
+    struct engine *const engine = self->groups->engine;
+    self->retry.fire_fn = retry_fired;
+    engine_arm(engine, TIMER_WAIT, &self->retry, engine->clock.broker_ms + AGAIN_MS);
+}
+
+/* When others take the room, nobody tells that they give it back. */
+static bool is_too_large(struct lanes *self)
+{
+    if (self->counted_bytes > LANES_BYTES_MAX) {
+        return true;
+    }
+    self->awaits_room =
+        self->groups->lanes_bytes > LANES_ALL_BYTES_MAX && self->counted_bytes > LANES_BYTES_LEAST;
+    if (self->awaits_room) {
+        look_again_later(self);
+    }
+    return self->awaits_room;
 }
 
 /* What this scan may look at. */
@@ -147,6 +169,10 @@ bool lanes_wants(struct lanes *self)
     const struct ledger *ledger = self->ledger;
     self->is_stalled = false;
     count_bytes(self);
+    if (self->awaits_room) {
+        engine_cancel(self->groups->engine, TIMER_WAIT, &self->retry);
+        self->awaits_room = false;
+    }
     if (timer_is_armed(&self->retry) || !levels_are_known(ledger)) {
         return false;
     }
@@ -354,22 +380,13 @@ static int learn_all(struct scan *self, struct engine *engine,
 
 /* --- Reading -------------------------------------------------------------------------------------- */
 
-static void retry_fired(struct engine *engine, struct timer *timer)
-{
-    struct lanes *const self = CONTAINER_OF(timer, struct lanes, retry);
-    struct group *const group = self->ledger->group;
-    lanes_look(engine->groups, self->ledger);
-    group_wake(engine->groups, group);
-}
-
 static void try_again_later(struct engine *engine, struct lanes *self, const struct zsp_err *why)
 {
     const struct ledger *ledger = self->ledger;
     zsp_diag(engine->diag, ZSP_WARNING, "%s: the keys of topic %s partition %" PRIu32 ": %s",
              ledger->group->object, ledger->binding->followers->name_bytes,
              ledger_partition_index(ledger), why->msg);
-    self->retry.fire_fn = retry_fired;
-    engine_arm(engine, TIMER_WAIT, &self->retry, engine->clock.broker_ms + AGAIN_MS);
+    look_again_later(self);
 }
 
 /* What was not read of the stretch in hand is to be read again. */

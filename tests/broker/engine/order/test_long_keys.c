@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/engine/group/group.h"
+#include "broker/engine/order/lanes.h"
 #include "common/limits.h"
 #include "common/wire.h"
 #include "tests/broker/engine/group_steps.h"
@@ -81,12 +83,36 @@ static void long_keys_of_small_batches_are_learned_in_turns(void **state)
     assert_int_equal(steps_count(fixture_answer(f, ticket)), LONG_COUNT - 1); /* of a megabyte */
 }
 
+/* Goal: who stands still because the keys of others take all room goes on when they give it back. */
+static void room_that_others_give_back_is_found(void **state)
+{
+    struct engine_fixture *f = *state;
+    begin(f, "{}");
+    for (unsigned i = 0; i < 12; i++) {
+        publish_long_keys(f, i * LONG_COUNT);
+    }
+    f->engine->groups->lanes_bytes += LANES_ALL_BYTES_MAX;
+    uint64_t count = 0;
+    for (uint64_t got = 1; got > 0; count += got) {
+        got = steps_count(steps_pull(f, 99)); /* all stay out */
+    }
+    assert_in_range(count, 1, 12 * LONG_COUNT - 1);
+    const uint64_t ticket = steps_wait(f, 99, 10000);
+    fixture_advance(f, 2000);
+    assert_null(fixture_answer(f, ticket));
+    f->engine->groups->lanes_bytes -= LANES_ALL_BYTES_MAX;
+    fixture_advance(f, 2000);
+    assert_non_null(fixture_answer(f, ticket));
+    assert_in_range(steps_count(fixture_answer(f, ticket)), 1, 12 * LONG_COUNT - count);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_long_key_is_told_by_its_beginning),
         TEST(long_keys_of_small_batches_are_learned_in_turns),
+        TEST(room_that_others_give_back_is_found),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
