@@ -180,7 +180,7 @@ static void show_found(const struct parser *self, char *ret)
     }
     for (size_t i = pos; i < end && len < SHOWN_MAX; i++) {
         const uint8_t byte = self->in.data[i];
-        ret[len++] = byte >= 0x20 && byte < 0x7f ? (char)byte : '?';
+        ret[len++] = (char)(byte >= 0x20 && byte < 0x7f ? byte : '?');
     }
     (void)snprintf(ret + len, 4, "%s", end - pos > len ? "..." : "");
 }
@@ -456,8 +456,10 @@ int zsp_filter_new(struct zsp_slice text, struct zsp_filter **ret, struct zsp_er
     }
     uint8_t *bytes = calloc(1, 2 * text.len + 1);
     struct parser *parser = bytes ? calloc(1, sizeof *parser) : NULL;
-    int rc = parser ? 0 : zsp_err_set(err, ZSP_ENOMEM, "filter: out of memory");
-    if (parser) {
+    int rc = ZSP_ENOMEM;
+    if (!parser) {
+        (void)zsp_err_set(err, rc, "filter: out of memory");
+    } else {
         memcpy(bytes, text.data ? text.data : bytes, text.len);
         parser->in = (struct zsp_slice){bytes, text.len};
         parser->out = bytes + text.len;
@@ -555,5 +557,6 @@ bool zsp_filter_matches(const struct zsp_filter *self, const struct zsp_record *
             break;
         }
     }
+    zsp_assert(self->node_count > 0); /* there is no filter without a term */
     return is_true[self->node_count - 1];
 }

@@ -7,9 +7,11 @@
 
 /* The same sums with the widest vectors that the processor has, three times as fast. Only in
  * libxxhash as a shared library, and on x86: absent they are NULL. */
+/* NOLINTBEGIN(readability-identifier-naming): the names are xxhash's */
 XXH64_hash_t XXH3_64bits_dispatch(const void *input, size_t len) ZSP_WEAK;
 XXH64_hash_t XXH3_64bits_withSeed_dispatch(const void *input, size_t len,
                                            XXH64_hash_t seed) ZSP_WEAK;
+/* NOLINTEND(readability-identifier-naming) */
 
 #define WIDE_BYTES 1024u /* below, the detour costs what it saves */
 

@@ -15,6 +15,11 @@
 #define BATCH    10
 #define PATIENCE 6 /* runs that are refused: a minute */
 
+static char capital(unsigned char letter)
+{
+    return (char)toupper(letter);
+}
+
 /* The work itself, and its result into the commit. */
 static int work(zspool_commit_t *commit, const zspool_message_t *message, const char *to,
                 zspool_error_t *error)
@@ -24,7 +29,7 @@ static int work(zspool_commit_t *commit, const zspool_message_t *message, const 
         return ZSPOOL_ENOMEM;
     }
     for (size_t i = 0; i < message->payload.len; i++) {
-        result[i] = (char)toupper(((const unsigned char *)message->payload.data)[i]);
+        result[i] = capital(((const unsigned char *)message->payload.data)[i]);
     }
     const zspool_out_t out = zspool_out(to, result, message->payload.len);
     int code = zspool_commit_send(commit, &out, error);

@@ -72,24 +72,32 @@ static void rated_enters(struct clinic *self, struct sim_request *request)
     }
 }
 
+/* What the request may do to one dead message. */
+static void dead_enters(struct clinic *self, struct sim_request *request, uint32_t p, uint64_t o)
+{
+    struct chart_slot *slot = &self->chart.slots[p][o];
+    if ((slot->may & CHART_DEAD) == 0 || request->dry_run) {
+        return;
+    }
+    if (request->verb == SIM_DEAD_REDRIVE) {
+        redrive_enters(self, request, p, o);
+    } else {
+        chart_may(&self->chart, slot, CHART_DONE);
+    }
+}
+
 static void change_enters(struct clinic *self, struct sim_request *request)
 {
     struct chart *chart = &self->chart;
     for (uint32_t p = 0; p < CHART_PARTS; p++) {
         for (uint64_t o = 0; o < chart->counts[p]; o++) {
-            struct chart_slot *slot = &chart->slots[p][o];
+            const struct chart_slot *slot = &chart->slots[p][o];
             if (!clinic_is_meant(request, p, o) ||
                 (request->srun_count == 0 && (slot->may & CHART_DEAD) == 0)) {
                 continue;
             }
             clinic_touch(self, request, p, o);
-            if ((slot->may & CHART_DEAD) != 0 && !request->dry_run) {
-                if (request->verb == SIM_DEAD_REDRIVE) {
-                    redrive_enters(self, request, p, o);
-                } else {
-                    chart_may(chart, slot, CHART_DONE);
-                }
-            }
+            dead_enters(self, request, p, o);
         }
     }
 }
@@ -114,26 +122,31 @@ void clinic_rated_seen(struct clinic *self, struct chart_slot *slot)
     }
 }
 
+/* No more of it comes; `surely`: none can be under way. */
+static void rated_slot_over(struct clinic *self, struct chart_slot *slot, bool surely)
+{
+    if (!slot->is_rated) {
+        return;
+    }
+    slot->is_rated = false;
+    slot->open -= slot->open > 0 ? 1 : 0;
+    const bool is_alone = clinic_is_alone(slot, self->rated);
+    slot->touched_step = self->chart.model->step; /* what is under way is not alone with it */
+    if (surely && is_alone && slot->then == CHART_DEAD) {
+        chart_is(&self->chart, slot, CHART_ALIVE);
+        slot->only_told = true;
+        if (!self->rated->keeps_counts) {
+            chart_reset_counts(slot, true);
+        }
+    }
+}
+
 void clinic_rated_over(struct clinic *self, bool surely)
 {
     struct chart *chart = &self->chart;
     for (uint32_t p = 0; self->rated && p < CHART_PARTS; p++) {
         for (uint64_t o = 0; o < chart->counts[p]; o++) {
-            struct chart_slot *slot = &chart->slots[p][o];
-            if (!slot->is_rated) {
-                continue;
-            }
-            slot->is_rated = false;
-            slot->open -= slot->open > 0 ? 1 : 0;
-            const bool is_alone = clinic_is_alone(slot, self->rated);
-            slot->touched_step = chart->model->step; /* what is under way is not alone with it */
-            if (surely && is_alone && slot->then == CHART_DEAD) {
-                chart_is(chart, slot, CHART_ALIVE);
-                slot->only_told = true;
-                if (!self->rated->keeps_counts) {
-                    chart_reset_counts(slot, true);
-                }
-            }
+            rated_slot_over(self, &chart->slots[p][o], surely);
         }
     }
     self->rated = NULL;

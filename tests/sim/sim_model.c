@@ -452,6 +452,22 @@ static bool is_expected(const struct model *self, const struct sim_request *requ
     }
 }
 
+/* Those of which only success tells something. */
+static void model_worked(struct model *self, struct sim_request *request)
+{
+    if (request->verb == SIM_READ) {
+        read_answer(self, request);
+    } else if (request->verb == SIM_TOPIC_INFO) {
+        topic_info_answer(self, request);
+    } else if (request->verb == SIM_GROUP_INFO) {
+        model_group_info_answer(self, request);
+    } else if (request->verb == SIM_GROUP_TRACE) {
+        model_trace_answer(self, request);
+    } else {
+        model_pause_answer(self, request);
+    }
+}
+
 void model_answer(struct model *self, struct sim_request *request)
 {
     if (request->reply.is_error && !is_expected(self, request)) {
@@ -459,7 +475,7 @@ void model_answer(struct model *self, struct sim_request *request)
                          request->reply.text);
         return;
     }
-    const bool worked = !request->reply.is_error;
+    const bool exists = !request->reply.is_error || request->reply.code == ZSP_EEXISTS;
     switch (request->verb) {
     case SIM_PUBLISH:
         model_publish_answer(self, request);
@@ -476,45 +492,17 @@ void model_answer(struct model *self, struct sim_request *request)
     case SIM_SETTLE:
         model_settle_answer(self, request);
         break;
-    case SIM_READ:
-        if (worked) {
-            read_answer(self, request);
-        }
-        break;
     case SIM_SEEK:
         model_seek_answer(self, request);
         break;
     case SIM_TOPIC_CREATE:
-        self->topic_exists[request->topic] =
-            self->topic_exists[request->topic] || worked || request->reply.code == ZSP_EEXISTS;
+        self->topic_exists[request->topic] = self->topic_exists[request->topic] || exists;
         break;
     case SIM_TOPIC_GROW:
         topic_grow_answer(self, request);
         break;
-    case SIM_TOPIC_INFO:
-        if (worked) {
-            topic_info_answer(self, request);
-        }
-        break;
     case SIM_GROUP_CREATE:
-        self->groups[request->group].exists =
-            self->groups[request->group].exists || worked || request->reply.code == ZSP_EEXISTS;
-        break;
-    case SIM_GROUP_INFO:
-        if (worked) {
-            model_group_info_answer(self, request);
-        }
-        break;
-    case SIM_GROUP_TRACE:
-        if (worked) {
-            model_trace_answer(self, request);
-        }
-        break;
-    case SIM_GROUP_PAUSE:
-    case SIM_GROUP_RESUME:
-        if (worked) {
-            model_pause_answer(self, request);
-        }
+        self->groups[request->group].exists = self->groups[request->group].exists || exists;
         break;
     case SIM_SAVEPOINT_SAVE:
         model_save_answer(self, request);
@@ -539,6 +527,16 @@ void model_answer(struct model *self, struct sim_request *request)
     case SIM_TOPIC_PURGE:
     case SIM_GROUP_DELETE:
     case SIM_GROUP_SET:
+        break;
+    case SIM_READ:
+    case SIM_TOPIC_INFO:
+    case SIM_GROUP_INFO:
+    case SIM_GROUP_TRACE:
+    case SIM_GROUP_PAUSE:
+    case SIM_GROUP_RESUME:
+        if (!request->reply.is_error) {
+            model_worked(self, request);
+        }
         break;
     }
 }

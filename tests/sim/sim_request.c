@@ -518,22 +518,42 @@ static void write_trace(struct zsp_writer *out, const struct sim_request *self)
     wire_write_text_uint(out, "offset", self->from);
 }
 
-static void write_args(struct zsp_writer *out, const struct sim_request *self, size_t raw_bytes)
+static void write_open(struct zsp_writer *out, const struct sim_request *self)
 {
     char producer[16];
-    if (self->write_args_fn) {
-        self->write_args_fn(out, self);
-        return;
-    }
+    (void)snprintf(producer, sizeof producer, "producer-%u", self->producer);
+    wire_write_map(out, 1);
+    wire_write_text(out, "producer");
+    wire_write_text(out, producer);
+}
+
+static void write_topic_alone(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 1);
+    wire_write_text(out, "topic");
+    wire_write_text(out, sim_topic_name(self->topic));
+}
+
+static void write_group_alone(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 1);
+    write_group(out, self);
+}
+
+static void write_cancel(struct zsp_writer *out, const struct sim_request *self)
+{
+    wire_write_map(out, 1);
+    wire_write_text_uint(out, "request", self->cancels->id);
+}
+
+static void write_args(struct zsp_writer *out, const struct sim_request *self, size_t raw_bytes)
+{
     switch (self->verb) {
     case SIM_PUBLISH:
         (many_has(self) ? many_write : write_publish)(out, self, raw_bytes);
         break;
     case SIM_OPEN:
-        (void)snprintf(producer, sizeof producer, "producer-%u", self->producer);
-        wire_write_map(out, 1);
-        wire_write_text(out, "producer");
-        wire_write_text(out, producer);
+        write_open(out, self);
         break;
     case SIM_PULL:
         write_pull(out, self);
@@ -555,9 +575,7 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
         break;
     case SIM_TOPIC_INFO:
     case SIM_TOPIC_DELETE:
-        wire_write_map(out, 1);
-        wire_write_text(out, "topic");
-        wire_write_text(out, sim_topic_name(self->topic));
+        write_topic_alone(out, self);
         break;
     case SIM_TOPIC_PURGE:
         write_purge(out, self);
@@ -576,8 +594,7 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
     case SIM_GROUP_SET:
     case SIM_GROUP_PAUSE:
     case SIM_GROUP_RESUME:
-        wire_write_map(out, 1);
-        write_group(out, self);
+        write_group_alone(out, self);
         break;
     case SIM_SAVEPOINT_SAVE:
     case SIM_SAVEPOINT_RESTORE:
@@ -597,8 +614,7 @@ static void write_args(struct zsp_writer *out, const struct sim_request *self, s
         write_dead(out, self);
         break;
     case SIM_CANCEL:
-        wire_write_map(out, 1);
-        wire_write_text_uint(out, "request", self->cancels->id);
+        write_cancel(out, self);
         break;
     }
 }
@@ -651,6 +667,10 @@ void request_encode(struct sim_request *self)
         encode_numbers(self);
     }
     wire_write_request(&out, zsp_slice_str(sim_verb_name(self->verb)), self->id);
-    write_args(&out, self, raw_bytes);
+    if (self->write_args_fn) {
+        self->write_args_fn(&out, self);
+    } else {
+        write_args(&out, self, raw_bytes);
+    }
     self->header = writer_to_buf(&out);
 }

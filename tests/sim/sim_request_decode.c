@@ -484,13 +484,12 @@ static bool decode_ok(struct sim_request *self, const msgpack_object *map,
     case SIM_SAVEPOINT_RESTORE:
     case SIM_SAVEPOINT_UNDO:
         return decode_parts(self, map, "partitions", true, 5, complaint);
-    case SIM_GROUP_REPLAY:
-        return decode_parts(self, map, "partitions", false, 3, complaint);
     case SIM_TOPIC_PURGE:
         return decode_parts(self, map, "partitions", false, 2, complaint);
     case SIM_TOPIC_GROW:
         return map_uint(map, "partitions", &reply->end) ||
                complain(complaint, "TOPIC.SET reply without partitions");
+    case SIM_GROUP_REPLAY:
     case SIM_TOPIC_INFO:
         return decode_parts(self, map, "partitions", false, 3, complaint);
     case SIM_GROUP_TRACE:

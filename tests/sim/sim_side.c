@@ -418,11 +418,11 @@ static void refused(struct client *self, const struct sim_request *request)
     struct side *side = self->side;
     const int code = request->reply.code;
     const bool makes = request->verb == SIM_GROUP_REPLAY || request->verb == SIM_GROUP_CREATE;
+    /* Its topic does not know of ids. */
+    const bool is_unmade = request->verb == SIM_GROUP_CREATE && code == ZSP_EUNSUPPORTED;
     if (makes && (code == ZSP_EEXISTS || request->reply.maybe)) {
         side->step = SIDE_DELETE; /* there is one that is not known */
-    } else if (request->verb == SIM_GROUP_CREATE && code == ZSP_EUNSUPPORTED) {
-        side->step = SIDE_IDLE; /* its topic does not know of ids */
-    } else if (request->verb == SIM_GROUP_DELETE && code == ZSP_ENOT_FOUND) {
+    } else if (is_unmade || (request->verb == SIM_GROUP_DELETE && code == ZSP_ENOT_FOUND)) {
         side->step = SIDE_IDLE;
     } else if (code != ZSP_ENO_SPACE && code != ZSP_ESTORAGE_FAILED && code != ZSP_ESHUTTING_DOWN) {
         (void)model_fail(&self->sim->model, "replay: %s was answered: %s",

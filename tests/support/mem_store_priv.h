@@ -140,20 +140,20 @@ void mem_log_destroy(struct mem_log *log);
 /* mem_store_atomic.c */
 int mem_atomic_begin(struct store *base, const struct store_append *appends, size_t count,
                      uint64_t tag, struct store_atomic **ret, struct zsp_err *err);
-const uint64_t *mem_atomic_offsets(const struct store_atomic *atomic);
-int mem_atomic_put(struct store *base, struct store_atomic *atomic,
-                   const struct store_entry *entries, size_t count, struct zsp_err *err);
-void mem_atomic_cancel(struct store *base, struct store_atomic *atomic);
+const uint64_t *mem_atomic_offsets(const struct store_atomic *self);
+int mem_atomic_put(struct store *base, struct store_atomic *self, const struct store_entry *entries,
+                   size_t count, struct zsp_err *err);
+void mem_atomic_cancel(struct store *base, struct store_atomic *self);
 /* Those whose logs stand still are told so. */
-void mem_atomics_step(struct mem_store *self);
+void mem_atomics_step(struct mem_store *store);
 /* A queue with a marker fails, which is out of it already. */
-void mem_atomic_log_fails(struct mem_store *self, struct store_atomic *atomic, int code);
+void mem_atomic_log_fails(struct mem_store *store, struct store_atomic *self, int code);
 /* The record is synced (or kept, when nobody is told): its batches go to their logs. */
-void mem_atomic_apply(struct mem_store *self, struct mem_store_record *record, bool tells);
+void mem_atomic_apply(struct mem_store *store, struct mem_store_record *record, bool tells);
 /* The record goes, and its batches with it. */
-void mem_atomic_forget(struct mem_store *self, struct mem_store_record *record);
+void mem_atomic_forget(struct mem_store *store, struct mem_store_record *record);
 /* Forget all that are not put. */
-void mem_atomics_restart(struct mem_store *self);
+void mem_atomics_restart(struct mem_store *store);
 
 /* mem_store_state.c */
 int mem_state_put(struct store *base, const struct store_entry *entries, size_t count,

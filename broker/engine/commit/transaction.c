@@ -543,14 +543,16 @@ void transaction_write_rows(struct zsp_writer *out, const struct transaction *se
             (void)rows_of(out, self, publish, &rows_left);
             continue;
         }
-        if (publish->records.stretches && !is_short) {
+        if (!publish->records.stretches) {
+            wire_write_array(out, 1);
+            write_row(out, 0, publish->records.count, parts, parts->first_offset);
+            continue;
+        }
+        if (!is_short) {
             write_targets(out, self, publish);
             continue;
         }
-        wire_write_array(out, publish->records.stretches ? publish->records.stretch_count : 1);
-        if (!publish->records.stretches) {
-            write_row(out, 0, publish->records.count, parts, parts->first_offset);
-        }
+        wire_write_array(out, publish->records.stretch_count);
         for (uint32_t i = 0; i < publish->records.stretch_count; i++) {
             const struct stretch *const stretch = &publish->records.stretches[i];
             const struct transaction_part *const part = &parts[stretch->target];

@@ -104,7 +104,7 @@ void work_order_end(struct work *self);
 /* Look for signals, and do what they ask for. */
 void work_take_signals(struct work *self);
 /* The first failure decides on the exit code; nothing more is taken. */
-void work_fail(struct work *self, int code);
+void work_fail(struct work *work, int code);
 
 enum work_committed {
     WORK_COMMITTED, /* output and ack are kept */

@@ -73,7 +73,7 @@ static const zspool_message_t *take(struct work *self, size_t i)
     const zspool_message_t *const message = self->waiting[i];
     self->waiting_count--;
     memmove(self->waiting + i, self->waiting + i + 1,
-            (self->waiting_count - i) * sizeof self->waiting[0]);
+            (self->waiting_count - i) * sizeof(const zspool_message_t *));
     return message;
 }
 

@@ -54,7 +54,7 @@ static struct run random_run(struct world *world)
         run.limit = (uint8_t)(draw(world) % 3);
     }
     run.deliveries = run.state == RUN_NONE ? 0 : (uint32_t)(draw(world) % 2);
-    run.urgency = run.state == RUN_NONE ? 0 : (int8_t)((int)(draw(world) % 10) - 4);
+    run.urgency = (int8_t)(run.state == RUN_NONE ? 0 : (int)(draw(world) % 10) - 4);
     return run;
 }
 
@@ -107,7 +107,8 @@ static void check_all(struct world *world)
 static void check_next(struct world *world)
 {
     const uint64_t from = draw(world) % OFFSETS;
-    const unsigned classes = (unsigned)(draw(world) & draw(world)) & RUN_CLASS_ANY;
+    const uint64_t both = draw(world);
+    const unsigned classes = (unsigned)(both & draw(world)) & RUN_CLASS_ANY;
     uint64_t expected = from;
     while (expected < OFFSETS && (class_in_model(&world->model[expected]) & classes) == 0) {
         expected++;

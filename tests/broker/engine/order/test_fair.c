@@ -104,19 +104,26 @@ static void all_of_it_arrives_once(void **state)
     assert_memory_equal(sent, got, sizeof sent);
 }
 
-/* Tenants are 'a' to `last`: while one of them waits no more than `most` messages of another one come. */
+/* While this tenant waits no more than `most` messages of another one come. */
+static void assert_turns_of(char tenant, const char *order, unsigned most)
+{
+    const char *const end = strrchr(order, tenant);
+    unsigned others[26] = {0};
+    assert_non_null(end);
+    for (const char *at = order; at <= end; at++) {
+        if (*at == tenant) {
+            memset(others, 0, sizeof others);
+        } else if (++others[*at - 'a'] > most) {
+            fail_msg("%c waits for more than %u of %c: %s", tenant, most, *at, order);
+        }
+    }
+}
+
+/* The same for all tenants, which are 'a' to `last`. */
 static void assert_turns(const char *order, char last, unsigned most)
 {
     for (char tenant = 'a'; tenant <= last; tenant++) {
-        const char *const end = strrchr(order, tenant);
-        unsigned others[26] = {0};
-        for (const char *at = order; at <= end; at++) {
-            if (*at == tenant) {
-                memset(others, 0, sizeof others);
-            } else if (++others[*at - 'a'] > most) {
-                fail_msg("%c waits for more than %u of %c: %s", tenant, most, *at, order);
-            }
-        }
+        assert_turns_of(tenant, order, most);
     }
 }
 
