@@ -91,8 +91,12 @@ zspool_commit_t *zspool_commit_new(zspool_client_t *client, zspool_consumer_t *c
         return NULL;
     }
     struct zspool_commit *self = calloc(1, sizeof *self);
-    int rc = self ? zsp_options_read(&own, sizeof own, options, "zspool_commit_options_t", &report)
-                  : zsp_err_set(&report, ZSP_ENOMEM, "no memory for a commit");
+    int rc = ZSP_ENOMEM;
+    if (self) {
+        rc = zsp_options_read(&own, sizeof own, options, "zspool_commit_options_t", &report);
+    } else {
+        (void)zsp_err_set(&report, rc, "no memory for a commit");
+    }
     if (rc == 0) {
         rc = make_name(self, own.name, &report);
     }

@@ -381,7 +381,7 @@ static bool run_one(struct log_case *c, struct job **jobs, size_t *count)
         return false;
     }
     job = jobs[0];
-    memmove(jobs, jobs + 1, --*count * sizeof *jobs);
+    memmove(jobs, jobs + 1, --*count * sizeof(struct job *));
     job_run(job, c->fs);
     log_store_job_done(c->log, job);
     c->store->ops->flush(c->store, c->now);

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <zspool.h>
 
+#include "common/assert.h"
 #include "common/record.h"
 #include "common/wire.h"
 #include "tests/support/clock_ahead.h"
@@ -89,6 +90,7 @@ static void answer_touch(struct fixture *f, struct fake_broker *broker,
     static const char *const rows[] = {"{'applied': 0, 'not_applied': [['t', 0, 0, 1, 'lost']]}",
                                        "{'applied': 0, 'not_applied': [['t', 0, 1, 1, 'lost']]}",
                                        "{'applied': 0, 'not_applied': [['t', 0, 2, 1, 'lost']]}"};
+    zsp_assert(!is_lost || first < sizeof rows / sizeof rows[0]);
     fake_reply(broker, request, is_lost ? rows[first] : "{'applied': 1, 'not_applied': []}");
 }
 
