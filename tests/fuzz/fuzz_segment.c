@@ -15,6 +15,7 @@
 
 #define FILE_BYTES_MAX 65536u
 
+/* NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A file system of one file. */

@@ -300,7 +300,7 @@ static void write_map_of(struct run *self, struct zsp_writer *out, const char *k
         const char *const end = blank ? blank : keys + strlen(keys);
         const unsigned chance = next_byte(self);
         if (chance < (count == 0 ? 250u : 110u)) {
-            const char kind = chance == 7 ? kinds[below(self, sizeof kinds - 1)] : keys[0];
+            const char kind = (char)(chance == 7 ? kinds[below(self, sizeof kinds - 1)] : keys[0]);
             wire_write_str(&rest,
                            (struct zsp_slice){(const uint8_t *)keys + 1, (size_t)(end - keys) - 1});
             write_value(self, &rest, kind);

@@ -180,10 +180,12 @@ static const char *topics_of(unsigned bits)
 {
     static const char *const names[] = {"'a'", "'b'", "'c'", "'d'"};
     static char text[40];
+    size_t at = 0;
     text[0] = '\0';
     for (unsigned t = 0; t < TOPICS; t++) {
         if ((bits >> t & 1u) != 0) {
-            (void)strcat(strcat(text, text[0] == '\0' ? "" : ", "), names[t]);
+            (void)snprintf(text + at, sizeof text - at, "%s%s", at == 0 ? "" : ", ", names[t]);
+            at = strlen(text);
         }
     }
     return text;

@@ -40,7 +40,8 @@ static void publish(struct engine_fixture *f, const char *words, const char *mor
                        words, key);
         words += len + (words[len] == ' ' ? 1 : 0);
     }
-    strcat(body, "]");
+    const size_t end = strlen(body);
+    (void)snprintf(body + end, sizeof body - end, "]");
     fixture_ok(f, "PUBLISH", fixture_format("{'topic': 't'%s}", more), body);
 }
 
