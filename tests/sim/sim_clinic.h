@@ -83,11 +83,12 @@ struct clinic {
     uint64_t near[3][CHART_PARTS]; /* the first that may be unfinished: now, and a while ago */
     int64_t near_ms;
     const struct client *holders[CHART_PARTS]; /* who got messages of it last */
-    int64_t pulled_ms[CLINIC_CLIENTS];         /* when each client was heard of last */
-    const struct sim_request *rated;           /* the redrive with a rate that may be under way */
-    bool rated_is_on;                          /* surely it was */
-    uint64_t rated_step;                       /* when that was known */
-    uint64_t rated_seen; /* of its messages so many were seen to be redriven */
+    int64_t pulled_ms[CLINIC_CLIENTS];         /* when each client was heard of last, */
+    int64_t cut_ms[CLINIC_CLIENTS];  /* and when it last got less than may have been taken for it */
+    const struct sim_request *rated; /* the redrive with a rate that may be under way */
+    bool rated_is_on;                /* surely it was */
+    uint64_t rated_step;             /* when that was known */
+    uint64_t rated_seen;             /* of its messages so many were seen to be redriven */
 };
 
 void clinic_init(struct sim *sim);

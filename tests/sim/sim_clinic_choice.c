@@ -44,6 +44,19 @@ static bool is_there(const struct clinic *self, const struct sim_request *pull, 
            is_first(self, pull, partition, offset);
 }
 
+/* May another member have partitions of which nobody saw that it got anything? A pull takes several, and
+ * what has no room in its reply goes back; the partition stays for the time of a lease. */
+static bool may_hold_more(const struct clinic *self, const struct sim_request *pull)
+{
+    for (unsigned i = 0; i < CLINIC_CLIENTS; i++) {
+        if (i != pull->client->index && self->cut_ms[i] != 0 &&
+            self->cut_ms[i] + SIM_LEASE_MS + LATE_MS > pull->entered_ms) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* In order by partition: would nobody be surprised if the member had it? Nothing of it is out, and
  * who had it last is this one, or was not heard of for the time of a lease. */
 static bool is_free(const struct clinic *self, const struct sim_request *pull, uint32_t partition)
@@ -55,8 +68,12 @@ static bool is_free(const struct clinic *self, const struct sim_request *pull, u
             return false;
         }
     }
-    return !holder || holder == pull->client ||
-           self->pulled_ms[holder->index] + SIM_LEASE_MS + LATE_MS <= pull->entered_ms;
+    if (holder == pull->client) {
+        return true;
+    }
+    return (!holder ||
+            self->pulled_ms[holder->index] + SIM_LEASE_MS + LATE_MS <= pull->entered_ms) &&
+           !may_hold_more(self, pull);
 }
 
 static bool any_limited(const struct clinic *self, const struct sim_reply *reply)

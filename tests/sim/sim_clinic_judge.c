@@ -497,6 +497,9 @@ static void pull_answer(struct clinic *self, struct sim_request *pull)
     }
     self->pull_step = self->chart.model->step;
     self->pulled_ms[pull->client->index] = self->chart.model->uptime_ms;
+    if (pull->max_bytes < SIM_PULL_BYTES && reply->message_count < pull->max_messages) {
+        self->cut_ms[pull->client->index] = self->chart.model->uptime_ms;
+    }
     if ((reply->is_error && reply->maybe) || strcmp(reply->reason, "cancelled") == 0) {
         grant_unseen(sim, first_entered(pull));
     }

@@ -166,7 +166,7 @@ static void pull(struct client *self)
     request->group = self->group;
     request->only = some_topic(self);
     request->max_messages = prng_chance(prng, 300) ? 1 : prng_between(prng, 1, 60);
-    request->max_bytes = prng_chance(prng, 300) ? prng_between(prng, 1, 2000) : 100000;
+    request->max_bytes = prng_chance(prng, 300) ? prng_between(prng, 1, 2000) : SIM_PULL_BYTES;
     request->wait_ms = prng_chance(prng, 400) ? 0 : prng_below(prng, 20000);
     request->accepts_zstd = prng_chance(prng, 500);
     request->wants_parts = prng_chance(prng, 300);

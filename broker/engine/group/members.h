@@ -29,8 +29,7 @@ struct member {
     struct session_note *note;       /* of the session, see session_note.h */
     LIST_ENTRY(member) session_link; /* of the note */
     uint64_t stamp;                  /* of the round that counted it last, hold.c */
-    struct member_holds
-        *holds; /* the partitions it holds of an ordered group, hold.h; NULL = none */
+    struct member_holds *holds;      /* of an ordered group, hold.h; NULL = it holds none */
 };
 
 /* Of one group. `table` is that of all groups' members, by session and group. */

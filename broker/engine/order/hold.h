@@ -7,7 +7,8 @@
  *          free ---hold_take---> HELD ---asked---> LEAVING ---nothing out---> free
  *           ^                     |
  *           +---hold_drop---------+
- *   free    -> HELD     hold_take     a pull of a member got messages of it
+ *   free    -> HELD     hold_take     a pull of a member took messages of it, whether or not they have room
+ *                                     in its reply
  *   HELD    -> LEAVING  hold_balance  another member has two less with work: nothing more is
  *                                     handed out of it
  *   HELD    -> free     hold_member_left  BYE, the end of the session
