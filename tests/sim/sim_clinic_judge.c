@@ -442,7 +442,7 @@ static bool deliver(struct clinic *self, const struct sim_request *pull, const s
     slot->grant_step = slot->touched_step = chart->model->step;
     slot->asked_step = first_asked(pull);
     slot->lease_end_ms = slot->lease_base_ms =
-        chart->model->uptime_ms + (int64_t)pull->reply.lease_ms;
+        chart->model->uptime_ms - SIM_TURN_MS + (int64_t)pull->reply.lease_ms;
     /* A restore that came after the grant has brought other counts back. */
     slot->failures_min = is_moved ? 0 : run->failures;
     slot->failures_max = is_moved ? greater(slot->failures_max, run->failures) : run->failures;

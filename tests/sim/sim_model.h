@@ -32,6 +32,7 @@
 /* Settings of the groups that are created by hand; the others have the defaults. */
 #define SIM_LEASE_MS     4000
 #define SIM_PULL_BYTES   100000u /* of a pull that has room for all that it may get */
+#define SIM_TURN_MS      1       /* a reply leaves at most so long after it was written */
 #define SIM_MAX_FAILURES 3       /* of the first */
 #define SIM_BACKOFF_MS   300
 #define SIM_PATIENCE     1000 /* max_failures of the group that keeps an order: only rejects kill */

@@ -238,7 +238,7 @@ static enum reach_mode mode_of(uint32_t group)
 static int64_t lease_end_of(const struct model *self, const struct sim_request *pull)
 {
     const int64_t left_ms = (int64_t)pull->reply.lease_ms;
-    const int64_t told_ms = self->uptime_ms + left_ms;
+    const int64_t told_ms = self->uptime_ms - SIM_TURN_MS + left_ms;
     const int64_t grace_ms = self->stall_end_ms + ZSP_STALL_GRACE_MS;
     const int64_t least_ms =
         pull->entered_ms + left_ms > grace_ms ? pull->entered_ms + left_ms : grace_ms;

@@ -440,7 +440,7 @@ static void plan_pump(struct sim *sim, int64_t at_ms)
 
 void world_pump_soon(struct sim *sim)
 {
-    plan_pump(sim, sim->now_ms + (prng_chance(&sim->prng, 200) ? 1 : 0));
+    plan_pump(sim, sim->now_ms + (prng_chance(&sim->prng, 200) ? SIM_TURN_MS : 0));
 }
 
 void world_pump(struct sim *sim)
