@@ -358,20 +358,30 @@ void model_pull_gone(struct model *self, const struct sim_request *pull)
     }
 }
 
+/* The lease has ended. */
+static void come_back(struct model *self, uint32_t group, unsigned topic, unsigned partition,
+                      uint64_t lease)
+{
+    const struct ledger_model *ledger = &self->groups[group].ledgers[topic][partition];
+    for (uint64_t o = 0; o < ledger->capacity; o++) {
+        struct group_slot *slot = &ledger->slots[o];
+        if (slot->lease == lease) {
+            slot->lease = 0;
+            slot->lease_sure = false;
+            slot->uncounted++; /* as if it had not been handed out */
+            slot->came_back = true;
+            model_order_doubt(self, group, topic, partition, o);
+        }
+    }
+}
+
+/* All of the lease comes back, and a pull that was sent again need not have been told all of it. */
 void model_undelivered(struct model *self, const struct sim_request *pull)
 {
-    for (size_t i = 0; i < pull->reply.run_count; i++) {
-        const struct sim_run *run = &pull->reply.runs[i];
-        for (uint64_t o = run->first; o < run->first + run->count; o++) {
-            struct group_slot *slot =
-                model_group_slot(self, pull->group, run->topic, run->partition, o);
-            if (slot->lease == run->lease) {
-                slot->lease = 0;
-                slot->lease_sure = false;
-                slot->uncounted++; /* as if it had not been handed out */
-                slot->came_back = true;
-                model_order_doubt(self, pull->group, run->topic, run->partition, o);
-            }
+    const uint64_t lease = pull->reply.run_count > 0 ? pull->reply.runs[0].lease : 0;
+    for (unsigned t = 0; t < SIM_TOPICS && lease != 0; t++) {
+        for (unsigned p = 0; p < SIM_PARTS_MAX; p++) {
+            come_back(self, pull->group, t, p, lease);
         }
     }
 }
