@@ -48,14 +48,9 @@ static void fired(struct engine *engine, struct timer *timer);
 
 /* --- The object ------------------------------------------------------------------------------- */
 
-static struct zsp_slice key_of(const uint64_t *group_id)
-{
-    return (struct zsp_slice){(const uint8_t *)group_id, sizeof *group_id};
-}
-
 struct letter_call *letters_find(const struct groups *self, const struct group *group)
 {
-    return zsp_table_find(&self->letter_groups, key_of(&group->id));
+    return zsp_table_find(&self->letter_groups, group_id_key(&group->id));
 }
 
 static void drop_span(struct letter_call *call)
@@ -71,7 +66,7 @@ static void end(struct letter_call *call)
     transaction_fini(&call->transaction);
     drop_span(call);
     LIST_REMOVE(call, link);
-    (void)zsp_table_remove(&groups->letter_groups, key_of(&call->group_id));
+    (void)zsp_table_remove(&groups->letter_groups, group_id_key(&call->group_id));
     free(call);
 }
 
@@ -107,7 +102,7 @@ void letters_look(struct groups *self, const struct ledger *ledger)
     }
     call->groups = self;
     call->group_id = ledger->group->id;
-    if (zsp_table_add(&self->letter_groups, key_of(&call->group_id), call) < 0) {
+    if (zsp_table_add(&self->letter_groups, group_id_key(&call->group_id), call) < 0) {
         free(call);
         group_out_of_memory(self);
         return;

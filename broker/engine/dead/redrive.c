@@ -31,14 +31,9 @@ struct redrive {
     uint8_t texts[ZSP_NAME_MAX + ZSP_REASON_MAX];
 };
 
-static struct zsp_slice key_of(const uint64_t *group_id)
-{
-    return (struct zsp_slice){(const uint8_t *)group_id, sizeof *group_id};
-}
-
 struct redrive *redrive_find(const struct groups *self, const struct group *group)
 {
-    return zsp_table_find(&self->redrive_groups, key_of(&group->id));
+    return zsp_table_find(&self->redrive_groups, group_id_key(&group->id));
 }
 
 int64_t redrive_end_ms(const struct groups *self, const struct group *group)
@@ -61,7 +56,7 @@ void redrive_stop(struct groups *groups, struct redrive *self)
 {
     engine_cancel(groups->engine, TIMER_WAIT, &self->timer);
     LIST_REMOVE(self, link);
-    (void)zsp_table_remove(&groups->redrive_groups, key_of(&self->group_id));
+    (void)zsp_table_remove(&groups->redrive_groups, group_id_key(&self->group_id));
     free(self);
 }
 
@@ -192,7 +187,7 @@ int redrive_begin(struct groups *self, const struct group *group, const struct d
     if (made) {
         made->group_id = group->id;
     }
-    if (!made || zsp_table_add(&self->redrive_groups, key_of(&made->group_id), made) < 0) {
+    if (!made || zsp_table_add(&self->redrive_groups, group_id_key(&made->group_id), made) < 0) {
         free(made);
         return zsp_err_set(err, ZSP_ENOMEM, "redrive: out of memory");
     }

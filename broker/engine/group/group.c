@@ -149,8 +149,8 @@ int group_new(struct engine *engine, const struct group_plan *plan, struct group
               struct zsp_err *err)
 {
     struct catalog *catalog = &engine->catalog;
-    if (name_index_find(&catalog->groups, plan->name)) {
-        const struct group *const there = name_index_find(&catalog->groups, plan->name);
+    const struct group *const there = name_index_find(&catalog->groups, plan->name);
+    if (there) {
         return zsp_err_set_about(err, ZSP_EEXISTS, there->object, "%s exists already",
                                  there->object);
     }
@@ -185,11 +185,6 @@ int group_new(struct engine *engine, const struct group_plan *plan, struct group
     return 0;
 }
 
-static struct zsp_slice id_key(const uint64_t *id)
-{
-    return (struct zsp_slice){(const uint8_t *)id, sizeof *id};
-}
-
 struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice name)
 {
     struct groups *self = engine->groups;
@@ -208,7 +203,7 @@ struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice na
         free(group);
         return NULL;
     }
-    if (zsp_table_add(&self->by_id, id_key(&group->id), group) < 0) {
+    if (zsp_table_add(&self->by_id, group_id_key(&group->id), group) < 0) {
         (void)name_index_remove(&engine->catalog.groups, group_name(group));
         free(group);
         return NULL;
@@ -218,7 +213,7 @@ struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice na
 
 struct group *group_by_id(const struct groups *self, uint64_t id)
 {
-    return zsp_table_find(&self->by_id, id_key(&id));
+    return zsp_table_find(&self->by_id, group_id_key(&id));
 }
 
 static void unwake(struct groups *self, struct group *group)
@@ -255,7 +250,7 @@ void group_destroy(struct engine *engine, struct group *group)
     ready_set_fini(group);
     members_fini(&group->members, &self->members);
     (void)name_index_remove(&engine->catalog.groups, group_name(group));
-    (void)zsp_table_remove(&self->by_id, id_key(&group->id));
+    (void)zsp_table_remove(&self->by_id, group_id_key(&group->id));
     zsp_assert(!group->work); /* neither pulls nor ledgers */
     free(group);
 }

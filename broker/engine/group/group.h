@@ -309,6 +309,11 @@ int group_new(struct engine *engine, const struct group_plan *plan, struct group
               struct zsp_err *err);
 /* A group that is zero but for id and name, and is found by both. NULL = out of memory. */
 struct group *group_make(struct engine *engine, uint64_t id, struct zsp_slice name);
+/* An id as a key of tables; lends it. */
+static inline struct zsp_slice group_id_key(const uint64_t *id)
+{
+    return (struct zsp_slice){(const uint8_t *)id, sizeof *id};
+}
 /* In any state; NULL = none. */
 struct group *group_by_id(const struct groups *self, uint64_t id);
 /* Forget a group, its ledgers and leases; its pulls have ended. */

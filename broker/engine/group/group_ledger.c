@@ -33,16 +33,18 @@
 struct ledger *group_ledger_open(struct groups *self, uint64_t group_id, uint64_t topic_id,
                                  uint32_t partition_index)
 {
+    struct ledger *const known = group_ledger_find(self, group_id, topic_id, partition_index);
+    if (known) {
+        return known;
+    }
     struct ledger *made = calloc(1, sizeof *made);
     if (!made) {
         return NULL;
     }
     ledger_init(made, group_id, topic_id, partition_index, &self->slab);
-    const struct zsp_slice key = {made->key, LEDGER_KEY_LEN};
-    struct ledger *known = zsp_table_find(&self->ledgers, key);
-    if (known || zsp_table_add(&self->ledgers, key, made) < 0) {
+    if (zsp_table_add(&self->ledgers, (struct zsp_slice){made->key, LEDGER_KEY_LEN}, made) < 0) {
         free(made);
-        return known;
+        return NULL;
     }
     made->prev = self->loose_last;
     *(self->loose_last ? &self->loose_last->next : &self->loose_first) = made;
@@ -54,9 +56,7 @@ struct ledger *group_ledger_find(const struct groups *self, uint64_t group_id, u
                                  uint32_t partition_index)
 {
     uint8_t key[LEDGER_KEY_LEN];
-    zsp_put_u64(key, group_id);
-    zsp_put_u64(key + 8, topic_id);
-    zsp_put_u32(key + 16, partition_index);
+    ledger_write_key(key, group_id, topic_id, partition_index);
     return zsp_table_find(&self->ledgers, (struct zsp_slice){key, sizeof key});
 }
 

@@ -54,6 +54,15 @@ static void judge_later(struct groups *self, struct lease *lease)
     engine_arm(self->engine, TIMER_DURABLE, &lease->timer, later->at_ms);
 }
 
+static void judge_in_turn(struct groups *self, struct lease *lease)
+{
+    if (may_judge(self, lease)) {
+        continue_end(self, lease);
+    } else {
+        judge_later(self, lease);
+    }
+}
+
 /* A grace holds back what ends by time, not what is ending already. */
 static enum timer_kind timer_of(const struct lease *lease)
 {
@@ -65,10 +74,8 @@ static void lease_fired(struct engine *engine, struct timer *timer)
     struct lease *lease = CONTAINER_OF(timer, struct lease, timer);
     if (lease->ending == LEASE_LIVES) {
         group_lease_end(engine->groups, lease, LEASE_EXPIRED);
-    } else if (may_judge(engine->groups, lease)) {
-        continue_end(engine->groups, lease);
     } else {
-        judge_later(engine->groups, lease);
+        judge_in_turn(engine->groups, lease);
     }
 }
 
@@ -167,11 +174,7 @@ void group_lease_end(struct groups *self, struct lease *lease, enum lease_end wh
     lease->ending = why;
     lease_hide(&self->leases, lease);
     lease->any_started = why == LEASE_EXPIRED && any_started(lease);
-    if (may_judge(self, lease)) {
-        continue_end(self, lease);
-    } else {
-        judge_later(self, lease);
-    }
+    judge_in_turn(self, lease);
 }
 
 /* One run: what it becomes, in the open step. */

@@ -9,13 +9,19 @@
 #include "broker/engine/order/lanes.h"
 #include "common/assert.h"
 
+void ledger_write_key(uint8_t key[LEDGER_KEY_LEN], uint64_t group_id, uint64_t topic_id,
+                      uint32_t partition_index)
+{
+    zsp_put_u64(key, group_id);
+    zsp_put_u64(key + 8, topic_id);
+    zsp_put_u32(key + 16, partition_index);
+}
+
 void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,
                  uint32_t partition_index, struct run_slab *slab)
 {
     memset(self, 0, sizeof *self);
-    zsp_put_u64(self->key, group_id);
-    zsp_put_u64(self->key + 8, topic_id);
-    zsp_put_u32(self->key + 16, partition_index);
+    ledger_write_key(self->key, group_id, topic_id, partition_index);
     runmap_init(&self->runs, slab);
 }
 

@@ -117,6 +117,9 @@ struct ledger {
     struct ledger_ways *ways;               /* NULL = by offset, whoever asks */
 };
 
+/* The key of a ledger, as in the table of all and in names of its durable objects. */
+void ledger_write_key(uint8_t key[LEDGER_KEY_LEN], uint64_t group_id, uint64_t topic_id,
+                      uint32_t partition_index);
 void ledger_init(struct ledger *self, uint64_t group_id, uint64_t topic_id,
                  uint32_t partition_index, struct run_slab *slab);
 void ledger_fini(struct ledger *self);
