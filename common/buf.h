@@ -34,6 +34,11 @@ uint8_t *zsp_buf_bytes(struct zsp_buf *self);
  * the whole object. */
 void zsp_buf_init(struct zsp_buf *self, const void *data, size_t len,
                   void (*free_fn)(struct zsp_buf *));
+/* Its bytes, lent; nothing of NULL. */
+static inline struct zsp_slice zsp_buf_slice(const struct zsp_buf *self)
+{
+    return self ? (struct zsp_slice){self->data, self->len} : (struct zsp_slice){NULL, 0};
+}
 /* One more reference; returns `self`. */
 struct zsp_buf *zsp_buf_get(struct zsp_buf *self);
 /* Drop a reference and null the pointer; NULL inside is fine. */

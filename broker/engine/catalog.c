@@ -12,6 +12,11 @@
 
 _Static_assert(COUNTERS_BYTES <= sizeof((struct catalog *)0)->counters, "the image fits");
 
+int catalog_went_meanwhile(struct zsp_err *err, const char *object, const char *what)
+{
+    return zsp_err_set_about(err, ZSP_ENOT_FOUND, object, "%s was deleted meanwhile", what);
+}
+
 void catalog_init(struct catalog *self, uint64_t seed)
 {
     memset(self, 0, sizeof *self);

@@ -42,6 +42,10 @@ struct catalog {
     uint8_t counters[64];          /* the counters' image, see catalog_counters_entry */
 };
 
+/* `what` (the group, the topic) went while its request waited for something; `object` is what that is
+ * about. Returns ZSP_ENOT_FOUND. */
+int catalog_went_meanwhile(struct zsp_err *err, const char *object, const char *what);
+
 void catalog_init(struct catalog *self, uint64_t seed);
 void catalog_fini(struct catalog *self);
 

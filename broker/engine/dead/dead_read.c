@@ -143,8 +143,7 @@ static void answer(struct engine *engine, struct dead_read *read)
     struct zsp_err error;
     for (size_t i = 0; i < read->found_count; i++) {
         if (!topic_of(engine, &read->pieces[read->found[i].of])) {
-            (void)zsp_err_set_about(&error, ZSP_ENOT_FOUND, "topic",
-                                    "the topic was deleted meanwhile");
+            (void)catalog_went_meanwhile(&error, "topic", "the topic");
             fail(engine, read, &error);
             return;
         }
@@ -227,7 +226,7 @@ static void is_read(struct engine *engine, struct engine_op *op,
     struct dead_read *const read = (struct dead_read *)op;
     struct zsp_err error = completion->error;
     if (error.code == 0 && !topic_of(engine, &read->pieces[read->at])) {
-        (void)zsp_err_set_about(&error, ZSP_ENOT_FOUND, "topic", "the topic was deleted meanwhile");
+        (void)catalog_went_meanwhile(&error, "topic", "the topic");
     }
     for (uint32_t i = 0; i < completion->batch_count && error.code == 0 && !is_full(read); i++) {
         (void)take(engine, read, &completion->batches[i], &error);
@@ -248,7 +247,7 @@ static int ask(struct engine *engine, struct dead_read *read, struct zsp_err *er
     const struct dead_piece *const piece = &read->pieces[read->at];
     const struct topic *const topic = topic_of(engine, piece);
     if (!topic) {
-        return zsp_err_set_about(err, ZSP_ENOT_FOUND, "topic", "the topic was deleted meanwhile");
+        return catalog_went_meanwhile(err, "topic", "the topic");
     }
     const uint64_t left = read->max_bytes > read->bytes ? read->max_bytes - read->bytes : 1;
     const struct store_read wanted = {

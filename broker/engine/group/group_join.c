@@ -58,7 +58,7 @@ void group_join_forget(struct groups *self, const struct group *group)
 
 static int was_deleted(struct zsp_err *err)
 {
-    return zsp_err_set_about(err, ZSP_ENOT_FOUND, "group", "the group was deleted meanwhile");
+    return catalog_went_meanwhile(err, "group", "the group");
 }
 
 static void release(struct engine *engine, struct join *join);

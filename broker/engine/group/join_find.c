@@ -65,12 +65,11 @@ static int look_at_some(struct engine *engine, struct join *join, struct join_pl
                         const struct topic **ret_last, struct zsp_err *err)
 {
     const struct name_index *const topics = &engine->catalog.topics;
-    const struct zsp_slice last = join->last ? (struct zsp_slice){join->last->data, join->last->len}
-                                             : (struct zsp_slice){NULL, 0};
     uint32_t work = 0;
     int rc = 0;
     *ret_last = NULL;
-    for (size_t i = name_index_after(topics, last); i < topics->count && rc == 0; i++) {
+    for (size_t i = name_index_after(topics, zsp_buf_slice(join->last));
+         i < topics->count && rc == 0; i++) {
         struct topic *const topic = topics->slots[i].value;
         if (work >= engine->options.join_partitions) {
             return 0;

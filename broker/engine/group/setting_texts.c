@@ -148,8 +148,7 @@ bool setting_texts_any(const struct setting_texts *self)
 
 struct zsp_slice setting_text(const struct setting_texts *self, enum setting_text which)
 {
-    const struct zsp_buf *const text = self->of[which];
-    return text ? (struct zsp_slice){text->data, text->len} : (struct zsp_slice){0};
+    return zsp_buf_slice(self->of[which]);
 }
 
 /* SETTING_TEXTS = none. */

@@ -192,8 +192,7 @@ static struct ledger *find_ledger(const struct engine *engine, const struct trac
             return binding->ledgers[trace->partition];
         }
     }
-    (void)zsp_err_set_about(err, ZSP_ENOT_FOUND, "group",
-                            "the group or the topic was deleted meanwhile");
+    (void)catalog_went_meanwhile(err, "group", "the group or the topic");
     return NULL;
 }
 

@@ -183,7 +183,7 @@ void pull_hand_over(struct engine *engine, struct pull *self)
     }
     if (!self->group) {
         struct zsp_err gone;
-        (void)zsp_err_set_about(&gone, ZSP_ENOT_FOUND, "group", "the group was deleted meanwhile");
+        (void)catalog_went_meanwhile(&gone, "group", "the group");
         pull_fail(engine, self, &gone);
         return;
     }

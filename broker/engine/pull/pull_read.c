@@ -453,7 +453,7 @@ static void read_done(struct engine *engine, struct engine_op *op,
     struct pull *self = (struct pull *)op;
     if (self->abandoned || !self->group) {
         struct zsp_err gone;
-        (void)zsp_err_set_about(&gone, ZSP_ENOT_FOUND, "group", "the group was deleted meanwhile");
+        (void)catalog_went_meanwhile(&gone, "group", "the group");
         give_up(engine, self, self->abandoned ? NULL : &gone);
         return;
     }

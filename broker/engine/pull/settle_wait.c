@@ -32,14 +32,11 @@ void settle_fini(struct groups *self)
 
 void settle_write_told(struct zsp_writer *out, const struct settle_told *told)
 {
-    const struct zsp_buf *const items = told->not_applied;
     wire_write_map(out, 2);
     wire_write_text_uint(out, "applied", told->applied);
     wire_write_text(out, "not_applied");
     wire_write_array(out, told->not_applied_count);
-    if (items) {
-        zsp_write_bytes(out, (struct zsp_slice){items->data, items->len});
-    }
+    zsp_write_bytes(out, zsp_buf_slice(told->not_applied));
 }
 
 void settle_answer(struct engine *engine, const struct reply_to *to, const struct settle_told *told)

@@ -229,8 +229,7 @@ static int go(struct engine *engine, struct seek *seek, struct zsp_err *err)
 {
     struct binding *binding = binding_of(engine, seek);
     if (!binding) {
-        return zsp_err_set_about(err, ZSP_ENOT_FOUND, "group",
-                                 "the group or the topic was deleted meanwhile");
+        return catalog_went_meanwhile(err, "group", "the group or the topic");
     }
     mark_watch_refresh(engine->groups, binding->group);
     for (size_t i = 0; i < seek->places.count; i++) {

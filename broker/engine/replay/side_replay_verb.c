@@ -185,8 +185,7 @@ static int go(struct engine *engine, struct side_call *self, struct zsp_err *err
     struct topic *const topic = topic_by_id(engine, self->topic_id);
     struct side_replay *side = NULL;
     if (!of || !topic || topic->state != TOPIC_LIVE) {
-        return zsp_err_set_about(err, ZSP_ENOT_FOUND, "group",
-                                 "the group or the topic was deleted meanwhile");
+        return catalog_went_meanwhile(err, "group", "the group or the topic");
     }
     int rc = make_range(self, of, topic, &side, err);
     if (rc == 0 && self->dry_run) {

@@ -338,18 +338,13 @@ static void retain_topic(struct engine *engine, struct topic *topic)
     }
 }
 
-static struct zsp_slice name_in(const struct zsp_buf *name)
-{
-    return name ? (struct zsp_slice){name->data, name->len} : (struct zsp_slice){NULL, 0};
-}
-
 /* Go on with the round as far as one turn goes; NULL = it is over, else the last topic of it. It goes from behind
  * the topic that it began with to the last one, and then from the first one to that. */
 static const struct topic *retain_some(struct engine *engine, struct retention_round *round)
 {
     const struct name_index *topics = &engine->catalog.topics;
-    const size_t end = name_index_after(topics, name_in(round->first));
-    size_t at = round->last ? name_index_after(topics, name_in(round->last)) : end;
+    const size_t end = name_index_after(topics, zsp_buf_slice(round->first));
+    size_t at = round->last ? name_index_after(topics, zsp_buf_slice(round->last)) : end;
     const struct topic *last = NULL;
     uint32_t work = 0;
     for (; work < ROUND_PARTITIONS; at++) {

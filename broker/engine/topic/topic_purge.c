@@ -159,7 +159,7 @@ static void is_durable(struct engine *engine, struct engine_op *op,
     struct topic *topic = topic_by_id(engine, self->topic_id);
     struct zsp_err error = completion->error;
     if (error.code == 0 && (!topic || topic->state != TOPIC_LIVE)) {
-        (void)zsp_err_set_about(&error, ZSP_ENOT_FOUND, "topic", "the topic was deleted meanwhile");
+        (void)catalog_went_meanwhile(&error, "topic", "the topic");
     }
     if (error.code != 0) {
         fail(engine, self, &error);
@@ -201,7 +201,7 @@ static int go(struct engine *engine, struct purge *self, struct zsp_err *err)
 {
     struct topic *topic = topic_by_id(engine, self->topic_id);
     if (!topic || topic->state != TOPIC_LIVE) {
-        return zsp_err_set_about(err, ZSP_ENOT_FOUND, "topic", "the topic was deleted meanwhile");
+        return catalog_went_meanwhile(err, "topic", "the topic");
     }
     clamp(self, topic);
     if (self->dry_run) {
