@@ -132,6 +132,10 @@ struct engine *engine_new(const struct engine_options *options, struct zsp_err *
         options->join_partitions > 0 ? options->join_partitions : ZSP_JOIN_PARTITIONS;
     self->options.lease_end_work =
         options->lease_end_work > 0 ? options->lease_end_work : ZSP_LEASE_END_WORK;
+    self->options.expiry_runs_max =
+        options->expiry_runs_max > 0 ? options->expiry_runs_max : EXPIRY_RUNS_MAX;
+    self->options.expiry_apart_max =
+        options->expiry_apart_max > 0 ? options->expiry_apart_max : EXPIRY_APART_MAX;
     self->options.retention_ms =
         options->retention_ms > 0 ? options->retention_ms : ZSP_RETENTION_MS;
     self->options.part_bytes = options->part_bytes > 0 ? options->part_bytes : ZSP_PART_BYTES;

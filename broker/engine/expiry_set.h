@@ -17,8 +17,6 @@ struct expiry_read;
 /* All of an engine. */
 struct expiry_set {
     struct run_slab slab;
-    uint32_t runs_max;     /* EXPIRY_RUNS_MAX, but in tests and simulation; */
-    uint32_t apart_max;    /* and EXPIRY_APART_MAX */
     struct expiry **items; /* by expiry_slot - 1; NULL = free */
     uint32_t count, capacity, used;
     LIST_HEAD(, expiry_load) load_list; /* all that the store has, of use or not */

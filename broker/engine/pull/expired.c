@@ -2,6 +2,7 @@
 #include "broker/engine/pull/expired.h"
 
 #include "broker/engine/dead/dead.h"
+#include "broker/engine/ledger/levels.h"
 
 int expired_init(struct groups *self)
 {
@@ -69,4 +70,33 @@ void expired_stats_restore(struct engine *engine, const struct expired_stats *st
 {
     engine->stats.expired_messages = stats->expired;
     engine->stats.dead_messages = stats->dead;
+}
+
+/* --- Steps -------------------------------------------------------------------------------------------- */
+
+struct expired_step expired_step_begin(struct engine *engine, struct ledger *ledger)
+{
+    step_begin(&engine->groups->step);
+    return (struct expired_step){.engine = engine,
+                                 .ledger = ledger,
+                                 .stats = expired_stats(engine),
+                                 .apart = ledger_rare_of(ledger)->apart};
+}
+
+int expired_step_end(const struct expired_step *self, int rc)
+{
+    struct groups *const groups = self->engine->groups;
+    if (rc < 0) {
+        step_undo(&groups->step);
+    } else {
+        rc = step_put(&groups->step, self->engine, STORE_WRITTEN, NULL, NULL);
+    }
+    if (rc < 0) {
+        expired_stats_restore(self->engine, &self->stats);
+        levels_restart(self->ledger);
+        if (self->ledger->rare) {
+            self->ledger->rare->apart = self->apart;
+        }
+    }
+    return rc;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Messages whose time to live was over when they were to be handed out: each is counted in its
- * ledger, durably, and is done or dead, as the group likes. A message that nobody pulls is not
- * looked at, so that it stays as it was.
+ * Messages whose time to live is over, found by a pull or by a look at what nobody pulls (expiry.h):
+ * each is counted in its ledger, durably, and is done or dead, as the group likes.
  */
 #ifndef ZSP_ENGINE_EXPIRED_H
 #define ZSP_ENGINE_EXPIRED_H
@@ -26,5 +25,17 @@ struct expired_stats {
 };
 struct expired_stats expired_stats(const struct engine *engine);
 void expired_stats_restore(struct engine *engine, const struct expired_stats *stats);
+
+/* A step of one ledger that takes such messages out without a pull. */
+struct expired_step {
+    struct engine *engine;
+    struct ledger *ledger;
+    struct expired_stats stats; /* before it; */
+    uint64_t apart;             /* likewise */
+};
+struct expired_step expired_step_begin(struct engine *engine, struct ledger *ledger);
+/* Put it; with rc < 0, or when it cannot be put, nothing has changed. Returns rc, or what step_put()
+ * does. */
+int expired_step_end(const struct expired_step *self, int rc);
 
 #endif

@@ -22,11 +22,6 @@
 void expiry_init(struct engine *engine)
 {
     run_slab_init(&engine->expiries.slab, NULL);
-    const struct engine_options *const options = &engine->options;
-    engine->expiries.runs_max =
-        options->expiry_runs_max > 0 ? options->expiry_runs_max : EXPIRY_RUNS_MAX;
-    engine->expiries.apart_max =
-        options->expiry_apart_max > 0 ? options->expiry_apart_max : EXPIRY_APART_MAX;
 }
 
 void expiry_fini(struct engine *engine)
@@ -295,7 +290,7 @@ void expiry_clock_jumped(struct engine *engine)
 
 bool expiry_is_full(const struct engine *engine)
 {
-    return engine->expiries.slab.used >= engine->expiries.runs_max;
+    return engine->expiries.slab.used >= engine->options.expiry_runs_max;
 }
 
 void expiry_clear(struct engine *engine, struct expiry *self, uint64_t first, uint64_t end)

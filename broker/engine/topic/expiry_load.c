@@ -222,7 +222,7 @@ void expiry_want_load(struct engine *engine, struct expiry *self, uint64_t first
     self->to = self->to > first ? self->to : first;
     if (self->to >= partition->synced_offset) {
         self->to = UINT64_MAX;
-    } else if (engine->expiries.slab.used < engine->expiries.runs_max / 2) {
+    } else if (engine->expiries.slab.used < engine->options.expiry_runs_max / 2) {
         begin(engine, self, self->to, partition->synced_offset, true);
     } else {
         expiry_want_pass(engine, self, LOAD_AGAIN_MAX_MS);

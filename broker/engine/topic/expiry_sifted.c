@@ -163,7 +163,6 @@ static int sift_all(struct sifting *self, struct expiry_walk *walk, uint64_t end
 bool expiry_sift_take(struct engine *engine, struct expiry *self, struct ledger *ledger,
                       const struct store_completion *completion)
 {
-    struct groups *const groups = engine->groups;
     struct group_filter *const filter = group_filter_of(ledger->group);
     struct expiry_sift *const sift = &self->sift;
     struct sifting sifting = {.engine = engine,
@@ -173,23 +172,11 @@ bool expiry_sift_take(struct engine *engine, struct expiry *self, struct ledger 
     struct expiry_walk walk = expiry_sift_walk(self, ledger, sift->pos, READ_STRETCHES);
     const uint64_t covered_end = completion->covered.end_offset;
     const uint64_t end = covered_end < sift->end ? covered_end : sift->end;
-    const struct expired_stats stats = expired_stats(engine);
-    const uint64_t apart = ledger_rare_of(ledger)->apart;
     self->in_turn = true;
-    step_begin(&groups->step);
-    int rc = sift_all(&sifting, &walk, end);
-    if (rc < 0) {
-        step_undo(&groups->step);
-    } else {
-        rc = step_put(&groups->step, engine, STORE_WRITTEN, NULL, NULL);
-    }
+    const struct expired_step step = expired_step_begin(engine, ledger);
+    const int rc = expired_step_end(&step, sift_all(&sifting, &walk, end));
     self->in_turn = false;
     if (rc < 0) {
-        expired_stats_restore(engine, &stats);
-        levels_restart(ledger);
-        if (ledger->rare) {
-            ledger->rare->apart = apart;
-        }
         return false;
     }
     if (filter) {

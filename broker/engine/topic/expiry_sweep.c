@@ -70,23 +70,8 @@ static bool sweep_ledger(struct sweep *self)
     if (!next_over(self, &span)) {
         return true;
     }
-    const struct expired_stats stats = expired_stats(engine);
-    const uint64_t apart = ledger_rare_of(ledger)->apart;
-    step_begin(&groups->step);
-    int rc = take_over(self, &span);
-    if (rc < 0) {
-        step_undo(&groups->step);
-    } else {
-        rc = step_put(&groups->step, engine, STORE_WRITTEN, NULL, NULL);
-    }
-    if (rc < 0) {
-        expired_stats_restore(engine, &stats);
-        levels_restart(ledger);
-        if (ledger->rare) {
-            ledger->rare->apart = apart;
-        }
-    }
-    return rc == 0;
+    const struct expired_step step = expired_step_begin(engine, ledger);
+    return expired_step_end(&step, take_over(self, &span)) == 0;
 }
 
 /* What all ledgers were looked at for is SEEN. */

@@ -116,7 +116,7 @@ bool expiry_has_room(const struct engine *engine, const struct ledger *ledger,
                      const struct run_span *span)
 {
     return span->run.state != RUN_NONE || span->first == ledger->high || ledger->above == 0 ||
-           ledger_rare_of(ledger)->apart < engine->expiries.apart_max ||
+           ledger_rare_of(ledger)->apart < engine->options.expiry_apart_max ||
            joins(ledger, span->first, span->end);
 }
 

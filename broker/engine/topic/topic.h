@@ -32,10 +32,8 @@ struct topic_growth; /* it is getting some */
 /* What a topic has had messages of, a bit each; durable before the first one is. */
 enum topic_mark {
     TOPIC_MARK_AGENDA = 1, /* not taken in their turn, see agenda.h */
-    TOPIC_MARK_EXPIRY =
-        2, /* with a time to live, see expiry.h; it may have without this mark when it has not */
-    TOPIC_MARK_TOLD =
-        4 /* since it was made the former are told: versions before did not mark times to live */
+    TOPIC_MARK_EXPIRY = 2, /* with a time to live, see expiry.h; or perhaps, without the next one */
+    TOPIC_MARK_TOLD = 4    /* the former are told: versions before did not mark times to live */
 };
 
 enum topic_state { TOPIC_CREATING, TOPIC_LIVE, TOPIC_DELETING };

@@ -20,7 +20,8 @@
 
 /* Begin. The topic is LIVE, is not growing, and has fewer than `count` partitions. `waiter` hears
  * the outcome.
- * Errors (then it hears nothing): ZSP_ELIMIT_REACHED (partitions in all), ZSP_ENOMEM, those of the store's topic_create and of state_put */
+ * Errors (then it hears nothing): ZSP_ELIMIT_REACHED (partitions in all), ZSP_ENOMEM, those of the
+ * store's topic_create and of state_put */
 int topic_grow(struct engine *engine, struct topic *self, uint32_t count,
                struct topic_waiter *waiter, struct zsp_err *err);
 /* While topic->growth is set: hear, with error NULL, when it is over, however it ended. */

@@ -13,8 +13,8 @@
 struct log_store;
 
 /* Copy file bytes [from, to) to cut/<name>, or cut/<name>-2 and so on when that is there,
- * durable, with a line in a .txt beside it that says why. On a full disk the copy is given up with a warning: the bytes
- * were never confirmed, and a broker that cannot start frees no room.
+ * durable, with a line in a .txt beside it that says why. On a full disk the copy is given up with
+ * a warning: the bytes were never confirmed, and a broker that cannot start frees no room.
  * Errors: ZSP_EIO, ZSP_ENOMEM */
 int torn_set_aside(struct log_store *store, const char *name, int file, uint64_t from, uint64_t to,
                    const char *why, struct zsp_err *err);

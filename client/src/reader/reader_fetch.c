@@ -2,8 +2,8 @@
  *
  * How the shelves of a reader are filled. With the link locked.
  *
- *   - pump: learn the partitions (TOPIC.INFO) if all are wanted, or places are to be looked at, then keep each shelf filled: when
- *     half of what it may hold was read, so much is asked for as has room
+ *   - pump: learn the partitions (TOPIC.INFO) if all are wanted, or places are to be looked at; then
+ *     keep each shelf filled: when half of what it may hold was read, so much is asked for as has room
  *   - the broker sends that in parts, each a parcel: one is read by the host, while another one is on
  *     its way and the broker puts the next one together
  *   - the first reply of a shelf tells the end; `to` is pinned to it, so that a

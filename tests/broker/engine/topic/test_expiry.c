@@ -308,7 +308,7 @@ static void what_comes_back_is_found_among_many_that_expired(void **state)
 static void what_was_too_scattered_is_counted_when_there_is_room(void **state)
 {
     struct engine_fixture *f = *state;
-    f->engine->expiries.apart_max = 10;
+    f->engine->options.expiry_apart_max = 10;
     create(f, "shared", "{}");
     for (int i = 0; i < 40; i++) {
         steps_publish_each(f, "t", "a");
@@ -342,13 +342,13 @@ static void more_times_than_there_is_room_for_are_all_counted(void **state)
 {
     struct engine_fixture *f = *state;
     for (int i = 0; i < 2; i++) {
-        f->engine->expiries.runs_max = 64;
+        f->engine->options.expiry_runs_max = 64;
         create(f, "shared", "{}");
         publish_times(f, 10, 1, 200);
         assert_in_range(f->engine->expiries.slab.used, 60, 66);
         if (i > 0) {
             fixture_restart(f, MEM_KEEP_SYNCED);
-            f->engine->expiries.runs_max = 64;
+            f->engine->options.expiry_runs_max = 64;
         }
         fixture_advance(f, 10000 + SWEPT_MS);
         for (uint64_t k = 0; k < 200; k += 20) {
@@ -366,7 +366,7 @@ static void more_times_than_there_is_room_for_are_all_counted(void **state)
 static void what_there_is_no_room_for_is_left_to_pulls(void **state)
 {
     struct engine_fixture *f = *state;
-    f->engine->expiries.runs_max = 64;
+    f->engine->options.expiry_runs_max = 64;
     create(f, "shared", "{}");
     publish_times(f, 3600, 10, 70);
     publish_times(f, 1, 1, 20);

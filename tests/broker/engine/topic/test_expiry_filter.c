@@ -316,7 +316,7 @@ static void scattered_ones_are_read_together(void **state)
 static void what_is_too_scattered_is_left_to_pulls(void **state)
 {
     struct engine_fixture *f = *state;
-    f->engine->expiries.apart_max = 10;
+    f->engine->options.expiry_apart_max = 10;
     create(f, "shared", "");
     for (int i = 0; i < 40; i++) {
         steps_publish_each(f, "t", "a");
