@@ -163,8 +163,12 @@ int cli_confirm(bool yes, const char *format, ...) CLI_PRINTF(2, 3);
  * signal asks the run to finish; another, not at the same moment, ends the process at once. */
 zspool_client_t *cli_client(const char *name);
 /* One wish to stop may arrive as two signals: timeout(1) sends to the process and to its group. */
-#define CLI_SAME_WISH_MS 300
+#define CLI_SAME_WISH_MS   300
 
+#define CLI_PARTITIONS_MAX 1024u /* of a topic */
+
+/* Monotonic milliseconds. Async-signal-safe. */
+int64_t cli_now_ms(void);
 /* Did SIGINT, SIGTERM or SIGHUP come? */
 bool cli_stopped(void);
 /* Wait until one of two descriptors (the second may be -1) can be read, or such a signal comes; none

@@ -119,13 +119,18 @@ static sigset_t stop_signals(void)
     return signals;
 }
 
+int64_t cli_now_ms(void)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Async-signal-safe. */
 static void stop(int signal_number)
 {
     const int saved_errno = errno;
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    const int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    const int64_t now_ms = cli_now_ms();
     if (stopped && now_ms - stopped_ms >= CLI_SAME_WISH_MS) {
         const struct sigaction standard = {.sa_handler = SIG_DFL};
         (void)sigaction(signal_number, &standard, NULL); /* with a good number: cannot fail */

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/cli/cli.h"
@@ -99,18 +98,11 @@ const char *terminal_human_ms(uint64_t ms, char *to)
 
 /* --- Progress --------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 struct progress progress_begin(const char *what, uint64_t whole, bool prints)
 {
     struct progress self = {.what = what, .whole = whole};
     self.is_on = !cli_common.quiet && is_smart(STDERR_FILENO) && !(prints && terminal_is_out());
-    self.begun_ms = self.is_on ? now_ms() : 0;
+    self.begun_ms = self.is_on ? cli_now_ms() : 0;
     self.drawn_ms = self.begun_ms + FIRST_MS - EVERY_MS;
     return self;
 }
@@ -133,7 +125,7 @@ void progress_show(struct progress *self, uint64_t done, uint64_t messages)
     if (!self->is_on) {
         return;
     }
-    const int64_t now = now_ms();
+    const int64_t now = cli_now_ms();
     if (now < self->drawn_ms + EVERY_MS) {
         return;
     }

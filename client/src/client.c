@@ -185,12 +185,17 @@ int zsp_option_ms(const char *name, int64_t given, int64_t fallback, int64_t max
     return rc;
 }
 
+static int refuse_missing(struct zsp_err *err, int code, const char *what, const char *wanted)
+{
+    zsp_err_set(err, code, "no %s given", what);
+    zsp_err_detail(err, what, wanted, "nothing");
+    return code;
+}
+
 int zsp_name_check_text(const char *what, const char *name, struct zsp_err *err)
 {
     if (!name) {
-        zsp_err_set(err, ZSP_EBAD_NAME, "no %s given", what);
-        zsp_err_detail(err, what, "a name", "nothing");
-        return ZSP_EBAD_NAME;
+        return refuse_missing(err, ZSP_EBAD_NAME, what, "a name");
     }
     return zsp_name_check(what, zsp_slice_str(name), err);
 }
@@ -198,9 +203,7 @@ int zsp_name_check_text(const char *what, const char *name, struct zsp_err *err)
 int zsp_pattern_check_text(const char *what, const char *pattern, struct zsp_err *err)
 {
     if (!pattern) {
-        zsp_err_set(err, ZSP_EBAD_NAME, "no %s given", what);
-        zsp_err_detail(err, what, "a name", "nothing");
-        return ZSP_EBAD_NAME;
+        return refuse_missing(err, ZSP_EBAD_NAME, what, "a name");
     }
     return zsp_pattern_check(what, zsp_slice_str(pattern), err);
 }
@@ -208,9 +211,7 @@ int zsp_pattern_check_text(const char *what, const char *pattern, struct zsp_err
 int zsp_text_check(const char *what, const char *text, size_t max, struct zsp_err *err)
 {
     if (!text) {
-        zsp_err_set(err, ZSP_EINVAL, "no %s given", what);
-        zsp_err_detail(err, what, "UTF-8", "nothing");
-        return ZSP_EINVAL;
+        return refuse_missing(err, ZSP_EINVAL, what, "UTF-8");
     }
     const size_t len = strnlen(text, max + 1);
     if (len > max || !zsp_utf8_valid((struct zsp_slice){(const uint8_t *)text, len})) {

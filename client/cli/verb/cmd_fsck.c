@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "broker/store/check/check.h"
 #include "broker/store/check/repair.h"
@@ -187,13 +186,6 @@ static void print_summary(const struct check_summary *sum, int64_t ms)
 
 /* --- The check --------------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock */
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int fail(const char *directory, const struct zsp_err *err)
 {
     cli_say("%s: %s", directory, err->msg);
@@ -213,14 +205,14 @@ static int check(struct fsck_run *self)
     };
     self->fault_count = 0;
     struct zsp_err err = {0};
-    const int64_t begun_ms = now_ms();
+    const int64_t begun_ms = cli_now_ms();
     self->progress = progress_begin("fsck", 0, true);
     const int rc = check_store(&options, &self->summary, &err);
     progress_end(&self->progress);
     if (rc < 0) {
         return fail(self->directory, &err);
     }
-    const int64_t ms = now_ms() - begun_ms;
+    const int64_t ms = cli_now_ms() - begun_ms;
     if (cli_common.json) {
         json_summary(&self->summary, ms);
     } else {

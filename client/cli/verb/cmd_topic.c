@@ -15,8 +15,6 @@
 #include "client/cli/verb/topic_run.h"
 #include "client/cli/verbs.h"
 
-#define PARTITIONS_MAX 1024u
-
 /* What a topic holds in all. */
 struct topic_sum {
     uint64_t messages, bytes;
@@ -232,8 +230,8 @@ static int topic_change(struct topic_run *self, const char *topic, bool create)
     zspool_error_t err = {0};
     zspool_topic_spec_t spec;
     zspool_topic_spec_init(&spec, topic);
-    if (self->partitions > PARTITIONS_MAX) {
-        return cli_usage(self->verb, "--partitions is 1 to %u", PARTITIONS_MAX);
+    if (self->partitions > CLI_PARTITIONS_MAX) {
+        return cli_usage(self->verb, "--partitions is 1 to %u", CLI_PARTITIONS_MAX);
     }
     spec.partitions = (uint32_t)self->partitions;
     spec.settings = settings;

@@ -6,36 +6,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define PARTITIONS_MAX 1024u
-#define LINE_SIZE      512u
-#define FIRST_LINE     "zspool-read 1"
+#define LINE_SIZE  512u
+#define FIRST_LINE "zspool-read 1"
 
 struct place_file {
     char *path, *new_path;
     char topic_line[LINE_SIZE], partition_line[16]; /* lines 2 and 3, without their ends */
-    bool is_known[PARTITIONS_MAX];
-    uint64_t next[PARTITIONS_MAX];
-    zspool_reader_place_t places[PARTITIONS_MAX]; /* as the library tells and takes them */
+    bool is_known[CLI_PARTITIONS_MAX];
+    uint64_t next[CLI_PARTITIONS_MAX];
+    zspool_reader_place_t places[CLI_PARTITIONS_MAX]; /* as the library tells and takes them */
     bool is_changed;
     int64_t saved_ms;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- Places ----------------------------------------------------------------------------- */
 
 const zspool_reader_place_t *place_file_places(struct place_file *self, size_t *ret_count)
 {
     size_t count = 0;
-    for (uint32_t i = 0; i < PARTITIONS_MAX; i++) {
+    for (uint32_t i = 0; i < CLI_PARTITIONS_MAX; i++) {
         if (self->is_known[i]) {
             self->places[count++] = (zspool_reader_place_t){i, self->next[i]};
         }
@@ -55,7 +46,7 @@ void place_file_set(struct place_file *self, uint32_t partition, uint64_t offset
 
 void place_file_take(struct place_file *self, zspool_reader_t *reader)
 {
-    const int count = zspool_reader_places(reader, self->places, PARTITIONS_MAX);
+    const int count = zspool_reader_places(reader, self->places, CLI_PARTITIONS_MAX);
     for (int i = 0; i < count; i++) {
         place_file_set(self, self->places[i].partition, self->places[i].offset);
     }
@@ -87,7 +78,7 @@ static bool read_place(struct place_file *self, char *line)
         return false;
     }
     *blank = '\0';
-    if (!cli_read_number(line, PARTITIONS_MAX - 1, &partition) ||
+    if (!cli_read_number(line, CLI_PARTITIONS_MAX - 1, &partition) ||
         !cli_read_number(blank + 1, UINT64_MAX, &offset)) {
         return false;
     }
@@ -165,7 +156,7 @@ static bool write_lines(const struct place_file *self, FILE *file)
 {
     /* The flush tells of errors. */
     (void)fprintf(file, "%s\n%s\n%s\n", FIRST_LINE, self->topic_line, self->partition_line);
-    for (uint32_t i = 0; i < PARTITIONS_MAX; i++) {
+    for (uint32_t i = 0; i < CLI_PARTITIONS_MAX; i++) {
         if (self->is_known[i]) {
             (void)fprintf(file, "%" PRIu32 " %" PRIu64 "\n", i, self->next[i]);
         }
@@ -195,12 +186,12 @@ static bool write_file(struct place_file *self)
 
 bool place_file_is_due(const struct place_file *self)
 {
-    return now_ms() - self->saved_ms >= PLACE_FILE_SAVE_MS;
+    return cli_now_ms() - self->saved_ms >= PLACE_FILE_SAVE_MS;
 }
 
 bool place_file_save(struct place_file *self)
 {
-    self->saved_ms = now_ms();
+    self->saved_ms = cli_now_ms();
     if (!self->is_changed) {
         return true;
     }

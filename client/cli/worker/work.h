@@ -80,8 +80,6 @@ struct work {
     int64_t idle_since_ms; /* no command runs and no message came since */
 };
 
-int64_t work_now_ms(void);
-
 /* Take no more messages; what runs goes on. */
 void work_stop(struct work *self);
 /* Work until stopped, or until there is nothing more by -n, -e or --wait, and every command has

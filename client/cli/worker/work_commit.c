@@ -47,12 +47,12 @@ static bool is_unknown(int rc, const zspool_error_t *err)
 /* Until `until_ms`, or a second signal. */
 static void pause_until(struct work *self, int64_t until_ms)
 {
-    int64_t now_ms = work_now_ms();
+    int64_t now_ms = cli_now_ms();
     while (now_ms < until_ms && self->stop_signals < 2) {
         struct pollfd fd = {.fd = self->signal_fd, .events = POLLIN};
         (void)poll(&fd, 1, (int)(until_ms - now_ms)); /* a failure: the time is looked at again */
         work_take_signals(self);
-        now_ms = work_now_ms();
+        now_ms = cli_now_ms();
     }
 }
 
@@ -61,7 +61,7 @@ static bool be_patient(struct work *self, int64_t since_ms, int64_t *pause_ms,
                        const zspool_error_t *err)
 {
     const int64_t end_ms = since_ms + self->patience_ms;
-    const int64_t now_ms = work_now_ms();
+    const int64_t now_ms = cli_now_ms();
     if (now_ms >= end_ms || self->code != CLI_OK) {
         return false;
     }
@@ -76,7 +76,7 @@ static bool be_patient(struct work *self, int64_t since_ms, int64_t *pause_ms,
 
 static enum work_committed run(struct work *self)
 {
-    const int64_t start_ms = work_now_ms();
+    const int64_t start_ms = cli_now_ms();
     int64_t pause_ms = 0;
     bool absence_told = false;
     for (;;) {

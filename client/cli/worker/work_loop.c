@@ -115,7 +115,7 @@ void work_take_signals(struct work *self)
 {
     int number;
     while ((number = signal_pipe_next(self->signal_fd)) != 0) {
-        const int64_t now_ms = work_now_ms();
+        const int64_t now_ms = cli_now_ms();
         const bool same = self->stop_signals > 0 && now_ms - self->signal_ms < CLI_SAME_WISH_MS;
         if (number == SIGCHLD || same) {
             continue; /* it woke us: every slot is looked at anyway */
@@ -184,7 +184,7 @@ static bool is_up(const struct pollfd *fds, nfds_t count, int fd)
 
 static void serve_slots(struct work *self, const struct pollfd *fds, nfds_t count)
 {
-    const int64_t now_ms = work_now_ms();
+    const int64_t now_ms = cli_now_ms();
     for (size_t i = 0; i < self->jobs; i++) {
         struct slot *slot = &self->slots[i];
         if (slot->child.pid == 0) {
@@ -204,14 +204,14 @@ static void serve_slots(struct work *self, const struct pollfd *fds, nfds_t coun
 int work_loop(struct work *self)
 {
     struct pollfd fds[FDS_MAX];
-    self->idle_since_ms = work_now_ms();
+    self->idle_since_ms = cli_now_ms();
     for (;;) {
         take_losses(self);
         take_messages(self);
         if (self->stopping && self->running == 0) { /* so nothing waits for what runs */
             return self->code;
         }
-        const int64_t now_ms = work_now_ms();
+        const int64_t now_ms = cli_now_ms();
         if (self->wait_ms >= 0 && self->running == 0 &&
             now_ms - self->idle_since_ms >= self->wait_ms) {
             work_stop(self);

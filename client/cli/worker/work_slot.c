@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/cli/json.h"
@@ -18,13 +17,6 @@ struct verdict {
     zspool_outcome_t outcome; /* what the broker hears */
     char reason[256];         /* "" = none */
 };
-
-int64_t work_now_ms(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void work_fail(struct work *work, int code)
 {
@@ -74,7 +66,7 @@ void slot_start(struct work *work, struct slot *self, const zspool_message_t *me
     };
     *self = (struct slot){.message = message,
                           .output = output,
-                          .start_ms = work_now_ms(),
+                          .start_ms = cli_now_ms(),
                           .limit_ms = WORK_NEVER,
                           .kill_ms = WORK_NEVER};
     int failed = work->to && !output ? errno : ENOMEM;
@@ -103,7 +95,7 @@ void slot_stop(const struct work *work, struct slot *self, enum slot_stop_reason
     }
     self->reason = reason;
     self->limit_ms = WORK_NEVER;
-    self->kill_ms = work_now_ms() + work->grace_ms;
+    self->kill_ms = cli_now_ms() + work->grace_ms;
     child_signal(&self->child, SIGTERM);
 }
 
@@ -195,7 +187,7 @@ static void tell(const struct slot *slot, const struct verdict *verdict, int sta
     } else {
         json_null(&json, "reason");
     }
-    json_int(&json, "duration_ms", work_now_ms() - slot->start_ms);
+    json_int(&json, "duration_ms", cli_now_ms() - slot->start_ms);
     json_end(&json);
 }
 
@@ -242,7 +234,7 @@ void slot_reap(struct work *work, struct slot *self)
     }
     close_output(self);
     work->running--;
-    work->idle_since_ms = work_now_ms();
+    work->idle_since_ms = cli_now_ms();
     if (cli_common.json && !cli_flush()) {
         work_fail(work, CLI_ERROR); /* nobody reads what becomes of them: run no more */
     }
