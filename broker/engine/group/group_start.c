@@ -90,20 +90,35 @@ static int start_ledger(struct groups *self, struct ledger *ledger, struct zsp_e
     return rc < 0 ? zsp_err_set(err, rc, "group state: out of memory") : 0;
 }
 
-/* Of a group or topic that ended in between: nobody will ask for it. */
-static void drop_orphans(struct engine *engine)
+/* Those of nobody's partition that are of no use go for good. */
+static void drop_loose(struct engine *engine,
+                       bool (*is_useless)(const struct engine *engine, const struct ledger *ledger))
 {
     struct groups *self = engine->groups;
     struct ledger *next = NULL;
     for (struct ledger *ledger = self->loose_first; ledger; ledger = next) {
         next = ledger->next;
-        const struct topic *topic = topic_by_id(engine, ledger_topic_id(ledger));
-        if (!group_by_id(self, ledger_group_id(ledger)) || !topic ||
-            ledger_partition_index(ledger) >= topic->partition_count) {
+        if (is_useless(engine, ledger)) {
             group_ledger_put_gone(engine, ledger);
             group_ledger_drop(self, ledger);
         }
     }
+}
+
+/* Of a group or topic that ended in between: nobody will ask for it. */
+static bool is_orphan(const struct engine *engine, const struct ledger *ledger)
+{
+    const struct topic *topic = topic_by_id(engine, ledger_topic_id(ledger));
+    return !group_by_id(engine->groups, ledger_group_id(ledger)) || !topic ||
+           ledger_partition_index(ledger) >= topic->partition_count;
+}
+
+/* Of a group that does not have the topic: a pattern was finding it when the broker ended, and a seek had come
+ * before. */
+static bool is_unbound(const struct engine *engine, const struct ledger *ledger)
+{
+    (void)engine;
+    return runmap_count(&ledger->runs, RUN_LEASED) == 0;
 }
 
 /* --- Leases and groups --------------------------------------------------------------------------- */
@@ -162,25 +177,10 @@ static int start_patterns(struct engine *engine, struct zsp_err *err)
     return 0;
 }
 
-/* Of a group that does not have the topic: a pattern was finding it when the broker ended, and a seek had come
- * before. */
-static void drop_unbound(struct engine *engine)
-{
-    struct groups *self = engine->groups;
-    struct ledger *next = NULL;
-    for (struct ledger *ledger = self->loose_first; ledger; ledger = next) {
-        next = ledger->next;
-        if (runmap_count(&ledger->runs, RUN_LEASED) == 0) {
-            group_ledger_put_gone(engine, ledger);
-            group_ledger_drop(self, ledger);
-        }
-    }
-}
-
 int group_start(struct engine *engine, struct zsp_err *err)
 {
     struct groups *self = engine->groups;
-    drop_orphans(engine);
+    drop_loose(engine, is_orphan);
     savepoint_start(self);
     for (struct ledger *ledger = self->loose_first; ledger; ledger = ledger->next) {
         int rc = start_ledger(self, ledger, err);
@@ -199,7 +199,7 @@ int group_start(struct engine *engine, struct zsp_err *err)
     }
     const int rc = start_patterns(engine, err);
     if (rc == 0) {
-        drop_unbound(engine);
+        drop_loose(engine, is_unbound);
     }
     return rc;
 }
